@@ -1,0 +1,46 @@
+"""What the MONAI workflow needs beyond MONAI: precision, checkpoints, schedules, the results folder."""
+
+from .batch import PrepareBatch
+from .checkpoint import Checkpoints
+from .curves import LearningCurves
+from .early_stop import EarlyStop
+from .freeze import FreezeParts
+from .inferer import PhaseInferer, TestTimeInferer
+from .loaded_weights import LoadWeights
+from .logits import SelectLogitsd
+from .metadata import check_model
+from .network import place_network
+from .progress import Progress
+from .randomness import EpochSeed
+from .results import ResultsFolder, check_writable, results_folder
+from .running_config import running_config
+from .schedule import ScheduleHandler, warmup_cosine
+from .selection import PooledScore, SelectionScore, pooled_output
+from .start import finish, start
+
+__all__ = [
+    "Checkpoints",
+    "EarlyStop",
+    "EpochSeed",
+    "FreezeParts",
+    "LearningCurves",
+    "LoadWeights",
+    "PhaseInferer",
+    "PooledScore",
+    "PrepareBatch",
+    "Progress",
+    "ResultsFolder",
+    "ScheduleHandler",
+    "SelectLogitsd",
+    "SelectionScore",
+    "TestTimeInferer",
+    "check_model",
+    "check_writable",
+    "finish",
+    "place_network",
+    "pooled_output",
+    "results_folder",
+    "running_config",
+    "start",
+    "warmup_cosine",
+]

@@ -1,0 +1,128 @@
+"""Keeps the best weights, and the state from which a killed training goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+from torch.optim import Optimizer
+
+from .selection import SelectionScore
+
+logger = logging.getLogger(__name__)
+
+# Keys that may change between a training and its continuation.
+FREE_ON_RESUME = frozenset(
+    "resume max_epochs patience name bundle_root dataset_dir output_dir model_file cache cache_dir device "
+    "threads imports initialize run training".split()
+)
+
+
+def save_atomically(content: Any, path: Path) -> None:
+    """Write with `torch.save` so that a kill leaves either the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(content, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return the top-level keys in which two configurations differ, apart from those free on resume."""
+    keys = (set(before) | set(now)) - FREE_ON_RESUME
+    return sorted(
+        key
+        for key in keys
+        if json.dumps(before.get(key), default=str, sort_keys=True)
+        != json.dumps(now.get(key), default=str, sort_keys=True)
+    )
+
+
+class Checkpoints:
+    """Writes ``models/model.pt`` at each new best validation and ``models/last.pt`` after each epoch.
+
+    ``model.pt`` is a flat state dict, as `monai.bundle.load` reads it. ``last.pt`` holds the network, the
+    optimiser, the schedule, the selection score, the learning curves, the epoch and the configuration;
+    with `resume` the trainer continues after that epoch as if it had never stopped.
+
+    Args:
+        network: the trained network.
+        optimizer: its optimiser.
+        schedule: its learning-rate schedule.
+        evaluator: the validation engine.
+        selection: its key metric.
+        history: the learning curves, a list of rows that the handlers append to.
+        output_dir: results folder.
+        config: the configuration that is run.
+        resume: continue from ``last.pt`` where there is one.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        schedule: Any,
+        evaluator: Engine,
+        selection: SelectionScore,
+        history: list[dict[str, float]],
+        output_dir: str | Path,
+        config: dict[str, Any],
+        resume: bool = False,
+    ) -> None:
+        self.parts = {"network": network, "optimizer": optimizer, "schedule": schedule, "selection": selection}
+        self.network = network
+        self.evaluator = evaluator
+        self.selection = selection
+        self.history = history
+        self.best_file = Path(output_dir) / "models" / "model.pt"
+        self.last_file = Path(output_dir) / "models" / "last.pt"
+        self.config = config
+        self.resume = resume
+
+    def attach(self, engine: Engine) -> None:
+        """Restore at the start, save the best after validations and the state after epochs."""
+        engine.add_event_handler(Events.STARTED, self._restore)
+        self.evaluator.add_event_handler(Events.COMPLETED, self._save_best)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
+
+    def _save_best(self, _: Engine) -> None:
+        if self.selection.improved:
+            state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+            save_atomically(state, self.best_file)
+
+    def _save_last(self, trainer: Engine) -> None:
+        state = {name: part.state_dict() for name, part in self.parts.items()}
+        state |= {
+            "epoch": trainer.state.epoch,
+            "iteration": trainer.state.iteration,
+            "history": list(self.history),
+            "config": json.loads(json.dumps(self.config, default=str)),
+        }
+        save_atomically(state, self.last_file)
+
+    def _restore(self, trainer: Engine) -> None:
+        if not self.resume:
+            return
+        if not self.last_file.is_file():
+            logger.info("nothing to resume in %s: training starts from the first epoch", self.last_file.parent)
+            return
+        state = torch.load(self.last_file, map_location="cpu", weights_only=True)
+        differing = differing_keys(state["config"], self.config)
+        if differing:
+            raise ValueError(
+                f"cannot resume {self.last_file}: it was trained with other values of {', '.join(differing)}; "
+                "give the same values, or another --name to train anew"
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.history[:] = state["history"]
+        trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]
+        logger.info("resumed after epoch %d from %s", state["epoch"], self.last_file)

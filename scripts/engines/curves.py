@@ -1,0 +1,110 @@
+"""Learning curves: kept as rows, shown in TensorBoard, drawn when training ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from torch.optim import Optimizer
+
+from .selection import SelectionScore
+
+
+class LearningCurves:
+    """Records one row per validation, and writes TensorBoard events and ``learning_curves.png``/``.csv``.
+
+    A row holds ``epoch``, ``train_loss`` (mean over the iterations since the last validation),
+    ``learning_rate``, the validation scores ``val_auc``, ``val_accuracy``, ``val_loss`` and the smoothed
+    ``selection`` score.
+
+    Args:
+        history: list that receives the rows; a resumed run restores it.
+        evaluator: the validation engine.
+        selection: its key metric.
+        optimizer: source of the learning rate.
+        output_dir: results folder; events go to ``tensorboard/``.
+        phases: names of the phases, for the montage of the first batch.
+        classes: names of the classes.
+    """
+
+    def __init__(
+        self,
+        history: list[dict[str, float]],
+        evaluator: Engine,
+        selection: SelectionScore,
+        optimizer: Optimizer,
+        output_dir: str | Path,
+        phases: list[str],
+        classes: list[str],
+    ) -> None:
+        self.history = history
+        self.evaluator = evaluator
+        self.selection = selection
+        self.optimizer = optimizer
+        self.output_dir = Path(output_dir)
+        self.phases = phases
+        self.classes = classes
+        self.losses: list[float] = []
+        self.writer: Any = None
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the iterations of `engine` and the validations of the evaluator."""
+        engine.add_event_handler(Events.STARTED, self._open)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), self._montage)
+        self.evaluator.add_event_handler(Events.COMPLETED, self._record, engine)
+        engine.add_event_handler(Events.COMPLETED, self._draw)
+
+    def _open(self, _: Any) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
+
+    def _collect(self, engine: Any) -> None:
+        output = engine.state.output
+        self.losses.append(float(output[0]["loss"] if isinstance(output, list) else output["loss"]))
+
+    def _montage(self, engine: Any) -> None:
+        from scripts.evaluation import montage
+
+        output = engine.state.output
+        figure = montage(
+            output["image"].float().cpu().numpy(),
+            self.phases,
+            labels=output["label"].cpu().tolist(),
+            classes=self.classes,
+            cases=list(engine.state.batch["case"]),
+        )
+        figure.savefig(self.output_dir / "first_batch.png", dpi=120)
+        self.writer.add_figure("first_batch", figure, close=False)
+
+    def _record(self, evaluator: Any, trainer: Any) -> None:
+        metrics = evaluator.state.metrics
+        row = {
+            "epoch": trainer.state.iteration / trainer.state.epoch_length,
+            "train_loss": sum(self.losses) / max(1, len(self.losses)),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "val_auc": metrics["auc"],
+            "val_accuracy": metrics["accuracy"],
+            "val_loss": -metrics["loss"],
+            "selection": metrics[evaluator.state.key_metric_name],
+            "best": float(self.selection.improved),
+        }
+        self.losses.clear()
+        self.history.append(row)
+        for name, value in row.items():
+            if name not in ("epoch", "best"):
+                self.writer.add_scalar(name, value, trainer.state.iteration)
+
+    def _draw(self, _: Any) -> None:
+        import pandas
+
+        from scripts.evaluation import learning_curves
+
+        if self.history:
+            pandas.DataFrame(self.history).to_csv(self.output_dir / "learning_curves.csv", index=False)
+            figure = learning_curves(self.history)
+            figure.savefig(self.output_dir / "learning_curves.png", dpi=150)
+            self.writer.add_figure("learning_curves", figure, close=False)
+        self.writer.close()

@@ -1,0 +1,77 @@
+"""How a batch goes through the network: precision, memory format, test-time augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+
+from .precision import autocast
+
+
+class Geometry(Protocol):
+    """What test-time augmentation needs: a fixed list of geometric transforms, the identity first."""
+
+    def fixed(self, number: int, seed: int = 0) -> Sequence[Callable[[Tensor], Tensor]]: ...
+
+
+class PhaseInferer(Inferer):
+    """Runs the network on a batch of cases in mixed precision and channels-last memory format.
+
+    Args:
+        precision: ``auto`` (bfloat16 where the hardware has it), ``bf16`` or ``fp32``.
+
+    Shape:
+        inputs ``[B, P, D, H, W]`` -> whatever the network returns (logits ``[B, K]`` in eval mode).
+    """
+
+    def __init__(self, precision: str = "fp32") -> None:
+        super().__init__()
+        self.precision = precision
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
+        with autocast(inputs.device, self.precision):
+            return network(inputs, *args, **kwargs)
+
+
+class TestTimeInferer(PhaseInferer):
+    r"""Averages the predicted probabilities over fixed geometric transforms of each case.
+
+    .. math:: \log \frac{1}{N} \sum_{n=1}^{N} \mathrm{softmax}(f(T_n x))
+
+    The transforms are drawn once from `seed` and are the same for every case, so a prediction does not
+    depend on which cases share its batch. The result is again a vector of logits, whose softmax is the
+    averaged probability.
+
+    Args:
+        geometry: source of the transforms, e.g. the training's `RandomGeometry`.
+        number: transforms per case, the identity first; 0 or 1 means none.
+        seed: seed of the draw.
+        precision: as for `PhaseInferer`.
+
+    Raises:
+        ValueError: for a negative number.
+    """
+
+    __test__ = False  # the name begins with Test, yet this is not a test
+
+    def __init__(
+        self, geometry: Geometry | None = None, number: int = 0, seed: int = 0, precision: str = "fp32"
+    ) -> None:
+        super().__init__(precision)
+        if number < 0:
+            raise ValueError(f"test_time_augmentation must be 0 or more transforms per case, found {number}")
+        self.views = list(geometry.fixed(number, seed)) if geometry is not None and number > 1 else []
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not self.views or (isinstance(network, nn.Module) and network.training):
+            return super().__call__(inputs, network, *args, **kwargs)
+        mean: Tensor | float = 0.0
+        for view in self.views:
+            logits = super().__call__(view(inputs), network, *args, **kwargs)
+            mean = mean + logits.float().softmax(dim=-1) / len(self.views)
+        return torch.as_tensor(mean).clamp_min(torch.finfo(torch.float32).tiny).log()

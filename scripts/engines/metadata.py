@@ -1,0 +1,99 @@
+"""``metadata.json``: what a trained model is, written from its configuration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+# What a checkpoint depends on; evaluation and inference must run with the same values.
+MODEL_KEYS = (
+    "phases", "reference_phase", "classes", "orientation", "spacing", "grid_size", "region", "intensity",
+    "encoder", "fusion", "share_encoder", "network_def",
+)  # fmt: skip
+
+
+def model_configuration(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a configuration that describes the model, with the keys it refers to."""
+    chosen = {key: config[key] for key in MODEL_KEYS if key in config}
+    text = json.dumps(chosen)
+    chosen |= {key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")}
+    return chosen
+
+
+def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a model trained with `config`.
+
+    Args:
+        base: metadata of the bundle: name, versions, authors, licence.
+        config: merged configuration.
+    """
+    phases, classes = list(config["phases"]), list(config["classes"])
+    shape = list(config["grid_size"])
+    return base | {
+        "image_classes": f"{len(phases)} volumes: {', '.join(phases)}",
+        "label_classes": ", ".join(classes),
+        "pred_classes": f"probability of each of: {', '.join(classes)}",
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "magnitude",
+                    "modality": "n/a",
+                    "num_channels": len(phases),
+                    "spatial_shape": shape,
+                    "dtype": "float32",
+                    "value_range": [-10, 10],
+                    "is_patch_data": False,
+                    "channel_def": {str(index): phase for index, phase in enumerate(phases)},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "probabilities",
+                    "format": "classes",
+                    "num_channels": len(classes),
+                    "spatial_shape": [],
+                    "dtype": "float32",
+                    "value_range": [0, 1],
+                    "is_patch_data": False,
+                    "channel_def": {str(index): name for index, name in enumerate(classes)},
+                }
+            },
+        },
+        "model_configuration": model_configuration(config),
+    }
+
+
+def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
+    """Raise when a bundle's weights were trained with another configuration than the one that is run.
+
+    Args:
+        bundle_root: folder of the trained bundle.
+        config: the configuration that is run.
+
+    Raises:
+        FileNotFoundError: when the folder has no ``configs/metadata.json``.
+        ValueError: naming the keys that differ.
+    """
+    file = Path(bundle_root) / "configs" / "metadata.json"
+    if not file.is_file():
+        raise FileNotFoundError(f"bundle_root {bundle_root} must hold configs/metadata.json; give a results folder")
+    trained = json.loads(file.read_text(encoding="utf-8")).get("model_configuration", {})
+    running = json.loads(json.dumps(model_configuration(config)))
+    differing = [
+        f"{key} ({_short(trained.get(key))} against {_short(running.get(key))} here)"
+        for key in sorted(set(trained) | set(running))
+        if trained.get(key) != running.get(key)
+    ]
+    if differing:
+        root = Path(bundle_root)
+        raise ValueError(
+            f"the model in {root} was trained with another configuration: {'; '.join(differing)}; run it with its "
+            f"own files, {root / 'configs' / 'inference.yaml'} or {root / 'configs' / 'train.yaml'}"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,95 @@
+"""Puts the network on its device and, if asked, starts it from a weights file."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read a flat state dict, or the ``network`` entry of a training checkpoint.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file is not a state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"weights file {path} does not exist; train first, or give --bundle_root of a results folder"
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ValueError(f"weights file {path} cannot be read ({type(error).__name__}); is it complete?") from error
+    state = state.get("network", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}")
+    return state
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def load_trained(network: nn.Module, path: str | Path) -> None:
+    """Load weights that were trained with exactly this configuration.
+
+    Raises:
+        ValueError: naming the tensors that differ, when the weights belong to another configuration.
+    """
+    state, own = read_weights(path), network.state_dict()
+    differing = [f"{name} is missing" for name in own if name not in state]
+    differing += [f"{name} is unknown to the network" for name in state if name not in own]
+    differing += [
+        f"{name} is {_shape(state[name])} but the network has {_shape(own[name])}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if differing:
+        shown = "; ".join(differing[:4]) + (f"; and {len(differing) - 4} more" if len(differing) > 4 else "")
+        raise ValueError(
+            f"weights file {path} was trained with another configuration: {shown}; "
+            "give the configuration files and --bundle_root of the same results folder"
+        )
+    network.load_state_dict(state)
+
+
+def start_from(network: nn.Module, path: str | Path) -> None:
+    """Copy the tensors of a weights file that fit by name and shape, and log those that do not.
+
+    Raises:
+        ValueError: when no tensor fits.
+    """
+    state, own = read_weights(path), network.state_dict()
+    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        raise ValueError(f"weights file {path} has no tensor that fits this network by name and shape")
+    network.load_state_dict(fitting, strict=False)
+    logger.info("started from %s: %d of %d tensors", path, len(fitting), len(own))
+    for title, names in (
+        ("kept as initialised", [name for name in own if name not in fitting]),
+        ("in the file but not used", [name for name in state if name not in fitting]),
+    ):
+        if names:
+            logger.info("%s (%d): %s", title, len(names), ", ".join(names))
+
+
+def place_network(
+    network: nn.Module, device: torch.device | str, start_weights: str | Path | None = None
+) -> nn.Module:
+    """Move a network to its device in channels-last memory format.
+
+    Args:
+        network: freshly built network.
+        device: where it will run.
+        start_weights: weights file to start from; tensors that do not fit are listed in the log.
+    """
+    if start_weights:
+        start_from(network, start_weights)
+    return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -1,0 +1,157 @@
+"""The results folder: every training leaves a complete small bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ignite.engine import Engine, Events
+
+from .environment import environment
+from .metadata import metadata
+from .twins import write_twins
+
+_COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
+# Keys of inference.yaml that are its own: the rest is taken from the training.
+INFERENCE_KEYS = frozenset("imports bundle_root dataset_dir output_dir initialize run inferring".split())
+
+
+def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> str:
+    """Return the folder of a training: ``results/<name>``, or the next free ``results/<name>_2``, ``_3``, ...
+
+    An earlier training is never overwritten; with `resume` the newest existing folder is returned.
+    """
+    parent = Path(bundle_root) / "results"
+    number, folder = 1, parent / name
+    while folder.exists():
+        number += 1
+        following = parent / f"{name}_{number}"
+        if resume and not following.exists():
+            break
+        folder = following
+    return str(folder)
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raise before any long work when a folder could not be written.
+
+    Raises:
+        PermissionError: naming the folder that must be writable.
+    """
+    existing = Path(folder).resolve()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        if not existing.is_dir():
+            raise NotADirectoryError(f"{existing} is a file")
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"results folder {folder} cannot be written ({error.strerror or error}): make {existing} writable, "
+            "or give another --output_dir"
+        ) from error
+
+
+def _comments(file: Path) -> dict[str, str]:
+    matches = map(_COMMENT.match, file.read_text(encoding="utf-8").splitlines())
+    return {match[1]: match[2] for match in matches if match}
+
+
+def write_yaml(file: Path, config: dict[str, Any], documented: Path, title: str) -> None:
+    """Write a configuration with the comments that its keys have in the file it came from."""
+    comments = _comments(documented)
+    lines = [f"# {title}", ""]
+    for key, value in config.items():
+        if key in comments:
+            lines.append(f"# {comments[key]}")
+        flow = None if isinstance(value, (dict, list)) else False
+        text = yaml.safe_dump({key: value}, sort_keys=False, width=110, default_flow_style=flow, allow_unicode=True)
+        lines.append(text.rstrip())
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
+    """Write everything but the weights and results of a trained bundle.
+
+    Args:
+        folder: results folder.
+        config: merged configuration of the training.
+        source: the bundle that trains; its overlays, package and licence are copied.
+    """
+    configs = folder / "configs"
+    configs.mkdir(parents=True, exist_ok=True)
+    trained = config | {"bundle_root": ".", "dataset_dir": str(Path(config["dataset_dir"]).resolve())}
+    write_yaml(configs / "train.yaml", trained, source / "configs" / "train.yaml", "Resolved training configuration")
+    base = source / "configs" / "inference.yaml"
+    inference = yaml.safe_load(base.read_text(encoding="utf-8"))
+    text = json.dumps({key: trained.get(key) for key in inference})
+    shared = {
+        key: value
+        for key, value in trained.items()
+        if key not in INFERENCE_KEYS and (key in inference or re.search(rf"@{key}\b", text))
+    }
+    own = {key: value for key, value in inference.items() if key not in shared}
+    own["dataset_dir"] = trained["dataset_dir"]
+    head = {key: own.pop(key) for key in ("imports", "bundle_root", "dataset_dir", "output_dir")}
+    write_yaml(configs / "inference.yaml", head | shared | own, base, "Inference with the model trained here")
+    for name in ("evaluate.yaml", "logging.conf"):
+        shutil.copyfile(source / "configs" / name, configs / name)
+    meta = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    (configs / "metadata.json").write_text(json.dumps(metadata(meta, trained)), encoding="utf-8")
+    write_twins(configs)
+    package = Path(__file__).resolve().parent.parent
+    if package != (folder / "scripts").resolve():
+        shutil.copytree(
+            package, folder / "scripts", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    if (source / "LICENSE").is_file():
+        shutil.copyfile(source / "LICENSE", folder / "LICENSE")
+
+
+class ResultsFolder:
+    """Creates the results folder when training starts: after all data have been read and found good.
+
+    Args:
+        output_dir: results folder.
+        bundle_root: the bundle that trains.
+        config: merged configuration.
+        dataset_file: ``dataset.json``; its hash is recorded.
+        seed: the experiment's seed.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        bundle_root: str | Path,
+        config: dict[str, Any],
+        dataset_dir: str | Path,
+        seed: int,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.bundle_root = Path(bundle_root)
+        self.config = config | {"dataset_dir": str(dataset_dir)}
+        self.dataset_file = Path(dataset_dir) / "dataset.json"
+        self.seed = seed
+
+    def attach(self, engine: Engine) -> None:
+        """Write the folder at the start of training."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, _: Engine) -> None:
+        """Write configurations, package, metadata and environment."""
+        check_writable(self.output_dir)
+        write_bundle(self.output_dir, self.config, self.bundle_root)
+        record = {"seed": self.seed, **environment()}
+        if self.dataset_file.is_file():
+            record["dataset_sha256"] = hashlib.sha256(self.dataset_file.read_bytes()).hexdigest()
+        partial = self.output_dir / f".environment.{os.getpid()}"
+        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        os.replace(partial, self.output_dir / "environment.json")

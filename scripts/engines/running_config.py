@@ -1,0 +1,47 @@
+"""The configuration that MONAI is executing at this moment."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+
+def _callers(kind: type) -> Any | None:
+    """Return the innermost calling object of type `kind`, found as ``self`` up the call stack."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, kind):
+            return owner
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def running_parser() -> ConfigParser | None:
+    """Return the parser whose expression is being evaluated, or None outside a configuration.
+
+    MONAI hands an expression the objects that it refers to by ``@`` and nothing else, while the results
+    folder must hold the whole resolved configuration, and a misspelt key can only be found by looking at
+    all keys. The parser is therefore found where it stands: up the call stack.
+    """
+    return _callers(ConfigParser)
+
+
+def running_run_id() -> str | None:
+    """Return the run id (``training``, ``evaluating``, ...) of the running workflow, or None."""
+    workflow = _callers(ConfigWorkflow)
+    return None if workflow is None else workflow.run_id
+
+
+def running_config() -> dict[str, Any]:
+    """Return the merged, unresolved configuration (files, overlays, command line) that is being run.
+
+    Raises:
+        RuntimeError: when called outside a configuration.
+    """
+    parser = running_parser()
+    if parser is None:
+        raise RuntimeError("running_config() works only inside an expression of a bundle configuration")
+    return {key: value for key, value in parser.get().items() if key != ConfigParser.meta_key}

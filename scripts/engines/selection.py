@@ -1,0 +1,103 @@
+"""Which checkpoint is the best: a rule on the validation split, smoothed where the curve is noisy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from ignite.metrics import EpochMetric
+from torch import Tensor
+
+from scripts.evaluation import selection_value
+
+
+def pooled_output(output: list[dict[str, Tensor]] | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return probabilities ``[B, K]`` and labels ``[B]`` of an engine's output, decollated or not."""
+    if isinstance(output, dict):
+        return output["pred"].detach().float().cpu(), output["label"].cpu()
+    probabilities = torch.stack([torch.as_tensor(case["pred"]).as_subclass(Tensor) for case in output])
+    labels = torch.stack([torch.as_tensor(case["label"]).as_subclass(Tensor) for case in output])
+    return probabilities.float().cpu(), labels.long().cpu()
+
+
+class PooledScore(EpochMetric):
+    """A score of scikit-learn on the predictions of the whole split, not a mean over batches.
+
+    Args:
+        rule: ``auc``, ``accuracy``, ``loss`` (minus the mean log loss) or ``auc_accuracy`` (0.5 AUC + 0.5
+            accuracy); higher is better.
+        output_transform: from the evaluator's output to (probabilities, labels).
+    """
+
+    def __init__(self, rule: str, output_transform: Callable[[Any], Any] = pooled_output) -> None:
+        self.rule = rule
+        super().__init__(self._score, output_transform=output_transform, check_compute_fn=False)
+
+    def _score(self, probabilities: Tensor, labels: Tensor) -> float:
+        return float(selection_value(probabilities.numpy(), labels.numpy(), self.rule))
+
+
+class SelectionScore(PooledScore):
+    r"""The validation score that chooses the checkpoint, steers the schedule and stops early.
+
+    With smoothing :math:`\beta` the score after validation `t` is the bias-corrected exponential mean
+
+    .. math:: s_t = \beta s_{t-1} + (1 - \beta) x_t, \qquad \hat{s}_t = s_t / (1 - \beta^t)
+
+    where the correction is applied to a copy, so that a constant curve stays constant.
+
+    Args:
+        rule: as for `PooledScore`.
+        smoothing: :math:`\beta` in [0, 1); 0 takes each validation as it is.
+
+    Attributes:
+        best: highest score so far; ``best_validation``: its number, from 1.
+        improved: whether the last validation was the best.
+        since_best: validations since the best one.
+
+    Raises:
+        ValueError: for smoothing outside [0, 1).
+
+    Reference:
+        Kingma and Ba, "Adam", ICLR 2015, section 3 (bias correction).
+    """
+
+    def __init__(
+        self, rule: str, smoothing: float = 0.0, output_transform: Callable[[Any], Any] = pooled_output
+    ) -> None:
+        if not 0 <= smoothing < 1:
+            raise ValueError(f"smoothing must lie in [0, 1), found {smoothing}")
+        self.smoothing = smoothing
+        self.running = 0.0
+        self.validations = 0
+        self.best = -math.inf
+        self.best_validation = 0
+        self.improved = False
+        super().__init__(rule, output_transform=output_transform)
+
+    @property
+    def since_best(self) -> int:
+        """Validations since the best one."""
+        return self.validations - self.best_validation
+
+    def compute(self) -> float:
+        """Return the smoothed score of the finished validation and remember whether it is the best."""
+        value = float(super().compute())
+        self.validations += 1
+        self.running = self.smoothing * self.running + (1 - self.smoothing) * value
+        smoothed = self.running / (1 - self.smoothing**self.validations)
+        self.improved = smoothed > self.best  # false for NaN, so NaN never becomes the best
+        if self.improved:
+            self.best, self.best_validation = smoothed, self.validations
+        return smoothed
+
+    def state_dict(self) -> dict[str, float]:  # type: ignore[override]
+        """Return what a resumed run needs."""
+        return {name: getattr(self, name) for name in ("running", "validations", "best", "best_validation")}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:  # type: ignore[override]
+        """Restore the state saved by `state_dict`."""
+        for name, value in state.items():
+            setattr(self, name, value)

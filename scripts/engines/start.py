@@ -1,0 +1,42 @@
+"""First and last step of every run: refuse mistakes early, say where the results are."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+from monai.utils import set_determinism
+
+from . import errors
+from .config_check import check_keys, known_keys
+from .running_config import running_config, running_run_id
+from .twins import warn_of_stale_twins
+
+
+def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
+    """Prepare a run: one-line errors, known keys, one seed, and the phantom where it is asked for.
+
+    Args:
+        bundle_root: folder of the bundle.
+        dataset_dir: folder of the dataset; ``data/phantom`` is created on first use.
+        seed: the experiment's seed.
+
+    Raises:
+        ValueError: for a key that no configuration declares.
+    """
+    from scripts.data import ensure_phantom
+
+    errors.install()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    configs = Path(bundle_root).resolve() / "configs"
+    check_keys(running_config(), known_keys(configs), running_run_id())
+    warn_of_stale_twins(configs)
+    logging.getLogger("ignite").setLevel(logging.ERROR)
+    set_determinism(seed)
+    ensure_phantom(dataset_dir)
+
+
+def finish(output_dir: str | Path) -> None:
+    """Print where the results are."""
+    print(f"\nresults: {Path(output_dir).resolve()}")

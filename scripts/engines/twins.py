@@ -1,0 +1,67 @@
+"""JSON twins of the YAML files: MONAI Label and `monai.bundle.load` read the JSON first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .metadata import metadata
+
+logger = logging.getLogger(__name__)
+
+TWINS = ("train", "inference")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=4) + "\n"
+
+
+def stale_twins(configs: Path) -> list[str]:
+    """Return the names of the JSON files that differ from their YAML."""
+    stale = []
+    for name in TWINS:
+        yaml_file, json_file = configs / f"{name}.yaml", configs / f"{name}.json"
+        if yaml_file.is_file() and json_file.is_file():
+            if json.loads(json_file.read_text(encoding="utf-8")) != _read(yaml_file):
+                stale.append(json_file.name)
+    return stale
+
+
+def warn_of_stale_twins(configs: Path) -> None:
+    """Log one line when a JSON twin differs from its YAML."""
+    stale = stale_twins(configs)
+    if stale:
+        logger.warning(
+            "%s in %s differ from their YAML, and MONAI Label reads the JSON: run `python -m scripts.engines.twins %s`",
+            " and ".join(stale), configs, configs,
+        )  # fmt: skip
+
+
+def write_twins(configs: Path) -> None:
+    """Write the JSON twins and bring ``metadata.json`` up to date with ``train.yaml``."""
+    for name in TWINS:
+        (configs / f"{name}.json").write_text(_json(_read(configs / f"{name}.yaml")), encoding="utf-8")
+    file = configs / "metadata.json"
+    base = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(_json(metadata(base, _read(configs / "train.yaml"))), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: ``python -m scripts.engines.twins [configs]``."""
+    parser = argparse.ArgumentParser(description="Regenerate the JSON twins of a bundle's YAML files.")
+    parser.add_argument("configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder")
+    write_twins(parser.parse_args(arguments).configs)
+
+
+if __name__ == "__main__":
+    main()
