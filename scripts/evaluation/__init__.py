@@ -1,0 +1,30 @@
+"""From predictions to evidence: metrics, intervals, files and figures."""
+
+from __future__ import annotations
+
+from scripts.evaluation.intervals import Interval, bootstrap_intervals
+from scripts.evaluation.metrics import SELECTION_RULES, classification_table, selection_value
+from scripts.evaluation.plots import confusion_figure, curves_figure, montage_figure, roc_figure
+from scripts.evaluation.predictions import Predictions, read_predictions, write_predictions
+from scripts.evaluation.record import describe_machine, write_metrics
+from scripts.evaluation.report import EvaluationReport
+from scripts.evaluation.table import format_table
+
+__all__ = [
+    "SELECTION_RULES",
+    "EvaluationReport",
+    "Interval",
+    "Predictions",
+    "bootstrap_intervals",
+    "classification_table",
+    "confusion_figure",
+    "curves_figure",
+    "describe_machine",
+    "format_table",
+    "montage_figure",
+    "read_predictions",
+    "roc_figure",
+    "selection_value",
+    "write_metrics",
+    "write_predictions",
+]

@@ -1,0 +1,10 @@
+"""Figures as matplotlib `Figure` objects, for files and for TensorBoard's `add_figure`; never pyplot."""
+
+from __future__ import annotations
+
+from scripts.evaluation.plots.confusion import confusion_figure
+from scripts.evaluation.plots.curves import curves_figure
+from scripts.evaluation.plots.montage import montage_figure
+from scripts.evaluation.plots.roc import roc_figure
+
+__all__ = ["confusion_figure", "curves_figure", "montage_figure", "roc_figure"]

@@ -1,0 +1,177 @@
+"""One batch as pictures: what the network really sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scripts.evaluation.plots.style import GREY, new_figure, save_figure, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+AXES_OF_VIEW = {"axial": ("R", "A", "S"), "coronal": ("R", "S", "A"), "sagittal": ("A", "S", "R")}
+"""Per view the anatomical axes across, up, and through the slices."""
+
+OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
+
+
+def montage_figure(
+    image: Tensor | np.ndarray,
+    present: Tensor | np.ndarray,
+    cases: Sequence[str],
+    phases: Sequence[str],
+    classes: Sequence[str],
+    labels: Sequence[int] | Tensor | None = None,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    view: str = "axial",
+    orientation: str = "RAS",
+    max_cases: int = 8,
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw the middle slice of every phase, one case per row; an absent phase is an empty box that says so.
+
+    Slices lie as radiologists read them: anterior (or superior) up, the patient's right on the left of an
+    axial or coronal slice, anterior on the left of a sagittal one. All phases of a case share one grey scale,
+    so a lesion that is brighter in one phase is brighter in the picture.
+
+    Args:
+        image: one batch as it enters the network.
+        present: which phases are there.
+        cases: B case names.
+        phases: P phase names.
+        classes: K class names.
+        labels: index of the true class per case; without it no class is written.
+        spacing: mm per voxel along the three grid axes, so that slices have their true proportions.
+        view: axial, coronal or sagittal.
+        orientation: where the three grid axes point, three letters such as RAS. Flips by augmentation are not
+            known here, so draw batches before augmentation if the letters at the rim must be true.
+        max_cases: rows at most; the title says how many were left out.
+        path: where to save the figure, too.
+
+    Shape:
+        image: [B, P, D, H, W]. present: [B, P] bool.
+
+    Raises:
+        ValueError: shapes that do not agree, an unknown view or orientation, a folder that cannot be written.
+    """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    volumes, there = _as_array(image), _as_array(present).astype(bool)
+    number = None if labels is None else [int(value) for value in _as_array(labels)]
+    _check(volumes, there, cases, phases, number, classes, view, orientation)
+    rows, columns = min(len(cases), max_cases), len(phases)
+    first, aspect = _slice(volumes[0, 0], view, orientation, spacing)
+    height = 1.75 * min(2.0, max(0.5, first.shape[0] * aspect / first.shape[1]))
+    figure = new_figure(1.3 + 1.75 * columns, 0.8 + (height + 0.06) * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
+    for b in range(rows):
+        shown = volumes[b][there[b]]
+        lower, upper = _grey_range(shown)
+        for p, phase in enumerate(phases):
+            axes = grid[b, p]
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_color("#BBBBBB")
+            if there[b, p]:
+                picture, aspect = _slice(volumes[b, p], view, orientation, spacing)
+                axes.imshow(
+                    picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest"
+                )
+                if b == 0 and p == 0:
+                    _write_directions(axes, view)
+            else:
+                _draw_missing(axes, phase, first.shape, aspect)
+            if b == 0:
+                axes.set_title(shorten(phase, 18), fontsize=10)
+        text = shorten(cases[b], 20) + ("" if number is None else f"\n{shorten(classes[number[b]], 20)}")
+        grid[b, 0].set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
+    count = f"{rows} of {len(cases)} cases" if rows < len(cases) else f"{rows} case{'s' if rows > 1 else ''}"
+    figure.suptitle(f"{view} middle slices, {count}", fontsize=11)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def _as_array(values: Any) -> np.ndarray:
+    """Turn a tensor of any device and float type, or a list, into an array."""
+    return values.detach().cpu().float().numpy() if hasattr(values, "detach") else np.asarray(values)
+
+
+def _slice(
+    volume: np.ndarray, view: str, orientation: str, spacing: Sequence[float]
+) -> tuple[np.ndarray, float]:
+    """Return the middle slice [rows, columns] as it is looked at, and its voxel's height over width."""
+    axis_of = {name: i for i, letter in enumerate(orientation) for name in (letter, OPPOSITE[letter])}
+    across, up, through = (axis_of[name] for name in AXES_OF_VIEW[view])
+    plane = np.moveaxis(volume, (up, across, through), (0, 1, 2))[:, :, volume.shape[through] // 2]
+    # The picture's first row is the upper end (A or S), its first column the patient's right (or anterior).
+    if orientation[up] in "AS":
+        plane = plane[::-1]
+    if orientation[across] in "RA":
+        plane = plane[:, ::-1]
+    return plane, spacing[up] / spacing[across]
+
+
+def _grey_range(shown: np.ndarray) -> tuple[float, float]:
+    """Return black and white of a case: percentiles 1 and 99 of its present phases without padding."""
+    values = shown[np.isfinite(shown) & (shown != 0)]
+    if values.size == 0:
+        return 0.0, 1.0
+    lower, upper = (float(value) for value in np.percentile(values, (1, 99)))
+    lower, upper = min(lower, 0.0) if lower > 0 else lower, max(upper, lower + 1e-6)
+    return lower, upper
+
+
+def _write_directions(axes: Axes, view: str) -> None:
+    """Write which side of the patient is left and up, on the first slice."""
+    from matplotlib.patheffects import withStroke
+
+    across, up, _ = AXES_OF_VIEW[view]
+    style: dict[str, Any] = {"transform": axes.transAxes, "color": "#FFD54A", "fontsize": 9}
+    style |= {"fontweight": "bold", "path_effects": [withStroke(linewidth=2, foreground="black")]}
+    axes.text(0.03, 0.5, across, ha="left", va="center", **style)
+    axes.text(0.97, 0.5, OPPOSITE[across], ha="right", va="center", **style)
+    axes.text(0.5, 0.97, up, ha="center", va="top", **style)
+
+
+def _draw_missing(axes: Axes, phase: str, shape: tuple[int, ...], aspect: float) -> None:
+    """Fill the place of an absent phase."""
+    axes.set(xlim=(0, shape[1]), ylim=(0, shape[0]), aspect=aspect)
+    axes.set_facecolor("#F2F2F2")
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY, "fontsize": 9, "style": "italic"}
+    axes.text(0.5, 0.5, f"{shorten(phase, 14)}\nmissing", transform=axes.transAxes, **style)
+
+
+def _check(
+    volumes: np.ndarray,
+    there: np.ndarray,
+    cases: Sequence[str],
+    phases: Sequence[str],
+    number: Sequence[int] | None,
+    classes: Sequence[str],
+    view: str,
+    orientation: str,
+) -> None:
+    """Hold shapes, names and directions against each other."""
+    expected = (len(cases), len(phases))
+    if volumes.ndim != 5 or volumes.shape[:2] != expected or there.shape != expected:
+        raise ValueError(
+            f"the montage needs image [B, P, D, H, W] and present [B, P] for B = {expected[0]} cases and P = "
+            f"{expected[1]} phases, found {list(volumes.shape)} and {list(there.shape)}"
+        )
+    if number is not None and (len(number) != len(cases) or not all(0 <= k < len(classes) for k in number)):
+        raise ValueError(
+            f"the montage needs one label in 0..{len(classes) - 1} per case, found {list(number)}"
+        )
+    if view not in AXES_OF_VIEW:
+        raise ValueError(f"view must be one of {', '.join(AXES_OF_VIEW)}, found {view!r}")
+    pairs = ("LR", "PA", "IS")
+    if len(orientation) != 3 or any(sum(x in pair for x in orientation) != 1 for pair in pairs):
+        raise ValueError(f"orientation must be three letters such as RAS, found {orientation!r}")

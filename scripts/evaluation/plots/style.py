@@ -1,0 +1,76 @@
+"""What all figures share: size, colours, the way they are saved."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.evaluation.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito's palette, told apart with any colour vision; the line style changes after a full turn."""
+
+LINE_STYLES = ("-", "--", ":", "-.")
+GREY = "#767676"
+DPI = 150
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of a size in inches that lays itself out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def line_style(index: int) -> tuple[str, str]:
+    """Return colour and line style of the index-th line of a figure."""
+    return COLOURS[index % len(COLOURS)], LINE_STYLES[index // len(COLOURS) % len(LINE_STYLES)]
+
+
+def plain_axes(axes: Axes) -> None:
+    """Give axes a light grid and no box."""
+    axes.grid(color="#E4E4E4", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def shorten(name: str, length: int = 24) -> str:
+    """Cut a long name in the middle, keeping both ends.
+
+    Example:
+        >>> shorten("hepatocellular carcinoma, poorly differentiated", 20)
+        'hepatocell…rentiated'
+    """
+    if len(name) <= length:
+        return name
+    left = length // 2
+    return f"{name[:left]}…{name[len(name) - (length - left - 1) :]}"
+
+
+def wrap(name: str, width: int = 18) -> str:
+    """Break a long name at its spaces into at most three lines.
+
+    Example:
+        >>> wrap("focal nodular hyperplasia")
+        'focal nodular\nhyperplasia'
+    """
+    return "\n".join(
+        shorten(line, width + 4) for line in textwrap.wrap(name, width, break_long_words=False)[:3]
+    )
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Save a figure in the format that the suffix of `path` names, completely or not at all.
+
+    Raises:
+        ValueError: the folder cannot be written.
+    """
+    return write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=DPI))
