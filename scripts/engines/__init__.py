@@ -12,11 +12,11 @@ from .metadata import check_model
 from .network import place_network
 from .progress import Progress
 from .randomness import EpochSeed
-from .results import ResultsFolder, check_writable, results_folder
+from .results import ResultsFolder, results_folder
 from .running_config import running_config
 from .schedule import ScheduleHandler, warmup_cosine
 from .selection import PooledScore, SelectionScore, pooled_output
-from .start import finish, start
+from .start import check_output, finish, start
 
 __all__ = [
     "Checkpoints",
@@ -35,7 +35,7 @@ __all__ = [
     "SelectionScore",
     "TestTimeInferer",
     "check_model",
-    "check_writable",
+    "check_output",
     "finish",
     "place_network",
     "pooled_output",

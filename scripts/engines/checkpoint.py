@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim import Optimizer
+
+from scripts.evaluation.atomic import write_atomically
 
 from .selection import SelectionScore
 
@@ -22,17 +24,6 @@ FREE_ON_RESUME = frozenset(
     "resume max_epochs patience name bundle_root dataset_dir output_dir model_file cache cache_dir device "
     "threads imports initialize run training".split()
 )
-
-
-def save_atomically(content: Any, path: Path) -> None:
-    """Write with `torch.save` so that a kill leaves either the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        torch.save(content, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -96,7 +87,7 @@ class Checkpoints:
     def _save_best(self, _: Engine) -> None:
         if self.selection.improved:
             state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-            save_atomically(state, self.best_file)
+            write_atomically(self.best_file, partial(torch.save, state))
 
     def _save_last(self, trainer: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -106,7 +97,7 @@ class Checkpoints:
             "history": list(self.history),
             "config": json.loads(json.dumps(self.config, default=str)),
         }
-        save_atomically(state, self.last_file)
+        write_atomically(self.last_file, partial(torch.save, state))
 
     def _restore(self, trainer: Engine) -> None:
         if not self.resume:

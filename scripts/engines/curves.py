@@ -15,8 +15,8 @@ class LearningCurves:
     """Records one row per validation, and writes TensorBoard events and ``learning_curves.png``/``.csv``.
 
     A row holds ``epoch``, ``train_loss`` (mean over the iterations since the last validation),
-    ``learning_rate``, the validation scores ``val_auc``, ``val_accuracy``, ``val_loss`` and the smoothed
-    ``selection`` score.
+    ``learning_rate``, the validation scores ``validation_auc``, ``validation_accuracy``, ``validation_loss``,
+    the smoothed ``selection`` score, and ``best`` (1 where it was the highest so far).
 
     Args:
         history: list that receives the rows; a resumed run restores it.
@@ -26,6 +26,7 @@ class LearningCurves:
         output_dir: results folder; events go to ``tensorboard/``.
         phases: names of the phases, for the montage of the first batch.
         classes: names of the classes.
+        spacing: mm per voxel, for the montage.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class LearningCurves:
         output_dir: str | Path,
         phases: list[str],
         classes: list[str],
+        spacing: list[float],
     ) -> None:
         self.history = history
         self.evaluator = evaluator
@@ -45,6 +47,7 @@ class LearningCurves:
         self.output_dir = Path(output_dir)
         self.phases = phases
         self.classes = classes
+        self.spacing = spacing
         self.losses: list[float] = []
         self.writer: Any = None
 
@@ -62,21 +65,21 @@ class LearningCurves:
         self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
 
     def _collect(self, engine: Any) -> None:
-        output = engine.state.output
-        self.losses.append(float(output[0]["loss"] if isinstance(output, list) else output["loss"]))
+        self.losses.append(float(engine.state.output["loss"]))
 
     def _montage(self, engine: Any) -> None:
-        from scripts.evaluation import montage
+        from scripts.evaluation import montage_figure
 
-        output = engine.state.output
-        figure = montage(
-            output["image"].float().cpu().numpy(),
-            self.phases,
-            labels=output["label"].cpu().tolist(),
-            classes=self.classes,
+        figure = montage_figure(
+            engine.state.output["image"],
+            engine.state.batch["present"],
             cases=list(engine.state.batch["case"]),
+            phases=self.phases,
+            classes=self.classes,
+            labels=engine.state.output["label"],
+            spacing=self.spacing,
+            path=self.output_dir / "first_batch.png",
         )
-        figure.savefig(self.output_dir / "first_batch.png", dpi=120)
         self.writer.add_figure("first_batch", figure, close=False)
 
     def _record(self, evaluator: Any, trainer: Any) -> None:
@@ -85,9 +88,9 @@ class LearningCurves:
             "epoch": trainer.state.iteration / trainer.state.epoch_length,
             "train_loss": sum(self.losses) / max(1, len(self.losses)),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "val_auc": metrics["auc"],
-            "val_accuracy": metrics["accuracy"],
-            "val_loss": -metrics["loss"],
+            "validation_auc": metrics["auc"],
+            "validation_accuracy": metrics["accuracy"],
+            "validation_loss": -metrics["loss"],
             "selection": metrics[evaluator.state.key_metric_name],
             "best": float(self.selection.improved),
         }
@@ -100,11 +103,14 @@ class LearningCurves:
     def _draw(self, _: Any) -> None:
         import pandas
 
-        from scripts.evaluation import learning_curves
+        from scripts.evaluation import curves_figure
 
         if self.history:
             pandas.DataFrame(self.history).to_csv(self.output_dir / "learning_curves.csv", index=False)
-            figure = learning_curves(self.history)
-            figure.savefig(self.output_dir / "learning_curves.png", dpi=150)
+            figure = curves_figure(
+                self.history,
+                chosen_epoch=max(row["epoch"] for row in self.history if row["best"]),
+                path=self.output_dir / "learning_curves.png",
+            )
             self.writer.add_figure("learning_curves", figure, close=False)
         self.writer.close()

@@ -46,8 +46,7 @@ class Progress:
         if self.bar is None:
             return
         if self.evaluator is not None:
-            output = engine.state.output
-            loss = output[0]["loss"] if isinstance(output, list) else output["loss"]
+            loss = engine.state.output["loss"]
             epoch = f"{engine.state.epoch}/{engine.state.max_epochs}"
             self.bar.set_postfix({"epoch": epoch, "loss": f"{float(loss):.3f}", **self.scores}, refresh=False)
         self.bar.update()

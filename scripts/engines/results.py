@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,27 +35,6 @@ def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> 
             break
         folder = following
     return str(folder)
-
-
-def check_writable(folder: str | Path) -> None:
-    """Raise before any long work when a folder could not be written.
-
-    Raises:
-        PermissionError: naming the folder that must be writable.
-    """
-    existing = Path(folder).resolve()
-    while not existing.exists():
-        existing = existing.parent
-    try:
-        if not existing.is_dir():
-            raise NotADirectoryError(f"{existing} is a file")
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise PermissionError(
-            f"results folder {folder} cannot be written ({error.strerror or error}): make {existing} writable, "
-            "or give another --output_dir"
-        ) from error
 
 
 def _comments(file: Path) -> dict[str, str]:
@@ -145,13 +122,10 @@ class ResultsFolder:
         """Write the folder at the start of training."""
         engine.add_event_handler(Events.STARTED, self)
 
-    def __call__(self, _: Engine) -> None:
+    def __call__(self, engine: Any) -> None:
         """Write configurations, package, metadata and environment."""
-        check_writable(self.output_dir)
         write_bundle(self.output_dir, self.config, self.bundle_root)
-        record = {"seed": self.seed, **environment()}
+        record = {"seed": self.seed, **environment(engine.state.device)}
         if self.dataset_file.is_file():
             record["dataset_sha256"] = hashlib.sha256(self.dataset_file.read_bytes()).hexdigest()
-        partial = self.output_dir / f".environment.{os.getpid()}"
-        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.replace(partial, self.output_dir / "environment.json")
+        (self.output_dir / "environment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -35,6 +36,25 @@ def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
     logging.getLogger("ignite").setLevel(logging.ERROR)
     set_determinism(seed)
     ensure_phantom(dataset_dir)
+
+
+def check_output(folder: str | Path) -> None:
+    """Raise before any long work when a results folder could not be made; nothing is created.
+
+    Raises:
+        PermissionError: naming the folder that must be writable.
+    """
+    existing = Path(folder).resolve()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"results folder {folder} cannot be written ({existing}: {error.strerror}): make {existing} a writable "
+            "folder, or give another --output_dir"
+        ) from None
 
 
 def finish(output_dir: str | Path) -> None:
