@@ -72,6 +72,7 @@ class SelectionScore(PooledScore):
         self.smoothing = smoothing
         self.running = 0.0
         self.validations = 0
+        self.smoothed_values = 0
         self.best = -math.inf
         self.best_validation = 0
         self.improved = False
@@ -86,16 +87,21 @@ class SelectionScore(PooledScore):
         """Return the smoothed score of the finished validation and remember whether it is the best."""
         value = float(super().compute())
         self.validations += 1
+        self.improved = False
+        if not math.isfinite(value):  # would poison the mean, and every comparison after it
+            return value
+        self.smoothed_values += 1
         self.running = self.smoothing * self.running + (1 - self.smoothing) * value
-        smoothed = self.running / (1 - self.smoothing**self.validations)
-        self.improved = smoothed > self.best  # false for NaN, so NaN never becomes the best
+        smoothed = self.running / (1 - self.smoothing**self.smoothed_values)
+        self.improved = smoothed > self.best
         if self.improved:
             self.best, self.best_validation = smoothed, self.validations
         return smoothed
 
     def state_dict(self) -> dict[str, float]:  # type: ignore[override]
         """Return what a resumed run needs."""
-        return {name: getattr(self, name) for name in ("running", "validations", "best", "best_validation")}
+        names = ("running", "validations", "smoothed_values", "best", "best_validation")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state: dict[str, float]) -> None:  # type: ignore[override]
         """Restore the state saved by `state_dict`."""

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from scripts.engines import FreezeParts, place_network
+from scripts.engines.network import load_trained
+
+
+class Small(nn.Module):
+    def __init__(self, classes: int = 2) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv3d(1, 4, 3), nn.BatchNorm3d(4))
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, x):
+        return self.head(self.encoder(x).mean((2, 3, 4)))
+
+
+def test_weights_of_another_configuration_are_refused_by_name(tmp_path):
+    torch.save(Small(3).state_dict(), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"another configuration: head.weight is 3x4 but the network has 2x4") as caught:
+        load_trained(Small(2), tmp_path / "model.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_broken_weight_files_say_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist; train first"):
+        load_trained(Small(), tmp_path / "model.pt")
+    (tmp_path / "model.pt").write_bytes(b"half")
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_trained(Small(), tmp_path / "model.pt")
+
+
+def test_start_weights_take_what_fits_and_list_the_rest(tmp_path, caplog):
+    source = Small(3)
+    torch.save({"network": source.state_dict(), "epoch": 3}, tmp_path / "last.pt")
+    target = Small(2)
+    before = target.head.weight.clone()
+    with caplog.at_level(logging.INFO):
+        place_network(target, "cpu", tmp_path / "last.pt")
+    assert torch.equal(target.encoder[0].weight, source.encoder[0].weight)
+    assert torch.equal(target.head.weight, before)
+    assert "kept as initialised (2): head.weight, head.bias" in caplog.text
+
+
+def test_start_weights_that_fit_nowhere_are_an_error(tmp_path):
+    torch.save({"other": torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match="no tensor that fits"):
+        place_network(Small(), "cpu", tmp_path / "w.pt")
+
+
+class _State:
+    epoch = 1
+
+
+class _Engine:
+    state = _State()
+
+
+def test_frozen_parts_keep_weights_and_statistics_until_they_thaw():
+    torch.manual_seed(0)
+    network, engine = Small(), _Engine()
+    freeze = FreezeParts(network, ["encoder"], thaw_epoch=2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+
+    def step() -> dict[str, torch.Tensor]:
+        network.train()
+        optimizer.zero_grad()
+        network(torch.randn(4, 1, 5, 5, 5)).square().sum().backward()
+        optimizer.step()
+        return {name: value.clone() for name, value in network.state_dict().items()}
+
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    freeze(engine)
+    frozen = step()
+    changed = {name for name in start if not torch.equal(start[name], frozen[name])}
+    assert changed == {"head.weight", "head.bias"}
+    engine.state.epoch = 2
+    freeze(engine)
+    thawed = step()
+    assert not torch.equal(frozen["encoder.0.weight"], thawed["encoder.0.weight"])
+    assert not torch.equal(frozen["encoder.1.running_mean"], thawed["encoder.1.running_mean"])
+
+
+def test_unknown_part_names_the_nearest():
+    with pytest.raises(ValueError, match="no part 'encoders'; did you mean 'encoder'"):
+        FreezeParts(Small(), ["encoders"])
