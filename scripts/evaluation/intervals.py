@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scripts.evaluation.checks import as_labels, as_probabilities
+from scripts.evaluation.metrics import class_scores
+
+LEVEL = 0.95
+"""Coverage of the intervals."""
 
 CHUNK = 4_000_000
 """At most so many resampled weights are held at once (32 MB)."""
@@ -21,12 +25,12 @@ class Interval:
 
     lower: float | None
     upper: float | None
-    level: float
     draws: int
     draws_used: int
     n_patients: int
     seed: int
     note: str = ""
+    level: float = LEVEL
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary for JSON."""
@@ -39,13 +43,12 @@ def bootstrap_intervals(
     patients: Sequence[str] | None = None,
     draws: int = 1000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Compute percentile bootstrap intervals of the macro AUC and of the accuracy.
+    """Compute 95% percentile bootstrap intervals of the macro AUC and of the accuracy.
 
     Each draw takes as many patients as there are, with replacement, each with all of its cases; the interval
-    runs from the (1 - level) / 2 to the (1 + level) / 2 quantile of the metric over the draws. A draw in
-    which a class is left without a case has no macro AUC and is not used for it.
+    runs from the 0.025 to the 0.975 quantile of the metric over the draws. A draw in which a class is left
+    without a case has no macro AUC and is not used for it.
 
     Args:
         probabilities: one row per case.
@@ -53,7 +56,6 @@ def bootstrap_intervals(
         patients: the patient of each case; without it every case counts as one patient.
         draws: number of resamples.
         seed: of the resampling; the same seed gives the same interval.
-        level: coverage, between 0 and 1.
 
     Shape:
         probabilities: [n, K]. labels: [n]. patients: n names.
@@ -63,7 +65,7 @@ def bootstrap_intervals(
         one class only (AUC), or when fewer than half of the draws could be used.
 
     Raises:
-        ValueError: as for `classification_table`; patients of another length; draws or level out of range.
+        ValueError: as for `classification_table`; patients of another length; no draws.
 
     Reference:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
@@ -73,24 +75,16 @@ def bootstrap_intervals(
     n = len(label)
     if patients is not None and len(patients) != n:
         raise ValueError(f"there must be one patient per case, found {len(patients)} for {n} cases")
-    if draws < 1 or not 0 < level < 1:
-        raise ValueError(
-            f"draws must be at least 1 and level between 0 and 1, found draws={draws}, level={level}"
-        )
-    patient = (
-        np.arange(n)
-        if patients is None
-        else np.unique(np.asarray(patients, dtype=str), return_inverse=True)[1]
-    )
-    n_patients = int(patient.max()) + 1
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, found {draws}")
+    number: dict[str | int, int] = {}
+    names = range(n) if patients is None else patients
+    patient = np.array([number.setdefault(name, len(number)) for name in names])
+    n_patients = len(number)
     right = (probability.argmax(axis=1) == label).astype(np.float64)
-    found = np.unique(label)
-
-    def interval(values: np.ndarray) -> Interval:
-        return _percentile_interval(values, level=level, n_patients=n_patients, seed=seed)
-
+    score, found = class_scores(probability), np.unique(label)
     if n_patients < 2:
-        nothing = Interval(None, None, level, draws, 0, n_patients, seed, "needs at least 2 patients")
+        nothing = Interval(None, None, draws, 0, n_patients, seed, "needs at least 2 patients")
         return {"auc": nothing, "accuracy": nothing}
     rng = np.random.default_rng(seed)
     accuracy, auc = [], []
@@ -102,23 +96,22 @@ def bootstrap_intervals(
         weights = counts[:, patient].astype(np.float64)
         accuracy.append(weights @ right / weights.sum(axis=1))
         if len(found) > 1:
-            auc.append(np.mean([weighted_auc(probability[:, k], label == k, weights) for k in found], axis=0))
-    intervals = {"accuracy": interval(np.concatenate(accuracy))}
+            auc.append(np.mean([weighted_auc(score[:, k], label == k, weights) for k in found], axis=0))
+    intervals = {"auc": Interval(None, None, draws, 0, n_patients, seed, "all cases have one class")}
     if auc:
-        intervals["auc"] = interval(np.concatenate(auc))
-    else:
-        intervals["auc"] = Interval(None, None, level, draws, 0, n_patients, seed, "all cases have one class")
-    return {"auc": intervals["auc"], "accuracy": intervals["accuracy"]}
+        intervals["auc"] = _percentile_interval(np.concatenate(auc), n_patients, seed)
+    intervals["accuracy"] = _percentile_interval(np.concatenate(accuracy), n_patients, seed)
+    return intervals
 
 
-def _percentile_interval(values: np.ndarray, level: float, n_patients: int, seed: int) -> Interval:
+def _percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Interval:
     """Turn the draws of one metric [draws], NaN where undefined, into an interval."""
     defined = values[np.isfinite(values)]
     draws, used = len(values), len(defined)
     if used < draws / 2:
         note = f"only {used} of {draws} draws hold every class: too few cases of the rarest class"
-        return Interval(None, None, level, draws, used, n_patients, seed, note)
-    lower, upper = (float(np.quantile(defined, q)) for q in ((1 - level) / 2, (1 + level) / 2))
+        return Interval(None, None, draws, used, n_patients, seed, note)
+    lower, upper = (float(np.quantile(defined, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     notes = []
     if used < draws:
         notes.append(f"from {used} of {draws} draws, the others miss a class")
@@ -126,7 +119,7 @@ def _percentile_interval(values: np.ndarray, level: float, n_patients: int, seed
         notes.append(
             f"no width, as all resamples of the {n_patients} patients agree; that does not make it certain"
         )
-    return Interval(lower, upper, level, draws, used, n_patients, seed, "; ".join(notes))
+    return Interval(lower, upper, draws, used, n_patients, seed, "; ".join(notes))
 
 
 def weighted_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -74,8 +74,9 @@ def classification_table(
 
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
+    score = class_scores(probability)
     predicted = probability.argmax(axis=1)
-    rows = [_class_row(name, probability[:, k], predicted == k, label == k) for k, name in enumerate(classes)]
+    rows = [_class_row(name, score[:, k], predicted == k, label == k) for k, name in enumerate(classes)]
     macro: dict[str, Any] = {"class": MACRO, "n": len(label), "n_positive": None}
     for metric in METRICS:
         macro[metric] = _mean_of_defined([row[metric] for row in rows])
@@ -98,7 +99,7 @@ def classification_table(
 
 
 def _class_row(name: str, score: np.ndarray, predicted: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
-    """Compute the row of one class from P(class) [n], predicted [n] bool and true [n] bool."""
+    """Compute the row of one class from its score [n], predicted [n] bool and true [n] bool."""
     from sklearn.metrics import accuracy_score, f1_score, recall_score, roc_auc_score
 
     n, n_positive = len(positive), int(positive.sum())
@@ -119,6 +120,20 @@ def _class_row(name: str, score: np.ndarray, predicted: np.ndarray, positive: np
         row["auc"] = float(roc_auc_score(positive, score))
         row["balanced_accuracy"] = (row["sensitivity"] + row["specificity"]) / 2
     return row
+
+
+def class_scores(probability: np.ndarray) -> np.ndarray:
+    """Return what the AUC of each class ranks the cases by: P(class).
+
+    For two classes both go by P(second class), as the ROC curve does: rounding near 0 and 1 makes ties in one
+    column that the other does not have, and the two AUCs would differ where they are equal by definition.
+
+    Shape:
+        probability and result: [n, K].
+    """
+    if probability.shape[1] > 2:
+        return probability
+    return np.stack([-probability[:, 1], probability[:, 1]], axis=1)
 
 
 def _mean_of_defined(values: Sequence[float | None]) -> float | None:
@@ -146,7 +161,8 @@ def macro_auc(probabilities: ArrayLike, labels: ArrayLike) -> float:
             f"AUC needs cases of at least 2 classes, found {len(label)} that all have class {found[0]}: "
             "stratify the split by class, or choose the checkpoint by loss"
         )
-    return float(np.mean([roc_auc_score(label == k, probability[:, k]) for k in found]))
+    score = class_scores(probability)
+    return float(np.mean([roc_auc_score(label == k, score[:, k]) for k in found]))
 
 
 def argmax_accuracy(probabilities: ArrayLike, labels: ArrayLike) -> float:

@@ -34,7 +34,7 @@ def format_table(rows: Sequence[dict[str, Any]], title: str = "", patients: int 
         >>> p = [[.9, .1], [.6, .4], [.7, .3], [.2, .8]]
         >>> rows = classification_table(p, [0, 0, 1, 1], ["low", "high"])
         >>> print(format_table(rows).splitlines()[1])
-        low           2 of 4  0.750     0.750          0.750        1.000        0.500  0.800
+        low    2 of 4  0.750  0.750     0.750          1.000        0.500        0.800
     """
     lines = [["class", "cases", *HEADINGS.values()]]
     for row in rows:

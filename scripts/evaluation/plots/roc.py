@@ -35,7 +35,7 @@ def roc_figure(
         labels: index of the true class of each case.
         classes: K class names.
         name: what was evaluated, for the title.
-        auc_interval: lower and upper bound of the macro AUC, to be written behind it.
+        auc_interval: lower and upper 95% bound of the macro AUC, to be written behind it.
         path: where to save the figure, too.
 
     Shape:
@@ -106,4 +106,4 @@ def roc_figure(
 
 def _bounds(interval: Sequence[float] | None) -> str:
     """Write an interval behind its AUC."""
-    return "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+    return "" if interval is None else f" (95% CI {interval[0]:.3f}–{interval[1]:.3f})"

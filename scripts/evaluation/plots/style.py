@@ -59,8 +59,8 @@ def wrap(name: str, width: int = 18) -> str:
     """Break a long name at its spaces into at most three lines.
 
     Example:
-        >>> wrap("focal nodular hyperplasia")
-        'focal nodular\nhyperplasia'
+        >>> wrap("focal nodular hyperplasia").splitlines()
+        ['focal nodular', 'hyperplasia']
     """
     return "\n".join(
         shorten(line, width + 4) for line in textwrap.wrap(name, width, break_long_words=False)[:3]

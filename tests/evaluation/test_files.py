@@ -1,0 +1,162 @@
+"""predictions.csv, metrics.json and the text table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.evaluation import (
+    bootstrap_intervals,
+    classification_table,
+    format_table,
+    read_predictions,
+    write_metrics,
+    write_predictions,
+)
+from scripts.evaluation.atomic import check_writable, write_atomically
+
+P = np.array([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
+CLASSES = ["low", "high"]
+
+
+def test_the_columns_are_as_documented(tmp_path: Path) -> None:
+    path = write_predictions(
+        tmp_path / "new" / "predictions.csv", ["c1", "c2", "c3"], P, CLASSES, [0, 1, 1], ["test"] * 3
+    )
+    assert path.read_text().splitlines() == [
+        "case,split,true,predicted,p_low,p_high",
+        "c1,test,low,low,0.75,0.25",
+        "c2,test,high,low,0.5,0.5",
+        "c3,test,high,high,0.1,0.9",
+    ]
+
+
+def test_without_labels_there_is_no_column_true(tmp_path: Path) -> None:
+    path = write_predictions(tmp_path / "p.csv", ["c1", "c2", "c3"], P, CLASSES)
+    assert path.read_text().splitlines()[0] == "case,predicted,p_low,p_high"
+    assert read_predictions(path).labels is None
+
+
+def test_what_is_written_is_read_back_exactly(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scores = np.exp(rng.normal(size=(200, 3), scale=6)).astype(np.float32)
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    classes = ["gutartig, klein", 'grade "II"', "恶性"]
+    cases = [f"case {i}" for i in range(200)]
+    labels: list[int | None] = [None if i % 7 == 0 else i % 3 for i in range(200)]
+    path = write_predictions(
+        tmp_path / "p.csv", cases, probabilities, classes, labels, patients=[c[:6] for c in cases]
+    )
+    found = read_predictions(path)
+    assert (found.cases, found.classes, found.labels) == (cases, classes, labels)
+    assert (found.patients, found.splits) == ([c[:6] for c in cases], None)
+    np.testing.assert_array_equal(found.probabilities.astype(np.float32), probabilities)
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = write_predictions(tmp_path / "p.csv", ["c1", "c2", "c3"], P, CLASSES)
+    before = path.read_text()
+    with pytest.raises(ValueError, match="case c2: predicted twice"):
+        write_predictions(path, ["c1", "c2", "c2"], P, CLASSES)
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["p.csv"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": [0, 1]}, "column true must have one value per case, found 2 for 3"),
+        ({"labels": [0, 5, 1]}, r"case c2: label must lie in 0..1, found 5"),
+        ({"probabilities": np.where(P == 0.9, np.nan, P)}, "case c3: probabilities must be finite"),
+        ({"classes": ["a", "b", "c"]}, "one column per class"),
+        ({"cases": ["c1", "c2"]}, "one row of probabilities per case"),
+    ],
+)
+def test_bad_predictions_are_not_written(tmp_path: Path, change: dict, message: str) -> None:
+    arguments = {"cases": ["c1", "c2", "c3"], "probabilities": P, "classes": CLASSES, **change}
+    with pytest.raises(ValueError, match=message):
+        write_predictions(tmp_path / "p.csv", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("case,predicted,p_low,p_high\nc1,low,0.5,half\n", "line 2: p_high must be a number, found 'half'"),
+        ("case,true,p_low,p_high\nc1,middle,0.5,0.5\n", "line 2: true must be one of .*found 'middle'"),
+        ("case,predicted\nc1,low\n", "at least two columns p_<class>"),
+        ("case,p_low,p_high\n", "0 rows"),
+        ("case,p_low,p_high\nc1,0.5\n", "line 2: p_high must be a number, found None"),
+        ("case,p_low,p_high\nc1,0.5,0.9\n", "case c1: .*sum to 1"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"p\.csv is not there"):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"file/results cannot be written .*choose another output_dir"):
+        check_writable(tmp_path / "file" / "results")
+    (tmp_path / "p.csv").mkdir()
+    with pytest.raises(ValueError, match=r"p\.csv is a folder"):
+        write_predictions(tmp_path / "p.csv", ["c1", "c2", "c3"], P, CLASSES)
+
+
+def test_metrics_json_holds_figures_seed_versions_and_machine(tmp_path: Path) -> None:
+    intervals = bootstrap_intervals(P, [0, 1, 1], draws=50)
+    rows = classification_table(P, [0, 1, 1], CLASSES, intervals)
+    path = write_metrics(tmp_path / "metrics.json", rows, CLASSES, "test", 7, intervals)
+    content = json.loads(path.read_text())
+    assert (content["name"], content["n"], content["classes"], content["seed"]) == ("test", 3, CLASSES, 7)
+    assert content["macro"]["accuracy"] == pytest.approx(2 / 3)
+    assert [row["class"] for row in content["per_class"]] == CLASSES
+    assert content["intervals"]["accuracy"]["draws"] == 50
+    assert content["versions"]["torch"].startswith("2.")
+    assert content["threads"] >= 1
+    first = path.read_bytes()
+    assert write_metrics(path, rows, CLASSES, "test", 7, intervals).read_bytes() == first
+
+
+def test_undefined_metrics_are_null(tmp_path: Path) -> None:
+    rows = classification_table(P, [1, 1, 1], CLASSES)
+    content = json.loads(write_metrics(tmp_path / "m.json", rows, CLASSES, "test").read_text())
+    assert content["macro"]["auc"] is None
+
+
+def test_the_table_is_aligned_and_says_what_it_shows() -> None:
+    intervals = bootstrap_intervals(P, [0, 1, 1])
+    rows = classification_table(P, [0, 1, 1], ["low", "a very long name of a class indeed"], intervals)
+    lines = format_table(rows, "test: 3 cases", 3).splitlines()
+    assert lines[0] == "test: 3 cases"
+    header, low, _, rule, macro = lines[1:6]
+    assert set(rule) == {"-"}
+    for heading, value in (("cases", "1 of 3"), ("AUC", "1.000"), ("F1", "0.667")):
+        assert low[header.index(heading) :].startswith(value)
+    assert "a very long …" in lines[3]
+    assert "0.667 [0." in macro
+    assert "95% bootstrap interval over 3 patients" in "\n".join(lines)
+
+
+def test_the_table_shows_what_is_undefined_and_why() -> None:
+    text = format_table(classification_table(P, [1, 1, 1], CLASSES))
+    assert "-: undefined." in text
+    assert "high: every case has class high" in text
+    assert "[ ]" not in text

@@ -1,0 +1,173 @@
+"""Figures: what is drawn, where, and what is written beside it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from scripts.evaluation import confusion_figure, curves_figure, montage_figure, roc_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PNG = b"\x89PNG"
+
+
+def legend(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_two_classes_have_one_curve_with_auc_and_interval(tmp_path: Path) -> None:
+    p = np.array([0.1, 0.6, 0.3, 0.2, 0.9])
+    probabilities, labels = np.stack([1 - p, p], axis=1), [0, 0, 0, 1, 1]
+    path = tmp_path / "roc.png"
+    axes = roc_figure(probabilities, labels, ["low", "high"], "test", (0.4, 0.9), path).axes[0]
+    assert path.read_bytes().startswith(PNG)
+    assert axes.get_title() == "ROC, test: high against low, n = 5"
+    assert "high (2 of 5): AUC 0.667 (95% CI 0.400–0.900)" in legend(axes)
+    assert not any(text.startswith("low") for text in legend(axes))
+    curve = next(line for line in axes.get_lines() if str(line.get_label()).startswith("high"))
+    x, y = curve.get_data()
+    assert np.trapezoid(y, x) == pytest.approx(roc_auc_score(labels, p))
+    point = next(line for line in axes.get_lines() if line.get_marker() == "o")
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == (pytest.approx(1 / 3), 0.5)
+
+
+def test_more_classes_have_one_curve_each_and_an_absent_one_is_said() -> None:
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.3, 0.5, 0.2], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]])
+    texts = legend(roc_figure(probabilities, [0, 1, 1, 0], ["a", "b", "c"]).axes[0])
+    assert texts == [
+        "chance: AUC 0.500",
+        "a (2 of 4): AUC 1.000",
+        "b (2 of 4): AUC 1.000",
+        "c (0 of 4): AUC undefined",
+        "mean over classes: AUC 1.000",
+        "as predicted (highest probability)",
+    ]
+
+
+def test_the_confusion_matrix_has_the_true_class_in_rows(tmp_path: Path) -> None:
+    # Three low, of which one is called high; one high, called low; none of the third.
+    probabilities = np.eye(3)[[0, 0, 1, 0]]
+    path = tmp_path / "c.png"
+    axes = confusion_figure(probabilities, [0, 0, 0, 1], ["low", "high", "none"], "test", path).axes[0]
+    assert path.read_bytes().startswith(PNG)
+    cells = {text.get_position(): text.get_text() for text in axes.texts}
+    assert cells[(0, 0)] == "2\n67%"
+    assert cells[(1, 0)] == "1\n33%", "column 1 (predicted high), row 0 (truly low)"
+    assert cells[(0, 1)] == "1\n100%"
+    assert cells[(2, 2)] == "–"
+    assert [t.get_text() for t in axes.get_yticklabels()] == [
+        "low\n(n = 3)",
+        "high\n(n = 1)",
+        "none\n(n = 0)",
+    ]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    assert axes.get_title() == "test: 2 of 4 cases right (50.0%)"
+
+
+def test_learning_curves_show_raw_smoothed_and_chosen(tmp_path: Path) -> None:
+    history: list[dict[str, float | None]] = [
+        {"epoch": 1, "train_loss": 0.7},
+        {"epoch": 2, "train_loss": 0.6, "validation_loss": 0.8, "validation_auc": 0.6},
+        {"epoch": 3, "train_loss": 0.5, "validation_loss": float("nan"), "validation_auc": None},
+        {"epoch": 4, "train_loss": 0.4, "validation_loss": 0.7, "validation_auc": 0.8},
+    ]
+    for record in history[1::2]:
+        record["validation_auc_smoothed"] = 0.65
+    path = tmp_path / "curves.png"
+    losses, scores = curves_figure(history, 4, "concat", path).axes
+    assert path.read_bytes().startswith(PNG)
+    assert legend(losses) == ["training", "validation", "chosen: epoch 4"]
+    assert legend(scores) == ["AUC", "AUC, smoothed", "chosen: epoch 4"]
+    assert list(losses.get_lines()[0].get_xdata()) == [1, 2, 3, 4]
+    assert list(losses.get_lines()[1].get_xdata()) == [2, 4], "what is not finite is left out"
+    assert list(losses.get_lines()[-1].get_xdata()) == [4, 4]
+
+
+def test_a_history_without_scores_is_drawn_and_without_epochs_refused() -> None:
+    _, scores = curves_figure([{"epoch": 1, "train_loss": 1.0}]).axes
+    assert scores.texts[0].get_text() == "not recorded"
+    for history in ([], [{"train_loss": 1.0}]):
+        with pytest.raises(ValueError, match="at least one record, each with the key epoch"):
+            curves_figure(history)
+
+
+@pytest.mark.parametrize(
+    ("view", "orientation", "voxel", "row", "column"),
+    [
+        # A bright voxel at the patient's right, front, top: right lies left, front and top up.
+        ("axial", "RAS", (5, 3, 3), 0, 0),
+        ("axial", "LPS", (0, 0, 3), 0, 0),
+        ("coronal", "RAS", (5, 2, 6), 0, 0),
+        ("coronal", "LAS", (0, 2, 6), 0, 0),
+        ("sagittal", "RAS", (3, 3, 6), 0, 0),
+        ("axial", "SRA", (3, 5, 3), 0, 0),
+        # And one at the left, back: lower right.
+        ("axial", "RAS", (0, 0, 3), -1, -1),
+    ],
+)
+def test_slices_lie_as_a_radiologist_reads_them(
+    view: str, orientation: str, voxel: tuple[int, int, int], row: int, column: int
+) -> None:
+    size = {"R": 6, "L": 6, "A": 4, "P": 4, "S": 7, "I": 7}
+    image = torch.zeros(1, 1, *(size[letter] for letter in orientation))
+    image[0, 0, voxel[0], voxel[1], voxel[2]] = 1
+    figure = montage_figure(
+        image, torch.ones(1, 1, dtype=torch.bool), ["c"], ["pre"], ["low"], view=view, orientation=orientation
+    )
+    picture = np.asarray(figure.axes[0].get_images()[0].get_array())
+    across, up = {"axial": (6, 4), "coronal": (6, 7), "sagittal": (4, 7)}[view]
+    assert picture.shape == (up, across)
+    assert picture[row, column] == 1
+    assert picture.sum() == 1
+
+
+def test_the_montage_names_cases_classes_phases_and_what_is_missing(tmp_path: Path) -> None:
+    image = torch.rand(3, 2, 6, 5, 4)
+    present = torch.tensor([[True, True], [True, False], [True, True]])
+    image[1, 1] = float("nan")
+    figure = montage_figure(
+        image, present, ["p1", "p2", "p3"], ["pre", "portal"], ["low", "high"], torch.tensor([0, 1, 0]),
+        spacing=(1, 1, 2.5), max_cases=2, path=tmp_path / "m.png",
+    )  # fmt: skip
+    assert (tmp_path / "m.png").read_bytes().startswith(PNG)
+    axes = np.array(figure.axes).reshape(2, 2)
+    assert [a.get_title() for a in axes[0]] == ["pre", "portal"]
+    assert [a.get_ylabel() for a in axes[:, 0]] == ["p1\nlow", "p2\nhigh"]
+    assert axes[1, 1].texts[0].get_text() == "portal\nmissing"
+    assert not axes[1, 1].get_images()
+    assert "2 of 3 cases" in figure.get_suptitle()
+    first, second = (a.get_images()[0].get_clim() for a in axes[0])
+    assert first == second, "one grey scale for the phases of a case"
+
+
+def test_an_impossible_montage_is_refused() -> None:
+    image, present = torch.rand(1, 2, 4, 4, 4), torch.ones(1, 2, dtype=torch.bool)
+    with pytest.raises(ValueError, match="P = 1 phases"):
+        montage_figure(image, present, ["c"], ["pre"], ["low"])
+    for orientation in ("RAL", "RA", "RAX", "RAPS"):
+        with pytest.raises(ValueError, match="three letters such as RAS"):
+            montage_figure(image, present, ["c"], ["pre", "portal"], ["low"], orientation=orientation)
+    with pytest.raises(ValueError, match="view must be one of axial, coronal, sagittal"):
+        montage_figure(image, present, ["c"], ["pre", "portal"], ["low"], view="oblique")
+    with pytest.raises(ValueError, match=r"one label in 0\.\.0 per case"):
+        montage_figure(image, present, ["c"], ["pre", "portal"], ["low"], [1])
+
+
+def test_importing_is_light_and_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
+    code = (
+        "import sys, scripts.evaluation as e\n"
+        "print([m for m in ('matplotlib', 'sklearn', 'pandas', 'scipy') if m in sys.modules])\n"
+        f"e.roc_figure([[.8, .2], [.3, .7]], [0, 1], ['a', 'b'], path={str(tmp_path / 'r.png')!r})\n"
+        "print('matplotlib.pyplot' in sys.modules)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines() == ["[]", "False"]
