@@ -1,0 +1,117 @@
+"""Trains a configuration with several seeds and tabulates its test figures.
+
+    python -m benchmarks.seeds --overlay configs/data/adrenalmnist3d.yaml --dataset data/adrenalmnist3d \
+        --seeds 0 1 2 --output docs/figures/adrenalmnist3d.csv
+
+One row per seed is kept in the CSV; a seed that is already there is not trained again, so the command can be
+killed and repeated. Each training is a process of its own: the same `monai.bundle run` a user types.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+FIELDS = (
+    "seed", "n", "auc", "auc_low", "auc_high", "accuracy", "accuracy_low", "accuracy_high", "seconds",
+    "extra_n", "extra_auc", "extra_accuracy", "threads", "processor", "torch", "folder",
+)  # fmt: skip
+
+
+def _bundle(run_id: str, files: Sequence[str], overrides: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(list(files))]
+    for key, value in overrides.items():
+        command += [f"--{key}", str(value)]
+    subprocess.run(command, check=True)
+
+
+def _figures(folder: Path) -> dict[str, Any]:
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    intervals = metrics["intervals"]
+    return {
+        "n": metrics["n"],
+        **{name: metrics["macro"][name] for name in ("auc", "accuracy")},
+        **{
+            f"{name}_{side}": intervals[name][side]
+            for name in ("auc", "accuracy")
+            for side in ("low", "high")
+            if name in intervals
+        },
+        "threads": metrics["threads"],
+        "processor": metrics["machine"]["processor"],
+        "torch": metrics["versions"]["torch"],
+    }
+
+
+def train_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """Train one seed, evaluate it, and return its row."""
+    folder = Path("results") / f"{arguments.name}_seed{seed}"
+    train = ["configs/train.yaml", *arguments.overlay]
+    overrides = {"name": folder.name, "seed": seed, "resume": True}
+    if arguments.dataset:
+        overrides["dataset_dir"] = arguments.dataset
+    start = time.perf_counter()
+    _bundle("training", train, overrides)
+    row = {"seed": seed, "seconds": round(time.perf_counter() - start), "folder": folder.name, **_figures(folder)}
+    if arguments.extra:
+        files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
+        output = folder / "extra"
+        _bundle(
+            "evaluating", files, {"bundle_root": folder, "dataset_dir": arguments.extra, "output_dir": output}
+        )
+        extra = _figures(output)
+        row |= {"extra_n": extra["n"], "extra_auc": extra["auc"], "extra_accuracy": extra["accuracy"]}
+    return row
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows that a table already has."""
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def append_row(file: Path, row: dict[str, Any]) -> None:
+    """Add one row to a table, with the header where the file is new."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = not file.is_file()
+    with file.open("a", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, FIELDS)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--overlay", nargs="*", default=[], help="configuration files put behind train.yaml")
+    parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")
+    parser.add_argument("--extra", help="dataset folder whose test split is evaluated as well")
+    parser.add_argument("--name", default="benchmark", help="start of the names of the results folders")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--output", type=Path, required=True, help="CSV with one row per seed")
+    given = parser.parse_args(arguments)
+    done = {int(row["seed"]) for row in read_rows(given.output)}
+    for seed in given.seeds:
+        if seed not in done:
+            append_row(given.output, train_seed(given, seed))
+    rows = read_rows(given.output)
+    for name in ("auc", "accuracy", "extra_auc", "extra_accuracy", "seconds"):
+        values = [float(row[name]) for row in rows if row[name]]
+        if values:
+            spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+            print(f"{name}: {mean(values):.3f}{spread} (n = {len(values)} seeds)")
+
+
+if __name__ == "__main__":
+    main()
