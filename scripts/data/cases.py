@@ -1,0 +1,170 @@
+"""The cases of a dataset.json, checked in full before anything else starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.data.case_checks import (
+    check_classes,
+    check_files,
+    check_patients,
+    check_split,
+    check_unique,
+    class_index,
+)
+from scripts.data.case_folder import case_folders, read_case_folder
+from scripts.data.clinical import Column, select_columns
+from scripts.data.document import Item, check_phases, name_list, open_document, read_item
+from scripts.data.splits import SPLITS
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of one dataset, with paths made absolute and labels as indices into `classes`.
+
+    Attributes:
+        name: name of the dataset.
+        phases: the chosen phases, in order.
+        classes: class names; a label is an index into them.
+        clinical: declarations of the chosen clinical columns.
+        training: cases the weights are fitted on.
+        validation: cases that steer training (schedule, early stop, choice of checkpoint).
+        test: cases read once, at the end.
+        unlabelled: cases without a label.
+        class_counts: number of training cases of each class.
+    """
+
+    name: str
+    phases: list[str]
+    classes: list[str]
+    clinical: list[Column]
+    training: list[Item]
+    validation: list[Item]
+    test: list[Item]
+    unlabelled: list[Item]
+    class_counts: list[int]
+
+
+def read_cases(
+    dataset_dir: str | Path,
+    phases: Sequence[str],
+    classes: Sequence[str],
+    clinical: Sequence[str | Mapping] = (),
+) -> Cases:
+    """Read the training, validation and test cases of a dataset, or say in one line what is wrong with it.
+
+    Args:
+        dataset_dir: folder that holds dataset.json, or the path of such a file.
+        phases: the phases to use, in order; the dataset may have more.
+        classes: class names, in order.
+        clinical: the clinical columns to use, by name or as declarations.
+
+    Raises:
+        FileNotFoundError: no such folder or dataset.json, or files that it names do not exist.
+        ValueError: anything in it that training would stumble over later.
+    """
+    document = open_document(dataset_dir)
+    phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
+    check_phases(document, phases)
+    columns = select_columns(document.columns, clinical, str(document.file))
+    splits: dict[str, list[Item]] = {}
+    for split in (*SPLITS, "unlabelled"):
+        splits[split] = [
+            read_item(document, split, *entry, phases, columns)
+            for entry in enumerate(document.entries(split))
+        ]
+        if split in SPLITS:
+            check_split(document, split, splits[split])
+            for item in splits[split]:
+                item["label"] = class_index(document, item, classes)
+    for item in splits["unlabelled"]:
+        item.pop("label", None)
+    check_unique(document, [item for items in splits.values() for item in items])
+    check_patients(document, splits)
+    for split in ("training", "validation"):
+        check_classes(document, split, splits[split], classes)
+    check_files(document, [item for items in splits.values() for item in items])
+    counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
+    return Cases(document.name, phases, classes, columns, **splits, class_counts=counts)
+
+
+def read_unlabelled(
+    dataset_dir: str | Path,
+    phases: Sequence[str],
+    clinical: Sequence[str | Mapping] = (),
+    classes: Sequence[str] | None = None,
+) -> list[Item]:
+    """Read cases to be classified: all cases of a dataset.json, or a folder with one sub-folder per case.
+
+    In a folder, each file is named after its phase (`portal.nii.gz`, `.nii`, `.nrrd`, `.mha`, `.mhd`); a
+    file named lesion, roi, mask or seg is the region of interest.
+
+    Args:
+        dataset_dir: folder with a dataset.json, path of such a file, or folder of case folders.
+        phases: the phases of the model, in order; a case needs at least one of them.
+        clinical: the clinical columns of the model; a dataset need not have them.
+        classes: class names of the model. `label` is set only where these are given and *every* case has one
+            of them as its label, so that all items of a batch have the same keys.
+
+    Raises:
+        FileNotFoundError: no such folder, or files that a dataset.json names do not exist.
+        ValueError: no case found, or a case that cannot be read.
+    """
+    phases = name_list(phases, "`phases`")
+    root = Path(dataset_dir).expanduser()
+    if root.is_dir() and not (root / "dataset.json").exists():
+        return _read_folder(root, phases)
+    document = open_document(dataset_dir)
+    check_phases(document, phases)
+    columns = select_columns(document.columns, clinical, str(document.file), required=False)
+    items = [
+        read_item(document, split, position, entry, phases, columns)
+        for split in (*SPLITS, "unlabelled")
+        for position, entry in enumerate(document.entries(split))
+    ]
+    if not items:
+        raise ValueError(
+            f"{document.file} must list at least one case, found none; add cases under 'unlabelled'"
+        )
+    check_unique(document, items)
+    check_files(document, items)
+    labelled = classes is not None and all(item.get("label") in classes for item in items)
+    for item in items:
+        label = item.pop("label", None)
+        if classes is not None and labelled:
+            item["label"] = list(classes).index(label)
+    return items
+
+
+def _read_folder(root: Path, phases: list[str]) -> list[Item]:
+    folders = case_folders(root)
+    if not folders:
+        raise ValueError(
+            f"{root} must hold a dataset.json or one sub-folder per case, found neither; check dataset_dir"
+        )
+    items: list[Item] = []
+    for folder in folders:
+        files = read_case_folder(folder.absolute(), phases)
+        if not files.images:
+            found = ", ".join(path.name for path in files.others.values()) or "no image file"
+            raise ValueError(
+                f"case {files.case}: {folder} must hold at least one of the phases [{', '.join(phases)}] as "
+                f"<phase>.nii.gz, .nii, .nrrd, .mha or .mhd, found {found}; rename the files or move the "
+                "folder away"
+            )
+        image = {phase: str(path) for phase, path in files.images.items()}
+        roi = str(files.roi) if files.roi else None
+        items.append(
+            {
+                "case": files.case,
+                "patient": files.case,
+                "site": None,
+                "image": image,
+                "roi": roi,
+                "clinical": {},
+            }
+            | {"split": "unlabelled"}
+        )
+    return items

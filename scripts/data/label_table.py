@@ -1,0 +1,108 @@
+"""The CSV file that gives each case its label: case,label[,patient,site,split][,clinical columns]."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.data.clinical import Column, column_from_texts, value_from_text
+from scripts.data.nearest import listing
+from scripts.data.splits import SPLITS
+
+FIXED = ("case", "label", "patient", "site", "split")
+"""Columns with a meaning of their own; every other one is clinical."""
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The rows of a label file.
+
+    Attributes:
+        rows: case -> entry for dataset.json (label, patient, site, split, clinical), without what is empty.
+        clinical: declarations of the clinical columns taken.
+        left_out: headers of columns that were not taken.
+    """
+
+    rows: dict[str, dict]
+    clinical: list[Column]
+    left_out: list[str]
+
+
+def read_label_table(file: Path, clinical: Sequence[str] | None = None) -> LabelTable:
+    """Read a label file; separator comma, semicolon or tab, UTF-8, first line the column names.
+
+    Numbers are written with a decimal point. An empty cell is a missing value. A clinical column is a number
+    when all its cells are, else a category when it has few different values, else it is left out.
+
+    Args:
+        file: the CSV file.
+        clinical: columns to take as clinical values; None takes every column that is left.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unreadable, a column that must be there is missing, a row too long, a case listed twice,
+            an unknown split, or a wanted clinical column that is missing or free text.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"label file {file} does not exist; correct --labels")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"label file {file} cannot be read as UTF-8 text ({error}); save it as CSV (UTF-8)"
+        ) from None
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    table = csv.reader(text.splitlines(), delimiter=delimiter)
+    lines = [row for row in table if any(cell.strip() for cell in row)]
+    headers = [cell.strip() for cell in lines[0]] if lines else []
+    for needed in ("case", "label"):
+        if needed not in headers:
+            raise ValueError(
+                f"label file {file} must have a column {needed!r}, found {listing(needed, headers)}; "
+                "its first line must be case,label[,patient,site,split][,clinical columns]"
+            )
+    cells = [_cells(file, number, headers, line) for number, line in enumerate(lines[1:], start=2)]
+    columns: dict[str, Column] = {}
+    left_out: list[str] = []
+    for header in (header for header in headers if header not in FIXED):
+        column = column_from_texts(header, [row[header] for row in cells])
+        wanted = clinical is None or header in clinical or (column is not None and column["name"] in clinical)
+        if column is not None and wanted:
+            columns[header] = column
+        else:
+            left_out.append(header)
+    for name in clinical or ():
+        if name not in columns and name not in [column["name"] for column in columns.values()]:
+            why = "is free text or empty" if name in headers else f"is not among {listing(name, headers)}"
+            raise ValueError(
+                f"clinical column {name!r} {why} in label file {file}; correct --clinical or the file"
+            )
+
+    rows: dict[str, dict] = {}
+    for row in cells:
+        case = row["case"]
+        if not case:
+            raise ValueError(f"label file {file} must name a case in each row, found a row without: {row}")
+        if case in rows:
+            raise ValueError(f"case {case} must have one row in label file {file}, found two; remove one")
+        if row.get("split") and row["split"] not in SPLITS:
+            raise ValueError(
+                f"case {case}: split {row['split']!r} is not among {listing(row['split'], SPLITS)} in label "
+                f"file {file}"
+            )
+        rows[case] = {key: row[key] for key in FIXED[1:] if row.get(key)}
+        values = {column["name"]: value_from_text(row[header], column) for header, column in columns.items()}
+        rows[case]["clinical"] = {name: value for name, value in values.items() if value is not None}
+    return LabelTable(rows, list(columns.values()), left_out)
+
+
+def _cells(file: Path, number: int, headers: list[str], line: list[str]) -> dict[str, str]:
+    if len(line) > len(headers):
+        raise ValueError(
+            f"label file {file}: row {number} must have {len(headers)} cells, found {len(line)}; "
+            "put texts with a separator in quotes"
+        )
+    return dict(zip(headers, [*(cell.strip() for cell in line), *[""] * len(headers)], strict=False))

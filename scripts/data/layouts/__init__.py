@@ -1,0 +1,34 @@
+"""How known datasets lie on disk: one file per layout, with a function `find(source: Source) -> Found`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+
+from scripts.data.layouts.found import Found, Source
+from scripts.data.nearest import listing
+
+__all__ = ["Found", "Source", "find_layout", "layout_names"]
+
+
+def layout_names() -> list[str]:
+    """Return the names of the layouts: the files of this package but `found`.
+
+    >>> layout_names()
+    ['acdc', 'folders', 'medmnist3d']
+    """
+    return sorted(module.name for module in iter_modules(__path__) if module.name != "found")
+
+
+def find_layout(name: str) -> Callable[[Source], Found]:
+    """Return the `find` function of a layout.
+
+    Raises:
+        ValueError: no layout has this name; names the nearest.
+    """
+    if name not in layout_names():
+        raise ValueError(
+            f"layout {name!r} is not among {listing(str(name), layout_names())}; correct --layout"
+        )
+    return import_module(f"{__name__}.{name}").find

@@ -1,0 +1,74 @@
+"""One folder per case, one file per phase, labels in a CSV file.
+
+source/p001/pre.nii.gz
+source/p001/portal.nii.gz
+source/p001/lesion.nii.gz     region of interest; also roi, mask or seg (optional)
+labels.csv                    case,label[,patient,site,split][,clinical columns]
+"""
+
+from __future__ import annotations
+
+from scripts.data.case_folder import case_folders, read_case_folder
+from scripts.data.label_table import read_label_table
+from scripts.data.layouts.found import Found, Source
+
+MOST_LISTED = 5
+
+
+def find(source: Source) -> Found:
+    """Find the cases of a folder of case folders and join the label file by case name.
+
+    Folders without a row are kept as unlabelled; rows without a folder are left out. Both are listed.
+
+    Raises:
+        FileNotFoundError: the folder or the label file does not exist.
+        ValueError: no label file given, no folder with images, or no row that matches a folder.
+    """
+    if not source.path.is_dir():
+        raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
+    if source.labels is None:
+        raise ValueError(
+            "layout 'folders' needs a label file; pass --labels FILE.csv with the columns case,label"
+        )
+    table = read_label_table(source.labels, source.clinical)
+    folders = [read_case_folder(folder, source.phases) for folder in case_folders(source.path)]
+    with_images = [folder for folder in folders if folder.images]
+    if not with_images:
+        raise ValueError(
+            f"{source.path} must hold one folder per case with one image per phase, found {len(folders)} "
+            "folders, none with an image (.nii.gz, .nii, .nrrd, .mha, .mhd)"
+            + (f" named after a phase of [{', '.join(source.phases)}]" if source.phases else "")
+        )
+    matched = [folder for folder in with_images if folder.case in table.rows]
+    if not matched:
+        raise ValueError(
+            f"the 'case' column of {source.labels} must name the folders of {source.path}, found e.g. "
+            f"{next(iter(table.rows), 'no row')!r} for the folder {with_images[0].case!r}; correct the names"
+        )
+    cases = [
+        {"case": folder.case, "image": {phase: str(path) for phase, path in folder.images.items()}}
+        | ({"roi": str(folder.roi)} if folder.roi else {})
+        | table.rows.get(folder.case, {})
+        for folder in with_images
+    ]
+    phases = source.phases or sorted({phase for folder in with_images for phase in folder.images})
+    known = {folder.case for folder in with_images}
+    notes = [
+        _note("folders without an image, left out", [folder.case for folder in folders if not folder.images]),
+        _note("cases without a row in the label file, kept as unlabelled", sorted(known - set(table.rows))),
+        _note("rows of the label file without a folder, left out", sorted(set(table.rows) - known)),
+        _note("columns of the label file not taken", table.left_out),
+        _note(
+            "image files that are no phase, left out", sorted({name for f in folders for name in f.others})
+        ),
+    ]
+    notes = [note for note in notes if note]
+    return Found(source.path.name, list(phases), cases, clinical=table.clinical, notes=notes)
+
+
+def _note(what: str, names: list[str]) -> str:
+    """Return 'what: first names (n in all)', or nothing."""
+    if not names:
+        return ""
+    more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
+    return f"{what}: {', '.join(names[:MOST_LISTED])}{more}"

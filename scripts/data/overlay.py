@@ -1,0 +1,91 @@
+"""The overlay data.yaml: what a configuration must know of one dataset."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.data.clinical import Column
+from scripts.data.survey import Survey
+
+
+def overlay_text(
+    name: str,
+    folder: Path,
+    phases: Sequence[str],
+    reference_phase: str,
+    classes: Sequence[str],
+    clinical: Sequence[Column],
+    proposal: Survey,
+) -> str:
+    """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key.
+
+    Args:
+        name: name of the dataset.
+        folder: absolute folder of dataset.json.
+        phases: phases in order.
+        reference_phase: the phase whose axes define the grid.
+        classes: class names in order.
+        clinical: declarations of the clinical columns.
+        proposal: spacing, grid size and region.
+    """
+    native = " x ".join(f"{value:g}" for value in proposal.native_spacing)
+    rows: list[tuple[str, Any, str]] = [
+        ("name", results_name(name), "name of the results folder"),
+        ("dataset_dir", str(folder), "folder with dataset.json"),
+        ("phases", list(phases), "volumes that are fused; the order of the channels"),
+        ("reference_phase", reference_phase, "phase whose axes define the common grid"),
+        ("classes", list(classes), "names of the labels; the order of the outputs"),
+        ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
+        ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
+        ("spacing", proposal.spacing, f"mm per voxel; the median of the files is {native}"),
+        ("grid_size", proposal.grid_size, "voxels; holds the region of 95% of the cases"),
+        ("region", proposal.region, "what the grid is centred on; margin in mm"),
+    ]
+    lines = [
+        f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, in the folder of the "
+        "bundle:",
+        f"#   {training_command([str(folder / 'data.yaml')])}",
+        "",
+        *(f"{key}: {_flow(value)}  # {comment}" for key, value, comment in rows),
+        "",
+        "# The default intensity rule (z-score over the region, phases together) suits MR. For CT, a HU "
+        "window:",
+        "# intensity:",
+        "#   _target_: scripts.transforms.WindowIntensityd",
+        "#   keys: image",
+        "#   lower: -100.0",
+        "#   upper: 250.0",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def training_command(overlays: Sequence[str], dataset_dir: str | None = None) -> str:
+    """Return the command that trains with train.yaml and `overlays`, as one would type it.
+
+    >>> print(training_command(["configs/data/acdc.yaml"]))
+    python -m monai.bundle run training --config_file "['configs/train.yaml','configs/data/acdc.yaml']"
+    """
+    files = ",".join(f"'{file}'" for file in ["configs/train.yaml", *overlays])
+    where = f" --dataset_dir {shlex.quote(dataset_dir)}" if dataset_dir else ""
+    return f'python -m monai.bundle run training --config_file "[{files}]"{where}'
+
+
+def results_name(name: str) -> str:
+    """Return the dataset's name as the name of a folder.
+
+    >>> results_name("My liver study (2024)")
+    'my_liver_study_2024'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "dataset"
+
+
+def _flow(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    import yaml
+
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+    return text.removesuffix("...\n").strip()

@@ -1,0 +1,95 @@
+"""Splits into training, validation and test: stratified by class, grouped by patient, fixed by a seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+SPLITS = ("training", "validation", "test")
+
+
+def split_by_patient(
+    labels: Sequence[str], patients: Sequence[str], fractions: Mapping[str, float], seed: int
+) -> list[str]:
+    r"""Assign each case to a split, so that a patient is in one split only and each class in every split.
+
+    The patients of each class are put in an order drawn from the seed and dealt out by largest remainder:
+    split s takes :math:`\lfloor f_s n \rfloor` or one more of the class's n patients, and at least one.
+    A patient with cases of several classes counts for the rarest of them.
+    The result does not depend on the order of the cases.
+
+    Args:
+        labels: class name of each case.
+        patients: patient of each case.
+        fractions: split -> its share, above 0; they are scaled to sum to 1.
+        seed: any whole number from 0.
+
+    Returns:
+        The split of each case.
+
+    Raises:
+        ValueError: a share that is not above 0; a class with fewer patients than splits, or absent from a
+            split.
+
+    >>> labels, patients = ["low", "low", "low", "high", "high", "high"], ["a", "b", "c", "d", "e", "f"]
+    >>> split_by_patient(labels, patients, {"training": 0.6, "test": 0.4}, seed=0)
+    ['test', 'training', 'training', 'training', 'test', 'training']
+    """
+    if len(labels) != len(patients):
+        raise ValueError(f"there must be one patient per label, found {len(patients)} for {len(labels)}")
+    for split, share in fractions.items():
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share < float("inf"):
+            raise ValueError(f"the fraction of split {split!r} must be above 0, found {share!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, found {seed!r}")
+
+    frequency = Counter(labels)
+    stratum: dict[str, str] = {}
+    for patient, label in sorted(zip(patients, labels, strict=True)):
+        known = stratum.setdefault(patient, label)
+        stratum[patient] = min(known, label, key=lambda name: (frequency[name], name))
+
+    rng = np.random.default_rng(seed)
+    split_of: dict[str, str] = {}
+    for label in sorted(frequency):
+        members = [patient for patient in sorted(stratum) if stratum[patient] == label]
+        if len(members) < len(fractions):
+            raise ValueError(
+                f"class {label!r} must have at least one patient for each of the splits "
+                f"[{', '.join(fractions)}], found {len(members)}; add patients, merge the class with "
+                "another, or remove its cases"
+            )
+        drawn = [members[index] for index in rng.permutation(len(members))]
+        start = 0
+        for split, count in _shares(len(members), fractions).items():
+            split_of.update(dict.fromkeys(drawn[start : start + count], split))
+            start += count
+
+    result = [split_of[patient] for patient in patients]
+    for split in fractions:
+        absent = set(labels) - {
+            label for label, chosen in zip(labels, result, strict=True) if chosen == split
+        }
+        if absent:
+            raise ValueError(
+                f"class {min(absent)!r} is absent from the {split} split, because its patients also have "
+                "cases of other classes; try another seed, or give the splits yourself in a 'split' column"
+            )
+    return result
+
+
+def _shares(count: int, fractions: Mapping[str, float]) -> dict[str, int]:
+    """Deal `count` patients out by largest remainder, at least one to each split."""
+    total = sum(fractions.values())
+    exact = {split: count * share / total for split, share in fractions.items()}
+    shares = {split: int(value + 1e-9) for split, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda split: shares[split] - exact[split])
+    for split in by_remainder[: count - sum(shares.values())]:
+        shares[split] += 1
+    for split in shares:
+        if shares[split] == 0:
+            shares[max(shares, key=lambda name: shares[name])] -= 1
+            shares[split] = 1
+    return shares

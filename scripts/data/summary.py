@@ -1,0 +1,86 @@
+"""What `preparing` prints: cases per split and class, missing phases, the clinical table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scripts.data.clinical import Column
+
+
+def summary_text(
+    splits: Mapping[str, Sequence[dict[str, Any]]],
+    phases: Sequence[str],
+    classes: Sequence[str],
+    clinical: Sequence[Column],
+) -> str:
+    """Return the tables of a dataset as text.
+
+    Args:
+        splits: split -> entries of dataset.json; empty splits are left out.
+        phases: phases in order.
+        classes: class names in order.
+        clinical: declarations of the clinical columns.
+
+    >>> entry = {"case": "a", "image": {"pre": "a.nii"}, "label": "low", "clinical": {"age": 61.0}}
+    >>> print(summary_text({"training": [entry]}, ["pre", "portal"], ["low", "high"],
+    ...                    [{"name": "age", "kind": "number", "unit": "years"}]))
+    split     cases  patients  low  high
+    training      1         1    1     0
+    <BLANKLINE>
+    phase   present  missing
+    pre           1        0
+    portal        0        1
+    <BLANKLINE>
+    clinical     values       present  missing
+    age (years)  61.0 - 61.0        1        0
+    """
+    entries = [entry for cases in splits.values() for entry in cases]
+    split_rows = [["split", "cases", "patients", *classes]]
+    for split, cases in splits.items():
+        if cases:
+            counts = [sum(entry.get("label") == name for entry in cases) for name in classes]
+            split_rows.append([split, *map(str, (len(cases), len({_patient(e) for e in cases}), *counts))])
+    phase_rows = [["phase", "present", "missing"]]
+    for phase in phases:
+        phase_rows.append([phase, *_present(sum(phase in entry["image"] for entry in entries), len(entries))])
+    tables = [_table(split_rows, left=1), _table(phase_rows, left=1)]
+    if clinical:
+        clinical_rows = [["clinical", "values", "present", "missing"]]
+        for column in clinical:
+            values = [
+                value
+                for entry in entries
+                if (value := entry.get("clinical", {}).get(column["name"])) is not None
+            ]
+            title = f"{column['name']} ({column['unit']})" if column.get("unit") else column["name"]
+            clinical_rows.append([title, _range(column, values), *_present(len(values), len(entries))])
+        tables.append(_table(clinical_rows, left=2))
+    return "\n\n".join(tables)
+
+
+def _patient(entry: Mapping[str, Any]) -> str:
+    return entry.get("patient") or entry["case"]
+
+
+def _present(number: int, total: int) -> list[str]:
+    return [str(number), str(total - number)]
+
+
+def _range(column: Column, values: Sequence[Any]) -> str:
+    if column["kind"] == "category":
+        return ", ".join(column["values"])
+    return f"{min(values)} - {max(values)}" if values else "none"
+
+
+def _table(rows: Sequence[Sequence[str]], left: int) -> str:
+    """Align columns: the first `left` ones to the left, the others to the right."""
+    widths = [max(len(row[position]) for row in rows) for position in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if position < left else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
