@@ -92,6 +92,17 @@ def test_learning_curves_show_raw_smoothed_and_chosen(tmp_path: Path) -> None:
     assert list(losses.get_lines()[-1].get_xdata()) == [4, 4]
 
 
+def test_the_selection_score_is_drawn_on_its_own_scale_and_only_if_it_is_another_curve() -> None:
+    def panels(selection: list[float]) -> list[list[str]]:
+        scores = {"validation_loss": 0.5, "validation_auc": 0.8}
+        history: list = [{"epoch": i, "selection": s, **scores} for i, s in enumerate(selection)]
+        return [legend(axes) for axes in curves_figure(history).axes]
+
+    assert panels([0.7, 0.75]) == [["validation"], ["AUC", "selection score"]]
+    assert panels([-0.6, -0.55]) == [["validation", "selection score"], ["AUC"]]
+    assert panels([0.8, 0.8]) == [["validation"], ["AUC"]]
+
+
 def test_a_history_without_scores_is_drawn_and_without_epochs_refused() -> None:
     _, scores = curves_figure([{"epoch": 1, "train_loss": 1.0}]).axes
     assert scores.texts[0].get_text() == "not recorded"
@@ -147,6 +158,15 @@ def test_the_montage_names_cases_classes_phases_and_what_is_missing(tmp_path: Pa
     assert "2 of 3 cases" in figure.get_suptitle()
     first, second = (a.get_images()[0].get_clim() for a in axes[0])
     assert first == second, "one grey scale for the phases of a case"
+    assert [text.get_text() for text in axes[0, 1].texts] == ["R", "L", "A"]
+
+
+def test_without_a_known_orientation_no_direction_is_claimed() -> None:
+    figure = montage_figure(
+        torch.rand(1, 1, 4, 4, 4), torch.ones(1, 1), ["c"], ["pre"], ["low"], orientation=None
+    )
+    assert not figure.axes[0].texts
+    assert figure.get_suptitle() == "middle slices, 1 case"
 
 
 def test_an_impossible_montage_is_refused() -> None:

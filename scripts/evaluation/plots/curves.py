@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LOSSES = {"train_loss": "training", "validation_loss": "validation"}
 SCORES = {"validation_auc": "AUC", "validation_accuracy": "accuracy"}
 SMOOTHED = "_smoothed"
+SELECTION = "selection"
 
 
 def curves_figure(
@@ -30,7 +31,9 @@ def curves_figure(
 
     Args:
         history: one dictionary per record with `epoch` (may be fractional) and any of train_loss,
-            validation_loss, validation_auc, validation_accuracy, each also with the ending _smoothed.
+            validation_loss, validation_auc, validation_accuracy, each also with the ending _smoothed; and
+            selection, the score (higher is better) by which the weights were chosen, which is drawn as a
+            loss where it is minus a loss.
         chosen_epoch: the epoch whose weights were kept, marked in both panels.
         name: what was trained, for the title.
         path: where to save the figure, too.
@@ -48,6 +51,7 @@ def curves_figure(
         drawn = 0
         for i, (key, label) in enumerate(keys.items()):
             drawn += _draw(axes, history, key, label, COLOURS[i] if axes is losses else COLOURS[i + 2])
+        drawn += _draw_selection(axes, history, keys, axes is losses)
         axes.set_ylabel(title)
         plain_axes(axes)
         if chosen_epoch is not None:
@@ -78,6 +82,20 @@ def _draw(
     if smooth[0]:
         axes.plot(*smooth, color=colour, linewidth=2.2, label=f"{label}, smoothed")
     return bool(raw[0]) + bool(smooth[0])
+
+
+def _draw_selection(
+    axes: Axes, history: Sequence[Mapping[str, float | None]], keys: Mapping[str, str], is_loss: bool
+) -> bool:
+    """Draw the selection score in the panel of its scale, unless it equals a raw curve there."""
+    epochs, values = _points(history, SELECTION)
+    if not values or (min(values) < 0) != is_loss:
+        return False
+    shown = [-value for value in values] if is_loss else values
+    if any(_points(history, key) == (epochs, shown) for key in keys):
+        return False
+    axes.plot(epochs, shown, color="black", linewidth=1.8, label="selection score")
+    return True
 
 
 def _points(history: Sequence[Mapping[str, float | None]], key: str) -> tuple[list[float], list[float]]:

@@ -30,7 +30,7 @@ def montage_figure(
     labels: Sequence[int] | Tensor | None = None,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     view: str = "axial",
-    orientation: str = "RAS",
+    orientation: str | None = "RAS",
     max_cases: int = 8,
     path: str | Path | None = None,
 ) -> Figure:
@@ -49,8 +49,8 @@ def montage_figure(
         labels: index of the true class per case; without it no class is written.
         spacing: mm per voxel along the three grid axes, so that slices have their true proportions.
         view: axial, coronal or sagittal.
-        orientation: where the three grid axes point, three letters such as RAS. Flips by augmentation are not
-            known here, so draw batches before augmentation if the letters at the rim must be true.
+        orientation: where the three grid axes point, three letters such as RAS. None where that is not
+            known, as after random flips: slices lie as for RAS, but no direction is written.
         max_cases: rows at most; the title says how many were left out.
         path: where to save the figure, too.
 
@@ -66,7 +66,8 @@ def montage_figure(
     number = None if labels is None else [int(value) for value in _as_array(labels)]
     _check(volumes, there, cases, phases, number, classes, view, orientation)
     rows, columns = min(len(cases), max_cases), len(phases)
-    first, aspect = _slice(volumes[0, 0], view, orientation, spacing)
+    axes_of_grid = orientation or "RAS"
+    first, aspect = _slice(volumes[0, 0], view, axes_of_grid, spacing)
     height = 1.75 * min(2.0, max(0.5, first.shape[0] * aspect / first.shape[1]))
     figure = new_figure(1.3 + 1.75 * columns, 0.8 + (height + 0.06) * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -80,11 +81,11 @@ def montage_figure(
             axes.set_yticks([])
             axes.spines[:].set_color("#BBBBBB")
             if there[b, p]:
-                picture, aspect = _slice(volumes[b, p], view, orientation, spacing)
+                picture, aspect = _slice(volumes[b, p], view, axes_of_grid, spacing)
                 axes.imshow(
                     picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest"
                 )
-                if b == 0 and p == 0:
+                if b == 0 and orientation is not None:
                     _write_directions(axes, view)
             else:
                 _draw_missing(axes, phase, first.shape, aspect)
@@ -93,7 +94,8 @@ def montage_figure(
         text = shorten(cases[b], 20) + ("" if number is None else f"\n{shorten(classes[number[b]], 20)}")
         grid[b, 0].set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
     count = f"{rows} of {len(cases)} cases" if rows < len(cases) else f"{rows} case{'s' if rows > 1 else ''}"
-    figure.suptitle(f"{view} middle slices, {count}", fontsize=11)
+    kind = "middle slices" if orientation is None else f"{view} middle slices"
+    figure.suptitle(f"{kind}, {count}", fontsize=11)
     if path is not None:
         save_figure(figure, path)
     return figure
@@ -157,7 +159,7 @@ def _check(
     number: Sequence[int] | None,
     classes: Sequence[str],
     view: str,
-    orientation: str,
+    orientation: str | None,
 ) -> None:
     """Hold shapes, names and directions against each other."""
     expected = (len(cases), len(phases))
@@ -173,5 +175,7 @@ def _check(
     if view not in AXES_OF_VIEW:
         raise ValueError(f"view must be one of {', '.join(AXES_OF_VIEW)}, found {view!r}")
     pairs = ("LR", "PA", "IS")
-    if len(orientation) != 3 or any(sum(x in pair for x in orientation) != 1 for pair in pairs):
+    if orientation is not None and (
+        len(orientation) != 3 or any(sum(x in pair for x in orientation) != 1 for pair in pairs)
+    ):
         raise ValueError(f"orientation must be three letters such as RAS, found {orientation!r}")
