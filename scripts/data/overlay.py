@@ -48,7 +48,7 @@ def overlay_text(
     lines = [
         f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, in the folder of the "
         "bundle:",
-        f"#   {training_command([str(folder / 'data.yaml')])}",
+        f"#   {training_command([from_here(folder / 'data.yaml')])}",
         "",
         *(f"{key}: {_flow(value)}  # {comment}" for key, value, comment in rows),
         "",
@@ -72,6 +72,11 @@ def training_command(overlays: Sequence[str], dataset_dir: str | None = None) ->
     files = ",".join(f"'{file}'" for file in ["configs/train.yaml", *overlays])
     where = f" --dataset_dir {shlex.quote(dataset_dir)}" if dataset_dir else ""
     return f'python -m monai.bundle run training --config_file "[{files}]"{where}'
+
+
+def from_here(path: Path) -> str:
+    """Return a path as one would type it: relative where it lies below the current folder."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def results_name(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from scripts.data.cases import read_cases
 from scripts.data.document import name_list
 from scripts.data.layouts import Found, Source, find_layout
 from scripts.data.nearest import listing
-from scripts.data.overlay import overlay_text, training_command
+from scripts.data.overlay import from_here, overlay_text, training_command
 from scripts.data.splits import SPLITS, split_by_patient
 from scripts.data.summary import summary_text
 from scripts.data.survey import Survey, survey
@@ -59,10 +60,10 @@ def prepare(
         if value in (None, ""):
             raise ValueError(f"{name} must be given, found nothing; pass --{name}")
     find = find_layout(str(layout))
-    folder = _output_folder(Path(str(output)), overwrite)
-    labels = None if labels is None else Path(labels).expanduser().absolute()
+    folder = _output_folder(_absolute(str(output)), overwrite)
+    labels = None if labels is None else _absolute(labels)
     phases = None if phases is None else name_list(phases, "`phases`")
-    found = find(Source(Path(str(source)).expanduser().absolute(), folder, labels, phases, clinical))
+    found = find(Source(_absolute(str(source)), folder, labels, phases, clinical))
 
     phases = _chosen_phases(found, phases)
     cases, dropped = _with_phases(found.cases, phases)
@@ -88,8 +89,8 @@ def prepare(
     )
     print("".join(f"note: {note}\n" for note in notes))
     print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
-    own = [str(folder / "data.yaml")]
-    print("  " + (training_command([found.overlay], str(folder)) if found.overlay else training_command(own)))
+    own = training_command([from_here(folder / "data.yaml")])
+    print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else own))
     return file
 
 
@@ -141,8 +142,11 @@ def start_preparing(bundle_root: str | Path) -> None:
     check_keys(running_config(), declared, running_run_id())
 
 
-def _output_folder(output: Path, overwrite: bool) -> Path:
-    folder = output.expanduser().absolute()
+def _absolute(path: str | Path) -> Path:
+    return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def _output_folder(folder: Path, overwrite: bool) -> Path:
     if (folder / "dataset.json").exists() and not overwrite:
         raise ValueError(
             f"{folder / 'dataset.json'} exists already and would be replaced; pass --overwrite True, or "

@@ -8,9 +8,10 @@ labels.csv                    case,label[,patient,site,split][,clinical columns]
 
 from __future__ import annotations
 
-from scripts.data.case_folder import case_folders, read_case_folder
+from scripts.data.case_folder import CaseFolder, case_folders, read_case_folder
 from scripts.data.label_table import read_label_table
 from scripts.data.layouts.found import Found, Source
+from scripts.data.nearest import nearest
 
 MOST_LISTED = 5
 
@@ -58,12 +59,28 @@ def find(source: Source) -> Found:
         _note("cases without a row in the label file, kept as unlabelled", sorted(known - set(table.rows))),
         _note("rows of the label file without a folder, left out", sorted(set(table.rows) - known)),
         _note("columns of the label file not taken", table.left_out),
+        _note("phases with nearly the same name, never in the same case", _doubtful(with_images)),
         _note(
             "image files that are no phase, left out", sorted({name for f in folders for name in f.others})
         ),
     ]
     notes = [note for note in notes if note]
     return Found(source.path.name, list(phases), cases, clinical=table.clinical, notes=notes)
+
+
+def _doubtful(folders: list[CaseFolder]) -> list[str]:
+    """Return pairs of phases that are spelt alike and exclude each other: a file name may be misspelt."""
+    cases: dict[str, set[str]] = {}
+    for folder in folders:
+        for phase in folder.images:
+            cases.setdefault(phase, set()).add(folder.case)
+    pairs = []
+    for phase in sorted(cases, key=lambda name: len(cases[name])):
+        others = [name for name in cases if name != phase and not cases[name] & cases[phase]]
+        close = nearest(phase, others, cutoff=0.8)
+        if close and len(cases[phase]) <= len(cases[close]):
+            pairs.append(f"{phase} ({len(cases[phase])} cases) and {close} ({len(cases[close])} cases)")
+    return pairs
 
 
 def _note(what: str, names: list[str]) -> str:

@@ -51,8 +51,7 @@ def find(source: Source) -> Found:
 
     Raises:
         FileNotFoundError: the file does not exist and is no name of a set.
-        ModuleNotFoundError: a download is needed and `medmnist` is not installed.
-        ValueError: not an npz file of a 3D set.
+        ValueError: not an npz file of a 3D set, or a download that is needed and not possible.
     """
     import nibabel
     from tqdm import tqdm
@@ -107,7 +106,7 @@ def _download(name: str, folder: Path) -> Path:
 
         dataset = getattr(medmnist, medmnist.INFO[name.removesuffix("_64")]["python_class"])
     except (ImportError, AttributeError) as error:  # medmnist hides its classes where torchvision is missing
-        raise ModuleNotFoundError(
+        raise ValueError(
             f"downloading {name} needs the packages medmnist and torchvision ({error}); "
             f"`pip install medmnist`, or {by_hand}"
         ) from None
