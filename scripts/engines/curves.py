@@ -78,6 +78,7 @@ class LearningCurves:
             classes=self.classes,
             labels=engine.state.output["label"],
             spacing=self.spacing,
+            orientation=None,  # after random flips, left and right are not known
             path=self.output_dir / "first_batch.png",
         )
         self.writer.add_figure("first_batch", figure, close=False)

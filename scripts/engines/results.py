@@ -17,8 +17,10 @@ from .metadata import metadata
 from .twins import write_twins
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
-# Keys of inference.yaml that are its own: the rest is taken from the training.
-INFERENCE_KEYS = frozenset("imports bundle_root dataset_dir output_dir initialize run inferring".split())
+# Keys of inference.yaml that are its own; it shares all others with train.yaml, where they have the same value.
+INFERENCE_KEYS = frozenset(
+    "imports bundle_root dataset_dir output_dir model_file network config initialize run inferring".split()
+)
 
 
 def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> str:
@@ -69,15 +71,12 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     write_yaml(configs / "train.yaml", trained, source / "configs" / "train.yaml", "Resolved training configuration")
     base = source / "configs" / "inference.yaml"
     inference = yaml.safe_load(base.read_text(encoding="utf-8"))
-    text = json.dumps({key: trained.get(key) for key in inference})
-    shared = {
-        key: value
-        for key, value in trained.items()
-        if key not in INFERENCE_KEYS and (key in inference or re.search(rf"@{key}\b", text))
-    }
+    shared = {key: trained[key] for key in inference if key in trained and key not in INFERENCE_KEYS}
+    text = json.dumps(shared)
+    shared |= {key: trained[key] for key in trained if re.search(rf"@{key}\b", text) and key not in inference}
+    head = {key: inference.pop(key) for key in ("imports", "bundle_root", "dataset_dir", "output_dir")}
+    head["dataset_dir"] = trained["dataset_dir"]
     own = {key: value for key, value in inference.items() if key not in shared}
-    own["dataset_dir"] = trained["dataset_dir"]
-    head = {key: own.pop(key) for key in ("imports", "bundle_root", "dataset_dir", "output_dir")}
     write_yaml(configs / "inference.yaml", head | shared | own, base, "Inference with the model trained here")
     for name in ("evaluate.yaml", "logging.conf"):
         shutil.copyfile(source / "configs" / name, configs / name)
