@@ -54,13 +54,14 @@ def split_by_patient(
     rng = np.random.default_rng(seed)
     split_of: dict[str, str] = {}
     for label in sorted(frequency):
-        members = [patient for patient in sorted(stratum) if stratum[patient] == label]
-        if len(members) < len(fractions):
+        everyone = {patient for patient, found in zip(patients, labels, strict=True) if found == label}
+        if len(everyone) < len(fractions):
             raise ValueError(
                 f"class {label!r} must have at least one patient for each of the splits "
-                f"[{', '.join(fractions)}], found {len(members)}; add patients, merge the class with "
+                f"[{', '.join(fractions)}], found {len(everyone)}; add patients, merge the class with "
                 "another, or remove its cases"
             )
+        members = [patient for patient in sorted(stratum) if stratum[patient] == label]
         drawn = [members[index] for index in rng.permutation(len(members))]
         start = 0
         for split, count in _shares(len(members), fractions).items():
@@ -81,7 +82,7 @@ def split_by_patient(
 
 
 def _shares(count: int, fractions: Mapping[str, float]) -> dict[str, int]:
-    """Deal `count` patients out by largest remainder, at least one to each split."""
+    """Deal `count` patients out by largest remainder, at least one to each split where there are enough."""
     total = sum(fractions.values())
     exact = {split: count * share / total for split, share in fractions.items()}
     shares = {split: int(value + 1e-9) for split, value in exact.items()}
@@ -89,7 +90,7 @@ def _shares(count: int, fractions: Mapping[str, float]) -> dict[str, int]:
     for split in by_remainder[: count - sum(shares.values())]:
         shares[split] += 1
     for split in shares:
-        if shares[split] == 0:
+        if shares[split] == 0 and count >= len(shares):
             shares[max(shares, key=lambda name: shares[name])] -= 1
             shares[split] = 1
     return shares

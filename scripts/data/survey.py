@@ -102,7 +102,7 @@ def _region(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {"_target_": "scripts.transforms.BoxRegiond", "keys": "image", "margin": 0.0}
     if all(entry.get("roi") for entry in cases):
         return {"_target_": "scripts.transforms.MaskRegiond", "keys": "image", "margin": MARGIN}
-    return {"_target_": "scripts.transforms.WholeVolumeRegiond"}
+    return {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"}
 
 
 def _mask_extent(entry: dict[str, Any]) -> np.ndarray:
