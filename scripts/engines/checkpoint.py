@@ -26,6 +26,11 @@ FREE_ON_RESUME = frozenset(
 )
 
 
+def _save(state: Any, path: Path) -> None:
+    with path.open("wb") as stream:  # a stream, because torch writes a file's own name into it
+        torch.save(state, stream)
+
+
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the top-level keys in which two configurations differ, apart from those free on resume."""
     keys = (set(before) | set(now)) - FREE_ON_RESUME
@@ -87,7 +92,7 @@ class Checkpoints:
     def _save_best(self, _: Engine) -> None:
         if self.selection.improved:
             state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-            write_atomically(self.best_file, partial(torch.save, state))
+            write_atomically(self.best_file, partial(_save, state))
 
     def _save_last(self, trainer: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -97,7 +102,7 @@ class Checkpoints:
             "history": list(self.history),
             "config": json.loads(json.dumps(self.config, default=str)),
         }
-        write_atomically(self.last_file, partial(torch.save, state))
+        write_atomically(self.last_file, partial(_save, state))
 
     def _restore(self, trainer: Engine) -> None:
         if not self.resume:

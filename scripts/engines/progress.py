@@ -31,24 +31,22 @@ class Progress:
 
     def attach(self, engine: Engine) -> None:
         """Follow the iterations of `engine`."""
-        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, self._close)
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
         if self.evaluator is not None:
             self.evaluator.add_event_handler(Events.COMPLETED, self._validated)
 
-    def _start(self, engine: Any) -> None:
-        done = engine.state.iteration
-        self.bar = progress_bar(engine.state.max_epochs * engine.state.epoch_length, self.description, done)
-
     def _step(self, engine: Any) -> None:
-        if self.bar is None:
-            return
+        state = engine.state
+        if self.bar is None:  # made here, because a resumed run knows its iteration only after the start
+            self.bar = progress_bar(
+                state.max_epochs * state.epoch_length, self.description, initial=state.iteration - 1
+            )
         if self.evaluator is not None:
-            loss = engine.state.output["loss"]
-            epoch = f"{engine.state.epoch}/{engine.state.max_epochs}"
-            self.bar.set_postfix({"epoch": epoch, "loss": f"{float(loss):.3f}", **self.scores}, refresh=False)
+            loss = f"{float(state.output['loss']):.3f}"
+            epoch = f"{state.epoch}/{state.max_epochs}"
+            self.bar.set_postfix({"epoch": epoch, "loss": loss, **self.scores}, refresh=False)
         self.bar.update()
 
     def _validated(self, evaluator: Any) -> None:
