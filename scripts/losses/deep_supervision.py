@@ -1,0 +1,68 @@
+"""Losses on every phase alone, beside the fused one."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from scripts.losses.classification import ClassificationLoss
+
+
+def phase_loss(
+    criterion: ClassificationLoss, phase_logits: Tensor, label: Tensor, coefficients: Tensor, present: Tensor
+) -> Tensor:
+    """Loss of the single phases: sum over phases of coefficient times criterion, averaged over the cases.
+
+    Args:
+        criterion: loss of one prediction.
+        phase_logits: [B, P, K]; absent phases may hold anything.
+        label: [B].
+        coefficients: [B, P], summing to 1 over the present phases of a case.
+        present: [B, P] bool.
+    """
+    case, phase = present.nonzero(as_tuple=True)
+    return criterion(phase_logits[case, phase], label[case], coefficients[case, phase])
+
+
+class DeepSupervision(nn.Module):
+    """Asks every phase alone for the class as well, all present phases alike.
+
+    loss = criterion(fused) + weight * mean over cases of (mean over present phases of criterion(phase))
+
+    With class weights both means are weighted means, as in the criterion.
+
+    Args:
+        criterion: loss of one prediction.
+        weight: importance of the single phases beside the fused prediction.
+
+    Reference: Lee et al., Deeply-supervised nets, AISTATS 2015.
+    """
+
+    def __init__(self, criterion: ClassificationLoss, weight: float = 0.5) -> None:
+        super().__init__()
+        self.criterion = criterion
+        self.weight = weight
+
+    def forward(self, outputs: Tensor | dict[str, Tensor], label: Tensor) -> Tensor:
+        """Compute the loss of the training dict (``logits``, ``phase_logits``, ``present``), or of plain logits.
+
+        Args:
+            outputs: the network's dict; plain logits [B, K], as in evaluation, have the criterion alone.
+            label: class index [B].
+
+        Raises:
+            ValueError: when the network has no phase heads.
+        """
+        fused = self.criterion(outputs, label)
+        if not isinstance(outputs, dict):
+            return fused
+        if "phase_logits" not in outputs:
+            raise ValueError(f"{type(self).__name__} needs a network with `phase_heads: true`, found one without")
+        phases = phase_loss(
+            self.criterion, outputs["phase_logits"], label, self.coefficients(outputs), outputs["present"]
+        )
+        return fused + self.weight * phases
+
+    def coefficients(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Return how much each phase of a case counts, [B, P]: here equal shares of the present ones."""
+        present = outputs["present"].float()
+        return present / present.sum(dim=1, keepdim=True).clamp_min(1)

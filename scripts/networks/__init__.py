@@ -1,0 +1,15 @@
+"""Encoders, and the networks from an image to the logits."""
+
+from scripts.networks.early_fusion import EarlyFusionNetwork
+from scripts.networks.monai_resnet import MonaiResNetEncoder
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.residual import ResidualEncoder
+from scripts.networks.single_phase import SinglePhaseNetwork
+
+__all__ = [
+    "EarlyFusionNetwork",
+    "MonaiResNetEncoder",
+    "PhaseFusionNetwork",
+    "ResidualEncoder",
+    "SinglePhaseNetwork",
+]

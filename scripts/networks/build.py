@@ -1,0 +1,27 @@
+"""Parts of a network, given ready or as constructors."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from torch import nn
+
+Part = nn.Module | Callable[..., nn.Module]
+
+
+def build_encoder(encoder: Part, in_channels: int) -> nn.Module:
+    """Return a ready encoder as it is, or build one for `in_channels` from its constructor."""
+    return encoder if isinstance(encoder, nn.Module) else encoder(in_channels=in_channels)
+
+
+def build_encoders(encoder: Part, count: int) -> nn.ModuleList:
+    """Return `count` encoders of one channel: each with its own initial weights, or copies of a ready one."""
+    if isinstance(encoder, nn.Module):
+        return nn.ModuleList(copy.deepcopy(encoder) for _ in range(count))
+    return nn.ModuleList(encoder(in_channels=1) for _ in range(count))
+
+
+def build_fusion(fusion: Part, num_tokens: int, in_dim: int) -> nn.Module:
+    """Return a ready fusion as it is, or build one for `num_tokens` tokens of width `in_dim`."""
+    return fusion if isinstance(fusion, nn.Module) else fusion(num_tokens=num_tokens, in_dim=in_dim)

@@ -1,0 +1,60 @@
+"""MONAI's 3D ResNets as encoders."""
+
+from __future__ import annotations
+
+from monai.networks import nets
+from torch import Tensor, nn
+
+from scripts.networks.convolution import guard_convolutions
+from scripts.networks.size import check_size
+
+MODELS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
+
+
+class MonaiResNetEncoder(nn.Module):
+    """A ResNet of `monai.networks.nets` up to its last feature map, before pooling.
+
+    As in MONAI's own `ResNetFeatures`, the stem has stride 2. Shortcuts are of type B, also where MedicalNet's
+    resnet18 and resnet34 have type A: type A neither scripts nor lets gradients through. The stem's pooling, which
+    has no weights, is left out by default: it suits whole scans, not regions of 30 voxels per side.
+
+    Args:
+        model: ``resnet10``, ``resnet18``, ... ``resnet200``.
+        in_channels: channels of the volume.
+        pool_stem: halve the volume once more after the stem (for volumes of 64 voxels per side and more).
+
+    Shape: [N, in_channels, D, H, W] -> [N, 512 or 2048, D/16, H/16, W/16], rounded up; with `pool_stem` /32.
+
+    Raises:
+        ValueError: for an unknown model, or a volume below `min_size`.
+
+    Reference: Chen et al., Med3D, arXiv:1904.00625.
+    """
+
+    def __init__(self, model: str = "resnet10", in_channels: int = 1, pool_stem: bool = False) -> None:
+        super().__init__()
+        if model not in MODELS:
+            raise ValueError(f"model must be one of {', '.join(MODELS)}, found '{model}'")
+        self.net: nn.Module = getattr(nets, model)(
+            pretrained=False,
+            spatial_dims=3,
+            n_input_channels=in_channels,
+            conv1_t_stride=2,
+            no_max_pool=not pool_stem,
+            shortcut_type="B",
+            bias_downsample=False,
+            feed_forward=False,
+        )
+        guard_convolutions(self.net)
+        smallest = 16 if pool_stem else 8
+        self.min_size: tuple[int, int, int] = (smallest, smallest, smallest)
+        self.out_dim: int = self.net.in_planes
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode volumes into feature maps."""
+        check_size(x, self.min_size, self.model)
+        x = self.net.act(self.net.bn1(self.net.conv1(x)))
+        if not self.net.no_max_pool:
+            x = self.net.maxpool(x)
+        return self.net.layer4(self.net.layer3(self.net.layer2(self.net.layer1(x))))

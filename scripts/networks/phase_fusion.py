@@ -1,0 +1,124 @@
+"""One token per phase, then a fusion strategy, then the classes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from scripts.networks.build import Part, build_encoder, build_encoders, build_fusion
+from scripts.networks.presence import encode_present, pool, presence, zero_absent
+from scripts.networks.size import check_phases
+
+
+class PhaseFusionNetwork(nn.Module):
+    """Encodes every phase into one token, fuses the tokens and classifies.
+
+    image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
+
+    While training, absent phases are left out of the encoder, so that batch normalisation sees present volumes
+    only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never depend on data.
+
+    Args:
+        encoder: constructor (taking ``in_channels``) or ready module.
+        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `scripts.fusion`.
+        num_phases: P.
+        num_classes: K.
+        share_encoder: one encoder for all phases, or one per phase.
+        phase_heads: also classify each phase alone while training (for deep supervision).
+        dropout: fraction of the fused features dropped before the last layer.
+
+    Raises:
+        ValueError: when the image has another number of phases.
+
+    >>> from scripts.fusion import Concat
+    >>> from scripts.networks import ResidualEncoder
+    >>> network = PhaseFusionNetwork(ResidualEncoder, Concat, num_phases=3, num_classes=2).eval()
+    >>> network(torch.rand(4, 3, 28, 28, 28)).shape
+    torch.Size([4, 2])
+    """
+
+    __constants__ = ("share_encoder",)  # lets TorchScript leave the other branch out
+
+    def __init__(
+        self,
+        encoder: Part,
+        fusion: Part,
+        num_phases: int,
+        num_classes: int,
+        share_encoder: bool = True,
+        phase_heads: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.num_phases = num_phases
+        self.share_encoder = share_encoder
+        self.encoder: nn.Module = build_encoder(encoder, 1) if share_encoder else build_encoders(encoder, num_phases)
+        first = self.encoder if share_encoder else self.encoder[0]  # type: ignore[index]
+        self.token_dim: int = first.out_dim
+        self.fusion = build_fusion(fusion, num_phases, self.token_dim)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(self.fusion.out_dim, num_classes)
+        self.phase_heads = nn.ModuleList(
+            nn.Linear(self.token_dim, num_classes) for _ in range(num_phases if phase_heads else 0)
+        )
+
+    def forward(
+        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor | dict[str, Tensor]:
+        """Classify.
+
+        Args:
+            image: [B, P, D, H, W]; absent phases may hold anything, NaN included, if `present` is given.
+            clinical: not used by this network.
+            present: [B, P]; None: a phase whose voxels are all 0 is absent.
+
+        Returns:
+            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, P],
+            ``phase_logits`` [B, P, K] with phase heads, and what the fusion adds (``weights`` [B, P]).
+        """
+        check_phases(image, self.num_phases)
+        present = presence(image, present)
+        tokens = self.tokens(image, present)
+        if torch.jit.is_scripting():
+            fused, _ = self.fusion(tokens, present)
+            return self.head(self.dropout(fused)).float()
+        return self._classify(tokens, present)
+
+    def tokens(self, image: Tensor, present: Tensor) -> Tensor:
+        """Encode the phases: image [B, P, D, H, W], present [B, P] -> tokens [B, P, C], 0 where absent."""
+        if not torch.jit.is_scripting() and self.training:
+            return self._tokens_of_present(image, present)
+        image = zero_absent(image, present)
+        if self.share_encoder:
+            tokens = pool(self.encoder(image.flatten(0, 1).unsqueeze(1))).unflatten(0, [-1, self.num_phases])
+        else:
+            per_phase: list[Tensor] = []
+            for p, encoder in enumerate(self.encoder):  # type: ignore[arg-type]
+                per_phase.append(pool(encoder(image[:, p : p + 1])))
+            tokens = torch.stack(per_phase, dim=1)
+        return zero_absent(tokens, present)
+
+    @torch.jit.unused
+    def _classify(self, tokens: Tensor, present: Tensor) -> Tensor | dict[str, Tensor]:
+        with torch.autocast(tokens.device.type, enabled=False):  # tokens are few: float32 costs nothing
+            fused, aux = self.fusion(tokens, present)
+            logits = self.head(self.dropout(fused))
+            if not self.training:
+                return logits
+            outputs = {"logits": logits, "present": present, **aux}
+            if len(self.phase_heads):
+                phase_logits = [head(tokens[:, p]) for p, head in enumerate(self.phase_heads)]
+                outputs["phase_logits"] = torch.stack(phase_logits, dim=1)
+            return outputs
+
+    @torch.jit.unused
+    def _tokens_of_present(self, image: Tensor, present: Tensor) -> Tensor:
+        if self.share_encoder:
+            volumes = image.flatten(0, 1).unsqueeze(1)
+            tokens = encode_present(self.encoder, volumes, present.flatten(), self.token_dim)
+            return tokens.unflatten(0, (-1, self.num_phases))
+        per_phase = [
+            encode_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
+            for p, encoder in enumerate(self.encoder)  # type: ignore[arg-type]
+        ]
+        return torch.stack(per_phase, dim=1)

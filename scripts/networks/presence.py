@@ -1,0 +1,55 @@
+"""Which phases a case has, and encoding of exactly those."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
+    """Return which phases are present, [B, P] bool: as told, else those that are not all zero.
+
+    Args:
+        image: [B, P, D, H, W].
+        present: [B, P], or None.
+
+    >>> presence(torch.tensor([0.0, 1.0, float("nan")]).reshape(1, 3, 1, 1, 1))
+    tensor([[False,  True,  True]])
+    """
+    if present is None:
+        return (image != 0).flatten(2).any(dim=2)
+    return present.to(device=image.device, dtype=torch.bool)
+
+
+def zero_absent(values: Tensor, present: Tensor) -> Tensor:
+    """Set everything of absent slots to 0, NaN included: values [B, M, ...], present [B, M]."""
+    keep = present
+    while keep.dim() < values.dim():
+        keep = keep.unsqueeze(-1)
+    return torch.where(keep, values, torch.zeros_like(values))
+
+
+def pool(maps: Tensor) -> Tensor:
+    """Average feature maps [N, C, d, h, w] over space, in float32: [N, C]."""
+    return maps.float().mean(dim=[2, 3, 4])
+
+
+def encode_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
+    """Encode the present volumes only, so that normalisation statistics never see an absent one.
+
+    Args:
+        encoder: [n, C, D, H, W] -> feature maps [n, out_dim, d, h, w].
+        volumes: [N, C, D, H, W]; what absent ones hold is never read.
+        present: [N] bool.
+        out_dim: width of the tokens.
+
+    Returns:
+        Tokens [N, out_dim], 0 where absent.
+    """
+    index = present.nonzero().squeeze(1)
+    if index.numel() == present.numel():
+        return pool(encoder(volumes))
+    tokens = torch.zeros(len(volumes), out_dim, device=volumes.device)
+    if index.numel() == 0:
+        return tokens
+    return tokens.index_copy(0, index, pool(encoder(volumes[index])))
