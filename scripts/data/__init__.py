@@ -1,13 +1,18 @@
 """Datasets: dataset.json, layouts of known datasets, splits, batches."""
 
 from .batches import EpochBatchSampler
+from .cache import cached_dataset
 from .cases import Cases, read_cases, read_unlabelled
 from .prepare import prepare, start_preparing
 from .splits import split_by_patient
+from .volumes import Volume, open_volume
 
 __all__ = [
     "Cases",
     "EpochBatchSampler",
+    "Volume",
+    "cached_dataset",
+    "open_volume",
     "prepare",
     "read_cases",
     "read_unlabelled",

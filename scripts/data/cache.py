@@ -1,0 +1,230 @@
+"""Datasets that keep prepared cases: in memory, on disk, or not at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.data import CacheDataset, Dataset, PersistentDataset
+from monai.transforms import Compose, RandomizableTrait, Transform
+from monai.utils import convert_to_tensor
+
+from .fingerprint import code_version, fingerprint, item_fingerprint
+from .nearest import listing
+
+logger = logging.getLogger(__name__)
+MOST_NAMES = 100
+STORABLE = (torch.Tensor, str, bytes, bool, int, float, type(None))
+Item = dict[str, Any]
+Transforms = Callable | Sequence[Callable]
+
+
+def cached_dataset(
+    data: Sequence[Mapping[str, Any]],
+    transform: Transforms,
+    cache: str = "memory",
+    cache_dir: str | Path | None = None,
+    progress: bool = True,
+) -> Dataset:
+    """Make a dataset whose deterministic steps are done once per case.
+
+    Cases whose region of interest is larger than the grid are listed once, after caching, by one warning.
+
+    Args:
+        data: items of dataset.json.
+        transform: steps from item to tensors; those from the first random one on are run every time.
+        cache: ``memory``; ``disk``, which lasts and is keyed by the content of the files, the item's values,
+            the settings and the code, and so is never out of date; or ``none``.
+        cache_dir: folder of the disk cache; several datasets may share it.
+        progress: show a progress bar while the cache is filled.
+
+    Raises:
+        ValueError: an unknown kind of cache, or a disk cache without a folder.
+    """
+    if cache not in CACHES:
+        raise ValueError(f"`cache` must be one of {listing(str(cache), CACHES)}, found {cache!r}")
+    steps = transform if isinstance(transform, Compose) else Compose(transform)
+    return CACHES[cache](list(data), steps.flatten(), cache_dir, progress)
+
+
+class MemoryCache(CacheDataset):
+    """Prepares every case when it is built, and keeps the results in memory."""
+
+    def __init__(
+        self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
+    ) -> None:
+        self.exceeding: set[str] = set()
+        super().__init__(data, transform, num_workers=_threads(), progress=progress)
+
+    def _fill_cache(self, indices: Sequence[int] | None = None) -> list:
+        self.exceeding.clear()
+        filled = super()._fill_cache(indices)
+        list_exceeding(self.exceeding, len(filled))
+        return filled
+
+    def _load_cache_item(self, idx: int) -> Any:
+        item, exceeds = prepare(self.transform, self.data[idx])
+        if exceeds:
+            self.exceeding.add(_case(self.data[idx]))
+        return item
+
+
+class DiskCache(PersistentDataset):
+    """Prepares every case when it is built, unless the folder holds it from before, and reads it from "
+    "there."""
+
+    def __init__(
+        self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
+    ) -> None:
+        if cache_dir is None:
+            raise ValueError("`cache: disk` needs a folder, found `cache_dir: null`; set `cache_dir`")
+        try:
+            super().__init__(data, transform, cache_dir, track_meta=False, weights_only=True)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ValueError(
+                f"`cache_dir` must be a folder to write to, found {cache_dir}: {reason}"
+            ) from None
+        self.folder, self.progress = Path(cache_dir), progress
+        self._key = fingerprint([code_version(), *self.transform.transforms[: _steps(self.transform)]])
+        self._fill()
+
+    def set_data(self, data: Sequence) -> None:
+        """Take other items; what is on disk stays, since its key tells what it belongs to."""
+        self.data = list(data)
+        self._fill()
+
+    def _fill(self) -> None:
+        from tqdm import tqdm
+
+        exceeding = set()
+        with ThreadPool(_threads()) as pool:
+            found = pool.imap(self._entry, self.data)
+            bar = tqdm(found, total=len(self.data), desc="Caching cases", disable=not self.progress)
+            for item, entry in zip(self.data, bar, strict=True):
+                if entry["exceeds"]:
+                    exceeding.add(_case(item))
+        list_exceeding(exceeding, len(self.data))
+
+    def _cachecheck(self, item_transformed: Any) -> Any:
+        return self._entry(item_transformed)["item"]
+
+    def _entry(self, item: Any) -> Item:
+        """Return the prepared item from disk, or prepare and store it."""
+        file = self.folder / f"{fingerprint([self._key, item_fingerprint(item)])}.pt"
+        if file.is_file():
+            try:
+                entry = torch.load(file, weights_only=True)
+                return {"item": entry["item"], "exceeds": entry["exceeds"]}
+            except (
+                RuntimeError,
+                EOFError,
+                OSError,
+                ValueError,
+                KeyError,
+                TypeError,
+                pickle.UnpicklingError,
+            ) as error:
+                logger.warning(
+                    "the cache file %s cannot be read (%s); preparing it again", file, type(error).__name__
+                )
+        prepared, exceeds = prepare(self.transform, item)
+        prepared = convert_to_tensor(prepared, convert_numeric=False, track_meta=False)
+        _check_storable(prepared, _case(item))
+        entry = {"item": prepared, "exceeds": exceeds}
+        handle, part = tempfile.mkstemp(dir=self.folder, prefix=".part-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                torch.save(entry, stream)
+            os.replace(part, file)  # a reader finds the whole file or none
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+        return entry
+
+
+class NoCache(Dataset):
+    """Prepares a case whenever it is asked for."""
+
+    def __init__(
+        self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
+    ) -> None:
+        super().__init__(data, transform)
+
+    def _transform(self, index: int) -> Any:
+        item, _ = prepare(self.transform, self.data[index])
+        return self.transform(item, start=_steps(self.transform))
+
+
+CACHES: dict[str, Callable[..., Dataset]] = {"memory": MemoryCache, "disk": DiskCache, "none": NoCache}
+
+
+def prepare(transform: Compose, item: Any) -> tuple[Any, bool]:
+    """Run the deterministic steps on an item.
+
+    MONAI hides an error of a step behind "applying transform"; this raises the step's own error.
+
+    Returns:
+        the prepared item, and whether its region exceeds the grid.
+    """
+    exceeds = False
+    for step in range(_steps(transform)):
+        try:
+            item = transform(item, start=step, end=step + 1, threading=True)
+        except RuntimeError as error:
+            if isinstance(error.__cause__, ValueError | OSError):
+                raise error.__cause__ from None
+            raise
+        exceeds = exceeds or (isinstance(item, Mapping) and bool(item.get("region_exceeds_grid", False)))
+    return item, exceeds
+
+
+def list_exceeding(cases: set[str], total: int) -> None:
+    """Warn, in one line, of the cases whose region has been cropped to the grid."""
+    if not cases:
+        return
+    names = sorted(cases)
+    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    logger.warning(
+        "the region of interest is larger than the grid and has been cropped to it in %d of %d cases: %s%s; "
+        "raise grid_size or spacing to see all of it",
+        len(names), total, ", ".join(names[:MOST_NAMES]), rest,
+    )  # fmt: skip
+
+
+def _steps(transform: Compose) -> int:
+    """Return the number of steps before the first random one."""
+    first = transform.get_index_of_first(
+        lambda step: isinstance(step, RandomizableTrait) or not isinstance(step, Transform)
+    )
+    return len(transform) if first is None else first
+
+
+def _threads() -> int:
+    return min(8, os.cpu_count() or 1)
+
+
+def _case(item: Any) -> str:
+    return str(item.get("case", "?")) if isinstance(item, Mapping) else "?"
+
+
+def _check_storable(value: Any, case: str, where: str = "the item") -> None:
+    """Refuse what a safe reader could not read back."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            _check_storable(part, case, f"{key!r}")
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_storable(part, case, where)
+    elif not isinstance(value, STORABLE):
+        raise ValueError(
+            f"case {case}: the disk cache keeps tensors, numbers and text only, found {type(value).__name__} "
+            f"in {where}; end the preprocessing with SelectItemsd, or use `cache: memory`"
+        )

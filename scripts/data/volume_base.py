@@ -1,0 +1,137 @@
+"""What every lazy 3D volume offers: its grid at once, its voxels a block at a time, errors in one line."""
+
+from __future__ import annotations
+
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+Slices = tuple[slice, slice, slice]
+READ_ERRORS = (OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
+
+
+class BadVolume(ValueError):
+    """A volume that breaks a rule; the message names case, phase, file and remedy in one line."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of voxel values: `count` voxels with `mean`, `std` (of the population), `minimum`, "
+    "`maximum`."""
+
+    count: int
+    mean: float
+    std: float
+    minimum: float
+    maximum: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Statistics:
+        """Compute the statistics in double precision.
+
+        >>> Statistics.of(np.array([1.0, 3.0])).std
+        1.0
+        """
+        mean, std = float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+        return cls(int(values.size), mean, std, float(values.min()), float(values.max()))
+
+
+class Volume(ABC):
+    """A 3D volume on disk.
+
+    Args:
+        path: the file.
+        shape: voxels per axis, in the order of the file; axes of length 1 beyond the third are dropped.
+        affine: voxel index -> position in mm (R, A, S), [4, 4].
+        name: what the volume is called in messages, e.g. ``case p017: phase 'portal'``.
+
+    Raises:
+        BadVolume: not 3D, or axes that do not span space.
+    """
+
+    def __init__(self, path: Path, shape: Sequence[int], affine: np.ndarray, name: str = "") -> None:
+        self.path = path
+        self.name = name
+        self.affine = np.array(affine, dtype=np.float64)
+        if len(shape) < 3 or any(size != 1 for size in shape[3:]) or any(size < 1 for size in shape[:3]):
+            found = f"shape {tuple(int(size) for size in shape)}"
+            raise bad_volume(path, name, "must be 3D", found, "save one 3D file per phase")
+        self.shape = (int(shape[0]), int(shape[1]), int(shape[2]))
+        extent = abs(np.linalg.det(self.affine[:3, :3])) if np.isfinite(self.affine).all() else 0.0
+        if not extent > 1e-4 * self.spacing.prod() > 0:
+            rule = "must have three independent axes with a spacing above 0 mm"
+            found = f"affine {np.round(self.affine[:3], 6).tolist()}"
+            raise bad_volume(path, name, rule, found, "correct the header")
+
+    @property
+    def spacing(self) -> np.ndarray:
+        """Distance between voxel centres in mm, along the axes of the file."""
+        return np.linalg.norm(self.affine[:3, :3], axis=0)
+
+    @abstractmethod
+    def _read(self, slices: Slices) -> np.ndarray:
+        """Return the voxels of a block, axes in the order of the file."""
+
+    def read(self, slices: Slices | None = None) -> np.ndarray:
+        """Read a block of the volume, or all of it.
+
+        Args:
+            slices: first and last + 1 voxel per axis (no steps); None reads everything.
+
+        Returns:
+            float32 array.
+
+        Raises:
+            BadVolume: the file cannot be read, or a voxel is NaN or infinite.
+        """
+        parts = (slice(None), slice(None), slice(None)) if slices is None else slices
+        first, second, third = (
+            slice(*part.indices(size)) for part, size in zip(parts, self.shape, strict=True)
+        )
+        try:
+            block = np.asarray(self._read((first, second, third)), dtype=np.float32)
+        except READ_ERRORS as error:
+            raise unreadable(self.path, self.name, error) from None
+        finite = np.isfinite(block)
+        if not finite.all():
+            where = ", ".join(f"{part.start}:{part.stop}" for part in (first, second, third))
+            found = f"{finite.size - int(finite.sum())} NaN or infinite voxels in [{where}]"
+            rule = "must have finite voxels only"
+            raise bad_volume(self.path, self.name, rule, found, "repair it or take it out of the case")
+        return block
+
+    def read_image(self) -> np.ndarray:
+        """Read all voxels as `read` does, and refuse a volume whose voxels all have the same value."""
+        voxels = self.read()
+        if voxels.min() == voxels.max():
+            rule, found = "must have voxels that differ", f"{voxels.flat[0]:g} everywhere"
+            raise bad_volume(self.path, self.name, rule, found, "take it out of the case or export it again")
+        return voxels
+
+    def statistics(self) -> Statistics:
+        """Return the statistics of the whole volume.
+
+        Raises:
+            BadVolume: as `read_image`.
+        """
+        return Statistics.of(self.read_image())
+
+
+def volume_message(path: Path, name: str, rule: str, found: str, remedy: str) -> str:
+    """Compose one line: what must hold, what was found, where, and what to do."""
+    return f"{name + ': ' if name else ''}the volume {rule}, found {found} in {path}; {remedy}"
+
+
+def bad_volume(path: Path, name: str, rule: str, found: str, remedy: str) -> BadVolume:
+    """Return the error for a file that breaks a rule."""
+    return BadVolume(volume_message(path, name, rule, found, remedy))
+
+
+def unreadable(path: Path, name: str, error: Exception) -> BadVolume:
+    """Return the error for a file that a library could not read."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[-300:]
+    return bad_volume(path, name, "must be readable", reason, "restore it or take it out of the case")

@@ -1,0 +1,59 @@
+"""NIfTI volumes, read a block at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .volume_base import Slices, Volume, bad_volume
+
+
+class NiftiVolume(Volume):
+    """A NIfTI file (.nii, .nii.gz; versions 1 and 2, either byte order), read with nibabel.
+
+    The affine is nibabel's choice: sform, else qform, else the spacing with the volume centred at the origin.
+    """
+
+    def __init__(self, path: Path, name: str = "") -> None:
+        import nibabel
+
+        image: Any = nibabel.load(path)
+        with nibabel.openers.ImageOpener(
+            str(path)
+        ) as file:  # nibabel's own check repairs spacings in silence
+            header = type(image.header).from_fileobj(file, check=False)
+        spacing = np.asarray(header["pixdim"][1:4], dtype=np.float64)[: len(image.shape)]
+        if not (np.isfinite(spacing).all() and (spacing > 0).all()):
+            found = f"pixdim {spacing.tolist()}"
+            raise bad_volume(path, name, "must have spacings above 0 mm", found, "correct the header")
+        super().__init__(path, image.shape, image.affine, name)
+        self._proxy = image.dataobj
+        if self._proxy.dtype.kind not in "iuf":
+            found = f"voxels of type {self._proxy.dtype}"
+            raise bad_volume(path, name, "must hold one number per voxel", found, "export it as a grey image")
+        self._check_length()
+
+    def _check_length(self) -> None:
+        """Refuse a file that ends before its last voxel.
+
+        The last four bytes of a .gz file are the length of its content, which settles it without unpacking;
+        where they disagree (truncation, several members, trailing bytes), the file is unpacked once.
+        """
+        import nibabel
+
+        needed = self._proxy.offset + int(np.prod(self._proxy.shape)) * self._proxy.dtype.itemsize
+        with open(self.path, "rb") as file:
+            length = file.seek(0, 2)
+            if self.path.name.lower().endswith(".gz"):
+                file.seek(max(0, length - 4))
+                if int.from_bytes(file.read(4), "little") == needed % 2**32:
+                    return
+                with nibabel.openers.ImageOpener(str(self.path)) as unpacked:
+                    length = sum(len(chunk) for chunk in iter(lambda: unpacked.read(1 << 20), b""))
+        if length < needed:
+            raise EOFError(f"truncated, {length} of {needed} bytes")
+
+    def _read(self, slices: Slices) -> np.ndarray:
+        return self._proxy[slices + (0,) * (len(self._proxy.shape) - 3)]

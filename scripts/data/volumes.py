@@ -1,0 +1,69 @@
+"""Opening a 3D volume by its file type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from .nearest import listing
+from .volume_base import BadVolume, Volume, bad_volume, unreadable, volume_message
+from .volume_itk import ItkVolume
+from .volume_nifti import NiftiVolume
+
+VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
+    ".nii": NiftiVolume,
+    ".nii.gz": NiftiVolume,
+    ".nrrd": ItkVolume,
+    ".mha": ItkVolume,
+    ".mhd": ItkVolume,
+}
+_DATA_FILE = re.compile(
+    rb"^\s*(?:ElementDataFile\s*=|data ?file\s*:)\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE
+)
+
+
+def open_volume(path: str | Path, name: str = "") -> Volume:
+    """Open a 3D volume without reading its voxels.
+
+    Args:
+        path: .nii, .nii.gz, .nrrd, .mha or .mhd.
+        name: what to call the volume in messages, e.g. ``case p017: phase 'portal'``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not readable, truncated, not 3D (axes of length 1 beyond the third are dropped), a spacing
+            not above 0 mm, axes that are not independent, or a file type that is not supported.
+    """
+    path = Path(path)
+    if not path.is_file():
+        text = volume_message(
+            path, name, "must exist", "no file", "correct the path or take it out of the case"
+        )
+        raise FileNotFoundError(text)
+    ending = _ending(path)
+    if ending is None:
+        rule = f"must end in one of {listing(path.suffix, VOLUME_TYPES)}"
+        raise bad_volume(path, name, rule, repr(path.suffix), "convert it to .nii.gz")
+    try:
+        return VOLUME_TYPES[ending](path, name)
+    except BadVolume:
+        raise
+    except Exception as error:  # each library has errors of its own; the user needs the file
+        raise unreadable(path, name, error) from None
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """Return the files that hold a volume: the file itself and the voxel file that its header names, if "
+    "any."""
+    path = Path(path)
+    if _ending(path) not in (".mhd", ".nrrd"):
+        return [path]
+    with open(path, "rb") as file:
+        found = _DATA_FILE.search(file.read(1 << 16).split(b"\n\n")[0])
+    named = path.parent / found.group(1).decode(errors="replace") if found else path
+    return [path, named] if named != path and named.is_file() else [path]
+
+
+def _ending(path: Path) -> str | None:
+    return next((known for known in VOLUME_TYPES if path.name.lower().endswith(known)), None)

@@ -1,0 +1,29 @@
+"""Transforms that MONAI lacks: phases on one grid, cropped first; missing phases; augmentation of a batch."""
+
+from .augment_batch import AugmentBatch
+from .box_region import BoxRegiond
+from .load_phases import LoadImagePhasesd
+from .mask_region import MaskRegiond
+from .percentile_intensity import PercentileIntensityd
+from .random_geometry import RandomGeometry
+from .random_intensity import RandomIntensity
+from .resample_phases import ResamplePhasesd
+from .stack_phases import StackPhasesd
+from .whole_volume_region import WholeVolumeRegiond
+from .window_intensity import WindowIntensityd
+from .zscore_intensity import ZScoreIntensityd
+
+__all__ = [
+    "AugmentBatch",
+    "BoxRegiond",
+    "LoadImagePhasesd",
+    "MaskRegiond",
+    "PercentileIntensityd",
+    "RandomGeometry",
+    "RandomIntensity",
+    "ResamplePhasesd",
+    "StackPhasesd",
+    "WholeVolumeRegiond",
+    "WindowIntensityd",
+    "ZScoreIntensityd",
+]

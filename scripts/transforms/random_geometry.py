@@ -1,0 +1,155 @@
+"""Random geometry, one draw per case for all its phases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+class RandomGeometry:
+    r"""Flips, rotates, scales and shifts each case of a batch, all its phases alike, in one interpolation.
+
+    About the centre of the grid, in mm,
+
+    .. math:: x \mapsto (1 + s)\, R(\omega)\, F x + t
+
+    with F a flip of each axis with its own probability, R the rotation by \|ω\| about the axis ω, each
+    component of ω uniform in ± `rotate`, s in ± `scale`, and each component of t in ± `translate` voxels.
+    Lengths are mm, so a case on a grid with oblong voxels is rotated, not sheared. What comes in from outside
+    is 0; absent phases stay exactly 0.
+
+    Args:
+        flip: probability of a flip along D, H, W.
+        rotate: largest rotation about each axis, degrees.
+        scale: largest relative change of size.
+        translate: largest shift along each axis, voxels.
+        probability: share of the cases that are rotated, scaled and shifted (flips have their own
+            probabilities).
+        spacing: voxel size along D, H, W in mm; only ratios count.
+
+    Raises:
+        ValueError: a probability outside [0, 1], a negative strength, a scale of 1 or more, or a spacing not
+            above 0.
+
+    Shape:
+        image ``[B, P, D, H, W]`` -> image ``[B, P, D, H, W]``
+    """
+
+    def __init__(
+        self,
+        flip: Sequence[float] = (0.0, 0.0, 0.0),
+        rotate: float = 0.0,
+        scale: float = 0.0,
+        translate: float = 0.0,
+        probability: float = 1.0,
+        spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        if len(flip) != 3 or not all(0 <= value <= 1 for value in (*flip, probability)):
+            raise ValueError(
+                "RandomGeometry: `flip` (three) and `probability` must be within [0, 1], found "
+                f"{list(flip)} and {probability}"
+            )
+        for name, value in (("rotate", rotate), ("scale", scale), ("translate", translate)):
+            if not value >= 0:
+                raise ValueError(f"RandomGeometry: `{name}` must be 0 or more, found {value}")
+        if not scale < 1:
+            raise ValueError(f"RandomGeometry: `scale` must be below 1, found {scale}")
+        if len(spacing) != 3 or not all(value > 0 for value in spacing):
+            raise ValueError(
+                f"RandomGeometry: `spacing` must be three numbers above 0 mm, found {list(spacing)}"
+            )
+        self.flip = torch.tensor([float(value) for value in flip])
+        self.rotate, self.scale, self.translate = math.radians(rotate), float(scale), float(translate)
+        self.probability = float(probability)
+        self.spacing = torch.tensor([float(value) for value in spacing])
+
+    def __call__(self, image: Tensor, present: Tensor | None = None) -> Tensor:
+        matrices, shifts = self.draw(len(image), self.probability)
+        unmoved = (matrices == torch.eye(3)).all(dim=(1, 2)) & (shifts == 0).all(dim=1)
+        if not unmoved.any():
+            return warp(image, matrices, shifts)
+        moved = (~unmoved).nonzero().squeeze(1)
+        image = image.clone()
+        if len(moved):
+            on_device = moved.to(image.device)
+            image[on_device] = warp(image[on_device], matrices[moved], shifts[moved])
+        return image
+
+    def draw(
+        self, cases: int, probability: float = 1.0, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Draw one geometry per case on the CPU.
+
+        Args:
+            cases: how many.
+            probability: share of the cases that are rotated, scaled and shifted.
+            generator: None draws from torch's global generator.
+
+        Returns:
+            matrices ``[B, 3, 3]`` and shifts ``[B, 3]`` in voxels along D, H, W: x -> matrix x + shift about
+            the centre.
+        """
+        drawn = torch.rand(cases, 11, generator=generator)
+        changed = (drawn[:, 10:] < probability).float()
+        signed = (2 * drawn[:, :7] - 1) * changed
+        x, y, z = (signed[:, :3] * self.rotate).unbind(dim=1)
+        zero = torch.zeros_like(x)
+        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
+        rotation = torch.linalg.matrix_exp(skew) * (1 + self.scale * signed[:, 3]).view(-1, 1, 1)
+        in_voxels = rotation * self.spacing / self.spacing[:, None]
+        sign = 1 - 2 * (drawn[:, 7:10] < self.flip).float()
+        return in_voxels * sign[:, None], signed[:, 4:7] * self.translate
+
+    def fixed(self, number: int, seed: int = 0) -> list[Callable[[Tensor], Tensor]]:
+        """Return `number` geometries, the identity first, that are the same for every case and every batch.
+
+        For test-time augmentation. The k-th does not depend on `number`.
+
+        Args:
+            number: how many, the identity included.
+            seed: seed of the draw; torch's global generator is neither read nor moved.
+
+        Raises:
+            ValueError: a number below 1.
+        """
+        if number < 1:
+            raise ValueError(f"RandomGeometry.fixed: `number` must be at least 1, found {number}")
+        matrices, shifts = self.draw(number - 1, generator=torch.Generator().manual_seed(seed))
+        return [unchanged, *(FixedGeometry(*geometry) for geometry in zip(matrices, shifts, strict=True))]
+
+
+def unchanged(image: Tensor) -> Tensor:
+    """Return the image as it is."""
+    return image
+
+
+class FixedGeometry:
+    """One geometry for all cases: image ``[B, P, D, H, W]`` -> image of the same shape."""
+
+    def __init__(self, matrix: Tensor, shift: Tensor) -> None:
+        self.matrix, self.shift = matrix, shift
+
+    def __call__(self, image: Tensor) -> Tensor:
+        cases = len(image)
+        return warp(image, self.matrix.expand(cases, 3, 3), self.shift.expand(cases, 3))
+
+
+def warp(image: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
+    """Move each case by x -> matrix x + shift about the centre of its grid, by one trilinear interpolation.
+
+    Args:
+        image: ``[B, P, D, H, W]``.
+        matrices: ``[B, 3, 3]``, voxels along D, H, W.
+        shifts: ``[B, 3]``, voxels along D, H, W.
+    """
+    from kornia.geometry.transform import warp_affine3d
+
+    size = (image.shape[2], image.shape[3], image.shape[4])
+    centre = (torch.tensor(size[::-1], dtype=matrices.dtype) - 1) / 2
+    turned = matrices.flip(1, 2)  # kornia counts W, H, D
+    offset = centre - turned @ centre + shifts.flip(1)
+    pixels = torch.cat([turned, offset[..., None]], dim=2)
+    return warp_affine3d(image, pixels.to(image), size, align_corners=True)

@@ -1,0 +1,79 @@
+"""Random intensities, one draw per phase."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LARGEST_SEED = 2**62
+
+
+class RandomIntensity:
+    r"""Changes gain, offset, contrast and noise of each phase by itself; absent phases stay exactly 0.
+
+    .. math:: y = s \cdot c(x) + b + \sigma \varepsilon, \qquad c(x) = \mathrm{sign}(x)\, m\, (|x| /
+    m)^{\gamma}
+
+    with s uniform in 1 ± `scale`, b in ± `shift`, σ in [0, `noise`] and log γ in ± log(1 + `gamma`), drawn
+    once per phase of each case; ε is white and normal, and m is the largest \|x\| of the phase. Padding
+    (exactly 0) is left as it is, so that the network sees the same padding in training and afterwards.
+
+    Args:
+        scale: largest relative change of the gain.
+        shift: largest offset, in units of the image (standard deviations after `ZScoreIntensityd`).
+        noise: largest standard deviation of the noise, in units of the image.
+        gamma: largest relative change of the exponent; 0 leaves the contrast as it is.
+        probability: share of the phases that are changed.
+
+    Raises:
+        ValueError: a negative strength, a scale of 1 or more, or a probability outside [0, 1].
+
+    Shape:
+        image ``[B, P, D, H, W]``, present ``[B, P]`` bool -> image ``[B, P, D, H, W]``
+    """
+
+    def __init__(
+        self,
+        scale: float = 0.0,
+        shift: float = 0.0,
+        noise: float = 0.0,
+        gamma: float = 0.0,
+        probability: float = 1.0,
+    ) -> None:
+        for name, value in (("scale", scale), ("shift", shift), ("noise", noise), ("gamma", gamma)):
+            if not value >= 0:
+                raise ValueError(f"RandomIntensity: `{name}` must be 0 or more, found {value}")
+        if not scale < 1:
+            raise ValueError(f"RandomIntensity: `scale` must be below 1, found {scale}")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"RandomIntensity: `probability` must be within [0, 1], found {probability}")
+        self.scale, self.shift, self.noise, self.gamma = (
+            float(scale),
+            float(shift),
+            float(noise),
+            float(gamma),
+        )
+        self.probability = float(probability)
+
+    def __call__(self, image: Tensor, present: Tensor) -> Tensor:
+        cases, phases = image.shape[:2]
+        draw = torch.rand(5, cases, phases)
+        active = (draw[4] < self.probability).float()
+        signed = (2 * draw - 1) * active
+        seed = int(torch.randint(LARGEST_SEED, ()))  # ε is drawn on the device, yet from torch's one seed
+
+        def per_phase(values: Tensor) -> Tensor:
+            return values.to(image)[..., None, None, None]
+
+        changed = image
+        if self.gamma:
+            exponent = per_phase((1 + self.gamma) ** signed[3])
+            top = changed.abs().amax(dim=(2, 3, 4), keepdim=True).clamp_min(torch.finfo(image.dtype).tiny)
+            changed = changed.sign() * top * (changed.abs() / top) ** exponent
+        changed = per_phase(1 + self.scale * signed[0]) * changed + per_phase(self.shift * signed[1])
+        if self.noise:
+            generator = torch.Generator(image.device).manual_seed(seed)
+            noise = torch.randn(image.shape, generator=generator, device=image.device, dtype=image.dtype)
+            changed = torch.addcmul(changed, noise, per_phase(self.noise * draw[2] * active))
+        kept = (image != 0) & present[..., None, None, None]
+        return torch.where(kept, changed, 0.0)

@@ -1,0 +1,133 @@
+"""All phases of a case on one grid, cropped before they are resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .frame import frame_axes, frame_change, oriented_affine
+from .phase_transform import PhaseTransform, need, phase_name
+from .sample_volume import sample_volume
+
+AXIS_OF = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
+EDGE = 1e-3  # mm; a grid point this far outside the region still counts as inside
+
+
+class ResamplePhasesd(PhaseTransform):
+    """Brings every phase onto one grid of fixed spacing and size, centred on the region of interest.
+
+    The grid has the axes of the reference phase, turned to `orientation`. Its points lie on the lattice that
+    starts at the first voxel of the reference phase: the points that MONAI's `Orientation` and `Spacing`
+    compute for the whole volume, so a phase that already has this spacing is copied, not interpolated. Each
+    phase is interpolated once (trilinear), from the block of voxels that the grid needs.
+
+    Afterwards the item holds
+
+    - ``image``: {phase: float32 [D, H, W]}, 0 where there is nothing;
+    - ``inside``: {phase: bool [D, H, W]}, False outside the region and outside what the phase shows;
+    - ``grid_affine``: grid index -> mm (R, A, S), float64 [4, 4];
+    - ``region_exceeds_grid``: True where the region is larger than the grid and has been cropped.
+
+    D, H, W are the grid's first, second and third axis (R, A, S by default).
+
+    Args:
+        keys: key of the opened phases.
+        spacing: mm per voxel along D, H, W.
+        size: voxels along D, H, W.
+        orientation: where the axes D, H, W run to.
+        anti_alias: smooth before sampling where the grid is coarser than the volume; off, as in MONAI's
+            `Spacing`.
+
+    Raises:
+        ValueError: a phase does not reach the grid, or has the same value in all of it.
+    """
+
+    def __init__(
+        self,
+        keys: str = "image",
+        spacing: Sequence[float] = (1.0, 1.0, 1.0),
+        size: Sequence[int] = (64, 64, 64),
+        orientation: str = "RAS",
+        anti_alias: bool = False,
+    ) -> None:
+        super().__init__(keys)
+        self.spacing = np.array(spacing, dtype=np.float64)
+        if self.spacing.shape != (3,) or not (self.spacing > 0).all() or not np.isfinite(self.spacing).all():
+            raise ValueError(f"`spacing` must be three numbers above 0 mm, found {spacing}")
+        if len(size) != 3 or any(int(count) != count or count < 1 for count in size):
+            raise ValueError(f"`size` must be three whole numbers of voxels above 0, found {size}")
+        self.size = (int(size[0]), int(size[1]), int(size[2]))
+        if sorted(AXIS_OF.get(letter, 3) for letter in orientation) != [0, 1, 2]:
+            raise ValueError(
+                f"`orientation` must have one letter each of R/L, A/P and S/I, found {orientation!r}"
+            )
+        self.orientation = orientation
+        self.anti_alias = bool(anti_alias)
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = dict(data)
+        volumes = need(item, "volumes", "LoadImagePhasesd", self)
+        region = need(
+            item, "region", "a region transform (MaskRegiond, BoxRegiond, WholeVolumeRegiond)", self
+        )
+        reference = volumes[item["reference"]]
+        region = np.sort(region @ frame_change("RAS", self.orientation).T, axis=0)
+        grid, start = self._grid(reference, region)
+        parts = [self._part(axis, start, region) for axis in range(3)]
+        corner = grid.copy()
+        corner[:3, 3] = grid[:3, :3] @ [part.start for part in parts] + grid[:3, 3]
+        sub_size = (
+            parts[0].stop - parts[0].start,
+            parts[1].stop - parts[1].start,
+            parts[2].stop - parts[2].start,
+        )
+        item[self.key], item["inside"] = {}, {}
+        for phase, volume in volumes.items():
+            values, inside = sample_volume(volume, corner, sub_size, self.anti_alias)
+            self._check(item, phase, volume, values[inside])
+            for target, part, empty in (
+                (item[self.key], values, torch.zeros(self.size)),
+                (item["inside"], inside, torch.zeros(self.size, dtype=torch.bool)),
+            ):
+                empty[parts[0], parts[1], parts[2]] = part
+                target[phase] = empty
+        item["grid_affine"] = torch.from_numpy(grid)
+        item["region_exceeds_grid"] = bool(
+            (region[1] - region[0] > np.multiply(self.size, self.spacing) + EDGE).any()
+        )
+        return item
+
+    def _grid(self, reference: Any, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the affine of the grid, and its first point in the frame."""
+        axes = frame_axes(reference.affine, reference.shape, self.orientation)
+        origin = axes.T @ oriented_affine(reference.affine, reference.shape, self.orientation)[:3, 3]
+        centred = region.mean(axis=0) - (np.array(self.size) - 1) / 2 * self.spacing
+        start = origin + np.round((centred - origin) / self.spacing) * self.spacing
+        grid = np.eye(4)
+        grid[:3, :3], grid[:3, 3] = axes * self.spacing, axes @ start
+        return grid, start
+
+    def _part(self, axis: int, start: np.ndarray, region: np.ndarray) -> slice:
+        """Return the grid points within the region along one axis, at least the one nearest to its centre."""
+        low, high = (region[:, axis] - start[axis]) / self.spacing[axis]
+        edge = EDGE / self.spacing[axis]
+        middle = int(np.clip(round((low + high) / 2), 0, self.size[axis] - 1))
+        first = min(max(int(np.ceil(low - edge)), 0), middle)
+        return slice(first, max(min(int(np.floor(high + edge)) + 1, self.size[axis]), middle + 1))
+
+    def _check(self, item: Mapping[Any, Any], phase: str, volume: Any, values: torch.Tensor) -> None:
+        """Refuse a phase that shows nothing in the region."""
+        name = phase_name(item, phase)  # type: ignore[arg-type]
+        if not len(values):
+            raise ValueError(
+                f"{name} must reach the region of interest, found it outside in {volume.path}; check the "
+                "mask or box against the headers, or take the phase out of the case"
+            )
+        if values.min() == values.max():
+            raise ValueError(
+                f"{name} must have voxels that differ within the region, found {values[0].item():g} "
+                f"everywhere in {volume.path}; check the region, or take the phase out of the case"
+            )
