@@ -65,7 +65,7 @@ class LearningCurves:
         self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
 
     def _collect(self, engine: Any) -> None:
-        self.losses.append(float(engine.state.output["loss"]))
+        self.losses.append(float(engine.state.output["loss"].detach()))
 
     def _montage(self, engine: Any) -> None:
         from scripts.evaluation import montage_figure

@@ -44,7 +44,7 @@ class Progress:
                 state.max_epochs * state.epoch_length, self.description, initial=state.iteration - 1
             )
         if self.evaluator is not None:
-            loss = f"{float(state.output['loss']):.3f}"
+            loss = f"{float(state.output['loss'].detach()):.3f}"
             epoch = f"{state.epoch}/{state.max_epochs}"
             self.bar.set_postfix({"epoch": epoch, "loss": loss, **self.scores}, refresh=False)
         self.bar.update()
