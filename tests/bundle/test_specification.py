@@ -1,0 +1,113 @@
+"""What MONAI and the model zoo require of a bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from monai.bundle import ConfigWorkflow
+
+from scripts.engines.metadata import metadata
+from scripts.engines.results import INFERENCE_KEYS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs"
+SCHEMA = Path(__file__).parent / "meta_schema_20240725.json"
+
+
+def read(name: str) -> dict:
+    return yaml.safe_load((CONFIGS / name).read_text())
+
+
+@pytest.mark.parametrize("name", ["train", "inference"])
+def test_json_twin_equals_its_yaml(name):
+    assert json.loads((CONFIGS / f"{name}.json").read_text()) == read(f"{name}.yaml"), "run `make twins`"
+
+
+def test_metadata_describes_the_default_configuration():
+    meta = json.loads((CONFIGS / "metadata.json").read_text())
+    assert meta == json.loads(json.dumps(metadata(meta, read("train.yaml")))), "run `make twins`"
+    assert meta["version"] in meta["changelog"]
+
+
+def test_metadata_pins_what_requirements_pin():
+    meta = json.loads((CONFIGS / "metadata.json").read_text())
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    assert meta["pytorch_version"] == pinned.pop("torch")
+    assert meta["monai_version"] == pinned.pop("monai")
+    assert meta["required_packages_version"] == pinned
+
+
+def test_training_and_inference_agree_on_every_shared_key():
+    train, inference = read("train.yaml"), read("inference.yaml")
+    shared = (set(train) & set(inference)) - INFERENCE_KEYS
+    assert {"phases", "classes", "network_def", "region", "intensity"} <= shared
+    assert {key: train[key] for key in shared} == {key: inference[key] for key in shared}
+
+
+def test_training_and_inference_prepare_a_case_alike():
+    train = read("train.yaml")["train"]["preprocessing"]["transforms"]
+    inference = read("inference.yaml")["preprocessing"]["transforms"]
+    assert train[:-1] == inference[:-1]
+
+
+def test_every_key_of_the_main_configurations_is_explained():
+    for name in ("train.yaml", "inference.yaml"):
+        head = (CONFIGS / name).read_text().partition("# ---------------------------------------------------------------- data")[0]
+        for line in head.splitlines():
+            key = line.partition(":")[0]
+            if key.isidentifier() and key not in ("imports", "network_def"):
+                assert "# " in line, f"{name}: {key} has no comment"
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        ("train", ["train.yaml"]),
+        ("train", ["train.yaml", "evaluate.yaml"]),
+        ("infer", ["inference.yaml"]),
+    ],
+)
+def test_monai_finds_every_property(kind, files, trained, small_phantom):
+    workflow = ConfigWorkflow(
+        config_file=[str(trained / "configs" / file) for file in files],
+        workflow_type=kind,
+        logging_file=False,
+        bundle_root=str(trained),
+        output_dir=str(trained / "unused"),
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    assert not (trained / "unused").exists()
+
+
+def test_the_three_bundle_commands_pass_on_a_trained_folder(trained, tmp_path):
+    """Run in the results folder alone: it is a complete bundle."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(trained, folder)
+    (folder / "eval").mkdir()
+    shutil.copyfile(SCHEMA, folder / "eval" / "schema.json")
+    meta = ["--meta_file", "configs/metadata.json"]
+    net = ["--net_id", "network_def", "--config_file", "configs/inference.yaml", *meta]
+    for command in (
+        ["verify_metadata", *meta, "--filepath", "eval/schema.json"],
+        ["verify_net_in_out", *net],
+        ["ckpt_export", *net, "--filepath", "models/model.ts", "--ckpt_file", "models/model.pt"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "monai.bundle", *command], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert (folder / "models" / "model.ts").is_file()
+
+
+def test_import_is_light():
+    code = "import sys, scripts; print(any(n in sys.modules for n in ('torch', 'kornia', 'sklearn', 'matplotlib')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

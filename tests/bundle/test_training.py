@@ -1,0 +1,159 @@
+"""Training, evaluation and inference as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(run_id: str, files: str, **overrides) -> list[str]:
+    line = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", files]
+    for key, value in overrides.items():
+        line += [f"--{key}", str(value)]
+    return line
+
+
+def test_results_folder_is_complete(trained):
+    expected = """configs/train.yaml configs/train.json configs/inference.yaml configs/inference.json
+        configs/evaluate.yaml configs/metadata.json configs/logging.conf models/model.pt models/last.pt
+        scripts/__init__.py LICENSE metrics.json predictions.csv roc.png confusion_matrix.png learning_curves.png
+        learning_curves.csv first_batch.png environment.json""".split()
+    assert [name for name in expected if not (trained / name).is_file()] == []
+    assert list((trained / "tensorboard").iterdir())
+    assert not [name for name in os.listdir(trained) if name.startswith(".")]
+
+
+def test_results_describe_the_training_not_the_default(trained):
+    config = yaml.safe_load((trained / "configs" / "inference.yaml").read_text())
+    assert config["grid_size"] == [16, 16, 16]
+    assert config["bundle_root"] == "."
+    meta = json.loads((trained / "configs" / "metadata.json").read_text())
+    assert meta["network_data_format"]["inputs"]["image"]["spatial_shape"] == [16, 16, 16]
+    record = json.loads((trained / "environment.json").read_text())
+    assert record["seed"] == 0
+    assert record["threads"] == torch.get_num_threads()
+    assert record["versions"]["torch"].startswith("2.13.0")
+
+
+def test_metrics_are_those_of_the_predictions(trained):
+    from sklearn.metrics import roc_auc_score
+
+    table = pandas.read_csv(trained / "predictions.csv")
+    macro = json.loads((trained / "metrics.json").read_text())["macro"]
+    assert len(table) == 8
+    assert macro["auc"] == pytest.approx(roc_auc_score(table["true"] == "high", table["p_high"]))
+    assert macro["accuracy"] == pytest.approx((table["true"] == table["predicted"]).mean())
+
+
+def test_evaluation_of_the_results_folder_repeats_the_test_table(trained, bundle, tmp_path):
+    files = [str(trained / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
+    bundle("evaluating", files, bundle_root=str(trained), output_dir=str(tmp_path))
+    before, after = (pandas.read_csv(folder / "predictions.csv") for folder in (trained, tmp_path))
+    pandas.testing.assert_frame_equal(before, after)
+
+
+def test_inference_gives_the_same_probabilities_without_labels(trained, small_phantom, bundle, tmp_path):
+    """A folder with one subfolder per case, where no file tells the class."""
+    dataset = json.loads((small_phantom / "dataset.json").read_text())
+    for item in dataset["test"]:
+        folder = tmp_path / "cases" / item["case"]
+        folder.mkdir(parents=True)
+        for phase, path in item["image"].items():
+            shutil.copyfile(small_phantom / path, folder / f"{phase}.nii.gz")
+        shutil.copyfile(small_phantom / item["roi"], folder / "lesion.nii.gz")
+    bundle(
+        "inferring",
+        [str(trained / "configs" / "inference.yaml")],
+        bundle_root=str(trained),
+        dataset_dir=str(tmp_path / "cases"),
+        output_dir=str(tmp_path / "out"),
+    )
+    assert os.listdir(tmp_path / "out") == ["predictions.csv"]
+    found = pandas.read_csv(tmp_path / "out" / "predictions.csv").set_index("case")
+    known = pandas.read_csv(trained / "predictions.csv").set_index("case")
+    assert "true" not in found
+    np.testing.assert_allclose(found.loc[known.index, "p_high"], known["p_high"], atol=1e-6)
+
+
+def test_one_seed_gives_one_result(trained, bundle, quick, tmp_path):
+    bundle("training", ["configs/train.yaml"], output_dir=str(tmp_path / "again"), **quick)
+    first, second = (folder / "models" / "model.pt" for folder in (trained, tmp_path / "again"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, quick, tmp_path):
+    """One epoch, then resumed to the second; the schedule spans two epochs both times."""
+    folder = tmp_path / "halves"
+    schedule = {"lr_schedule#max_epochs": 2}
+    bundle("training", ["configs/train.yaml"], output_dir=str(folder), **(quick | {"max_epochs": 1}), **schedule)
+    bundle("training", ["configs/train.yaml"], output_dir=str(folder), resume=True, **quick, **schedule)
+    for name in ("learning_curves.csv", "predictions.csv"):
+        assert (folder / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_resuming_with_other_settings_names_them(trained, bundle, quick):
+    with pytest.raises(RuntimeError) as caught:
+        bundle("training", ["configs/train.yaml"], output_dir=str(trained), resume=True, learning_rate=0.1, **quick)
+    from scripts.engines.errors import message_of
+
+    assert "other values of learning_rate" in (message_of(caught.value) or "")
+
+
+@pytest.mark.parametrize("overlay", ["training/sgd", "training/plateau", "training/tiny_dataset"])
+def test_training_overlays_train(overlay, bundle, quick, tmp_path):
+    settings = quick | ({"val_interval": 2} if overlay.endswith("tiny_dataset") else {})
+    files = ["configs/train.yaml", f"configs/{overlay}.yaml"]
+    workflow = bundle("training", files, output_dir=str(tmp_path / "out"), **settings)
+    curves = pandas.read_csv(tmp_path / "out" / "learning_curves.csv")
+    iterations = workflow.parser.get_parsed_content("train#trainer").state.iteration
+    assert len(curves) == (iterations // 2 if overlay.endswith("tiny_dataset") else 2)
+    assert np.isfinite(curves["train_loss"]).all()
+
+
+@pytest.mark.parametrize("strategy", ["dsn", "abaf", "early", "single"])
+def test_every_strategy_trains_and_its_folder_predicts(strategy, bundle, quick, tmp_path):
+    files = ["configs/train.yaml", f"configs/fusion/{strategy}.yaml"]
+    folder = tmp_path / strategy
+    bundle("training", files, output_dir=str(folder), **(quick | {"max_epochs": 1}))
+    bundle(
+        "inferring",
+        [str(folder / "configs" / "inference.yaml")],
+        bundle_root=str(folder),
+        output_dir=str(tmp_path / "out"),
+    )
+    found = pandas.read_csv(tmp_path / "out" / "predictions.csv").set_index("case")
+    known = pandas.read_csv(folder / "predictions.csv").set_index("case")
+    np.testing.assert_allclose(found.loc[known.index, "p_high"], known["p_high"], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_weights(quick, tmp_path):
+    """Kill -9 after the first epoch; the continued run ends with the weights of an undisturbed one."""
+    settings = quick | {"max_epochs": 4}
+    line = command("training", "configs/train.yaml", output_dir=tmp_path / "killed", **settings)
+    process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "models" / "last.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "metrics.json").exists()
+    subprocess.run([*line, "--resume", "True"], cwd=ROOT, check=True, capture_output=True)
+    whole = command("training", "configs/train.yaml", output_dir=tmp_path / "whole", **settings)
+    subprocess.run(whole, cwd=ROOT, check=True, capture_output=True)
+    for name in ("models/model.pt", "learning_curves.csv", "predictions.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -1,0 +1,78 @@
+"""Fixtures that several areas share: a small phantom, and a model trained on it for a few epochs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigWorkflow
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def test_data():
+    """Return a function that gives the folder of a real dataset, or skips with the reason."""
+
+    def folder(name: str) -> Path:
+        if not (DATA / name).exists():
+            pytest.skip(f"no {name} in {DATA} (set PHASE_FUSION_TEST_DATA)")
+        return DATA / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_phantom(tmp_path_factory) -> Path:
+    """A phantom of 40 patients."""
+    from scripts.data.phantom import make_phantom
+
+    folder = tmp_path_factory.mktemp("phantom")
+    make_phantom(folder / "small", seed=0, splits={"training": 24, "validation": 8, "test": 8})
+    return folder / "small"
+
+
+def run_bundle(run_id: str, files: list[str], **overrides) -> ConfigWorkflow:
+    """Run a configuration in this process, as `monai.bundle run` does, and return the workflow."""
+    workflow = ConfigWorkflow(
+        config_file=[str(ROOT / file) if not Path(file).is_absolute() else file for file in files],
+        workflow_type="train" if run_id in ("training", "evaluating") else "infer",
+        logging_file=False,
+        run_id=run_id,
+        **overrides,
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    return workflow
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    """Return the function that runs a configuration of the bundle in this process."""
+    return run_bundle
+
+
+@pytest.fixture(scope="session")
+def quick(small_phantom) -> dict:
+    """Overrides that make a training take seconds."""
+    return {
+        "bundle_root": str(ROOT),
+        "dataset_dir": str(small_phantom),
+        "spacing": [4.0, 4.0, 4.0],
+        "grid_size": [16, 16, 16],
+        "max_epochs": 2,
+    }
+
+
+@pytest.fixture(scope="session")
+def trained(bundle, quick, tmp_path_factory) -> Path:
+    """A results folder of a model trained for two epochs."""
+    folder = tmp_path_factory.mktemp("results") / "quick"
+    bundle("training", ["configs/train.yaml"], output_dir=str(folder), **quick)
+    return folder
