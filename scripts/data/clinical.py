@@ -158,6 +158,16 @@ def _unit(column: Column) -> str:
     return f" ({column['unit']})" if column.get("unit") else ""
 
 
+def name_and_unit(header: str) -> tuple[str, str | None]:
+    """Return the name in the header of a column, and the unit behind it in round or square brackets.
+
+    >>> name_and_unit("age [years]"), name_and_unit("sex")
+    (('age', 'years'), ('sex', None))
+    """
+    match = re.fullmatch(r"\s*(.*?)\s*(?:[\[(]([^\])]*)[\])])?\s*", header)
+    return (match.group(1), match.group(2)) if match else (header, None)
+
+
 def column_from_texts(header: str, texts: Sequence[str]) -> Column | None:
     """Declare a column of a CSV file by its header and cells; None where it is neither number nor category.
 
@@ -168,8 +178,7 @@ def column_from_texts(header: str, texts: Sequence[str]) -> Column | None:
     >>> column_from_texts("sex", ["M", "F", "M"])
     {'name': 'sex', 'kind': 'category', 'values': ['F', 'M']}
     """
-    match = re.fullmatch(r"\s*(.*?)\s*(?:[\[(]([^\])]*)[\])])?\s*", header)
-    name, unit = (match.group(1), match.group(2)) if match else (header, None)
+    name, unit = name_and_unit(header)
     filled = [text for text in texts if text]
     if not filled:
         return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.data.clinical import Column, column_from_texts, value_from_text
+from scripts.data.clinical import Column, column_from_texts, name_and_unit, value_from_text
 from scripts.data.nearest import listing
 from scripts.data.splits import SPLITS
 
@@ -65,21 +65,7 @@ def read_label_table(file: Path, clinical: Sequence[str] | None = None) -> Label
                 "its first line must be case,label[,patient,site,split][,clinical columns]"
             )
     cells = [_cells(file, number, headers, line) for number, line in enumerate(lines[1:], start=2)]
-    columns: dict[str, Column] = {}
-    left_out: list[str] = []
-    for header in (header for header in headers if header not in FIXED):
-        column = column_from_texts(header, [row[header] for row in cells])
-        wanted = clinical is None or header in clinical or (column is not None and column["name"] in clinical)
-        if column is not None and wanted:
-            columns[header] = column
-        else:
-            left_out.append(header)
-    for name in clinical or ():
-        if name not in columns and name not in [column["name"] for column in columns.values()]:
-            why = "is free text or empty" if name in headers else f"is not among {listing(name, headers)}"
-            raise ValueError(
-                f"clinical column {name!r} {why} in label file {file}; correct --clinical or the file"
-            )
+    columns, left_out = _columns(file, [header for header in headers if header not in FIXED], cells, clinical)
 
     rows: dict[str, dict] = {}
     for row in cells:
@@ -97,6 +83,30 @@ def read_label_table(file: Path, clinical: Sequence[str] | None = None) -> Label
         values = {column["name"]: value_from_text(row[header], column) for header, column in columns.items()}
         rows[case]["clinical"] = {name: value for name, value in values.items() if value is not None}
     return LabelTable(rows, list(columns.values()), left_out)
+
+
+def _columns(
+    file: Path, headers: list[str], cells: list[dict[str, str]], clinical: Sequence[str] | None
+) -> tuple[dict[str, Column], list[str]]:
+    """Return the wanted clinical columns by header, and the headers that are left out."""
+    by_name = {name_and_unit(header)[0]: header for header in headers}
+    for name in clinical or ():
+        if name not in by_name:
+            raise ValueError(
+                f"clinical column {name!r} is not among {listing(name, by_name)} in label file {file}; "
+                "correct --clinical or the file"
+            )
+    columns: dict[str, Column] = {}
+    for name in by_name if clinical is None else clinical:
+        column = column_from_texts(by_name[name], [row[by_name[name]] for row in cells])
+        if column is not None:
+            columns[by_name[name]] = column
+        elif clinical is not None:
+            raise ValueError(
+                f"clinical column {name!r} must be numbers or few different texts, found free text or "
+                f"nothing in label file {file}; take it out of --clinical"
+            )
+    return columns, [header for header in headers if header not in columns]
 
 
 def _cells(file: Path, number: int, headers: list[str], line: list[str]) -> dict[str, str]:

@@ -8,10 +8,10 @@ labels.csv                    case,label[,patient,site,split][,clinical columns]
 
 from __future__ import annotations
 
-from scripts.data.case_folder import CaseFolder, case_folders, read_case_folder
+from scripts.data.case_folder import REGION_NAMES, CaseFolder, case_folders, read_case_folder
 from scripts.data.label_table import read_label_table
 from scripts.data.layouts.found import Found, Source
-from scripts.data.nearest import nearest
+from scripts.data.nearest import listing, nearest
 
 MOST_LISTED = 5
 
@@ -32,6 +32,7 @@ def find(source: Source) -> Found:
             "layout 'folders' needs a label file; pass --labels FILE.csv with the columns case,label"
         )
     table = read_label_table(source.labels, source.clinical)
+    _check_phases(source)
     folders = [read_case_folder(folder, source.phases) for folder in case_folders(source.path)]
     with_images = [folder for folder in folders if folder.images]
     if not with_images:
@@ -66,6 +67,17 @@ def find(source: Source) -> Found:
     ]
     notes = [note for note in notes if note]
     return Found(source.path.name, list(phases), cases, clinical=table.clinical, notes=notes)
+
+
+def _check_phases(source: Source) -> None:
+    """Refuse a wanted phase that no case has: it is the wish that is misspelt, not a file."""
+    found = {phase for folder in case_folders(source.path) for phase in read_case_folder(folder).images}
+    for phase in source.phases or ():
+        if phase.lower() not in {*(name.lower() for name in found), *REGION_NAMES}:
+            raise ValueError(
+                f"phase {phase!r} must be a file in at least one case, found {listing(phase, sorted(found))} "
+                f"in {source.path}; correct --phases"
+            )
 
 
 def _doubtful(folders: list[CaseFolder]) -> list[str]:
