@@ -10,8 +10,8 @@ from torch import Tensor
 class AugmentBatch:
     """Applies random transforms, one after the other, to a batch of cases.
 
-    All draws come from torch's global CPU generator: one ``torch.manual_seed`` gives one result on every
-    device.
+    All draws follow from torch's CPU generator, so ``torch.manual_seed`` repeats them: the geometry
+    on every device, the noise on the same kind of device.
 
     Args:
         transforms: each is called as ``transform(image, present)`` and returns the new image.

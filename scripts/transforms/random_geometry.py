@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 
 
 class RandomGeometry:
@@ -145,11 +146,17 @@ def warp(image: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
         matrices: ``[B, 3, 3]``, voxels along D, H, W.
         shifts: ``[B, 3]``, voxels along D, H, W.
     """
-    from kornia.geometry.transform import warp_affine3d
-
-    size = (image.shape[2], image.shape[3], image.shape[4])
-    centre = (torch.tensor(size[::-1], dtype=matrices.dtype) - 1) / 2
-    turned = matrices.flip(1, 2)  # kornia counts W, H, D
-    offset = centre - turned @ centre + shifts.flip(1)
-    pixels = torch.cat([turned, offset[..., None]], dim=2)
-    return warp_affine3d(image, pixels.to(image), size, align_corners=True)
+    size = torch.tensor(image.shape[2:])
+    half = (size - 1).clamp_min(
+        1
+    ) / 2  # voxels from the centre to ±1, where grid_sample has the border voxels
+    inverse = torch.linalg.inv(matrices)
+    scaled = torch.cat([inverse * half, -inverse @ shifts[..., None]], dim=2) / half[:, None]
+    columns = scaled.flip(1).to(image)[:, None, None, None]  # grid_sample counts W, H, D
+    depth, height, width = (
+        ((torch.arange(count) - (count - 1) / 2) / part).to(image)
+        for count, part in zip(size, half, strict=True)
+    )
+    plane = columns[..., 1] * height[:, None, None] + columns[..., 2] * width[:, None]
+    grid = plane + (columns[..., 0] * depth[:, None, None, None] + columns[..., 3])
+    return grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=True)

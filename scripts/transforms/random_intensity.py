@@ -11,8 +11,7 @@ LARGEST_SEED = 2**62
 class RandomIntensity:
     r"""Changes gain, offset, contrast and noise of each phase by itself; absent phases stay exactly 0.
 
-    .. math:: y = s \cdot c(x) + b + \sigma \varepsilon, \qquad c(x) = \mathrm{sign}(x)\, m\, (|x| /
-    m)^{\gamma}
+    .. math:: y = s\, c(x) + b + \sigma \varepsilon, \qquad c(x) = \mathrm{sign}(x)\, m\, (|x| / m)^{\gamma}
 
     with s uniform in 1 ± `scale`, b in ± `shift`, σ in [0, `noise`] and log γ in ± log(1 + `gamma`), drawn
     once per phase of each case; ε is white and normal, and m is the largest \|x\| of the phase. Padding
@@ -56,24 +55,25 @@ class RandomIntensity:
         self.probability = float(probability)
 
     def __call__(self, image: Tensor, present: Tensor) -> Tensor:
-        cases, phases = image.shape[:2]
-        draw = torch.rand(5, cases, phases)
+        draw = torch.rand(5, *image.shape[:2])
+        seed = int(torch.randint(LARGEST_SEED, ()))  # the noise is drawn on the device, from torch's one seed
         active = (draw[4] < self.probability).float()
         signed = (2 * draw - 1) * active
-        seed = int(torch.randint(LARGEST_SEED, ()))  # ε is drawn on the device, yet from torch's one seed
+        here = present.to(image.device)[..., None, None, None]
 
         def per_phase(values: Tensor) -> Tensor:
-            return values.to(image)[..., None, None, None]
+            return torch.where(here, values.to(image)[..., None, None, None], 0.0)
 
         changed = image
         if self.gamma:
             exponent = per_phase((1 + self.gamma) ** signed[3])
-            top = changed.abs().amax(dim=(2, 3, 4), keepdim=True).clamp_min(torch.finfo(image.dtype).tiny)
-            changed = changed.sign() * top * (changed.abs() / top) ** exponent
-        changed = per_phase(1 + self.scale * signed[0]) * changed + per_phase(self.shift * signed[1])
+            top = image.abs().amax(dim=(2, 3, 4), keepdim=True).clamp_min(torch.finfo(image.dtype).tiny)
+            changed = image.sign() * top * (image.abs() / top) ** exponent
+        changed = torch.addcmul(
+            per_phase(self.shift * signed[1]), per_phase(1 + self.scale * signed[0]), changed
+        )
         if self.noise:
             generator = torch.Generator(image.device).manual_seed(seed)
-            noise = torch.randn(image.shape, generator=generator, device=image.device, dtype=image.dtype)
-            changed = torch.addcmul(changed, noise, per_phase(self.noise * draw[2] * active))
-        kept = (image != 0) & present[..., None, None, None]
-        return torch.where(kept, changed, 0.0)
+            noise = torch.empty_like(image).normal_(generator=generator)
+            changed.addcmul_(noise, per_phase(self.noise * draw[2] * active))
+        return changed.masked_fill_(image == 0, 0.0)
