@@ -9,6 +9,7 @@ from typing import Any
 # What a checkpoint depends on; evaluation and inference must run with the same values.
 MODEL_KEYS = (
     "phases", "reference_phase", "classes", "orientation", "spacing", "grid_size", "region", "intensity",
+    "image_filter",
     "encoder", "fusion", "share_encoder", "network_def",
 )  # fmt: skip
 
