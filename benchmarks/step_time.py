@@ -2,14 +2,14 @@
 
     python benchmarks/step_time.py --output step_time.json
 
-Every round times each contender in turn, so that other load on the machine meets all of them; the result is the
-median over the rounds with the smallest and largest, and the ratio of the medians. The step is forward, loss,
-backward and the optimiser on a batch that is already in memory: 16 cases x 3 phases x 28 x 28 x 28.
+Every round times each contender in turn, so that other load on the machine meets all of them; the result is
+the median over the rounds with the smallest and largest, and the ratio of the medians. The step is forward,
+loss, backward and the optimiser on a batch that is already in memory: 16 cases x 3 phases x 28 x 28 x 28.
 
-Reported: "bare" ratios in bfloat16 and in float32, and the ratio with the default augmentation inside our step and
-none inside the blog's (which favours the blog). The blog's network is rebuilt here from its layer sizes: one tower
-per phase (3 x 3 x 3 convolutions 1 to 32 and 32 to 64 channels, each with batch normalisation, ReLU and pooling;
-dense layers 21952, 500, 50), concatenated, plain SGD.
+Reported: the bare ratios in bfloat16 and in float32, and the ratio with the default augmentation inside our
+step and none inside the blog's (which favours the blog). The blog's network is rebuilt here from its layer
+sizes: one tower per phase (3 x 3 x 3 convolutions 1 to 32 and 32 to 64 channels, each with batch
+normalisation, ReLU and pooling; dense layers 21952, 500, 50), concatenated, plain SGD.
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ def tower() -> nn.Sequential:
     """One tower of the blog's network: [B, 1, 28, 28, 28] -> [B, 50]."""
     layers: list[nn.Module] = []
     for before, after in ((1, 32), (32, 64)):
-        layers += [nn.Conv3d(before, after, 3, padding="same"), nn.BatchNorm3d(after), nn.ReLU(), nn.MaxPool3d(2)]
-    dense = [nn.Flatten(), nn.Linear(64 * 7**3, 500), nn.ReLU(), nn.Dropout(0.5), nn.Linear(500, 50), nn.ReLU()]
-    return nn.Sequential(*layers, *dense)
+        layers += [nn.Conv3d(before, after, 3, padding="same"), nn.BatchNorm3d(after)]
+        layers += [nn.ReLU(), nn.MaxPool3d(2)]
+    layers += [nn.Flatten(), nn.Linear(64 * 7**3, 500), nn.ReLU(), nn.Dropout(0.5)]
+    layers += [nn.Linear(500, 50), nn.ReLU()]
+    return nn.Sequential(*layers)
 
 
 class BlogNetwork(nn.Module):
@@ -107,7 +109,7 @@ def default_augmentation() -> Callable[[Tensor, Tensor], Tensor] | None:
 
 
 def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, dict[str, float]]:
-    """Time every contender once per round; return milliseconds per step: median, min and max over the rounds."""
+    """Time every contender once per round; return milliseconds per step: median, min, max over the rounds."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for step in contenders.values():
         step()  # the first step plans the convolutions
@@ -118,7 +120,8 @@ def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, d
                 step()
             times[name].append(1000 * (time.perf_counter() - start) / steps)
     return {
-        name: {"median_ms": statistics.median(t), "min_ms": min(t), "max_ms": max(t)} for name, t in times.items()
+        name: {"median_ms": statistics.median(t), "min_ms": min(t), "max_ms": max(t)}
+        for name, t in times.items()
     }
 
 

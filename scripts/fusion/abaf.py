@@ -14,8 +14,8 @@ class Abaf(TokenFusion):
     beta_m  = softmax over present m of mean(alpha_m * f_m)     weight of phase m in this case
     fused   = [M beta_1 alpha_1 * f_1, ..., M beta_M alpha_M * f_M]
 
-    The factor M keeps the scale: with equal weights, fused is alpha_m * f_m. The same beta weighs the losses of
-    the single phases in `scripts.losses.AdaptiveDeepSupervision`. All of it is computed within one case.
+    The factor M keeps the scale: with equal weights, fused is alpha_m * f_m. The same beta weighs the losses
+    of the single phases in `scripts.losses.AdaptiveDeepSupervision`. All of it is computed within one case.
 
     Args:
         num_tokens: M.

@@ -11,8 +11,8 @@ from scripts.fusion.base import TokenFusion, zero_absent
 class Concat(TokenFusion):
     """Concatenates the tokens and mixes them in one hidden layer.
 
-    fused = dropout(relu(W [f_1, ..., f_M, s_1, ..., s_M] + b)), with s_m = 1 where token m is present and f_m = 0
-    where it is not, so that "absent" and "present but empty" are told apart.
+    fused = dropout(relu(W [f_1, ..., f_M, s_1, ..., s_M] + b)), with s_m = 1 where token m is present and
+    f_m = 0 where it is not, so that "absent" and "present but empty" are told apart.
 
     Args:
         num_tokens: M.

@@ -10,7 +10,7 @@ from scripts.losses.deep_supervision import DeepSupervision
 class AdaptiveDeepSupervision(DeepSupervision):
     """Asks every phase alone for the class, each as much as the fusion relies on it in this case.
 
-    loss = criterion(fused) + weight * mean over cases of (sum over present phases of beta_p * criterion(phase))
+    loss = criterion(fused) + weight * mean over cases of (sum over present p of beta_p * criterion(phase p))
 
     beta is detached: otherwise the loss would fall by moving weight to whichever phase is easiest.
 
@@ -29,6 +29,7 @@ class AdaptiveDeepSupervision(DeepSupervision):
         """
         if "weights" not in outputs:
             raise ValueError(
-                "AdaptiveDeepSupervision needs a fusion that returns `weights` (such as Abaf), found one without"
+                "AdaptiveDeepSupervision needs a fusion that returns `weights` (such as Abaf), "
+                "found one without"
             )
         return outputs["weights"].detach()

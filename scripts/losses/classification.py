@@ -42,10 +42,14 @@ def class_weights_from(
         counts = torch.tensor(class_counts, dtype=torch.float32)
         return counts.sum() / (len(counts) * counts)
     weights = torch.as_tensor([float(w) for w in class_weights])
-    if weights.min() < 0 or weights.sum() == 0 or (class_counts is not None and len(weights) != len(class_counts)):
+    if (
+        weights.min() < 0
+        or weights.sum() == 0
+        or (class_counts is not None and len(weights) != len(class_counts))
+    ):
         raise ValueError(
-            f"class_weights must be {len(class_counts) if class_counts else 'one'} non-negative numbers, one per "
-            f"class and not all zero, found {list(class_weights)}"
+            f"class_weights must be non-negative numbers, not all zero, one for each of "
+            f"{len(class_counts) if class_counts else 'the'} classes, found {list(class_weights)}"
         )
     return weights
 
@@ -53,8 +57,9 @@ def class_weights_from(
 class ClassificationLoss(nn.Module):
     """Weighted focal cross-entropy of logits.
 
-    loss = sum_b c_b sum_k w_k t_bk (1 - p_bk)^gamma (-log p_bk) / sum_b c_b w_(label of b), with p = softmax(logits)
-    and t = the one-hot label, smoothed. With gamma = 0 it is `torch.nn.CrossEntropyLoss`.
+    loss = sum_b c_b sum_k w_k t_bk (1 - p_bk)^gamma (-log p_bk) / sum_b c_b w_(label of b)
+
+    with p = softmax(logits) and t = the one-hot label, smoothed. With gamma = 0 it is `CrossEntropyLoss`.
 
     Args:
         class_weights: null, ``balanced``, or one weight per class.
@@ -103,7 +108,9 @@ class ClassificationLoss(nn.Module):
         logits = (outputs["logits"] if isinstance(outputs, dict) else outputs).float()
         weights = torch.ones(logits.shape[1]) if self.class_weights is None else self.class_weights
         if len(weights) != logits.shape[1]:
-            raise ValueError(f"class_weights has {len(weights)} numbers but there are {logits.shape[1]} classes")
+            raise ValueError(
+                f"class_weights has {len(weights)} numbers but there are {logits.shape[1]} classes"
+            )
         weights = weights.to(logits)
         per_case = self._per_case(logits, label, weights)
         importance = weights[label] if coefficients is None else coefficients.to(logits) * weights[label]

@@ -43,10 +43,11 @@ class DeepSupervision(nn.Module):
         self.weight = weight
 
     def forward(self, outputs: Tensor | dict[str, Tensor], label: Tensor) -> Tensor:
-        """Compute the loss of the training dict (``logits``, ``phase_logits``, ``present``), or of plain logits.
+        """Compute the loss.
 
         Args:
-            outputs: the network's dict; plain logits [B, K], as in evaluation, have the criterion alone.
+            outputs: the network's dict with ``logits``, ``phase_logits`` and ``present``; for plain logits
+                [B, K], as in evaluation, the loss is the criterion alone.
             label: class index [B].
 
         Raises:
@@ -56,7 +57,9 @@ class DeepSupervision(nn.Module):
         if not isinstance(outputs, dict):
             return fused
         if "phase_logits" not in outputs:
-            raise ValueError(f"{type(self).__name__} needs a network with `phase_heads: true`, found one without")
+            raise ValueError(
+                f"{type(self).__name__} needs a network with `phase_heads: true`, found one without"
+            )
         phases = phase_loss(
             self.criterion, outputs["phase_logits"], label, self.coefficients(outputs), outputs["present"]
         )

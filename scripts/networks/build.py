@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import cast
 
 from torch import nn
 
@@ -25,3 +26,8 @@ def build_encoders(encoder: Part, count: int) -> nn.ModuleList:
 def build_fusion(fusion: Part, num_tokens: int, in_dim: int) -> nn.Module:
     """Return a ready fusion as it is, or build one for `num_tokens` tokens of width `in_dim`."""
     return fusion if isinstance(fusion, nn.Module) else fusion(num_tokens=num_tokens, in_dim=in_dim)
+
+
+def width_of(part: nn.Module) -> int:
+    """Return the number of features that an encoder or a fusion gives."""
+    return cast(int, part.out_dim)

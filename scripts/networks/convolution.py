@@ -1,19 +1,19 @@
-"""3D convolutions that stay right under bfloat16 autocast on a CPU."""
+"""3D convolutions that stay right on very small and very flat volumes."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
-def is_degenerate(size: list[int], kernel: list[int], stride: list[int], padding: list[int]) -> bool:
-    """Return whether the CPU's bfloat16 kernels may compute this convolution wrongly.
+def missing_voxels(size: list[int], kernel: list[int], stride: list[int], padding: list[int]) -> list[int]:
+    """Return how many voxels an input lacks along each axis for the CPU's convolution to be trustworthy.
 
-    Measured with torch 2.13 on an AVX512-BF16 processor against float32, over all volumes of 1 to 8 voxels
-    per side: weight gradients are off by orders of magnitude or NaN, and memory is sometimes corrupted, when a
-    volume is no longer than the kernel along an axis (a stride-1 convolution is right again at equality), or
-    when a strided convolution leaves a single voxel along an axis. The rule covers all cases that were found and
-    a few right ones beside them; such volumes are so small that float32 costs nothing.
+    Measured with torch 2.13 on an AVX512-BF16 processor: in bfloat16, and with kernels of 7 in float32 as
+    well, weight gradients are off by orders of magnitude or NaN, and memory is sometimes corrupted, when an
+    input is shorter than the kernel (or, strided, as short), or when a strided convolution leaves a single
+    voxel.
 
     Args:
         size: voxels of the input along its three axes.
@@ -21,72 +21,63 @@ def is_degenerate(size: list[int], kernel: list[int], stride: list[int], padding
         stride: step in voxels.
         padding: zeros added on both sides, in voxels.
 
-    >>> is_degenerate([2, 7, 7], [3, 3, 3], [1, 1, 1], [1, 1, 1])
-    True
-    >>> is_degenerate([7, 7, 7], [3, 3, 3], [2, 2, 2], [1, 1, 1])
-    False
+    >>> missing_voxels([2, 7, 3], kernel=[3, 3, 3], stride=[1, 1, 1], padding=[1, 1, 1])
+    [1, 0, 0]
+    >>> missing_voxels([2, 7, 3], kernel=[3, 3, 3], stride=[2, 2, 2], padding=[1, 1, 1])
+    [2, 0, 1]
     """
+    missing: list[int] = []
     for axis in range(3):
-        n, k, s = size[axis], kernel[axis], stride[axis]
-        if k > 1 and (n < k or (s > 1 and n == k)):
-            return True
-        if s > 1 and (n + 2 * padding[axis] - k) // s == 0:
-            return True
-    return False
+        k, s = kernel[axis], stride[axis]
+        least = k if s == 1 else max(k + 1, k + s - 2 * padding[axis])
+        missing.append(max(0, least - size[axis]))
+    return missing
 
 
 class GuardedConv3d(nn.Conv3d):
-    """`torch.nn.Conv3d` that computes degenerate volumes in float32 (see `is_degenerate`).
+    """`torch.nn.Conv3d` that lengthens degenerate volumes by zeros, and cuts the result back.
 
-    Weights and their names are those of `torch.nn.Conv3d`. It scripts; a *traced* network records the choice made
-    for the traced volume, and should be run without autocast.
+    Zeros behind the end of the volume are what its padding holds anyway, so that the result is the same,
+    while the processor only meets shapes that it computes rightly (see `missing_voxels`). Weights and their
+    names are those of `torch.nn.Conv3d`. It scripts, and traces for the traced size.
 
     Shape: [N, C_in, D, H, W] -> [N, C_out, d, h, w].
 
     Reference: wrong results of small bfloat16 convolutions on CPUs, pytorch issue #169688.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # the names are those of torch.nn.Conv3d
+    def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.Conv3d
         """Convolve."""
         return self.convolve(input, [self.stride[0], self.stride[1], self.stride[2]])
 
     def convolve(self, input: Tensor, stride: list[int]) -> Tensor:
         """Convolve with a stride chosen at the call."""
         padding = [int(self.padding[0]), int(self.padding[1]), int(self.padding[2])]
-        if input.device.type == "cpu" and self.padding_mode == "zeros":
+        if input.device.type == "cpu":
             size = [int(input.size(2)), int(input.size(3)), int(input.size(4))]
             kernel = [(self.kernel_size[i] - 1) * self.dilation[i] + 1 for i in range(3)]
-            if is_degenerate(size, kernel, stride, padding):
-                return self.convolve_float32(input, stride, padding)
+            d, h, w = missing_voxels(size, kernel, stride, padding)
+            if d + h + w > 0:
+                longer = functional.pad(input, [0, w, 0, h, 0, d])
+                out = torch.conv3d(
+                    longer, self.weight, self.bias, stride, padding, self.dilation, self.groups
+                )
+                keep = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(3)]
+                return out[:, :, : keep[0], : keep[1], : keep[2]]
         return torch.conv3d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)
-
-    def convolve_float32(self, input: Tensor, stride: list[int], padding: list[int]) -> Tensor:
-        """Convolve in float32, whatever autocast says."""
-        # torch.convolution is not on the list of autocast, torch.conv3d is; the context is for TorchScript's own list
-        with torch.autocast(device_type="cpu", enabled=False):
-            return torch.convolution(
-                input.float(),
-                self.weight.float(),
-                self.bias,
-                stride,
-                padding,
-                self.dilation,
-                False,
-                [0, 0, 0],
-                self.groups,
-            )
 
 
 def guard_convolutions(network: nn.Module) -> nn.Module:
     """Turn every plain `torch.nn.Conv3d` of a network into a `GuardedConv3d`, in place.
 
-    Weights, their names and the forward results in float32 stay as they are. Convolutions whose padding is a word
-    ("same") or not zeros are left alone.
+    Weights, their names and the results stay as they are. Convolutions whose padding is a word ("same") or
+    not zeros are left alone.
 
     >>> type(guard_convolutions(nn.Sequential(nn.Conv3d(1, 4, 3)))[0]).__name__
     'GuardedConv3d'
     """
     for module in network.modules():
-        if type(module) is nn.Conv3d and module.padding_mode == "zeros" and not isinstance(module.padding, str):
+        plain = type(module) is nn.Conv3d and module.padding_mode == "zeros"
+        if plain and not isinstance(module.padding, str):
             module.__class__ = GuardedConv3d
     return network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.build import Part, build_encoder
+from scripts.networks.build import Part, build_encoder, width_of
 from scripts.networks.presence import pool, presence, zero_absent
 from scripts.networks.size import check_phases
 
@@ -37,7 +37,7 @@ class EarlyFusionNetwork(nn.Module):
         self.num_phases = num_phases
         self.encoder = build_encoder(encoder, num_phases)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.encoder.out_dim, num_classes)  # type: ignore[arg-type]
+        self.head = nn.Linear(width_of(self.encoder), num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None

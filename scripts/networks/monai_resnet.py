@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from monai.networks import nets
 from torch import Tensor, nn
 
@@ -14,9 +16,10 @@ MODELS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet15
 class MonaiResNetEncoder(nn.Module):
     """A ResNet of `monai.networks.nets` up to its last feature map, before pooling.
 
-    As in MONAI's own `ResNetFeatures`, the stem has stride 2. Shortcuts are of type B, also where MedicalNet's
-    resnet18 and resnet34 have type A: type A neither scripts nor lets gradients through. The stem's pooling, which
-    has no weights, is left out by default: it suits whole scans, not regions of 30 voxels per side.
+    As in MONAI's own `ResNetFeatures`, the stem has stride 2. Shortcuts are of type B, also where
+    MedicalNet's resnet18 and resnet34 have type A: type A neither scripts nor lets gradients through. The
+    stem's pooling, which has no weights, is left out by default: it suits whole scans, not regions of 30
+    voxels per side.
 
     Args:
         model: ``resnet10``, ``resnet18``, ... ``resnet200``.
@@ -35,26 +38,33 @@ class MonaiResNetEncoder(nn.Module):
         super().__init__()
         if model not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, found '{model}'")
-        self.net: nn.Module = getattr(nets, model)(
+        resnet = getattr(nets, model)(
             pretrained=False,
             spatial_dims=3,
             n_input_channels=in_channels,
             conv1_t_stride=2,
-            no_max_pool=not pool_stem,
             shortcut_type="B",
             bias_downsample=False,
             feed_forward=False,
         )
+        names = [
+            "conv1",
+            "bn1",
+            "act",
+            *(["maxpool"] if pool_stem else []),
+            "layer1",
+            "layer2",
+            "layer3",
+            "layer4",
+        ]
+        self.net = nn.Sequential(OrderedDict((name, getattr(resnet, name)) for name in names))
         guard_convolutions(self.net)
         smallest = 16 if pool_stem else 8
         self.min_size: tuple[int, int, int] = (smallest, smallest, smallest)
-        self.out_dim: int = self.net.in_planes
+        self.out_dim: int = resnet.in_planes
         self.model = model
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode volumes into feature maps."""
         check_size(x, self.min_size, self.model)
-        x = self.net.act(self.net.bn1(self.net.conv1(x)))
-        if not self.net.no_max_pool:
-            x = self.net.maxpool(x)
-        return self.net.layer4(self.net.layer3(self.net.layer2(self.net.layer1(x))))
+        return self.net(x)

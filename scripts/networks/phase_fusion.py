@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.build import Part, build_encoder, build_encoders, build_fusion
+from scripts.networks.build import Part, build_encoder, build_encoders, build_fusion, width_of
 from scripts.networks.presence import encode_present, pool, presence, zero_absent
 from scripts.networks.size import check_phases
 
@@ -15,8 +17,9 @@ class PhaseFusionNetwork(nn.Module):
 
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
-    While training, absent phases are left out of the encoder, so that batch normalisation sees present volumes
-    only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never depend on data.
+    While training, absent phases are left out of the encoder, so that batch normalisation sees present
+    volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
+    depend on data.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
@@ -52,12 +55,16 @@ class PhaseFusionNetwork(nn.Module):
         super().__init__()
         self.num_phases = num_phases
         self.share_encoder = share_encoder
-        self.encoder: nn.Module = build_encoder(encoder, 1) if share_encoder else build_encoders(encoder, num_phases)
-        first = self.encoder if share_encoder else self.encoder[0]  # type: ignore[index]
-        self.token_dim: int = first.out_dim
+        self.encoder: Any  # a module, or one per phase
+        if share_encoder:
+            self.encoder = build_encoder(encoder, 1)
+            self.token_dim = width_of(self.encoder)
+        else:
+            self.encoder = build_encoders(encoder, num_phases)
+            self.token_dim = width_of(self.encoder[0])
         self.fusion = build_fusion(fusion, num_phases, self.token_dim)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.fusion.out_dim, num_classes)
+        self.head = nn.Linear(width_of(self.fusion), num_classes)
         self.phase_heads = nn.ModuleList(
             nn.Linear(self.token_dim, num_classes) for _ in range(num_phases if phase_heads else 0)
         )
@@ -93,7 +100,7 @@ class PhaseFusionNetwork(nn.Module):
             tokens = pool(self.encoder(image.flatten(0, 1).unsqueeze(1))).unflatten(0, [-1, self.num_phases])
         else:
             per_phase: list[Tensor] = []
-            for p, encoder in enumerate(self.encoder):  # type: ignore[arg-type]
+            for p, encoder in enumerate(self.encoder):
                 per_phase.append(pool(encoder(image[:, p : p + 1])))
             tokens = torch.stack(per_phase, dim=1)
         return zero_absent(tokens, present)
@@ -119,6 +126,6 @@ class PhaseFusionNetwork(nn.Module):
             return tokens.unflatten(0, (-1, self.num_phases))
         per_phase = [
             encode_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
-            for p, encoder in enumerate(self.encoder)  # type: ignore[arg-type]
+            for p, encoder in enumerate(self.encoder)
         ]
         return torch.stack(per_phase, dim=1)

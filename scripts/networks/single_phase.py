@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.data.nearest import listing
-from scripts.networks.build import Part, build_encoder
+from scripts.networks.build import Part, build_encoder, width_of
 from scripts.networks.presence import encode_present, pool, presence, zero_absent
 from scripts.networks.size import check_phases
 
@@ -46,7 +46,7 @@ class SinglePhaseNetwork(nn.Module):
         self.num_phases = len(phases)
         self.index = list(phases).index(phase)
         self.encoder = build_encoder(encoder, 1)
-        self.token_dim: int = self.encoder.out_dim  # type: ignore[assignment]
+        self.token_dim = width_of(self.encoder)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.token_dim, num_classes)
 
