@@ -77,8 +77,7 @@ class MemoryCache(CacheDataset):
 
 
 class DiskCache(PersistentDataset):
-    """Prepares every case when it is built, unless the folder holds it from before, and reads it from "
-    "there."""
+    """Prepares every case when it is built, unless its folder holds it already, and reads it from there."""
 
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
@@ -87,10 +86,10 @@ class DiskCache(PersistentDataset):
             raise ValueError("`cache: disk` needs a folder, found `cache_dir: null`; set `cache_dir`")
         try:
             super().__init__(data, transform, cache_dir, track_meta=False, weights_only=True)
-        except OSError as error:
-            reason = error.strerror or error
+            tempfile.TemporaryFile(dir=cache_dir).close()
+        except (OSError, ValueError) as error:
             raise ValueError(
-                f"`cache_dir` must be a folder to write to, found {cache_dir}: {reason}"
+                f"`cache_dir` must be a folder to write to, found {cache_dir}: {error}; set another one"
             ) from None
         self.folder, self.progress = Path(cache_dir), progress
         self._key = fingerprint([code_version(), *self.transform.transforms[: _steps(self.transform)]])
@@ -118,7 +117,8 @@ class DiskCache(PersistentDataset):
 
     def _entry(self, item: Any) -> Item:
         """Return the prepared item from disk, or prepare and store it."""
-        file = self.folder / f"{fingerprint([self._key, item_fingerprint(item)])}.pt"
+        key = item_fingerprint(item)
+        file = self.folder / f"{fingerprint([self._key, key])}.pt"
         if file.is_file():
             try:
                 entry = torch.load(file, weights_only=True)
@@ -138,6 +138,8 @@ class DiskCache(PersistentDataset):
         prepared, exceeds = prepare(self.transform, item)
         prepared = convert_to_tensor(prepared, convert_numeric=False, track_meta=False)
         _check_storable(prepared, _case(item))
+        if item_fingerprint(item) != key:  # a file was changed while it was read
+            return self._entry(item)
         entry = {"item": prepared, "exceeds": exceeds}
         handle, part = tempfile.mkstemp(dir=self.folder, prefix=".part-")
         try:

@@ -20,8 +20,7 @@ class BadVolume(ValueError):
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of voxel values: `count` voxels with `mean`, `std` (of the population), `minimum`, "
-    "`maximum`."""
+    """Statistics of `count` voxel values; `std` is that of the population."""
 
     count: int
     mean: float
@@ -133,5 +132,6 @@ def bad_volume(path: Path, name: str, rule: str, found: str, remedy: str) -> Bad
 
 def unreadable(path: Path, name: str, error: Exception) -> BadVolume:
     """Return the error for a file that a library could not read."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[-300:]
+    lines = str(error).strip().splitlines() or [""]
+    reason = f"{type(error).__name__}: {lines[-1].rpartition('ERROR: ')[2].strip()[:200]}"
     return bad_volume(path, name, "must be readable", reason, "restore it or take it out of the case")

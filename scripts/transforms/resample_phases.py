@@ -76,7 +76,7 @@ class ResamplePhasesd(PhaseTransform):
         reference = volumes[item["reference"]]
         region = np.sort(region @ frame_change("RAS", self.orientation).T, axis=0)
         grid, start = self._grid(reference, region)
-        parts = [self._part(axis, start, region) for axis in range(3)]
+        parts = (self._part(0, start, region), self._part(1, start, region), self._part(2, start, region))
         corner = grid.copy()
         corner[:3, 3] = grid[:3, :3] @ [part.start for part in parts] + grid[:3, 3]
         sub_size = (
@@ -86,14 +86,11 @@ class ResamplePhasesd(PhaseTransform):
         )
         item[self.key], item["inside"] = {}, {}
         for phase, volume in volumes.items():
-            values, inside = sample_volume(volume, corner, sub_size, self.anti_alias)
-            self._check(item, phase, volume, values[inside])
-            for target, part, empty in (
-                (item[self.key], values, torch.zeros(self.size)),
-                (item["inside"], inside, torch.zeros(self.size, dtype=torch.bool)),
-            ):
-                empty[parts[0], parts[1], parts[2]] = part
-                target[phase] = empty
+            part, part_inside = sample_volume(volume, corner, sub_size, self.anti_alias)
+            self._check(item, phase, volume, part[part_inside])
+            values, inside = np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=bool)
+            values[parts], inside[parts] = part, part_inside
+            item[self.key][phase], item["inside"][phase] = torch.from_numpy(values), torch.from_numpy(inside)
         item["grid_affine"] = torch.from_numpy(grid)
         item["region_exceeds_grid"] = bool(
             (region[1] - region[0] > np.multiply(self.size, self.spacing) + EDGE).any()
@@ -118,7 +115,7 @@ class ResamplePhasesd(PhaseTransform):
         first = min(max(int(np.ceil(low - edge)), 0), middle)
         return slice(first, max(min(int(np.floor(high + edge)) + 1, self.size[axis]), middle + 1))
 
-    def _check(self, item: Mapping[Any, Any], phase: str, volume: Any, values: torch.Tensor) -> None:
+    def _check(self, item: Mapping[Any, Any], phase: str, volume: Any, values: np.ndarray) -> None:
         """Refuse a phase that shows nothing in the region."""
         name = phase_name(item, phase)  # type: ignore[arg-type]
         if not len(values):

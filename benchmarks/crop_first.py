@@ -1,0 +1,185 @@
+"""Time to load one case: crop first, against loading and resampling whole volumes and cropping last.
+
+    python benchmarks/crop_first.py
+    python benchmarks/crop_first.py --repeats 15 --threads 1 --output crop_first.json
+
+Both make the same voxels: three phases of 256 × 256 × 64 voxels of 0.8 × 0.8 × 2.5 mm (int16, .nii.gz, written by this
+script) on a grid of 64³ voxels of 1 mm around a box of 60 mm. The other side is MONAI's
+LoadImage, EnsureChannelFirst, Orientation, Spacing (in MONAI's default float64, and in float32) and SpatialCrop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+PHASES = ("pre", "arterial", "portal")
+SHAPE = (256, 256, 64)
+VOXEL_MM = (0.8, 0.8, 2.5)
+GRID = (64, 64, 64)
+BOX = [[-30.0, -32.0, -26.0], [30.0, 28.0, 34.0]]  # mm
+
+
+def write_case(folder: Path, seed: int = 0) -> dict[str, Any]:
+    """Write three phases with CT-like texture (smooth organs, fine grain, air around) and return the item."""
+    import nibabel
+    from scipy.ndimage import gaussian_filter
+
+    generator = np.random.default_rng(seed)
+    affine = np.diag([-VOXEL_MM[0], VOXEL_MM[1], VOXEL_MM[2], 1.0])
+    affine[:3, 3] = [103.0, -101.0, -79.0]
+    organs = gaussian_filter(generator.normal(size=SHAPE), (12, 12, 4))
+    x, y = np.meshgrid(*(np.linspace(-1, 1, size) for size in SHAPE[:2]), indexing="ij")
+    body = (x**2 + (y / 0.8) ** 2 < 0.8)[..., None]
+    paths = {}
+    for phase in PHASES:
+        grain = gaussian_filter(generator.normal(size=SHAPE), (0.8, 0.8, 0.3))
+        soft_tissue = 50 + 60 * organs / organs.std() + 15 * grain / grain.std()
+        voxels = np.where(body, soft_tissue, -1000 + 8 * generator.normal(size=SHAPE)).astype(np.int16)
+        paths[phase] = str(folder / f"{phase}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), paths[phase])
+    return {"case": "benchmark", "image": paths, "roi": None, "box": BOX}
+
+
+def crop_first() -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return the bundle's chain up to the common grid."""
+    from monai.transforms import Compose
+
+    from scripts.transforms import BoxRegiond, LoadImagePhasesd, ResamplePhasesd
+
+    return Compose(
+        [
+            LoadImagePhasesd(phases=PHASES, reference="portal"),
+            BoxRegiond(margin=2.0),
+            ResamplePhasesd(spacing=(1.0, 1.0, 1.0), size=GRID),
+        ]
+    )
+
+
+def crop_last(start: list[int], dtype: type) -> Callable[[dict[str, str]], dict[str, torch.Tensor]]:
+    """Return MONAI's chain: the whole volume on 1 mm, then the crop that begins at voxel `start`."""
+    from monai.transforms import (
+        Compose,
+        EnsureChannelFirstd,
+        LoadImaged,
+        Orientationd,
+        Spacingd,
+        SpatialCropd,
+    )
+
+    stop = [first + size for first, size in zip(start, GRID, strict=True)]
+    return Compose(
+        [
+            LoadImaged(PHASES),
+            EnsureChannelFirstd(PHASES),
+            Orientationd(PHASES, axcodes="RAS", labels=None),
+            Spacingd(PHASES, pixdim=(1.0, 1.0, 1.0), mode="bilinear", padding_mode="border", dtype=dtype),
+            SpatialCropd(PHASES, roi_start=start, roi_end=stop),
+        ]
+    )
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Return the time that `work` takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return median, smallest and largest value."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def measure(repeats: int) -> dict[str, Any]:
+    """Time both sides in turn on the same files and compare their voxels."""
+    with tempfile.TemporaryDirectory() as folder:
+        item = write_case(Path(folder))
+        ours = crop_first()
+        result = ours(item)
+        whole = np.eye(4)
+        whole[0, 3], whole[1:3, 3] = 103.0 - (SHAPE[0] - 1) * VOXEL_MM[0], [-101.0, -79.0]
+        start = np.round(result["grid_affine"].numpy()[:3, 3] - whole[:3, 3]).astype(int).tolist()
+        sides = {"float64": crop_last(start, np.float64), "float32": crop_last(start, np.float32)}
+        differences = {}
+        for name, side in sides.items():
+            other = side(item["image"])
+            differences[name] = max(
+                float((other[phase][0] - result["image"][phase])[result["inside"][phase]].abs().max())
+                for phase in PHASES
+            )
+        times: dict[str, list[float]] = {"crop_first": [], **{name: [] for name in sides}}
+        for _ in range(repeats):
+            times["crop_first"].append(seconds(partial(ours, item)))
+            for name, side in sides.items():
+                times[name].append(seconds(partial(side, item["image"])))
+    report: dict[str, Any] = {
+        "machine": platform.processor() or platform.machine(),
+        "cpu": _cpu(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "repeats": repeats,
+        "inside_share": float(result["inside"]["portal"].float().mean()),
+        "crop_first_seconds": spread(times["crop_first"]),
+    }
+    for name in sides:
+        ratios = [other / own for other, own in zip(times[name], times["crop_first"], strict=True)]
+        report[f"crop_last_{name}"] = {
+            "seconds": spread(times[name]),
+            "ratio": spread(ratios),
+            "largest_voxel_difference_hu": differences[name],
+        }
+    return report
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "unknown"
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def main() -> None:
+    """Run the benchmark from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=9, help="alternating repeats")
+    parser.add_argument("--threads", type=int, default=None, help="torch threads; default: torch's choice")
+    parser.add_argument("--output", type=Path, default=None, help="JSON file to write")
+    arguments = parser.parse_args()
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    report = measure(arguments.repeats)
+    own = report["crop_first_seconds"]
+    print(
+        f"{report['cpu']}, {report['threads']} threads, torch {report['torch']}, {arguments.repeats} repeats"
+    )
+    print(f"crop first: {own['median']:.3f} s per case ({own['min']:.3f} to {own['max']:.3f})")
+    for name in ("float64", "float32"):
+        side = report[f"crop_last_{name}"]
+        time_, ratio = side["seconds"], side["ratio"]
+        print(
+            f"crop last, Spacing in {name}: {time_['median']:.3f} s ({time_['min']:.3f} to {time_['max']:.3f}); "
+            f"{ratio['median']:.1f} times as long ({ratio['min']:.1f} to {ratio['max']:.1f}); largest difference "
+            f"{side['largest_voxel_difference_hu']:.2g} HU"
+        )
+    if arguments.output is not None:
+        arguments.output.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
