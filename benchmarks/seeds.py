@@ -21,7 +21,7 @@ from statistics import mean, stdev
 from typing import Any
 
 FIELDS = (
-    "seed", "n", "auc", "auc_low", "auc_high", "accuracy", "accuracy_low", "accuracy_high", "seconds",
+    "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower", "accuracy_upper", "seconds",
     "extra_n", "extra_auc", "extra_accuracy", "threads", "processor", "torch", "folder",
 )  # fmt: skip
 
@@ -42,8 +42,7 @@ def _figures(folder: Path) -> dict[str, Any]:
         **{
             f"{name}_{side}": intervals[name][side]
             for name in ("auc", "accuracy")
-            for side in ("low", "high")
-            if name in intervals
+            for side in ("lower", "upper")
         },
         "threads": metrics["threads"],
         "processor": metrics["machine"]["processor"],
@@ -60,7 +59,12 @@ def train_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
         overrides["dataset_dir"] = arguments.dataset
     start = time.perf_counter()
     _bundle("training", train, overrides)
-    row = {"seed": seed, "seconds": round(time.perf_counter() - start), "folder": folder.name, **_figures(folder)}
+    row = {
+        "seed": seed,
+        "seconds": round(time.perf_counter() - start),
+        "folder": folder.name,
+        **_figures(folder),
+    }
     if arguments.extra:
         files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
         output = folder / "extra"
@@ -93,7 +97,9 @@ def append_row(file: Path, row: dict[str, Any]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--overlay", nargs="*", default=[], help="configuration files put behind train.yaml")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")
     parser.add_argument("--extra", help="dataset folder whose test split is evaluated as well")

@@ -3,6 +3,7 @@
 from .batches import EpochBatchSampler
 from .cache import cached_dataset
 from .cases import Cases, read_cases, read_unlabelled
+from .phantom import ensure_phantom
 from .prepare import prepare, start_preparing
 from .splits import split_by_patient
 from .volumes import Volume, open_volume
@@ -12,6 +13,7 @@ __all__ = [
     "EpochBatchSampler",
     "Volume",
     "cached_dataset",
+    "ensure_phantom",
     "open_volume",
     "prepare",
     "read_cases",

@@ -30,8 +30,7 @@ _RANDOM = (np.random.RandomState, np.random.Generator, torch.Generator, logging.
 
 
 def content_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes; a file whose size and time stamps have not changed is read "
-    "once."""
+    """Return the SHA-256 of a file's bytes; while its size and time stamps stay, it is read once."""
     state = os.stat(path)
     key = (os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     if key not in _known:
@@ -54,8 +53,7 @@ def item_fingerprint(item: Any) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """Return the fingerprint of the code that prepares a case: scripts/data, scripts/transforms and the "
-    "libraries."""
+    """Return the fingerprint of scripts/data, scripts/transforms and the libraries they call."""
     root = Path(__file__).resolve().parent.parent
     files = [path for folder in ("data", "transforms") for path in sorted((root / folder).rglob("*.py"))]
     return fingerprint(

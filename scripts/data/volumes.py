@@ -54,8 +54,7 @@ def open_volume(path: str | Path, name: str = "") -> Volume:
 
 
 def files_of(path: str | Path) -> list[Path]:
-    """Return the files that hold a volume: the file itself and the voxel file that its header names, if "
-    "any."""
+    """Return the files that hold a volume: the file itself, and the voxel file its header names, if any."""
     path = Path(path)
     if _ending(path) not in (".mhd", ".nrrd"):
         return [path]

@@ -21,8 +21,24 @@ logger = logging.getLogger(__name__)
 
 # Keys that may change between a training and its continuation.
 FREE_ON_RESUME = frozenset(
-    "resume max_epochs patience name bundle_root dataset_dir output_dir model_file cache cache_dir device "
-    "threads imports initialize run training".split()
+    [
+        "resume",
+        "max_epochs",
+        "patience",
+        "name",
+        "bundle_root",
+        "dataset_dir",
+        "output_dir",
+        "model_file",
+        "cache",
+        "cache_dir",
+        "device",
+        "threads",
+        "imports",
+        "initialize",
+        "run",
+        "training",
+    ]
 )
 
 
@@ -73,7 +89,12 @@ class Checkpoints:
         config: dict[str, Any],
         resume: bool = False,
     ) -> None:
-        self.parts = {"network": network, "optimizer": optimizer, "schedule": schedule, "selection": selection}
+        self.parts = {
+            "network": network,
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "selection": selection,
+        }
         self.network = network
         self.evaluator = evaluator
         self.selection = selection
@@ -108,14 +129,16 @@ class Checkpoints:
         if not self.resume:
             return
         if not self.last_file.is_file():
-            logger.info("nothing to resume in %s: training starts from the first epoch", self.last_file.parent)
+            logger.info(
+                "nothing to resume in %s: training starts from the first epoch", self.last_file.parent
+            )
             return
         state = torch.load(self.last_file, map_location="cpu", weights_only=True)
         differing = differing_keys(state["config"], self.config)
         if differing:
             raise ValueError(
-                f"cannot resume {self.last_file}: it was trained with other values of {', '.join(differing)}; "
-                "give the same values, or another --name to train anew"
+                f"cannot resume {self.last_file}: it was trained with other values of {', '.join(differing)}"
+                "; give the same values, or another --name to train anew"
             )
         for name, part in self.parts.items():
             part.load_state_dict(state[name])

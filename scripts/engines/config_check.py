@@ -1,4 +1,4 @@
-"""Refuses keys that nothing in the configuration reads: MONAI itself accepts a misspelt override in silence."""
+"""Refuses keys that nothing in the configuration reads: MONAI itself silently accepts a misspelt override."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ import yaml
 
 # What MONAI's experiment tracking adds to a configuration.
 TRACKING_KEYS = frozenset(
-    "experiment_name run_name tracking_uri save_execute_config is_not_rank0 experiment_params artifacts".split()
+    [
+        "experiment_name",
+        "run_name",
+        "tracking_uri",
+        "save_execute_config",
+        "is_not_rank0",
+        "experiment_params",
+        "artifacts",
+    ]
 )
 _REFERENCE = re.compile(r"[@%](\w+)")
 
@@ -45,19 +53,21 @@ def check_keys(config: dict[str, Any], known: Iterable[str], run_id: str | None 
         ValueError: naming the unknown key and the nearest known one.
 
     Example:
-        >>> check_keys({"max_epochs": 3, "max_epoch": 5}, known=["max_epochs"])
+        >>> config = {"max_epochs": 3, "max_epoch": 5}
+        >>> check_keys(config, known=["max_epochs"])  # doctest: +NORMALIZE_WHITESPACE
         Traceback (most recent call last):
-        ValueError: unknown key 'max_epoch': no configuration file declares it and nothing refers to it; did you mean 'max_epochs'?
+        ValueError: unknown key 'max_epoch': no configuration file declares it and nothing refers to it;
+            did you mean 'max_epochs'?
     """
-    known = set(known) | TRACKING_KEYS | {run_id}
-    unknown = [key for key, value in config.items() if key not in known and not _is_run_list(value)]
+    accepted: set[str | None] = {*known, *TRACKING_KEYS, run_id}
+    unknown = [key for key, value in config.items() if key not in accepted and not _is_run_list(value)]
     if not unknown:
         return
     referred = set(_REFERENCE.findall(json.dumps(config, default=str)))
     for key in unknown:
         if key in referred:
             continue
-        nearest = difflib.get_close_matches(key, [str(name) for name in known if name], n=1, cutoff=0.5)
+        nearest = difflib.get_close_matches(key, [str(name) for name in accepted if name], n=1, cutoff=0.5)
         hint = f"did you mean '{nearest[0]}'?" if nearest else "the keys are listed in configs/train.yaml"
         raise ValueError(
             f"unknown key '{key}': no configuration file declares it and nothing refers to it; {hint}"

@@ -54,9 +54,7 @@ def message_of(error: BaseException) -> str | None:
     return None
 
 
-def show_one_line(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
+def show_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Excepthook: print one line for a user's mistake, the traceback for everything else."""
     message = None if os.environ.get(TRACEBACK_VARIABLE) else message_of(error)
     if message is None or issubclass(kind, KeyboardInterrupt):

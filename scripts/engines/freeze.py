@@ -19,7 +19,7 @@ def _evaluate(module: nn.Module, _: Any) -> None:
 
 
 class FreezeParts:
-    """Keeps parts of the network as they are until an epoch: their weights and their normalisation statistics.
+    """Keeps parts of the network as they are until an epoch: their weights and normalisation statistics.
 
     Args:
         network: the network that is trained.
@@ -59,7 +59,8 @@ class FreezeParts:
         for part in self.parts:
             part.requires_grad_(False)
             for module in part.modules():
-                if isinstance(module, (_BatchNorm, nn.Dropout)):  # the trainer calls network.train() each time
+                # the trainer calls network.train() each time
+                if isinstance(module, (_BatchNorm, nn.Dropout)):
                     self._hooks.append(module.register_forward_pre_hook(_evaluate))
 
     def _thaw(self) -> None:

@@ -18,7 +18,9 @@ def model_configuration(config: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration that describes the model, with the keys it refers to."""
     chosen = {key: config[key] for key in MODEL_KEYS if key in config}
     text = json.dumps(chosen)
-    chosen |= {key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")}
+    chosen |= {
+        key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")
+    }
     return chosen
 
 
@@ -79,7 +81,9 @@ def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
     """
     file = Path(bundle_root) / "configs" / "metadata.json"
     if not file.is_file():
-        raise FileNotFoundError(f"bundle_root {bundle_root} must hold configs/metadata.json; give a results folder")
+        raise FileNotFoundError(
+            f"bundle_root {bundle_root} must hold configs/metadata.json; give a results folder"
+        )
     trained = json.loads(file.read_text(encoding="utf-8")).get("model_configuration", {})
     running = json.loads(json.dumps(model_configuration(config)))
     differing = [
@@ -90,8 +94,8 @@ def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
     if differing:
         root = Path(bundle_root)
         raise ValueError(
-            f"the model in {root} was trained with another configuration: {'; '.join(differing)}; run it with its "
-            f"own files, {root / 'configs' / 'inference.yaml'} or {root / 'configs' / 'train.yaml'}"
+            f"the model in {root} was trained with another configuration: {'; '.join(differing)}; run it "
+            f"with its own files, {root / 'configs' / 'inference.yaml'} or {root / 'configs' / 'train.yaml'}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,10 +27,14 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"weights file {path} cannot be read ({type(error).__name__}); is it complete?") from error
+        raise ValueError(
+            f"weights file {path} cannot be read ({type(error).__name__}); is it complete?"
+        ) from error
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}")
+        raise ValueError(
+            f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}"
+        )
     return state
 
 
@@ -80,16 +85,36 @@ def start_from(network: nn.Module, path: str | Path) -> None:
             logger.info("%s (%d): %s", title, len(names), ", ".join(names))
 
 
+def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:
+    """Raise before any case is loaded when the grid is smaller than an encoder's minimum.
+
+    Raises:
+        ValueError: with both sizes in voxels.
+    """
+    for module in network.modules():
+        least = getattr(module, "min_size", None)
+        if least is not None and any(size < limit for size, limit in zip(grid_size, least, strict=True)):
+            raise ValueError(
+                f"grid_size must be at least {list(least)} voxels for {type(module).__name__}, found "
+                f"{list(grid_size)}; enlarge grid_size, with a finer spacing if the region is small"
+            )
+
+
 def place_network(
-    network: nn.Module, device: torch.device | str, start_weights: str | Path | None = None
+    network: nn.Module,
+    device: torch.device | str,
+    grid_size: Sequence[int],
+    start_weights: str | Path | None = None,
 ) -> nn.Module:
     """Move a network to its device in channels-last memory format.
 
     Args:
         network: freshly built network.
         device: where it will run.
+        grid_size: voxels of the volumes that it will see.
         start_weights: weights file to start from; tensors that do not fit are listed in the log.
     """
+    check_grid(network, grid_size)
     if start_weights:
         start_from(network, start_weights)
     return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

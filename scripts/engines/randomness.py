@@ -37,5 +37,5 @@ class EpochSeed:
         """Seed all generators and the order of cases for the epoch that begins."""
         set_determinism(epoch_seed(self.seed, engine.state.epoch))
         sampler = getattr(engine.data_loader, "batch_sampler", None)
-        if hasattr(sampler, "set_epoch"):
+        if sampler is not None and hasattr(sampler, "set_epoch"):
             sampler.set_epoch(engine.state.epoch)

@@ -17,9 +17,20 @@ from .metadata import metadata
 from .twins import write_twins
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
-# Keys of inference.yaml that are its own; it shares all others with train.yaml, where they have the same value.
+# Keys of inference.yaml that are its own; it shares all others with train.yaml, with the same values.
 INFERENCE_KEYS = frozenset(
-    "imports bundle_root dataset_dir output_dir model_file network config initialize run inferring".split()
+    [
+        "imports",
+        "bundle_root",
+        "dataset_dir",
+        "output_dir",
+        "model_file",
+        "network",
+        "config",
+        "initialize",
+        "run",
+        "inferring",
+    ]
 )
 
 
@@ -52,7 +63,9 @@ def write_yaml(file: Path, config: dict[str, Any], documented: Path, title: str)
         if key in comments:
             lines.append(f"# {comments[key]}")
         flow = None if isinstance(value, (dict, list)) else False
-        text = yaml.safe_dump({key: value}, sort_keys=False, width=110, default_flow_style=flow, allow_unicode=True)
+        text = yaml.safe_dump(
+            {key: value}, sort_keys=False, width=110, default_flow_style=flow, allow_unicode=True
+        )
         lines.append(text.rstrip())
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -68,7 +81,9 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     configs = folder / "configs"
     configs.mkdir(parents=True, exist_ok=True)
     trained = config | {"bundle_root": ".", "dataset_dir": str(Path(config["dataset_dir"]).resolve())}
-    write_yaml(configs / "train.yaml", trained, source / "configs" / "train.yaml", "Resolved training configuration")
+    write_yaml(
+        configs / "train.yaml", trained, source / "configs" / "train.yaml", "Resolved training configuration"
+    )
     base = source / "configs" / "inference.yaml"
     inference = yaml.safe_load(base.read_text(encoding="utf-8"))
     shared = {key: trained[key] for key in inference if key in trained and key not in INFERENCE_KEYS}
@@ -127,4 +142,6 @@ class ResultsFolder:
         record = {"seed": self.seed, **environment(engine.state.device)}
         if self.dataset_file.is_file():
             record["dataset_sha256"] = hashlib.sha256(self.dataset_file.read_bytes()).hexdigest()
-        (self.output_dir / "environment.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        (self.output_dir / "environment.json").write_text(
+            json.dumps(record, indent=2) + "\n", encoding="utf-8"
+        )

@@ -50,7 +50,9 @@ class ScheduleHandler:
         self, schedule: LRScheduler | ReduceLROnPlateau, evaluator: Engine, selection: SelectionScore
     ) -> None:
         if isinstance(schedule, ReduceLROnPlateau) and schedule.mode != "max":
-            raise ValueError("the plateau schedule must have mode 'max' (the selection score rises), found 'min'")
+            raise ValueError(
+                "the plateau schedule must have mode 'max' (the selection score rises), found 'min'"
+            )
         self.schedule = schedule
         self.evaluator = evaluator
         self.selection = selection

@@ -10,7 +10,7 @@ import torch
 from ignite.metrics import EpochMetric
 from torch import Tensor
 
-from scripts.evaluation import selection_value
+from scripts.evaluation import SELECTION_RULES, selection_value
 
 
 def pooled_output(output: list[dict[str, Tensor]] | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -29,9 +29,14 @@ class PooledScore(EpochMetric):
         rule: ``auc``, ``accuracy``, ``loss`` (minus the mean log loss) or ``auc_accuracy`` (0.5 AUC + 0.5
             accuracy); higher is better.
         output_transform: from the evaluator's output to (probabilities, labels).
+
+    Raises:
+        ValueError: for another rule.
     """
 
     def __init__(self, rule: str, output_transform: Callable[[Any], Any] = pooled_output) -> None:
+        if rule not in SELECTION_RULES:
+            raise ValueError(f"selection_rule must be one of {', '.join(SELECTION_RULES)}, found '{rule}'")
         self.rule = rule
         super().__init__(self._score, output_transform=output_transform, check_compute_fn=False)
 

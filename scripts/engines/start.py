@@ -33,7 +33,7 @@ def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
     configs = Path(bundle_root).resolve() / "configs"
     check_keys(running_config(), known_keys(configs), running_run_id())
     warn_of_stale_twins(configs)
-    logging.getLogger("ignite").setLevel(logging.ERROR)
+    logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
     ensure_phantom(dataset_dir)
 
@@ -52,8 +52,8 @@ def check_output(folder: str | Path) -> None:
             pass
     except OSError as error:
         raise PermissionError(
-            f"results folder {folder} cannot be written ({existing}: {error.strerror}): make {existing} a writable "
-            "folder, or give another --output_dir"
+            f"results folder {folder} cannot be written ({existing}: {error.strerror}): make {existing} a "
+            "writable folder, or give another --output_dir"
         ) from None
 
 

@@ -31,9 +31,9 @@ def stale_twins(configs: Path) -> list[str]:
     stale = []
     for name in TWINS:
         yaml_file, json_file = configs / f"{name}.yaml", configs / f"{name}.json"
-        if yaml_file.is_file() and json_file.is_file():
-            if json.loads(json_file.read_text(encoding="utf-8")) != _read(yaml_file):
-                stale.append(json_file.name)
+        both = yaml_file.is_file() and json_file.is_file()
+        if both and json.loads(json_file.read_text(encoding="utf-8")) != _read(yaml_file):
+            stale.append(json_file.name)
     return stale
 
 
@@ -42,9 +42,12 @@ def warn_of_stale_twins(configs: Path) -> None:
     stale = stale_twins(configs)
     if stale:
         logger.warning(
-            "%s in %s differ from their YAML, and MONAI Label reads the JSON: run `python -m scripts.engines.twins %s`",
-            " and ".join(stale), configs, configs,
-        )  # fmt: skip
+            "%s in %s differ from their YAML, and MONAI Label reads the JSON: "
+            "run `python -m scripts.engines.twins %s`",
+            " and ".join(stale),
+            configs,
+            configs,
+        )
 
 
 def write_twins(configs: Path) -> None:
@@ -59,7 +62,9 @@ def write_twins(configs: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: ``python -m scripts.engines.twins [configs]``."""
     parser = argparse.ArgumentParser(description="Regenerate the JSON twins of a bundle's YAML files.")
-    parser.add_argument("configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder")
+    parser.add_argument(
+        "configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder"
+    )
     write_twins(parser.parse_args(arguments).configs)
 
 

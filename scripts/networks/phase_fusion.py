@@ -97,7 +97,8 @@ class PhaseFusionNetwork(nn.Module):
             return self._tokens_of_present(image, present)
         image = zero_absent(image, present)
         if self.share_encoder:
-            tokens = pool(self.encoder(image.flatten(0, 1).unsqueeze(1))).unflatten(0, [-1, self.num_phases])
+            tokens = pool(self.encoder(image.flatten(0, 1).unsqueeze(1)))
+            tokens = tokens.reshape(-1, self.num_phases, self.token_dim)
         else:
             per_phase: list[Tensor] = []
             for p, encoder in enumerate(self.encoder):
@@ -123,7 +124,7 @@ class PhaseFusionNetwork(nn.Module):
         if self.share_encoder:
             volumes = image.flatten(0, 1).unsqueeze(1)
             tokens = encode_present(self.encoder, volumes, present.flatten(), self.token_dim)
-            return tokens.unflatten(0, (-1, self.num_phases))
+            return tokens.reshape(-1, self.num_phases, self.token_dim)
         per_phase = [
             encode_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
             for p, encoder in enumerate(self.encoder)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from scripts.data.nearest import listing
 
@@ -19,7 +18,7 @@ Item = dict[Any, Any]
 
 def region_voxels(item: Item, key: str, phase: str) -> np.ndarray:
     """Return the voxels of a phase within the region."""
-    return item[key][phase][item["inside"][phase]].numpy()
+    return item[key][phase].numpy()[item["inside"][phase].numpy()]
 
 
 def volume_voxels(item: Item, key: str, phase: str) -> np.ndarray:
@@ -34,18 +33,21 @@ COUNTED: dict[str, Callable[[Item, str, str], np.ndarray]] = {
 
 
 class Intensity(PhaseTransform):
-    """Base of the intensity transforms: applies `rescale` to each phase and sets its padding to 0."""
+    """Base of the intensity transforms: applies its rule to each phase and sets the padding to 0.
+
+    The arithmetic is numpy's, on one thread: volumes this small lose more time by waking torch's threads.
+    """
 
     @abstractmethod
-    def rules(self, item: Item) -> dict[str, Callable[[Tensor], Tensor]]:
-        """Return, for each phase, the function that maps its values."""
+    def rules(self, item: Item) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        """Return, for each phase, the function that maps its values (float32 to float32)."""
 
     def __call__(self, data: Mapping[Any, Any]) -> Item:
         item = dict(data)
         inside = need(item, "inside", "ResamplePhasesd", self)
         rules = self.rules(item)
         item[self.key] = {
-            phase: torch.where(inside[phase], rules[phase](values), 0.0)
+            phase: torch.from_numpy(np.where(inside[phase], rules[phase](values.numpy()), np.float32(0)))
             for phase, values in item[self.key].items()
         }
         return item
@@ -78,14 +80,14 @@ class MeasuredIntensity(Intensity):
         """Return the (offset, width) that maps x to (x - offset) / width; the arrays are counted together."""
 
     @abstractmethod
-    def apply(self, values: Tensor, offset: float, width: float) -> Tensor:
+    def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
         """Map the values of one phase."""
 
-    def rules(self, item: Item) -> dict[str, Callable[[Tensor], Tensor]]:
+    def rules(self, item: Item) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         phases = list(item[self.key])
         count = COUNTED[self.statistics]
         groups = [phases] if self.joint else [[phase] for phase in phases]
-        rules: dict[str, Callable[[Tensor], Tensor]] = {}
+        rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
         for group in groups:
             offset, width = self.measure([count(item, self.key, phase) for phase in group])
             if not width > 0:
@@ -98,5 +100,5 @@ class MeasuredIntensity(Intensity):
             rules |= {phase: self._rule(offset, width) for phase in group}
         return rules
 
-    def _rule(self, offset: float, width: float) -> Callable[[Tensor], Tensor]:
+    def _rule(self, offset: float, width: float) -> Callable[[np.ndarray], np.ndarray]:
         return lambda values: self.apply(values, offset, width)

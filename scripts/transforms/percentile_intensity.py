@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
 from .intensity import MeasuredIntensity
 
@@ -52,5 +51,5 @@ class PercentileIntensityd(MeasuredIntensity):
         low, high = np.percentile(counted, [self.lower, self.upper])
         return float(low), float(high - low)
 
-    def apply(self, values: Tensor, offset: float, width: float) -> Tensor:
-        return ((values - offset) / width).clamp(0.0, 1.0)
+    def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
+        return np.clip((values - offset) / width, 0.0, 1.0)

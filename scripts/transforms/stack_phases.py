@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from .phase_transform import PhaseTransform, case_name, phase_name, phase_source
@@ -44,7 +45,7 @@ class StackPhasesd(PhaseTransform):
                 f"[{', '.join(images)}]; correct `phases` or the case"
             )
         shape = next(iter(images.values())).shape
-        stacked = torch.zeros(len(self.phases), *shape)
+        stacked = np.zeros((len(self.phases), *shape), dtype=np.float32)
         for phase, values in images.items():
             if values.shape != shape:
                 raise ValueError(
@@ -52,14 +53,14 @@ class StackPhasesd(PhaseTransform):
                     f"found {tuple(values.shape)}{phase_source(item, phase)}; put ResamplePhasesd before "
                     "StackPhasesd"
                 )
-            seen = values[item["inside"][phase]] if "inside" in item else values
+            seen = values.numpy()[item["inside"][phase].numpy()] if "inside" in item else values.numpy()
             if seen.min() == seen.max():
                 raise ValueError(
                     f"{phase_name(item, phase)} must have voxels that differ, found "
-                    f"{seen.flatten()[0].item():g} everywhere in the region{phase_source(item, phase)}; "
+                    f"{seen.flat[0]:g} everywhere in the region{phase_source(item, phase)}; "
                     "check the intensity limits and the region, or take the phase out of the case"
                 )
-            stacked[self.phases.index(phase)] = values
-        item[self.key] = stacked
+            stacked[self.phases.index(phase)] = values.numpy()
+        item[self.key] = torch.from_numpy(stacked)
         item["present"] = torch.tensor([phase in images for phase in self.phases])
         return item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import Tensor
+import numpy as np
 
 from .intensity import Intensity, Item
 
@@ -35,8 +35,8 @@ class WindowIntensityd(Intensity):
             raise ValueError(f"WindowIntensityd: `upper` must be above `lower`, found {lower} to {upper}")
         self.lower, self.upper = float(lower), float(upper)
 
-    def rules(self, item: Item) -> dict[str, Callable[[Tensor], Tensor]]:
+    def rules(self, item: Item) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         return dict.fromkeys(item[self.key], self._rescale)
 
-    def _rescale(self, values: Tensor) -> Tensor:
-        return ((values - self.lower) / (self.upper - self.lower)).clamp(0.0, 1.0)
+    def _rescale(self, values: np.ndarray) -> np.ndarray:
+        return np.clip((values - self.lower) / (self.upper - self.lower), 0.0, 1.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from torch import Tensor
 
 from .intensity import MeasuredIntensity
 
@@ -33,7 +32,7 @@ class ZScoreIntensityd(MeasuredIntensity):
         )
         return mean, float(np.sqrt(square / count))
 
-    def apply(self, values: Tensor, offset: float, width: float) -> Tensor:
+    def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
         return (values - offset) / width
 
 

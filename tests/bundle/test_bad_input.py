@@ -31,7 +31,9 @@ class Broken:
     def file(self) -> Path:
         return self.folder / self.item["image"][self.phase]
 
-    def image(self, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], key: str = "") -> None:
+    def image(
+        self, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], key: str = ""
+    ) -> None:
         file = self.folder / self.item["roi"] if key == "roi" else self.file
         volume = nibabel.load(file)
         voxels, affine = change(np.asarray(volume.dataobj).astype(np.float32), volume.affine.copy())
@@ -60,7 +62,10 @@ CASES: dict[str, tuple[Callable[[Broken], object], str]] = {
     "missing file": (lambda b: b.file.unlink(), "{file}"),
     "truncated file": (lambda b: b.file.write_bytes(b.file.read_bytes()[:-2000]), "{file}"),
     "not an image": (lambda b: b.file.write_bytes(b"hello"), "{file}"),
-    "phase elsewhere": (lambda b: b.image(lambda v, a: (v, a + np.array([[0, 0, 0, 900]] * 3 + [[0] * 4]))), "{case}"),
+    "phase elsewhere": (
+        lambda b: b.image(lambda v, a: (v, a + np.array([[0, 0, 0, 900]] * 3 + [[0] * 4]))),
+        "{case}",
+    ),
     "NaN voxels": (lambda b: b.image(lambda v, a: (np.where(v > v.mean(), np.nan, v), a)), "{file}"),
     "infinite voxels": (lambda b: b.image(lambda v, a: (np.where(v > v.mean(), np.inf, v), a)), "{file}"),
     "constant volume": (lambda b: b.image(lambda v, a: (np.full_like(v, 7), a)), "{case}"),
@@ -72,10 +77,13 @@ CASES: dict[str, tuple[Callable[[Broken], object], str]] = {
     "empty split": (lambda b: b.document.update(validation=[]), "validation"),
     "class absent from validation": (
         lambda b: b.document.update(validation=[i for i in b.document["validation"] if i["label"] == "low"]),
-        "validation.*high",
+        "high.*validation",
     ),
     "empty mask": (lambda b: b.image(lambda v, a: (np.zeros_like(v), a), "roi"), "{case}"),
-    "clinical value of the wrong type": (lambda b: b.item.update(clinical={"age": "old"}), "{case}.*age.*old"),
+    "clinical value of the wrong type": (
+        lambda b: b.item.update(clinical={"age": "old"}),
+        "{case}.*age.*old",
+    ),
     "clinical value not in values": (lambda b: b.item.update(clinical={"sex": "X"}), "{case}.*sex.*X"),
     "unknown phase in a case": (lambda b: b.item["image"].update(portl="x.nii.gz"), "{case}.*portl.*portal"),
     "all phases missing": (lambda b: b.item.update(image={}), "{case}"),
@@ -121,7 +129,7 @@ def test_mistake_in_the_data(mistake, broken, bundle, quick, tmp_path):
         ({"classes": ["low", "hi"]}, "high"),
         ({"dataset_dir": "/nowhere"}, "/nowhere"),
         ({"output_dir": "/proc/results"}, "/proc.*output_dir"),
-        ({"grid_size": [2, 2, 2]}, "2"),
+        ({"grid_size": [2, 2, 2]}, r"at least .* voxels.*found \[2, 2, 2\]"),
         ({"selection_rule": "acc"}, "acc"),
         ({"freeze": ["encodr"]}, "encodr.*encoder"),
         ({"start_weights": "/nowhere.pt"}, "/nowhere.pt"),
@@ -140,7 +148,14 @@ def test_weights_of_another_configuration_say_which_keys_differ(trained, bundle,
         bundle(
             "evaluating",
             ["configs/train.yaml", "configs/evaluate.yaml"],
-            **(quick | {"bundle_root": str(trained), "output_dir": str(tmp_path / "out"), "grid_size": [24, 24, 24]}),
+            **(
+                quick
+                | {
+                    "bundle_root": str(trained),
+                    "output_dir": str(tmp_path / "out"),
+                    "grid_size": [24, 24, 24],
+                }
+            ),
         )
     message = message_of(caught.value)
     assert "another configuration: grid_size ([16, 16, 16] against [24, 24, 24] here)" in message

@@ -59,7 +59,11 @@ def test_training_and_inference_prepare_a_case_alike():
 
 def test_every_key_of_the_main_configurations_is_explained():
     for name in ("train.yaml", "inference.yaml"):
-        head = (CONFIGS / name).read_text().partition("# ---------------------------------------------------------------- data")[0]
+        head = (
+            (CONFIGS / name)
+            .read_text()
+            .partition("# ---------------------------------------------------------------- data")[0]
+        )
         for line in head.splitlines():
             key = line.partition(":")[0]
             if key.isidentifier() and key not in ("imports", "network_def"):
@@ -101,13 +105,18 @@ def test_the_three_bundle_commands_pass_on_a_trained_folder(trained, tmp_path):
         ["ckpt_export", *net, "--filepath", "models/model.ts", "--ckpt_file", "models/model.pt"],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "monai.bundle", *command], cwd=folder, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "monai.bundle", *command],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr[-2000:]
     assert (folder / "models" / "model.ts").is_file()
 
 
 def test_import_is_light():
-    code = "import sys, scripts; print(any(n in sys.modules for n in ('torch', 'kornia', 'sklearn', 'matplotlib')))"
+    heavy = "('torch', 'kornia', 'sklearn', 'matplotlib')"
+    code = f"import sys, scripts; print(any(n in sys.modules for n in {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -28,10 +28,27 @@ def command(run_id: str, files: str, **overrides) -> list[str]:
 
 
 def test_results_folder_is_complete(trained):
-    expected = """configs/train.yaml configs/train.json configs/inference.yaml configs/inference.json
-        configs/evaluate.yaml configs/metadata.json configs/logging.conf models/model.pt models/last.pt
-        scripts/__init__.py LICENSE metrics.json predictions.csv roc.png confusion_matrix.png learning_curves.png
-        learning_curves.csv first_batch.png environment.json""".split()
+    expected = [
+        "configs/train.yaml",
+        "configs/train.json",
+        "configs/inference.yaml",
+        "configs/inference.json",
+        "configs/evaluate.yaml",
+        "configs/metadata.json",
+        "configs/logging.conf",
+        "models/model.pt",
+        "models/last.pt",
+        "scripts/__init__.py",
+        "LICENSE",
+        "metrics.json",
+        "predictions.csv",
+        "roc.png",
+        "confusion_matrix.png",
+        "learning_curves.png",
+        "learning_curves.csv",
+        "first_batch.png",
+        "environment.json",
+    ]
     assert [name for name in expected if not (trained / name).is_file()] == []
     assert list((trained / "tensorboard").iterdir())
     assert not [name for name in os.listdir(trained) if name.startswith(".")]
@@ -99,7 +116,9 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, qu
     """One epoch, then resumed to the second; the schedule spans two epochs both times."""
     folder = tmp_path / "halves"
     schedule = {"lr_schedule#max_epochs": 2}
-    bundle("training", ["configs/train.yaml"], output_dir=str(folder), **(quick | {"max_epochs": 1}), **schedule)
+    bundle(
+        "training", ["configs/train.yaml"], output_dir=str(folder), **(quick | {"max_epochs": 1}), **schedule
+    )
     bundle("training", ["configs/train.yaml"], output_dir=str(folder), resume=True, **quick, **schedule)
     for name in ("learning_curves.csv", "predictions.csv"):
         assert (folder / name).read_bytes() == (trained / name).read_bytes()
@@ -107,7 +126,14 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, qu
 
 def test_resuming_with_other_settings_names_them(trained, bundle, quick):
     with pytest.raises(RuntimeError) as caught:
-        bundle("training", ["configs/train.yaml"], output_dir=str(trained), resume=True, learning_rate=0.1, **quick)
+        bundle(
+            "training",
+            ["configs/train.yaml"],
+            output_dir=str(trained),
+            resume=True,
+            learning_rate=0.1,
+            **quick,
+        )
     from scripts.engines.errors import message_of
 
     assert "other values of learning_rate" in (message_of(caught.value) or "")

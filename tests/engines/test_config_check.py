@@ -7,7 +7,7 @@ from scripts.engines.errors import message_of
 
 
 def test_misspelt_key_names_the_nearest():
-    with pytest.raises(ValueError, match="unknown key 'max_epoch'.*did you mean 'max_epochs'"):
+    with pytest.raises(ValueError, match=r"unknown key 'max_epoch'.*did you mean 'max_epochs'"):
         check_keys({"max_epochs": 1, "max_epoch": 2}, ["max_epochs"])
 
 
@@ -39,7 +39,6 @@ def test_a_users_mistake_is_one_line_through_monais_wrapping():
 
 
 def test_a_defect_of_the_program_keeps_its_traceback():
-    try:
+    with pytest.raises(KeyError) as caught:
         {}["x"]
-    except KeyError as error:
-        assert message_of(error) is None
+    assert message_of(caught.value) is None

@@ -22,7 +22,9 @@ class Small(nn.Module):
 
 def test_weights_of_another_configuration_are_refused_by_name(tmp_path):
     torch.save(Small(3).state_dict(), tmp_path / "model.pt")
-    with pytest.raises(ValueError, match=r"another configuration: head.weight is 3x4 but the network has 2x4") as caught:
+    with pytest.raises(
+        ValueError, match=r"another configuration: head.weight is 3x4 but the network has 2x4"
+    ) as caught:
         load_trained(Small(2), tmp_path / "model.pt")
     assert "\n" not in str(caught.value)
 
@@ -41,7 +43,7 @@ def test_start_weights_take_what_fits_and_list_the_rest(tmp_path, caplog):
     target = Small(2)
     before = target.head.weight.clone()
     with caplog.at_level(logging.INFO):
-        place_network(target, "cpu", tmp_path / "last.pt")
+        place_network(target, "cpu", (5, 5, 5), tmp_path / "last.pt")
     assert torch.equal(target.encoder[0].weight, source.encoder[0].weight)
     assert torch.equal(target.head.weight, before)
     assert "kept as initialised (2): head.weight, head.bias" in caplog.text
@@ -50,7 +52,7 @@ def test_start_weights_take_what_fits_and_list_the_rest(tmp_path, caplog):
 def test_start_weights_that_fit_nowhere_are_an_error(tmp_path):
     torch.save({"other": torch.zeros(1)}, tmp_path / "w.pt")
     with pytest.raises(ValueError, match="no tensor that fits"):
-        place_network(Small(), "cpu", tmp_path / "w.pt")
+        place_network(Small(), "cpu", (5, 5, 5), tmp_path / "w.pt")
 
 
 class _State:
@@ -89,3 +91,10 @@ def test_frozen_parts_keep_weights_and_statistics_until_they_thaw():
 def test_unknown_part_names_the_nearest():
     with pytest.raises(ValueError, match="no part 'encoders'; did you mean 'encoder'"):
         FreezeParts(Small(), ["encoders"])
+
+
+def test_grid_below_an_encoders_minimum_is_refused_before_any_case_is_loaded():
+    network = Small()
+    network.encoder.min_size = (3, 3, 3)
+    with pytest.raises(ValueError, match=r"at least \[3, 3, 3\] voxels for Sequential, found \[8, 8, 2\]"):
+        place_network(network, "cpu", [8, 8, 2])
