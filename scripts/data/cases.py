@@ -52,6 +52,7 @@ def read_cases(
     phases: Sequence[str],
     classes: Sequence[str],
     clinical: Sequence[str | Mapping] = (),
+    required: Sequence[str] = SPLITS,
 ) -> Cases:
     """Read the training, validation and test cases of a dataset, or say in one line what is wrong with it.
 
@@ -60,6 +61,7 @@ def read_cases(
         phases: the phases to use, in order; the dataset may have more.
         classes: class names, in order.
         clinical: the clinical columns to use, by name or as declarations.
+        required: splits that must have cases, training and validation of every class; evaluating needs one.
 
     Raises:
         FileNotFoundError: no such folder or dataset.json, or files that it names do not exist.
@@ -76,7 +78,8 @@ def read_cases(
             for entry in enumerate(document.entries(split))
         ]
         if split in SPLITS:
-            check_split(document, split, splits[split])
+            if split in required:
+                check_split(document, split, splits[split])
             for item in splits[split]:
                 item["label"] = class_index(document, item, classes)
     for item in splits["unlabelled"]:
@@ -84,7 +87,8 @@ def read_cases(
     check_unique(document, [item for items in splits.values() for item in items])
     check_patients(document, splits)
     for split in ("training", "validation"):
-        check_classes(document, split, splits[split], classes)
+        if split in required:
+            check_classes(document, split, splits[split], classes)
     check_files(document, [item for items in splits.values() for item in items])
     counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
     return Cases(document.name, phases, classes, columns, **splits, class_counts=counts)

@@ -76,9 +76,19 @@ def test_metrics_are_those_of_the_predictions(trained):
     assert macro["accuracy"] == pytest.approx((table["true"] == table["predicted"]).mean())
 
 
-def test_evaluation_of_the_results_folder_repeats_the_test_table(trained, bundle, tmp_path):
+def test_evaluation_of_the_results_folder_repeats_the_test_table(trained, small_phantom, bundle, tmp_path):
+    """On a dataset that has no other split, as external test cases have."""
+    content = json.loads((small_phantom / "dataset.json").read_text())
+    external = small_phantom / "external.json"
+    external.write_text(json.dumps({**content, "training": [], "validation": []}))
     files = [str(trained / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
-    bundle("evaluating", files, bundle_root=str(trained), output_dir=str(tmp_path))
+    bundle(
+        "evaluating",
+        files,
+        bundle_root=str(trained),
+        dataset_dir=str(external),
+        output_dir=str(tmp_path),
+    )
     before, after = (pandas.read_csv(folder / "predictions.csv") for folder in (trained, tmp_path))
     pandas.testing.assert_frame_equal(before, after)
 

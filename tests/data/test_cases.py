@@ -55,6 +55,14 @@ def test_test_split_may_lack_a_class_and_a_patient_may_have_two_cases(document, 
     assert len(read_cases(write(document), PHASES, CLASSES).training) == 2
 
 
+def test_a_dataset_of_test_cases_alone_can_be_evaluated(document, write):
+    del document["training"], document["validation"]
+    folder = write(document)
+    assert len(read_cases(folder, PHASES, CLASSES, required=["test"]).test) == 1
+    with pytest.raises(ValueError, match="at least one case under 'training'"):
+        read_cases(folder, PHASES, CLASSES)
+
+
 def _drop_label(content: Document) -> None:
     del content["test"][0]["label"]
 

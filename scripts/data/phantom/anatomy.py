@@ -112,7 +112,7 @@ def liver_depth_mm(outline: Field, points: np.ndarray) -> np.ndarray:
     bend = outline.at(points)
     wall = wall_depth_mm(points) - 3.0 + 0.8 * bend
     spine = np.hypot(x + 60.0, y + 44.0) - 36.0
-    kidney = -kidney_depth_mm(points) - 4.0
+    kidney = -kidney_depth_mm(points) - 1.5
     hidden = np.minimum(np.minimum(spine, -stomach_depth_mm(points) - 4.0), kidney) + 2.5 * bend
     return np.minimum(wall, hidden)
 
