@@ -16,14 +16,20 @@ class PrepareBatch:
 
     Args:
         augmentation: called as ``augmentation(image, present)`` on the device; None for evaluation.
+        phase_dropout: called as ``phase_dropout(present)``, the phases to be seen; None for evaluation.
 
     Shape:
         batch with ``image [B, P, D, H, W]``, ``present [B, P]`` and, where known, ``label [B]`` ->
         ``(image, label or None, (), {"present": ...})``
     """
 
-    def __init__(self, augmentation: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        augmentation: Callable[[Tensor, Tensor], Tensor] | None = None,
+        phase_dropout: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.augmentation = augmentation
+        self.phase_dropout = phase_dropout
 
     def __call__(
         self,
@@ -38,5 +44,7 @@ class PrepareBatch:
         image, present = move(batch["image"]), move(batch["present"])
         if self.augmentation is not None:
             image = self.augmentation(image, present)
+        if self.phase_dropout is not None:
+            present = self.phase_dropout(present)
         label = move(batch["label"]).long() if "label" in batch else None
         return image, label, (), {"present": present}

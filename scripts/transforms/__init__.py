@@ -5,6 +5,7 @@ from .box_region import BoxRegiond
 from .load_phases import LoadImagePhasesd
 from .mask_region import MaskRegiond
 from .percentile_intensity import PercentileIntensityd
+from .phase_dropout import PhaseDropout
 from .random_geometry import RandomGeometry
 from .random_intensity import RandomIntensity
 from .resample_phases import ResamplePhasesd
@@ -19,6 +20,7 @@ __all__ = [
     "LoadImagePhasesd",
     "MaskRegiond",
     "PercentileIntensityd",
+    "PhaseDropout",
     "RandomGeometry",
     "RandomIntensity",
     "ResamplePhasesd",
