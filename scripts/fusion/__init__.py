@@ -1,7 +1,19 @@
-"""Fusion strategies over tokens, one per file."""
+"""Fusion strategies, one per file: over tokens, or over the decisions of the single phases."""
 
 from scripts.fusion.abaf import Abaf
 from scripts.fusion.base import TokenFusion
+from scripts.fusion.bilinear import Bilinear
 from scripts.fusion.concat import Concat
+from scripts.fusion.kronecker import Kronecker
+from scripts.fusion.kronecker_compact import KroneckerCompact
+from scripts.fusion.low_rank_tensor import LowRankTensor
 
-__all__ = ["Abaf", "Concat", "TokenFusion"]
+__all__ = [
+    "Abaf",
+    "Bilinear",
+    "Concat",
+    "Kronecker",
+    "KroneckerCompact",
+    "LowRankTensor",
+    "TokenFusion",
+]
