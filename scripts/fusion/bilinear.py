@@ -26,8 +26,8 @@ class Bilinear(TokenFusion):
 
     Shape: tokens [B, M, C], present [B, M] -> [B, hidden].
 
-    Reference: Kim et al., Hadamard product for low-rank bilinear pooling, ICLR 2017, eq. 4 and section 3.2;
-    here over all pairs of M phases.
+    Reference: Kim et al., Hadamard product for low-rank bilinear pooling, ICLR 2017; here over all pairs
+    of M phases.
     """
 
     def __init__(self, num_tokens: int, in_dim: int, rank: int = 16, hidden: int | None = None) -> None:

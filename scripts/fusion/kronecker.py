@@ -42,7 +42,7 @@ class Kronecker(TokenFusion):
     Raises:
         ValueError: when the product has more than 100000 entries.
 
-    Reference: Zadeh et al., Tensor fusion network, EMNLP 2017, eq. 2; Chen et al., Pathomic fusion, IEEE TMI
+    Reference: Zadeh et al., Tensor fusion network, EMNLP 2017; Chen et al., Pathomic fusion, IEEE TMI
     2022.
     """
 

@@ -31,7 +31,7 @@ class LowRankTensor(TokenFusion):
     Shape: tokens [B, M, C], present [B, M] -> [B, hidden].
 
     Reference: Liu et al., Efficient low-rank multimodal fusion with modality-specific factors, ACL
-    2018, eq. 6.
+    2018.
     """
 
     def __init__(self, num_tokens: int, in_dim: int, rank: int = 4, hidden: int | None = None) -> None:

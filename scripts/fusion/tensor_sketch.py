@@ -33,7 +33,7 @@ class TensorSketch(nn.Module):
     Shape: x [B, M, N] -> [B, D].
 
     Reference: Pham and Pagh, Fast and scalable polynomial kernels via explicit feature maps, KDD 2013; Gao et
-    al., Compact bilinear pooling, CVPR 2016, algorithm 2.
+    al., Compact bilinear pooling, CVPR 2016.
     """
 
     def __init__(self, num_vectors: int, in_dim: int, sketch_dim: int = 256, seed: int = 0) -> None:
