@@ -39,6 +39,15 @@ def test_misleading_evidence_costs_its_divergence_from_none():
     torch.testing.assert_close(with_kl - without, 0.3 * expected)
 
 
+@pytest.mark.parametrize("size", [1.0, 10.0, 20.0, 40.0, 100.0])
+def test_divergence_keeps_its_digits_and_is_cut_off_above_exp_20(size):
+    logits, label = torch.tensor([[size, 0.0]]), torch.tensor([1])
+    with_kl, without = (DirichletLoss(ClassificationLoss(), kl_weight=w)(logits, label) for w in (1.0, 0.0))
+    kept = torch.tensor(min(size, 20.0))
+    expected = kept + torch.exp(-kept) - 1  # of Dir(a, 1): log a + 1 / a - 1
+    torch.testing.assert_close(with_kl - without, expected, atol=1e-3, rtol=0)
+
+
 def test_evidence_for_the_class_is_never_misleading():
     logits, label = torch.tensor([[3.0, 0.0]]), torch.tensor([0])
     losses = [DirichletLoss(ClassificationLoss(), kl_weight=w)(logits, label) for w in (0.0, 1.0)]
