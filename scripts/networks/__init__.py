@@ -1,6 +1,7 @@
 """Encoders, and the networks from an image to the logits."""
 
 from scripts.networks.early_fusion import EarlyFusionNetwork
+from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.residual import ResidualEncoder
@@ -8,6 +9,7 @@ from scripts.networks.single_phase import SinglePhaseNetwork
 
 __all__ = [
     "EarlyFusionNetwork",
+    "LateFusionNetwork",
     "MonaiResNetEncoder",
     "PhaseFusionNetwork",
     "ResidualEncoder",

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.build import Part, build_encoder, build_encoders, build_fusion, width_of
-from scripts.networks.presence import encode_present, pool, presence, zero_absent
+from scripts.networks.build import Part, build_fusion, width_of
+from scripts.networks.phase_tokens import PhaseTokenNetwork
+from scripts.networks.presence import presence
 from scripts.networks.size import check_phases
 
 
-class PhaseFusionNetwork(nn.Module):
+class PhaseFusionNetwork(PhaseTokenNetwork):
     """Encodes every phase into one token, fuses the tokens and classifies.
 
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
-
-    While training, absent phases are left out of the encoder, so that batch normalisation sees present
-    volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
-    depend on data.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
@@ -40,8 +35,6 @@ class PhaseFusionNetwork(nn.Module):
     torch.Size([4, 2])
     """
 
-    __constants__ = ("share_encoder",)  # lets TorchScript leave the other branch out
-
     def __init__(
         self,
         encoder: Part,
@@ -52,16 +45,7 @@ class PhaseFusionNetwork(nn.Module):
         phase_heads: bool = False,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.num_phases = num_phases
-        self.share_encoder = share_encoder
-        self.encoder: Any  # a module, or one per phase
-        if share_encoder:
-            self.encoder = build_encoder(encoder, 1)
-            self.token_dim = width_of(self.encoder)
-        else:
-            self.encoder = build_encoders(encoder, num_phases)
-            self.token_dim = width_of(self.encoder[0])
+        super().__init__(encoder, num_phases, share_encoder)
         self.fusion = build_fusion(fusion, num_phases, self.token_dim)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width_of(self.fusion), num_classes)
@@ -91,21 +75,6 @@ class PhaseFusionNetwork(nn.Module):
             return self.head(self.dropout(fused)).float()
         return self._classify(tokens, present)
 
-    def tokens(self, image: Tensor, present: Tensor) -> Tensor:
-        """Encode the phases: image [B, P, D, H, W], present [B, P] -> tokens [B, P, C], 0 where absent."""
-        if not torch.jit.is_scripting() and self.training:
-            return self._tokens_of_present(image, present)
-        image = zero_absent(image, present)
-        if self.share_encoder:
-            tokens = pool(self.encoder(image.flatten(0, 1).unsqueeze(1)))
-            tokens = tokens.reshape(-1, self.num_phases, self.token_dim)
-        else:
-            per_phase: list[Tensor] = []
-            for p, encoder in enumerate(self.encoder):
-                per_phase.append(pool(encoder(image[:, p : p + 1])))
-            tokens = torch.stack(per_phase, dim=1)
-        return zero_absent(tokens, present)
-
     @torch.jit.unused
     def _classify(self, tokens: Tensor, present: Tensor) -> Tensor | dict[str, Tensor]:
         with torch.autocast(tokens.device.type, enabled=False):  # tokens are few: float32 costs nothing
@@ -118,15 +87,3 @@ class PhaseFusionNetwork(nn.Module):
                 phase_logits = [head(tokens[:, p]) for p, head in enumerate(self.phase_heads)]
                 outputs["phase_logits"] = torch.stack(phase_logits, dim=1)
             return outputs
-
-    @torch.jit.unused
-    def _tokens_of_present(self, image: Tensor, present: Tensor) -> Tensor:
-        if self.share_encoder:
-            volumes = image.flatten(0, 1).unsqueeze(1)
-            tokens = encode_present(self.encoder, volumes, present.flatten(), self.token_dim)
-            return tokens.reshape(-1, self.num_phases, self.token_dim)
-        per_phase = [
-            encode_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
-            for p, encoder in enumerate(self.encoder)
-        ]
-        return torch.stack(per_phase, dim=1)
