@@ -1,6 +1,6 @@
 """Command line: writes the JSON twins of a bundle's YAML files.
 
-    python -m scripts.engines.write_twins configs
+python -m scripts.engines.write_twins configs
 """
 
 from __future__ import annotations
