@@ -68,6 +68,39 @@ def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def own_metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a model that a user trained, without what describes the shipped weights.
+
+    Args:
+        base: metadata of the bundle that trained.
+        config: merged configuration.
+    """
+    dataset = Path(config["dataset_dir"]).name
+    described = {
+        "name": str(config["name"]),
+        "description": f"{len(config['classes'])}-class model of {len(config['phases'])} phases, trained on "
+        f"the dataset '{dataset}' with the bundle '{base['name']}'",
+        "authors": "",
+        "copyright": "",
+        "data_source": dataset,
+        "intended_use": "Research. Not for clinical use.",
+        "eval_metrics": {},
+    }
+    return metadata(base | described, config)
+
+
+def record_metrics(output_dir: str | Path) -> None:
+    """Copy the macro figures of ``metrics.json`` into ``metadata.json`` where a folder has both."""
+    file, figures = Path(output_dir) / "configs" / "metadata.json", Path(output_dir) / "metrics.json"
+    if not (file.is_file() and figures.is_file()):
+        return
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    scores = {f"{found['name']}_{name}": found["macro"][name] for name in ("auc", "accuracy")}
+    scores[f"{found['name']}_cases"] = found["n"]
+    content = json.loads(file.read_text(encoding="utf-8")) | {"eval_metrics": scores}
+    file.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+
+
 def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
     """Raise when a bundle's weights were trained with another configuration than the one that is run.
 

@@ -13,7 +13,7 @@ import yaml
 from ignite.engine import Engine, Events
 
 from .environment import environment
-from .metadata import metadata
+from .metadata import own_metadata
 from .twins import write_twins
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
@@ -96,7 +96,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     for name in ("evaluate.yaml", "logging.conf"):
         shutil.copyfile(source / "configs" / name, configs / name)
     meta = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    (configs / "metadata.json").write_text(json.dumps(metadata(meta, trained)), encoding="utf-8")
+    (configs / "metadata.json").write_text(json.dumps(own_metadata(meta, trained)), encoding="utf-8")
     write_twins(configs)
     package = Path(__file__).resolve().parent.parent
     if package != (folder / "scripts").resolve():

@@ -11,6 +11,7 @@ from monai.utils import set_determinism
 
 from . import errors
 from .config_check import check_keys, known_keys
+from .metadata import record_metrics
 from .running_config import running_config, running_run_id
 from .twins import warn_of_stale_twins
 
@@ -58,5 +59,6 @@ def check_output(folder: str | Path) -> None:
 
 
 def finish(output_dir: str | Path) -> None:
-    """Print where the results are."""
+    """Note the figures in the metadata of a trained bundle, and print where the results are."""
+    record_metrics(output_dir)
     print(f"\nresults: {Path(output_dir).resolve()}")

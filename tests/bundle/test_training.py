@@ -60,6 +60,12 @@ def test_results_describe_the_training_not_the_default(trained):
     assert config["bundle_root"] == "."
     meta = json.loads((trained / "configs" / "metadata.json").read_text())
     assert meta["network_data_format"]["inputs"]["image"]["spatial_shape"] == [16, 16, 16]
+    macro = json.loads((trained / "metrics.json").read_text())["macro"]
+    scores = {"test_auc": macro["auc"], "test_accuracy": macro["accuracy"], "test_cases": 8}
+    assert meta["eval_metrics"] == scores
+    assert meta["data_source"] == "small"
+    shipped = json.loads((ROOT / "configs" / "metadata.json").read_text())
+    assert meta["description"] != shipped["description"]
     record = json.loads((trained / "environment.json").read_text())
     assert record["seed"] == 0
     assert record["threads"] == torch.get_num_threads()
