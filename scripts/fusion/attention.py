@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scripts.fusion.attention_block import AttentionBlock
 from scripts.fusion.base import TokenFusion, zero_absent
-from scripts.fusion.phase_tokens import PhaseTokens
+from scripts.fusion.phase_embedding import PhaseEmbedding
 
 
 class Attention(TokenFusion):
@@ -40,14 +40,14 @@ class Attention(TokenFusion):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(num_tokens, in_dim, out_dim=in_dim)
-        self.phase_tokens = PhaseTokens(num_tokens, in_dim)
+        self.phase_embedding = PhaseEmbedding(num_tokens, in_dim)
         self.class_token = nn.Parameter(0.02 * torch.randn(1, 1, in_dim))
         self.norm = nn.LayerNorm(in_dim)
         self.block = AttentionBlock(in_dim, num_heads, hidden, dropout)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse."""
-        z = self.phase_tokens(zero_absent(tokens, present))
+        z = self.phase_embedding(zero_absent(tokens, present))
         x = self.class_token.expand(tokens.shape[0], -1, -1)
         fused, attention = self.block(x, self.norm(x), z, present.unsqueeze(1))
         attention = attention.squeeze(2)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scripts.fusion.attention_block import AttentionBlock
 from scripts.fusion.base import TokenFusion, zero_absent
-from scripts.fusion.phase_tokens import PhaseTokens
+from scripts.fusion.phase_embedding import PhaseEmbedding
 
 
 class CrossAttention(TokenFusion):
@@ -45,14 +45,14 @@ class CrossAttention(TokenFusion):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(num_tokens, in_dim, out_dim=num_tokens * in_dim)
-        self.phase_tokens = PhaseTokens(num_tokens, in_dim)
+        self.phase_embedding = PhaseEmbedding(num_tokens, in_dim)
         self.block = AttentionBlock(in_dim, num_heads, hidden, dropout, zero_slot=True)
         self.others = nn.Buffer(~torch.eye(num_tokens, dtype=torch.bool), persistent=False)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse."""
         tokens = zero_absent(tokens, present)
-        z = self.phase_tokens(tokens)
+        z = self.phase_embedding(tokens)
         visible = present.unsqueeze(1) & present.unsqueeze(2) & self.others
         out, attention = self.block(tokens, z, z, visible)
         return out.flatten(1), {"attention": attention}  # what is absent sees nothing and stays 0

@@ -7,7 +7,7 @@ from torch import Tensor
 from scripts.fusion.attention_block import AttentionBlock
 from scripts.fusion.base import TokenFusion, zero_absent
 from scripts.fusion.mean import mean_over_present
-from scripts.fusion.phase_tokens import PhaseTokens
+from scripts.fusion.phase_embedding import PhaseEmbedding
 
 
 class SelfAttention(TokenFusion):
@@ -39,12 +39,12 @@ class SelfAttention(TokenFusion):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(num_tokens, in_dim, out_dim=in_dim)
-        self.phase_tokens = PhaseTokens(num_tokens, in_dim)
+        self.phase_embedding = PhaseEmbedding(num_tokens, in_dim)
         self.block = AttentionBlock(in_dim, num_heads, hidden, dropout)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse."""
-        z = self.phase_tokens(zero_absent(tokens, present))
+        z = self.phase_embedding(zero_absent(tokens, present))
         visible = present.unsqueeze(1) & present.unsqueeze(2)
         out, attention = self.block(z, z, z, visible)
         return mean_over_present(out, present), {"attention": attention}

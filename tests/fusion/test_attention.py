@@ -19,7 +19,7 @@ def strategy() -> tuple[Attention, torch.Tensor]:
 def test_equals_that_of_torch(torch_attention):
     fusion, tokens = strategy()
     fused, aux = fusion(tokens, PRESENT)
-    z = functional.layer_norm(tokens, [C]) + fusion.phase_tokens.embedding
+    z = functional.layer_norm(tokens, [C]) + fusion.phase_embedding.embedding
     c = fusion.class_token.expand(3, 1, C)
     found, attention = torch_attention(fusion.block.attention)(
         functional.layer_norm(c, [C]), z, z, key_padding_mask=~PRESENT, average_attn_weights=False
@@ -44,7 +44,7 @@ def test_knows_the_phases_by_their_embedding_alone():
     everything, swapped = torch.ones(3, M, dtype=torch.bool), [1, 0, 2]
     fused = fusion(tokens, everything)[0]
     assert not torch.allclose(fusion(tokens[:, swapped], everything)[0], fused, atol=1e-3)
-    torch.nn.init.zeros_(fusion.phase_tokens.embedding)
+    torch.nn.init.zeros_(fusion.phase_embedding.embedding)
     fused = fusion(tokens, everything)[0]
     torch.testing.assert_close(fusion(tokens[:, swapped], everything)[0], fused)
 

@@ -41,7 +41,7 @@ def test_equals_that_of_torch(torch_attention):
     fusion, tokens = strategy(3)
     present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 1], [1, 1, 0]], dtype=torch.bool)
     fused, aux = fusion(tokens, present)
-    z = functional.layer_norm(tokens, [C]) + fusion.phase_tokens.embedding
+    z = functional.layer_norm(tokens, [C]) + fusion.phase_embedding.embedding
     found, expected = torch_attention(fusion.block.attention)(
         z,
         z,

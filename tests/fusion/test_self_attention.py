@@ -18,7 +18,7 @@ def strategy() -> tuple[SelfAttention, torch.Tensor]:
 def test_equals_a_transformer_layer_of_torch_over_the_present_tokens(torch_attention):
     """With the embedding at 0 and the first norm idle, it is `nn.TransformerEncoderLayer`, norm first."""
     fusion, tokens = strategy()
-    nn.init.zeros_(fusion.phase_tokens.embedding)
+    nn.init.zeros_(fusion.phase_embedding.embedding)
     tokens = nn.functional.layer_norm(tokens, [C], eps=0.0)  # normalising again changes nothing
     present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0]], dtype=torch.bool)
     layer = nn.TransformerEncoderLayer(
@@ -36,7 +36,7 @@ def test_equals_a_transformer_layer_of_torch_over_the_present_tokens(torch_atten
 def test_equals_that_of_torch(torch_attention):
     fusion, tokens = strategy()
     present = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0]], dtype=torch.bool)
-    z = nn.functional.layer_norm(tokens, [C]) + fusion.phase_tokens.embedding
+    z = nn.functional.layer_norm(tokens, [C]) + fusion.phase_embedding.embedding
     found, expected = torch_attention(fusion.block.attention)(
         z, z, z, key_padding_mask=~present, average_attn_weights=False
     )
@@ -54,6 +54,6 @@ def test_knows_the_phases_by_their_embedding_alone():
     everything, swapped = torch.ones(3, M, dtype=torch.bool), [1, 0, 2]
     fused = fusion(tokens, everything)[0]
     assert not torch.allclose(fusion(tokens[:, swapped], everything)[0], fused, atol=1e-3)
-    nn.init.zeros_(fusion.phase_tokens.embedding)
+    nn.init.zeros_(fusion.phase_embedding.embedding)
     fused = fusion(tokens, everything)[0]
     torch.testing.assert_close(fusion(tokens[:, swapped], everything)[0], fused)

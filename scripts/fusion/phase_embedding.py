@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class PhaseTokens(nn.Module):
+class PhaseEmbedding(nn.Module):
     """Normalises tokens and adds a learned embedding of their phase, for attention treats its keys as a set.
 
     z_m = layer_norm(f_m) + e_m        e_m learned, drawn from N(0, 1): of the size of a normalised token
