@@ -1,11 +1,13 @@
 """Encoders, and the networks from an image to the logits."""
 
+from scripts.networks.builder import build
 from scripts.networks.early_fusion import EarlyFusionNetwork
 from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.residual import ResidualEncoder
 from scripts.networks.single_phase import SinglePhaseNetwork
+from scripts.networks.summary import summary
 
 __all__ = [
     "EarlyFusionNetwork",
@@ -14,4 +16,6 @@ __all__ = [
     "PhaseFusionNetwork",
     "ResidualEncoder",
     "SinglePhaseNetwork",
+    "build",
+    "summary",
 ]

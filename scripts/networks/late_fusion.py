@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.build import Part, build_combination
+from scripts.networks.parts import Part, build_combination
 from scripts.networks.phase_tokens import PhaseTokenNetwork
 from scripts.networks.presence import presence
 from scripts.networks.size import check_phases

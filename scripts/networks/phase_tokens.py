@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.build import Part, build_encoder, build_encoders, width_of
+from scripts.networks.parts import Part, build_encoder, build_encoders, width_of
 from scripts.networks.presence import encode_present, pool, zero_absent
 
 
