@@ -59,7 +59,7 @@ def read(strategy: str) -> ConfigParser:
 def size(strategy: str) -> dict[str, Any]:
     """Return the parameters and the work of a strategy."""
     parser = read(strategy)
-    network = parser.get_parsed_content("network_def").requires_grad_(False)  # the counter needs no gradients
+    network = parser.get_parsed_content("network_def")
     encoder = parser.get_parsed_content("encoder")(in_channels=1)
     whole = parts_of(network, len(PHASES), [SIDE] * 3)[-1]
     return {

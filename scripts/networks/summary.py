@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,17 +51,13 @@ def parts_of(network: nn.Module, num_phases: int, grid_size: Sequence[int]) -> l
 
         return record
 
-    parts = dict(_named_parts(network))
-    handles = [part.register_forward_hook(recorder(name)) for name, part in parts.items()]
-    was_training, device = network.training, next(network.parameters()).device
-    try:
-        network.eval()
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            output = network(torch.rand(1, num_phases, *grid_size, device=device))
-    finally:
-        for handle in handles:
-            handle.remove()
-        network.train(was_training)
+    probe = copy.deepcopy(network).eval().requires_grad_(False)
+    parts = dict(_named_parts(probe))
+    for name, part in parts.items():
+        part.register_forward_hook(recorder(name))
+    device = next(network.parameters()).device
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        output = probe(torch.rand(1, num_phases, *grid_size, device=device))
     counted, root = counter.get_flop_counts(), type(network).__name__
     rows = [
         Part(

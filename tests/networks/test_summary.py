@@ -25,7 +25,7 @@ def test_parameters_and_work_of_two_phases_by_hand():
     assert parts["encoder"].shapes == [[2, 4, 4, 4, 4]]
 
 
-@pytest.mark.parametrize("fusion", ["dsn", "late_mean", "early", "single"])
+@pytest.mark.parametrize("fusion", ["dsn", "attention", "late_mean", "early", "single"])
 def test_the_parts_are_the_whole_and_the_network_is_left_as_it_was(fusion):
     built = network(fusion)
     before = {name: value.clone() for name, value in built.state_dict().items()}
