@@ -37,7 +37,7 @@ format: $(VENV)/.development
 
 # The JSON twins that MONAI Label and monai.bundle.load read before the YAML.
 twins: $(VENV)/.runtime
-	$(BIN)/python -m scripts.engines.twins configs
+	$(BIN)/python -m scripts.engines.write_twins configs
 
 clean:
 	rm -rf results eval .pytest_cache .ruff_cache .mypy_cache

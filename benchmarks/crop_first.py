@@ -1,7 +1,6 @@
 """Time to load one case: crop first, against loading and resampling whole volumes and cropping last.
 
-    python benchmarks/crop_first.py
-    python benchmarks/crop_first.py --repeats 15 --threads 1 --output crop_first.json
+    python -m benchmarks.crop_first --output docs/figures/crop_first.json
 
 Both make the same voxels: three phases of 256 x 256 x 64 voxels of 0.8 x 0.8 x 2.5 mm (int16, .nii.gz,
 written by this script) on a grid of 64 x 64 x 64 voxels of 1 mm around a box of 60 mm, as z-scores of the
@@ -14,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from scripts.evaluation import describe_machine
 
 PHASES = ("pre", "arterial", "portal")
 SHAPE = (256, 256, 64)
@@ -136,10 +133,7 @@ def measure(repeats: int) -> dict[str, Any]:
             for name, side in sides.items():
                 times[name].append(seconds(side, item["image"]))
     report: dict[str, Any] = {
-        "machine": platform.processor() or platform.machine(),
-        "cpu": _cpu(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
+        **describe_machine(),
         "repeats": repeats,
         "inside_share": float(result["inside"]["portal"].float().mean()),
         "crop_first_seconds": spread(times["crop_first"]),
@@ -154,14 +148,6 @@ def measure(repeats: int) -> dict[str, Any]:
     return report
 
 
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown"
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main() -> None:
     """Run the benchmark from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -173,9 +159,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     report = measure(arguments.repeats)
     own = report["crop_first_seconds"]
-    print(
-        f"{report['cpu']}, {report['threads']} threads, torch {report['torch']}, {arguments.repeats} repeats"
-    )
+    print(f"{report['machine']['processor']}, {report['threads']} threads, {arguments.repeats} repeats")
     print(f"crop first: {own['median']:.3f} s per case ({own['min']:.3f} to {own['max']:.3f})")
     for name in ("float64", "float32"):
         side = report[f"crop_last_{name}"]

@@ -1,6 +1,6 @@
 """Times one optimisation step of the default network against the three-tower network of the original blog.
 
-    python benchmarks/step_time.py --output step_time.json
+    python -m benchmarks.step_time --output docs/figures/step_time.json
 
 Every round times each contender in turn, so that other load on the machine meets all of them; the result is
 the median over the rounds with the smallest and largest, and the ratio of the medians. The step is forward,
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scripts.engines.precision import has_fast_bf16
+from scripts.evaluation import describe_machine
 from scripts.fusion import Concat
 from scripts.losses import ClassificationLoss
 from scripts.networks import PhaseFusionNetwork, ResidualEncoder
@@ -95,14 +95,8 @@ def our_step(
     return step, sum(p.numel() for p in network.parameters())
 
 
-def default_augmentation() -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return the augmentation of `configs/train.yaml`, or None where `scripts.transforms` lacks it."""
-    try:
-        import scripts.transforms as transforms
-    except ImportError:
-        return None
-    if not hasattr(transforms, "AugmentBatch"):
-        return None
+def default_augmentation() -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the augmentation of `configs/train.yaml`."""
     parser = ConfigParser()
     parser.read_config(TRAIN_CONFIG)
     return parser.get_parsed_content("augmentation")
@@ -125,14 +119,6 @@ def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, d
     }
 
 
-def processor() -> str:
-    """Name the processor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def main() -> None:
     """Measure, print a table and write the JSON file if asked."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -149,22 +135,18 @@ def main() -> None:
     fast = has_fast_bf16(torch.device("cpu"))
     if fast:
         built["ours bf16"] = our_step(image, label, bf16=True)
-    augment = default_augmentation()
-    if augment is not None:
-        built["ours with augmentation"] = our_step(image, label, fast, augment)
+    built["ours with augmentation"] = our_step(image, label, fast, default_augmentation())
     times = measure({name: step for name, (step, _) in built.items()}, chosen.rounds, chosen.steps)
     for name, row in times.items():
         row["parameters"] = built[name][1]
         row["times_faster_than_blog"] = times["blog fp32"]["median_ms"] / row["median_ms"]
     report = {
         "batch": f"{CASES} cases x {PHASES} phases x {SIDE}^3",
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        **describe_machine(),
         "rounds": chosen.rounds,
         "steps": times,
     }
-    print(f"{report['batch']}; {report['processor']}, {report['threads']} threads, torch {report['torch']}")
+    print(f"{report['batch']}; {report['machine']['processor']}, {report['threads']} threads")
     for name, row in times.items():
         print(
             f"{name:24} {row['median_ms']:8.1f} ms  ({row['min_ms']:.1f} to {row['max_ms']:.1f})  "

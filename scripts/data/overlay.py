@@ -11,6 +11,11 @@ from typing import Any
 from scripts.data.clinical import Column
 from scripts.data.survey import Survey
 
+INTENSITY_COMMENT = {
+    "scripts.transforms.WindowIntensityd": "CT: window in HU for the organ at hand; becomes 0 to 1",
+    "scripts.transforms.ZScoreIntensityd": "MR: one mean and deviation for all phases of a case, of the region",
+}
+
 
 def overlay_text(
     name: str,
@@ -30,7 +35,7 @@ def overlay_text(
         reference_phase: the phase whose axes define the grid.
         classes: class names in order.
         clinical: declarations of the clinical columns.
-        proposal: spacing, grid size and region.
+        proposal: spacing, grid size, region and intensity rule.
     """
     native = " x ".join(f"{value:g}" for value in proposal.native_spacing)
     rows: list[tuple[str, Any, str]] = [
@@ -44,6 +49,7 @@ def overlay_text(
         ("spacing", proposal.spacing, f"mm per voxel; the median of the files is {native}"),
         ("grid_size", proposal.grid_size, "voxels; holds the region of 95% of the cases"),
         ("region", proposal.region, "what the grid is centred on; margin in mm"),
+        ("intensity", proposal.intensity, INTENSITY_COMMENT[proposal.intensity["_target_"]]),
     ]
     lines = [
         f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, in the folder of the "
@@ -51,14 +57,6 @@ def overlay_text(
         f"#   {training_command([from_here(folder / 'data.yaml')])}",
         "",
         *(f"{key}: {_flow(value)}  # {comment}" for key, value, comment in rows),
-        "",
-        "# The default intensity rule (z-score over the region, phases together) suits MR. For CT, a HU "
-        "window:",
-        "# intensity:",
-        "#   _target_: scripts.transforms.WindowIntensityd",
-        "#   keys: image",
-        "#   lower: -100.0",
-        "#   upper: 250.0",
     ]
     return "\n".join(lines) + "\n"
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scripts.data.extents import mask_limits, open_phase, ras_axes, ras_extent
+from scripts.data.intensity_rule import propose_intensity
 
 MARGIN = 10.0
 """Margin around a mask in mm."""
@@ -26,6 +27,7 @@ class Survey:
 
     Attributes:
         region: transform that finds the region, as in the YAML.
+        intensity: transform of the intensities, as in the YAML.
         spacing: mm along R, A, S.
         grid_size: voxels along R, A, S.
         native_spacing: median spacing of the reference phase in mm along R, A, S.
@@ -33,6 +35,7 @@ class Survey:
     """
 
     region: dict[str, Any]
+    intensity: dict[str, Any]
     spacing: list[float]
     grid_size: list[int]
     native_spacing: list[float]
@@ -44,7 +47,8 @@ def survey(cases: Sequence[dict[str, Any]], phases: Sequence[str], reference_pha
 
     The region is the box where every case has one, else the mask with a margin of 10 mm, else the whole
     volume. The spacing is the median of the native ones, the grid holds the region of 95% of the cases;
-    where that is more than 64^3 voxels, the spacing is made coarser.
+    where that is more than 64^3 voxels, the spacing is made coarser. The intensity rule is a HU window where
+    the first few cases look like CT, else joint z-scores.
 
     Args:
         cases: entries of dataset.json with absolute paths.
@@ -76,7 +80,8 @@ def survey(cases: Sequence[dict[str, Any]], phases: Sequence[str], reference_pha
         for entry, extent in zip(cases, extents, strict=True)
         if (extent > np.multiply(spacing, size) + 1e-3).any()
     ]
-    return Survey(region, spacing, size, [round(float(value), 3) for value in native], larger)
+    intensity = propose_intensity(cases)
+    return Survey(region, intensity, spacing, size, [round(float(value), 3) for value in native], larger)
 
 
 def propose_grid(native: np.ndarray, extent: np.ndarray) -> tuple[list[float], list[int]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +41,7 @@ def warn_of_stale_twins(configs: Path) -> None:
     if stale:
         logger.warning(
             "%s in %s differ from their YAML, and MONAI Label reads the JSON: "
-            "run `python -m scripts.engines.twins %s`",
+            "run `python -m scripts.engines.write_twins %s`",
             " and ".join(stale),
             configs,
             configs,
@@ -57,16 +55,3 @@ def write_twins(configs: Path) -> None:
     file = configs / "metadata.json"
     base = json.loads(file.read_text(encoding="utf-8"))
     file.write_text(_json(metadata(base, _read(configs / "train.yaml"))), encoding="utf-8")
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: ``python -m scripts.engines.twins [configs]``."""
-    parser = argparse.ArgumentParser(description="Regenerate the JSON twins of a bundle's YAML files.")
-    parser.add_argument(
-        "configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder"
-    )
-    write_twins(parser.parse_args(arguments).configs)
-
-
-if __name__ == "__main__":
-    main()

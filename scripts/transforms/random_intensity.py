@@ -19,7 +19,7 @@ class RandomIntensity:
 
     Args:
         scale: largest relative change of the gain.
-        shift: largest offset, in units of the image (standard deviations after `ZScoreIntensityd`).
+        shift: largest offset, in the units of the intensity rule.
         noise: largest standard deviation of the noise, in units of the image.
         gamma: largest relative change of the exponent; 0 leaves the contrast as it is.
         probability: share of the phases that are changed.

@@ -1,0 +1,18 @@
+"""Command line: writes the JSON twins of a bundle's YAML files.
+
+python -m scripts.engines.write_twins configs
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts.engines.twins import write_twins
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Regenerate the JSON twins of a bundle's YAML files.")
+    parser.add_argument(
+        "configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder"
+    )
+    write_twins(parser.parse_args().configs)
