@@ -69,7 +69,9 @@ class ConditionedNetwork(PhaseFusionNetwork):
         if torch.jit.is_scripting():
             fused, _ = self.fusion(self.conditioned(maps, present, clinical), present)
             return self.head(self.dropout(fused)).float()
-        return self._condition_and_classify(maps, present, clinical)
+        with torch.autocast(image.device.type, enabled=False):  # last maps are few: float32 costs nothing
+            tokens = self.conditioned(maps, present, clinical)
+        return self._classify(tokens, present)
 
     def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
         """Encode the phases: [B, P, D, H, W] -> for each phase maps [B, C, d, h, w]."""
@@ -104,14 +106,6 @@ class ConditionedNetwork(PhaseFusionNetwork):
             maps_of_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
             for p, encoder in enumerate(self.encoder)
         ]
-
-    @torch.jit.unused
-    def _condition_and_classify(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> Tensor | dict[str, Tensor]:
-        with torch.autocast(present.device.type, enabled=False):  # last maps are few: float32 costs nothing
-            tokens = self.conditioned(maps, present, clinical)
-        return self._classify(tokens, present, None)
 
 
 def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:

@@ -16,7 +16,7 @@ def modulate(maps: Tensor, gamma_beta: Tensor) -> Tensor:
         maps: [B, C, d, h, w].
         gamma_beta: gamma and beta side by side, [B, 2 C].
     """
-    gamma, beta = gamma_beta.reshape(len(maps), 2, -1, 1, 1, 1).unbind(dim=1)
+    gamma, beta = gamma_beta.reshape(-1, 2, maps.size(1), 1, 1, 1).unbind(dim=1)
     return torch.relu((1 + gamma) * maps + beta)
 
 

@@ -79,14 +79,13 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
             tokens, present = self.with_table(tokens, present, clinical)
             fused, _ = self.fusion(tokens, present)
             return self.head(self.dropout(fused)).float()
-        return self._classify(tokens, present, clinical)
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens, present = self.with_table(tokens, present, clinical)
+        return self._classify(tokens, present)
 
     @torch.jit.unused
-    def _classify(
-        self, tokens: Tensor, present: Tensor, clinical: Tensor | None
-    ) -> Tensor | dict[str, Tensor]:
+    def _classify(self, tokens: Tensor, present: Tensor) -> Tensor | dict[str, Tensor]:
         with torch.autocast(tokens.device.type, enabled=False):  # tokens are few: float32 costs nothing
-            tokens, present = self.with_table(tokens, present, clinical)
             fused, aux = self.fusion(tokens, present)
             logits = self.head(self.dropout(fused))
             if not self.training:

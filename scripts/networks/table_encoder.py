@@ -44,15 +44,7 @@ class TableEncoder(nn.Module):
     (tensor([60.]), tensor([10.]))
     """
 
-    cut_off: float = 5.0
-    number_index: Tensor
-    category_index: Tensor
-    count: Tensor
-    first: Tensor
-    mean: Tensor
-    sd: Tensor
-
-    def __init__(self, columns: Sequence[Mapping[str, Any]], out_dim: int, hidden: int = 32) -> None:
+    def __init__(self, columns: Sequence[Mapping[str, Any]], out_dim: int, hidden: int = 16) -> None:
         super().__init__()
         if not columns:
             raise ValueError(
@@ -65,13 +57,12 @@ class TableEncoder(nn.Module):
         firsts = [sum(counts[:position]) + position for position in range(len(counts))]
         self.num_columns = len(columns)
         self.out_dim = out_dim
+        self.cut_off = 5.0  # standard deviations; a number farther from the mean counts as so far
         self.names = [str(columns[index]["name"]) for index in numbers]
-        for name, values in (
-            ("number_index", numbers), ("category_index", categories), ("count", counts), ("first", firsts)
-        ):  # fmt: skip
-            self.register_buffer(name, torch.tensor(values, dtype=torch.long), persistent=False)
-        self.register_buffer("mean", torch.zeros(len(numbers)))
-        self.register_buffer("sd", torch.ones(len(numbers)))
+        self.number_index, self.category_index = fixed(numbers), fixed(categories)
+        self.count, self.first = fixed(counts), fixed(firsts)  # rows of each category in `category`
+        self.mean = nn.Buffer(torch.zeros(len(numbers)))
+        self.sd = nn.Buffer(torch.ones(len(numbers)))
         width, bound = hidden or out_dim, 1 / math.sqrt(len(columns))
         self.number = nn.Parameter(torch.empty(len(numbers), width).uniform_(-bound, bound))
         self.number_missing = nn.Parameter(torch.zeros(len(numbers), width))
@@ -114,3 +105,8 @@ class TableEncoder(nn.Module):
         h = h + functional.embedding(code + self.first, self.category).sum(dim=1)
         token = self.out(h)
         return torch.where(there.unsqueeze(1), token, torch.zeros_like(token)), there
+
+
+def fixed(values: Sequence[int]) -> nn.Buffer:
+    """Return whole numbers that follow from the columns, and so need not be in the checkpoint."""
+    return nn.Buffer(torch.tensor(values, dtype=torch.long), persistent=False)
