@@ -38,3 +38,8 @@ def build_combination(combination: Part, num_phases: int, num_classes: int) -> n
 def width_of(part: nn.Module) -> int:
     """Return the number of features that an encoder or a fusion gives."""
     return cast(int, part.out_dim)
+
+
+def build_table(table: Part | None, out_dim: int) -> nn.Module | None:
+    """Return a ready encoder of the clinical table, or build one of `out_dim` features; None: no table."""
+    return table if table is None or isinstance(table, nn.Module) else table(out_dim=out_dim)

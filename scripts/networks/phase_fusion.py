@@ -16,14 +16,18 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
 
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
+    With a clinical table there are M = P + 1 tokens, that of the table last; it is absent in a case without
+    any clinical value. Without one, M = P.
+
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
         fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `scripts.fusion`.
         num_phases: P.
         num_classes: K.
         share_encoder: one encoder for all phases, or one per phase.
-        phase_heads: also classify each phase alone while training (for deep supervision).
+        phase_heads: also classify each phase, and the table, alone while training (for deep supervision).
         dropout: fraction of the fused features dropped before the last layer.
+        table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
 
     Raises:
         ValueError: when the image has another number of phases.
@@ -44,13 +48,14 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
         share_encoder: bool = True,
         phase_heads: bool = False,
         dropout: float = 0.0,
+        table: Part | None = None,
     ) -> None:
-        super().__init__(encoder, num_phases, share_encoder)
-        self.fusion = build_fusion(fusion, num_phases, self.token_dim)
+        super().__init__(encoder, num_phases, share_encoder, table)
+        self.fusion = build_fusion(fusion, self.num_tokens, self.token_dim)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width_of(self.fusion), num_classes)
         self.phase_heads = nn.ModuleList(
-            nn.Linear(self.token_dim, num_classes) for _ in range(num_phases if phase_heads else 0)
+            nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens if phase_heads else 0)
         )
 
     def forward(
@@ -60,19 +65,22 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
 
         Args:
             image: [B, P, D, H, W]; absent phases may hold anything, NaN included, if `present` is given.
-            clinical: not used by this network.
+            clinical: [B, T], NaN where a value is missing; None: no case has a table. Not read without one.
             present: [B, P]; None: a phase whose voxels are all 0 is absent.
 
         Returns:
-            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, P],
-            ``phase_logits`` [B, P, K] with phase heads, and what the fusion adds (``weights`` [B, P]).
+            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, M],
+            ``phase_logits`` [B, M, K] with phase heads, and what the fusion adds (``weights`` [B, M]).
         """
         check_phases(image, self.num_phases)
         present = presence(image, present)
         tokens = self.tokens(image, present)
         if torch.jit.is_scripting():
+            tokens, present = self.with_table(tokens, present, clinical)
             fused, _ = self.fusion(tokens, present)
             return self.head(self.dropout(fused)).float()
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens, present = self.with_table(tokens, present, clinical)
         return self._classify(tokens, present)
 
     @torch.jit.unused
@@ -84,6 +92,6 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
                 return logits
             outputs = {"logits": logits, "present": present, **aux}
             if len(self.phase_heads):
-                phase_logits = [head(tokens[:, p]) for p, head in enumerate(self.phase_heads)]
+                phase_logits = [head(tokens[:, m]) for m, head in enumerate(self.phase_heads)]
                 outputs["phase_logits"] = torch.stack(phase_logits, dim=1)
             return outputs

@@ -1,4 +1,4 @@
-"""One token per phase: what the networks that encode phase by phase share."""
+"""One token per phase, one for the clinical table: what the networks that encode phase by phase share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.parts import Part, build_encoder, build_encoders, width_of
+from scripts.networks.parts import Part, build_encoder, build_encoders, build_table, width_of
 from scripts.networks.presence import encode_present, pool, zero_absent
 
 
@@ -15,6 +15,7 @@ class PhaseTokenNetwork(nn.Module):
     """Encodes every phase into one token; sub-classes turn the tokens into classes.
 
     image [B, P, D, H, W] -> encoder -> feature maps, averaged over space -> tokens [B, P, C]
+    clinical [B, T] -> table encoder -> one more, last token, so that M = P + 1; without a table M = P
 
     While training, absent phases are left out of the encoder, so that batch normalisation sees present
     volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
@@ -24,11 +25,14 @@ class PhaseTokenNetwork(nn.Module):
         encoder: constructor (taking ``in_channels``) or ready module.
         num_phases: P.
         share_encoder: one encoder for all phases, or one per phase.
+        table: constructor (taking ``out_dim``) or ready encoder of the clinical table; None: no table.
     """
 
     __constants__ = ("share_encoder",)  # lets TorchScript leave the other branch out
 
-    def __init__(self, encoder: Part, num_phases: int, share_encoder: bool = True) -> None:
+    def __init__(
+        self, encoder: Part, num_phases: int, share_encoder: bool = True, table: Part | None = None
+    ) -> None:
         super().__init__()
         self.num_phases = num_phases
         self.share_encoder = share_encoder
@@ -39,6 +43,8 @@ class PhaseTokenNetwork(nn.Module):
         else:
             self.encoder = build_encoders(encoder, num_phases)
             self.token_dim = width_of(self.encoder[0])
+        self.table: Any = build_table(table, self.token_dim)
+        self.num_tokens = num_phases if self.table is None else num_phases + 1
 
     def tokens(self, image: Tensor, present: Tensor) -> Tensor:
         """Encode the phases: image [B, P, D, H, W], present [B, P] -> tokens [B, P, C], 0 where absent."""
@@ -54,6 +60,14 @@ class PhaseTokenNetwork(nn.Module):
                 per_phase.append(pool(encoder(image[:, p : p + 1])))
             tokens = torch.stack(per_phase, dim=1)
         return zero_absent(tokens, present)
+
+    def with_table(self, tokens: Tensor, present: Tensor, clinical: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Append the token of the clinical table: tokens [B, P, C], present [B, P] -> [B, M, C], [B, M]."""
+        if self.table is None:
+            return tokens, present
+        token, there = self.table(clinical, tokens)
+        tokens = torch.cat([tokens, token.unsqueeze(1)], dim=1)
+        return tokens, torch.cat([present, there.unsqueeze(1)], dim=1)
 
     @torch.jit.unused
     def _tokens_of_present(self, image: Tensor, present: Tensor) -> Tensor:

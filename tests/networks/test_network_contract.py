@@ -16,7 +16,8 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml"))
+NEED_TABLE = ("daft", "film", "table")  # held by test_table_contract.py
+FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml") if path.stem not in NEED_TABLE)
 ENCODERS = sorted(path.stem for path in (CONFIGS / "encoder").glob("*.yaml"))
 VARIANTS = [(fusion, encoder, True) for fusion in FUSIONS for encoder in ENCODERS]
 VARIANTS += [(fusion, "residual", False) for fusion in FUSIONS]
