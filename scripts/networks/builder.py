@@ -15,6 +15,7 @@ def build(
     phases: Sequence[str],
     encoder: str | Mapping[str, Any] = "residual",
     fusion: str | Mapping[str, Any] | nn.Module = "concat",
+    clinical: Sequence[str | Mapping[str, Any]] = (),
     num_classes: int = 2,
     share_encoder: bool = True,
     dropout: float = 0.2,
@@ -29,6 +30,8 @@ def build(
         encoder: name of a fragment, or a mapping with `_target_` and arguments.
         fusion: name of a fragment, a mapping with `_target_` and arguments, or a ready module that keeps the
             fusion contract (`scripts.fusion.TokenFusion`).
+        clinical: columns of the clinical table, declared as in dataset.json ({name, kind, values}); a bare
+            name is a number. `network.table.fit(cases)` sets their means and deviations.
         num_classes: K.
         share_encoder: one encoder for all phases, or one per phase.
         dropout: probability before the last layer.
@@ -55,6 +58,7 @@ def build(
     parser.update(
         {
             "phases": list(phases),
+            "columns": _columns(clinical),
             "num_phases": len(phases),
             "num_classes": num_classes,
             "share_encoder": share_encoder,
@@ -62,6 +66,14 @@ def build(
         }
     )
     return parser.get_parsed_content("network_def")
+
+
+def _columns(clinical: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the declarations of the columns, checked."""
+    from scripts.data.clinical import check_columns
+
+    declared = [{"name": c, "kind": "number"} if isinstance(c, str) else dict(c) for c in clinical]
+    return check_columns(declared, "clinical")
 
 
 def _fragment(kind: str, name: str) -> Path:

@@ -17,6 +17,9 @@ class LateFusionNetwork(PhaseTokenNetwork):
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> heads -> phase logits [B, P, K] -> combination
     -> logits [B, K]
 
+    With a clinical table, it decides as one more phase: M = P + 1 decisions, that of the table last, absent
+    in a case without any clinical value.
+
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
         combination: constructor (taking ``num_phases`` and ``num_classes``) or ready `DecisionFusion`.
@@ -24,6 +27,7 @@ class LateFusionNetwork(PhaseTokenNetwork):
         num_classes: K.
         share_encoder: one encoder for all phases, or one per phase. Each phase has its own head.
         dropout: fraction of the features dropped before the heads.
+        table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
 
     Raises:
         ValueError: when the image has another number of phases.
@@ -43,11 +47,14 @@ class LateFusionNetwork(PhaseTokenNetwork):
         num_classes: int,
         share_encoder: bool = True,
         dropout: float = 0.0,
+        table: Part | None = None,
     ) -> None:
-        super().__init__(encoder, num_phases, share_encoder)
+        super().__init__(encoder, num_phases, share_encoder, table)
         self.dropout = nn.Dropout(dropout)
-        self.phase_heads = nn.ModuleList(nn.Linear(self.token_dim, num_classes) for _ in range(num_phases))
-        self.combination = build_combination(combination, num_phases, num_classes)
+        self.phase_heads = nn.ModuleList(
+            nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens)
+        )
+        self.combination = build_combination(combination, self.num_tokens, num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
@@ -55,19 +62,22 @@ class LateFusionNetwork(PhaseTokenNetwork):
         """Classify; arguments as in `PhaseFusionNetwork`.
 
         Returns:
-            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, P],
-            ``phase_logits`` [B, P, K], and what the combination adds.
+            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, M],
+            ``phase_logits`` [B, M, K], and what the combination adds.
         """
         check_phases(image, self.num_phases)
         present = presence(image, present)
         tokens = self.tokens(image, present)
         if torch.jit.is_scripting():
+            tokens, present = self.with_table(tokens, present, clinical)
             logits, _ = self.combination(self.phase_logits(tokens).float(), present)
             return logits
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens, present = self.with_table(tokens, present, clinical)
         return self._combine(tokens, present)
 
     def phase_logits(self, tokens: Tensor) -> Tensor:
-        """Classify each phase alone: tokens [B, P, C] -> [B, P, K]."""
+        """Classify each phase alone: tokens [B, M, C] -> [B, M, K]."""
         per_phase: list[Tensor] = []
         for p, head in enumerate(self.phase_heads):
             per_phase.append(head(self.dropout(tokens[:, p])))

@@ -45,6 +45,20 @@ def test_encoder_may_be_a_mapping():
     assert network.encoder[0].out_dim == 16
 
 
+@pytest.mark.parametrize("fusion", ["gated", "late_mean", "film", "table"])
+def test_the_clinical_table_counts(fusion):
+    torch.manual_seed(0)
+    sex = {"name": "sex", "kind": "category", "values": ["F", "M"]}
+    network = scripts.build(["pre", "portal"], fusion=fusion, clinical=["age", sex]).train()
+    network.table.fit([{"clinical": {"age": 50.0}}, {"clinical": {"age": 70.0}}])
+    image = torch.rand(2, 2, 16, 16, 16)
+    table = torch.tensor([[60.0, 1.0], [55.0, 0.0]])
+    network(image, table)["logits"].sum().backward()
+    assert network.table.number.grad.abs().sum() > 0 or fusion == "film"  # film starts as the identity
+    assert network.eval()(image, table).isfinite().all()
+    assert network(image).isfinite().all()
+
+
 def test_an_unknown_name_is_met_with_the_nearest():
     with pytest.raises(ValueError, match=r"fusion must be one of .*nearest: 'gated'.*found 'gatd'"):
         scripts.build(["pre"], fusion="gatd")
