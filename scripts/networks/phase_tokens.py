@@ -15,7 +15,10 @@ class PhaseTokenNetwork(nn.Module):
     """Encodes every phase into one token; sub-classes turn the tokens into classes.
 
     image [B, P, D, H, W] -> encoder -> feature maps, averaged over space -> tokens [B, P, C]
-    clinical [B, T] -> table encoder -> one more, last token, so that M = P + 1; without a table M = P
+    clinical [B, T] -> table encoder -> layer norm -> one more, last token: M = P + 1; without a table M = P
+
+    The layer norm brings the table's token to the size of the phases', so that a fusion that compares tokens
+    (their maximum, say) does not overlook it.
 
     While training, absent phases are left out of the encoder, so that batch normalisation sees present
     volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
@@ -44,6 +47,7 @@ class PhaseTokenNetwork(nn.Module):
             self.encoder = build_encoders(encoder, num_phases)
             self.token_dim = width_of(self.encoder[0])
         self.table: Any = build_table(table, self.token_dim)
+        self.table_norm: Any = None if self.table is None else nn.LayerNorm(self.token_dim)
         self.num_tokens = num_phases if self.table is None else num_phases + 1
 
     def tokens(self, image: Tensor, present: Tensor) -> Tensor:
@@ -66,8 +70,9 @@ class PhaseTokenNetwork(nn.Module):
         if self.table is None:
             return tokens, present
         token, there = self.table(clinical, tokens)
-        tokens = torch.cat([tokens, token.unsqueeze(1)], dim=1)
-        return tokens, torch.cat([present, there.unsqueeze(1)], dim=1)
+        present = torch.cat([present, there.unsqueeze(1)], dim=1)
+        tokens = torch.cat([tokens, self.table_norm(token).unsqueeze(1)], dim=1)
+        return zero_absent(tokens, present), present
 
     @torch.jit.unused
     def _tokens_of_present(self, image: Tensor, present: Tensor) -> Tensor:
