@@ -4,8 +4,8 @@
     python -m benchmarks.withheld_phase --jobs 2 --output docs/figures/withheld_phase.csv
 
 One row per rate of `phase_dropout`, seed and withheld phase; rows that are already there are not made again.
-The oracle is the best possible reader of the phases that are left, on the same cases. Cases with no phase left
-are taken out.
+The oracle is the best possible reader of the phases that are left, on the same cases. Cases without any
+phase left are taken out.
 """
 
 from __future__ import annotations
