@@ -19,13 +19,15 @@ from threading import Lock
 from typing import Any
 
 from benchmarks.seeds import append_row, figures, read_rows, run_bundle
-from scripts.data.phantom.latents import PHASES
+from scripts.data.phantom.latents import CLINICAL, PHASES
 
 FIELDS = (
     "strategy", "seed", "n", "auc", "accuracy", "extra_n", "extra_auc", "extra_auc_lower", "extra_auc_upper",
     "extra_accuracy", "seconds", "threads", "processor", "torch",
 )  # fmt: skip
 FRAGMENTS = Path("configs/fusion")
+NEED_TABLE = ("daft", "film", "table")
+"""Strategies that read the clinical table; the others see images alone."""
 
 
 def strategies() -> list[str]:
@@ -44,6 +46,8 @@ def train(strategy: str, seed: int, extra: Path, results: Path) -> dict[str, Any
     overrides: dict[str, Any] = {"name": folder.name, "output_dir": folder, "seed": seed}
     if single:
         overrides["single_phase"] = strategy.removeprefix("single_")
+    if strategy in NEED_TABLE:
+        overrides["clinical"] = [column["name"] for column in CLINICAL]
     start = time.perf_counter()
     run_bundle("training", ["configs/train.yaml", str(overlay)], overrides, log)
     seconds = round(time.perf_counter() - start)
