@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,14 +27,21 @@ FIELDS = (
 )  # fmt: skip
 
 
-def _bundle(run_id: str, files: Sequence[str], overrides: dict[str, Any]) -> None:
+def run_bundle(run_id: str, files: Sequence[str], overrides: dict[str, Any], log: Path | None = None) -> None:
+    """Run a configuration in a process of its own, or on one thread with its output in a log."""
     command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", str(list(files))]
     for key, value in overrides.items():
         command += [f"--{key}", str(value)]
-    subprocess.run(command, check=True)
+    if log is None:
+        subprocess.run(command, check=True)
+        return
+    with log.open("a", encoding="utf-8") as stream:
+        alone = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run(command, check=True, stdout=stream, stderr=stream, env=alone)
 
 
-def _figures(folder: Path) -> dict[str, Any]:
+def figures(folder: Path) -> dict[str, Any]:
+    """Return the macro figures of an evaluation with their intervals and what they were got on."""
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     intervals = metrics["intervals"]
     return {
@@ -58,20 +66,20 @@ def train_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
     if arguments.dataset:
         overrides["dataset_dir"] = arguments.dataset
     start = time.perf_counter()
-    _bundle("training", train, overrides)
+    run_bundle("training", train, overrides)
     row = {
         "seed": seed,
         "seconds": round(time.perf_counter() - start),
         "folder": folder.name,
-        **_figures(folder),
+        **figures(folder),
     }
     if arguments.extra:
         files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
         output = folder / "extra"
-        _bundle(
+        run_bundle(
             "evaluating", files, {"bundle_root": folder, "dataset_dir": arguments.extra, "output_dir": output}
         )
-        extra = _figures(output)
+        extra = figures(output)
         row |= {"extra_n": extra["n"], "extra_auc": extra["auc"], "extra_accuracy": extra["accuracy"]}
     return row
 
@@ -84,12 +92,12 @@ def read_rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def append_row(file: Path, row: dict[str, Any]) -> None:
+def append_row(file: Path, row: dict[str, Any], fields: Sequence[str] = FIELDS) -> None:
     """Add one row to a table, with the header where the file is new."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = not file.is_file()
     with file.open("a", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, FIELDS)
+        writer = csv.DictWriter(stream, fields)
         if new:
             writer.writeheader()
         writer.writerow(row)

@@ -3,6 +3,7 @@
 from .batches import EpochBatchSampler
 from .cache import cached_dataset
 from .cases import Cases, read_cases, read_unlabelled
+from .columns import declared_columns
 from .phantom import ensure_phantom
 from .prepare import prepare, start_preparing
 from .splits import split_by_patient
@@ -13,6 +14,7 @@ __all__ = [
     "EpochBatchSampler",
     "Volume",
     "cached_dataset",
+    "declared_columns",
     "ensure_phantom",
     "open_volume",
     "prepare",

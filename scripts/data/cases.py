@@ -60,7 +60,8 @@ def read_cases(
         dataset_dir: folder that holds dataset.json, or the path of such a file.
         phases: the phases to use, in order; the dataset may have more.
         classes: class names, in order.
-        clinical: the clinical columns to use, by name or as declarations.
+        clinical: the clinical columns to use, by name or as declarations; when evaluating, a dataset need not
+            have the columns that a trained model declares.
         required: splits that must have cases, training and validation of every class; evaluating needs one.
 
     Raises:
@@ -70,7 +71,7 @@ def read_cases(
     document = open_document(dataset_dir)
     phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
     check_phases(document, phases)
-    columns = select_columns(document.columns, clinical, str(document.file))
+    columns = select_columns(document.columns, clinical, str(document.file), "training" in required)
     splits: dict[str, list[Item]] = {}
     for split in (*SPLITS, "unlabelled"):
         splits[split] = [

@@ -67,7 +67,8 @@ def select_columns(
         required: whether a column that the dataset lacks is an error; at inference it counts as missing.
 
     Raises:
-        ValueError: a column that is not declared (names the nearest), or is declared with another kind.
+        ValueError: a column that is not declared (names the nearest), or is declared with another kind or
+            unit.
     """
     by_name = {column["name"]: column for column in declared}
     if isinstance(wanted, str | Mapping):
@@ -88,6 +89,12 @@ def select_columns(
             raise ValueError(
                 f"clinical column {name!r} has kind {column['kind']!r} in `clinical` but "
                 f"{by_name[name]['kind']!r} in {where}; make them agree"
+            )
+        units = [declaration.get("unit") for declaration in (column, by_name[name])]
+        if all(units) and units[0] != units[1]:
+            raise ValueError(
+                f"clinical column {name!r} has unit {units[0]!r} in `clinical` but {units[1]!r} in {where}; "
+                "convert its values and make them agree"
             )
         chosen.append(dict(column))
     return chosen

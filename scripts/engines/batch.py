@@ -19,8 +19,8 @@ class PrepareBatch:
         phase_dropout: called as ``phase_dropout(present)``, the phases to be seen; None for evaluation.
 
     Shape:
-        batch with ``image [B, P, D, H, W]``, ``present [B, P]`` and, where known, ``label [B]`` ->
-        ``(image, label or None, (), {"present": ...})``
+        batch with ``image [B, P, D, H, W]``, ``present [B, P]`` and, where known, ``clinical [B, T]`` and
+        ``label [B]`` -> ``(image, label or None, (), {"present": ...})``, and ``clinical`` where T > 0
     """
 
     def __init__(
@@ -47,4 +47,7 @@ class PrepareBatch:
         if self.phase_dropout is not None:
             present = self.phase_dropout(present)
         label = move(batch["label"]).long() if "label" in batch else None
-        return image, label, (), {"present": present}
+        optional = {"present": present}
+        if "clinical" in batch and batch["clinical"].shape[1] > 0:
+            optional["clinical"] = move(batch["clinical"])
+        return image, label, (), optional

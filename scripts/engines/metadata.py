@@ -8,8 +8,8 @@ from typing import Any
 
 # What a checkpoint depends on; evaluation and inference must run with the same values.
 MODEL_KEYS = (
-    "phases", "reference_phase", "classes", "orientation", "spacing", "grid_size", "region", "intensity",
-    "image_filter",
+    "phases", "reference_phase", "classes", "clinical", "orientation", "spacing", "grid_size", "region",
+    "intensity", "image_filter",
     "encoder", "fusion", "share_encoder", "network_def",
 )  # fmt: skip
 
@@ -120,7 +120,7 @@ def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
     trained = json.loads(file.read_text(encoding="utf-8")).get("model_configuration", {})
     running = json.loads(json.dumps(model_configuration(config)))
     differing = [
-        f"{key} ({_short(trained.get(key))} against {_short(running.get(key))} here)"
+        _difference(key, trained.get(key), running.get(key))
         for key in sorted(set(trained) | set(running))
         if trained.get(key) != running.get(key)
     ]
@@ -130,6 +130,20 @@ def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
             f"the model in {root} was trained with another configuration: {'; '.join(differing)}; run it "
             f"with its own files, {root / 'configs' / 'inference.yaml'} or {root / 'configs' / 'train.yaml'}"
         )
+
+
+def _difference(key: str, trained: Any, running: Any) -> str:
+    """Say what differs; of the clinical table the columns that do, since the whole would be cut off."""
+    if key == "clinical":
+        before, here = (
+            {column["name"]: column for column in columns or []} for columns in (trained, running)
+        )
+        names = [name for name in before | here if before.get(name) != here.get(name)]
+        if names:
+            columns = [_difference(repr(name), before.get(name), here.get(name)) for name in names]
+            return f"clinical: {', '.join(columns)}"
+        trained, running = list(before), list(here)
+    return f"{key} ({_short(trained)} against {_short(running)} here)"
 
 
 def _short(value: Any) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from scripts.networks import TableEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -100,11 +103,25 @@ def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:
             )
 
 
+def fit_table(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
+    """Set the statistics of the clinical table to those of the cases, or warn that it is not read."""
+    encoders = [module for module in network.modules() if isinstance(module, TableEncoder)]
+    for encoder in encoders:
+        encoder.fit(cases)
+    names = sorted({name for case in cases for name in case.get("clinical", {})})
+    if names and not encoders:
+        logger.warning(
+            "%s does not read the clinical table (%s); choose another strategy to use it",
+            type(network).__name__, ", ".join(names),
+        )  # fmt: skip
+
+
 def place_network(
     network: nn.Module,
     device: torch.device | str,
     grid_size: Sequence[int],
     start_weights: str | Path | None = None,
+    cases: Sequence[Mapping[str, Any]] | None = None,
 ) -> nn.Module:
     """Move a network to its device in channels-last memory format.
 
@@ -112,9 +129,13 @@ def place_network(
         network: freshly built network.
         device: where it will run.
         grid_size: voxels of the volumes that it will see.
-        start_weights: weights file to start from; tensors that do not fit are listed in the log.
+        start_weights: weights file to start from; tensors that do not fit are listed in the log. Its
+            statistics of the clinical table, which its weights belong to, are taken over as well.
+        cases: training cases, for the statistics of the clinical table; None: they come with the weights.
     """
     check_grid(network, grid_size)
+    if cases is not None:
+        fit_table(network, cases)
     if start_weights:
         start_from(network, start_weights)
     return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

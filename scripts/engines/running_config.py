@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
@@ -35,8 +36,12 @@ def running_run_id() -> str | None:
     return None if workflow is None else workflow.run_id
 
 
-def running_config() -> dict[str, Any]:
+def running_config(columns: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """Return the merged, unresolved configuration (files, overlays, command line) that is being run.
+
+    Args:
+        columns: full declarations, which replace the names of the columns in `clinical`: a trained model must
+            know its categories and their order wherever it goes.
 
     Raises:
         RuntimeError: when called outside a configuration.
@@ -44,4 +49,5 @@ def running_config() -> dict[str, Any]:
     parser = running_parser()
     if parser is None:
         raise RuntimeError("running_config() works only inside an expression of a bundle configuration")
-    return {key: value for key, value in parser.get().items() if key != ConfigParser.meta_key}
+    config = {key: value for key, value in parser.get().items() if key != ConfigParser.meta_key}
+    return config if columns is None else config | {"clinical": [dict(column) for column in columns]}

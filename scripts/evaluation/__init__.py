@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from scripts.evaluation.intervals import Interval, bootstrap_intervals
 from scripts.evaluation.metrics import SELECTION_RULES, classification_table, selection_value
-from scripts.evaluation.plots import confusion_figure, curves_figure, montage_figure, roc_figure
+from scripts.evaluation.plots import (
+    confusion_figure,
+    curves_figure,
+    montage_figure,
+    plot_weights,
+    roc_figure,
+)
 from scripts.evaluation.predictions import Predictions, read_predictions, write_predictions
 from scripts.evaluation.record import describe_machine, write_metrics
 from scripts.evaluation.report import EvaluationReport
@@ -22,6 +28,7 @@ __all__ = [
     "describe_machine",
     "format_table",
     "montage_figure",
+    "plot_weights",
     "read_predictions",
     "roc_figure",
     "selection_value",

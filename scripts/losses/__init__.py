@@ -3,5 +3,12 @@
 from scripts.losses.adaptive import AdaptiveDeepSupervision
 from scripts.losses.classification import ClassificationLoss
 from scripts.losses.deep_supervision import DeepSupervision
+from scripts.losses.evidential import DirichletLoss, EvidentialLoss
 
-__all__ = ["AdaptiveDeepSupervision", "ClassificationLoss", "DeepSupervision"]
+__all__ = [
+    "AdaptiveDeepSupervision",
+    "ClassificationLoss",
+    "DeepSupervision",
+    "DirichletLoss",
+    "EvidentialLoss",
+]

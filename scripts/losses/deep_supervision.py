@@ -28,7 +28,8 @@ class DeepSupervision(nn.Module):
 
     loss = criterion(fused) + weight * mean over cases of (mean over present phases of criterion(phase))
 
-    With class weights both means are weighted means, as in the criterion.
+    With class weights both means are weighted means, as in the criterion. A clinical table that is a token of
+    the network counts as one more phase: all P below are then P + 1.
 
     Args:
         criterion: loss of one prediction.

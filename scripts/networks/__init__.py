@@ -1,15 +1,31 @@
 """Encoders, and the networks from an image to the logits."""
 
+from scripts.networks.builder import build
+from scripts.networks.conditioned import ConditionedNetwork
+from scripts.networks.daft import Daft
 from scripts.networks.early_fusion import EarlyFusionNetwork
+from scripts.networks.film import Film
+from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.residual import ResidualEncoder
 from scripts.networks.single_phase import SinglePhaseNetwork
+from scripts.networks.summary import summary
+from scripts.networks.table import TableNetwork
+from scripts.networks.table_encoder import TableEncoder
 
 __all__ = [
+    "ConditionedNetwork",
+    "Daft",
     "EarlyFusionNetwork",
+    "Film",
+    "LateFusionNetwork",
     "MonaiResNetEncoder",
     "PhaseFusionNetwork",
     "ResidualEncoder",
     "SinglePhaseNetwork",
+    "TableEncoder",
+    "TableNetwork",
+    "build",
+    "summary",
 ]

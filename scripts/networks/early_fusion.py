@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.build import Part, build_encoder, width_of
+from scripts.networks.parts import Part, build_encoder, width_of
 from scripts.networks.presence import pool, presence, zero_absent
 from scripts.networks.size import check_phases
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.build import Part, build_encoder, build_encoders, build_fusion, width_of
-from scripts.networks.presence import encode_present, pool, presence, zero_absent
+from scripts.networks.parts import Part, build_fusion, width_of
+from scripts.networks.phase_tokens import PhaseTokenNetwork
+from scripts.networks.presence import presence
 from scripts.networks.size import check_phases
 
 
-class PhaseFusionNetwork(nn.Module):
+class PhaseFusionNetwork(PhaseTokenNetwork):
     """Encodes every phase into one token, fuses the tokens and classifies.
 
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
-    While training, absent phases are left out of the encoder, so that batch normalisation sees present
-    volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
-    depend on data.
+    With a clinical table there are M = P + 1 tokens, that of the table last; it is absent in a case without
+    any clinical value. Without one, M = P.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
@@ -27,8 +25,9 @@ class PhaseFusionNetwork(nn.Module):
         num_phases: P.
         num_classes: K.
         share_encoder: one encoder for all phases, or one per phase.
-        phase_heads: also classify each phase alone while training (for deep supervision).
+        phase_heads: also classify each phase, and the table, alone while training (for deep supervision).
         dropout: fraction of the fused features dropped before the last layer.
+        table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
 
     Raises:
         ValueError: when the image has another number of phases.
@@ -40,8 +39,6 @@ class PhaseFusionNetwork(nn.Module):
     torch.Size([4, 2])
     """
 
-    __constants__ = ("share_encoder",)  # lets TorchScript leave the other branch out
-
     def __init__(
         self,
         encoder: Part,
@@ -51,22 +48,14 @@ class PhaseFusionNetwork(nn.Module):
         share_encoder: bool = True,
         phase_heads: bool = False,
         dropout: float = 0.0,
+        table: Part | None = None,
     ) -> None:
-        super().__init__()
-        self.num_phases = num_phases
-        self.share_encoder = share_encoder
-        self.encoder: Any  # a module, or one per phase
-        if share_encoder:
-            self.encoder = build_encoder(encoder, 1)
-            self.token_dim = width_of(self.encoder)
-        else:
-            self.encoder = build_encoders(encoder, num_phases)
-            self.token_dim = width_of(self.encoder[0])
-        self.fusion = build_fusion(fusion, num_phases, self.token_dim)
+        super().__init__(encoder, num_phases, share_encoder, table)
+        self.fusion = build_fusion(fusion, self.num_tokens, self.token_dim)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width_of(self.fusion), num_classes)
         self.phase_heads = nn.ModuleList(
-            nn.Linear(self.token_dim, num_classes) for _ in range(num_phases if phase_heads else 0)
+            nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens if phase_heads else 0)
         )
 
     def forward(
@@ -76,35 +65,23 @@ class PhaseFusionNetwork(nn.Module):
 
         Args:
             image: [B, P, D, H, W]; absent phases may hold anything, NaN included, if `present` is given.
-            clinical: not used by this network.
+            clinical: [B, T], NaN where a value is missing; None: no case has a table. Not read without one.
             present: [B, P]; None: a phase whose voxels are all 0 is absent.
 
         Returns:
-            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, P],
-            ``phase_logits`` [B, P, K] with phase heads, and what the fusion adds (``weights`` [B, P]).
+            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, M],
+            ``phase_logits`` [B, M, K] with phase heads, and what the fusion adds (``weights`` [B, M]).
         """
         check_phases(image, self.num_phases)
         present = presence(image, present)
         tokens = self.tokens(image, present)
         if torch.jit.is_scripting():
+            tokens, present = self.with_table(tokens, present, clinical)
             fused, _ = self.fusion(tokens, present)
             return self.head(self.dropout(fused)).float()
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens, present = self.with_table(tokens, present, clinical)
         return self._classify(tokens, present)
-
-    def tokens(self, image: Tensor, present: Tensor) -> Tensor:
-        """Encode the phases: image [B, P, D, H, W], present [B, P] -> tokens [B, P, C], 0 where absent."""
-        if not torch.jit.is_scripting() and self.training:
-            return self._tokens_of_present(image, present)
-        image = zero_absent(image, present)
-        if self.share_encoder:
-            tokens = pool(self.encoder(image.flatten(0, 1).unsqueeze(1)))
-            tokens = tokens.reshape(-1, self.num_phases, self.token_dim)
-        else:
-            per_phase: list[Tensor] = []
-            for p, encoder in enumerate(self.encoder):
-                per_phase.append(pool(encoder(image[:, p : p + 1])))
-            tokens = torch.stack(per_phase, dim=1)
-        return zero_absent(tokens, present)
 
     @torch.jit.unused
     def _classify(self, tokens: Tensor, present: Tensor) -> Tensor | dict[str, Tensor]:
@@ -115,18 +92,6 @@ class PhaseFusionNetwork(nn.Module):
                 return logits
             outputs = {"logits": logits, "present": present, **aux}
             if len(self.phase_heads):
-                phase_logits = [head(tokens[:, p]) for p, head in enumerate(self.phase_heads)]
+                phase_logits = [head(tokens[:, m]) for m, head in enumerate(self.phase_heads)]
                 outputs["phase_logits"] = torch.stack(phase_logits, dim=1)
             return outputs
-
-    @torch.jit.unused
-    def _tokens_of_present(self, image: Tensor, present: Tensor) -> Tensor:
-        if self.share_encoder:
-            volumes = image.flatten(0, 1).unsqueeze(1)
-            tokens = encode_present(self.encoder, volumes, present.flatten(), self.token_dim)
-            return tokens.reshape(-1, self.num_phases, self.token_dim)
-        per_phase = [
-            encode_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
-            for p, encoder in enumerate(self.encoder)
-        ]
-        return torch.stack(per_phase, dim=1)

@@ -2,6 +2,7 @@
 
 from .augment_batch import AugmentBatch
 from .box_region import BoxRegiond
+from .encode_clinical import EncodeClinicald
 from .load_phases import LoadImagePhasesd
 from .mask_region import MaskRegiond
 from .percentile_intensity import PercentileIntensityd
@@ -17,6 +18,7 @@ from .zscore_intensity import ZScoreIntensityd
 __all__ = [
     "AugmentBatch",
     "BoxRegiond",
+    "EncodeClinicald",
     "LoadImagePhasesd",
     "MaskRegiond",
     "PercentileIntensityd",

@@ -166,11 +166,18 @@ def test_training_overlays_train(overlay, bundle, quick, tmp_path):
     assert np.isfinite(curves["train_loss"]).all()
 
 
-@pytest.mark.parametrize("strategy", ["dsn", "abaf", "early", "single"])
+FRAGMENTS = sorted(path.stem for path in (ROOT / "configs" / "fusion").glob("*.yaml"))
+QUICK = ("abaf", "early", "single", "evidential")  # one per kind of network and loss
+
+
+@pytest.mark.parametrize(
+    "strategy", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FRAGMENTS]
+)
 def test_every_strategy_trains_and_its_folder_predicts(strategy, bundle, quick, tmp_path):
     files = ["configs/train.yaml", f"configs/fusion/{strategy}.yaml"]
     folder = tmp_path / strategy
-    bundle("training", files, output_dir=str(folder), **(quick | {"max_epochs": 1}))
+    clinical = ["age", "sex"] if strategy in ("film", "daft", "table") else []
+    bundle("training", files, output_dir=str(folder), **(quick | {"max_epochs": 1, "clinical": clinical}))
     bundle(
         "inferring",
         [str(folder / "configs" / "inference.yaml")],

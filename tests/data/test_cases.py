@@ -191,12 +191,27 @@ def test_wrong_phases_in_the_configuration(phases, message, document, write):
             [{"name": "age", "kind": "category", "values": ["old"]}],
             r"'age' has kind 'category' in `clinical` but 'number'",
         ),
+        (
+            [{"name": "age", "kind": "number", "unit": "months"}],
+            r"'age' has unit 'months' in `clinical` but 'years' in .*convert its values",
+        ),
         ("age", r"`clinical` must be a list of columns"),
     ],
 )
 def test_wrong_columns_in_the_configuration(clinical, message, document, write):
     with pytest.raises(ValueError, match=message):
         read_cases(write(document), PHASES, CLASSES, clinical)
+
+
+def test_evaluation_needs_no_column_that_the_model_declares(document, write):
+    document["clinical"] = []
+    for split in ("training", "validation", "test"):
+        for item in document[split]:
+            item.pop("clinical", None)
+    age = {"name": "age", "kind": "number"}
+    assert read_cases(write(document), PHASES, CLASSES, [age], ["test"]).test[0]["clinical"] == {}
+    with pytest.raises(ValueError, match="clinical column 'age' is not among"):
+        read_cases(write(document), PHASES, CLASSES, [age])
 
 
 @pytest.mark.parametrize(

@@ -6,5 +6,6 @@ from scripts.evaluation.plots.confusion import confusion_figure
 from scripts.evaluation.plots.curves import curves_figure
 from scripts.evaluation.plots.montage import montage_figure
 from scripts.evaluation.plots.roc import roc_figure
+from scripts.evaluation.plots.weights import plot_weights
 
-__all__ = ["confusion_figure", "curves_figure", "montage_figure", "roc_figure"]
+__all__ = ["confusion_figure", "curves_figure", "montage_figure", "plot_weights", "roc_figure"]

@@ -28,6 +28,18 @@ def build_fusion(fusion: Part, num_tokens: int, in_dim: int) -> nn.Module:
     return fusion if isinstance(fusion, nn.Module) else fusion(num_tokens=num_tokens, in_dim=in_dim)
 
 
+def build_combination(combination: Part, num_phases: int, num_classes: int) -> nn.Module:
+    """Return a ready fusion of decisions as it is, or build one for `num_phases` and `num_classes`."""
+    if isinstance(combination, nn.Module):
+        return combination
+    return combination(num_phases=num_phases, num_classes=num_classes)
+
+
 def width_of(part: nn.Module) -> int:
     """Return the number of features that an encoder or a fusion gives."""
     return cast(int, part.out_dim)
+
+
+def build_table(table: Part | None, out_dim: int) -> nn.Module | None:
+    """Return a ready encoder of the clinical table, or build one of `out_dim` features; None: no table."""
+    return table if table is None or isinstance(table, nn.Module) else table(out_dim=out_dim)

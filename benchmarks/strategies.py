@@ -1,0 +1,93 @@
+"""Trains every fusion strategy and every single phase on the phantom and tabulates their figures.
+
+    python -m scripts.data.phantom --extra 1000 --output data/phantom_extra
+    python -m benchmarks.strategies --seeds 0 1 2 --jobs 2 --output docs/figures/strategies.csv
+
+One row per strategy and seed; a row that is already there is not trained again, so the command can be killed
+and repeated. Each training is a process of its own on one thread: the same `monai.bundle run` a user types.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from benchmarks.seeds import append_row, figures, read_rows, run_bundle
+from scripts.data.phantom.latents import CLINICAL, PHASES
+
+FIELDS = (
+    "strategy", "seed", "n", "auc", "accuracy", "extra_n", "extra_auc", "extra_auc_lower", "extra_auc_upper",
+    "extra_accuracy", "seconds", "threads", "processor", "torch",
+)  # fmt: skip
+FRAGMENTS = Path("configs/fusion")
+NEED_TABLE = ("daft", "film", "table")
+"""Strategies that read the clinical table; the others see images alone."""
+
+
+def strategies() -> list[str]:
+    """Return all strategies by the names of their fragments, and the single phases as single_<phase>."""
+    names = sorted(path.stem for path in FRAGMENTS.glob("*.yaml") if path.stem != "single")
+    return [*names, *(f"single_{phase}" for phase in PHASES)]
+
+
+def train(strategy: str, seed: int, extra: Path, results: Path) -> dict[str, Any]:
+    """Train and evaluate one strategy with one seed, and return its row."""
+    folder = results / f"{strategy}_seed{seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    log = results / f"{folder.name}.log"
+    single = strategy.startswith("single_")
+    overlay = FRAGMENTS / ("single.yaml" if single else f"{strategy}.yaml")
+    overrides: dict[str, Any] = {"name": folder.name, "output_dir": folder, "seed": seed}
+    if single:
+        overrides["single_phase"] = strategy.removeprefix("single_")
+    if strategy in NEED_TABLE:
+        overrides["clinical"] = [column["name"] for column in CLINICAL]
+    start = time.perf_counter()
+    run_bundle("training", ["configs/train.yaml", str(overlay)], overrides, log)
+    seconds = round(time.perf_counter() - start)
+    files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
+    overrides = {"bundle_root": folder, "dataset_dir": extra, "output_dir": folder / "extra"}
+    run_bundle("evaluating", files, overrides, log)
+    further = {f"extra_{name}": value for name, value in figures(folder / "extra").items()}
+    row = {"strategy": strategy, "seed": seed, "seconds": seconds, **figures(folder), **further}
+    return {name: row[name] for name in FIELDS}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--strategies", nargs="+", default=strategies(), help="default: all")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
+    parser.add_argument("--extra", type=Path, default=Path("data/phantom_extra"), help="further test cases")
+    parser.add_argument("--results", type=Path, default=Path("results/strategies"), help="folder of the runs")
+    parser.add_argument("--output", type=Path, required=True, help="CSV with one row per run")
+    given = parser.parse_args(arguments)
+    given.results.mkdir(parents=True, exist_ok=True)
+    done = {(row["strategy"], int(row["seed"])) for row in read_rows(given.output)}
+    todo = [(name, seed) for seed in given.seeds for name in given.strategies if (name, seed) not in done]
+    lock = Lock()
+
+    def run(job: tuple[str, int]) -> None:
+        row = train(*job, given.extra, given.results)
+        with lock:
+            append_row(given.output, row, FIELDS)
+            print(
+                f"{row['strategy']} seed {row['seed']}: AUC {row['extra_auc']:.3f}, {row['seconds']} s",
+                flush=True,
+            )
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        list(pool.map(run, todo))
+
+
+if __name__ == "__main__":
+    main()

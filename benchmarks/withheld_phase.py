@@ -1,0 +1,129 @@
+"""What phase dropout is worth: one phase is withheld from every test case of the phantom.
+
+    python -m scripts.data.phantom --extra 1000 --output data/phantom_extra
+    python -m benchmarks.withheld_phase --jobs 2 --output docs/figures/withheld_phase.csv
+
+One row per rate of `phase_dropout`, seed and withheld phase; rows that are already there are not made again.
+The oracle is the best possible reader of the phases that are left, on the same cases. Cases without any
+phase left are taken out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pandas
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.seeds import append_row, figures, read_rows, run_bundle
+from scripts.data.phantom.latents import PHASES
+
+FIELDS = (
+    "phase_dropout", "seed", "withheld", "n", "auc", "auc_lower", "auc_upper", "oracle_auc", "threads",
+    "processor", "torch",
+)  # fmt: skip
+
+
+def without(dataset: Path, phase: str, output: Path) -> Path:
+    """Write a dataset.json of the same test cases without one phase, and return its path."""
+    content = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
+    cases = []
+    for case in content["test"]:
+        image = {
+            name: str((dataset / path).resolve()) for name, path in case["image"].items() if name != phase
+        }
+        if image:
+            cases.append({**case, "image": image, "roi": str((dataset / case["roi"]).resolve())})
+    output.mkdir(parents=True, exist_ok=True)
+    file = output / "dataset.json"
+    file.write_text(json.dumps({**content, "test": cases}), encoding="utf-8")
+    return file
+
+
+def oracle_auc(dataset: Path, phase: str) -> float:
+    """Return the AUC of the true probability given the phases that are left, where any is."""
+    truth = pandas.read_csv(dataset / "truth.csv")
+    labels, scores = [], []
+    for row in truth.to_dict("records"):
+        left = [name for name in str(row["phases"]).split() if name != phase]
+        if left:
+            labels.append(row["label"] == "high")
+            scores.append(row["p_true_" + "_".join(left)] if len(left) < len(PHASES) else row["p_true_all"])
+    return float(roc_auc_score(labels, scores))
+
+
+def run(
+    rate: float, seed: int, dataset: Path, results: Path, withheld: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Train with one rate and seed, and evaluate without each of the phases."""
+    folder = results / f"dropout{rate:g}_seed{seed}"
+    log = results / f"{folder.name}.log"
+    if not (folder / "metrics.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        overrides = {"name": folder.name, "output_dir": folder, "seed": seed, "phase_dropout": rate}
+        run_bundle("training", ["configs/train.yaml"], overrides, log)
+    files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
+    rows = []
+    for phase in withheld:
+        output = folder / f"without_{phase}"
+        cases = without(dataset, phase, output)
+        run_bundle(
+            "evaluating", files, {"bundle_root": folder, "dataset_dir": cases, "output_dir": output}, log
+        )
+        row = {
+            "phase_dropout": rate,
+            "seed": seed,
+            "withheld": phase,
+            "oracle_auc": oracle_auc(dataset, phase),
+        }
+        found = row | figures(output)
+        rows.append({name: found[name] for name in FIELDS})
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rates", nargs="+", type=float, default=[0.0, 0.1, 0.3], help="phase_dropout")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
+    parser.add_argument("--dataset", type=Path, default=Path("data/phantom_extra"), help="further test cases")
+    parser.add_argument("--results", type=Path, default=Path("results/withheld"), help="folder of the runs")
+    parser.add_argument("--output", type=Path, required=True, help="CSV with one row per evaluation")
+    given = parser.parse_args(arguments)
+    given.results.mkdir(parents=True, exist_ok=True)
+    done = {
+        (float(row["phase_dropout"]), int(row["seed"]), row["withheld"]) for row in read_rows(given.output)
+    }
+    lock = Lock()
+
+    def job(rate_and_seed: tuple[float, int]) -> None:
+        rate, seed = rate_and_seed
+        todo = [phase for phase in PHASES if (rate, seed, phase) not in done]
+        if not todo:
+            return
+        rows = run(rate, seed, given.dataset, given.results, todo)
+        with lock:
+            for row in rows:
+                append_row(given.output, row, FIELDS)
+                print(
+                    f"phase_dropout {rate:g}, seed {seed}, without {row['withheld']}: AUC {row['auc']:.3f}, "
+                    f"possible {row['oracle_auc']:.3f}",
+                    flush=True,
+                )
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        list(pool.map(job, [(rate, seed) for seed in given.seeds for rate in given.rates]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Command line: prints what the network of a strategy is made of.
+
+python -m scripts.networks --fusion gated --phases pre arterial portal --grid_size 32 32 32
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from scripts.networks.builder import build
+from scripts.networks.summary import summary
+
+
+def main() -> None:
+    """Read the arguments, build and print."""
+    parser = argparse.ArgumentParser(description="Parameters, work and shapes of a network, part by part.")
+    parser.add_argument("--phases", nargs="+", default=["pre", "arterial", "portal"])
+    parser.add_argument("--encoder", default="residual", help="name of a file in configs/encoder")
+    parser.add_argument("--fusion", default="concat", help="name of a file in configs/fusion")
+    parser.add_argument("--num_classes", type=int, default=2)
+    parser.add_argument("--grid_size", type=int, nargs=3, default=[32, 32, 32], help="voxels")
+    given = parser.parse_args()
+    try:
+        network = build(given.phases, given.encoder, given.fusion, given.num_classes)
+        print(summary(network, len(given.phases), given.grid_size))
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

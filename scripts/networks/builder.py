@@ -1,0 +1,87 @@
+"""A network from names, for people who write Python: from the same fragments as the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def build(
+    phases: Sequence[str],
+    encoder: str | Mapping[str, Any] = "residual",
+    fusion: str | Mapping[str, Any] | nn.Module = "concat",
+    clinical: Sequence[str | Mapping[str, Any]] = (),
+    num_classes: int = 2,
+    share_encoder: bool = True,
+    dropout: float = 0.2,
+) -> nn.Module:
+    """Build the network that a training with the same names would train.
+
+    It is read from `configs/train.yaml` and the fragments `configs/encoder/<encoder>.yaml` and
+    `configs/fusion/<fusion>.yaml`, so that Python and the command line never differ.
+
+    Args:
+        phases: names of the phases, in the order of the image's channels.
+        encoder: name of a fragment, or a mapping with `_target_` and arguments.
+        fusion: name of a fragment, a mapping with `_target_` and arguments, or a ready module that keeps the
+            fusion contract (`scripts.fusion.TokenFusion`).
+        clinical: columns of the clinical table, declared as in dataset.json ({name, kind, values}); a bare
+            name is a number. `network.table.fit(cases)` sets their means and deviations.
+        num_classes: K.
+        share_encoder: one encoder for all phases, or one per phase.
+        dropout: probability before the last layer.
+
+    Raises:
+        ValueError: for an unknown name, in one line with the nearest known one.
+
+    >>> import torch
+    >>> network = build(phases=["t1", "t2"], fusion="gated", num_classes=3).eval()
+    >>> network(torch.rand(1, 2, 16, 16, 16)).shape
+    torch.Size([1, 3])
+    """
+    from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    parser.read_config(CONFIGS / "train.yaml")
+    for key, part in (("encoder", encoder), ("fusion", fusion)):
+        if isinstance(part, str):
+            parser.update(ConfigParser.load_config_file(_fragment(key, part)))
+        elif isinstance(part, Mapping):
+            parser[key] = {"_mode_": "callable", **part}
+        else:
+            parser[key] = part
+    parser.update(
+        {
+            "phases": list(phases),
+            "columns": _columns(clinical),
+            "num_phases": len(phases),
+            "num_classes": num_classes,
+            "share_encoder": share_encoder,
+            "dropout": dropout,
+        }
+    )
+    return parser.get_parsed_content("network_def")
+
+
+def _columns(clinical: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the declarations of the columns, checked."""
+    from scripts.data.clinical import check_columns
+
+    declared = [{"name": c, "kind": "number"} if isinstance(c, str) else dict(c) for c in clinical]
+    return check_columns(declared, "clinical")
+
+
+def _fragment(kind: str, name: str) -> Path:
+    """Return the file of a fragment."""
+    from scripts.data.nearest import listing
+
+    file = CONFIGS / kind / f"{name}.yaml"
+    if not file.is_file():
+        known = sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
+        raise ValueError(f"{kind} must be one of {listing(name, known)}, found '{name}'; correct the name")
+    return file

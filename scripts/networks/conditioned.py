@@ -1,0 +1,127 @@
+"""Phases whose feature maps are seen in the light of the clinical table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from scripts.networks.parts import Part, build_table
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.presence import pool, presence, zero_absent
+from scripts.networks.size import check_phases
+
+
+class ConditionedNetwork(PhaseFusionNetwork):
+    """Encodes every phase, modulates its feature maps by the clinical table, fuses the phases and classifies.
+
+    image [B, P, D, H, W] -> encoder -> maps [B, P, C, d, h, w] -> conditioning of each phase by the table
+    -> averaged over space -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
+
+    The table is no token: M = P. The maps of a case without any clinical value stay as they are.
+
+    Args:
+        encoder: constructor (taking ``in_channels``) or ready module that ends in a rectifier.
+        conditioning: constructor (taking ``channels`` and ``table_dim``) of `Film` or `Daft`, one per phase.
+        table: constructor (taking ``out_dim``) or ready `TableEncoder`.
+        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `scripts.fusion`.
+        num_phases: P.
+        num_classes: K.
+        share_encoder: one encoder for all phases, or one per phase.
+        dropout: fraction of the fused features dropped before the last layer.
+        table_dim: width of the encoded table.
+
+    Raises:
+        ValueError: without a table, or when the image has another number of phases.
+    """
+
+    def __init__(
+        self,
+        encoder: Part,
+        conditioning: Callable[..., nn.Module],
+        table: Part | None,
+        fusion: Part,
+        num_phases: int,
+        num_classes: int,
+        share_encoder: bool = True,
+        dropout: float = 0.0,
+        table_dim: int = 32,
+    ) -> None:
+        super().__init__(encoder, fusion, num_phases, num_classes, share_encoder, dropout=dropout)
+        self.table = build_table(table, table_dim)
+        if self.table is None:
+            raise ValueError(
+                "this strategy conditions the images on the clinical table, found no column; name some in "
+                "`clinical`, or choose a strategy without a table"
+            )
+        self.conditioning = nn.ModuleList(
+            conditioning(channels=self.token_dim, table_dim=table_dim) for _ in range(num_phases)
+        )
+
+    def forward(
+        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor | dict[str, Tensor]:
+        """Classify; arguments and results as in `PhaseFusionNetwork`, with M = P."""
+        check_phases(image, self.num_phases)
+        present = presence(image, present)
+        maps = self.maps(image, present)
+        if torch.jit.is_scripting():
+            fused, _ = self.fusion(self.conditioned(maps, present, clinical), present)
+            return self.head(self.dropout(fused)).float()
+        with torch.autocast(image.device.type, enabled=False):  # last maps are few: float32 costs nothing
+            tokens = self.conditioned(maps, present, clinical)
+        return self._classify(tokens, present)
+
+    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode the phases: [B, P, D, H, W] -> for each phase maps [B, C, d, h, w]."""
+        if not torch.jit.is_scripting() and self.training:
+            return self._maps_of_present(image, present)
+        image = zero_absent(image, present)
+        per_phase: list[Tensor] = []
+        if self.share_encoder:
+            for p in range(self.num_phases):
+                per_phase.append(self.encoder(image[:, p : p + 1]).float())
+        else:
+            for p, encoder in enumerate(self.encoder):
+                per_phase.append(encoder(image[:, p : p + 1]).float())
+        return per_phase
+
+    def conditioned(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> Tensor:
+        """Condition and average the maps of each phase: -> tokens [B, P, C], 0 where absent."""
+        table, there = self.table(clinical, present)
+        there = there.reshape(-1, 1, 1, 1, 1)
+        tokens: list[Tensor] = []
+        for p, conditioning in enumerate(self.conditioning):
+            tokens.append(pool(torch.where(there, conditioning(maps[p], table), maps[p])))
+        return zero_absent(torch.stack(tokens, dim=1), present)
+
+    @torch.jit.unused
+    def _maps_of_present(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        if self.share_encoder:
+            volumes = image.flatten(0, 1).unsqueeze(1)
+            maps = maps_of_present(self.encoder, volumes, present.flatten(), self.token_dim)
+            return list(maps.unflatten(0, (-1, self.num_phases)).unbind(dim=1))
+        return [
+            maps_of_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
+            for p, encoder in enumerate(self.encoder)
+        ]
+
+
+def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
+    """Encode the present volumes only, so that normalisation statistics never see an absent one.
+
+    Args:
+        encoder: [n, 1, D, H, W] -> feature maps [n, out_dim, d, h, w].
+        volumes: [N, 1, D, H, W]; what absent ones hold is never read.
+        present: [N] bool.
+        out_dim: C.
+
+    Returns:
+        Feature maps [N, out_dim, d, h, w], 0 where absent; of one voxel where all are.
+    """
+    index = present.nonzero().squeeze(1)
+    if index.numel() == 0:
+        return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
+    maps = encoder(volumes[index]).float()
+    return maps.new_zeros(len(volumes), *maps.shape[1:]).index_copy(0, index, maps)

@@ -1,0 +1,112 @@
+"""The clinical table as one feature vector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class TableEncoder(nn.Module):
+    """Encodes the clinical values of a case, some or all of which may be missing, into one token.
+
+    h     = b + sum over numbers j of (w_j z_j, or m_j where missing) + sum over categories j of e_j[value]
+    z_j   = (x_j - mean_j) / sd_j, cut off at -5 and 5, so that a slipped decimal point does no harm
+    token = W silu(h) + c, or h itself without a hidden layer: then the encoder is linear in z
+
+    m_j and the further row of e_j for a missing category are learned: that a value was not measured may say
+    something. They start at 0, as do all e_j, so that what never occurs in training says nothing later. A
+    number without two different training values has sd = inf, hence z = 0, for the same reason.
+
+    Mean and standard deviation are buffers, so that they travel in the checkpoint; `fit` sets them.
+
+    Args:
+        columns: full declarations of the columns, in the order of T.
+        out_dim: C, the width of the token.
+        hidden: width of the hidden layer; 0 is none.
+
+    Shape: clinical [B, T] with NaN where missing, or None -> token [B, C] and whether it is there [B]. The
+        token of a case without any value is 0, and is not there.
+
+    Raises:
+        ValueError: no columns, or a table with another number of columns.
+
+    Reference: sum of feature embeddings as in Gorishniy et al., Revisiting deep learning models for tabular
+        data, NeurIPS 2021 (feature tokenizer).
+
+    >>> encoder = TableEncoder([{"name": "age", "kind": "number"}], out_dim=8)
+    >>> encoder.fit([{"clinical": {"age": 50.0}}, {"clinical": {"age": 70.0}}, {"clinical": {}}])
+    >>> encoder.mean, encoder.sd
+    (tensor([60.]), tensor([10.]))
+    """
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]], out_dim: int, hidden: int = 16) -> None:
+        super().__init__()
+        if not columns:
+            raise ValueError(
+                "TableEncoder needs at least one clinical column, found none; name them in `clinical`"
+            )
+        kinds = [column["kind"] for column in columns]
+        numbers = [index for index, kind in enumerate(kinds) if kind == "number"]
+        categories = [index for index, kind in enumerate(kinds) if kind == "category"]
+        counts = [len(columns[index]["values"]) for index in categories]
+        firsts = [sum(counts[:position]) + position for position in range(len(counts))]
+        self.num_columns = len(columns)
+        self.out_dim = out_dim
+        self.cut_off = 5.0  # standard deviations; a number farther from the mean counts as so far
+        self.names = [str(columns[index]["name"]) for index in numbers]
+        self.number_index, self.category_index = fixed(numbers), fixed(categories)
+        self.count, self.first = fixed(counts), fixed(firsts)  # rows of each category in `category`
+        self.mean = nn.Buffer(torch.zeros(len(numbers)))
+        self.sd = nn.Buffer(torch.ones(len(numbers)))
+        width, bound = hidden or out_dim, 1 / math.sqrt(len(columns))
+        self.number = nn.Parameter(torch.empty(len(numbers), width).uniform_(-bound, bound))
+        self.number_missing = nn.Parameter(torch.zeros(len(numbers), width))
+        self.category = nn.Parameter(torch.zeros(sum(counts) + len(counts), width))  # last of each: missing
+        self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
+        self.out = nn.Sequential(nn.SiLU(), nn.Linear(hidden, out_dim)) if hidden else nn.Identity()
+
+    def fit(self, cases: Sequence[Mapping[str, Any]]) -> None:
+        """Set mean and standard deviation to those of the cases' values; give it training cases only."""
+        for position, name in enumerate(self.names):
+            values = [float(case["clinical"][name]) for case in cases if name in case.get("clinical", {})]
+            known = torch.tensor(values, dtype=torch.float64)
+            varies = len(set(values)) > 1
+            self.mean[position] = known.mean() if values else 0.0
+            self.sd[position] = known.std(correction=0) if varies else math.inf
+
+    def forward(self, clinical: Tensor | None, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode.
+
+        Args:
+            clinical: [B, T], or None where no case has a table.
+            image: any tensor with the batch's length and device.
+        """
+        shape = [image.size(0), self.num_columns]
+        if clinical is None:
+            clinical = torch.full(shape, math.nan, dtype=torch.float32, device=image.device)
+        if not torch.jit.is_tracing() and [clinical.size(0), clinical.size(-1)] != shape:
+            raise ValueError(
+                f"the network was built for a clinical table [B, {self.num_columns}], found shape "
+                f"{list(clinical.shape)} for {shape[0]} cases; its columns must be those of the training"
+            )
+        missing = clinical.isnan()
+        values = torch.where(missing, torch.zeros_like(clinical), clinical).float()
+        there = ~missing.all(dim=1)
+        no_number = missing[:, self.number_index]
+        z = ((values[:, self.number_index] - self.mean) / self.sd).clamp(-self.cut_off, self.cut_off)
+        z = torch.where(no_number, torch.zeros_like(z), z)
+        code = torch.where(missing[:, self.category_index], self.count, values[:, self.category_index].long())
+        h = self.bias + z @ self.number + no_number.to(z.dtype) @ self.number_missing
+        h = h + functional.embedding(code + self.first, self.category).sum(dim=1)
+        token = self.out(h)
+        return torch.where(there.unsqueeze(1), token, torch.zeros_like(token)), there
+
+
+def fixed(values: Sequence[int]) -> nn.Buffer:
+    """Return whole numbers that follow from the columns, and so need not be in the checkpoint."""
+    return nn.Buffer(torch.tensor(values, dtype=torch.long), persistent=False)

@@ -1,0 +1,66 @@
+"""`scripts.build` and the command line make the same network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+import scripts
+from scripts.fusion import Mean
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+@pytest.mark.parametrize("fusion", ["concat", "gated", "late_mean", "early"])
+def test_it_is_the_network_that_a_training_builds(fusion):
+    parser = ConfigParser()
+    parser.read_config([CONFIGS / "train.yaml", CONFIGS / "encoder" / "residual.yaml"])
+    parser.update(ConfigParser.load_config_file(CONFIGS / "fusion" / f"{fusion}.yaml"))
+    torch.manual_seed(0)
+    expected = parser.get_parsed_content("network_def")
+    torch.manual_seed(0)
+    found = scripts.build(phases=["pre", "arterial", "portal"], fusion=fusion)
+    assert type(found) is type(expected)
+    assert str(found) == str(expected)  # dropout and other settings without weights, too
+    weights = found.state_dict()
+    assert weights.keys() == expected.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in expected.state_dict().items())
+
+
+def test_fusion_may_be_a_mapping_or_a_ready_module():
+    mapping = {"_target_": "scripts.fusion.Gated", "initial_weights": [0.3, 0.7]}
+    network = scripts.build(["pre", "portal"], fusion=mapping)
+    torch.testing.assert_close(network.fusion.get_phase_weights(), torch.tensor([0.3, 0.7]))
+    ready = Mean(num_tokens=2, in_dim=128)
+    assert scripts.build(["pre", "portal"], fusion=ready).fusion is ready
+
+
+def test_encoder_may_be_a_mapping():
+    mapping = {"_target_": "scripts.networks.ResidualEncoder", "widths": [8, 16]}
+    network = scripts.build(["pre"], encoder=mapping, num_classes=5, share_encoder=False)
+    assert network.head.out_features == 5
+    assert network.encoder[0].out_dim == 16
+
+
+@pytest.mark.parametrize("fusion", ["gated", "late_mean", "film", "table"])
+def test_the_clinical_table_counts(fusion):
+    torch.manual_seed(0)
+    sex = {"name": "sex", "kind": "category", "values": ["F", "M"]}
+    network = scripts.build(["pre", "portal"], fusion=fusion, clinical=["age", sex]).train()
+    network.table.fit([{"clinical": {"age": 50.0}}, {"clinical": {"age": 70.0}}])
+    image = torch.rand(2, 2, 16, 16, 16)
+    table = torch.tensor([[60.0, 1.0], [55.0, 0.0]])
+    network(image, table)["logits"].sum().backward()
+    assert network.table.number.grad.abs().sum() > 0 or fusion == "film"  # film starts as the identity
+    assert network.eval()(image, table).isfinite().all()
+    assert network(image).isfinite().all()
+
+
+def test_an_unknown_name_is_met_with_the_nearest():
+    with pytest.raises(ValueError, match=r"fusion must be one of .*nearest: 'gated'.*found 'gatd'"):
+        scripts.build(["pre"], fusion="gatd")
+    with pytest.raises(ValueError, match=r"encoder must be one of .*nearest: 'resnet18'.*found 'resnet81'"):
+        scripts.build(["pre"], encoder="resnet81")

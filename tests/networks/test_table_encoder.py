@@ -1,0 +1,173 @@
+"""The clinical table as a token: statistics of the training cases, missing values, absent tables."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from scripts.engines import PrepareBatch, TestTimeInferer, place_network
+from scripts.fusion import Concat
+from scripts.networks import PhaseFusionNetwork, ResidualEncoder, TableEncoder, TableNetwork
+
+NAN = float("nan")
+COLUMNS = [
+    {"name": "age", "kind": "number"},
+    {"name": "sex", "kind": "category", "values": ["F", "M"]},
+    {"name": "log_afp", "kind": "number"},
+]
+TRAINING = [
+    {"clinical": {"age": 50.0, "sex": "F", "log_afp": 1.0}},
+    {"clinical": {"age": 70.0, "log_afp": 1.0}},
+    {"clinical": {}},
+]
+
+
+def encoder(hidden: int = 16, fitted: bool = True) -> TableEncoder:
+    torch.manual_seed(0)
+    made = TableEncoder(COLUMNS, out_dim=8, hidden=hidden)
+    if fitted:
+        made.fit(TRAINING)
+    return made
+
+
+def token(made: TableEncoder, *row: float) -> Tensor:
+    return made(torch.tensor([row]), torch.zeros(1))[0][0]
+
+
+def network(columns: list | None) -> PhaseFusionNetwork:
+    torch.manual_seed(0)
+    table = None if columns is None else partial(TableEncoder, columns=columns)
+    return PhaseFusionNetwork(ResidualEncoder, Concat, num_phases=2, num_classes=2, table=table)
+
+
+def test_statistics_are_those_of_the_given_cases_and_travel_in_the_checkpoint():
+    state = encoder().state_dict()
+    torch.testing.assert_close(state["mean"], torch.tensor([60.0, 1.0]))
+    torch.testing.assert_close(state["sd"], torch.tensor([10.0, torch.inf]))  # log_afp is constant
+    other = encoder(fitted=False)
+    other.load_state_dict(state)
+    assert torch.equal(token(other, 65.0, 1.0, 3.0), token(encoder(), 65.0, 1.0, 3.0))
+
+
+def test_placing_fits_on_the_training_cases_and_start_weights_keep_their_own(tmp_path):
+    placed = place_network(network(COLUMNS), "cpu", [16, 16, 16], cases=TRAINING)
+    assert placed.table.mean.tolist() == [60.0, 1.0]
+    torch.save(placed.state_dict(), tmp_path / "start.pt")
+    others = [{"clinical": {"age": age}} for age in (1.0, 3.0)]
+    started = place_network(network(COLUMNS), "cpu", [16, 16, 16], str(tmp_path / "start.pt"), others)
+    assert started.table.mean.tolist() == [60.0, 1.0]
+
+
+def test_a_strategy_that_ignores_the_table_is_named(caplog):
+    place_network(network(None), "cpu", [16, 16, 16], cases=TRAINING)
+    assert "PhaseFusionNetwork does not read the clinical table (age, log_afp, sex)" in caplog.text
+
+
+def test_equals_its_formula():
+    made = encoder()
+    torch.nn.init.normal_(made.category)
+    torch.nn.init.normal_(made.number_missing)
+    h = made.bias + (65.0 - 60.0) / 10.0 * made.number[0] + made.number_missing[1] + made.category[1]
+    expected = made.out[1].weight @ functional.silu(h) + made.out[1].bias
+    torch.testing.assert_close(token(made, 65.0, 1.0, NAN), expected)
+    missing_sex = made.bias + made.number_missing[0] + 0.0 * made.number[1] + made.category[2]
+    expected = made.out[1].weight @ functional.silu(missing_sex) + made.out[1].bias
+    torch.testing.assert_close(token(made, NAN, NAN, 4.0), expected)
+
+
+def test_without_a_hidden_layer_it_is_linear():
+    made = encoder(hidden=0)
+    middle = (token(made, 52.0, 0.0, 1.0) + token(made, 74.0, 0.0, 1.0)) / 2
+    torch.testing.assert_close(token(made, 63.0, 0.0, 1.0), middle)
+    curved = (token(encoder(), 52.0, 0.0, 1.0) + token(encoder(), 74.0, 0.0, 1.0)) / 2
+    assert not torch.allclose(token(encoder(), 63.0, 0.0, 1.0), curved)
+
+
+def test_missing_becomes_different_from_the_mean_by_learning():
+    """Three patients without an age are ill, one of average age is not: imputing the mean could not tell."""
+    made = TableNetwork(partial(TableEncoder, columns=COLUMNS), num_phases=1, num_classes=2)
+    made.table.fit(TRAINING)
+    clinical = torch.tensor([[NAN, 0.0, 1.0], [60.0, 0.0, 1.0]])
+    image, label = torch.zeros(2, 1, 1, 1, 1), torch.tensor([1, 0])
+    before = made.eval()(image, clinical)
+    assert torch.equal(before[0], before[1])  # at first a missing value says nothing
+    optimizer = torch.optim.AdamW(made.parameters(), lr=0.05)
+    for _ in range(50):
+        optimizer.zero_grad()
+        functional.cross_entropy(made(image, clinical), label).backward()
+        optimizer.step()
+    assert torch.equal(made(image, clinical).argmax(dim=1), label)
+
+
+@pytest.mark.parametrize(("typo", "limit"), [(6500.0, 110.0), (-1e9, 10.0)])
+def test_a_slipped_decimal_point_counts_as_five_standard_deviations(typo, limit):
+    assert torch.equal(token(encoder(), typo, 0.0, 1.0), token(encoder(), limit, 0.0, 1.0))
+
+
+def test_what_never_varied_in_training_says_nothing():
+    assert torch.equal(token(encoder(), 60.0, 0.0, 1.0), token(encoder(), 60.0, 0.0, 99.0))  # constant
+    assert torch.equal(token(encoder(), 60.0, 0.0, 1.0), token(encoder(), 60.0, 1.0, 1.0))  # not learned yet
+    never = TableEncoder(COLUMNS, out_dim=8)
+    never.fit([])
+    assert torch.equal(token(never, 60.0, 0.0, 1.0), token(never, -3.0, 0.0, 5.0))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_an_absent_table_is_no_token_whatever_else_is_in_the_batch(training):
+    """None, and rows without any value, give the same to the last bit, and gradients stay finite."""
+    image = torch.rand(3, 2, 12, 12, 12)
+    rows = torch.tensor([[60.0, 1.0, NAN], [NAN, NAN, NAN], [NAN, NAN, NAN]])
+    made = network(COLUMNS).train(training)
+    made.table.fit(TRAINING)
+    state = copy.deepcopy(made.state_dict())
+
+    def logits(clinical: Tensor | None) -> Tensor:
+        made.load_state_dict(state)
+        outputs = made(image, clinical)
+        return outputs["logits"] if training else outputs
+
+    none, nothing, with_one = logits(None), logits(torch.full_like(rows, NAN)), logits(rows)
+    assert torch.equal(nothing, none)
+    assert torch.equal(with_one[1:], none[1:])
+    assert not torch.equal(with_one[0], none[0])
+    with_one.sum().backward()
+    assert all(p.grad.isfinite().all() for p in made.parameters() if p.grad is not None)
+    _, there = made.table(rows, image)
+    assert there.tolist() == [True, False, False]
+
+
+def test_no_columns_change_nothing():
+    """The same tensors with the same initial values, the same results, and the same random state after."""
+    plain = network(None)
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    reference = PhaseFusionNetwork(ResidualEncoder, Concat, num_phases=2, num_classes=2)
+    assert torch.equal(after, torch.rand(1))
+    assert plain.state_dict().keys() == reference.state_dict().keys()
+    assert not [name for name in plain.state_dict() if "table" in name]
+    assert plain.fusion.num_tokens == 2
+    image = torch.rand(3, 2, 12, 12, 12)
+    assert torch.equal(plain(image)["logits"], reference(image)["logits"])
+    assert plain(image)["present"].shape == (3, 2)
+    with pytest.raises(ValueError, match="at least one clinical column"):
+        TableEncoder([], out_dim=8)
+
+
+def test_batches_bring_the_table_to_the_network():
+    image, present = torch.rand(2, 2, 12, 12, 12), torch.ones(2, 2, dtype=torch.bool)
+    batch = {"image": image, "present": present, "clinical": torch.tensor([[60.0, 1.0, NAN], [NAN] * 3])}
+    made = network(COLUMNS).eval()
+    made.table.fit(TRAINING)
+    hide_all_but_one = PrepareBatch(phase_dropout=lambda present: present & torch.tensor([True, False]))
+    inputs, label, args, kwargs = hide_all_but_one(batch, "cpu")
+    assert label is None
+    assert args == ()
+    assert torch.equal(kwargs["clinical"].isnan(), batch["clinical"].isnan())  # the table is not hidden
+    found = TestTimeInferer()(inputs, made, **kwargs)
+    assert torch.equal(found, made(image, batch["clinical"], torch.tensor([[True, False]] * 2)))
+    assert "clinical" not in PrepareBatch()(batch | {"clinical": torch.zeros(2, 0)}, "cpu")[3]

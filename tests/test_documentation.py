@@ -1,0 +1,121 @@
+"""The documentation names what there is, and its tables are those of the measured figures."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import fusion_table
+from benchmarks.fusion_table import BEGIN, END, HEADER, oracle_auc, render
+
+ROOT = Path(__file__).resolve().parents[1]
+FUSION = ROOT / "docs" / "fusion.md"
+
+RUNS = """\
+strategy,seed,extra_n,extra_auc,threads,processor,torch
+late_mean,0,1000,0.76,1,Abacus,2.13.0
+concat,0,1000,0.90,1,Abacus,2.13.0
+concat,1,1000,0.92,1,Abacus,2.13.0
+concat,2,1000,0.94,1,Abacus,2.13.0
+abaf,0,1000,0.93,1,Abacus,2.13.0
+abaf,1,1000,0.95,1,Abacus,2.13.0
+gated,0,1000,0.894,1,Abacus,2.13.0
+max,0,1000,0.892,1,Abacus,2.13.0
+single_portal,0,1000,0.70,1,Abacus,2.13.0
+single_portal,1,1000,0.72,1,Abacus,2.13.0
+"""
+COSTS = """\
+strategy,parameters,added_parameters,mflop,step_ratio,step_ratio_min,step_ratio_max,rounds,threads,processor,torch
+concat,940338,49922,632.0,1.0,1.0,1.0,9,2,Abacus,2.13.0
+abaf,1039800,149384,632.19,1.085,1.042,1.131,9,2,Abacus,2.13.0
+mean,890674,258,631.9,0.994,0.97,1.02,9,2,Abacus,2.13.0
+single,890674,258,210.63,0.347,0.33,0.36,9,2,Abacus,2.13.0
+"""
+NAMES = ["abaf", "concat", "gated", "late_mean", "max", "mean", "single_pre", "single_portal"]
+# Sorted by the mean, the single phases below; 95% of the best, 0.940, is 0.893; deviations divide by n - 1.
+TABLE = """\
+| `abaf` | 1,039,800 (149,384) | 632.2 | 1.08 (1.04 to 1.13) | 0.940 ± 0.014 (2 seeds) | ✓ |
+| `concat` | 940,338 (49,922) | 632.0 | 1.00 (1.00 to 1.00) | 0.920 ± 0.020 (3 seeds) | ✓ |
+| `gated` | not run | not run | not run | 0.894 (1 seed) | ✓ |
+| `max` | not run | not run | not run | 0.892 (1 seed) |  |
+| `late_mean` | not run | not run | not run | 0.760 (1 seed) |  |
+| `mean` | 890,674 (258) | 631.9 | 0.99 (0.97 to 1.02) | not run |  |
+| `single`, portal alone | 890,674 (258) | 210.6 | 0.35 (0.33 to 0.36) | 0.710 ± 0.014 (2 seeds) |  |
+| `single`, pre alone | 890,674 (258) | 210.6 | 0.35 (0.33 to 0.36) | not run |  |
+| oracle | – | – | – | 0.990 | |
+
+AUC: mean ± standard deviation over seeds, on 1000 phantom cases that no training saw; threads 1, Abacus, \
+torch 2.13.0. ✓: at least 95% of the best strategy's AUC.
+Step time: ratio to `concat` in the same round, median (smallest to largest) of 9 rounds; \
+threads 2, Abacus, torch 2.13.0.
+"""
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_every_strategy_has_a_heading_and_every_heading_a_strategy():
+    headings = re.findall(r"^### `(\w+)`$", FUSION.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(path.stem for path in (ROOT / "configs" / "fusion").glob("*.yaml"))
+
+
+def test_every_example_in_python_runs():
+    examples = re.findall(r"^```python\n(.*?)^```$", FUSION.read_text(encoding="utf-8"), re.M | re.S)
+    assert examples
+    for example in examples:
+        exec(compile(example, str(FUSION), "exec"), {})
+
+
+def test_the_table_is_what_the_figures_say():
+    found = render(rows(RUNS), rows(COSTS), NAMES, oracle="| oracle | – | – | – | 0.990 | |")
+    assert found == [*HEADER, *TABLE.splitlines()]
+
+
+def test_without_any_figures_there_is_a_table_of_what_was_not_run():
+    assert render([], [], ["mean"]) == [
+        *HEADER,
+        "| `mean` | not run | not run | not run | not run |  |",
+        "",
+    ]
+
+
+def test_check_fails_until_the_table_is_written_and_again_when_a_figure_changes(tmp_path):
+    runs, costs, document = (tmp_path / name for name in ("runs.csv", "costs.csv", "fusion.md"))
+    truth = tmp_path / "truth.csv"
+    runs.write_text(RUNS, encoding="utf-8")
+    costs.write_text(COSTS, encoding="utf-8")
+    truth.write_text(
+        "split,label,p_true\ntest,low,0.1\ntest,high,0.2\ntest,low,0.6\ntest,high,0.9\ntraining,high,0\n"
+    )
+    document.write_text(f"before\n\n{BEGIN}\n{END}\n\nafter\n", encoding="utf-8")
+    options = [f"--runs={runs}", f"--costs={costs}", f"--document={document}"]
+    with pytest.raises(SystemExit) as exit_:
+        fusion_table.main([*options, "--check"])
+    assert exit_.value.code not in (0, None)
+    fusion_table.main([*options, f"--truth={truth}"])
+    fusion_table.main([*options, "--check"])  # the oracle's line stays without its option
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith(f"before\n\n{BEGIN}\n")
+    assert text.endswith(f"\n{END}\n\nafter\n")
+    assert "| oracle, from the phases at hand | – | – | – | 0.750 | |" in text
+    runs.write_text(RUNS.replace("0.892", "0.894"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="`max`"):
+        fusion_table.main([*options, "--check"])
+    assert document.read_text(encoding="utf-8") == text
+
+
+def test_the_oracle_ranks_the_test_cases(tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("split,label,p_true\ntest,high,0.3\ntest,low,0.3\ntest,high,0.8\n", encoding="utf-8")
+    assert oracle_auc(truth) == pytest.approx(0.75)  # a tie counts one half
+
+
+def test_a_document_without_markers_is_named(tmp_path):
+    document = tmp_path / "fusion.md"
+    document.write_text(f"{BEGIN}\n{BEGIN}\n{END}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="must have the lines"):
+        fusion_table.main([f"--document={document}"])
