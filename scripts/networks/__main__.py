@@ -17,11 +17,18 @@ def main() -> None:
     parser.add_argument("--phases", nargs="+", default=["pre", "arterial", "portal"])
     parser.add_argument("--encoder", default="residual", help="name of a file in configs/encoder")
     parser.add_argument("--fusion", default="concat", help="name of a file in configs/fusion")
+    parser.add_argument("--clinical", nargs="+", default=[], help="columns of the clinical table, as numbers")
     parser.add_argument("--num_classes", type=int, default=2)
     parser.add_argument("--grid_size", type=int, nargs=3, default=[32, 32, 32], help="voxels")
     given = parser.parse_args()
     try:
-        network = build(given.phases, given.encoder, given.fusion, given.num_classes)
+        network = build(
+            phases=given.phases,
+            encoder=given.encoder,
+            fusion=given.fusion,
+            clinical=given.clinical,
+            num_classes=given.num_classes,
+        )
         print(summary(network, len(given.phases), given.grid_size))
     except ValueError as error:
         raise SystemExit(str(error)) from None

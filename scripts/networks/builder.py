@@ -37,7 +37,7 @@ def build(
         dropout: probability before the last layer.
 
     Raises:
-        ValueError: for an unknown name, in one line with the nearest known one.
+        ValueError: for an unknown name, with the nearest known one, and for settings that a part refuses.
 
     >>> import torch
     >>> network = build(phases=["t1", "t2"], fusion="gated", num_classes=3).eval()
@@ -65,7 +65,13 @@ def build(
             "dropout": dropout,
         }
     )
-    return parser.get_parsed_content("network_def")
+    try:
+        return parser.get_parsed_content("network_def")
+    except RuntimeError as error:  # MONAI's, around that of the component
+        from scripts.engines.errors import message_of
+
+        message = message_of(error)
+        raise error if message is None else ValueError(message) from None
 
 
 def _columns(clinical: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:

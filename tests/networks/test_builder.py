@@ -10,6 +10,7 @@ from monai.bundle import ConfigParser
 
 import scripts
 from scripts.fusion import Mean
+from scripts.networks.__main__ import main
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -64,3 +65,27 @@ def test_an_unknown_name_is_met_with_the_nearest():
         scripts.build(["pre"], fusion="gatd")
     with pytest.raises(ValueError, match=r"encoder must be one of .*nearest: 'resnet18'.*found 'resnet81'"):
         scripts.build(["pre"], encoder="resnet81")
+
+
+def test_what_a_part_refuses_is_said_in_one_line():
+    with pytest.raises(ValueError, match="conditions the images on the clinical table, found no column"):
+        scripts.build(["pre"], fusion="film")
+    mapping = {"_target_": "scripts.fusion.Gated", "initial_weights": [0.3, 0.7]}
+    with pytest.raises(ValueError, match="initial_weights must be 1 positive numbers"):
+        scripts.build(["pre"], fusion=mapping)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["--fusion", "film", "--clinical", "age"], "conditioning.2"), (["--phases", "t1", "t2"], "encoder")],
+)
+def test_the_command_prints_the_parts(arguments, expected, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["networks", *arguments])
+    main()
+    assert expected in capsys.readouterr().out
+
+
+def test_the_command_says_what_is_wrong_without_a_traceback(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["networks", "--fusion", "film"])
+    with pytest.raises(SystemExit, match="found no column"):
+        main()
