@@ -26,7 +26,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from scripts.data.phantom.latents import PHASES
+from benchmarks.strategies import NEED_TABLE
+from scripts.data.phantom.latents import CLINICAL, PHASES
 from scripts.engines.inferer import PhaseInferer
 from scripts.evaluation import describe_machine
 from scripts.evaluation.atomic import write_atomically
@@ -53,6 +54,7 @@ def read(strategy: str) -> ConfigParser:
     parser.read_config(CONFIGS / "train.yaml")
     parser.update(ConfigParser.load_config_file(CONFIGS / "fusion" / f"{strategy}.yaml"))
     parser.update({"phases": list(PHASES), "num_classes": CLASSES, "criterion#class_counts": None})
+    parser["columns"] = list(CLINICAL) if strategy in NEED_TABLE else []
     return parser
 
 
@@ -60,7 +62,8 @@ def size(strategy: str) -> dict[str, Any]:
     """Return the parameters and the work of a strategy."""
     parser = read(strategy)
     network = parser.get_parsed_content("network_def")
-    encoder = parser.get_parsed_content("encoder")(in_channels=1)
+    reads_images = hasattr(network, "encoder")
+    encoder = parser.get_parsed_content("encoder")(in_channels=1) if reads_images else nn.Identity()
     whole = parts_of(network, len(PHASES), [SIDE] * 3)[-1]
     return {
         "parameters": whole.parameters,
@@ -78,11 +81,13 @@ def training_step(strategy: str, image: Tensor, label: Tensor) -> Step:
     infer = PhaseInferer(parser["precision"])
     rate, decay = parser["learning_rate"], parser["weight_decay"]
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
-    present = torch.ones(image.shape[:2], dtype=torch.bool)
+    seen = {"present": torch.ones(image.shape[:2], dtype=torch.bool)}
+    if strategy in NEED_TABLE:
+        seen["clinical"] = torch.ones(len(image), len(CLINICAL))
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss(infer(image, network, present=present), label).backward()
+        loss(infer(image, network, **seen), label).backward()
         optimizer.step()
 
     return step
