@@ -38,7 +38,8 @@ class LowRankTensor(TokenFusion):
         super().__init__(num_tokens, in_dim, out_dim=hidden or in_dim)
         factors = torch.randn(num_tokens, rank, in_dim + 1, self.out_dim) * (num_tokens * in_dim) ** -0.5
         factors[:, :, -1] = factors[:, :, -1].sign()
-        self.factors = nn.Parameter(factors)  # w
+        # w, [M rank, C + 1, F]: channels-last conversion of a network takes no parameter of four dimensions
+        self.factors = nn.Parameter(factors.flatten(0, 1))
         self.rank_weights = nn.Parameter(torch.full((rank,), rank**-0.5))  # a
         self.bias = nn.Parameter(torch.zeros(self.out_dim))
 
@@ -46,7 +47,8 @@ class LowRankTensor(TokenFusion):
         """Fuse."""
         tokens = functional.layer_norm(zero_absent(tokens, present), [self.in_dim])  # an absent one stays 0
         z = torch.cat([tokens, torch.ones_like(tokens[:, :, :1])], dim=2)
-        factors = torch.einsum("bmc,mrco->bmro", z, self.factors)
+        weights = self.factors.reshape(self.num_tokens, -1, self.in_dim + 1, self.out_dim)
+        factors = torch.einsum("bmc,mrco->bmro", z, weights)
         product = factors[:, 0]
         for m in range(1, self.num_tokens):
             product = product * factors[:, m]

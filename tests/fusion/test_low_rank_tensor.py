@@ -22,7 +22,7 @@ def test_equals_the_full_tensor():
 
     full = torch.zeros(F, C + 1, C + 1, C + 1)
     for i in range(RANK):
-        first, second, third = (fusion.factors[m, i] for m in range(3))  # [C + 1, F] each
+        first, second, third = (fusion.factors[RANK * m + i] for m in range(3))  # [C + 1, F] each
         full = full + fusion.rank_weights[i] * torch.einsum("ak,bk,ck->kabc", first, second, third)
     for b in range(3):
         z = []

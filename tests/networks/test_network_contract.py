@@ -17,6 +17,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
+from scripts.engines import place_network
+
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NEED_TABLE = ("daft", "film", "table")  # held by test_table_contract.py
 FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml") if path.stem not in NEED_TABLE)
@@ -64,6 +66,7 @@ def gradients(network: nn.Module, loss: nn.Module, image: Tensor) -> dict[str, T
 
 def test_training_gives_a_dict_and_evaluation_float32_logits(network_and_loss):
     network, loss = network_and_loss
+    network = place_network(network, "cpu", [16, 17, 16])  # channels last, as in a training
     outputs = network.train()(images(), present=PRESENT)
     assert outputs["logits"].shape == (4, 2)
     assert torch.equal(outputs["present"], PRESENT)
