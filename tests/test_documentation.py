@@ -119,3 +119,7 @@ def test_a_document_without_markers_is_named(tmp_path):
     document.write_text(f"{BEGIN}\n{BEGIN}\n{END}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="must have the lines"):
         fusion_table.main([f"--document={document}"])
+
+
+def test_the_table_of_the_document_is_that_of_the_figures():
+    fusion_table.main(["--check"])
