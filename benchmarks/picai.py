@@ -14,9 +14,7 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,7 @@ import pandas
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from benchmarks.seeds import append_row, figures, read_rows, run_bundle
+from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from scripts.evaluation import bootstrap_intervals
 
 FIELDS = ("variant", "fold", "n", "auc", "auc_lower", "auc_upper", "threads", "processor", "torch")
@@ -149,17 +147,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_images(given.data, given.folder / "images")
     write_folds(entries, given.folder)
     done = {(row["variant"], int(row["fold"])) for row in read_rows(given.output)}
-    lock = Lock()
-
-    def run(job: tuple[str, int]) -> None:
-        row = train(*job, given.folder, given.results)
-        with lock:
-            append_row(given.output, row, FIELDS)
-            print(f"{row['variant']} fold {row['fold']}: AUC {row['auc']:.3f}", flush=True)
-
     jobs = [(variant, fold) for fold in range(FOLDS) for variant in VARIANTS]
-    with ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(run, [job for job in jobs if job not in done]))
+    tabulate(
+        [job for job in jobs if job not in done],
+        lambda job: [train(*job, given.folder, given.results)],
+        lambda row: f"{row['variant']} fold {row['fold']}: AUC {row['auc']:.3f}",
+        given.output,
+        FIELDS,
+        given.jobs,
+    )
     for variant in VARIANTS:
         print(report(variant, given.results, entries))
 

@@ -16,11 +16,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
 
+Job = TypeVar("Job")
 FIELDS = (
     "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower", "accuracy_upper", "seconds",
     "extra_n", "extra_auc", "extra_accuracy", "threads", "processor", "torch", "folder",
@@ -101,6 +104,37 @@ def append_row(file: Path, row: dict[str, Any], fields: Sequence[str] = FIELDS) 
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def tabulate(
+    jobs: Iterable[Job],
+    run: Callable[[Job], list[dict[str, Any]]],
+    tell: Callable[[dict[str, Any]], str],
+    file: Path,
+    fields: Sequence[str],
+    at_a_time: int,
+) -> None:
+    """Run jobs side by side; add the rows of each to a table, and print them, as soon as it is done.
+
+    Args:
+        jobs: what `run` takes.
+        run: makes the rows of one job.
+        tell: one line about a row.
+        file: the table.
+        fields: its columns.
+        at_a_time: jobs that run at the same time.
+    """
+    lock = Lock()
+
+    def finish(job: Job) -> None:
+        rows = run(job)
+        with lock:
+            for row in rows:
+                append_row(file, row, fields)
+                print(tell(row), flush=True)
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        list(pool.map(finish, jobs))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -102,8 +102,8 @@ def default_augmentation() -> Callable[[Tensor, Tensor], Tensor]:
     return parser.get_parsed_content("augmentation")
 
 
-def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, dict[str, float]]:
-    """Time every contender once per round; return milliseconds per step: median, min, max over the rounds."""
+def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, list[float]]:
+    """Time every contender once per round; return milliseconds per step, one number per round."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for step in contenders.values():
         step()  # the first step plans the convolutions
@@ -113,10 +113,7 @@ def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, d
             for _ in range(steps):
                 step()
             times[name].append(1000 * (time.perf_counter() - start) / steps)
-    return {
-        name: {"median_ms": statistics.median(t), "min_ms": min(t), "max_ms": max(t)}
-        for name, t in times.items()
-    }
+    return times
 
 
 def main() -> None:
@@ -136,7 +133,11 @@ def main() -> None:
     if fast:
         built["ours bf16"] = our_step(image, label, bf16=True)
     built["ours with augmentation"] = our_step(image, label, fast, default_augmentation())
-    times = measure({name: step for name, (step, _) in built.items()}, chosen.rounds, chosen.steps)
+    measured = measure({name: step for name, (step, _) in built.items()}, chosen.rounds, chosen.steps)
+    times: dict[str, dict[str, float]] = {
+        name: {"median_ms": statistics.median(t), "min_ms": min(t), "max_ms": max(t)}
+        for name, t in measured.items()
+    }
     for name, row in times.items():
         row["parameters"] = built[name][1]
         row["times_faster_than_blog"] = times["blog fp32"]["median_ms"] / row["median_ms"]

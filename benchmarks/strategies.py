@@ -13,12 +13,10 @@ import argparse
 import shutil
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from benchmarks.seeds import append_row, figures, read_rows, run_bundle
+from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from scripts.data.phantom.latents import CLINICAL, PHASES
 
 FIELDS = (
@@ -74,19 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given.results.mkdir(parents=True, exist_ok=True)
     done = {(row["strategy"], int(row["seed"])) for row in read_rows(given.output)}
     todo = [(name, seed) for seed in given.seeds for name in given.strategies if (name, seed) not in done]
-    lock = Lock()
-
-    def run(job: tuple[str, int]) -> None:
-        row = train(*job, given.extra, given.results)
-        with lock:
-            append_row(given.output, row, FIELDS)
-            print(
-                f"{row['strategy']} seed {row['seed']}: AUC {row['extra_auc']:.3f}, {row['seconds']} s",
-                flush=True,
-            )
-
-    with ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(run, todo))
+    tabulate(
+        todo,
+        lambda job: [train(*job, given.extra, given.results)],
+        lambda row: f"{row['strategy']} seed {row['seed']}: AUC {row['extra_auc']:.3f}, {row['seconds']} s",
+        given.output,
+        FIELDS,
+        given.jobs,
+    )
 
 
 if __name__ == "__main__":

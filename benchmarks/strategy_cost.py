@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +25,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
+from benchmarks.step_time import Step, measure
 from benchmarks.strategies import NEED_TABLE
 from scripts.data.phantom.latents import CLINICAL, PHASES
 from scripts.engines.inferer import PhaseInferer
@@ -40,7 +40,6 @@ FIELDS = (
     "strategy", "parameters", "added_parameters", "mflop", "step_ratio", "step_ratio_min", "step_ratio_max",
     "step_ms", "rounds", "threads", "processor", "torch",
 )  # fmt: skip
-Step = Callable[[], None]
 
 
 def fragments() -> list[str]:
@@ -91,20 +90,6 @@ def training_step(strategy: str, image: Tensor, label: Tensor) -> Step:
         optimizer.step()
 
     return step
-
-
-def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, list[float]]:
-    """Time every contender once per round; return milliseconds per step, one number per round."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for step in contenders.values():
-        step()  # the first step plans the convolutions
-    for _ in range(rounds):
-        for name, step in contenders.items():
-            start = time.perf_counter()
-            for _ in range(steps):
-                step()
-            times[name].append(1000 * (time.perf_counter() - start) / steps)
-    return times
 
 
 def relative(times: Sequence[float], reference: Sequence[float]) -> dict[str, float]:

@@ -14,15 +14,13 @@ import argparse
 import json
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import pandas
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.seeds import append_row, figures, read_rows, run_bundle
+from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from scripts.data.phantom.latents import PHASES
 
 FIELDS = (
@@ -104,25 +102,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done = {
         (float(row["phase_dropout"]), int(row["seed"]), row["withheld"]) for row in read_rows(given.output)
     }
-    lock = Lock()
 
-    def job(rate_and_seed: tuple[float, int]) -> None:
-        rate, seed = rate_and_seed
-        todo = [phase for phase in PHASES if (rate, seed, phase) not in done]
-        if not todo:
-            return
-        rows = run(rate, seed, given.dataset, given.results, todo)
-        with lock:
-            for row in rows:
-                append_row(given.output, row, FIELDS)
-                print(
-                    f"phase_dropout {rate:g}, seed {seed}, without {row['withheld']}: AUC {row['auc']:.3f}, "
-                    f"possible {row['oracle_auc']:.3f}",
-                    flush=True,
-                )
+    def rows_of(job: tuple[float, int]) -> list[dict[str, Any]]:
+        todo = [phase for phase in PHASES if (*job, phase) not in done]
+        return run(*job, given.dataset, given.results, todo) if todo else []
 
-    with ThreadPoolExecutor(given.jobs) as pool:
-        list(pool.map(job, [(rate, seed) for seed in given.seeds for rate in given.rates]))
+    tabulate(
+        [(rate, seed) for seed in given.seeds for rate in given.rates],
+        rows_of,
+        lambda row: (
+            f"phase_dropout {row['phase_dropout']:g}, seed {row['seed']}, without {row['withheld']}: AUC "
+            f"{row['auc']:.3f}, possible {row['oracle_auc']:.3f}"
+        ),
+        given.output,
+        FIELDS,
+        given.jobs,
+    )
 
 
 if __name__ == "__main__":

@@ -34,9 +34,17 @@ class TokenFusion(nn.Module):
         raise NotImplementedError
 
 
-def zero_absent(tokens: Tensor, present: Tensor) -> Tensor:
-    """Set absent tokens to 0, NaN included (a product with the mask would keep NaN)."""
-    return torch.where(present.unsqueeze(-1), tokens, torch.zeros_like(tokens))
+def zero_absent(values: Tensor, present: Tensor) -> Tensor:
+    """Set everything of absent slots to 0, NaN included (a product with the mask would keep NaN).
+
+    Args:
+        values: [B, ..., further axes]: tokens, volumes or feature maps.
+        present: bool, of the first axes of `values`.
+    """
+    keep = present
+    while keep.dim() < values.dim():
+        keep = keep.unsqueeze(-1)
+    return torch.where(keep, values, torch.zeros_like(values))
 
 
 def softmax_over_present(scores: Tensor, present: Tensor) -> Tensor:

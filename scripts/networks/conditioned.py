@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from scripts.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_table
 from scripts.networks.phase_fusion import PhaseFusionNetwork
-from scripts.networks.presence import pool, presence, zero_absent
+from scripts.networks.presence import pool, presence
 from scripts.networks.size import check_phases
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from scripts.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_encoder, width_of
-from scripts.networks.presence import pool, presence, zero_absent
+from scripts.networks.presence import pool, presence
 from scripts.networks.size import check_phases
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scripts.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_encoder, build_encoders, build_table, width_of
-from scripts.networks.presence import encode_present, pool, zero_absent
+from scripts.networks.presence import encode_present, pool
 
 
 class PhaseTokenNetwork(nn.Module):

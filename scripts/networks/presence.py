@@ -21,14 +21,6 @@ def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
     return present.to(device=image.device, dtype=torch.bool)
 
 
-def zero_absent(values: Tensor, present: Tensor) -> Tensor:
-    """Set everything of absent slots to 0, NaN included: values [B, M, ...], present [B, M]."""
-    keep = present
-    while keep.dim() < values.dim():
-        keep = keep.unsqueeze(-1)
-    return torch.where(keep, values, torch.zeros_like(values))
-
-
 def pool(maps: Tensor) -> Tensor:
     """Average feature maps [N, C, d, h, w] over space, in float32: [N, C]."""
     return maps.float().mean(dim=[2, 3, 4])

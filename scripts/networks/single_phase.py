@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from scripts.data.nearest import listing
+from scripts.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_encoder, width_of
-from scripts.networks.presence import encode_present, pool, presence, zero_absent
+from scripts.networks.presence import encode_present, pool, presence
 from scripts.networks.size import check_phases
 
 
