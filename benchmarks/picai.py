@@ -57,8 +57,11 @@ def write_images(data: Path, folder: Path) -> None:
     (folder / "complete").touch()
 
 
-def read_entries(data: Path) -> list[dict[str, Any]]:
-    """Return one entry of dataset.json per study, with the values that were known before the biopsy."""
+def read_entries(data: Path, images: Path) -> list[dict[str, Any]]:
+    """Return one entry of dataset.json per study, with the values that were known before the biopsy.
+
+    Paths are absolute: one copy of the images serves the dataset.json of every fold.
+    """
     with np.load(data / "picai_masks_48x48x32.npz") as archive:
         cases = [str(case) for case in archive["case"]]
     sheet = pandas.read_csv(data / "marksheet.csv")
@@ -76,7 +79,7 @@ def read_entries(data: Path) -> list[dict[str, Any]]:
                 "case": case,
                 "patient": str(row["patient_id"]),
                 "site": row["center"],
-                "image": {phase: f"../images/{case}/{phase}.nii.gz" for phase in CHANNELS},
+                "image": {phase: str(images.resolve() / case / f"{phase}.nii.gz") for phase in CHANNELS},
                 "clinical": clinical,
                 "label": "yes" if row["case_csPCa"] == "YES" else "no",
             }
@@ -143,8 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="CSV with one row per variant and fold")
     given = parser.parse_args(arguments)
     given.results.mkdir(parents=True, exist_ok=True)
-    entries = read_entries(given.data)
-    write_images(given.data, given.folder / "images")
+    images = given.folder / "images"
+    entries = read_entries(given.data, images)
+    write_images(given.data, images)
     write_folds(entries, given.folder)
     done = {(row["variant"], int(row["fold"])) for row in read_rows(given.output)}
     jobs = [(variant, fold) for fold in range(FOLDS) for variant in VARIANTS]
