@@ -14,6 +14,19 @@ Slices = tuple[slice, slice, slice]
 READ_ERRORS = (OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
 
 
+@dataclass(frozen=True)
+class Frame:
+    """One 3D volume of a 4D file: a phase, where all phases of a case lie in one file.
+
+    Attributes:
+        path: the file.
+        index: position along the fourth axis, from 0.
+    """
+
+    path: Path
+    index: int
+
+
 class BadVolume(ValueError):
     """A volume that breaks a rule; the message names case, phase, file and remedy in one line."""
 

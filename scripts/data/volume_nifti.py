@@ -14,9 +14,14 @@ class NiftiVolume(Volume):
     """A NIfTI file (.nii, .nii.gz; versions 1 and 2, either byte order), read with nibabel.
 
     The affine is nibabel's choice: sform, else qform, else the spacing with the volume centred at the origin.
+
+    Args:
+        path: the file.
+        name: what the volume is called in messages.
+        frame: position along the fourth axis of a 4D file; None: the file is 3D.
     """
 
-    def __init__(self, path: Path, name: str = "") -> None:
+    def __init__(self, path: Path, name: str = "", frame: int | None = None) -> None:
         import nibabel
 
         image: Any = nibabel.load(path)
@@ -28,7 +33,8 @@ class NiftiVolume(Volume):
         if not (np.isfinite(spacing).all() and (spacing > 0).all()):
             found = f"pixdim {spacing.tolist()}"
             raise bad_volume(path, name, "must have spacings above 0 mm", found, "correct the header")
-        super().__init__(path, image.shape, image.affine, name)
+        super().__init__(path, image.shape if frame is None else image.shape[:3], image.affine, name)
+        self._frame = frame or 0
         self._proxy = image.dataobj
         if self._proxy.dtype.kind not in "iuf":
             found = f"voxels of type {self._proxy.dtype}"
@@ -56,4 +62,4 @@ class NiftiVolume(Volume):
             raise EOFError(f"truncated, {length} of {needed} bytes")
 
     def _read(self, slices: Slices) -> np.ndarray:
-        return self._proxy[slices + (0,) * (len(self._proxy.shape) - 3)]
+        return self._proxy[slices + (self._frame, 0, 0, 0)[: len(self._proxy.shape) - 3]]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .nearest import listing
-from .volume_base import BadVolume, Volume, bad_volume, unreadable, volume_message
+from .volume_base import BadVolume, Frame, Volume, bad_volume, unreadable, volume_message
 from .volume_itk import ItkVolume
 from .volume_nifti import NiftiVolume
 
@@ -23,11 +23,11 @@ _DATA_FILE = re.compile(
 )
 
 
-def open_volume(path: str | Path, name: str = "") -> Volume:
+def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
     """Open a 3D volume without reading its voxels.
 
     Args:
-        path: .nii, .nii.gz, .nrrd, .mha or .mhd.
+        path: .nii, .nii.gz, .nrrd, .mha or .mhd, or one frame of a 4D NIfTI file.
         name: what to call the volume in messages, e.g. ``case p017: phase 'portal'``.
 
     Raises:
@@ -35,7 +35,8 @@ def open_volume(path: str | Path, name: str = "") -> Volume:
         ValueError: not readable, truncated, not 3D (axes of length 1 beyond the third are dropped), a spacing
             not above 0 mm, axes that are not independent, or a file type that is not supported.
     """
-    path = Path(path)
+    frame = path if isinstance(path, Frame) else None
+    path = path.path if isinstance(path, Frame) else Path(path)
     if not path.is_file():
         text = volume_message(
             path, name, "must exist", "no file", "correct the path or take it out of the case"
@@ -46,7 +47,7 @@ def open_volume(path: str | Path, name: str = "") -> Volume:
         rule = f"must end in one of {listing(path.suffix, VOLUME_TYPES)}"
         raise bad_volume(path, name, rule, repr(path.suffix), "convert it to .nii.gz")
     try:
-        return VOLUME_TYPES[ending](path, name)
+        return NiftiVolume(path, name, frame.index) if frame else VOLUME_TYPES[ending](path, name)
     except BadVolume:
         raise
     except Exception as error:  # each library has errors of its own; the user needs the file
@@ -62,6 +63,24 @@ def files_of(path: str | Path) -> list[Path]:
         found = _DATA_FILE.search(file.read(1 << 16).split(b"\n\n")[0])
     named = path.parent / found.group(1).decode(errors="replace") if found else path
     return [path, named] if named != path and named.is_file() else [path]
+
+
+def frames_of(path: str | Path, name: str = "") -> list[Frame]:
+    """Return the volumes along the fourth axis of a 4D NIfTI file, or nothing for any other file.
+
+    Raises:
+        BadVolume: the file cannot be read.
+    """
+    import nibabel
+
+    path = Path(path)
+    if VOLUME_TYPES.get(_ending(path) or "") is not NiftiVolume:
+        return []
+    try:
+        shape = tuple(nibabel.load(path).shape)  # type: ignore[attr-defined]
+    except Exception as error:  # as in open_volume
+        raise unreadable(path, name, error) from None
+    return [Frame(path, index) for index in range(shape[3])] if len(shape) == 4 and shape[3] > 1 else []
 
 
 def _ending(path: Path) -> str | None:

@@ -16,6 +16,7 @@ from .results import ResultsFolder, results_folder
 from .running_config import running_config
 from .schedule import ScheduleHandler, warmup_cosine
 from .selection import PooledScore, SelectionScore, pooled_output
+from .served import hand_over, training_cases
 from .start import check_output, finish, start
 
 __all__ = [
@@ -37,10 +38,12 @@ __all__ = [
     "check_model",
     "check_output",
     "finish",
+    "hand_over",
     "place_network",
     "pooled_output",
     "results_folder",
     "running_config",
     "start",
+    "training_cases",
     "warmup_cosine",
 ]

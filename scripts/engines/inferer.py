@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
+from .case_options import chosen_row
 from .precision import autocast
 
 
@@ -52,22 +53,34 @@ class TestTimeInferer(PhaseInferer):
         number: transforms per case, the identity first; 0 or 1 means none.
         seed: seed of the draw.
         precision: as for `PhaseInferer`.
+        columns: full declarations of the clinical columns.
+        options: clinical values by column, for a server that hands over no table of its own; see
+            `chosen_row`. They never replace a table that comes with the batch.
 
     Raises:
-        ValueError: for a negative number.
+        ValueError: for a negative number, or an option that is no value of its column.
     """
 
     __test__ = False  # the name begins with Test, yet this is not a test
 
     def __init__(
-        self, geometry: Geometry | None = None, number: int = 0, seed: int = 0, precision: str = "fp32"
+        self,
+        geometry: Geometry | None = None,
+        number: int = 0,
+        seed: int = 0,
+        precision: str = "fp32",
+        columns: Sequence[Mapping[str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(precision)
         if number < 0:
             raise ValueError(f"test_time_augmentation must be 0 or more transforms per case, found {number}")
         self.views = list(geometry.fixed(number, seed)) if geometry is not None and number > 1 else []
+        self.row = chosen_row(columns, options or {})
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.row is not None and "clinical" not in kwargs:
+            kwargs["clinical"] = self.row.to(inputs.device).expand(len(inputs), -1)
         if not self.views or (isinstance(network, nn.Module) and network.training):
             return super().__call__(inputs, network, *args, **kwargs)
         mean: Tensor | float = 0.0

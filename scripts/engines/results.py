@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from ignite.engine import Engine, Events
 
+from .case_options import case_options
 from .environment import environment
 from .metadata import own_metadata
 from .twins import write_twins
@@ -91,6 +92,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     shared |= {key: trained[key] for key in trained if re.search(rf"@{key}\b", text) and key not in inference}
     head = {key: inference.pop(key) for key in ("imports", "bundle_root", "dataset_dir", "output_dir")}
     head["dataset_dir"] = trained["dataset_dir"]
+    inference["displayable_configs"] = case_options(trained)
     own = {key: value for key, value in inference.items() if key not in shared}
     write_yaml(configs / "inference.yaml", head | shared | own, base, "Inference with the model trained here")
     for name in ("evaluate.yaml", "logging.conf"):

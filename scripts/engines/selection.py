@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from ignite.metrics import EpochMetric
 from torch import Tensor
 
 from scripts.evaluation import SELECTION_RULES, selection_value
+
+logger = logging.getLogger(__name__)
 
 
 def pooled_output(output: list[dict[str, Tensor]] | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -24,6 +27,9 @@ def pooled_output(output: list[dict[str, Tensor]] | dict[str, Tensor]) -> tuple[
 
 class PooledScore(EpochMetric):
     """A score of scikit-learn on the predictions of the whole split, not a mean over batches.
+
+    An AUC over cases of one class is NaN; `SelectionScore` then goes by the loss, with a warning. This cannot
+    happen with a dataset.json, whose splits are checked, but with the few labels of an annotation server.
 
     Args:
         rule: ``auc``, ``accuracy``, ``loss`` (minus the mean log loss) or ``auc_accuracy`` (0.5 AUC + 0.5
@@ -41,7 +47,12 @@ class PooledScore(EpochMetric):
         super().__init__(self._score, output_transform=output_transform, check_compute_fn=False)
 
     def _score(self, probabilities: Tensor, labels: Tensor) -> float:
+        if "auc" in self.rule and len(labels.unique()) < 2:
+            return self._undefined(probabilities, labels)
         return float(selection_value(probabilities.numpy(), labels.numpy(), self.rule))
+
+    def _undefined(self, probabilities: Tensor, labels: Tensor) -> float:
+        return math.nan
 
 
 class SelectionScore(PooledScore):
@@ -81,12 +92,22 @@ class SelectionScore(PooledScore):
         self.best = -math.inf
         self.best_validation = 0
         self.improved = False
+        self.warned = False
         super().__init__(rule, output_transform=output_transform)
 
     @property
     def since_best(self) -> int:
         """Validations since the best one."""
         return self.validations - self.best_validation
+
+    def _undefined(self, probabilities: Tensor, labels: Tensor) -> float:
+        if not self.warned:
+            logger.warning(
+                "the %d validation cases are all of one class, so that no AUC is defined: the best checkpoint "
+                "is chosen by the loss", len(labels),
+            )  # fmt: skip
+            self.warned = True
+        return float(selection_value(probabilities.numpy(), labels.numpy(), "loss"))
 
     def compute(self) -> float:
         """Return the smoothed score of the finished validation and remember whether it is the best."""

@@ -3,12 +3,14 @@
 from .augment_batch import AugmentBatch
 from .box_region import BoxRegiond
 from .encode_clinical import EncodeClinicald
+from .find_phases import FindPhasesd
 from .load_phases import LoadImagePhasesd
 from .mask_region import MaskRegiond
 from .percentile_intensity import PercentileIntensityd
 from .phase_dropout import PhaseDropout
 from .random_geometry import RandomGeometry
 from .random_intensity import RandomIntensity
+from .read_label import ReadLabeld
 from .resample_phases import ResamplePhasesd
 from .stack_phases import StackPhasesd
 from .whole_volume_region import WholeVolumeRegiond
@@ -19,12 +21,14 @@ __all__ = [
     "AugmentBatch",
     "BoxRegiond",
     "EncodeClinicald",
+    "FindPhasesd",
     "LoadImagePhasesd",
     "MaskRegiond",
     "PercentileIntensityd",
     "PhaseDropout",
     "RandomGeometry",
     "RandomIntensity",
+    "ReadLabeld",
     "ResamplePhasesd",
     "StackPhasesd",
     "WholeVolumeRegiond",

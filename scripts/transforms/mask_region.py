@@ -11,11 +11,14 @@ from scripts.data.volumes import Volume
 
 from .frame import bounds
 from .phase_transform import case_name
-from .region import Region
+from .region import Region, given_box
 
 
 class MaskRegiond(Region):
     """The region is the box around the mask ``item["roi"]``, which may have a grid of its own.
+
+    A case without a mask may name its region in numbers instead: ``item["box"]`` or ``item["point"]``, as in
+    `BoxRegiond`.
 
     Args:
         keys: key of the phases.
@@ -23,7 +26,7 @@ class MaskRegiond(Region):
         labels: mask values that count; None counts every value above 0.
 
     Raises:
-        ValueError: the case has no mask, or no voxel of it counts.
+        ValueError: the case has neither, or no voxel of the mask counts.
     """
 
     def __init__(self, keys: str = "image", margin: float = 0.0, labels: Sequence[int] | None = None) -> None:
@@ -33,10 +36,13 @@ class MaskRegiond(Region):
     def box(self, item: dict[Any, Any], reference: Volume, axes: np.ndarray) -> np.ndarray:
         mask = item.get("roi")
         if mask is None:
-            raise ValueError(
-                f"{case_name(item)}: a region from a mask needs 'roi', found none; add the mask, or use "
-                "BoxRegiond or WholeVolumeRegiond"
-            )
+            given = given_box(item, axes)
+            if given is None:
+                raise ValueError(
+                    f"{case_name(item)}: a region from a mask needs 'roi', found none, nor a 'box' or 'point' "
+                    "in mm; add the mask, or use WholeVolumeRegiond"
+                )
+            return given
         voxels = mask.read()
         inside = voxels > 0 if self.labels is None else np.isin(voxels, self.labels)
         lines = inside.any(axis=2)

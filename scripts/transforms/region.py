@@ -10,8 +10,8 @@ import numpy as np
 
 from scripts.data.volumes import Volume
 
-from .frame import frame_axes
-from .phase_transform import PhaseTransform, need
+from .frame import bounds, box_corners, frame_axes
+from .phase_transform import PhaseTransform, case_name, need
 
 
 class Region(PhaseTransform):
@@ -42,3 +42,56 @@ class Region(PhaseTransform):
         axes = frame_axes(reference.affine, reference.shape)
         item["region"] = self.box(item, reference, axes) + np.array([[-self.margin], [self.margin]])
         return item
+
+
+def given_box(item: Mapping[Any, Any], axes: np.ndarray) -> np.ndarray | None:
+    """Return the region that a case names in numbers, or None.
+
+    That is ``item["box"]``, two opposite corners, or else ``item["point"]``, which the grid is then centred
+    on; both in mm along the scanner's R, A and S, as lists or as text (``"12, -40.5, 88"``).
+
+    Args:
+        item: the case.
+        axes: the frame, [3, 3].
+
+    Raises:
+        ValueError: not two corners that differ on every axis, or not a point.
+    """
+    if asked(item, "box"):
+        corners = numbers(item["box"], 6).reshape(-1, 3)
+        if len(corners) != 2 or not np.isfinite(corners).all() or (corners[0] == corners[1]).any():
+            raise ValueError(
+                f"{case_name(item)}: 'box' must be two corners [[x, y, z], [x, y, z]] in mm that differ on "
+                f"every axis, found {item['box']}; correct it"
+            )
+        return bounds(box_corners(corners), axes)
+    if asked(item, "point"):
+        point = numbers(item["point"], 3)
+        if not (len(point) and np.isfinite(point).all()):
+            raise ValueError(
+                f"{case_name(item)}: 'point' must be [x, y, z] in mm along R, A and S, found {item['point']}; "
+                "correct it"
+            )
+        return bounds(point[None], axes)
+    return None
+
+
+def asked(item: Mapping[Any, Any], key: str) -> bool:
+    """Return whether the case has a value under `key` that is not empty text."""
+    value = item.get(key)
+    return value is not None and not (isinstance(value, str) and not value.strip())
+
+
+def numbers(value: Any, count: int) -> np.ndarray:
+    """Return `count` numbers of nested lists, or of text, as one row; an empty row for anything else.
+
+    >>> numbers("[12, -40.5, 88]", 3).tolist(), numbers([[1, 2], [3]], 3).tolist()
+    ([12.0, -40.5, 88.0], [])
+    """
+    if isinstance(value, str):
+        value = value.translate(str.maketrans("[](),;", "      ")).split()
+    try:
+        row = np.asarray(value, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        return np.empty(0)
+    return row if len(row) == count else np.empty(0)

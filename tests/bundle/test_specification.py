@@ -54,7 +54,8 @@ def test_training_and_inference_agree_on_every_shared_key():
 def test_training_and_inference_prepare_a_case_alike():
     train = read("train.yaml")["train"]["preprocessing"]["transforms"]
     inference = read("inference.yaml")["preprocessing"]["transforms"]
-    assert train[:-1] == inference[:-1]
+    assert train[0]["_target_"] == "scripts.transforms.ReadLabeld"
+    assert train[1:-1] == inference[:-1]
 
 
 def test_every_key_of_the_main_configurations_is_explained():

@@ -82,7 +82,7 @@ def test_empty_and_missing_masks(phase, save) -> None:
     ):
         MaskRegiond()(empty)
     with pytest.raises(
-        ValueError, match=r"^case p017: a region from a mask needs 'roi', found none; add the mask"
+        ValueError, match=r"^case p017: a region from a mask needs 'roi', found none, nor .* add the mask"
     ):
         MaskRegiond()(opened(phase))
 
@@ -94,6 +94,19 @@ def test_a_box_in_mm(phase) -> None:
         BoxRegiond()(opened(phase))
     with pytest.raises(ValueError, match=r"^case p017: 'box' must be two corners .* differ on every axis"):
         BoxRegiond()(opened(phase, box=[[1, 1, 1], [2, 2, 1]]))
+
+
+def test_a_case_without_a_mask_may_name_a_point_or_a_box(phase) -> None:
+    point = MaskRegiond(margin=2.0)(opened(phase, point=[3.0, 4.0, 8.0]))["region"]
+    np.testing.assert_allclose(point, [[1, 2, 6], [5, 6, 10]])
+    typed = BoxRegiond(margin=2.0)(opened(phase, point=" [3, 4.0; 8]"))["region"]
+    np.testing.assert_array_equal(typed, point)
+    typed = MaskRegiond()(opened(phase, box="(9 1 2) (3 4 8)", point=[0, 0, 0]))["region"]
+    np.testing.assert_allclose(typed, [[3, 1, 2], [9, 4, 8]])
+    with pytest.raises(ValueError, match=r"^case p017: 'point' must be \[x, y, z\] in mm .*, found 12 40"):
+        MaskRegiond()(opened(phase, point="12 40"))
+    with pytest.raises(ValueError, match="needs 'roi', found none"):
+        MaskRegiond()(opened(phase, point=" ", box=""))
 
 
 def test_the_whole_volume(phase) -> None:
