@@ -1,12 +1,19 @@
 # Two commands on a fresh machine with Python 3.11, pip and make:
 #   make train    set up .venv, train the default model on the built-in phantom, report on its test split
 #   make test     set up .venv and run every check and test
+# And, when you want them:
+#   make label    start MONAI Label with the shipped model, or with RUN=results/mine STUDIES=folder
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/train.yaml
 
-.PHONY: train test test-slow check twins format clean
+# MONAI Label has requirements of its own, hence an environment of its own.
+LABEL := .venv-label
+LABEL_BIN := $(LABEL)/bin
+PORT ?= 8000
+
+.PHONY: train test test-slow test-label label check twins format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +37,18 @@ test: check
 
 test-slow: $(VENV)/.development
 	$(BIN)/python -m pytest -m slow
+
+$(LABEL)/.installed: requirements.txt requirements-label.txt requirements-label-alone.txt
+	test -x $(LABEL_BIN)/python || $(PYTHON) -m venv $(LABEL)
+	$(LABEL_BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-label.txt
+	$(LABEL_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-label-alone.txt
+	touch $@
+
+label: $(LABEL)/.installed
+	$(LABEL_BIN)/python -m scripts.serving --port $(PORT) $(if $(RUN),--run $(RUN)) $(if $(STUDIES),--studies $(STUDIES))
+
+test-label: $(VENV)/.development $(LABEL)/.installed
+	$(BIN)/python -m pytest -m label -rs
 
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .

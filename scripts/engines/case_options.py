@@ -16,9 +16,29 @@ logger = logging.getLogger(__name__)
 UNKNOWN = ""
 """What stands for a value that is not known."""
 TAKEN = frozenset(
-    ["image", "image_path", "label", "labels", "model", "model_filename", "device", "description", "point", "box",
-     "pred", "result", "logging", "label_tag", "save_label", "clinical", "present", "roi", "case", "patient"]
-)  # fmt: skip
+    [
+        "image",
+        "image_path",
+        "label",
+        "labels",
+        "label_tag",
+        "save_label",
+        "model",
+        "model_filename",
+        "device",
+        "description",
+        "logging",
+        "point",
+        "box",
+        "roi",
+        "case",
+        "patient",
+        "clinical",
+        "present",
+        "pred",
+        "result",
+    ]
+)
 """Names that mean something else in a request to MONAI Label."""
 
 

@@ -103,8 +103,8 @@ class SelectionScore(PooledScore):
     def _undefined(self, probabilities: Tensor, labels: Tensor) -> float:
         if not self.warned:
             logger.warning(
-                "the %d validation cases are all of one class, so that no AUC is defined: the best checkpoint "
-                "is chosen by the loss", len(labels),
+                "the %d validation cases are all of one class, so that no AUC is defined: the best "
+                "checkpoint is chosen by the loss", len(labels),
             )  # fmt: skip
             self.warned = True
         return float(selection_value(probabilities.numpy(), labels.numpy(), "loss"))

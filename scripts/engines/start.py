@@ -13,6 +13,7 @@ from . import errors
 from .config_check import check_keys, known_keys
 from .metadata import record_metrics
 from .running_config import running_config, running_run_id
+from .served import served_lists
 from .twins import warn_of_stale_twins
 
 
@@ -36,7 +37,8 @@ def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
     warn_of_stale_twins(configs)
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
-    ensure_phantom(dataset_dir)
+    if served_lists(running_config()) is None:
+        ensure_phantom(dataset_dir)
 
 
 def check_output(folder: str | Path) -> None:

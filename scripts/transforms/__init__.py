@@ -6,6 +6,7 @@ from .encode_clinical import EncodeClinicald
 from .find_phases import FindPhasesd
 from .load_phases import LoadImagePhasesd
 from .mask_region import MaskRegiond
+from .paint_prediction import PaintPredictiond
 from .percentile_intensity import PercentileIntensityd
 from .phase_dropout import PhaseDropout
 from .random_geometry import RandomGeometry
@@ -24,6 +25,7 @@ __all__ = [
     "FindPhasesd",
     "LoadImagePhasesd",
     "MaskRegiond",
+    "PaintPredictiond",
     "PercentileIntensityd",
     "PhaseDropout",
     "RandomGeometry",

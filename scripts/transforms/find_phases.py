@@ -15,7 +15,7 @@ from .region import asked
 
 
 class FindPhasesd(PhaseTransform):
-    """Finds the phases of a case, and the mask of its region, from a single path; {phase: path} stays as it is.
+    """Finds the phases of a case, and the mask of its region, from a single path; {phase: path} stays.
 
     The path is one of
 
@@ -25,8 +25,8 @@ class FindPhasesd(PhaseTransform):
     - a 4D NIfTI file, ``p001.nii.gz``, whose fourth axis is the phases in their order; a phase that has the
       same value everywhere is absent. Its mask is ``p001_lesion.nii.gz``.
 
-    The mask may also be named roi, mask or seg. Where the item has a `box` or a `point`, the mask is not used:
-    what is asked for counts more than what lies there.
+    The mask may also be named roi, mask or seg. Where the item has a `box` or a `point`, the mask is not
+    used: what is asked for counts more than what lies there.
 
     Args:
         keys: key of the path.
@@ -72,8 +72,8 @@ class FindPhasesd(PhaseTransform):
         phase = phase_of(stem, self.phases)
         if phase is None:
             raise ValueError(
-                f"case {stem}: {path} must be a 4D NIfTI file of {len(self.phases)} phases, or end in the name "
-                f"of a phase (<case>_{self.phases[0]}.nii.gz), found a 3D file of another name; rename it"
+                f"case {stem}: {path} must be a 4D NIfTI file of {len(self.phases)} phases, or end in the "
+                f"name of a phase (<case>_{self.phases[0]}.nii.gz), found a 3D file of another name"
             )
         case = stem[: -len(phase) - 1]
         images = {name: sibling(path.parent, case, [name]) for name in self.phases}

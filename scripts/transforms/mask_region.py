@@ -39,8 +39,8 @@ class MaskRegiond(Region):
             given = given_box(item, axes)
             if given is None:
                 raise ValueError(
-                    f"{case_name(item)}: a region from a mask needs 'roi', found none, nor a 'box' or 'point' "
-                    "in mm; add the mask, or use WholeVolumeRegiond"
+                    f"{case_name(item)}: a region from a mask needs 'roi', found none, nor a 'box' or "
+                    "'point' in mm; add the mask, or use WholeVolumeRegiond"
                 )
             return given
         voxels = mask.read()

@@ -20,7 +20,7 @@ class ReadLabeld(MapTransform):
         {"label": "high", "clinical": {"age": 61}, "point": [12.0, -40.5, 88.0]}
 
     An answer of the model that was confirmed as it is, {"prediction": [{"label": ..., "score": ...}, ...]},
-    is read as well: its class is the one with the highest score. Upper and lower case of a class do not count.
+    is read as well: its class is the one with the highest score. Upper and lower case do not count.
 
     Args:
         keys: key of the label: an index, or the path of a JSON file.

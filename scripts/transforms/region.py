@@ -69,8 +69,8 @@ def given_box(item: Mapping[Any, Any], axes: np.ndarray) -> np.ndarray | None:
         point = numbers(item["point"], 3)
         if not (len(point) and np.isfinite(point).all()):
             raise ValueError(
-                f"{case_name(item)}: 'point' must be [x, y, z] in mm along R, A and S, found {item['point']}; "
-                "correct it"
+                f"{case_name(item)}: 'point' must be [x, y, z] in mm along R, A and S, found "
+                f"{item['point']}; correct it"
             )
         return bounds(point[None], axes)
     return None

@@ -1,0 +1,94 @@
+"""The predicted class as a labelled region, for viewers that show masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import MapTransform
+
+from scripts.data.volumes import Volume
+
+from .frame import bounds
+from .region import asked, given_box, numbers
+
+POINT_RADIUS = 5.0  # mm; a point is shown as a ball
+
+
+class PaintPredictiond(MapTransform):
+    """Paints the predicted class over the region that the model looked at, on the grid of the file asked for.
+
+    A voxel is (index of the class with the highest probability) + 1 inside the region and 0 outside. The
+    region is the mask of the case, or the box; around a point a ball of 5 mm; the whole volume where the
+    model looks at all of it. The probabilities are in ``item["result"]``, which tools show beside it.
+
+    Args:
+        keys: key of the class probabilities [K].
+        classes: class names.
+
+    Shape: [K] -> uint8 [1, X, Y, Z], the axes of the file.
+
+    Reference: format of the result as in MONAI Label's classification answer.
+    """
+
+    def __init__(self, keys: str = "pred", classes: Sequence[str] = ()) -> None:
+        super().__init__(keys)
+        self.classes = list(classes)
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = dict(data)
+        volume = shown_volume(item)
+        inside = painted_voxels(item, volume)
+        for key in self.keys:
+            probability = torch.as_tensor(item[key]).as_subclass(torch.Tensor).float().cpu()
+            painted = np.where(inside, np.uint8(int(probability.argmax()) + 1), np.uint8(0))
+            item[key] = torch.from_numpy(painted[None])
+            scores = zip(self.classes, probability.tolist(), strict=True)
+            item["result"] = {
+                "prediction": [
+                    {"idx": index, "label": name, "score": score}
+                    for index, (name, score) in enumerate(scores)
+                ]
+            }
+        item["image_meta_dict"] = {"original_affine": volume.affine, "spatial_shape": volume.shape}
+        item.pop("image", None)
+        return item
+
+
+def shown_volume(item: Mapping[Any, Any]) -> Volume:
+    """Return the phase in the file that was asked for, else the reference phase."""
+    asked_for = item.get("image_path")
+    for volume in item["volumes"].values():
+        if asked_for is not None and volume.path.resolve() == Path(str(asked_for)).resolve():
+            return volume
+    return item["volumes"][item["reference"]]
+
+
+def painted_voxels(item: Mapping[Any, Any], volume: Volume) -> np.ndarray:
+    """Return which voxels of the volume belong to the region, bool [X, Y, Z]."""
+    if item.get("roi") is not None:
+        return mask_on(item["roi"], volume)
+    index = np.stack(np.meshgrid(*(np.arange(size) for size in volume.shape), indexing="ij"), axis=-1)
+    position = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    box = given_box(item, np.eye(3))
+    if box is None:
+        return np.ones(volume.shape, dtype=bool)
+    if not asked(item, "box"):
+        distance = np.linalg.norm(position - numbers(item["point"], 3), axis=-1)
+        return distance <= max(POINT_RADIUS, float(distance.min()))
+    low, high = bounds(box, np.eye(3))
+    return ((position >= low) & (position <= high)).all(axis=-1)
+
+
+def mask_on(mask: Volume, volume: Volume) -> np.ndarray:
+    """Return the mask (above 0) on the grid of a volume, by the nearest voxel, bool [X, Y, Z]."""
+    from scipy.ndimage import affine_transform
+
+    inside = mask.read() > 0
+    change = np.linalg.inv(mask.affine) @ volume.affine
+    if mask.shape == volume.shape and np.allclose(change, np.eye(4), atol=1e-4):
+        return inside
+    return affine_transform(inside.astype(np.uint8), change, output_shape=volume.shape, order=0) > 0
