@@ -5,8 +5,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/train.yaml
+RUN ?= .
 
-.PHONY: train test test-slow check twins format clean
+.PHONY: train test test-slow check twins bundle format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,5 +40,12 @@ format: $(VENV)/.development
 twins: $(VENV)/.runtime
 	$(BIN)/python -m scripts.engines.write_twins configs
 
+# dist/multiphase_fusion_classification_v<version>.zip, as the MONAI Model Zoo takes it; of a training of your own
+# with RUN=results/NAME. WEIGHTS_URL=... for weights above 25 MB; HUB=owner/name lists what a push to the
+# Hugging Face Hub would send.
+bundle: $(VENV)/.runtime
+	$(BIN)/python -m scripts.packaging --bundle_root $(RUN) \
+	    $(if $(WEIGHTS_URL),--weights_url $(WEIGHTS_URL)) $(if $(HUB),--dry_run_hub $(HUB))
+
 clean:
-	rm -rf results evaluation inference .pytest_cache .ruff_cache .mypy_cache
+	rm -rf dist results evaluation inference .pytest_cache .ruff_cache .mypy_cache
