@@ -7,13 +7,14 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/train.yaml
+RUN ?= .
 
 # MONAI Label has requirements of its own, hence an environment of its own.
 LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
 PORT ?= 8000
 
-.PHONY: train test test-slow test-label label check twins format clean
+.PHONY: train test test-slow test-label label check twins bundle format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -58,5 +59,12 @@ format: $(VENV)/.development
 twins: $(VENV)/.runtime
 	$(BIN)/python -m scripts.engines.write_twins configs
 
+# dist/multiphase_fusion_classification_v<version>.zip, as the MONAI Model Zoo takes it; of a training of your own
+# with RUN=results/NAME. WEIGHTS_URL=... for weights above 25 MB; HUB=owner/name lists what a push to the
+# Hugging Face Hub would send.
+bundle: $(VENV)/.runtime
+	$(BIN)/python -m scripts.packaging --bundle_root $(RUN) \
+	    $(if $(WEIGHTS_URL),--weights_url $(WEIGHTS_URL)) $(if $(HUB),--dry_run_hub $(HUB))
+
 clean:
-	rm -rf results evaluation inference .pytest_cache .ruff_cache .mypy_cache
+	rm -rf dist results evaluation inference .pytest_cache .ruff_cache .mypy_cache

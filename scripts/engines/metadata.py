@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .running_config import bundle_folder
+
 # What a checkpoint depends on; evaluation and inference must run with the same values.
 MODEL_KEYS = (
     "phases", "reference_phase", "classes", "clinical", "orientation", "spacing", "grid_size", "region",
@@ -112,7 +114,7 @@ def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
         FileNotFoundError: when the folder has no ``configs/metadata.json``.
         ValueError: naming the keys that differ.
     """
-    file = Path(bundle_root) / "configs" / "metadata.json"
+    file = bundle_folder(bundle_root) / "configs" / "metadata.json"
     if not file.is_file():
         raise FileNotFoundError(
             f"bundle_root {bundle_root} must hold configs/metadata.json; give a results folder"

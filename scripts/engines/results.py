@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from .case_options import case_options
 from .environment import environment
 from .metadata import own_metadata
+from .running_config import bundle_folder
 from .twins import write_twins
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
@@ -129,7 +130,7 @@ class ResultsFolder:
         seed: int,
     ) -> None:
         self.output_dir = Path(output_dir)
-        self.bundle_root = Path(bundle_root)
+        self.bundle_root = bundle_folder(bundle_root)
         self.config = config | {"dataset_dir": str(dataset_dir)}
         self.dataset_file = Path(dataset_dir) / "dataset.json"
         self.seed = seed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
@@ -34,6 +35,18 @@ def running_run_id() -> str | None:
     """Return the run id (``training``, ``evaluating``, ...) of the running workflow, or None."""
     workflow = _callers(ConfigWorkflow)
     return None if workflow is None else workflow.run_id
+
+
+def bundle_folder(bundle_root: str | Path) -> Path:
+    """Return the bundle that runs: `bundle_root`, or where that is none, the one whose files are being read.
+
+    ``.`` is no bundle where `monai.bundle.load` or a federated client reads a bundle from another folder.
+    """
+    root = Path(bundle_root).resolve()
+    workflow = _callers(ConfigWorkflow)
+    if workflow is None or (root / "configs" / "metadata.json").is_file():
+        return root
+    return Path(workflow.config_root_path).resolve().parent
 
 
 def running_config(columns: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from monai.utils import set_determinism
 from . import errors
 from .config_check import check_keys, known_keys
 from .metadata import record_metrics
-from .running_config import running_config, running_run_id
+from .running_config import bundle_folder, running_config, running_run_id
 from .served import served_lists
 from .twins import warn_of_stale_twins
 
@@ -22,7 +22,8 @@ def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
 
     Args:
         bundle_root: folder of the bundle.
-        dataset_dir: folder of the dataset; ``data/phantom`` is created on first use.
+        dataset_dir: folder of the dataset; ``data/phantom`` is created on first use (not where a bundle is
+            only loaded from another folder).
         seed: the experiment's seed.
 
     Raises:
@@ -32,12 +33,12 @@ def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
 
     errors.install()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    configs = Path(bundle_root).resolve() / "configs"
-    check_keys(running_config(), known_keys(configs), running_run_id())
-    warn_of_stale_twins(configs)
+    bundle = bundle_folder(bundle_root)
+    check_keys(running_config(), known_keys(bundle / "configs"), running_run_id())
+    warn_of_stale_twins(bundle / "configs")
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
-    if served_lists(running_config()) is None:
+    if bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
         ensure_phantom(dataset_dir)
 
 

@@ -47,8 +47,8 @@ def study_patterns(folder: Path, phases: Sequence[str], reference: str) -> list[
     if len(layouts) != 1:
         what = " and ".join(layouts) or "none"
         raise ValueError(
-            f"studies {folder} must hold cases in one layout (a folder per case, files <case>_<phase>.nii.gz, "
-            f"or a 4D file per case), found {what}; the phases are {', '.join(phases)}"
+            f"studies {folder} must hold cases of one layout (a folder per case, files "
+            f"<case>_<phase>.nii.gz, or a 4D file per case), found {what}; the phases are {', '.join(phases)}"
         )
     if folders:
         return [exactly(name) for name in folders]

@@ -68,7 +68,7 @@ def test_4d_files_without_masks_leave_room_for_new_ones(make) -> None:
 def test_no_case_and_mixed_layouts_are_errors(make, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="must be a folder"):
         study_patterns(tmp_path / "none", PHASES, "portal")
-    with pytest.raises(ValueError, match=r"in one layout .* found none; the phases are pre, portal"):
+    with pytest.raises(ValueError, match=r"of one layout .* found none; the phases are pre, portal"):
         study_patterns(make(), PHASES, "portal")
     with pytest.raises(ValueError, match="found files per phase and 4D files"):
         study_patterns(make("p001_pre.nii.gz", "p002.nii.gz"), PHASES, "portal")

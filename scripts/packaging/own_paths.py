@@ -1,0 +1,66 @@
+"""Takes the paths of one machine out of a configuration before others get it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import yaml
+
+# What such a key holds in the bundle as shipped; {name} is the last part of the path.
+REPLACEMENTS = {
+    "dataset_dir": "$@bundle_root + '/data/{name}'",
+    "cache_dir": "$@bundle_root + '/data/cache'",
+    "output_dir": "$scripts.engines.results_folder(@bundle_root, @name, @resume)",
+    "model_file": "$@output_dir + '/models/model.pt'",
+    "start_weights": None,
+}
+
+
+def _is_own(text: str) -> bool:
+    absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
+    return absolute or text.startswith("~")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
+
+
+def remove_own_paths(file: Path) -> None:
+    """Replace the paths of this machine in a YAML configuration; comments and order stay.
+
+    A path names people and places, and leads nowhere on another machine. The known keys get what the shipped
+    configuration has: ``dataset_dir: /home/me/liver`` becomes ``$@bundle_root + '/data/liver'``.
+    ``start_weights`` becomes null, however it was given.
+
+    Raises:
+        ValueError: for a path under another key, with file, key and path.
+    """
+    text = file.read_text(encoding="utf-8")
+    for key, value in (yaml.safe_load(text) or {}).items():
+        own = [found for found in _strings(value) if _is_own(found)]
+        if not own and (key != "start_weights" or value is None):
+            continue
+        if key not in REPLACEMENTS:
+            raise ValueError(
+                f"{file.name}: {key} holds the path {own[0]} of this machine, which nobody else has; write "
+                "it relative to @bundle_root"
+            )
+        new = REPLACEMENTS[key]
+        if new is not None:
+            new = new.format(name=PureWindowsPath(str(value)).name.replace("'", ""))
+        text = _replace(text, key, new)
+    file.write_text(text, encoding="utf-8")
+
+
+def _replace(text: str, key: str, value: Any) -> str:
+    """Give a top-level key of a YAML text another value; the lines that belong to it are indented."""
+    line = yaml.safe_dump({key: value}, width=float("inf")).rstrip()
+    entry = re.compile(rf"^{key}:.*(?:\n[ \t]+.*)*", re.MULTILINE)
+    return entry.sub(lambda _: line, text)

@@ -1,0 +1,53 @@
+"""From a bundle's folder to the zip that others unpack."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from scripts.engines.twins import write_twins
+
+from .archive import write_zip
+from .contents import copy_contents
+from .large_files import move_out_weights
+from .model_card import model_card
+from .own_paths import remove_own_paths
+
+# MONAI Label derives the task from this name, and `monai.bundle.load` looks for it.
+BUNDLE_NAME = "multiphase_fusion_classification"
+
+
+def package(bundle_root: Path, output: Path, weights_url: str | None = None) -> Path:
+    """Write ``<output>/multiphase_fusion_classification_v<version>.zip`` of a bundle or a results folder.
+
+    The folder itself is left as it is. In the zip the JSON twins are fresh, no configuration names a path of
+    this machine, and a bundle without ``docs/README.md`` has a model card written from its metadata and
+    metrics.
+
+    Args:
+        bundle_root: this bundle, or a results folder.
+        output: folder of the zip, made if missing.
+        weights_url: see `move_out_weights`.
+
+    Returns:
+        The zip: the same input gives the same bytes.
+
+    Raises:
+        FileNotFoundError: when `bundle_root` is no trained bundle.
+        ValueError: when it holds something that must not be shared, or `output` cannot be written.
+    """
+    root = bundle_root.resolve()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / BUNDLE_NAME
+        copy_contents(root, folder)
+        for file in sorted((folder / "configs").rglob("*.yaml")):
+            remove_own_paths(file)
+        write_twins(folder / "configs")
+        card = folder / "docs" / "README.md"
+        if not card.is_file():
+            card.parent.mkdir(exist_ok=True)
+            card.write_text(model_card(root), encoding="utf-8")
+        version = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"]
+        move_out_weights(folder, weights_url)
+        return write_zip(folder, output / f"{BUNDLE_NAME}_v{version}.zip")

@@ -1,0 +1,186 @@
+"""What is in the zip, and that it works where it is unpacked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+import torch
+import yaml
+
+from scripts.packaging import package
+from scripts.packaging.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "tests" / "bundle" / "meta_schema_20240725.json"
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_shipped_zip_has_what_the_zoo_takes_and_nothing_else(shipped):
+    found = names(shipped)
+    assert {name.partition("/")[0] for name in found} == {"LICENSE", "configs", "docs", "models", "scripts"}
+    assert {name for name in found if name.startswith("models/")} == {"models/model.pt"}
+    ignored = re.compile(r"__pycache__|\.pyc$|/\.")
+    for folder in ("configs", "docs", "scripts"):
+        expected = {f"{folder}/{name}" for name in names(ROOT / folder)}
+        assert {name for name in expected if not ignored.search(name)} == {
+            name for name in found if name.startswith(folder)
+        }
+    assert (shipped / "models" / "model.pt").read_bytes() == (ROOT / "models" / "model.pt").read_bytes()
+
+
+def test_own_zip_is_the_results_folder_without_patients_and_paths(own, trained):
+    found = names(own)
+    assert {name for name in found if not name.startswith("scripts/")} == {
+        "LICENSE",
+        "configs/evaluate.yaml",
+        "configs/inference.json",
+        "configs/inference.yaml",
+        "configs/logging.conf",
+        "configs/metadata.json",
+        "configs/train.json",
+        "configs/train.yaml",
+        "docs/README.md",
+        "docs/figures/confusion_matrix.png",
+        "docs/figures/learning_curves.png",
+        "docs/figures/roc.png",
+        "models/model.pt",
+    }
+    assert "scripts/networks/phase_fusion.py" in found
+    config = yaml.safe_load((trained / "configs" / "train.yaml").read_text())
+    private = [config["dataset_dir"], str(trained), str(Path.home()), str(ROOT)]
+    for name in found:
+        if not name.endswith((".pt", ".png")):
+            text = (own / name).read_text()
+            assert not [path for path in private if path in text], name
+    assert yaml.safe_load((own / "configs/inference.yaml").read_text())["dataset_dir"] == (
+        "$@bundle_root + '/data/small'"
+    )
+    for name in ("train", "inference"):
+        twin = json.loads((own / "configs" / f"{name}.json").read_text())
+        assert twin == yaml.safe_load((own / "configs" / f"{name}.yaml").read_text())
+
+
+def test_configuration_keeps_its_comments_when_paths_are_replaced(own, trained):
+    before, after = (
+        (folder / "configs" / "train.yaml").read_text().splitlines() for folder in (trained, own)
+    )
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert [new.partition(":")[0] for _, new in changed] == ["dataset_dir", "output_dir"]
+
+
+@pytest.mark.parametrize("kind", ["own", "shipped"])
+def test_every_link_of_the_documentation_leads_to_a_file_of_the_zip(kind, request):
+    folder = request.getfixturevalue(kind)
+    links = [
+        (file, link)
+        for file in (folder / "docs").rglob("*.md")
+        for link in re.findall(r"\]\(([^)#]+)", file.read_text())
+        if "://" not in link
+    ]
+    assert links
+    assert [(file, link) for file, link in links if not (file.parent / link).is_file()] == []
+
+
+def test_same_input_gives_the_same_bytes(trained, own_zip, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    for number, path in enumerate(sorted(copy.rglob("*"), reverse=True)):
+        path.chmod(0o700)
+        os.utime(path, (time.time() - number, time.time() - number))
+    again = package(copy, tmp_path / "dist")
+    assert again.name == "multiphase_fusion_classification_v0.1.0.zip"
+    assert again.read_bytes() == own_zip.read_bytes()
+
+
+def test_json_twins_are_fresh_in_the_zip_and_the_folder_is_left_alone(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    (copy / "configs" / "inference.json").write_text("{}")
+    with zipfile.ZipFile(package(copy, tmp_path / "dist")) as archive:
+        twin = archive.read("multiphase_fusion_classification/configs/inference.json")
+    assert json.loads(twin)["grid_size"] == [16, 16, 16]
+    assert (copy / "configs" / "inference.json").read_text() == "{}"
+
+
+def test_unfinished_training_is_refused_in_one_line_and_writes_nothing(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    (copy / "models" / "model.pt").unlink()
+    with pytest.raises(
+        SystemExit, match=r"^error: .* must be a trained bundle, but has no models/model.pt; "
+    ):
+        main(["--bundle_root", str(copy), "--output", str(tmp_path / "dist")])
+    assert not (tmp_path / "dist").exists()
+
+
+def test_path_under_a_key_that_cannot_be_replaced_is_refused(trained, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    with (copy / "configs" / "train.yaml").open("a") as stream:
+        stream.write("extra: {file: /home/someone/notes.txt}\n")
+    with pytest.raises(ValueError, match=r"train.yaml: extra holds the path /home/someone/notes.txt of this"):
+        package(copy, tmp_path / "dist")
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("kind", ["own", pytest.param("shipped", marks=pytest.mark.slow)])
+def test_three_commands_of_the_zoo_pass_where_the_zip_is_unpacked(kind, request, python, tmp_path):
+    folder = tmp_path / "multiphase_fusion_classification"
+    shutil.copytree(request.getfixturevalue(kind), folder)
+    (folder / "eval").mkdir()
+    shutil.copyfile(SCHEMA, folder / "eval" / "schema.json")
+    meta = ["--meta_file", "configs/metadata.json"]
+    net = ["--net_id", "network_def", "--config_file", "configs/inference.yaml", *meta]
+    weights = ["--filepath", "models/model.ts", "--ckpt_file", "models/model.pt"]
+    python("-m", "monai.bundle", "verify_metadata", *meta, "--filepath", "eval/schema.json", cwd=folder)
+    python("-m", "monai.bundle", "verify_net_in_out", *net, cwd=folder)
+    python("-m", "monai.bundle", "ckpt_export", *net, *weights, cwd=folder)
+    scripted = torch.jit.load(folder / "models" / "model.ts")
+    assert scripted(torch.zeros(1, 3, 16, 16, 16)).shape == (1, 2)
+
+
+LOAD = """
+import monai.bundle, torch, scripts, sys
+network = monai.bundle.load("multiphase_fusion_classification", bundle_dir=sys.argv[1]).eval()
+cases = torch.load(sys.argv[2])
+with torch.no_grad():
+    torch.save([network(image[None], present=present[None])[0] for image, present in cases], sys.argv[3])
+print(scripts.__file__)
+"""
+
+
+def test_monai_load_of_the_unpacked_zip_predicts_what_the_bundle_predicts(
+    shipped, small_phantom, bundle, python, tmp_path
+):
+    workflow = bundle(
+        "inferring",
+        ["configs/inference.yaml"],
+        bundle_root=str(ROOT),
+        dataset_dir=str(small_phantom),
+        output_dir=str(tmp_path / "out"),
+    )
+    table = pandas.read_csv(tmp_path / "out" / "predictions.csv").set_index("case")
+    cases = list(workflow.parser.get_parsed_content("dataset"))
+    inputs = [(torch.as_tensor(case["image"]), torch.as_tensor(case["present"])) for case in cases]
+    torch.save(inputs, tmp_path / "inputs.pt")
+    arguments = [str(shipped.parent), str(tmp_path / "inputs.pt"), str(tmp_path / "logits.pt")]
+    (tmp_path / "empty").mkdir()
+    printed = python("-c", LOAD, *arguments, cwd=tmp_path / "empty", PYTHONPATH=str(shipped))
+    assert str(shipped / "scripts") in printed
+    assert list((tmp_path / "empty").iterdir()) == []
+    found = torch.stack(torch.load(tmp_path / "logits.pt")).softmax(1)[:, 1]
+    expected = table.loc[[case["case"] for case in cases], "p_high"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.ptp(expected) > 0.5
