@@ -1,11 +1,14 @@
 """Prostate masks and clinical table of PI-CAI, together and each alone, in grouped five-fold validation.
 
     python -m benchmarks.picai --data picai_anatomy_clinical --jobs 2 --output docs/figures/picai.csv
+    python -m benchmarks.picai --data ... --variants both --seeds 1 2 --output docs/figures/picai.csv
 
 `--data` holds marksheet.csv and picai_masks_48x48x32.npz. What was found out after the fact (lesions, grades,
 histology) is never read. All studies of a patient are in one fold; one eighth of the patients outside a fold
-are its validation split. One row per variant and fold; rows that are already there are not made again. In the
-end: AUC of the pooled predictions with an interval over patients.
+are its validation split. One row per variant, fold and seed; rows that are already there are not made again.
+Each model is evaluated as it is, and with the mean over 8 test-time augmentations. In the end: AUC of the
+pooled predictions of all folds with an interval over patients, for one model per fold, with test-time
+augmentation, and with that for the mean over seeds.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from scripts.evaluation import bootstrap_intervals
 
-FIELDS = ("variant", "fold", "n", "auc", "auc_lower", "auc_upper", "threads", "processor", "torch")
+FIELDS = (
+    "variant", "fold", "seed", "n", "auc", "auc_lower", "auc_upper", "augmented_auc", "threads", "processor",
+    "torch",
+)  # fmt: skip
 CHANNELS = {"gland": "whole_gland_Bosma22b", "zones": "zones_HeviAI23"}
 COLUMNS = {
     "age": ("patient_age", "years"),
@@ -38,7 +45,7 @@ VARIANTS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "table": (["configs/fusion/table.yaml"], {}),
     "both": ([], {}),
 }
-FOLDS, SEED = 5, 0
+FOLDS, SPLIT_SEED, AUGMENTATIONS = 5, 0, 8
 
 
 def write_images(data: Path, folder: Path) -> None:
@@ -96,9 +103,9 @@ def write_folds(entries: list[dict[str, Any]], folder: Path) -> None:
         "clinical": [{"name": name, "kind": "number", "unit": unit} for name, (_, unit) in COLUMNS.items()],
     }
     label, patient = (np.array([entry[key] for entry in entries]) for key in ("label", "patient"))
-    outer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
+    outer = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SPLIT_SEED)
     for fold, (rest, test) in enumerate(outer.split(label, label, patient)):
-        inner = StratifiedGroupKFold(8, shuffle=True, random_state=SEED)
+        inner = StratifiedGroupKFold(8, shuffle=True, random_state=SPLIT_SEED)
         training, validation = next(inner.split(label[rest], label[rest], patient[rest]))
         chosen = {"training": rest[training], "validation": rest[validation], "test": test}
         content = header | {split: [entries[i] for i in index] for split, index in chosen.items()}
@@ -106,32 +113,55 @@ def write_folds(entries: list[dict[str, Any]], folder: Path) -> None:
         (folder / f"fold{fold}" / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
 
 
-def train(variant: str, fold: int, folder: Path, results: Path) -> dict[str, Any]:
-    """Train one variant on one fold and return its row."""
+def folder_of(results: Path, variant: str, fold: int, seed: int) -> Path:
+    """Return the folder of one run."""
+    return results / f"{variant}_fold{fold}_seed{seed}"
+
+
+def train(variant: str, fold: int, seed: int, data: Path, results: Path) -> dict[str, Any]:
+    """Train one variant on one fold with one seed, evaluate it twice, and return its row."""
     overlays, overrides = VARIANTS[variant]
-    name = f"{variant}_fold{fold}"
-    run_bundle(
-        "training",
-        ["configs/train.yaml", "configs/data/picai.yaml", *overlays],
-        {"name": name, "output_dir": results / name, "dataset_dir": folder / f"fold{fold}", **overrides},
-        results / f"{name}.log",
-    )
-    row = {"variant": variant, "fold": fold, **figures(results / name)}
+    folder = folder_of(results, variant, fold, seed)
+    log = results / f"{folder.name}.log"
+    if not (folder / "metrics.json").is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        settings = {"name": folder.name, "output_dir": folder, "dataset_dir": data / f"fold{fold}"}
+        files = ["configs/train.yaml", "configs/data/picai.yaml", *overlays]
+        run_bundle("training", files, settings | {"seed": seed, **overrides}, log)
+    files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
+    settings = {"bundle_root": folder, "output_dir": folder / "augmented"}
+    run_bundle("evaluating", files, settings | {"test_time_augmentation": AUGMENTATIONS}, log)
+    row = {"variant": variant, "fold": fold, "seed": seed, **figures(folder)}
+    row["augmented_auc"] = figures(folder / "augmented")["auc"]
     return {key: row[key] for key in FIELDS}
 
 
-def report(variant: str, results: Path, entries: list[dict[str, Any]]) -> str:
-    """Return the pooled AUC of a variant with its interval over patients."""
+def pooled(folders: list[list[Path]], entries: list[dict[str, Any]]) -> str:
+    """Return the AUC of the predictions of all folds, each the mean over its folders, with its interval."""
     patient = {entry["case"]: entry["patient"] for entry in entries}
-    tables = [pandas.read_csv(results / f"{variant}_fold{fold}" / "predictions.csv") for fold in range(FOLDS)]
+    tables = []
+    for models in folders:
+        found = [pandas.read_csv(model / "predictions.csv", index_col="case") for model in models]
+        mean = sum(table["p_yes"] for table in found) / len(found)
+        tables.append(pandas.DataFrame({"true": found[0]["true"] == "yes", "p_yes": mean}))
     table = pandas.concat(tables)
-    auc = bootstrap_intervals(
-        table[["p_no", "p_yes"]].to_numpy(),
-        (table["true"] == "yes").to_numpy().astype(int),
-        [patient[case] for case in table["case"].astype(str)],
-    )["auc"]
-    value = roc_auc_score(table["true"] == "yes", table["p_yes"])
-    return f"{variant}: AUC {value:.3f} [{auc.lower:.3f}, {auc.upper:.3f}], n = {len(table)} studies, pooled"
+    probability = np.stack([1 - table["p_yes"], table["p_yes"]], axis=1)
+    patients = [patient[case] for case in table.index.astype(str)]
+    auc = bootstrap_intervals(probability, table["true"].to_numpy().astype(int), patients)["auc"]
+    value = roc_auc_score(table["true"], table["p_yes"])
+    return f"AUC {value:.3f} [{auc.lower:.3f}, {auc.upper:.3f}], n = {len(table)} studies, pooled"
+
+
+def report(variant: str, seeds: list[int], results: Path, entries: list[dict[str, Any]]) -> None:
+    """Print the pooled figures of a variant."""
+    runs = {seed: [folder_of(results, variant, fold, seed) for fold in range(FOLDS)] for seed in seeds}
+    for seed, folders in runs.items():
+        print(f"{variant}, seed {seed}: {pooled([[folder] for folder in folders], entries)}")
+        augmented = [[folder / "augmented"] for folder in folders]
+        print(f"{variant}, seed {seed}, test-time augmentation: {pooled(augmented, entries)}")
+    if len(seeds) > 1:
+        mean = [[runs[seed][fold] / "augmented" for seed in seeds] for fold in range(FOLDS)]
+        print(f"{variant}, mean of seeds {seeds}, test-time augmentation: {pooled(mean, entries)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -140,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of marksheet.csv and the masks")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
     parser.add_argument("--folder", type=Path, default=Path("data/picai"), help="where images and folds go")
     parser.add_argument("--results", type=Path, default=Path("results/picai"), help="folder of the runs")
@@ -150,18 +182,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     entries = read_entries(given.data, images)
     write_images(given.data, images)
     write_folds(entries, given.folder)
-    done = {(row["variant"], int(row["fold"])) for row in read_rows(given.output)}
-    jobs = [(variant, fold) for fold in range(FOLDS) for variant in VARIANTS]
+    done = {(row["variant"], int(row["fold"]), int(row["seed"])) for row in read_rows(given.output)}
+    jobs = [
+        (variant, fold, seed) for seed in given.seeds for fold in range(FOLDS) for variant in given.variants
+    ]
     tabulate(
         [job for job in jobs if job not in done],
         lambda job: [train(*job, given.folder, given.results)],
-        lambda row: f"{row['variant']} fold {row['fold']}: AUC {row['auc']:.3f}",
+        lambda row: f"{row['variant']} fold {row['fold']} seed {row['seed']}: AUC {row['auc']:.3f}",
         given.output,
         FIELDS,
         given.jobs,
     )
+    found = read_rows(given.output)
     for variant in VARIANTS:
-        print(report(variant, given.results, entries))
+        seeds = sorted({int(row["seed"]) for row in found if row["variant"] == variant})
+        report(variant, seeds, given.results, entries)
 
 
 if __name__ == "__main__":

@@ -15,38 +15,22 @@ logger = logging.getLogger(__name__)
 
 UNKNOWN = ""
 """What stands for a value that is not known."""
-TAKEN = frozenset(
-    [
-        "image",
-        "image_path",
-        "label",
-        "labels",
-        "label_tag",
-        "save_label",
-        "model",
-        "model_filename",
-        "device",
-        "description",
-        "logging",
-        "point",
-        "box",
-        "roi",
-        "case",
-        "patient",
-        "clinical",
-        "present",
-        "pred",
-        "result",
-    ]
-)
+# fmt: off
+TAKEN = frozenset([
+    "image", "image_path", "label", "labels", "label_tag", "save_label", "model", "model_filename", "device",
+    "description", "logging", "point", "box", "roi", "case", "patient", "clinical", "present", "pred",
+    "result",
+])
+# fmt: on
 """Names that mean something else in a request to MONAI Label."""
 
 
 def case_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `displayable_configs` of a trained model: its options and their defaults.
 
-    A model that looks at a region has a `point`, which overrules any mask. Each clinical column is a text for
-    a number, and a list to choose from for a category; what is left as it is, is unknown.
+    A model that looks at a region has a `point` ("x y z", or "x y z side", in mm), which overrules any mask.
+    Each clinical column is a text for a number, and a list to choose from for a category; what is left as it
+    is, is unknown.
 
     Args:
         config: merged configuration of the training, with the columns in `clinical` declared in full.

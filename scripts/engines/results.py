@@ -16,6 +16,7 @@ from .case_options import case_options
 from .environment import environment
 from .metadata import own_metadata
 from .running_config import bundle_folder
+from .served import served_lists, without_data
 from .twins import write_twins
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
@@ -82,10 +83,19 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     """
     configs = folder / "configs"
     configs.mkdir(parents=True, exist_ok=True)
-    trained = config | {"bundle_root": ".", "dataset_dir": str(Path(config["dataset_dir"]).resolve())}
-    write_yaml(
-        configs / "train.yaml", trained, source / "configs" / "train.yaml", "Resolved training configuration"
-    )
+    documented = source / "configs" / "train.yaml"
+    general = yaml.safe_load(documented.read_text(encoding="utf-8"))
+    trained = config | {
+        "bundle_root": ".",
+        "dataset_dir": str(Path(config["dataset_dir"]).resolve()),
+        "output_dir": general["output_dir"],  # to train again must not overwrite this folder
+    }
+    lists = served_lists(config)
+    if lists is not None:  # nor may it teach a server; the cases are kept in a file of their own
+        trained |= {key: without_data(trained[key], general[key]) for key in ("train", "validate")}
+        text = json.dumps(lists, indent=2, default=str)
+        (folder / "server_cases.json").write_text(text + "\n", encoding="utf-8")
+    write_yaml(configs / "train.yaml", trained, documented, "Resolved training configuration")
     base = source / "configs" / "inference.yaml"
     inference = yaml.safe_load(base.read_text(encoding="utf-8"))
     shared = {key: trained[key] for key in inference if key in trained and key not in INFERENCE_KEYS}

@@ -34,6 +34,11 @@ def served_lists(config: Mapping[str, Any]) -> dict[str, list] | None:
     return {split: list(found) if isinstance(found, list) else [] for split, found in lists.items()}
 
 
+def without_data(section: Mapping[str, Any], general: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `train` or `validate` of a configuration with the data that it has in general."""
+    return {**section, "dataset": {**section["dataset"], "data": general["dataset"]["data"]}}
+
+
 def training_cases(
     dataset_dir: str | Path,
     phases: Sequence[str],

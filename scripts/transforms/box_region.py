@@ -15,7 +15,8 @@ from .region import Region, given_box
 class BoxRegiond(Region):
     """The region is ``item["box"]``: two opposite corners in mm, along the scanner's R, A and S.
 
-    Instead of a box, a case may have ``item["point"]``, [x, y, z] in mm: the grid is centred on it. Where the
+    Instead of a box, a case may have ``item["point"]``, [x, y, z] in mm, which stands for a cube of 20 mm
+    around it; a fourth number is another side. Where the
     reference phase is oblique, the region is the box of its frame around that box.
 
     Args:

@@ -13,16 +13,14 @@ from monai.transforms import MapTransform
 from scripts.data.volumes import Volume
 
 from .frame import bounds
-from .region import asked, given_box, numbers
-
-POINT_RADIUS = 5.0  # mm; a point is shown as a ball
+from .region import asked, given_box, given_point
 
 
 class PaintPredictiond(MapTransform):
     """Paints the predicted class over the region that the model looked at, on the grid of the file asked for.
 
     A voxel is (index of the class with the highest probability) + 1 inside the region and 0 outside. The
-    region is the mask of the case, or the box; around a point a ball of 5 mm; the whole volume where the
+    region is the mask of the case, or the box; around a point a ball of its side; the whole volume where the
     model looks at all of it. The probabilities are in ``item["result"]``, which tools show beside it.
 
     Args:
@@ -77,8 +75,9 @@ def painted_voxels(item: Mapping[Any, Any], volume: Volume) -> np.ndarray:
     if box is None:
         return np.ones(volume.shape, dtype=bool)
     if not asked(item, "box"):
-        distance = np.linalg.norm(position - numbers(item["point"], 3), axis=-1)
-        return distance <= max(POINT_RADIUS, float(distance.min()))
+        centre, side = given_point(item)
+        distance = np.linalg.norm(position - centre, axis=-1)
+        return distance <= max(side / 2, float(distance.min()))
     low, high = bounds(box, np.eye(3))
     return ((position >= low) & (position <= high)).all(axis=-1)
 

@@ -13,6 +13,8 @@ from scripts.data.volumes import Volume
 from .frame import bounds, box_corners, frame_axes
 from .phase_transform import PhaseTransform, case_name, need
 
+POINT_SIDE = 20.0  # mm; what a point alone stands for, before the margin
+
 
 class Region(PhaseTransform):
     """Base of the region rules: ``item["region"]`` becomes a box in mm, [2, 3], in the RAS frame of the
@@ -47,8 +49,8 @@ class Region(PhaseTransform):
 def given_box(item: Mapping[Any, Any], axes: np.ndarray) -> np.ndarray | None:
     """Return the region that a case names in numbers, or None.
 
-    That is ``item["box"]``, two opposite corners, or else ``item["point"]``, which the grid is then centred
-    on; both in mm along the scanner's R, A and S, as lists or as text (``"12, -40.5, 88"``).
+    That is ``item["box"]``, two opposite corners, or else ``item["point"]``, the centre of a cube; both in mm
+    along the scanner's R, A and S, as lists or as text (``"12, -40.5, 88"``).
 
     Args:
         item: the case.
@@ -58,22 +60,34 @@ def given_box(item: Mapping[Any, Any], axes: np.ndarray) -> np.ndarray | None:
         ValueError: not two corners that differ on every axis, or not a point.
     """
     if asked(item, "box"):
-        corners = numbers(item["box"], 6).reshape(-1, 3)
-        if len(corners) != 2 or not np.isfinite(corners).all() or (corners[0] == corners[1]).any():
+        found = numbers(item["box"])
+        corners = found.reshape(2, 3) if len(found) == 6 else np.zeros((2, 3))
+        if not np.isfinite(corners).all() or (corners[0] == corners[1]).any():
             raise ValueError(
                 f"{case_name(item)}: 'box' must be two corners [[x, y, z], [x, y, z]] in mm that differ on "
                 f"every axis, found {item['box']}; correct it"
             )
         return bounds(box_corners(corners), axes)
     if asked(item, "point"):
-        point = numbers(item["point"], 3)
-        if not (len(point) and np.isfinite(point).all()):
-            raise ValueError(
-                f"{case_name(item)}: 'point' must be [x, y, z] in mm along R, A and S, found "
-                f"{item['point']}; correct it"
-            )
-        return bounds(point[None], axes)
+        centre, side = given_point(item)
+        return bounds(centre[None], axes) + [[-side / 2], [side / 2]]
     return None
+
+
+def given_point(item: Mapping[Any, Any]) -> tuple[np.ndarray, float]:
+    """Return ``item["point"]``, [x, y, z] in mm, and its fourth number, the side of the cube around it in mm.
+
+    Raises:
+        ValueError: not three or four numbers, or a side that is not above 0 mm.
+    """
+    found = numbers(item["point"])
+    side = float(found[3]) if len(found) == 4 else POINT_SIDE
+    if len(found) not in (3, 4) or not np.isfinite(found).all() or side <= 0:
+        raise ValueError(
+            f"{case_name(item)}: 'point' must be [x, y, z] in mm along R, A and S, or [x, y, z, side of the "
+            f"lesion in mm], found {item['point']}; correct it"
+        )
+    return found[:3], side
 
 
 def asked(item: Mapping[Any, Any], key: str) -> bool:
@@ -82,16 +96,15 @@ def asked(item: Mapping[Any, Any], key: str) -> bool:
     return value is not None and not (isinstance(value, str) and not value.strip())
 
 
-def numbers(value: Any, count: int) -> np.ndarray:
-    """Return `count` numbers of nested lists, or of text, as one row; an empty row for anything else.
+def numbers(value: Any) -> np.ndarray:
+    """Return the numbers of nested lists, or of text, in one row; an empty row for anything else.
 
-    >>> numbers("[12, -40.5, 88]", 3).tolist(), numbers([[1, 2], [3]], 3).tolist()
+    >>> numbers("[12, -40.5, 88]").tolist(), numbers([[1, 2], [3]]).tolist()
     ([12.0, -40.5, 88.0], [])
     """
     if isinstance(value, str):
         value = value.translate(str.maketrans("[](),;", "      ")).split()
     try:
-        row = np.asarray(value, dtype=np.float64).ravel()
+        return np.asarray(value, dtype=np.float64).ravel()
     except (TypeError, ValueError):
         return np.empty(0)
-    return row if len(row) == count else np.empty(0)

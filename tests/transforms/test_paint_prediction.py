@@ -35,7 +35,7 @@ def test_mask_box_and_point_land_where_they_are(kind, case, save, affines) -> No
     np.testing.assert_allclose(painted["image_meta_dict"]["original_affine"], affine, atol=1e-5)
 
     point = affine[:3, :3] @ [4, 5, 6] + affine[:3, 3]
-    ball = PAINT(case(kind, point=point.tolist()))["pred"][0].numpy()
+    ball = PAINT(case(kind, point=[*point, 10.0]))["pred"][0].numpy()
     position = np.moveaxis(np.indices(ball.shape), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
     distance = np.linalg.norm(position - point, axis=-1)
     clear = np.abs(distance - 5.0) > 1e-3

@@ -98,13 +98,17 @@ def test_a_box_in_mm(phase) -> None:
 
 def test_a_case_without_a_mask_may_name_a_point_or_a_box(phase) -> None:
     point = MaskRegiond(margin=2.0)(opened(phase, point=[3.0, 4.0, 8.0]))["region"]
-    np.testing.assert_allclose(point, [[1, 2, 6], [5, 6, 10]])
+    np.testing.assert_allclose(point, [[-9, -8, -4], [15, 16, 20]])
     typed = BoxRegiond(margin=2.0)(opened(phase, point=" [3, 4.0; 8]"))["region"]
     np.testing.assert_array_equal(typed, point)
+    small = BoxRegiond(margin=2.0)(opened(phase, point="3 4 8 6"))["region"]
+    np.testing.assert_allclose(small, [[-2, -1, 3], [8, 9, 13]])
     typed = MaskRegiond()(opened(phase, box="(9 1 2) (3 4 8)", point=[0, 0, 0]))["region"]
     np.testing.assert_allclose(typed, [[3, 1, 2], [9, 4, 8]])
     with pytest.raises(ValueError, match=r"^case p017: 'point' must be \[x, y, z\] in mm .*, found 12 40"):
         MaskRegiond()(opened(phase, point="12 40"))
+    with pytest.raises(ValueError, match=r"found 1 2 3 0; correct it"):
+        MaskRegiond()(opened(phase, point="1 2 3 0"))
     with pytest.raises(ValueError, match="needs 'roi', found none"):
         MaskRegiond()(opened(phase, point=" ", box=""))
 

@@ -9,9 +9,18 @@ from monailabel.interfaces.exception import MONAILabelException
 @app.exception_handler(MONAILabelException)
 @app.exception_handler(ValueError)
 @app.exception_handler(OSError)
+@app.exception_handler(RuntimeError)
 async def tell(_: Request, error: Exception) -> JSONResponse:
-    """Answer a user's mistake by its one line; OSError stands for files that are not there."""
-    return JSONResponse({"detail": str(error)}, status_code=400)
+    """Answer a user's mistake by its one line: a ValueError, or an OSError where a file is not there.
+
+    While it builds a part, MONAI turns these into a RuntimeError that they are the cause of.
+    """
+    cause: BaseException | None = error
+    while isinstance(cause, RuntimeError):
+        cause = cause.__cause__
+    if cause is None:
+        return JSONResponse({"detail": f"{type(error).__name__}: {error}"}, status_code=500)
+    return JSONResponse({"detail": str(cause)}, status_code=400)
 
 
 __all__ = ["app"]
