@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-SUBPACKAGES = ("data", "engines", "evaluation", "fusion", "losses", "networks", "transforms")
+SUBPACKAGES = ("data", "engines", "evaluation", "explain", "fusion", "losses", "networks", "transforms")
 
 
 def __getattr__(name: str) -> Any:

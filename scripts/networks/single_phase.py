@@ -47,6 +47,7 @@ class SinglePhaseNetwork(nn.Module):
             raise ValueError(f"single_phase must be one of {listing(phase, phases)}, found '{phase}'")
         self.num_phases = len(phases)
         self.index = list(phases).index(phase)
+        self.encoded_phases = [self.index]  # of the encoder's one feature map, for heat maps
         self.encoder = build_encoder(encoder, 1)
         self.token_dim = width_of(self.encoder)
         self.dropout = nn.Dropout(dropout)

@@ -1,0 +1,40 @@
+"""Networks and cases that the tests of the explanations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scripts import build
+
+PHASES = ["pre", "arterial", "portal"]
+COLUMNS = [{"name": "age", "kind": "number"}, {"name": "sex", "kind": "category", "values": ["F", "M"]}]
+FUSIONS = sorted(path.stem for path in (Path(__file__).parents[2] / "configs" / "fusion").glob("*.yaml"))
+WITH_TABLE = ("daft", "film", "table")
+
+
+@pytest.fixture
+def network() -> Callable[..., nn.Module]:
+    """Return a function that builds a network with three classes in eval mode, from the fragments' names."""
+
+    def make(fusion: str = "concat", encoder: str = "residual", share: bool = True, table: bool = False):
+        torch.manual_seed(0)
+        chosen: str | dict = fusion
+        columns = COLUMNS if table or fusion in WITH_TABLE else []
+        made = build(PHASES, encoder, chosen, columns, num_classes=3, share_encoder=share)
+        for parameter in made.parameters():  # heads that start at 0 would explain nothing
+            if not parameter.any():
+                nn.init.normal_(parameter, std=0.1)
+        return made.eval()
+
+    return make
+
+
+@pytest.fixture
+def image() -> Tensor:
+    """One case of three phases."""
+    return torch.rand(3, 16, 16, 16, generator=torch.Generator().manual_seed(1))
