@@ -40,4 +40,4 @@ twins: $(VENV)/.runtime
 	$(BIN)/python -m scripts.engines.write_twins configs
 
 clean:
-	rm -rf results evaluation inference .pytest_cache .ruff_cache .mypy_cache
+	rm -rf results evaluation inference explanations .pytest_cache .ruff_cache .mypy_cache

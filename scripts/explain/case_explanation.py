@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from scripts.data.nearest import listing
+from scripts.explain.class_activation import grad_cam, layer_cam
 from scripts.explain.contributions import Contributions, phase_contributions
-from scripts.explain.grad_cam import grad_cam
 from scripts.explain.localisation import Localisation, lesion_volume, localise
 from scripts.explain.occlusion import Occlusion, predict_case
 from scripts.explain.original_grid import GridVolume
 from scripts.transforms.phase_transform import need
 
-EXPLANATIONS = ("contribution", "grad_cam", "occlusion")
+ACTIVATION_MAPS = {"layer_cam": layer_cam, "grad_cam": grad_cam}
+EXPLANATIONS = ("contribution", *ACTIVATION_MAPS, "occlusion")
+DEFAULT = ("contribution", "layer_cam", "occlusion")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class CaseExplanation:
     lesion: GridVolume | None
     localisation: dict[str, Localisation] = field(default_factory=dict)
 
+    @property
+    def correct(self) -> bool:
+        """Whether the most probable class is known to be the true one."""
+        return self.label is not None and int(self.probabilities.argmax()) == self.label
+
 
 @dataclass(frozen=True)
 class CaseExplainer:
@@ -60,7 +67,7 @@ class CaseExplainer:
         network: in eval mode, with its calibration.
         phases: names of the phases, in the order of the channels.
         classes: names of the classes.
-        explanations: any of contribution, grad_cam, occlusion.
+        explanations: any of contribution, layer_cam, grad_cam, occlusion.
         explained_class: class whose probability is explained; None: the predicted one of each case.
         occlusion: how parts are covered.
         batch_size: cases per network run.
@@ -74,7 +81,7 @@ class CaseExplainer:
     phases: Sequence[str]
     classes: Sequence[str]
     occlusion: Occlusion
-    explanations: Sequence[str] = EXPLANATIONS
+    explanations: Sequence[str] = DEFAULT
     explained_class: str | None = None
     batch_size: int = 16
     labels: Sequence[int] | None = None
@@ -111,9 +118,10 @@ class CaseExplainer:
             )
         inside = self._inside(item)
         maps: dict[str, np.ndarray] = {}
-        if "grad_cam" in self.explanations:
-            found = grad_cam(self.network, image, present, explained, clinical)
-            maps["grad_cam"] = np.where(inside, found.cpu().numpy(), np.float32(0))
+        for name, activation_map in ACTIVATION_MAPS.items():
+            if name in self.explanations:
+                found = activation_map(self.network, image, present, explained, clinical)
+                maps[name] = np.where(inside, found.cpu().numpy(), np.float32(0))
         if "occlusion" in self.explanations:
             shown = torch.from_numpy(inside).to(device)
             drop = self.occlusion(self.network, image, present, shown, explained, clinical)

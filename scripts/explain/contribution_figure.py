@@ -54,14 +54,21 @@ def contribution_figure(
     Raises:
         ValueError: a folder that cannot be written.
     """
+    from matplotlib.patches import Patch
+
     columns = min(len(panels), 2)
     rows = -(-len(panels) // columns)
-    figure = new_figure(1.0 + 5.4 * columns, (1.7 + 0.42 * (len(players) + 2)) * rows)
+    figure = new_figure(1.0 + 5.4 * columns, 0.4 + (1.3 + 0.42 * (len(players) + 2)) * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw(axes, panel, players)
+    keys = [
+        Patch(color=FOR, label="raises the probability (points)"),
+        Patch(color=AGAINST, label="lowers it"),
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     if path is not None:
         save_figure(figure, path)
     return figure
@@ -95,9 +102,6 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str]) -> None:
     plain_axes(axes)
     axes.grid(visible=False, axis="y")
     axes.set_title(panel.title, fontsize=11, loc="left")
-    for colour, text in ((FOR, "raises the probability (points)"), (AGAINST, "lowers it")):
-        axes.barh([0], [0], color=colour, label=text)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=2, frameon=False, fontsize=9)
 
 
 def _ends(panel: Waterfall) -> list[float]:

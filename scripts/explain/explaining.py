@@ -12,8 +12,9 @@ from torch import nn
 
 from scripts.engines.network import load_trained
 from scripts.evaluation.atomic import check_writable
+from scripts.evaluation.plots.style import shorten
 from scripts.explain.atomic_folder import file_name, folder_atomically
-from scripts.explain.case_explanation import EXPLANATIONS, CaseExplainer, CaseExplanation
+from scripts.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
 from scripts.explain.chosen_cases import choose_cases, lesion_labels, located
 from scripts.explain.contribution_figure import Waterfall, contribution_figure
 from scripts.explain.contributions import Contributions, reads_table
@@ -40,7 +41,7 @@ def explain_cases(
     classes: Sequence[str],
     occlusion: Occlusion,
     output_dir: str | Path,
-    explanations: Sequence[str] = EXPLANATIONS,
+    explanations: Sequence[str] = DEFAULT,
     explained_class: str | None = None,
     batch_size: int = 16,
 ) -> list[CaseExplanation]:
@@ -64,7 +65,7 @@ def explain_cases(
         classes: names of the classes.
         occlusion: how parts are covered.
         output_dir: receives the files.
-        explanations: any of contribution, grad_cam, occlusion.
+        explanations: any of contribution, layer_cam, grad_cam, occlusion.
         explained_class: class whose probability is explained; None: the predicted one of each case.
         batch_size: cases per network run.
 
@@ -126,9 +127,9 @@ def write_case(
 def case_waterfall(found: CaseExplanation, part: Contributions, classes: Sequence[str]) -> Waterfall:
     """Return the contributions of one case to the explained class, to be drawn."""
     k = found.explained
-    truth = "" if found.label is None else f", true class '{classes[found.label]}'"
+    truth = "" if found.label is None else f" (true class: {shorten(classes[found.label])})"
     return Waterfall(
-        title=f"{found.case}{truth}",
+        title=f"{shorten(found.case, 30)}{truth}",
         class_name=classes[k],
         prior=float(part.prior[k]),
         steps=part.values[:, k].tolist(),
@@ -150,7 +151,7 @@ def write_summary(
         write_contributions(folder / "contributions.csv", found, players, classes)
         write_mean_contributions(folder / "mean_contributions.csv", panels, players)
         contribution_figure(panels, players, folder / "mean_contributions.png")
-    write_localisation(folder / "localisation.csv", found, phases)
+    write_localisation(folder / "localisation.csv", found, phases, classes)
 
 
 def summary_lines(
@@ -171,11 +172,19 @@ def summary_lines(
             start = f"  from {100 * float(part.prior[k]):.1f}% before any image, in points: "
             lines.append(start + ", ".join(steps))
     for method in dict.fromkeys(method for e in found for method in e.localisation):
-        places = [e.localisation[method] for e in found if method in e.localisation]
-        hotter = sum(place.lesion > place.background for place in places)
-        within = sum(place.distance == 0 for place in places)
-        lines.append(
-            f"{method}: hotter in the lesion than around it in {hotter} of {len(places)} cases, "
-            f"hottest point in the lesion in {within}"
-        )
+        lines.append(f"{method}: {_count(found, method)}")
+        right = [e for e in found if e.correct]
+        if len(found) > 1 and right:
+            lines.append(f"  of the {len(right)} predicted correctly: {_count(right, method)}")
     return lines
+
+
+def _count(found: Sequence[CaseExplanation], method: str) -> str:
+    """Count the cases in which the lesion is hot."""
+    places = [e.localisation[method] for e in found if method in e.localisation]
+    hotter = sum(place.lesion > place.background for place in places)
+    within = sum(place.distance == 0 for place in places)
+    return (
+        f"hotter in the lesion than around it in {hotter} of {len(places)} cases, "
+        f"hottest point in the lesion in {within}"
+    )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ACTIVATION_NAMES = {"layer_cam": "LayerCAM", "grad_cam": "Grad-CAM++"}
+
+
 @dataclass(frozen=True)
 class Scale:
     """How the heat of a method is drawn: name, what its numbers are, colours, factor and limits."""
@@ -53,8 +56,12 @@ def heat_figure(
     slices = {phase: phase_slice(found, phase, position, view) for phase in phases if phase in found.volumes}
     scales = {method: _scale(method, found) for method in found.heat}
     tall = float(np.clip(np.mean([part.height for part in slices.values()]), 0.5, 1.8))
-    figure = new_figure(2.4 + 2.1 * len(phases), 1.2 + (2.1 * tall + 0.1) * (1 + len(scales)))
-    grid = figure.subplots(1 + len(scales), len(phases), squeeze=False)
+    figure = new_figure(2.2 + 2.1 * len(phases), 1.0 + (2.1 * tall + 0.1) * (1 + len(scales)))
+    widths = [0.62, *[1.0] * len(phases), 0.06]  # names of the rows, phases, colour bars
+    panels = figure.subplots(1 + len(scales), len(widths), squeeze=False, width_ratios=widths)
+    names, grid, bars = panels[:, 0], panels[:, 1:-1], panels[:, -1]
+    for axes in (*names, bars[0]):
+        axes.set_axis_off()
     for number, phase in enumerate(phases):
         grid[0, number].set_title(shorten(phase, 18), fontsize=11)
         for axes in grid[:, number]:
@@ -65,13 +72,13 @@ def heat_figure(
             else:
                 _draw_missing(axes, tall)
     write_directions(grid[0, phases.index(next(iter(slices)))], view)
-    _label(grid[0, 0], "scan")
-    for axes_row, (method, scale) in zip(grid[1:], scales.items(), strict=True):
-        _label(axes_row[0], f"{scale.name}\n\nhottest point:\n{_place(found, phases, method)}")
-        for phase, axes in zip(phases, axes_row, strict=True):
+    _label(names[0], "scan")
+    for row, (method, scale) in enumerate(scales.items(), 1):
+        _label(names[row], f"{scale.name}\n\nhottest point:\n{_place(found, phases, method)}")
+        for phase, axes in zip(phases, grid[row], strict=True):
             if phase in slices:
                 _draw_heat(axes, slices[phase].heat[method], slices[phase].aspect, scale)
-        _draw_bar(figure, list(axes_row), scale)
+        _draw_bar(figure, bars[row], scale)
     figure.suptitle(_title(found, classes), fontsize=12)
     through = "the centre of the lesion (outlined)" if found.lesion is not None else "the hottest point"
     figure.supxlabel(f"{view} slices through {through}", fontsize=9, color=GREY)
@@ -82,8 +89,8 @@ def heat_figure(
 
 def _scale(method: str, found: CaseExplanation) -> Scale:
     """Return the scale of a method's heat, the same for all phases of the case."""
-    if method == "grad_cam":
-        return Scale("Grad-CAM++", "evidence, hottest = 1", "plasma", 1.0, 0.0, 1.0)
+    if method in ACTIVATION_NAMES:
+        return Scale(ACTIVATION_NAMES[method], "evidence, hottest = 1", "plasma", 1.0, 0.0, 1.0)
     largest = max(float(np.abs(heat).max()) for heat in found.heat[method].values())
     limit = max(100 * largest, 1.0)  # below one point there is nothing to see
     return Scale("occlusion", "points lost when covered", "RdBu_r", 100.0, -limit, limit)
@@ -112,13 +119,13 @@ def _draw_heat(axes: Axes, heat: np.ndarray, aspect: float, scale: Scale) -> Non
     )
 
 
-def _draw_bar(figure: Figure, row: list[Axes], scale: Scale) -> None:
-    """Draw the colour bar of a row."""
+def _draw_bar(figure: Figure, axes: Axes, scale: Scale) -> None:
+    """Draw the colour bar of a row into its axes."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     colours = ScalarMappable(Normalize(scale.lower, scale.upper), scale.colours)
-    bar = figure.colorbar(colours, ax=row, fraction=0.05, pad=0.02)
+    bar = figure.colorbar(colours, cax=axes)
     bar.set_label(scale.unit, fontsize=9)
     bar.ax.tick_params(labelsize=8)
 
@@ -133,7 +140,7 @@ def _draw_missing(axes: Axes, tall: float) -> None:
 
 def _label(axes: Axes, text: str) -> None:
     """Write what a row shows, on its left."""
-    axes.set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
+    axes.text(1.0, 0.5, text, transform=axes.transAxes, fontsize=9, ha="right", va="center")
 
 
 def _place(found: CaseExplanation, phases: Sequence[str], method: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.plots.style import shorten
 from scripts.explain.case_explanation import CaseExplanation
 from scripts.explain.contribution_figure import Waterfall
 
@@ -55,7 +56,7 @@ def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str])
         if parts:
             panels.append(
                 Waterfall(
-                    title=f"mean of {len(parts)} cases predicted as '{name}'",
+                    title=f"mean of {len(parts)} case{'s' * (len(parts) > 1)} predicted as '{shorten(name)}'",
                     class_name=name,
                     prior=float(parts[0].prior[k]),
                     steps=np.mean([part.values[:, k].numpy() for part in parts], axis=0).tolist(),
@@ -73,15 +74,27 @@ def write_mean_contributions(path: Path, panels: Sequence[Waterfall], players: S
     return write_rows(path, ["predicted", "cases", "prior", "prediction", *players], rows)
 
 
-def write_localisation(path: Path, found: Sequence[CaseExplanation], phases: Sequence[str]) -> Path | None:
+def write_localisation(
+    path: Path, found: Sequence[CaseExplanation], phases: Sequence[str], classes: Sequence[str]
+) -> Path | None:
     """Write one row per case with a lesion mask and method; nothing where no case has a mask.
 
-    The columns are case, method, lesion_heat and background_heat (means over all phases), hottest_phase and
-    hottest_mm_from_lesion (0 within it).
+    The columns are case, true (empty where unknown), predicted, method, lesion_heat and background_heat
+    (means over all phases), hottest_phase and hottest_mm_from_lesion (0 within it).
     """
-    header = ["case", "method", "lesion_heat", "background_heat", "hottest_phase", "hottest_mm_from_lesion"]
+    header = ["case", "true", "predicted", "method"]
+    header += ["lesion_heat", "background_heat", "hottest_phase", "hottest_mm_from_lesion"]
     rows = [
-        [e.case, method, place.lesion, place.background, phases[place.hottest_phase], place.distance]
+        [
+            e.case,
+            "" if e.label is None else classes[e.label],
+            classes[int(e.probabilities.argmax())],
+            method,
+            place.lesion,
+            place.background,
+            phases[place.hottest_phase],
+            place.distance,
+        ]
         for e in found
         for method, place in e.localisation.items()
     ]

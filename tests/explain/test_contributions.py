@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from scripts.explain import phase_contributions
-from scripts.networks import TableEncoder
 
 from .conftest import FUSIONS, WITH_TABLE
 
@@ -117,7 +116,3 @@ def test_the_batch_size_changes_nothing(network, image):
     net = network("concat")
     one, many = (phase_contributions(net, image, ALL, PRIOR, batch_size=size) for size in (1, 64))
     torch.testing.assert_close(one.values, many.values, rtol=0, atol=1e-6)
-
-
-def test_the_fixture_has_tables_where_asked(network):
-    assert any(isinstance(module, TableEncoder) for module in network("film").modules())
