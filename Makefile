@@ -67,4 +67,4 @@ bundle: $(VENV)/.runtime
 	    $(if $(WEIGHTS_URL),--weights_url $(WEIGHTS_URL)) $(if $(HUB),--dry_run_hub $(HUB))
 
 clean:
-	rm -rf dist results evaluation inference .pytest_cache .ruff_cache .mypy_cache
+	rm -rf dist results evaluation inference explanations .pytest_cache .ruff_cache .mypy_cache

@@ -10,7 +10,10 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-SUBPACKAGES = ("data", "engines", "evaluation", "fusion", "losses", "networks", "packaging", "transforms")
+SUBPACKAGES = (
+    "data", "engines", "evaluation", "explain", "fusion", "losses", "networks", "packaging", "serving",
+    "transforms",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -64,10 +64,11 @@ def test_every_strategy_has_a_heading_and_every_heading_a_strategy():
 
 
 def test_every_example_in_python_runs():
-    examples = re.findall(r"^```python\n(.*?)^```$", FUSION.read_text(encoding="utf-8"), re.M | re.S)
-    assert examples
-    for example in examples:
-        exec(compile(example, str(FUSION), "exec"), {})
+    for document in (FUSION, ROOT / "docs" / "explain.md"):
+        examples = re.findall(r"^```python\n(.*?)^```$", document.read_text(encoding="utf-8"), re.M | re.S)
+        assert examples
+        for example in examples:
+            exec(compile(example, str(document), "exec"), {})
 
 
 def test_the_table_is_what_the_figures_say():

@@ -34,6 +34,7 @@ def test_results_folder_is_complete(trained):
         "configs/inference.yaml",
         "configs/inference.json",
         "configs/evaluate.yaml",
+        "configs/explain.yaml",
         "configs/metadata.json",
         "configs/logging.conf",
         "models/model.pt",

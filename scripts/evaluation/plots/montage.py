@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scripts.evaluation.plots.slices import AXES_OF_VIEW, anatomical_slice, write_directions
 from scripts.evaluation.plots.style import GREY, new_figure, save_figure, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
-
-AXES_OF_VIEW = {"axial": ("R", "A", "S"), "coronal": ("R", "S", "A"), "sagittal": ("A", "S", "R")}
-"""Per view the anatomical axes across, up, and through the slices."""
-
-OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
 def montage_figure(
@@ -67,7 +63,7 @@ def montage_figure(
     _check(volumes, there, cases, phases, number, classes, view, orientation)
     rows, columns = min(len(cases), max_cases), len(phases)
     axes_of_grid = orientation or "RAS"
-    first, aspect = _slice(volumes[0, 0], view, axes_of_grid, spacing)
+    first, aspect = anatomical_slice(volumes[0, 0], view, axes_of_grid, spacing)
     height = 1.75 * min(2.0, max(0.5, first.shape[0] * aspect / first.shape[1]))
     figure = new_figure(1.3 + 1.75 * columns, 0.8 + (height + 0.06) * rows)
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -81,12 +77,12 @@ def montage_figure(
             axes.set_yticks([])
             axes.spines[:].set_color("#BBBBBB")
             if there[b, p]:
-                picture, aspect = _slice(volumes[b, p], view, axes_of_grid, spacing)
+                picture, aspect = anatomical_slice(volumes[b, p], view, axes_of_grid, spacing)
                 axes.imshow(
                     picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest"
                 )
                 if b == 0 and orientation is not None:
-                    _write_directions(axes, view)
+                    write_directions(axes, view)
             else:
                 _draw_missing(axes, phase, first.shape, aspect)
             if b == 0:
@@ -106,21 +102,6 @@ def _as_array(values: Any) -> np.ndarray:
     return values.detach().cpu().float().numpy() if hasattr(values, "detach") else np.asarray(values)
 
 
-def _slice(
-    volume: np.ndarray, view: str, orientation: str, spacing: Sequence[float]
-) -> tuple[np.ndarray, float]:
-    """Return the middle slice [rows, columns] as it is looked at, and its voxel's height over width."""
-    axis_of = {name: i for i, letter in enumerate(orientation) for name in (letter, OPPOSITE[letter])}
-    across, up, through = (axis_of[name] for name in AXES_OF_VIEW[view])
-    plane = np.moveaxis(volume, (up, across, through), (0, 1, 2))[:, :, volume.shape[through] // 2]
-    # The picture's first row is the upper end (A or S), its first column the patient's right (or anterior).
-    if orientation[up] in "AS":
-        plane = plane[::-1]
-    if orientation[across] in "RA":
-        plane = plane[:, ::-1]
-    return plane, spacing[up] / spacing[across]
-
-
 def _grey_range(shown: np.ndarray) -> tuple[float, float]:
     """Return black and white of a case: percentiles 1 and 99 of its present phases without padding."""
     values = shown[np.isfinite(shown) & (shown != 0)]
@@ -129,18 +110,6 @@ def _grey_range(shown: np.ndarray) -> tuple[float, float]:
     lower, upper = (float(value) for value in np.percentile(values, (1, 99)))
     lower, upper = min(lower, 0.0) if lower > 0 else lower, max(upper, lower + 1e-6)
     return lower, upper
-
-
-def _write_directions(axes: Axes, view: str) -> None:
-    """Write which side of the patient is left and up, on the first slice."""
-    from matplotlib.patheffects import withStroke
-
-    across, up, _ = AXES_OF_VIEW[view]
-    style: dict[str, Any] = {"transform": axes.transAxes, "color": "#FFD54A", "fontsize": 9}
-    style |= {"fontweight": "bold", "path_effects": [withStroke(linewidth=2, foreground="black")]}
-    axes.text(0.03, 0.5, across, ha="left", va="center", **style)
-    axes.text(0.97, 0.5, OPPOSITE[across], ha="right", va="center", **style)
-    axes.text(0.5, 0.97, up, ha="center", va="top", **style)
 
 
 def _draw_missing(axes: Axes, phase: str, shape: tuple[int, ...], aspect: float) -> None:

@@ -1,0 +1,190 @@
+"""Explains the chosen cases of a dataset, and writes what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from monai.transforms import Compose
+from torch import nn
+
+from scripts.engines.network import load_trained
+from scripts.evaluation.atomic import check_writable
+from scripts.evaluation.plots.style import shorten
+from scripts.explain.atomic_folder import file_name, folder_atomically
+from scripts.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
+from scripts.explain.chosen_cases import choose_cases, lesion_labels, located
+from scripts.explain.contribution_figure import Waterfall, contribution_figure
+from scripts.explain.contributions import Contributions, reads_table
+from scripts.explain.heat_figure import heat_figure
+from scripts.explain.occlusion import Occlusion
+from scripts.explain.original_grid import save_nifti, to_original_grid
+from scripts.explain.tables import (
+    mean_contributions,
+    write_contributions,
+    write_localisation,
+    write_mean_contributions,
+)
+
+TABLE = "clinical table"
+
+
+def explain_cases(
+    network: nn.Module,
+    model_file: str | Path,
+    items: Sequence[Mapping[str, Any]],
+    case: str | Sequence[str],
+    preprocessing: Compose,
+    phases: Sequence[str],
+    classes: Sequence[str],
+    occlusion: Occlusion,
+    output_dir: str | Path,
+    explanations: Sequence[str] = DEFAULT,
+    explained_class: str | None = None,
+    batch_size: int = 16,
+) -> list[CaseExplanation]:
+    """Explain cases one by one; each gets a folder of its own as soon as it is done, complete or not at all.
+
+        <case>/contributions.csv, contributions.png     what each phase added to the probability
+        <case>/heat.png, <phase>_<method>.nii.gz        where, over the original scan
+        contributions.csv                               all cases
+        mean_contributions.csv, mean_contributions.png  means per predicted class
+        localisation.csv                                heat in the lesion and around it, with masks
+
+    The last four are written for more than one case only.
+
+    Args:
+        network: as configured, on its device.
+        model_file: trained weights.
+        items: all cases of the dataset.
+        case: which to explain (see `choose_cases`).
+        preprocessing: as for inference.
+        phases: names of the phases.
+        classes: names of the classes.
+        occlusion: how parts are covered.
+        output_dir: receives the files.
+        explanations: any of contribution, layer_cam, grad_cam, occlusion.
+        explained_class: class whose probability is explained; None: the predicted one of each case.
+        batch_size: cases per network run.
+
+    Raises:
+        FileNotFoundError: no weights.
+        ValueError: no such case, explanation or class; a folder that cannot be written.
+    """
+    from tqdm import tqdm
+
+    chosen = choose_cases(items, case)
+    folder = check_writable(output_dir)
+    load_trained(network, model_file)
+    explain = CaseExplainer(
+        network.eval(),
+        phases,
+        classes,
+        occlusion,
+        explanations,
+        explained_class,
+        batch_size,
+        lesion_labels(preprocessing),
+    )
+    players = [*phases, TABLE] if reads_table(network) else list(phases)
+    steps = located(preprocessing)
+    found: list[CaseExplanation] = []
+    for item in tqdm(chosen, desc="explaining", disable=len(chosen) == 1):
+        explanation = explain(steps(dict(item)))
+        write_case(folder, explanation, phases, players, classes)
+        found.append(replace(explanation, heat={}, volumes={}, lesion=None))  # what the summary needs
+    if len(found) > 1:
+        write_summary(folder, found, phases, players, classes)
+    for line in summary_lines(found, players, classes):
+        print(line)
+    return found
+
+
+def write_case(
+    output_dir: Path,
+    found: CaseExplanation,
+    phases: Sequence[str],
+    players: Sequence[str],
+    classes: Sequence[str],
+) -> None:
+    """Write the folder of one case."""
+    with folder_atomically(output_dir / file_name(found.case)) as folder:
+        if found.contributions is not None:
+            write_contributions(folder / "contributions.csv", [found], players, classes)
+            panel = case_waterfall(found, found.contributions, classes)
+            contribution_figure([panel], players, folder / "contributions.png")
+        for method, maps in found.heat.items():
+            for phase, heat in maps.items():
+                volume = found.volumes[phase]
+                values = to_original_grid(heat, found.grid_affine, volume)
+                save_nifti(folder / f"{file_name(phase)}_{method}.nii.gz", values, volume.affine)
+        if found.heat:
+            heat_figure(found, phases, classes, folder / "heat.png")
+
+
+def case_waterfall(found: CaseExplanation, part: Contributions, classes: Sequence[str]) -> Waterfall:
+    """Return the contributions of one case to the explained class, to be drawn."""
+    k = found.explained
+    truth = "" if found.label is None else f" (true class: {shorten(classes[found.label])})"
+    return Waterfall(
+        title=f"{shorten(found.case, 30)}{truth}",
+        class_name=classes[k],
+        prior=float(part.prior[k]),
+        steps=part.values[:, k].tolist(),
+        prediction=float(part.prediction[k]),
+        missing=(~part.present).int().tolist(),
+    )
+
+
+def write_summary(
+    folder: Path,
+    found: Sequence[CaseExplanation],
+    phases: Sequence[str],
+    players: Sequence[str],
+    classes: Sequence[str],
+) -> None:
+    """Write what several cases have in common."""
+    panels = mean_contributions(found, classes)
+    if panels:
+        write_contributions(folder / "contributions.csv", found, players, classes)
+        write_mean_contributions(folder / "mean_contributions.csv", panels, players)
+        contribution_figure(panels, players, folder / "mean_contributions.png")
+    write_localisation(folder / "localisation.csv", found, phases, classes)
+
+
+def summary_lines(
+    found: Sequence[CaseExplanation], players: Sequence[str], classes: Sequence[str]
+) -> list[str]:
+    """Return what is printed at the end."""
+    lines = []
+    if len(found) == 1:
+        one = found[0]
+        probability = 100 * float(one.probabilities[one.explained])
+        lines.append(f"{one.case}: probability of '{classes[one.explained]}' {probability:.1f}%")
+        if one.contributions is not None:
+            part, k = one.contributions, one.explained
+            steps = [
+                f"{name} {100 * value:+.1f}" if there else f"{name} missing"
+                for name, value, there in zip(players, part.values[:, k].tolist(), part.present, strict=True)
+            ]
+            start = f"  from {100 * float(part.prior[k]):.1f}% before any image, in points: "
+            lines.append(start + ", ".join(steps))
+    for method in dict.fromkeys(method for e in found for method in e.localisation):
+        lines.append(f"{method}: {_count(found, method)}")
+        right = [e for e in found if e.correct]
+        if len(found) > 1 and right:
+            lines.append(f"  of the {len(right)} predicted correctly: {_count(right, method)}")
+    return lines
+
+
+def _count(found: Sequence[CaseExplanation], method: str) -> str:
+    """Count the cases in which the lesion is hot."""
+    places = [e.localisation[method] for e in found if method in e.localisation]
+    hotter = sum(place.lesion > place.background for place in places)
+    within = sum(place.distance == 0 for place in places)
+    return (
+        f"hotter in the lesion than around it in {hotter} of {len(places)} cases, "
+        f"hottest point in the lesion in {within}"
+    )

@@ -1,0 +1,146 @@
+"""What covering a part of one phase does to the prediction."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from monai.visualize import OcclusionSensitivity
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def predict_case(network: nn.Module, image: Tensor, present: Tensor, clinical: Tensor | None) -> Tensor:
+    """Return the probabilities [K] of one case: image [P, D, H, W], present [P], clinical [T]."""
+    table = None if clinical is None else clinical.unsqueeze(0)
+    return network(image.unsqueeze(0), clinical=table, present=present.unsqueeze(0))[0].softmax(dim=0)
+
+
+class CoveredPhase(nn.Module):
+    """The prediction as a function of what is left visible of one phase.
+
+    Args:
+        network: returns logits.
+        image: one case.
+        present: phases that are there.
+        clinical: the case's table, or None.
+        phase: index of the phase that is covered.
+        inside: voxels of this phase that show something; covered ones become their mean.
+
+    Shape: image [P, D, H, W], present [P], clinical [T], inside [D, H, W]; visible [n, 1, d, h, w], 1 visible
+        and 0 covered, over `box`, the smallest around the inside -> logits [n, K].
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        image: Tensor,
+        present: Tensor,
+        clinical: Tensor | None,
+        phase: int,
+        inside: Tensor,
+    ) -> None:
+        super().__init__()
+        self.network, self.image, self.present, self.clinical = network, image, present, clinical
+        self.phase = phase
+        corners = inside.nonzero()
+        low, high = corners.amin(dim=0).tolist(), (corners.amax(dim=0) + 1).tolist()
+        self.box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+        covered = torch.where(inside, image[phase][inside].mean(), image[phase])  # padding stays what it is
+        self.seen, self.covered = image[phase][self.box], covered[self.box]
+        self.eval()  # MONAI restores the mode it found, which must not be that of training
+
+    def forward(self, visible: Tensor) -> Tensor:
+        """Classify the case with a part of the phase covered."""
+        count = len(visible)
+        image = self.image.repeat(count, 1, 1, 1, 1)
+        image[(slice(None), self.phase, *self.box)] = self.covered + visible[:, 0] * (
+            self.seen - self.covered
+        )
+        table = None if self.clinical is None else self.clinical.expand(count, -1)
+        image = image.contiguous(memory_format=torch.channels_last_3d)
+        return self.network(image, clinical=table, present=self.present.expand(count, -1))
+
+
+class Occlusion:
+    """Covers one phase window by window, and notes by how much the probability of a class drops.
+
+    MONAI's `OcclusionSensitivity` covers all channels at once; here each phase is covered alone, and only
+    where it shows something.
+
+    Args:
+        window: edge of the covered cube in mm; at least one voxel, at most what the phase shows.
+        spacing: mm per voxel of the three grid axes.
+        overlap: of neighbouring windows, as a fraction of their edge, from 0 to below 1.
+        batch_size: windows per network run.
+
+    Raises:
+        ValueError: a window or an overlap out of range.
+
+    Reference: Zeiler and Fergus, Visualizing and understanding convolutional networks, ECCV 2014, sect. 4.2.
+    """
+
+    def __init__(
+        self,
+        window: float = 16.0,
+        spacing: Sequence[float] = (1.0, 1.0, 1.0),
+        overlap: float = 0.25,
+        batch_size: int = 32,
+    ) -> None:
+        if not window > 0:
+            raise ValueError(f"the window of the occlusion must be above 0 mm, found {window}")
+        if not 0 <= overlap < 1:
+            raise ValueError(f"the overlap of the occlusion's windows must lie in [0, 1), found {overlap}")
+        self.size = [max(1, round(window / step)) for step in spacing]
+        self.overlap = overlap
+        self.batch_size = batch_size
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        network: nn.Module,
+        image: Tensor,
+        present: Tensor,
+        inside: Tensor,
+        class_index: int,
+        clinical: Tensor | None = None,
+    ) -> Tensor:
+        """Return the drop of the class's probability when a voxel's surroundings are covered.
+
+        Args:
+            network: in eval mode.
+            image: one case.
+            present: phases that are there.
+            inside: voxels that show something, not padding.
+            class_index: the class that is explained.
+            clinical: the case's table, or None.
+
+        Shape: image [P, D, H, W], present [P] bool, inside [P, D, H, W] bool, clinical [T] -> [P, D, H, W];
+            from -1 to 1, positive where the voxels speak for the class, 0 outside and in absent phases.
+        """
+        probability = predict_case(network, image, present, clinical)[class_index]
+        heat = torch.zeros_like(image)
+        for phase in present.nonzero().flatten().tolist():
+            if inside[phase].any():
+                covered = CoveredPhase(network, image, present, clinical, phase, inside[phase])
+                drop = probability - self._covered_probability(covered)[class_index]
+                heat[phase][covered.box] = drop * inside[phase][covered.box]
+        return heat
+
+    def _covered_probability(self, covered: CoveredPhase) -> Tensor:
+        """Return the probabilities [K, d, h, w], each voxel's averaged over the windows that cover it."""
+        visible = torch.ones_like(covered.seen)[None, None]
+        visualiser = OcclusionSensitivity(
+            covered,
+            mask_size=[min(edge, extent) for edge, extent in zip(self.size, covered.seen.shape, strict=True)],
+            n_batch=self.batch_size,
+            verbose=False,
+            mode=0.0,  # of `visible`: the window is covered
+            overlap=self.overlap,
+            activate=lambda logits: logits.softmax(dim=1),
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Using a non-tuple sequence")  # MONAI indexes by lists
+            probabilities, _ = visualiser(visible)
+        return torch.as_tensor(probabilities)[0].as_subclass(Tensor)

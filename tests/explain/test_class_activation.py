@@ -1,0 +1,192 @@
+"""Class activation maps per phase, for every way in which phases reach an encoder."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from monai.visualize import GradCAMpp
+from monai.visualize.visualizer import default_upsampler
+from torch import Tensor, nn
+
+from scripts import build
+from scripts.explain import grad_cam, layer_cam
+from scripts.explain.feature_maps import EncoderMaps, halving_upsampler
+from scripts.networks import PhaseFusionNetwork
+
+from .conftest import FUSIONS
+
+ALL = torch.tensor([True, True, True])
+
+
+@pytest.fixture(params=[layer_cam, grad_cam])
+def activation_map(request):
+    return request.param
+
+
+@pytest.mark.parametrize("fusion", [name for name in FUSIONS if name != "table"])
+def test_every_strategy_has_maps_from_0_to_1(network, image, fusion, activation_map):
+    clinical = torch.tensor([50.0, 0.0]) if fusion in ("film", "daft") else None
+    heat = activation_map(network(fusion), image, ALL, 1, clinical)
+    assert heat.shape == image.shape
+    assert heat.min() >= 0
+    assert heat.max() == pytest.approx(1)
+    assert torch.equal(heat, activation_map(network(fusion), image, ALL, 1, clinical))
+
+
+@pytest.mark.parametrize("encoder", ["residual", "resnet10", "resnet18"])
+def test_one_encoder_per_phase_gives_the_maps_of_a_shared_one_with_the_same_weights(
+    network, image, encoder, activation_map
+):
+    shared = network("concat", encoder)
+    separate = network("concat", encoder, share=False)
+    for part in separate.encoder:
+        part.load_state_dict(shared.encoder.state_dict())
+    for name in ("fusion", "head"):
+        getattr(separate, name).load_state_dict(getattr(shared, name).state_dict())
+    found = activation_map(shared, image, ALL, 0)
+    torch.testing.assert_close(found, activation_map(separate, image, ALL, 0), rtol=0, atol=5e-4)
+    assert (found[0] - found[1]).abs().max() > 1e-3  # each phase has its own
+
+
+def test_an_encoder_called_phase_by_phase_gives_the_same_maps(network, image, activation_map):
+    """`film` calls one encoder three times; without a table it is `concat`."""
+    film = network("film")
+    plain = PhaseFusionNetwork(film.encoder, film.fusion, 3, 3).eval()
+    plain.head.load_state_dict(film.head.state_dict())
+    torch.testing.assert_close(
+        activation_map(film, image, ALL, 2), activation_map(plain, image, ALL, 2), rtol=0, atol=1e-5
+    )
+
+
+def test_phases_read_together_share_one_map_and_a_single_phase_keeps_its_own(network, image, activation_map):
+    heat = activation_map(network("early"), image, ALL, 1)
+    assert torch.equal(heat[0], heat[1])
+    single = network("single")
+    heat = activation_map(single, image, ALL, 1)
+    assert [bool(part.any()) for part in heat] == [phase == single.index for phase in range(3)]
+
+
+def test_an_absent_phase_has_no_heat_and_no_influence(network, image, activation_map):
+    present = torch.tensor([True, False, True])
+    heat = activation_map(network("concat"), image, present, 1)
+    assert not heat[1].any()
+    image[1] = torch.nan
+    assert torch.equal(heat, activation_map(network("concat"), image, present, 1))
+
+
+def test_a_number_added_to_all_logits_changes_no_map(network, image, activation_map):
+    net = network("concat")
+    before = activation_map(net, image, ALL, 1)
+    shifted = copy.deepcopy(net)
+    with torch.no_grad():
+        shifted.head.bias += 2.0
+        shifted.head.weight += torch.randn(1, shifted.head.in_features) * 0.05  # one number per case, to all
+    torch.testing.assert_close(before, activation_map(shifted, image, ALL, 1), rtol=0, atol=1e-4)
+
+
+class BrightPortal(nn.Module):
+    """Speaks for class 1 as much as the portal phase is bright; its encoder halves volumes twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.AvgPool3d(4)
+
+    def forward(self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None) -> Tensor:
+        maps = self.encoder(image.flatten(0, 1).unsqueeze(1)).reshape(len(image), 3, -1)
+        brightness = 4 * maps[:, 2].mean(dim=1)
+        return torch.stack([-brightness, brightness], dim=1)
+
+
+def test_heat_lies_where_the_evidence_was_planted(activation_map):
+    """A bright block lies in one corner of each phase, and counts in the portal phase only."""
+    image = torch.zeros(3, 16, 16, 16)
+    image[:, 12:, :4, 4:8] = 1
+    heat = activation_map(BrightPortal().eval(), image, ALL, 1)
+    assert not heat[:2].any()
+    d, h, w = torch.unravel_index(heat[2].argmax(), heat[2].shape)
+    assert d >= 12
+    assert h < 4
+    assert 4 <= w < 8
+
+
+@pytest.mark.parametrize("encoder", ["residual", "resnet10"])
+def test_heat_lies_where_the_signal_is_and_not_half_a_cell_beside_it(encoder):
+    """The centre of the heat of a bright blob, over random networks and positions, in voxels."""
+    steps = torch.stack(torch.meshgrid(*[torch.arange(32.0)] * 3, indexing="ij"), dim=-1)
+    off = []
+    for seed, position in enumerate([(10, 16, 21), (19, 13, 14), (15, 15, 12), (12, 18, 17)]):
+        torch.manual_seed(seed)
+        net = build(["a", "b"], encoder, "mean").eval()
+        blob = torch.exp(-((steps - torch.tensor(position)) ** 2).sum(dim=-1) / 8)
+        heat = layer_cam(net, torch.stack([0.5 * blob, blob]), torch.tensor([True, True]), 0)[1]
+        off.append((steps * heat[..., None]).sum(dim=(0, 1, 2)) / heat.sum() - torch.tensor(position))
+    assert torch.stack(off).mean(dim=0).abs().max() < 0.9  # MONAI's own upsampler is off by more than 1
+
+
+def test_the_layer_is_the_deepest_with_cells_of_4_voxels_or_less(network):
+    cells = {}
+    for encoder, size in (("residual", 32), ("resnet18", 32), ("residual", 28)):
+        net, seen = network("concat", encoder), torch.rand(1, 3, size, size, size)
+        _, (maps,), (gradients,) = EncoderMaps(net)(seen, class_idx=0)
+        cells[encoder, size] = (list(maps.shape), maps.shape == gradients.shape)
+    assert cells == {
+        ("residual", 32): ([3, 32, 8, 8, 8], True),
+        ("resnet18", 32): ([3, 128, 8, 8, 8], True),
+        ("residual", 28): ([3, 32, 7, 7, 7], True),
+    }
+
+
+def test_a_frozen_network_has_maps_too_and_gathers_no_gradients(network, image):
+    net = network("concat").requires_grad_(False)
+    frozen = layer_cam(net, image, ALL, 1)
+    assert torch.equal(frozen, layer_cam(network("concat"), image, ALL, 1))
+    loose = network("concat")
+    layer_cam(loose, image, ALL, 1)
+    assert all(parameter.grad is None for parameter in loose.parameters())
+
+
+def test_maps_that_were_not_halved_are_stretched_as_monai_does():
+    maps = torch.rand(1, 1, 5, 5, 5)
+    assert torch.equal(halving_upsampler([16, 16, 16])(maps), default_upsampler([16, 16, 16])(maps))
+
+
+def test_the_map_is_that_of_monai_where_monai_can_make_it(network):
+    """One map for all phases, by MONAI's own hooks, of the same log odds, normalised in the same way."""
+    net, image = network("early"), torch.rand(3, 32, 32, 32)
+
+    class Odds(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits = self.net(x)
+            return logits[:, 1:2] - logits[:, [0, 2]].logsumexp(dim=1, keepdim=True)
+
+    visualiser = GradCAMpp(
+        Odds().eval(), "net.encoder.stages.0", upsampler=halving_upsampler, postprocessing=lambda heat: heat
+    )
+    reference = visualiser(image[None], class_idx=0)[0, 0].detach()
+    torch.testing.assert_close(
+        grad_cam(net, image, ALL, 1)[0], reference / reference.max(), rtol=0, atol=1e-4
+    )
+
+
+def test_layer_cam_is_its_formula(network):
+    net, image = network("gated"), torch.rand(3, 32, 32, 32)
+    kept = []
+    hook = net.encoder.stages[0].register_forward_hook(lambda m, i, output: kept.append(output))
+    logits = net(image[None], present=ALL[None])[0]
+    hook.remove()
+    odds = logits.softmax(dim=0)[2].logit()
+    (gradient,) = torch.autograd.grad(odds, kept)
+    heat = halving_upsampler(image.shape[1:])((gradient.relu() * kept[0]).sum(dim=1, keepdim=True).relu())
+    expected = (heat[:, 0] / heat.max()).detach()
+    torch.testing.assert_close(layer_cam(net, image, ALL, 2), expected, rtol=0, atol=1e-4)
+
+
+def test_a_network_without_encoder_is_refused(network, image):
+    with pytest.raises(ValueError, match="heat maps need a network that reads images, found TableNetwork"):
+        layer_cam(network("table"), image, ALL, 0)
