@@ -99,7 +99,7 @@ class CaseExplainer:
             )
 
     def __call__(self, item: Mapping[str, Any]) -> CaseExplanation:
-        """Explain one case: an item of the preprocessing without `SelectItemsd` (see `located`)."""
+        """Explain one case: an item of the preprocessing without `DeleteItemsd` (see `located`)."""
         device = next(self.network.buffers()).device
         image, present = (torch.as_tensor(item[key]).to(device) for key in ("image", "present"))
         image = image.as_subclass(Tensor)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from monai.transforms import Compose, SelectItemsd
+from monai.transforms import Compose, DeleteItemsd
 
 from scripts.data.splits import SPLITS
 from scripts.transforms import MaskRegiond
@@ -57,10 +57,10 @@ def choose_cases(items: Sequence[Mapping[str, Any]], case: str | Sequence[str]) 
 def located(preprocessing: Compose) -> Compose:
     """Return a preprocessing that keeps where every voxel came from.
 
-    `SelectItemsd`, which hands on what the network needs and nothing else, is left out.
+    `DeleteItemsd`, which takes away what the network does not need, is left out.
     """
     steps = preprocessing.flatten().transforms
-    return Compose([step for step in steps if not isinstance(step, SelectItemsd)])
+    return Compose([step for step in steps if not isinstance(step, DeleteItemsd)])
 
 
 def lesion_labels(preprocessing: Compose) -> Sequence[int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from monai.transforms import Compose, Identityd, SelectItemsd
+from monai.transforms import Compose, Identityd, DeleteItemsd
 
 from scripts.explain.atomic_folder import file_name, folder_atomically
 from scripts.explain.chosen_cases import choose_cases, lesion_labels, located
@@ -45,7 +45,7 @@ def test_an_unknown_case_is_an_error_with_the_nearest_ones():
 
 
 def test_the_preprocessing_keeps_everything_but_its_selection():
-    steps = [MaskRegiond(labels=[2]), Compose([Identityd("image"), SelectItemsd("image")])]
+    steps = [MaskRegiond(labels=[2]), Compose([Identityd("image"), DeleteItemsd("image")])]
     assert [type(step) for step in located(Compose(steps)).transforms] == [MaskRegiond, Identityd]
     assert lesion_labels(Compose(steps)) == [2]
     assert lesion_labels(Compose([WholeVolumeRegiond()])) is None
