@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from monai.transforms import Compose, Identityd, DeleteItemsd
+from monai.transforms import Compose, DeleteItemsd, Identityd
 
 from scripts.explain.atomic_folder import file_name, folder_atomically
 from scripts.explain.chosen_cases import choose_cases, lesion_labels, located
