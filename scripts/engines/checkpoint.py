@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from scripts.evaluation.atomic import write_atomically
 
+from .network import with_calibration
 from .selection import SelectionScore
 
 logger = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ class Checkpoints:
                 f"cannot resume {self.last_file}: it was trained with other values of {', '.join(differing)}"
                 "; give the same values, or another --name to train anew"
             )
+        state["network"] = with_calibration(self.network, state["network"], self.last_file)
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.history[:] = state["history"]

@@ -1,6 +1,7 @@
 """Encoders, and the networks from an image to the logits."""
 
 from scripts.networks.builder import build
+from scripts.networks.calibration import Calibration
 from scripts.networks.conditioned import ConditionedNetwork
 from scripts.networks.daft import Daft
 from scripts.networks.early_fusion import EarlyFusionNetwork
@@ -15,6 +16,7 @@ from scripts.networks.table import TableNetwork
 from scripts.networks.table_encoder import TableEncoder
 
 __all__ = [
+    "Calibration",
     "ConditionedNetwork",
     "Daft",
     "EarlyFusionNetwork",
