@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
-from scripts.evaluation import bootstrap_intervals
+from scripts.evaluation import confidence_intervals
 
 FIELDS = ("variant", "fold", "n", "auc", "auc_lower", "auc_upper", "threads", "processor", "torch")
 CHANNELS = {"gland": "whole_gland_Bosma22b", "zones": "zones_HeviAI23"}
@@ -125,11 +125,11 @@ def report(variant: str, results: Path, entries: list[dict[str, Any]]) -> str:
     patient = {entry["case"]: entry["patient"] for entry in entries}
     tables = [pandas.read_csv(results / f"{variant}_fold{fold}" / "predictions.csv") for fold in range(FOLDS)]
     table = pandas.concat(tables)
-    auc = bootstrap_intervals(
+    auc = confidence_intervals(
         table[["p_no", "p_yes"]].to_numpy(),
         (table["true"] == "yes").to_numpy().astype(int),
         [patient[case] for case in table["case"].astype(str)],
-    )["auc"]
+    )[-1]["auc"]
     value = roc_auc_score(table["true"] == "yes", table["p_yes"])
     return f"{variant}: AUC {value:.3f} [{auc.lower:.3f}, {auc.upper:.3f}], n = {len(table)} studies, pooled"
 
