@@ -82,8 +82,8 @@ class CalibrateModel:
         found = getattr(self.network, "calibration", None)
         if not isinstance(found, Calibration):
             raise ValueError(
-                f"{type(self.network).__name__} must have a Calibration to store the temperature in: add it as "
-                "attribute `calibration`, or set calibrate: false"
+                f"{type(self.network).__name__} must have a Calibration to store the temperature in: add one "
+                "as its attribute `calibration`, or set calibrate: false"
             )
         return found
 
