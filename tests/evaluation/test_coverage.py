@@ -20,7 +20,7 @@ def test_the_simulated_patients_have_the_auc_they_are_said_to_have() -> None:
 @pytest.mark.parametrize("auc", [0.7, 0.85, 0.95])
 @pytest.mark.parametrize("patients", [100, 200])
 def test_the_interval_covers_the_truth_in_93_to_97_percent(patients: int, auc: float) -> None:
-    """500 cohorts and, where the count alone could miss by chance (standard error 1%), more of them."""
+    """In 2,000 cohorts, so that the count itself is known to half a percent (standard error)."""
     inside = []
     for run in range(2000):
         score, label, patient = binormal(patients, 1, auc, 0.5, (run, patients, 1))
