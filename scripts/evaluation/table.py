@@ -112,7 +112,7 @@ def _overall(
 
 def _threshold(row: Mapping[str, Any]) -> str:
     """Write what the threshold of the validation split does."""
-    lines = [f"Called {row['class']} from P({row['class']}) = {row['threshold']:.3f}, fixed on validation:"]
+    lines = [f"At the model's threshold, {row['class']} from P({row['class']}) = {row['threshold']:.3f}:"]
     lines += [_line(row, metric) for metric in (*DECISIONS, "kappa", "net_benefit")]
     lines[-1] += f"   {row['net_benefit_of_treating_all']:.3f} if every case were called {row['class']}"
     return "\n".join(lines)

@@ -142,7 +142,7 @@ def test_the_decision_curve_of_everybody_crosses_zero_at_the_prevalence(tmp_path
     called = probabilities[:, 1] >= x[29]
     expected = (called & (labels == 1)).mean() - (called & (labels == 0)).mean() * x[29] / (1 - x[29])
     assert model[29] == pytest.approx(expected)
-    assert lines["threshold fixed on validation"].get_xdata()[0] == 0.4
+    assert lines["the model's threshold"].get_xdata()[0] == 0.4
     assert f"{labels.sum()} of n = 200" in figure.axes[0].get_title()
     three = decision_figure(np.full((6, 3), 1 / 3), [0, 1, 2, 0, 1, 2], ["a", "b", "c"], draws=10)
     assert [axes.get_title() for axes in three.axes] == ["a (2)", "b (2)", "c (2)"]

@@ -76,7 +76,7 @@ def decision_figure(
     if len(classes) == 2:
         if threshold is not None:
             panels[0].axvline(
-                threshold, color="black", linewidth=1, linestyle=":", label="threshold fixed on validation"
+                threshold, color="black", linewidth=1, linestyle=":", label="the model's threshold"
             )
         panels[0].set_title(
             f"{heading}: {shorten(classes[1])}, {int((label == 1).sum())} of n = {len(label)}", fontsize=11
