@@ -15,14 +15,12 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
-from scipy.stats import t as student
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -35,6 +33,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from scripts.data import EpochBatchSampler
 from scripts.engines import warmup_cosine
+from scripts.evaluation.paired import corrected_t_test
 from scripts.losses import ClassificationLoss
 from scripts.networks import TableEncoder, TableNetwork
 from scripts.transforms import EncodeClinicald
@@ -133,18 +132,6 @@ def fold_aucs(
     return rows
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return mean and 95% interval over repeated folds, which overlap in their training cases.
-
-    variance of the mean = s^2 (1 / n + n_test / n_training), n = number of folds
-
-    Reference: Nadeau and Bengio, Inference for the generalization error, Machine Learning 2003.
-    """
-    n, mean = len(values), float(np.mean(values))
-    half = student.ppf(0.975, n - 1) * np.std(values, ddof=1) * sqrt(1 / n + 1 / (FOLDS - 1))
-    return mean, mean - half, mean + half
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -172,7 +159,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{len(cases)} patients, {len(columns)} columns, {len(given.seeds)} x {FOLDS} folds: mean AUC [95%]"
     )
     for method, values in aucs.items():
-        print("{}: {:.3f} [{:.3f}, {:.3f}]".format(method, *interval(values)))
+        found = corrected_t_test(values, [0.0] * len(values), n_train=FOLDS - 1, n_test=1)
+        print(f"{method}: {found.difference:.3f} [{found.lower:.3f}, {found.upper:.3f}]")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ FREE_ON_RESUME = frozenset(
         "resume",
         "max_epochs",
         "patience",
+        "calibrate",
+        "calibration",
         "name",
         "bundle_root",
         "dataset_dir",
@@ -43,7 +45,8 @@ FREE_ON_RESUME = frozenset(
 )
 
 
-def _save(state: Any, path: Path) -> None:
+def save_state(state: Any, path: Path) -> None:
+    """Write what `torch.load` reads; the same state gives the same bytes, whatever the name of the file."""
     with path.open("wb") as stream:  # a stream, because torch writes a file's own name into it
         torch.save(state, stream)
 
@@ -114,7 +117,7 @@ class Checkpoints:
     def _save_best(self, _: Engine) -> None:
         if self.selection.improved:
             state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-            write_atomically(self.best_file, partial(_save, state))
+            write_atomically(self.best_file, partial(save_state, state))
 
     def _save_last(self, trainer: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -124,7 +127,7 @@ class Checkpoints:
             "history": list(self.history),
             "config": json.loads(json.dumps(self.config, default=str)),
         }
-        write_atomically(self.last_file, partial(_save, state))
+        write_atomically(self.last_file, partial(save_state, state))
 
     def _restore(self, trainer: Engine) -> None:
         if not self.resume:

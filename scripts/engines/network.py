@@ -145,9 +145,9 @@ def fit_table(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
 
 
 def fit_prior(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
-    """Set the class frequencies that the network carries to those of the cases."""
+    """Set the class frequencies that the network carries to those of the cases, if there are any."""
     for module in network.modules():
-        if isinstance(module, Calibration):
+        if isinstance(module, Calibration) and cases:
             module.fit_prior([case["label"] for case in cases])
 
 

@@ -9,6 +9,7 @@ from scripts.networks.film import Film
 from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.raw_logits import RawLogits
 from scripts.networks.residual import ResidualEncoder
 from scripts.networks.single_phase import SinglePhaseNetwork
 from scripts.networks.summary import summary
@@ -24,6 +25,7 @@ __all__ = [
     "LateFusionNetwork",
     "MonaiResNetEncoder",
     "PhaseFusionNetwork",
+    "RawLogits",
     "ResidualEncoder",
     "SinglePhaseNetwork",
     "TableEncoder",

@@ -16,6 +16,7 @@ from scripts.networks import build
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml"))
+ONE_PER_NETWORK = ("concat", "film", "late_mean", "single", "early", "table")
 GRID = (16, 16, 16)
 
 
@@ -29,7 +30,9 @@ def training_logits(network: nn.Module, image: Tensor, clinical: Tensor) -> Tens
     return network.train()(image, clinical)["logits"]
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize(
+    "fusion", [f if f in ONE_PER_NETWORK else pytest.param(f, marks=pytest.mark.slow) for f in FUSIONS]
+)
 def test_logits_are_divided_in_evaluation_and_not_in_training(fusion: str) -> None:
     network = network_of(fusion).eval()
     image, clinical = torch.rand(2, 3, *GRID), torch.tensor([[50.0], [70.0]])
