@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
-from scripts.evaluation import bootstrap_intervals
+from scripts.evaluation import confidence_intervals
 
 FIELDS = (
     "variant", "fold", "seed", "n", "auc", "auc_lower", "auc_upper", "augmented_auc", "threads", "processor",
@@ -147,7 +147,7 @@ def pooled(folders: list[list[Path]], entries: list[dict[str, Any]]) -> str:
     table = pandas.concat(tables)
     probability = np.stack([1 - table["p_yes"], table["p_yes"]], axis=1)
     patients = [patient[case] for case in table.index.astype(str)]
-    auc = bootstrap_intervals(probability, table["true"].to_numpy().astype(int), patients)["auc"]
+    auc = confidence_intervals(probability, table["true"].to_numpy().astype(int), patients)[-1]["auc"]
     value = roc_auc_score(table["true"], table["p_yes"])
     return f"AUC {value:.3f} [{auc.lower:.3f}, {auc.upper:.3f}], n = {len(table)} studies, pooled"
 

@@ -1,6 +1,7 @@
 """What the MONAI workflow needs beyond MONAI: precision, checkpoints, schedules, the results folder."""
 
 from .batch import PrepareBatch
+from .calibrate import CalibrateModel
 from .checkpoint import Checkpoints
 from .curves import LearningCurves
 from .early_stop import EarlyStop
@@ -20,6 +21,7 @@ from .served import hand_over, training_cases
 from .start import check_output, finish, start
 
 __all__ = [
+    "CalibrateModel",
     "Checkpoints",
     "EarlyStop",
     "EpochSeed",

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from scripts.evaluation.atomic import write_atomically
 
+from .network import with_calibration
 from .selection import SelectionScore
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ FREE_ON_RESUME = frozenset(
         "resume",
         "max_epochs",
         "patience",
+        "calibrate",
+        "calibration",
         "name",
         "bundle_root",
         "dataset_dir",
@@ -42,7 +45,8 @@ FREE_ON_RESUME = frozenset(
 )
 
 
-def _save(state: Any, path: Path) -> None:
+def save_state(state: Any, path: Path) -> None:
+    """Write what `torch.load` reads; the same state gives the same bytes, whatever the name of the file."""
     with path.open("wb") as stream:  # a stream, because torch writes a file's own name into it
         torch.save(state, stream)
 
@@ -113,7 +117,7 @@ class Checkpoints:
     def _save_best(self, _: Engine) -> None:
         if self.selection.improved:
             state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-            write_atomically(self.best_file, partial(_save, state))
+            write_atomically(self.best_file, partial(save_state, state))
 
     def _save_last(self, trainer: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -123,7 +127,7 @@ class Checkpoints:
             "history": list(self.history),
             "config": json.loads(json.dumps(self.config, default=str)),
         }
-        write_atomically(self.last_file, partial(_save, state))
+        write_atomically(self.last_file, partial(save_state, state))
 
     def _restore(self, trainer: Engine) -> None:
         if not self.resume:
@@ -140,6 +144,7 @@ class Checkpoints:
                 f"cannot resume {self.last_file}: it was trained with other values of {', '.join(differing)}"
                 "; give the same values, or another --name to train anew"
             )
+        state["network"] = with_calibration(self.network, state["network"], self.last_file)
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.history[:] = state["history"]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.networks import TableEncoder
+from scripts.networks import Calibration, TableEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +45,37 @@ def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
+def calibration_names(network: nn.Module) -> set[str]:
+    """Return the names of temperature, threshold and class frequencies in the state dict."""
+    return {
+        f"{name}.{buffer}"
+        for name, module in network.named_modules()
+        if isinstance(module, Calibration)
+        for buffer, _ in module.named_buffers()
+    }
+
+
+def with_calibration(network: nn.Module, state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """Complete a state dict from before models were calibrated with what the network has, and log that."""
+    own = network.state_dict()
+    lacking = {name: own[name] for name in calibration_names(network) if name not in state}
+    if lacking:
+        logger.info(
+            "%s is from before models were calibrated (no %s): its probabilities are taken as they are",
+            path, ", ".join(sorted(lacking)),
+        )  # fmt: skip
+    return state | lacking
+
+
 def load_trained(network: nn.Module, path: str | Path) -> None:
     """Load weights that were trained with exactly this configuration.
+
+    Weights from before models were calibrated are loaded, too, with one line in the log.
 
     Raises:
         ValueError: naming the tensors that differ, when the weights belong to another configuration.
     """
-    state, own = read_weights(path), network.state_dict()
+    state, own = with_calibration(network, read_weights(path), path), network.state_dict()
     differing = [f"{name} is missing" for name in own if name not in state]
     differing += [f"{name} is unknown to the network" for name in state if name not in own]
     differing += [
@@ -71,10 +95,14 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
 def start_from(network: nn.Module, path: str | Path) -> None:
     """Copy the tensors of a weights file that fit by name and shape, and log those that do not.
 
+    The calibration is left out: it belongs to a finished model, and this one is about to change.
+
     Raises:
         ValueError: when no tensor fits.
     """
-    state, own = read_weights(path), network.state_dict()
+    skipped = calibration_names(network)
+    state = {name: value for name, value in read_weights(path).items() if name not in skipped}
+    own = {name: value for name, value in network.state_dict().items() if name not in skipped}
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     if not fitting:
         raise ValueError(f"weights file {path} has no tensor that fits this network by name and shape")
@@ -116,6 +144,13 @@ def fit_table(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
         )  # fmt: skip
 
 
+def fit_prior(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
+    """Set the class frequencies that the network carries to those of the cases, if there are any."""
+    for module in network.modules():
+        if isinstance(module, Calibration) and cases:
+            module.fit_prior([case["label"] for case in cases])
+
+
 def place_network(
     network: nn.Module,
     device: torch.device | str,
@@ -131,11 +166,13 @@ def place_network(
         grid_size: voxels of the volumes that it will see.
         start_weights: weights file to start from; tensors that do not fit are listed in the log. Its
             statistics of the clinical table, which its weights belong to, are taken over as well.
-        cases: training cases, for the statistics of the clinical table; None: they come with the weights.
+        cases: training cases, for the statistics of the clinical table and the class frequencies; None: they
+            come with the weights.
     """
     check_grid(network, grid_size)
     if cases is not None:
         fit_table(network, cases)
+        fit_prior(network, cases)
     if start_weights:
         start_from(network, start_weights)
     return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from scripts.evaluation.intervals import Interval, bootstrap_intervals
+from scripts.evaluation.interval import Interval
+from scripts.evaluation.intervals import confidence_intervals
 from scripts.evaluation.metrics import SELECTION_RULES, classification_table, selection_value
 from scripts.evaluation.plots import (
     confusion_figure,
     curves_figure,
+    decision_figure,
     montage_figure,
     plot_weights,
+    precision_recall_figure,
+    reliability_figure,
     roc_figure,
 )
 from scripts.evaluation.predictions import Predictions, read_predictions, write_predictions
@@ -21,15 +25,18 @@ __all__ = [
     "EvaluationReport",
     "Interval",
     "Predictions",
-    "bootstrap_intervals",
     "classification_table",
+    "confidence_intervals",
     "confusion_figure",
     "curves_figure",
+    "decision_figure",
     "describe_machine",
     "format_table",
     "montage_figure",
     "plot_weights",
+    "precision_recall_figure",
     "read_predictions",
+    "reliability_figure",
     "roc_figure",
     "selection_value",
     "write_metrics",

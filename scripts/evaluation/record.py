@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from scripts.evaluation.atomic import write_atomically
-from scripts.evaluation.intervals import Interval
+from scripts.evaluation.interval import Interval
 
-PACKAGES = ("torch", "monai", "numpy", "scikit-learn", "pytorch-ignite")
+_BOUNDS = re.compile(r"\[\s+([-\d.e]+),\s+([-\d.e]+)\s+\]")  # of an interval, kept on one line
+PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-learn", "pytorch-ignite")
 
 
 def write_metrics(
@@ -23,12 +25,14 @@ def write_metrics(
     seed: int | None = None,
     intervals: Mapping[str, Interval] | None = None,
     device: str = "cpu",
+    at_threshold: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, float] | None = None,
 ) -> Path:
     """Write the rows of `classification_table` with seed, class names, versions, machine and thread count.
 
-    The file has the keys name, n, classes, seed, macro (a row), per_class (rows), intervals, threads, machine
-    and versions. It holds no time and no path, so that the same run gives the same bytes; undefined metrics
-    are null.
+    The file has the keys name, n, classes, seed, macro (a row), per_class (rows), at_threshold, calibration,
+    intervals (of the macro row, with how they were got), threads, machine and versions. It holds no time and
+    no path, so that the same run gives the same bytes; undefined metrics are null.
 
     Args:
         path: the file; complete or untouched, never half-written.
@@ -36,8 +40,11 @@ def write_metrics(
         classes: K class names.
         name: what was evaluated, e.g. "test".
         seed: of the run that is evaluated.
-        intervals: from `bootstrap_intervals`.
+        intervals: of the macro row, from `confidence_intervals`.
         device: on which the network ran.
+        at_threshold: from `threshold_row`; null with more than two classes.
+        calibration: temperature, and Brier score and calibration error before and after; null where the
+            model's temperature is not known.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -50,12 +57,15 @@ def write_metrics(
         "seed": seed,
         "macro": macro,
         "per_class": per_class,
+        "at_threshold": at_threshold,
+        "calibration": calibration,
         "intervals": {metric: interval.as_dict() for metric, interval in (intervals or {}).items()},
         **describe_machine(device),
     }
 
     def write(temporary: Path) -> None:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=2, allow_nan=False)
+        temporary.write_text(_BOUNDS.sub(r"[\1, \2]", text) + "\n", encoding="utf-8")
 
     return write_atomically(path, write)
 

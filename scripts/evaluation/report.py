@@ -9,30 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from scripts.evaluation.atomic import check_writable
 from scripts.evaluation.checks import as_probabilities
-from scripts.evaluation.intervals import bootstrap_intervals
-from scripts.evaluation.metrics import classification_table
-from scripts.evaluation.plots import confusion_figure, roc_figure
 from scripts.evaluation.predictions import write_predictions
-from scripts.evaluation.record import write_metrics
-from scripts.evaluation.table import format_table
+from scripts.evaluation.results import LabelledPredictions, write_results
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
-    from torch.utils.tensorboard import SummaryWriter
+
+    from scripts.networks.raw_logits import RawLogits
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one iteration says about one case: probabilities [K] and, where known, the rest."""
+    """What one iteration says about one case: probabilities [K] and, where known, the rest.
+
+    `uncalibrated` [K] are the probabilities before the division by the network's temperature.
+    """
 
     case: str
     probabilities: np.ndarray
     label: int | None
     patient: str | None
     split: str | None
+    uncalibrated: np.ndarray | None
 
 
 class EvaluationReport:
@@ -43,7 +45,10 @@ class EvaluationReport:
         predictions.csv         case, [patient], [split], [true], predicted, one probability per class
         metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
         roc.png                 one curve per class against the rest, a single one for two classes
-        confusion_matrix.png    cases and row percentages
+        precision_recall.png    likewise
+        confusion_matrix.png    cases, and rates per true class
+        reliability.png         how often what is said with a probability is true
+        decision_curve.png      whether it is worth following the model
 
     and prints the table. Where no case has a label it writes predictions.csv only; where some have none, the
     metrics are those of the others. Every file is complete or untouched. Attach it to any number of runs:
@@ -61,7 +66,9 @@ class EvaluationReport:
         seed: of the run that is evaluated; recorded, and seed of the bootstrap (0 when None).
         name: what is evaluated, e.g. "test"; heads the table and the figures.
         draws: number of bootstrap resamples for the intervals; 0 for none.
-        summary_writer: a TensorBoard writer that gets both figures, too.
+        network: the network that the evaluator runs, with a `Calibration`: adds its temperature, what that
+            changed, and with two classes its threshold; None: they are not known.
+        tensorboard: also show the figures in TensorBoard, by an event file in `output_dir`/tensorboard.
         prediction_key: key of the probabilities in the output.
 
     Attributes:
@@ -80,7 +87,8 @@ class EvaluationReport:
         seed: int | None = None,
         name: str = "test",
         draws: int = 1000,
-        summary_writer: SummaryWriter | None = None,
+        network: nn.Module | None = None,
+        tensorboard: bool = False,
         prediction_key: str = "pred",
     ) -> None:
         self.output_dir = Path(output_dir)
@@ -88,10 +96,12 @@ class EvaluationReport:
         self.seed = seed
         self.name = name
         self.draws = draws
-        self.summary_writer = summary_writer
+        self.network = network
+        self.tensorboard = tensorboard
         self.prediction_key = prediction_key
         self.rows: list[dict[str, Any]] | None = None
         self.predictions: list[Prediction] = []
+        self.raw_logits: RawLogits | None = None
 
     def attach(self, engine: Engine) -> None:
         """Register with the engine: reset when a run starts, collect each batch, write when it completes."""
@@ -100,10 +110,22 @@ class EvaluationReport:
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.COMPLETED, self._finish)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start(self, engine: Engine) -> None:
+        from scripts.networks.raw_logits import RawLogits
+
         check_writable(self.output_dir)
         self.rows, self.predictions = None, []
+        self.raw_logits = None if self.network is None else RawLogits(self.network)
+
+    def _stop(self) -> None:
+        if self.raw_logits is not None:
+            self.raw_logits.remove()
+
+    def _fail(self, engine: Engine, error: BaseException) -> None:
+        self._stop()
+        raise error
 
     def _collect(self, engine: Engine) -> None:
         batch, output = engine.state.batch, engine.state.output
@@ -112,10 +134,15 @@ class EvaluationReport:
                 "the evaluation report needs one dictionary per case, found "
                 f"{type(batch).__name__} and {type(output).__name__}: give the evaluator decollate=True"
             )
-        for item, result in zip(batch, output, strict=True):
-            self.predictions.append(self._read(item, result))
+        before: Sequence[np.ndarray | None] = [None] * len(batch)
+        if self.raw_logits is not None:
+            before = list(self.raw_logits.take().softmax(dim=-1).mean(dim=1).numpy())
+        for item, result, uncalibrated in zip(batch, output, before, strict=True):
+            self.predictions.append(self._read(item, result, uncalibrated))
 
-    def _read(self, item: Mapping[str, Any], result: Mapping[str, Any]) -> Prediction:
+    def _read(
+        self, item: Mapping[str, Any], result: Mapping[str, Any], uncalibrated: np.ndarray | None
+    ) -> Prediction:
         """Take one case from a decollated batch and output."""
         if "case" not in item:
             raise ValueError(
@@ -135,9 +162,11 @@ class EvaluationReport:
             label=None if label is None else int(label),
             patient=None if item.get("patient") is None else str(item["patient"]),
             split=None if item.get("split") is None else str(item["split"]),
+            uncalibrated=uncalibrated,
         )
 
     def _finish(self, engine: Engine) -> None:
+        self._stop()
         self.predictions = _gather(self.predictions)
         if not self.predictions:
             raise ValueError(f"evaluation {self.name}: there was no case to evaluate, the split is empty")
@@ -155,42 +184,32 @@ class EvaluationReport:
         )
         labelled = [p for p in found if p.label is not None]
         if labelled:
-            self._write_metrics(engine, labelled)
+            self._write_results(engine, labelled)
         print(f"{self.name}: results of {len(found)} cases in {self.output_dir}", flush=True)
 
-    def _write_metrics(self, engine: Engine, labelled: Sequence[Prediction]) -> None:
+    def _write_results(self, engine: Engine, labelled: Sequence[Prediction]) -> None:
         """Compute, print and write everything that needs labels."""
-        probability = np.stack([p.probabilities for p in labelled])
-        label = np.array([p.label for p in labelled])
-        patients = [p.patient or p.case for p in labelled]
-        intervals = (
-            bootstrap_intervals(probability, label, patients, self.draws, self.seed or 0)
-            if self.draws > 0
-            else {}
+        before = [p.uncalibrated for p in labelled if p.uncalibrated is not None]
+        known = bool(before) and self.network is not None
+        calibration: Any = getattr(self.network, "calibration", None)
+        found = LabelledPredictions(
+            probability=np.stack([p.probabilities for p in labelled]),
+            label=np.array([p.label for p in labelled]),
+            patients=[p.patient or p.case for p in labelled],
+            uncalibrated=np.stack(before) if known else None,
+            temperature=float(calibration.temperature) if known else None,
+            threshold=float(calibration.threshold) if known and len(self.classes) == 2 else None,
         )
-        self.rows = classification_table(probability, label, self.classes, intervals)
         device = str(getattr(engine.state, "device", None) or "cpu")
-        write_metrics(
-            self.output_dir / "metrics.json", self.rows, self.classes, self.name, self.seed, intervals, device
+        self.rows, figures = write_results(
+            self.output_dir, found, self.classes, self.name, self.seed, self.draws, device
         )
-        figures = {
-            "roc": roc_figure(
-                probability,
-                label,
-                self.classes,
-                self.name,
-                auc_interval=self.rows[-1]["auc_interval"],
-                path=self.output_dir / "roc.png",
-            ),
-            "confusion_matrix": confusion_figure(
-                probability, label, self.classes, self.name, path=self.output_dir / "confusion_matrix.png"
-            ),
-        }
-        if self.summary_writer is not None:
-            for tag, figure in figures.items():
-                self.summary_writer.add_figure(f"{self.name}/{tag}", figure, engine.state.epoch)
-        title = f"{self.name}: {len(labelled)} cases, {len(set(patients))} patients"
-        print(f"\n{format_table(self.rows, title, len(set(patients)))}\n", flush=True)
+        if self.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            with SummaryWriter(str(self.output_dir / "tensorboard")) as writer:
+                for tag, figure in figures.items():
+                    writer.add_figure(f"{self.name}/{tag}", figure, close=False)
 
 
 def _gather(predictions: list[Prediction]) -> list[Prediction]:

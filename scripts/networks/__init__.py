@@ -1,6 +1,7 @@
 """Encoders, and the networks from an image to the logits."""
 
 from scripts.networks.builder import build
+from scripts.networks.calibration import Calibration
 from scripts.networks.conditioned import ConditionedNetwork
 from scripts.networks.daft import Daft
 from scripts.networks.early_fusion import EarlyFusionNetwork
@@ -8,6 +9,7 @@ from scripts.networks.film import Film
 from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.raw_logits import RawLogits
 from scripts.networks.residual import ResidualEncoder
 from scripts.networks.single_phase import SinglePhaseNetwork
 from scripts.networks.summary import summary
@@ -15,6 +17,7 @@ from scripts.networks.table import TableNetwork
 from scripts.networks.table_encoder import TableEncoder
 
 __all__ = [
+    "Calibration",
     "ConditionedNetwork",
     "Daft",
     "EarlyFusionNetwork",
@@ -22,6 +25,7 @@ __all__ = [
     "LateFusionNetwork",
     "MonaiResNetEncoder",
     "PhaseFusionNetwork",
+    "RawLogits",
     "ResidualEncoder",
     "SinglePhaseNetwork",
     "TableEncoder",

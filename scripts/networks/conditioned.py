@@ -69,7 +69,7 @@ class ConditionedNetwork(PhaseFusionNetwork):
         maps = self.maps(image, present)
         if torch.jit.is_scripting():
             fused, _ = self.fusion(self.conditioned(maps, present, clinical), present)
-            return self.head(self.dropout(fused)).float()
+            return self.calibration(self.head(self.dropout(fused)).float())
         with torch.autocast(image.device.type, enabled=False):  # last maps are few: float32 costs nothing
             tokens = self.conditioned(maps, present, clinical)
         return self._classify(tokens, present)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.fusion.base import zero_absent
+from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_encoder, width_of
 from scripts.networks.presence import pool, presence
 from scripts.networks.size import check_phases
@@ -39,6 +40,7 @@ class EarlyFusionNetwork(nn.Module):
         self.encoder = build_encoder(encoder, num_phases)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(width_of(self.encoder), num_classes)
+        self.calibration = Calibration(num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
@@ -48,7 +50,7 @@ class EarlyFusionNetwork(nn.Module):
         present = presence(image, present)
         features = pool(self.encoder(zero_absent(image, present)))
         if torch.jit.is_scripting():
-            return self.head(self.dropout(features)).float()
+            return self.calibration(self.head(self.dropout(features)).float())
         with torch.autocast(image.device.type, enabled=False):
             logits = self.head(self.dropout(features))
-        return {"logits": logits, "present": present} if self.training else logits
+        return {"logits": logits, "present": present} if self.training else self.calibration(logits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_combination
 from scripts.networks.phase_tokens import PhaseTokenNetwork
 from scripts.networks.presence import presence
@@ -55,6 +56,7 @@ class LateFusionNetwork(PhaseTokenNetwork):
             nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens)
         )
         self.combination = build_combination(combination, self.num_tokens, num_classes)
+        self.calibration = Calibration(num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
@@ -62,8 +64,8 @@ class LateFusionNetwork(PhaseTokenNetwork):
         """Classify; arguments as in `PhaseFusionNetwork`.
 
         Returns:
-            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, M],
-            ``phase_logits`` [B, M, K], and what the combination adds.
+            Logits [B, K] float32, divided by the temperature. In eager training a dict with the raw
+            ``logits``, ``present`` [B, M], ``phase_logits`` [B, M, K], and what the combination adds.
         """
         check_phases(image, self.num_phases)
         present = presence(image, present)
@@ -71,7 +73,7 @@ class LateFusionNetwork(PhaseTokenNetwork):
         if torch.jit.is_scripting():
             tokens, present = self.with_table(tokens, present, clinical)
             logits, _ = self.combination(self.phase_logits(tokens).float(), present)
-            return logits
+            return self.calibration(logits)
         with torch.autocast(tokens.device.type, enabled=False):
             tokens, present = self.with_table(tokens, present, clinical)
         return self._combine(tokens, present)
@@ -89,6 +91,6 @@ class LateFusionNetwork(PhaseTokenNetwork):
             phase_logits = self.phase_logits(tokens)
             logits, aux = self.combination(phase_logits, present)
         if not self.training:
-            return logits
+            return self.calibration(logits)
         # a combination that reads the phases otherwise than by softmax replaces phase_logits by its own
         return {"logits": logits, "present": present, "phase_logits": phase_logits, **aux}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_fusion, width_of
 from scripts.networks.phase_tokens import PhaseTokenNetwork
 from scripts.networks.presence import presence
@@ -57,6 +58,7 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
         self.phase_heads = nn.ModuleList(
             nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens if phase_heads else 0)
         )
+        self.calibration = Calibration(num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
@@ -69,8 +71,9 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
             present: [B, P]; None: a phase whose voxels are all 0 is absent.
 
         Returns:
-            Logits [B, K] float32. In eager training a dict with ``logits``, ``present`` [B, M],
-            ``phase_logits`` [B, M, K] with phase heads, and what the fusion adds (``weights`` [B, M]).
+            Logits [B, K] float32, divided by the temperature. In eager training a dict with the raw
+            ``logits``, ``present`` [B, M], ``phase_logits`` [B, M, K] with phase heads, and what the fusion
+            adds (``weights`` [B, M]).
         """
         check_phases(image, self.num_phases)
         present = presence(image, present)
@@ -78,7 +81,7 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
         if torch.jit.is_scripting():
             tokens, present = self.with_table(tokens, present, clinical)
             fused, _ = self.fusion(tokens, present)
-            return self.head(self.dropout(fused)).float()
+            return self.calibration(self.head(self.dropout(fused)).float())
         with torch.autocast(tokens.device.type, enabled=False):
             tokens, present = self.with_table(tokens, present, clinical)
         return self._classify(tokens, present)
@@ -89,7 +92,7 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
             fused, aux = self.fusion(tokens, present)
             logits = self.head(self.dropout(fused))
             if not self.training:
-                return logits
+                return self.calibration(logits)
             outputs = {"logits": logits, "present": present, **aux}
             if len(self.phase_heads):
                 phase_logits = [head(tokens[:, m]) for m, head in enumerate(self.phase_heads)]

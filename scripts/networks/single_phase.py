@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from scripts.data.nearest import listing
 from scripts.fusion.base import zero_absent
+from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_encoder, width_of
 from scripts.networks.presence import encode_present, pool, presence
 from scripts.networks.size import check_phases
@@ -50,6 +51,7 @@ class SinglePhaseNetwork(nn.Module):
         self.token_dim = width_of(self.encoder)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(self.token_dim, num_classes)
+        self.calibration = Calibration(num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
@@ -59,10 +61,10 @@ class SinglePhaseNetwork(nn.Module):
         present = presence(image, present)
         token = self.token(image[:, self.index : self.index + 1], present[:, self.index : self.index + 1])
         if torch.jit.is_scripting():
-            return self.head(self.dropout(token)).float()
+            return self.calibration(self.head(self.dropout(token)).float())
         with torch.autocast(image.device.type, enabled=False):
             logits = self.head(self.dropout(token))
-        return {"logits": logits, "present": present} if self.training else logits
+        return {"logits": logits, "present": present} if self.training else self.calibration(logits)
 
     def token(self, volume: Tensor, present: Tensor) -> Tensor:
         """Encode the phase: volume [B, 1, D, H, W], present [B, 1] -> [B, C], 0 where absent."""

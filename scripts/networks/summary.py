@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from scripts.networks.calibration import Calibration
+
 
 @dataclass(frozen=True)
 class Part:
@@ -78,7 +80,7 @@ def _named_parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, child in network.named_children():
         if isinstance(child, nn.ModuleList):
             yield from ((f"{name}.{number}", part) for number, part in enumerate(child))
-        elif not isinstance(child, nn.Dropout):
+        elif not isinstance(child, (nn.Dropout, Calibration)):
             yield name, child
 
 

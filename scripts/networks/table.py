@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_table
 from scripts.networks.presence import presence
 from scripts.networks.size import check_phases
@@ -40,6 +41,7 @@ class TableNetwork(nn.Module):
         super().__init__()
         self.num_phases = num_phases
         self.table: Any = build_table(table, num_classes)
+        self.calibration = Calibration(num_classes)
         if self.table is None:
             raise ValueError(
                 "this strategy reads the clinical table, found no column; name some in `clinical`, or choose "
@@ -53,7 +55,7 @@ class TableNetwork(nn.Module):
         check_phases(image, self.num_phases)
         present = presence(image, present)
         if torch.jit.is_scripting():
-            return self.table(clinical, present)[0].float()
+            return self.calibration(self.table(clinical, present)[0].float())
         with torch.autocast(image.device.type, enabled=False):
             logits, _ = self.table(clinical, present)
-        return {"logits": logits, "present": present} if self.training else logits
+        return {"logits": logits, "present": present} if self.training else self.calibration(logits)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from scripts.evaluation import (
-    bootstrap_intervals,
     classification_table,
+    confidence_intervals,
     format_table,
     read_predictions,
     write_metrics,
     write_predictions,
 )
+from scripts.evaluation.at_threshold import threshold_row
 from scripts.evaluation.atomic import check_writable, write_atomically
 
 P = np.array([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
@@ -121,9 +122,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_metrics_json_holds_figures_seed_versions_and_machine(tmp_path: Path) -> None:
-    intervals = bootstrap_intervals(P, [0, 1, 1], draws=50)
+    intervals = confidence_intervals(P, [0, 1, 1], draws=50)
     rows = classification_table(P, [0, 1, 1], CLASSES, intervals)
-    path = write_metrics(tmp_path / "metrics.json", rows, CLASSES, "test", 7, intervals)
+    path = write_metrics(tmp_path / "metrics.json", rows, CLASSES, "test", 7, intervals[-1])
     content = json.loads(path.read_text())
     assert (content["name"], content["n"], content["classes"], content["seed"]) == ("test", 3, CLASSES, 7)
     assert content["macro"]["accuracy"] == pytest.approx(2 / 3)
@@ -131,8 +132,11 @@ def test_metrics_json_holds_figures_seed_versions_and_machine(tmp_path: Path) ->
     assert content["intervals"]["accuracy"]["draws"] == 50
     assert content["versions"]["torch"].startswith("2.")
     assert content["threads"] >= 1
+    bounds = intervals[-1]["accuracy"].bounds
+    assert content["macro"]["accuracy_interval"] == bounds
+    assert f'"accuracy_interval": [{bounds[0]}, {bounds[1]}]' in path.read_text(), "on one line"
     first = path.read_bytes()
-    assert write_metrics(path, rows, CLASSES, "test", 7, intervals).read_bytes() == first
+    assert write_metrics(path, rows, CLASSES, "test", 7, intervals[-1]).read_bytes() == first
 
 
 def test_undefined_metrics_are_null(tmp_path: Path) -> None:
@@ -142,7 +146,7 @@ def test_undefined_metrics_are_null(tmp_path: Path) -> None:
 
 
 def test_the_table_is_aligned_and_says_what_it_shows() -> None:
-    intervals = bootstrap_intervals(P, [0, 1, 1])
+    intervals = confidence_intervals(P, [0, 1, 1])
     rows = classification_table(P, [0, 1, 1], ["low", "a very long name of a class indeed"], intervals)
     lines = format_table(rows, "test: 3 cases", 3).splitlines()
     assert lines[0] == "test: 3 cases"
@@ -151,8 +155,23 @@ def test_the_table_is_aligned_and_says_what_it_shows() -> None:
     for heading, value in (("cases", "1 of 3"), ("AUC", "1.000"), ("F1", "0.667")):
         assert low[header.index(heading) :].startswith(value)
     assert "a very long …" in lines[3]
-    assert "0.667 [0." in macro
-    assert "95% bootstrap interval over 3 patients" in "\n".join(lines)
+    assert macro.startswith("macro")
+    start = lines.index("All classes together [95% interval over 3 patients]:")
+    figures = dict(line.strip().split("  ", 1) for line in lines[start + 1 :])
+    assert figures["accuracy"].strip().startswith("0.667 [0.")
+    assert figures["Brier score (0 is best)"].strip().startswith("0.107")
+    assert not [name for name in figures if "quadratic" in name], "it is the plain kappa with two classes"
+
+
+def test_the_table_shows_the_threshold_and_what_the_temperature_changed() -> None:
+    rows = classification_table(P, [0, 1, 1], CLASSES)
+    at_threshold = threshold_row(P, [0, 1, 1], CLASSES, 0.4, draws=0)
+    calibration = {"temperature": 2.0, "brier_before": 0.2, "brier_after": 0.1, "ece_before": 0.3}
+    text = format_table(rows, "test", None, at_threshold, calibration)
+    assert "0.107   0.200 before division by temperature 2.00" in text
+    assert "Called high from P(high) = 0.400, fixed on validation:" in text
+    assert "net benefit                              0.667   0.444 if every case were called high" in text
+    assert "before division" not in format_table(rows, calibration={**calibration, "temperature": 1.0})
 
 
 def test_the_table_shows_what_is_undefined_and_why() -> None:

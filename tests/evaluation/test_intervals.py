@@ -1,4 +1,4 @@
-"""Bootstrap intervals by patient."""
+"""Intervals by patient."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from scripts.evaluation import bootstrap_intervals, classification_table
-from scripts.evaluation.intervals import weighted_auc
+from scripts.evaluation import classification_table, confidence_intervals
+from scripts.evaluation.metrics import METRICS, OVERALL, weighted_auc
 
 
 def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def test_the_interval_holds_the_value_and_has_the_width_of_the_binomial() -> Non
     probabilities, labels = sample(400)
     right = (probabilities.argmax(axis=1) == labels).mean()
     auc = roc_auc_score(labels, probabilities[:, 1])
-    intervals = bootstrap_intervals(probabilities, labels, draws=2000)
+    intervals = confidence_intervals(probabilities, labels, draws=2000)[-1]
     accuracy = intervals["accuracy"]
     assert accuracy.lower < right < accuracy.upper
     assert accuracy.upper - accuracy.lower == pytest.approx(
@@ -43,18 +43,19 @@ def test_the_interval_holds_the_value_and_has_the_width_of_the_binomial() -> Non
 
 def test_the_same_seed_gives_the_same_interval_and_another_seed_another() -> None:
     probabilities, labels = sample(60)
-    first = bootstrap_intervals(probabilities, labels, seed=3)
-    assert first == bootstrap_intervals(probabilities, labels, seed=3)
-    assert first != bootstrap_intervals(probabilities, labels, seed=4)
+    first = confidence_intervals(probabilities, labels, seed=3)
+    assert first == confidence_intervals(probabilities, labels, seed=3)
+    assert first[-1]["f1"] != confidence_intervals(probabilities, labels, seed=4)[-1]["f1"]
 
 
 def test_five_copies_of_each_patient_tell_no_more_than_one() -> None:
     probabilities, labels = sample(40)
-    once = bootstrap_intervals(probabilities, labels)
+    once = confidence_intervals(probabilities, labels)[-1]
     copies, copied_labels = np.repeat(probabilities, 5, axis=0), np.repeat(labels, 5)
-    by_patient = bootstrap_intervals(copies, copied_labels, [f"p{i}" for i in np.repeat(np.arange(40), 5)])
-    by_case = bootstrap_intervals(copies, copied_labels)
-    for metric in ("auc", "accuracy"):
+    patients = [f"p{i}" for i in np.repeat(np.arange(40), 5)]
+    by_patient = confidence_intervals(copies, copied_labels, patients)[-1]
+    by_case = confidence_intervals(copies, copied_labels)[-1]
+    for metric in (*METRICS, *OVERALL):
         assert by_patient[metric].lower == pytest.approx(once[metric].lower)
         assert by_patient[metric].upper == pytest.approx(once[metric].upper)
         width = by_case[metric].upper - by_case[metric].lower
@@ -66,34 +67,49 @@ def test_five_copies_of_each_patient_tell_no_more_than_one() -> None:
 def test_draws_without_a_class_are_left_out_and_counted() -> None:
     probabilities, labels = sample(20)
     labels = np.r_[1, 1, np.zeros(18, dtype=int)]
-    auc = bootstrap_intervals(probabilities, labels)["auc"]
-    assert 0.8 < auc.draws_used / auc.draws < 0.95
-    assert "the others miss a class" in auc.note
-    assert auc.lower is not None
+    found = confidence_intervals(probabilities, labels)[-1]["average_precision"]
+    assert 0.8 < found.draws_used / found.draws < 0.95
+    assert "the others miss a class" in found.note
+    assert found.lower is not None
 
 
 def test_where_there_is_no_interval_the_reason_is_given() -> None:
     probabilities, labels = sample(10)
-    one_patient = bootstrap_intervals(probabilities, labels, ["p"] * 10)
+    one_patient = confidence_intervals(probabilities, labels, ["p"] * 10)[-1]
     assert (one_patient["auc"].lower, one_patient["accuracy"].upper) == (None, None)
     assert "at least 2 patients" in one_patient["auc"].note
-    one_class = bootstrap_intervals(probabilities, np.zeros(10, dtype=int))
+    one_class = confidence_intervals(probabilities, np.zeros(10, dtype=int))[-1]
     assert one_class["auc"].lower is None
     assert one_class["accuracy"].lower is not None
-    sure = bootstrap_intervals([[0.9, 0.1], [0.1, 0.9]] * 5, [0, 1] * 5)
+    assert one_class["f1"].lower is not None
+    sure = confidence_intervals([[0.9, 0.1], [0.1, 0.9]] * 5, [0, 1] * 5)[-1]
     assert "does not make it certain" in sure["accuracy"].note
 
 
-def test_the_macro_row_takes_the_intervals() -> None:
+def test_a_perfect_auc_has_an_interval_all_the_same() -> None:
+    auc = confidence_intervals([[0.9, 0.1], [0.1, 0.9]] * 10, [0, 1] * 10)[-1]["auc"]
+    assert (auc.method, auc.upper) == ("score (Newcombe)", 1.0)
+    assert auc.lower == pytest.approx(0.8002, abs=5e-5), "1 - A = z sqrt(V(A)) by hand"
+    by_patient = confidence_intervals(
+        [[0.9, 0.1], [0.1, 0.9]] * 10, [0, 1] * 10, [f"p{i // 4}" for i in range(20)]
+    )
+    assert by_patient[-1]["auc"].lower < auc.lower, "5 patients tell less than 20"
+    constant = confidence_intervals([[0.5, 0.5]] * 10, [0, 1] * 5)[-1]["auc"]
+    assert (constant.lower, constant.note) == (None, "the probabilities order all cases alike")
+
+
+def test_each_row_takes_its_intervals() -> None:
     probabilities, labels = sample(50)
-    intervals = bootstrap_intervals(probabilities, labels)
-    *rows, macro = classification_table(probabilities, labels, ["low", "high"], intervals)
-    assert macro["auc_interval"] == [intervals["auc"].lower, intervals["auc"].upper]
-    assert macro["accuracy_interval"] == [intervals["accuracy"].lower, intervals["accuracy"].upper]
-    assert all("auc_interval" not in row for row in rows)
+    intervals = confidence_intervals(probabilities, labels)
+    low, high, macro = classification_table(probabilities, labels, ["low", "high"], intervals)
+    assert low["auc_interval"] == high["auc_interval"] == macro["auc_interval"], "one AUC for two classes"
+    for row, found in zip((low, high, macro), intervals, strict=True):
+        for metric, interval in found.items():
+            assert row[f"{metric}_interval"] == [interval.lower, interval.upper]
+            assert interval.lower <= row[metric] <= interval.upper
 
 
 def test_lists_of_different_lengths_are_refused() -> None:
     probabilities, labels = sample(10)
     with pytest.raises(ValueError, match="one patient per case, found 9 for 10"):
-        bootstrap_intervals(probabilities, labels, ["p"] * 9)
+        confidence_intervals(probabilities, labels, ["p"] * 9)

@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from scripts.evaluation import confusion_figure, curves_figure, montage_figure, roc_figure
+from scripts.evaluation import (
+    confusion_figure,
+    curves_figure,
+    decision_figure,
+    montage_figure,
+    precision_recall_figure,
+    reliability_figure,
+    roc_figure,
+)
+from scripts.evaluation.bands import roc_band
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +37,8 @@ def test_two_classes_have_one_curve_with_auc_and_interval(tmp_path: Path) -> Non
     p = np.array([0.1, 0.6, 0.3, 0.2, 0.9])
     probabilities, labels = np.stack([1 - p, p], axis=1), [0, 0, 0, 1, 1]
     path = tmp_path / "roc.png"
-    axes = roc_figure(probabilities, labels, ["low", "high"], "test", (0.4, 0.9), path).axes[0]
+    intervals = [None, (0.4, 0.9), None]
+    axes = roc_figure(probabilities, labels, ["low", "high"], "test", intervals, path=path).axes[0]
     assert path.read_bytes().startswith(PNG)
     assert axes.get_title() == "ROC, test: high against low, n = 5"
     assert "high (2 of 5): AUC 0.667 (95% CI 0.400–0.900)" in legend(axes)
@@ -42,35 +52,100 @@ def test_two_classes_have_one_curve_with_auc_and_interval(tmp_path: Path) -> Non
 
 def test_more_classes_have_one_curve_each_and_an_absent_one_is_said() -> None:
     probabilities = np.array([[0.6, 0.3, 0.1], [0.3, 0.5, 0.2], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]])
-    texts = legend(roc_figure(probabilities, [0, 1, 1, 0], ["a", "b", "c"]).axes[0])
-    assert texts == [
-        "chance: AUC 0.500",
-        "a (2 of 4): AUC 1.000",
-        "b (2 of 4): AUC 1.000",
-        "c (0 of 4): AUC undefined",
-        "mean over classes: AUC 1.000",
-        "as predicted (highest probability)",
-    ]
+    figure = roc_figure(probabilities, [0, 1, 1, 0], ["a", "b", "c"], "test")
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["a (2 of 4)\nAUC 1.000", "b (2 of 4)\nAUC 1.000", "c (0 of 4)\nAUC undefined"]
+    assert figure.get_suptitle() == "ROC, test: each class against the rest, n = 4; mean AUC 1.000"
+    assert [len(axes.get_lines()) for axes in figure.axes] == [3, 3, 1], "chance, curve and working point"
 
 
 def test_the_confusion_matrix_has_the_true_class_in_rows(tmp_path: Path) -> None:
     # Three low, of which one is called high; one high, called low; none of the third.
     probabilities = np.eye(3)[[0, 0, 1, 0]]
     path = tmp_path / "c.png"
-    axes = confusion_figure(probabilities, [0, 0, 0, 1], ["low", "high", "none"], "test", path).axes[0]
+    figure = confusion_figure(probabilities, [0, 0, 0, 1], ["low", "high", "none"], "test", path)
+    axes, rates = figure.axes[:2]
     assert path.read_bytes().startswith(PNG)
-    cells = {text.get_position(): text.get_text() for text in axes.texts}
-    assert cells[(0, 0)] == "2\n67%"
-    assert cells[(1, 0)] == "1\n33%", "column 1 (predicted high), row 0 (truly low)"
-    assert cells[(0, 1)] == "1\n100%"
-    assert cells[(2, 2)] == "–"
+    count, rate = ({text.get_position(): text.get_text() for text in a.texts} for a in (axes, rates))
+    assert (count[(0, 0)], rate[(0, 0)]) == ("2", "67%")
+    assert (count[(1, 0)], rate[(1, 0)]) == ("1", "33%"), "column 1 (predicted high), row 0 (truly low)"
+    assert (count[(0, 1)], rate[(0, 1)]) == ("1", "100%")
+    assert (count[(2, 2)], rate[(2, 2)]) == ("–", "–")
     assert [t.get_text() for t in axes.get_yticklabels()] == [
         "low\n(n = 3)",
         "high\n(n = 1)",
         "none\n(n = 0)",
     ]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    assert axes.get_title() == "test: 2 of 4 cases right (50.0%)"
+    assert figure.get_suptitle() == "test: 2 of 4 cases right (50.0%)"
+
+
+def binary(n: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    p = rng.beta(1, 1, n)
+    return np.stack([1 - p, p], axis=1), (rng.random(n) < p).astype(int)
+
+
+def test_the_roc_band_holds_the_curve_and_narrows_with_more_patients() -> None:
+    widths = []
+    for n in (100, 1600):
+        probabilities, labels = binary(n)
+        rates = np.linspace(0.05, 0.95, 19)
+        lower, upper = roc_band(probabilities[:, 1], labels == 1, np.arange(n), rates)
+        false_positive, sensitivity, _ = roc_curve(labels, probabilities[:, 1], drop_intermediate=False)
+        curve = [sensitivity[false_positive <= rate].max() for rate in rates]
+        assert ((lower <= curve) & (curve <= upper)).all()
+        widths.append((upper - lower).mean())
+    assert 3 < widths[0] / widths[1] < 5.5, "about the square root of 16"
+
+
+def test_precision_and_recall_have_the_area_of_the_average_precision(tmp_path: Path) -> None:
+    probabilities, labels = binary()
+    path = tmp_path / "pr.png"
+    intervals = [None, (0.7, 0.9), None]
+    axes = precision_recall_figure(probabilities, labels, ["low", "high"], "test", intervals, path).axes[0]
+    assert path.read_bytes().startswith(PNG)
+    area = average_precision_score(labels, probabilities[:, 1])
+    positives = labels.sum()
+    assert legend(axes)[0] == f"average precision {area:.3f} (95% CI 0.700–0.900)"
+    recall, precision = next(line for line in axes.get_lines() if len(line.get_xdata()) > 10).get_data()
+    assert -(np.diff(recall) * precision[:-1]).sum() == pytest.approx(area)
+    assert axes.get_title().endswith(f"high ({positives} of 200), n = 200")
+
+
+def test_the_reliability_diagram_counts_its_cases_and_shows_shares(tmp_path: Path) -> None:
+    probabilities = np.array([[0.75, 0.25]] * 4 + [[0.15, 0.85]] * 10)
+    labels = [1, 0, 0, 0] + [1] * 8 + [0] * 2
+    path = tmp_path / "r.png"
+    figure = reliability_figure(probabilities, labels, ["low", "high"], "test", path=path)
+    assert path.read_bytes().startswith(PNG)
+    axes, below = figure.axes
+    said, share = axes.containers[0].lines[0].get_data()
+    assert (said.tolist(), share.tolist()) == ([0.25, 0.85], [0.25, 0.8])
+    assert [text.get_text() for text in below.texts] == ["", "4", "", "", "10"]
+    assert axes.get_title() == "Reliability, test: n = 14"
+    assert figure.legends[0].get_texts()[-1].get_text().startswith("model: Brier score 0.")
+    both = reliability_figure(probabilities, labels, ["low", "high"], uncalibrated=probabilities[:, ::-1])
+    texts = [text.get_text().split(":")[0] for text in both.legends[0].get_texts()]
+    assert texts == ["perfectly calibrated", "before", "calibrated"]
+
+
+def test_the_decision_curve_of_everybody_crosses_zero_at_the_prevalence(tmp_path: Path) -> None:
+    probabilities, labels = binary()
+    path = tmp_path / "d.png"
+    figure = decision_figure(probabilities, labels, ["low", "high"], "test", threshold=0.4, path=path)
+    assert path.read_bytes().startswith(PNG)
+    lines = {str(line.get_label()): line for line in figure.axes[0].get_lines()}
+    x, y = lines["act on every case"].get_data()
+    assert np.interp(0, -y, x) == pytest.approx(labels.mean(), abs=0.005)
+    x, model = lines["act as the model says"].get_data()
+    called = probabilities[:, 1] >= x[29]
+    expected = (called & (labels == 1)).mean() - (called & (labels == 0)).mean() * x[29] / (1 - x[29])
+    assert model[29] == pytest.approx(expected)
+    assert lines["threshold fixed on validation"].get_xdata()[0] == 0.4
+    assert f"{labels.sum()} of n = 200" in figure.axes[0].get_title()
+    three = decision_figure(np.full((6, 3), 1 / 3), [0, 1, 2, 0, 1, 2], ["a", "b", "c"], draws=10)
+    assert [axes.get_title() for axes in three.axes] == ["a (2)", "b (2)", "c (2)"]
 
 
 def test_learning_curves_show_raw_smoothed_and_chosen(tmp_path: Path) -> None:

@@ -17,8 +17,17 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, Identity
 
 from scripts.evaluation import EvaluationReport, classification_table, read_predictions
+from scripts.networks import Calibration
 
-FILES = ["confusion_matrix.png", "metrics.json", "predictions.csv", "roc.png"]
+FILES = [
+    "confusion_matrix.png",
+    "decision_curve.png",
+    "metrics.json",
+    "precision_recall.png",
+    "predictions.csv",
+    "reliability.png",
+    "roc.png",
+]
 
 
 def items(n: int = 10, labelled: bool = True, classes: int = 2) -> list[dict[str, Any]]:
@@ -113,27 +122,52 @@ def test_some_cases_without_label_are_predicted_and_not_counted(tmp_path: Path) 
     assert json.loads((tmp_path / "metrics.json").read_text())["n"] == 8
 
 
-def test_figures_reach_tensorboard(tmp_path: Path) -> None:
-    class Writer:
-        def __init__(self) -> None:
-            self.tags: list[str] = []
+def test_the_figures_reach_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        def add_figure(self, tag: str, figure: Any, global_step: int) -> None:
-            figure.canvas.draw()
-            self.tags.append(tag)
-
-    writer: Any = Writer()
-    evaluator(items(), EvaluationReport(tmp_path, ["low", "high"], draws=0, summary_writer=writer)).run()
-    assert writer.tags == ["test/roc", "test/confusion_matrix"]
+    evaluator(items(), EvaluationReport(tmp_path, ["low", "high"], draws=0, tensorboard=True)).run()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    tags = ["roc", "precision_recall", "confusion_matrix", "reliability", "decision_curve"]
+    assert events.Tags()["images"] == [f"test/{tag}" for tag in tags]
 
 
-def test_the_real_summary_writer_takes_them(tmp_path: Path) -> None:
-    from torch.utils.tensorboard import SummaryWriter
+class Calibrated(torch.nn.Module):
+    def __init__(self, network: torch.nn.Module, temperature: float, threshold: float) -> None:
+        super().__init__()
+        self.network, self.calibration = network, Calibration(2)
+        self.calibration.temperature.fill_(temperature)
+        self.calibration.threshold.fill_(threshold)
 
-    with SummaryWriter(str(tmp_path / "events")) as writer:
-        report = EvaluationReport(tmp_path / "r", ["low", "high"], draws=0, summary_writer=writer)
-        evaluator(items(), report).run()
-    assert sum(p.stat().st_size for p in (tmp_path / "events").iterdir()) > 10_000
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.calibration(self.network(image))
+
+
+def test_the_networks_calibration_and_threshold_are_reported(tmp_path: Path) -> None:
+    engine = evaluator(items(), EvaluationReport(tmp_path / "before", ["low", "high"], draws=0))
+    engine.run()
+    before = json.loads((tmp_path / "before" / "metrics.json").read_text())
+    assert (before["calibration"], before["at_threshold"]) == (None, None)
+
+    network = Calibrated(engine.network, 3.0, 0.25)
+    report = EvaluationReport(tmp_path / "after", ["low", "high"], draws=50, network=network)
+    engine = evaluator(items(), report)
+    engine.network = network
+    engine.run()
+    after = json.loads((tmp_path / "after" / "metrics.json").read_text())
+    assert after["calibration"]["temperature"] == 3.0
+    for name in ("brier", "ece"):
+        assert after["calibration"][f"{name}_before"] == pytest.approx(before["macro"][name], abs=1e-6)
+        assert after["calibration"][f"{name}_after"] == after["macro"][name]
+    assert after["macro"]["auc"] == before["macro"]["auc"]
+    found = read_predictions(tmp_path / "after" / "predictions.csv")
+    called, high = found.probabilities[:, 1] >= 0.25, np.array(found.labels) == 1
+    row = after["at_threshold"]
+    assert (row["threshold"], row["class"]) == (0.25, "high")
+    assert row["sensitivity"] == called[high].mean()
+    assert row["specificity"] == pytest.approx(1 - called[~high].mean())
+    benefit = (called & high).mean() - (called & ~high).mean() / 3
+    assert row["net_benefit"] == pytest.approx(benefit)
+    assert row["net_benefit_interval"][0] <= benefit <= row["net_benefit_interval"][1]
 
 
 def test_logits_are_refused_with_the_case_and_nothing_is_written(tmp_path: Path) -> None:

@@ -9,11 +9,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scripts.evaluation.bands import roc_band
 from scripts.evaluation.checks import as_labels, as_probabilities
-from scripts.evaluation.plots.style import GREY, line_style, new_figure, plain_axes, save_figure, shorten
+from scripts.evaluation.plots.style import (
+    COLOURS,
+    GREY,
+    class_panels,
+    common_legend,
+    label_panels,
+    save_figure,
+    shorten,
+    unit_square,
+)
+from scripts.evaluation.resampling import number_patients
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+WORKING_POINT = "as predicted (highest probability)"
 
 
 def roc_figure(
@@ -21,21 +35,27 @@ def roc_figure(
     labels: ArrayLike,
     classes: Sequence[str],
     name: str = "",
-    auc_interval: Sequence[float] | None = None,
+    intervals: Sequence[Sequence[float] | None] | None = None,
+    patients: Sequence[str] | None = None,
+    draws: int = 500,
+    seed: int = 0,
     path: str | Path | None = None,
 ) -> Figure:
-    """Draw sensitivity over 1 - specificity for all thresholds on P(class), with the AUC.
+    """Draw sensitivity over 1 - specificity for all thresholds on P(class), with the AUC and a 95% band.
 
-    With two classes there is one curve, of the last class against the first; with more, one per class against
+    With two classes there is one panel, of the last class against the first; with more, one per class against
     the rest. The dot on each curve is the working point of the table: the class with the highest probability
-    is predicted. A class whose AUC is undefined is named in the legend without a curve.
+    is predicted. A class whose AUC is undefined has a panel that says so, without a curve.
 
     Args:
         probabilities: one row per case, each summing to 1.
         labels: index of the true class of each case.
         classes: K class names.
         name: what was evaluated, for the title.
-        auc_interval: lower and upper 95% bound of the macro AUC, to be written behind it.
+        intervals: lower and upper 95% bound of each class's AUC, then of their mean, to be written behind it.
+        patients: the patient of each case, who are resampled; without it every case counts as one patient.
+        draws: number of resamples for the bands (see `roc_band`); 0 for none.
+        seed: of the resampling.
         path: where to save the figure, too.
 
     Shape:
@@ -48,62 +68,64 @@ def roc_figure(
 
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
-    predicted = probability.argmax(axis=1)
+    predicted, patient = probability.argmax(axis=1), number_patients(patients, len(label))
     shown = [1] if len(classes) == 2 else list(range(len(classes)))
-    outside = len(shown) > 8
-    figure = new_figure(8.6 if outside else 5.6, 5.9)
-    axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance: AUC 0.500")
+    figure, panels = class_panels(len(shown), 5.6, 5.9)
     aucs = []
-    for i, k in enumerate(shown):
-        colour, style = line_style(i)
+    for axes, k in zip(panels, shown, strict=True):
         positive = label == k
+        unit_square(axes)
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance: AUC 0.500")
         title = f"{shorten(classes[k])} ({int(positive.sum())} of {len(label)})"
         if positive.all() or not positive.any():
-            axes.plot([], [], color=colour, linestyle=style, label=f"{title}: AUC undefined")
+            _write(axes, f"{title}: AUC undefined", len(shown))
             continue
-        false_positive, sensitivity, _ = roc_curve(positive, probability[:, k], drop_intermediate=False)
         aucs.append(float(roc_auc_score(positive, probability[:, k])))
-        bounds = _bounds(auc_interval) if len(classes) == 2 else ""
-        axes.plot(
-            false_positive,
-            sensitivity,
-            color=colour,
-            linestyle=style,
-            linewidth=2,
-            label=f"{title}: AUC {aucs[-1]:.3f}{bounds}",
-        )
+        if draws > 0 and patient.max() > 0:
+            rates = np.linspace(0, 1, 201)
+            band = roc_band(probability[:, k], positive, patient, rates, draws, seed)
+            axes.fill_between(
+                rates, *band, color=COLOURS[0], alpha=0.18, linewidth=0, label="95% band, at each point"
+            )
+        false_positive, sensitivity, _ = roc_curve(positive, probability[:, k], drop_intermediate=False)
+        title = f"{title}: AUC {aucs[-1]:.3f}{_bounds(intervals, k)}"
+        axes.plot(false_positive, sensitivity, color=COLOURS[0], linewidth=2, label=title)
         point = ((predicted == k)[~positive].mean(), (predicted == k)[positive].mean())
-        axes.plot(*point, "o", color=colour, markersize=8, markeredgecolor="white", zorder=3, clip_on=False)
-    if len(aucs) > 1:
-        axes.plot([], [], " ", label=f"mean over classes: AUC {np.mean(aucs):.3f}{_bounds(auc_interval)}")
-    if aucs:
-        axes.plot([], [], "o", color=GREY, markersize=7, label="as predicted (highest probability)")
-    axes.set(
-        xlim=(-0.01, 1.01),
-        ylim=(-0.01, 1.01),
-        xlabel="1 − specificity (false-positive rate)",
-        ylabel="sensitivity (true-positive rate)",
-        aspect="equal",
-    )
-    axes.set_xticks(np.linspace(0, 1, 6))
-    axes.set_yticks(np.linspace(0, 1, 6))
-    plain_axes(axes)
-    what = (
-        f"{shorten(classes[1])} against {shorten(classes[0])}"
-        if len(classes) == 2
-        else "each class against the rest"
-    )
-    axes.set_title(f"ROC{f', {name}' if name else ''}: {what}, n = {len(label)}", fontsize=11)
-    if outside:
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8, frameon=False)
+        axes.plot(
+            *point,
+            "o",
+            color=COLOURS[0],
+            markersize=8,
+            markeredgecolor="white",
+            zorder=3,
+            clip_on=False,
+            label=WORKING_POINT,
+        )
+        _write(axes, title, len(shown))
+    heading = f"ROC{f', {name}' if name else ''}"
+    if len(shown) == 1:
+        what = f"{shorten(classes[1])} against {shorten(classes[0])}"
+        panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
+        panels[0].legend(loc="lower right", fontsize=8, framealpha=0.9)
     else:
-        axes.legend(loc="lower right", fontsize=8, framealpha=0.9)
+        mean = f"; mean AUC {np.mean(aucs):.3f}{_bounds(intervals, -1)}" if aucs else ""
+        figure.suptitle(f"{heading}: each class against the rest, n = {len(label)}{mean}", fontsize=11)
+        common_legend(figure, panels, ("chance: AUC 0.500", "95% band, at each point", WORKING_POINT))
+    label_panels(panels, "1 − specificity (false-positive rate)", "sensitivity (true-positive rate)")
     if path is not None:
         save_figure(figure, path)
     return figure
 
 
-def _bounds(interval: Sequence[float] | None) -> str:
+def _write(axes: Axes, title: str, panels: int) -> None:
+    """Write what a panel shows: over it where there are several, in the middle where it has no curve."""
+    if panels > 1:
+        axes.set_title("\n".join(title.split(": ", 1)), fontsize=9)
+    elif "undefined" in title:
+        axes.text(0.5, 0.5, title, ha="center", color=GREY, fontsize=9)
+
+
+def _bounds(intervals: Sequence[Sequence[float] | None] | None, index: int) -> str:
     """Write an interval behind its AUC."""
+    interval = None if intervals is None else intervals[index]
     return "" if interval is None else f" (95% CI {interval[0]:.3f}–{interval[1]:.3f})"

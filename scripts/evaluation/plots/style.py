@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scripts.evaluation.atomic import write_atomically
 
@@ -40,6 +41,44 @@ def plain_axes(axes: Axes) -> None:
     axes.grid(color="#E4E4E4", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def class_panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure of one panel of a size in inches, or of several smaller ones in rows."""
+    columns = 4 if count > 9 else min(3, count)
+    rows = -(-count // columns)
+    figure = new_figure(width, height) if count == 1 else new_figure(3.5 * columns, 3.7 * rows + 0.8)
+    grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid[count:]:
+        axes.remove()
+    return figure, grid[:count]
+
+
+def common_legend(figure: Figure, panels: Sequence[Axes], names: Sequence[str]) -> None:
+    """Put one legend under all panels, of what has one of the names in any of them."""
+    found: dict[str, Any] = {}
+    for axes in panels:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= {label: handle for handle, label in zip(handles, labels, strict=True) if label in names}
+    if found:
+        figure.legend(
+            found.values(), found.keys(), loc="outside lower center", ncols=3, fontsize=8, frameon=False
+        )
+
+
+def label_panels(panels: Sequence[Axes], x: str, y: str) -> None:
+    """Name the horizontal axis of every panel, and the vertical one of those on the left."""
+    for axes in panels:
+        place = axes.get_subplotspec()
+        axes.set_xlabel(x)
+        axes.set_ylabel(y if place is None or place.is_first_col() else "")
+
+
+def unit_square(axes: Axes) -> None:
+    """Let both axes run from 0 to 1."""
+    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1]
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xticks=ticks, yticks=ticks, aspect="equal")
+    plain_axes(axes)
 
 
 def shorten(name: str, length: int = 24) -> str:

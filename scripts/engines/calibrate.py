@@ -1,0 +1,104 @@
+"""After training: the temperature and the threshold of the best checkpoint, from the validation split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from torch import nn
+
+from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.temperature import fit_temperature, temperature_probabilities
+from scripts.evaluation.youden import youden_threshold
+from scripts.networks import Calibration, RawLogits
+
+from .checkpoint import save_state
+from .network import load_trained
+
+logger = logging.getLogger(__name__)
+
+
+class CalibrateModel:
+    """Fits temperature and threshold of a trained model on the validation split, and stores them in its file.
+
+    The logits are those before any division, so that calibrating a calibrated model gives the same again:
+    a run that was killed may calibrate once more. The file is replaced as a whole or not at all.
+
+    Args:
+        enabled: whether to do anything at all.
+        network: the network, with a `Calibration`; it takes the weights of the file.
+        model_file: flat state dict of the best checkpoint.
+        dataloader: labelled validation cases.
+        prepare_batch: from a batch to the network's arguments, without augmentation.
+        inferer: as in the test.
+        device: where the network runs.
+    """
+
+    def __init__(
+        self,
+        enabled: bool,
+        network: nn.Module,
+        model_file: str | Path,
+        dataloader: Iterable[Any],
+        prepare_batch: Callable[..., tuple],
+        inferer: Inferer,
+        device: torch.device | str,
+    ) -> None:
+        self.enabled = enabled
+        self.network = network
+        self.model_file = Path(model_file)
+        self.dataloader = dataloader
+        self.prepare_batch = prepare_batch
+        self.inferer = inferer
+        self.device = device
+
+    def run(self) -> None:
+        """Calibrate, where enabled."""
+        if not self.enabled:
+            return
+        calibration = self._calibration()
+        load_trained(self.network, self.model_file)
+        logits, label = self._validation_logits()
+        temperature = fit_temperature(logits, label)
+        calibration.temperature.fill_(temperature)
+        calibration.threshold.fill_(0.5)
+        if logits.shape[2] == 2:
+            risk = temperature_probabilities(logits, float(calibration.temperature))[:, 1]
+            calibration.threshold.fill_(youden_threshold(risk, label == 1))
+        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        write_atomically(self.model_file, partial(save_state, state))
+        logger.info(
+            "calibrated on %d validation cases: temperature %.3f, threshold %.3f",
+            len(label), temperature, float(calibration.threshold),
+        )  # fmt: skip
+
+    def _calibration(self) -> Calibration:
+        found = getattr(self.network, "calibration", None)
+        if not isinstance(found, Calibration):
+            raise ValueError(
+                f"{type(self.network).__name__} must have a Calibration to store the temperature in: add one "
+                "as its attribute `calibration`, or set calibrate: false"
+            )
+        return found
+
+    def _validation_logits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the raw logits [n, V, K] and the labels [n] of the validation cases."""
+        logits, labels = [], []
+        raw = RawLogits(self.network)
+        self.network.eval()
+        try:
+            with torch.no_grad():
+                for batch in self.dataloader:
+                    image, label, _, optional = self.prepare_batch(batch, self.device)
+                    self.inferer(image, self.network, **optional)
+                    logits.append(raw.take())
+                    labels.append(label.cpu())
+        finally:
+            raw.remove()
+        return torch.cat(logits).double().numpy(), torch.cat(labels).numpy()

@@ -1,0 +1,74 @@
+"""One confidence interval and how it was got, and the one that quantiles of bootstrap draws give."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+LEVEL = 0.95
+"""Coverage of the intervals."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One interval and how it was got; lower and upper are None when there is none, and note says why.
+
+    Attributes:
+        lower, upper: the bounds.
+        draws, draws_used: bootstrap resamples, and those that define the metric; 0 without bootstrap.
+        n_patients: patients behind it.
+        seed: of the resampling.
+        note: what a reader should know.
+        level: coverage.
+        method: how it was computed.
+    """
+
+    lower: float | None
+    upper: float | None
+    draws: int
+    draws_used: int
+    n_patients: int
+    seed: int
+    note: str = ""
+    level: float = LEVEL
+    method: str = "percentile bootstrap"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as a dictionary for JSON."""
+        return asdict(self)
+
+    @property
+    def bounds(self) -> list[float] | None:
+        """[lower, upper], or None."""
+        return None if self.lower is None or self.upper is None else [self.lower, self.upper]
+
+
+def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Interval:
+    """Turn the bootstrap draws of one metric into an interval: their 0.025 and 0.975 quantiles.
+
+    Args:
+        values: the metric of each draw, NaN where the draw leaves it undefined.
+        n_patients: patients that were resampled.
+        seed: of the resampling.
+
+    Shape:
+        values: [draws].
+    """
+    defined = values[np.isfinite(values)]
+    draws, used = len(values), len(defined)
+    if n_patients < 2:
+        return Interval(None, None, draws, 0, n_patients, seed, "needs at least 2 patients")
+    if used < draws / 2:
+        note = f"only {used} of {draws} draws hold every class: too few cases of the rarest class"
+        return Interval(None, None, draws, used, n_patients, seed, note if used else "undefined")
+    lower, upper = (float(np.quantile(defined, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    notes = []
+    if used < draws:
+        notes.append(f"from {used} of {draws} draws, the others miss a class")
+    if lower == upper:
+        notes.append(
+            f"no width, as all resamples of the {n_patients} patients agree; that does not make it certain"
+        )
+    return Interval(lower, upper, draws, used, n_patients, seed, "; ".join(notes))

@@ -1,0 +1,28 @@
+"""The outcome of one comparison of two models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference of a metric between two models, first minus second.
+
+    Attributes:
+        first, second: the metric of each.
+        difference: first - second.
+        lower, upper: 95% interval of the difference; None where there is none, and note says why.
+        p_value: two-sided, of no difference; None likewise.
+        method: how it was computed.
+        note: what a reader should know.
+    """
+
+    first: float
+    second: float
+    difference: float
+    lower: float | None
+    upper: float | None
+    p_value: float | None
+    method: str
+    note: str = ""

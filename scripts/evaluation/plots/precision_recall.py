@@ -1,0 +1,90 @@
+"""Precision over recall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from numpy.typing import ArrayLike
+
+from scripts.evaluation.checks import as_labels, as_probabilities
+from scripts.evaluation.plots.style import (
+    COLOURS,
+    GREY,
+    class_panels,
+    common_legend,
+    label_panels,
+    save_figure,
+    shorten,
+    unit_square,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NO_SKILL = "no skill: the prevalence of the class"
+
+
+def precision_recall_figure(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str],
+    name: str = "",
+    intervals: Sequence[Sequence[float] | None] | None = None,
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw the positive predictive value over the sensitivity for all thresholds on P(class).
+
+    With two classes there is one panel, of the last class; with more, one per class against the rest. The
+    dashed line is the prevalence, where a classifier without skill lies. The average precision is the area
+    under the steps.
+
+    Args:
+        probabilities: one row per case, each summing to 1.
+        labels: index of the true class of each case.
+        classes: K class names.
+        name: what was evaluated, for the title.
+        intervals: lower and upper 95% bound of each class's average precision, to be written behind it.
+        path: where to save the figure, too.
+
+    Shape:
+        probabilities: [n, K]. labels: [n].
+
+    Raises:
+        ValueError: as for `classification_table`; a folder that cannot be written.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    probability = as_probabilities(probabilities, classes)
+    label = as_labels(labels, *probability.shape)
+    shown = [1] if len(classes) == 2 else list(range(len(classes)))
+    figure, panels = class_panels(len(shown), 5.6, 5.9)
+    for axes, k in zip(panels, shown, strict=True):
+        positive = label == k
+        unit_square(axes)
+        title = f"{shorten(classes[k])} ({int(positive.sum())} of {len(label)})"
+        if positive.all() or not positive.any():
+            axes.text(0.5, 0.5, f"{title}: undefined", ha="center", color=GREY, fontsize=9)
+            continue
+        precision, recall, _ = precision_recall_curve(positive, probability[:, k])
+        bounds = None if intervals is None else intervals[k]
+        interval = "" if bounds is None else f" (95% CI {bounds[0]:.3f}–{bounds[1]:.3f})"
+        area = f"average precision {average_precision_score(positive, probability[:, k]):.3f}{interval}"
+        axes.step(recall, precision, where="post", color=COLOURS[0], linewidth=2, label=area)
+        axes.axhline(positive.mean(), color=GREY, linestyle=(0, (4, 3)), linewidth=1, label=NO_SKILL)
+        if len(shown) > 1:
+            axes.set_title(f"{title}\n{area}", fontsize=9)
+    heading = f"Precision and recall{f', {name}' if name else ''}"
+    if len(shown) == 1:
+        what = f"{shorten(classes[1])} ({int((label == 1).sum())} of {len(label)})"
+        panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
+        if panels[0].get_lines():
+            panels[0].legend(loc="lower left", fontsize=8, framealpha=0.9)
+    else:
+        figure.suptitle(f"{heading}: each class against the rest, n = {len(label)}", fontsize=11)
+        common_legend(figure, panels, (NO_SKILL,))
+    label_panels(panels, "recall = sensitivity", "precision = positive predictive value")
+    if path is not None:
+        save_figure(figure, path)
+    return figure

@@ -1,0 +1,143 @@
+"""What an evaluation with labels leaves: metrics.json, figures and the printed table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scripts.evaluation.at_threshold import threshold_row
+from scripts.evaluation.intervals import confidence_intervals
+from scripts.evaluation.metrics import brier_score, classification_table, expected_calibration_error
+from scripts.evaluation.plots import (
+    confusion_figure,
+    decision_figure,
+    precision_recall_figure,
+    reliability_figure,
+    roc_figure,
+)
+from scripts.evaluation.record import write_metrics
+from scripts.evaluation.table import format_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class LabelledPredictions:
+    """The predictions of n cases whose class is known.
+
+    Attributes:
+        probability: [n, K].
+        label: [n], index of the true class.
+        patients: n names.
+        uncalibrated: [n, K], the probabilities before the division by the temperature, where known.
+        temperature: of the model, where known.
+        threshold: with two classes, that of the model, where known.
+    """
+
+    probability: np.ndarray
+    label: np.ndarray
+    patients: Sequence[str]
+    uncalibrated: np.ndarray | None = None
+    temperature: float | None = None
+    threshold: float | None = None
+
+
+def write_results(
+    output_dir: Path,
+    found: LabelledPredictions,
+    classes: Sequence[str],
+    name: str,
+    seed: int | None,
+    draws: int,
+    device: str,
+) -> tuple[list[dict[str, Any]], dict[str, Figure]]:
+    """Compute everything that needs labels, write it into `output_dir` and print the table.
+
+    Args:
+        output_dir: folder of the results.
+        found: the predictions.
+        classes: K class names.
+        name: what is evaluated, e.g. "test".
+        seed: of the run that is evaluated; recorded, and seed of the bootstrap (0 when None).
+        draws: number of bootstrap resamples; 0 for no intervals.
+        device: on which the network ran.
+
+    Returns:
+        The rows of the table, and the figures by name.
+    """
+    random: dict[str, Any] = {"patients": found.patients, "draws": draws, "seed": seed or 0}
+    data = (found.probability, found.label)
+    intervals = confidence_intervals(*data, **random) if draws > 0 else []
+    rows = classification_table(*data, classes, intervals or None)
+    at_threshold = None
+    if found.threshold is not None:
+        at_threshold = threshold_row(*data, classes, found.threshold, **random)
+    calibration = _calibration(found, rows[-1])
+    write_metrics(
+        output_dir / "metrics.json",
+        rows,
+        classes,
+        name,
+        seed,
+        intervals[-1] if intervals else {},
+        device,
+        at_threshold,
+        calibration,
+    )
+    figures = _figures(output_dir, found, classes, name, rows, random)
+    patients = len(set(found.patients))
+    title = f"{name}: {len(found.label)} cases, {patients} patients"
+    print(f"\n{format_table(rows, title, patients, at_threshold, calibration)}\n", flush=True)
+    return rows, figures
+
+
+def _calibration(found: LabelledPredictions, macro: dict[str, Any]) -> dict[str, float] | None:
+    """Return the temperature, and what it changed."""
+    if found.temperature is None or found.uncalibrated is None:
+        return None
+    scores = {"temperature": found.temperature}
+    for name, measure in (("brier", brier_score), ("ece", expected_calibration_error)):
+        scores[f"{name}_before"] = float(measure(found.uncalibrated, found.label)[0])
+        scores[f"{name}_after"] = macro[name]
+    return scores
+
+
+def _figures(
+    output_dir: Path,
+    found: LabelledPredictions,
+    classes: Sequence[str],
+    name: str,
+    rows: Sequence[dict[str, Any]],
+    random: dict[str, Any],
+) -> dict[str, Figure]:
+    """Draw and write the figures."""
+    data = (found.probability, found.label, classes, name)
+    changed = found.temperature is not None and found.temperature != 1
+    random = random | {"draws": min(random["draws"], 500)}  # enough for a band, and drawn for each class
+    return {
+        "roc": roc_figure(
+            *data,
+            intervals=[row.get("auc_interval") for row in rows],
+            **random,
+            path=output_dir / "roc.png",
+        ),
+        "precision_recall": precision_recall_figure(
+            *data,
+            intervals=[row.get("average_precision_interval") for row in rows],
+            path=output_dir / "precision_recall.png",
+        ),
+        "confusion_matrix": confusion_figure(*data, path=output_dir / "confusion_matrix.png"),
+        "reliability": reliability_figure(
+            *data,
+            uncalibrated=found.uncalibrated if changed else None,
+            path=output_dir / "reliability.png",
+        ),
+        "decision_curve": decision_figure(
+            *data, threshold=found.threshold, **random, path=output_dir / "decision_curve.png"
+        ),
+    }

@@ -1,0 +1,65 @@
+"""One temperature for all logits, so that the probabilities are as often right as they say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+LIMITS = (0.25, 10.0)
+"""The temperature is kept within: a factor of 4 sharper, a factor of 10 softer."""
+
+
+def temperature_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
+    """Return the mean, over the passes of a case, of the softmax of its logits divided by the temperature.
+
+    Args:
+        logits: V passes per case: one, or several geometric variants of test-time augmentation.
+        temperature: above 0.
+
+    Shape:
+        logits: [n, V, K]. Result: [n, K].
+    """
+    from scipy.special import softmax
+
+    return softmax(logits / temperature, axis=2).mean(axis=1)
+
+
+def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
+    r"""Find the temperature under which the true classes are most probable.
+
+    .. math:: \hat T = \arg\min_T \; -\sum_i \log p_i(y_i; T), \quad
+              p_i = \mathrm{mean}_v \, \mathrm{softmax}(z_{iv} / T)
+
+    over log T, within `LIMITS`. Where every pass of every case is right, the likelihood has no maximum (a
+    smaller temperature is always better, and none is too small), so that nothing can be learned: 1.
+
+    Args:
+        logits: before any division, as for `temperature_probabilities`.
+        label: index of the true class of each case.
+
+    Shape:
+        logits: [n, V, K], n >= 1. label: [n].
+
+    Raises:
+        ValueError: logits that are not finite.
+
+    Reference: Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+
+    logits = np.asarray(logits, dtype=np.float64)
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            "logits must be finite to fit a temperature, found NaN or infinity: training diverged"
+        )
+    if (logits.argmax(axis=2) == label[:, None]).all():
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        found = temperature_probabilities(logits, math.exp(log_temperature))[np.arange(len(label)), label]
+        return -float(np.log(np.maximum(found, np.finfo(np.float64).tiny)).mean())
+
+    bounds = (math.log(LIMITS[0]), math.log(LIMITS[1]))
+    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    return math.exp(float(best.x))

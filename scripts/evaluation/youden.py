@@ -1,0 +1,36 @@
+"""The threshold of a decision between two classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def youden_threshold(risk: np.ndarray, positive: np.ndarray) -> float:
+    """Find the threshold on P(class) with the highest sensitivity + specificity - 1, Youden's J.
+
+    It lies in the middle between the lowest risk that is called positive and the next lower one, so that
+    rounding decides nothing. Of several equally good ones it is the one nearest to 0.5. It is 0.5 where one
+    of the two classes is missing, or no threshold is better than none.
+
+    Args:
+        risk: P(class) of each case.
+        positive: whether the case has the class.
+
+    Shape:
+        risk: [n]. positive: [n] bool.
+
+    Reference: Youden, Index for rating diagnostic tests, Cancer 3, 1950.
+
+    Example:
+        >>> youden_threshold(np.array([0.1, 0.2, 0.3, 0.6]), np.array([False, False, True, True]))
+        0.25
+    """
+    values = np.unique(risk)
+    if positive.all() or not positive.any() or len(values) < 2:
+        return 0.5
+    between = (values[1:] + values[:-1]) / 2
+    missed = np.searchsorted(np.sort(risk[positive]), between) / positive.sum()
+    spared = np.searchsorted(np.sort(risk[~positive]), between) / (~positive).sum()
+    youden = spared - missed
+    best = between[youden > youden.max() - 1e-12]
+    return float(best[np.abs(best - 0.5).argmin()]) if youden.max() > 1e-12 else 0.5

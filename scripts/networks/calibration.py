@@ -1,0 +1,58 @@
+"""What a trained model says about its own probabilities: temperature, threshold and class frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Calibration(nn.Module):
+    r"""Divides the logits by a temperature, so that the probabilities are as often right as they say.
+
+    .. math:: p = \mathrm{softmax}(z / T)
+
+    One temperature for all classes changes no order: neither the predicted class nor, with two classes, the
+    AUC. All three are buffers, so that they travel in the checkpoint; a fresh module changes nothing.
+
+    Args:
+        num_classes: K.
+
+    Attributes:
+        temperature: T > 0, float32 scalar, fitted on the validation split after training; 1 until then.
+        threshold: with two classes, the probability of the last class from which a case is called positive,
+            fitted on the validation split after training; 0.5 until then, and always with more classes.
+        prior: [K] float32, the frequency of each class in the training split; 1/K until `fit_prior`.
+
+    Shape: logits [B, K] -> [B, K].
+
+    Reference: Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2.
+
+    >>> calibration = Calibration(num_classes=2)
+    >>> calibration.temperature.fill_(2.0)
+    tensor(2.)
+    >>> calibration(torch.tensor([[0.0, 3.0]]))
+    tensor([[0.0000, 1.5000]])
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.temperature = nn.Buffer(torch.tensor(1.0))
+        self.threshold = nn.Buffer(torch.tensor(0.5))
+        self.prior = nn.Buffer(torch.full((num_classes,), 1 / num_classes))
+
+    def fit_prior(self, labels: Sequence[int]) -> None:
+        """Set the class frequencies to those of the training cases' labels.
+
+        >>> calibration = Calibration(num_classes=3)
+        >>> calibration.fit_prior([0, 0, 2, 0])
+        >>> calibration.prior
+        tensor([0.7500, 0.0000, 0.2500])
+        """
+        counts = torch.bincount(torch.as_tensor(labels), minlength=len(self.prior))
+        self.prior.copy_(counts / len(labels))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Divide by the temperature."""
+        return logits / self.temperature

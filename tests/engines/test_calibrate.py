@@ -1,0 +1,117 @@
+"""Calibrating a model file: idempotent, complete or untouched, with test-time augmentation too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scripts.engines import CalibrateModel, PrepareBatch, TestTimeInferer
+from scripts.evaluation.temperature import fit_temperature
+from scripts.networks import Calibration
+
+
+class Small(nn.Module):
+    """Logits are 3 times the mean of the first phase: not sure enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(1, 2)
+        nn.init.constant_(self.head.bias, 0.0)
+        self.head.weight = nn.Parameter(torch.tensor([[-3.0], [3.0]]))
+        self.calibration = Calibration(2)
+
+    def forward(self, image: Tensor, present: Tensor) -> Tensor:
+        return self.calibration(self.head(image[:, :1].mean((2, 3, 4))))
+
+
+class Halved:
+    """A "geometry" of two views: as it is, and of half the intensity."""
+
+    def fixed(self, number: int, seed: int = 0) -> list:
+        return [lambda image: image, lambda image: image / 2][:number]
+
+
+def batches() -> list[dict]:
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(0, 2, (60,), generator=generator)
+    image = torch.randn(60, 1, 2, 2, 2, generator=generator) + 0.8 * (2 * label - 1).reshape(-1, 1, 1, 1, 1)
+    parts = zip(image.split(16), label.split(16), strict=True)
+    return [{"image": i, "label": y, "present": torch.ones(len(y), 1)} for i, y in parts]
+
+
+def calibrator(file: Path, views: int = 0, network: nn.Module | None = None) -> CalibrateModel:
+    inferer = TestTimeInferer(Halved(), views)
+    return CalibrateModel(True, network or Small(), file, batches(), PrepareBatch(), inferer, "cpu")
+
+
+def test_the_file_gets_temperature_and_threshold_and_nothing_else_changes(tmp_path: Path) -> None:
+    file, source = tmp_path / "model.pt", Small()
+    torch.save(source.state_dict(), file)
+    calibrator(file).run()
+    found = torch.load(file, weights_only=True)
+    changed = {name for name, value in source.state_dict().items() if not torch.equal(found[name], value)}
+    assert changed == {"calibration.temperature", "calibration.threshold"}
+    logits = torch.cat([source(batch["image"], batch["present"]) for batch in batches()])[:, None]
+    label = torch.cat([batch["label"] for batch in batches()])
+    expected = fit_temperature(logits.detach().numpy(), label.numpy())
+    assert expected < 0.8
+    assert float(found["calibration.temperature"]) == pytest.approx(expected, rel=1e-6)
+    risk = (logits[:, 0] / expected).softmax(dim=1)[:, 1] >= found["calibration.threshold"]
+    youden = risk[label == 1].float().mean() - risk[label == 0].float().mean()
+    every = [(logits[:, 0, 1] >= t) for t in logits[:, 0, 1]]
+    best = max((called[label == 1].float().mean() - called[label == 0].float().mean()) for called in every)
+    assert youden == pytest.approx(float(best))
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_calibrating_again_changes_not_a_byte(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    torch.save(Small().state_dict(), file)
+    calibrator(file).run()
+    first = file.read_bytes()
+    calibrator(file).run()
+    assert file.read_bytes() == first
+
+
+def test_with_several_views_the_averaged_probability_is_what_is_calibrated(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    torch.save(Small().state_dict(), file)
+    calibrator(file, views=2).run()
+    temperature = float(torch.load(file, weights_only=True)["calibration.temperature"])
+    label = torch.cat([batch["label"] for batch in batches()])
+
+    def loss(candidate: float) -> float:
+        network = Small().eval()
+        network.calibration.temperature.fill_(candidate)
+        inferer = TestTimeInferer(Halved(), 2)
+        said = [inferer(batch["image"], network, present=batch["present"]) for batch in batches()]
+        return float(nn.functional.cross_entropy(torch.cat(said), label))
+
+    grid = np.geomspace(0.9, 1.1, 41) * temperature
+    assert abs(int(np.argmin([loss(candidate) for candidate in grid])) - 20) <= 1
+
+
+def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch) -> None:
+    file = tmp_path / "model.pt"
+    torch.save(Small().state_dict(), file)
+    before = file.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("scripts.engines.calibrate.save_state", fail)
+    with pytest.raises(OSError, match="disk full"):
+        calibrator(file).run()
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_network_without_a_place_for_it_says_what_to_do(tmp_path: Path) -> None:
+    network = nn.Linear(1, 2)
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"Linear must have a Calibration .* or set calibrate: false"):
+        calibrator(tmp_path / "model.pt", network=network).run()
