@@ -10,7 +10,17 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-SUBPACKAGES = ("data", "engines", "evaluation", "fusion", "losses", "networks", "packaging", "transforms")
+SUBPACKAGES = (
+    "comparison",
+    "data",
+    "engines",
+    "evaluation",
+    "fusion",
+    "losses",
+    "networks",
+    "packaging",
+    "transforms",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -59,6 +59,10 @@ def compare(
         ValueError: a mistake in the data, the folds, the strategies or the settings; the results folder
             holds another comparison; jobs that failed, after all others are done.
     """
+    if not training_seeds or not all(isinstance(number, int) and number >= 0 for number in training_seeds):
+        raise ValueError(
+            f"training_seeds must be a list of whole numbers of at least 0, found {training_seeds!r}"
+        )
     bundle, folder = bundle_folder(bundle_root), Path(output_dir).resolve()
     settings = user_settings(running_config(), own_keys(bundle))
     parser = training_parser(bundle, settings)
@@ -76,7 +80,9 @@ def compare(
         pool.values("site") if leave_one_site_out else None,
     )
     chosen = contenders(strategies, pool.phases, pool.columns)
-    check_strategies(bundle, settings | {"clinical": clinical, "dataset_dir": dataset_dir}, chosen, pool.phases)
+    check_strategies(
+        bundle, settings | {"clinical": clinical, "dataset_dir": dataset_dir}, chosen, pool.phases
+    )
     record = {
         **settings,
         "dataset.json": _digest(pool),
@@ -99,8 +105,8 @@ def compare(
     failures = run_jobs(place, todo, len(every), jobs, backend, scheduler)
     if failures:
         raise ValueError(
-            f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause and run "
-            "the same command again, finished jobs are kept"
+            f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause and "
+            "run the same command again, finished jobs are kept"
         )
     rows = read_rows(place, every)
     write_tables(folder, rows)

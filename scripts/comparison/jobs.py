@@ -15,7 +15,7 @@ from typing import Any
 from scripts.data.splits import SPLITS
 from scripts.evaluation import classification_table, describe_machine, read_predictions
 from scripts.evaluation.atomic import write_atomically
-from scripts.evaluation.metrics import METRICS
+from scripts.evaluation.metrics import METRICS, OVERALL
 
 from .regression import fit_regression
 from .strategies import REGRESSION
@@ -106,7 +106,8 @@ def run_job(place: Place, job: Job) -> str | None:
 def _measured(place: Place, job: Job) -> dict[str, Any]:
     """Return cases, metrics of the test part, and what they were got on."""
     found = read_predictions(place.output(job) / "predictions.csv")
-    macro = classification_table(found.probabilities, found.labels, found.classes)[-1]
+    labels = [label for label in found.labels or [] if label is not None]
+    macro = classification_table(found.probabilities, labels, found.classes)[-1]
     dataset = json.loads((place.fold(job) / "dataset.json").read_text(encoding="utf-8"))
     counts = {f"n_{split}": len(dataset[split]) for split in SPLITS if split != "test"}
     machine = describe_machine()
@@ -114,7 +115,7 @@ def _measured(place: Place, job: Job) -> dict[str, Any]:
         **counts,
         "n": macro["n"],
         "n_patients": len(set(found.patients or found.cases)),
-        "metrics": {name: macro[name] for name in METRICS},
+        "metrics": {name: macro[name] for name in (*METRICS, *OVERALL)},
         "threads": machine["threads"],
         "processor": machine["machine"]["processor"],
         **machine["versions"],

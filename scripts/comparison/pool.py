@@ -83,8 +83,8 @@ def read_pool(
     absent = [name for name in classes if name not in found]
     if absent:
         raise ValueError(
-            f"class {absent[0]!r} must have at least one case in the splits [{', '.join(splits)}], found none "
-            f"in {document.file}; take it out of `classes`, or pool more splits"
+            f"class {absent[0]!r} must have at least one case in the splits [{', '.join(splits)}], found "
+            f"none in {document.file}; take it out of `classes`, or pool more splits"
         )
     items.sort(key=lambda item: item["case"])
     return Pool(document.name, phases, classes, columns, items)

@@ -1,4 +1,4 @@
-"""The predictions of a whole cross-validation as those of one model: every case by networks that did not see it."""
+"""The predictions of a whole cross-validation as those of one model, which never saw the case it predicts."""
 
 from __future__ import annotations
 
