@@ -87,9 +87,13 @@ def run_job(place: Place, job: Job) -> str | None:
     Returns:
         None, or one line that says why it failed.
     """
+    from filelock import FileLock
+
     from scripts.engines.errors import message_of
 
-    with _one_thread(), _output_to(place.log(job)):
+    with _one_thread(), _output_to(place.log(job)), FileLock(place.log(job).with_suffix(".lock")):
+        if place.row(job).is_file():  # by a worker that outlived its command
+            return None
         try:
             run = fit_regression if job.strategy == REGRESSION else train
             figures = run(place, job)

@@ -61,9 +61,11 @@ def run_jobs(
         raise ValueError(f"backend must be one of {listing(str(backend), BACKENDS)}, found {backend!r}")
     if scheduler and backend != "dask":
         raise ValueError(f"a scheduler needs --backend dask, found backend {backend!r}")
-    bar = progress_bar(total, "comparing", initial=total - len(todo))
     failures = []
-    with _workers(backend, jobs_at_a_time(jobs), scheduler), bar:
+    with (
+        _workers(backend, jobs_at_a_time(jobs), scheduler),
+        progress_bar(total, "comparing", initial=total - len(todo)) as bar,
+    ):
         run = Parallel(batch_size=1, return_as="generator_unordered")
         for failure in run(delayed(run_job)(place, job) for job in todo):
             bar.update()
