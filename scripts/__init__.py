@@ -11,8 +11,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 SUBPACKAGES = (
-    "data", "engines", "evaluation", "explain", "fusion", "losses", "networks", "packaging", "serving",
-    "transforms",
+    "comparison", "data", "engines", "evaluation", "explain", "fusion", "losses", "networks", "packaging",
+    "serving", "transforms",
 )  # fmt: skip
 
 

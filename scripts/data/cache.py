@@ -21,6 +21,7 @@ from .nearest import listing
 
 logger = logging.getLogger(__name__)
 MOST_NAMES = 100
+SPLIT = "split"
 STORABLE = (torch.Tensor, str, bytes, bool, int, float, type(None))
 Item = dict[str, Any]
 Transforms = Callable | Sequence[Callable]
@@ -116,13 +117,13 @@ class DiskCache(PersistentDataset):
         return self._entry(item_transformed)["item"]
 
     def _entry(self, item: Any) -> Item:
-        """Return the prepared item from disk, or prepare and store it."""
-        key = item_fingerprint(item)
+        """Return the prepared item from disk, or prepare and store it; a case may move to another split."""
+        key = _content(item)
         file = self.folder / f"{fingerprint([self._key, key])}.pt"
         if file.is_file():
             try:
                 entry = torch.load(file, weights_only=True)
-                return {"item": entry["item"], "exceeds": entry["exceeds"]}
+                return {"item": _in_split(entry["item"], item), "exceeds": entry["exceeds"]}
             except (
                 RuntimeError,
                 EOFError,
@@ -138,7 +139,7 @@ class DiskCache(PersistentDataset):
         prepared, exceeds = prepare(self.transform, item)
         prepared = convert_to_tensor(prepared, convert_numeric=False, track_meta=False)
         _check_storable(prepared, _case(item))
-        if item_fingerprint(item) != key:  # a file was changed while it was read
+        if _content(item) != key:  # a file was changed while it was read
             return self._entry(item)
         entry = {"item": prepared, "exceeds": exceeds}
         handle, part = tempfile.mkstemp(dir=self.folder, prefix=".part-")
@@ -207,6 +208,19 @@ def _steps(transform: Compose) -> int:
         lambda step: isinstance(step, RandomizableTrait) or not isinstance(step, Transform)
     )
     return len(transform) if first is None else first
+
+
+def _content(item: Any) -> str:
+    """Return the fingerprint of an item, whatever split it is in: no preparation depends on that."""
+    plain = {key: value for key, value in item.items() if key != SPLIT} if isinstance(item, Mapping) else item
+    return item_fingerprint(plain)
+
+
+def _in_split(prepared: Any, item: Any) -> Any:
+    """Return a prepared item with the split that the item is in now, where it has kept one."""
+    if isinstance(prepared, Mapping) and isinstance(item, Mapping) and SPLIT in prepared and SPLIT in item:
+        return {**prepared, SPLIT: item[SPLIT]}
+    return prepared
 
 
 def _threads() -> int:

@@ -5,6 +5,7 @@ from .calibrate import CalibrateModel
 from .checkpoint import Checkpoints
 from .curves import LearningCurves
 from .early_stop import EarlyStop
+from .ensemble import model_files
 from .freeze import FreezeParts
 from .inferer import PhaseInferer, TestTimeInferer
 from .loaded_weights import LoadWeights
@@ -41,6 +42,7 @@ __all__ = [
     "check_output",
     "finish",
     "hand_over",
+    "model_files",
     "place_network",
     "pooled_output",
     "results_folder",

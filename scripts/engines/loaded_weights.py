@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ignite.engine import Engine, Events
@@ -15,10 +16,10 @@ class LoadWeights:
 
     Args:
         network: the network that the engine runs.
-        path: flat state dict, e.g. ``models/model.pt``.
+        path: flat state dict, e.g. ``models/model.pt``; of an `Ensemble`, one for each member.
     """
 
-    def __init__(self, network: nn.Module, path: str | Path) -> None:
+    def __init__(self, network: nn.Module, path: str | Path | Sequence[str]) -> None:
         self.network = network
         self.path = path
 
@@ -28,4 +29,9 @@ class LoadWeights:
 
     def __call__(self, _: Engine) -> None:
         """Load the weights (see `load_trained`)."""
-        load_trained(self.network, self.path)
+        if isinstance(self.path, str | Path):
+            load_trained(self.network, self.path)
+            return
+        members: Iterable[nn.Module] = self.network.get_submodule("members").children()
+        for member, path in zip(members, self.path, strict=True):
+            load_trained(member, path)

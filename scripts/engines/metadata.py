@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .ensemble import ensemble_folders
 from .running_config import bundle_folder
 
 # What a checkpoint depends on; evaluation and inference must run with the same values.
@@ -103,21 +105,28 @@ def record_metrics(output_dir: str | Path) -> None:
     file.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
 
 
-def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
+def check_model(bundle_root: str | Path, config: dict[str, Any], ensemble: str | Sequence[str] = ()) -> None:
     """Raise when a bundle's weights were trained with another configuration than the one that is run.
 
     Args:
         bundle_root: folder of the trained bundle.
         config: the configuration that is run.
+        ensemble: results folders whose models predict together (see `ensemble_folders`); each is checked.
 
     Raises:
         FileNotFoundError: when the folder has no ``configs/metadata.json``.
         ValueError: naming the keys that differ.
     """
-    file = bundle_folder(bundle_root) / "configs" / "metadata.json"
+    for folder in ensemble_folders(ensemble) if ensemble else [bundle_folder(bundle_root)]:
+        _check_model(Path(folder), config)
+
+
+def _check_model(bundle_root: Path, config: dict[str, Any]) -> None:
+    """Raise when one bundle's weights were trained with another configuration."""
+    file = bundle_root / "configs" / "metadata.json"
     if not file.is_file():
         raise FileNotFoundError(
-            f"bundle_root {bundle_root} must hold configs/metadata.json; give a results folder"
+            f"folder {bundle_root} must hold configs/metadata.json; give a results folder"
         )
     trained = json.loads(file.read_text(encoding="utf-8")).get("model_configuration", {})
     running = json.loads(json.dumps(model_configuration(config)))
@@ -127,10 +136,10 @@ def check_model(bundle_root: str | Path, config: dict[str, Any]) -> None:
         if trained.get(key) != running.get(key)
     ]
     if differing:
-        root = Path(bundle_root)
+        own = " or ".join(str(bundle_root / "configs" / name) for name in ("inference.yaml", "train.yaml"))
         raise ValueError(
-            f"the model in {root} was trained with another configuration: {'; '.join(differing)}; run it "
-            f"with its own files, {root / 'configs' / 'inference.yaml'} or {root / 'configs' / 'train.yaml'}"
+            f"the model in {bundle_root} was trained with another configuration: {'; '.join(differing)}; run "
+            f"it with its own files, {own}"
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from scripts.networks import Calibration, TableEncoder
+from scripts.networks import Calibration, Ensemble, TableEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -157,6 +158,7 @@ def place_network(
     grid_size: Sequence[int],
     start_weights: str | Path | None = None,
     cases: Sequence[Mapping[str, Any]] | None = None,
+    models: str | Sequence[str] = "",
 ) -> nn.Module:
     """Move a network to its device in channels-last memory format.
 
@@ -168,6 +170,8 @@ def place_network(
             statistics of the clinical table, which its weights belong to, are taken over as well.
         cases: training cases, for the statistics of the clinical table and the class frequencies; None: they
             come with the weights.
+        models: weights file that it will be given, or the files of an ensemble: several make an `Ensemble`
+            of as many copies of the network.
     """
     check_grid(network, grid_size)
     if cases is not None:
@@ -175,4 +179,6 @@ def place_network(
         fit_prior(network, cases)
     if start_weights:
         start_from(network, start_weights)
+    if not isinstance(models, str):
+        network = Ensemble([deepcopy(network) for _ in models])
     return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

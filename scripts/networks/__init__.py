@@ -5,6 +5,7 @@ from scripts.networks.calibration import Calibration
 from scripts.networks.conditioned import ConditionedNetwork
 from scripts.networks.daft import Daft
 from scripts.networks.early_fusion import EarlyFusionNetwork
+from scripts.networks.ensemble import Ensemble
 from scripts.networks.film import Film
 from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
@@ -21,6 +22,7 @@ __all__ = [
     "ConditionedNetwork",
     "Daft",
     "EarlyFusionNetwork",
+    "Ensemble",
     "Film",
     "LateFusionNetwork",
     "MonaiResNetEncoder",

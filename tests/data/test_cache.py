@@ -188,6 +188,15 @@ def test_changed_code_is_seen(items: list, tmp_path: Path, monkeypatch: Any) -> 
     assert recomputed(items, tmp_path) == 2
 
 
+def test_a_case_may_move_to_another_split(items: list, tmp_path: Path) -> None:
+    """It is not prepared again, and says which split it is in now."""
+    keeps = chain(keys=("image", "present", "split"))
+    make([item | {"split": "training"} for item in items], tmp_path, keeps)
+    moved = make([item | {"split": "test"} for item in items], tmp_path, keeps)
+    assert Counted.calls == 2
+    assert [case["split"] for case in moved] == ["test", "test"]
+
+
 def test_a_missing_phase_that_turns_up_is_seen(items: list, tmp_path: Path) -> None:
     make(items, tmp_path)
     items[1]["image"]["pre"] = items[0]["image"]["pre"]

@@ -1,0 +1,129 @@
+"""The comparison from beginning to end: `python -m monai.bundle run comparing`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from scripts.data import cached_dataset, read_cases
+from scripts.engines import running_config, start
+from scripts.engines.running_config import bundle_folder
+
+from .folds import make_folds
+from .jobs import Job, Place
+from .pool import Pool, read_pool, write_fold
+from .pooled import write_pooled
+from .report import write_report
+from .settings import check_record, own_keys, training_parser, user_settings, write_settings
+from .spread import run_jobs
+from .strategies import check_strategies, contenders
+from .tables import read_rows, write_tables
+
+
+def start_comparing(bundle_root: str | Path, seed: int) -> None:
+    """Prepare a run: one-line errors, known keys, and the phantom where it is asked for."""
+    bundle = bundle_folder(bundle_root)
+    parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
+    start(bundle_root, parser.get_parsed_content("dataset_dir"), seed)
+
+
+def compare(
+    bundle_root: str | Path,
+    output_dir: str | Path,
+    strategies: Sequence[str],
+    training_seeds: Sequence[int],
+    folds: int,
+    repeats: int,
+    validation_fraction: float,
+    splits: Sequence[str],
+    leave_one_site_out: bool,
+    seed: int,
+    draws: int,
+    cache: str,
+    cache_dir: str | Path,
+    jobs: int | None,
+    backend: str,
+    scheduler: str | None,
+) -> None:
+    """Train every strategy and every baseline on the same folds, and write what came out.
+
+    Each argument is a key of configs/compare.yaml and described there. Finished jobs are not run again, so
+    the same call goes on where an earlier one was stopped.
+
+    Raises:
+        ValueError: a mistake in the data, the folds, the strategies or the settings; the results folder
+            holds another comparison; jobs that failed, after all others are done.
+    """
+    if not training_seeds or not all(isinstance(number, int) and number >= 0 for number in training_seeds):
+        raise ValueError(
+            f"training_seeds must be a list of whole numbers of at least 0, found {training_seeds!r}"
+        )
+    bundle, folder = bundle_folder(bundle_root), Path(output_dir).resolve()
+    settings = user_settings(running_config(), own_keys(bundle))
+    parser = training_parser(bundle, settings)
+    dataset_dir, phases, classes, clinical = (
+        parser.get_parsed_content(key) for key in ("dataset_dir", "phases", "classes", "clinical")
+    )
+    pool = read_pool(dataset_dir, phases, classes, clinical, splits)
+    parts = make_folds(
+        pool.values("label"),
+        pool.values("patient"),
+        folds,
+        repeats,
+        validation_fraction,
+        seed,
+        pool.values("site") if leave_one_site_out else None,
+    )
+    chosen = contenders(strategies, pool.phases, pool.columns)
+    check_strategies(
+        bundle, settings | {"clinical": clinical, "dataset_dir": dataset_dir}, chosen, pool.phases
+    )
+    record = {
+        **settings,
+        "dataset.json": _digest(pool),
+        "folds": "one site each" if leave_one_site_out else folds,
+        "validation_fraction": validation_fraction,
+        "seed": seed,
+    }
+    check_record(folder, record)
+    write_settings(folder, settings)
+    for part in parts:
+        write_fold(folder / "folds" / part.name, pool, part)
+    place = Place(bundle, folder, cache, Path(cache_dir).resolve())
+    every = [
+        Job(strategy, part.repeat, part.fold, number)
+        for part, number, strategy in product(parts, training_seeds, chosen)
+    ]
+    todo = [job for job in every if not place.row(job).is_file()]
+    if todo:
+        _prepare_cases(parser, place, pool, parts[0].name)
+    failures = run_jobs(place, todo, len(every), jobs, backend, scheduler)
+    if failures:
+        raise ValueError(
+            f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause and "
+            "run the same command again, finished jobs are kept"
+        )
+    rows = read_rows(place, every)
+    write_tables(folder, rows)
+    write_report(folder, pool, rows, write_pooled(place, every), draws, seed)
+    print(f"\nresults: {folder}")
+
+
+def _digest(pool: Pool) -> str:
+    """Return a hash of the cases, with their labels, files and tables."""
+    return hashlib.sha256(repr(pool).encode()).hexdigest()
+
+
+def _prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:
+    """Fill the disk cache once for all jobs; bad images show here."""
+    if place.cache != "disk":
+        return
+    names: Mapping[str, Any] = {"phases": pool.phases, "classes": pool.classes, "clinical": pool.columns}
+    cases = read_cases(place.folder / "folds" / fold, **names)
+    items = [*cases.training, *cases.validation, *cases.test]
+    cached_dataset(items, parser.get_parsed_content("train#preprocessing"), place.cache, place.cache_dir)
