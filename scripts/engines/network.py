@@ -147,9 +147,10 @@ def fit_table(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
 
 def fit_prior(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
     """Set the class frequencies that the network carries to those of the cases, if there are any."""
+    labels = [case["label"] for case in cases if "label" in case]
     for module in network.modules():
-        if isinstance(module, Calibration) and cases:
-            module.fit_prior([case["label"] for case in cases])
+        if isinstance(module, Calibration) and labels:
+            module.fit_prior(labels)
 
 
 def place_network(

@@ -18,6 +18,9 @@ CONFIG_SUFFIXES = (".yaml", ".json", ".conf")
 FIGURES = {
     "learning_curves.png": "Training loss and validation",
     "roc.png": "ROC",
+    "precision_recall.png": "Precision and recall",
+    "reliability.png": "Reliability of the probabilities",
+    "decision_curve.png": "Decision curve",
     "confusion_matrix.png": "Confusion matrix",
 }
 

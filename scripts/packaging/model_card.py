@@ -82,7 +82,7 @@ def _performance(metrics: Path) -> str:
     return (
         f"Split `{found['name']}`: {found['n']} cases, seed {found['seed']}. Each class against the rest; "
         "macro is the mean over the classes, and its accuracy the share of all cases predicted right. "
-        "[ ]: 95% bootstrap interval.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table)
+        "[ ]: 95% interval over patients.\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in table)
     )
 
 

@@ -49,6 +49,8 @@ def test_evidence_of_the_phases_takes_the_place_of_their_logits():
 
 def test_names_of_the_weights_are_stable():
     fused = PhaseFusionNetwork(ResidualEncoder, Concat, 3, num_classes=2, phase_heads=True)
-    assert {name.split(".")[0] for name in fused.state_dict()} == {"encoder", "fusion", "head", "phase_heads"}
+    assert {name.split(".")[0] for name in fused.state_dict()} == {
+        "encoder", "fusion", "head", "phase_heads", "calibration",
+    }  # fmt: skip
     late = network(LateMean)
-    assert {name.split(".")[0] for name in late.state_dict()} == {"encoder", "phase_heads"}
+    assert {name.split(".")[0] for name in late.state_dict()} == {"encoder", "phase_heads", "calibration"}
