@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,20 @@ STRATEGIES = ["concat", "single_portal"]
 BASELINES = ["single_arterial", "table", "logistic_regression"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_pixels():
+@contextmanager
+def no_pixels() -> Iterator[None]:
     """Leave out what takes most of the time of a tiny training: turning its figures into pixels."""
     from matplotlib.figure import Figure
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", lambda self, file, **options: Path(file).touch())
+        yield
+
+
+@pytest.fixture(autouse=True)
+def without_pixels() -> Iterator[None]:
+    """No test of this folder looks at a figure."""
+    with no_pixels():
         yield
 
 
@@ -40,5 +49,6 @@ def settings(quick, tmp_path_factory) -> dict:
 def compared(bundle, settings, tmp_path_factory) -> Path:
     """Results folder of a comparison."""
     folder = tmp_path_factory.mktemp("comparison") / "out"
-    bundle("comparing", ["configs/compare.yaml"], output_dir=str(folder), **settings)
+    with no_pixels():
+        bundle("comparing", ["configs/compare.yaml"], output_dir=str(folder), **settings)
     return folder
