@@ -45,6 +45,8 @@ class FindPhasesd(PhaseTransform):
         item = dict(data)
         if isinstance(item[self.key], Mapping):
             return item
+        if not str(item[self.key]):  # what a server makes of a name that it does not know
+            raise FileNotFoundError("the case must be one of those listed, found no file of that name")
         path = Path(str(item[self.key]))
         if not path.exists():
             raise FileNotFoundError(f"case {path.name}: {path} must exist, found nothing; correct the path")

@@ -79,6 +79,8 @@ def test_what_is_asked_for_counts_more_than_a_mask(where, volumes, save) -> None
 
 
 def test_errors_say_what_to_do(volumes, save, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="must be one of those listed"):
+        FIND({"image": ""})
     with pytest.raises(FileNotFoundError, match=r"^case p9.nii.gz: .* must exist"):
         FIND({"image": str(tmp_path / "p9.nii.gz")})
     with pytest.raises(ValueError, match=r"^case p001: .* must be a 4D NIfTI file of 3 phases, or end in"):
