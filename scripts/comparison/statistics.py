@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.evaluation import confidence_intervals, read_predictions
 from scripts.evaluation.metrics import classification_table
-from scripts.evaluation.paired import compare_all, corrected_t_test, holm
+from scripts.evaluation.paired import add_holm, compare_all, corrected_t_test
 
 REPORTED = ("auc", "accuracy")
 """The metrics that get intervals and tests; all others are in comparison.csv."""
@@ -100,11 +100,9 @@ def _pairs_by_fold(rows: Sequence[Row], strategies: Sequence[str], metric: str) 
         if len(both) < 2:
             continue
         test = corrected_t_test([one[key] for key in both], [other[key] for key in both], *_sizes(rows))
-        names = {"metric": metric, "by": "fold", "first": first, "second": second, "p_holm": None}
+        names = {"metric": metric, "by": "fold", "first": first, "second": second}
         found.append({**vars(test), "first_value": test.first, "second_value": test.second, **names})
-    tested = [row for row in found if row["p_value"] is not None]
-    for row, p_value in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
-        row["p_holm"] = p_value
+    add_holm(found)
     return found
 
 

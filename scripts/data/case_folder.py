@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.data.nearest import nearest
+from scripts.data.volumes import image_ending
 
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
 REGION_NAMES = ("lesion", "roi", "mask", "seg")
@@ -48,7 +49,7 @@ def read_case_folder(folder: Path, phases: Sequence[str] | None = None) -> CaseF
     by_stem: dict[str, Path] = {}
     wanted = {phase.lower(): phase for phase in phases or ()}
     for path in files:
-        ending = next((ending for ending in IMAGE_ENDINGS if path.name.lower().endswith(ending)), None)
+        ending = image_ending(path)
         if ending is None:
             continue
         stem = path.name[: -len(ending)]

@@ -42,7 +42,7 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
             path, name, "must exist", "no file", "correct the path or take it out of the case"
         )
         raise FileNotFoundError(text)
-    ending = _ending(path)
+    ending = image_ending(path)
     if ending is None:
         rule = f"must end in one of {listing(path.suffix, VOLUME_TYPES)}"
         raise bad_volume(path, name, rule, repr(path.suffix), "convert it to .nii.gz")
@@ -57,7 +57,7 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
 def files_of(path: str | Path) -> list[Path]:
     """Return the files that hold a volume: the file itself, and the voxel file its header names, if any."""
     path = Path(path)
-    if _ending(path) not in (".mhd", ".nrrd"):
+    if image_ending(path) not in (".mhd", ".nrrd"):
         return [path]
     with open(path, "rb") as file:
         found = _DATA_FILE.search(file.read(1 << 16).split(b"\n\n")[0])
@@ -74,7 +74,7 @@ def frames_of(path: str | Path, name: str = "") -> list[Frame]:
     import nibabel
 
     path = Path(path)
-    if VOLUME_TYPES.get(_ending(path) or "") is not NiftiVolume:
+    if VOLUME_TYPES.get(image_ending(path) or "") is not NiftiVolume:
         return []
     try:
         shape = tuple(nibabel.load(path).shape)  # type: ignore[attr-defined]
@@ -83,5 +83,6 @@ def frames_of(path: str | Path, name: str = "") -> list[Frame]:
     return [Frame(path, index) for index in range(shape[3])] if len(shape) == 4 and shape[3] > 1 else []
 
 
-def _ending(path: Path) -> str | None:
+def image_ending(path: Path) -> str | None:
+    """Return the ending of an image file in lower case, ``.nii.gz`` as one, or None for any other file."""
     return next((known for known in VOLUME_TYPES if path.name.lower().endswith(known)), None)

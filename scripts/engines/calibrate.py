@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import torch
 from monai.inferers import Inferer
 from torch import nn
 
-from scripts.evaluation.atomic import write_atomically
 from scripts.evaluation.temperature import fit_temperature, temperature_probabilities
 from scripts.evaluation.youden import youden_threshold
 from scripts.networks import Calibration, RawLogits
 
-from .checkpoint import save_state
+from .checkpoint import save_weights
 from .network import load_trained
 
 logger = logging.getLogger(__name__)
@@ -71,8 +69,7 @@ class CalibrateModel:
         if logits.shape[2] == 2:
             risk = temperature_probabilities(logits, float(calibration.temperature))[:, 1]
             calibration.threshold.fill_(youden_threshold(risk, label == 1))
-        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        write_atomically(self.model_file, partial(save_state, state))
+        save_weights(self.network, self.model_file)
         logger.info(
             "calibrated on %d validation cases: temperature %.3f, threshold %.3f",
             len(label), temperature, float(calibration.threshold),

@@ -45,7 +45,7 @@ FREE_ON_RESUME = frozenset(
 )
 
 
-def save_state(state: Any, path: Path) -> None:
+def _save(state: Any, path: Path) -> None:
     """Write what `torch.load` reads; the same state gives the same bytes, whatever the name of the file."""
     with path.open("wb") as stream:  # a stream, because torch writes a file's own name into it
         torch.save(state, stream)
@@ -60,6 +60,12 @@ def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         if json.dumps(before.get(key), default=str, sort_keys=True)
         != json.dumps(now.get(key), default=str, sort_keys=True)
     )
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write the flat state dict of a network, as a whole or not at all."""
+    state = {name: value.contiguous() for name, value in network.state_dict().items()}
+    write_atomically(path, partial(_save, state))
 
 
 class Checkpoints:
@@ -116,8 +122,7 @@ class Checkpoints:
 
     def _save_best(self, _: Engine) -> None:
         if self.selection.improved:
-            state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-            write_atomically(self.best_file, partial(save_state, state))
+            save_weights(self.network, self.best_file)
 
     def _save_last(self, trainer: Engine) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -127,7 +132,7 @@ class Checkpoints:
             "history": list(self.history),
             "config": json.loads(json.dumps(self.config, default=str)),
         }
-        write_atomically(self.last_file, partial(save_state, state))
+        write_atomically(self.last_file, partial(_save, state))
 
     def _restore(self, trainer: Engine) -> None:
         if not self.resume:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from scripts.evaluation.interval import LEVEL
+from scripts.evaluation.interval import TAILS
 from scripts.evaluation.metrics import net_benefit
 from scripts.evaluation.metrics.ranking import sort_by_score
 from scripts.evaluation.resampling import patient_weights
@@ -71,5 +71,5 @@ def net_benefit_band(
 
 def _band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and the upper quantile of curves [draws, G] at each point."""
-    lower, upper = np.quantile(curves, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    lower, upper = np.quantile(curves, TAILS, axis=0)
     return lower, upper

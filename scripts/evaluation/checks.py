@@ -65,6 +65,19 @@ def as_probabilities(
     return values
 
 
+def as_pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities of two models for the same cases and classes, both checked.
+
+    Shape:
+        first, second and results: [n, K].
+
+    Raises:
+        ValueError: as for `as_probabilities`; two different shapes.
+    """
+    one = as_probabilities(first)
+    return one, as_probabilities(second, [""] * one.shape[1], [f"row {i}" for i in range(len(one))])
+
+
 def as_labels(labels: ArrayLike, n: int, num_classes: int) -> np.ndarray:
     """Return labels as int64 after checking that they are indices into the classes.
 

@@ -10,6 +10,9 @@ import numpy as np
 LEVEL = 0.95
 """Coverage of the intervals."""
 
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+"""The quantiles of bootstrap draws between which an interval runs."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -63,7 +66,7 @@ def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Inter
     if used < draws / 2:
         note = f"only {used} of {draws} draws hold every class: too few cases of the rarest class"
         return Interval(None, None, draws, used, n_patients, seed, note if used else "undefined")
-    lower, upper = (float(np.quantile(defined, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    lower, upper = (float(np.quantile(defined, q)) for q in TAILS)
     notes = []
     if used < draws:
         notes.append(f"from {used} of {draws} draws, the others miss a class")

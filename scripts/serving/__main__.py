@@ -16,7 +16,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.serving.app import BUNDLE_NAME, lay_out
+from scripts.packaging.package import BUNDLE_NAME
+from scripts.serving.app import lay_out
 from scripts.serving.studies import study_patterns
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 
 from scripts.engines.twins import write_twins
+from scripts.packaging.package import BUNDLE_NAME
 from scripts.serving.grade import GRADE_NAME, write_grade_bundle
 
 logger = logging.getLogger(__name__)
 
-BUNDLE_NAME = "multiphase_fusion_classification"
-"""Name of the directory; MONAI Label takes the task, classification, from it."""
 PARTS = ("configs", "scripts", "docs", "LICENSE")
 """What is copied anew each time; the weights are not, once labels have taught them."""
 

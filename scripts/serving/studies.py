@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.data.case_folder import IMAGE_ENDINGS, REGION_NAMES, case_folders, read_case_folder
+from scripts.data.case_folder import REGION_NAMES, case_folders, read_case_folder
+from scripts.data.volumes import image_ending
 from scripts.transforms.find_phases import phase_of, stem_of
 
 LABEL_FOLDER = "labels"
@@ -37,7 +38,7 @@ def study_patterns(folder: Path, phases: Sequence[str], reference: str) -> list[
         for entry in case_folders(folder)
         if entry.name != LABEL_FOLDER and read_case_folder(entry, phases).images
     ]
-    files = sorted(path for path in folder.iterdir() if path.is_file() and ending_of(path))
+    files = sorted(path for path in folder.iterdir() if path.is_file() and image_ending(path))
     images = [path for path in files if not is_mask(path)]
     side_by_side = {path: phase_of(stem_of(path), phases) for path in images}
     beside = [path for path, phase in side_by_side.items() if phase]
@@ -55,7 +56,7 @@ def study_patterns(folder: Path, phases: Sequence[str], reference: str) -> list[
     if beside:
         return listed_by_reference(side_by_side, reference)
     if len(images) == len(files):
-        return [f"*{ending}" for ending in sorted({ending_of(path) for path in single})]
+        return sorted({f"*{image_ending(path)}" for path in single})
     return [exactly(path.name) for path in single]
 
 
@@ -66,7 +67,7 @@ def listed_by_reference(phase_of_file: dict[Path, str | None], reference: str) -
         if phase:
             cases.setdefault(stem_of(path)[: -len(phase) - 1], {})[phase] = path
     having = [files[reference] for files in cases.values() if reference in files]
-    patterns = sorted({f"*_{reference}{ending_of(path)}" for path in having})
+    patterns = sorted({f"*_{reference}{image_ending(path)}" for path in having})
     return patterns + [
         exactly(next(iter(files.values())).name) for files in cases.values() if reference not in files
     ]
@@ -75,11 +76,6 @@ def listed_by_reference(phase_of_file: dict[Path, str | None], reference: str) -
 def is_mask(path: Path) -> bool:
     """Return whether a file is the mask of a case, by its name."""
     return stem_of(path).lower().rpartition("_")[2] in REGION_NAMES
-
-
-def ending_of(path: Path) -> str:
-    """Return the ending of an image file, or an empty text."""
-    return next((ending for ending in IMAGE_ENDINGS if path.name.lower().endswith(ending)), "")
 
 
 def exactly(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.data.case_folder import IMAGE_ENDINGS, REGION_NAMES, read_case_folder
 from scripts.data.volume_base import Frame
-from scripts.data.volumes import frames_of, open_volume
+from scripts.data.volumes import frames_of, image_ending, open_volume
 
 from .phase_transform import PhaseTransform
 from .region import asked
@@ -101,8 +101,7 @@ def stem_of(path: Path) -> str:
     >>> stem_of(Path("data/p001_portal.nii.gz"))
     'p001_portal'
     """
-    ending = next((end for end in IMAGE_ENDINGS if path.name.lower().endswith(end)), path.suffix)
-    return path.name[: len(path.name) - len(ending)]
+    return path.name[: len(path.name) - len(image_ending(path) or path.suffix)]
 
 
 def phase_of(stem: str, phases: Sequence[str]) -> str | None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.evaluation.checks import as_labels, as_probabilities
-from scripts.evaluation.interval import LEVEL
+from scripts.evaluation.checks import as_labels, as_pair
+from scripts.evaluation.interval import TAILS
 from scripts.evaluation.metrics import METRICS, OVERALL, weighted_scores
 from scripts.evaluation.paired.comparison import Comparison
 from scripts.evaluation.resampling import number_patients, patient_weights
@@ -48,8 +48,7 @@ def bootstrap_difference(
     """
     if metric not in (*METRICS, *OVERALL):
         raise ValueError(f"metric must be one of {', '.join((*METRICS, *OVERALL))}, found {metric!r}")
-    one = as_probabilities(first)
-    other = as_probabilities(second, [""] * one.shape[1], [f"row {i}" for i in range(len(one))])
+    one, other = as_pair(first, second)
     label = as_labels(labels, *one.shape)
     patient = number_patients(patients, len(label))
 
@@ -64,7 +63,7 @@ def bootstrap_difference(
     if len(values) < draws / 2 or patient.max() == 0:
         note = f"only {len(values)} of {draws} resamples of {int(patient.max()) + 1} patients define it"
         return Comparison(a, b, a - b, None, None, None, METHOD, note)
-    lower, upper = (float(np.quantile(values, q)) for q in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    lower, upper = (float(np.quantile(values, q)) for q in TAILS)
     beyond = min(int((values <= 0).sum()), int((values >= 0).sum()))
     p_value = min(1.0, 2 * (beyond + 1) / (len(values) + 1))
     return Comparison(a, b, a - b, lower, upper, p_value, METHOD)

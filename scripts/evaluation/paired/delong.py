@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.evaluation.checks import as_labels, as_probabilities
+from scripts.evaluation.checks import as_labels, as_pair
 from scripts.evaluation.delong import auc_covariance
 from scripts.evaluation.interval import LEVEL
 from scripts.evaluation.metrics import class_scores
@@ -46,8 +46,7 @@ def delong_test(
     """
     from scipy.stats import norm
 
-    one = as_probabilities(first)
-    other = as_probabilities(second, [""] * one.shape[1], [f"row {i}" for i in range(len(one))])
+    one, other = as_pair(first, second)
     label = as_labels(labels, *one.shape)
     found = np.unique(label)
     if len(found) < 2:

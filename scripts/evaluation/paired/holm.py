@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -33,3 +34,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(rising)
     adjusted[order] = rising
     return adjusted.tolist()
+
+
+def add_holm(rows: Sequence[dict[str, Any]]) -> None:
+    """Set `p_holm` of each row to its corrected `p_value`: of all rows that have one, and None elsewhere."""
+    tested = [row for row in rows if row["p_value"] is not None]
+    for row in rows:
+        row["p_holm"] = None
+    for row, p_value in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
+        row["p_holm"] = p_value

@@ -12,7 +12,7 @@ import numpy as np
 from scripts.evaluation.metrics import METRICS, OVERALL
 from scripts.evaluation.paired.bootstrap import bootstrap_difference
 from scripts.evaluation.paired.delong import delong_test
-from scripts.evaluation.paired.holm import holm
+from scripts.evaluation.paired.holm import add_holm
 from scripts.evaluation.predictions import Predictions, read_predictions
 
 
@@ -60,11 +60,7 @@ def compare_all(
         rows.append(
             {"metric": metric, "n": len(reference.cases), "n_patients": n_patients, **fields, **values}
         )
-    tested = [row for row in rows if row["p_value"] is not None]
-    for row in rows:
-        row["p_holm"] = None
-    for row, p_value in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
-        row["p_holm"] = p_value
+    add_holm(rows)
     return rows
 
 

@@ -16,10 +16,12 @@ from scripts.evaluation.plots.style import (
     COLOURS,
     GREY,
     class_panels,
+    draw_band,
     label_panels,
     plain_axes,
     save_figure,
     shorten,
+    shown_classes,
 )
 from scripts.evaluation.resampling import number_patients
 
@@ -68,7 +70,7 @@ def decision_figure(
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
     patient = number_patients(patients, len(label))
-    shown = [1] if len(classes) == 2 else list(range(len(classes)))
+    shown = shown_classes(classes)
     figure, panels = class_panels(len(shown), 6.4, 4.8)
     for axes, k in zip(panels, shown, strict=True):
         _draw(axes, probability[:, k], label == k, patient, draws, seed)
@@ -106,16 +108,7 @@ def _draw(
     model = net_benefit(risk, positive, THRESHOLDS)[0]
     everybody = net_benefit(np.ones(len(risk)), positive, THRESHOLDS)[0]
     if draws > 0 and patient.max() > 0:
-        lower, upper = net_benefit_band(risk, positive, patient, THRESHOLDS, draws, seed)
-        axes.fill_between(
-            THRESHOLDS,
-            lower,
-            upper,
-            color=COLOURS[0],
-            alpha=0.18,
-            linewidth=0,
-            label="95% band, at each point",
-        )
+        draw_band(axes, THRESHOLDS, net_benefit_band(risk, positive, patient, THRESHOLDS, draws, seed))
     axes.plot(THRESHOLDS, model, color=COLOURS[0], linewidth=2, label="act as the model says")
     axes.plot(
         THRESHOLDS, everybody, color=COLOURS[1], linewidth=1.5, linestyle="--", label="act on every case"

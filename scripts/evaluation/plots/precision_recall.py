@@ -14,9 +14,11 @@ from scripts.evaluation.plots.style import (
     GREY,
     class_panels,
     common_legend,
+    interval_text,
     label_panels,
     save_figure,
     shorten,
+    shown_classes,
     unit_square,
 )
 
@@ -58,7 +60,7 @@ def precision_recall_figure(
 
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
-    shown = [1] if len(classes) == 2 else list(range(len(classes)))
+    shown = shown_classes(classes)
     figure, panels = class_panels(len(shown), 5.6, 5.9)
     for axes, k in zip(panels, shown, strict=True):
         positive = label == k
@@ -68,9 +70,8 @@ def precision_recall_figure(
             axes.text(0.5, 0.5, f"{title}: undefined", ha="center", color=GREY, fontsize=9)
             continue
         precision, recall, _ = precision_recall_curve(positive, probability[:, k])
-        bounds = None if intervals is None else intervals[k]
-        interval = "" if bounds is None else f" (95% CI {bounds[0]:.3f}–{bounds[1]:.3f})"
-        area = f"average precision {average_precision_score(positive, probability[:, k]):.3f}{interval}"
+        average = average_precision_score(positive, probability[:, k])
+        area = f"average precision {average:.3f}{interval_text(intervals, k)}"
         axes.step(recall, precision, where="post", color=COLOURS[0], linewidth=2, label=area)
         axes.axhline(positive.mean(), color=GREY, linestyle=(0, (4, 3)), linewidth=1, label=NO_SKILL)
         if len(shown) > 1:

@@ -12,13 +12,17 @@ from numpy.typing import ArrayLike
 from scripts.evaluation.bands import roc_band
 from scripts.evaluation.checks import as_labels, as_probabilities
 from scripts.evaluation.plots.style import (
+    BAND,
     COLOURS,
     GREY,
     class_panels,
     common_legend,
+    draw_band,
+    interval_text,
     label_panels,
     save_figure,
     shorten,
+    shown_classes,
     unit_square,
 )
 from scripts.evaluation.resampling import number_patients
@@ -69,7 +73,7 @@ def roc_figure(
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
     predicted, patient = probability.argmax(axis=1), number_patients(patients, len(label))
-    shown = [1] if len(classes) == 2 else list(range(len(classes)))
+    shown = shown_classes(classes)
     figure, panels = class_panels(len(shown), 5.6, 5.9)
     aucs = []
     for axes, k in zip(panels, shown, strict=True):
@@ -84,11 +88,9 @@ def roc_figure(
         if draws > 0 and patient.max() > 0:
             rates = np.linspace(0, 1, 201)
             band = roc_band(probability[:, k], positive, patient, rates, draws, seed)
-            axes.fill_between(
-                rates, *band, color=COLOURS[0], alpha=0.18, linewidth=0, label="95% band, at each point"
-            )
+            draw_band(axes, rates, band)
         false_positive, sensitivity, _ = roc_curve(positive, probability[:, k], drop_intermediate=False)
-        title = f"{title}: AUC {aucs[-1]:.3f}{_bounds(intervals, k)}"
+        title = f"{title}: AUC {aucs[-1]:.3f}{interval_text(intervals, k)}"
         axes.plot(false_positive, sensitivity, color=COLOURS[0], linewidth=2, label=title)
         point = ((predicted == k)[~positive].mean(), (predicted == k)[positive].mean())
         axes.plot(
@@ -108,9 +110,9 @@ def roc_figure(
         panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
         panels[0].legend(loc="lower right", fontsize=8, framealpha=0.9)
     else:
-        mean = f"; mean AUC {np.mean(aucs):.3f}{_bounds(intervals, -1)}" if aucs else ""
+        mean = f"; mean AUC {np.mean(aucs):.3f}{interval_text(intervals, -1)}" if aucs else ""
         figure.suptitle(f"{heading}: each class against the rest, n = {len(label)}{mean}", fontsize=11)
-        common_legend(figure, panels, ("chance: AUC 0.500", "95% band, at each point", WORKING_POINT))
+        common_legend(figure, panels, ("chance: AUC 0.500", BAND, WORKING_POINT))
     label_panels(panels, "1 − specificity (false-positive rate)", "sensitivity (true-positive rate)")
     if path is not None:
         save_figure(figure, path)
@@ -123,9 +125,3 @@ def _write(axes: Axes, title: str, panels: int) -> None:
         axes.set_title("\n".join(title.split(": ", 1)), fontsize=9)
     elif "undefined" in title:
         axes.text(0.5, 0.5, title, ha="center", color=GREY, fontsize=9)
-
-
-def _bounds(intervals: Sequence[Sequence[float] | None] | None, index: int) -> str:
-    """Write an interval behind its AUC."""
-    interval = None if intervals is None else intervals[index]
-    return "" if interval is None else f" (95% CI {interval[0]:.3f}–{interval[1]:.3f})"

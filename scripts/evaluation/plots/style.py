@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scripts.evaluation.atomic import write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -19,6 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINE_STYLES = ("-", "--", ":", "-.")
 GREY = "#767676"
 DPI = 150
+BAND = "95% band, at each point"
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -52,6 +54,27 @@ def class_panels(count: int, width: float, height: float) -> tuple[Figure, list[
     for axes in grid[count:]:
         axes.remove()
     return figure, grid[:count]
+
+
+def shown_classes(classes: Sequence[str]) -> list[int]:
+    """Return which classes have a panel: of two the last, of more each against the rest."""
+    return [1] if len(classes) == 2 else list(range(len(classes)))
+
+
+def interval_text(intervals: Sequence[Sequence[float] | None] | None, index: int) -> str:
+    """Write an interval behind its value, or nothing where there is none.
+
+    Example:
+        >>> interval_text([[0.7, 0.9]], 0)
+        ' (95% CI 0.700–0.900)'
+    """
+    interval = None if intervals is None else intervals[index]
+    return "" if interval is None else f" (95% CI {interval[0]:.3f}–{interval[1]:.3f})"
+
+
+def draw_band(axes: Axes, x: np.ndarray, band: tuple[np.ndarray, np.ndarray]) -> None:
+    """Fill the 95% band of a curve, from its lower to its upper bound at each point."""
+    axes.fill_between(x, *band, color=COLOURS[0], alpha=0.18, linewidth=0, label=BAND)
 
 
 def common_legend(figure: Figure, panels: Sequence[Axes], names: Sequence[str]) -> None:
