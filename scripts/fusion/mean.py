@@ -24,7 +24,7 @@ class Mean(TokenFusion):
 
     Shape: tokens [B, M, C], present [B, M] -> [B, C].
 
-    Reference: Havaei et al., HeMIS: hetero-modal image segmentation, MICCAI 2016 (back ends of the modalities,
+    Reference: Havaei et al., HeMIS: hetero-modal image segmentation, MICCAI 2016 (back ends of modalities,
     and the first moment over them).
     """
 

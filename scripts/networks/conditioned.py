@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from scripts.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_table
 from scripts.networks.phase_fusion import PhaseFusionNetwork
-from scripts.networks.presence import pool, presence
+from scripts.networks.presence import maps_of_present, pool, presence
 from scripts.networks.size import check_phases
 
 
@@ -107,22 +107,3 @@ class ConditionedNetwork(PhaseFusionNetwork):
             maps_of_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
             for p, encoder in enumerate(self.encoder)
         ]
-
-
-def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
-    """Encode the present volumes only, so that normalisation statistics never see an absent one.
-
-    Args:
-        encoder: [n, 1, D, H, W] -> feature maps [n, out_dim, d, h, w].
-        volumes: [N, 1, D, H, W]; what absent ones hold is never read.
-        present: [N] bool.
-        out_dim: C.
-
-    Returns:
-        Feature maps [N, out_dim, d, h, w], 0 where absent; of one voxel where all are.
-    """
-    index = present.nonzero().squeeze(1)
-    if index.numel() == 0:
-        return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
-    maps = encoder(volumes[index]).float()
-    return maps.new_zeros(len(volumes), *maps.shape[1:]).index_copy(0, index, maps)

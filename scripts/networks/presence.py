@@ -26,22 +26,27 @@ def pool(maps: Tensor) -> Tensor:
     return maps.float().mean(dim=[2, 3, 4])
 
 
-def encode_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
+def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
     """Encode the present volumes only, so that normalisation statistics never see an absent one.
 
     Args:
         encoder: [n, C, D, H, W] -> feature maps [n, out_dim, d, h, w].
         volumes: [N, C, D, H, W]; what absent ones hold is never read.
         present: [N] bool.
-        out_dim: width of the tokens.
+        out_dim: width of the maps.
 
     Returns:
-        Tokens [N, out_dim], 0 where absent.
+        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent; of one voxel where all are.
     """
     index = present.nonzero().squeeze(1)
     if index.numel() == present.numel():
-        return pool(encoder(volumes))
-    tokens = torch.zeros(len(volumes), out_dim, device=volumes.device)
+        return encoder(volumes).float()
     if index.numel() == 0:
-        return tokens
-    return tokens.index_copy(0, index, pool(encoder(volumes[index])))
+        return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
+    maps = encoder(volumes[index]).float()
+    return maps.new_zeros(len(volumes), *maps.shape[1:]).index_copy(0, index, maps)
+
+
+def encode_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
+    """Average the `maps_of_present` over space: tokens [N, out_dim], 0 where absent."""
+    return pool(maps_of_present(encoder, volumes, present, out_dim))

@@ -74,8 +74,8 @@ def test_a_network_of_one_phase_owes_all_to_it(network, image):
 
 
 def test_exchangeable_phases_get_the_same(network, image):
-    """Late fusion by the mean with one head for all phases, and the same scan twice."""
-    net = network("mean")
+    """The maximum over tokens of one encoder, which does not know the phases, and the same scan twice."""
+    net = network("max")
     image[2] = image[0]
     found = phase_contributions(net, image, ALL, PRIOR)
     torch.testing.assert_close(found.values[0], found.values[2], rtol=0, atol=1e-7)

@@ -20,8 +20,9 @@ def test_parameters_and_work_of_two_phases_by_hand():
     assert parts["encoder"].parameters == 27 * 4 + 27 * 16 + 2 * 8
     # 2 phases, 4^3 output voxels, one multiplication and one addition per weight
     assert parts["encoder"].flops == 2 * 4**3 * 2 * (27 * 4 + 27 * 16)
+    assert parts["fusion"].flops == 2 * 2 * 4 * 4  # a layer of each phase
     assert parts["head"].flops == 2 * 4 * 2
-    assert parts["all"].flops == parts["encoder"].flops + parts["head"].flops
+    assert parts["all"].flops == sum(parts[name].flops for name in ("encoder", "fusion", "head"))
     assert parts["encoder"].shapes == [[2, 4, 4, 4, 4]]
 
 
