@@ -2,8 +2,10 @@
 
     python -m scripts.data.phantom --extra 1000 --output data/phantom_extra
     python -m benchmarks.withheld_phase --jobs 2 --output docs/figures/withheld_phase.csv
+    python -m benchmarks.withheld_phase --rates 0.3 --max_epochs 120 --output docs/figures/withheld_phase.csv
 
-One row per rate of `phase_dropout`, seed and withheld phase; rows that are already there are not made again.
+One row per rate of `phase_dropout`, length of training, seed and withheld phase; rows that are already there
+are not made again.
 The oracle is the best possible reader of the phases that are left, on the same cases. Cases without any
 phase left are taken out.
 """
@@ -24,8 +26,8 @@ from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from scripts.data.phantom.latents import PHASES
 
 FIELDS = (
-    "phase_dropout", "seed", "withheld", "n", "auc", "auc_lower", "auc_upper", "oracle_auc", "threads",
-    "processor", "torch",
+    "phase_dropout", "max_epochs", "seed", "withheld", "n", "auc", "auc_lower", "auc_upper", "oracle_auc",
+    "threads", "processor", "torch",
 )  # fmt: skip
 
 
@@ -58,14 +60,15 @@ def oracle_auc(dataset: Path, phase: str) -> float:
 
 
 def run(
-    rate: float, seed: int, dataset: Path, results: Path, withheld: Sequence[str]
+    rate: float, epochs: int, seed: int, dataset: Path, results: Path, withheld: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Train with one rate and seed, and evaluate without each of the phases."""
-    folder = results / f"dropout{rate:g}_seed{seed}"
+    folder = results / f"dropout{rate:g}_epochs{epochs}_seed{seed}"
     log = results / f"{folder.name}.log"
     if not (folder / "metrics.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)
-        overrides = {"name": folder.name, "output_dir": folder, "seed": seed, "phase_dropout": rate}
+        overrides = {"name": folder.name, "output_dir": folder, "seed": seed}
+        overrides |= {"phase_dropout": rate, "max_epochs": epochs}
         run_bundle("training", ["configs/train.yaml"], overrides, log)
     files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
     rows = []
@@ -77,6 +80,7 @@ def run(
         )
         row = {
             "phase_dropout": rate,
+            "max_epochs": epochs,
             "seed": seed,
             "withheld": phase,
             "oracle_auc": oracle_auc(dataset, phase),
@@ -92,6 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rates", nargs="+", type=float, default=[0.0, 0.1, 0.3], help="phase_dropout")
+    parser.add_argument("--max_epochs", type=int, default=60, help="length of the trainings")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
     parser.add_argument("--dataset", type=Path, default=Path("data/phantom_extra"), help="further test cases")
@@ -100,19 +105,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     given.results.mkdir(parents=True, exist_ok=True)
     done = {
-        (float(row["phase_dropout"]), int(row["seed"]), row["withheld"]) for row in read_rows(given.output)
+        (float(row["phase_dropout"]), int(row["max_epochs"]), int(row["seed"]), row["withheld"])
+        for row in read_rows(given.output)
     }
 
-    def rows_of(job: tuple[float, int]) -> list[dict[str, Any]]:
+    def rows_of(job: tuple[float, int, int]) -> list[dict[str, Any]]:
         todo = [phase for phase in PHASES if (*job, phase) not in done]
         return run(*job, given.dataset, given.results, todo) if todo else []
 
     tabulate(
-        [(rate, seed) for seed in given.seeds for rate in given.rates],
+        [(rate, given.max_epochs, seed) for seed in given.seeds for rate in given.rates],
         rows_of,
         lambda row: (
-            f"phase_dropout {row['phase_dropout']:g}, seed {row['seed']}, without {row['withheld']}: AUC "
-            f"{row['auc']:.3f}, possible {row['oracle_auc']:.3f}"
+            f"phase_dropout {row['phase_dropout']:g}, {row['max_epochs']} epochs, seed {row['seed']}, without "
+            f"{row['withheld']}: AUC {row['auc']:.3f}, possible {row['oracle_auc']:.3f}"
         ),
         given.output,
         FIELDS,
