@@ -117,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         [(rate, given.max_epochs, seed) for seed in given.seeds for rate in given.rates],
         rows_of,
         lambda row: (
-            f"phase_dropout {row['phase_dropout']:g}, {row['max_epochs']} epochs, seed {row['seed']}, without "
-            f"{row['withheld']}: AUC {row['auc']:.3f}, possible {row['oracle_auc']:.3f}"
+            f"phase_dropout {row['phase_dropout']:g}, {row['max_epochs']} epochs, seed {row['seed']}, "
+            f"without {row['withheld']}: AUC {row['auc']:.3f}, possible {row['oracle_auc']:.3f}"
         ),
         given.output,
         FIELDS,

@@ -17,6 +17,7 @@ class PrepareBatch:
     Args:
         augmentation: called as ``augmentation(image, present)`` on the device; None for evaluation.
         phase_dropout: called as ``phase_dropout(present)``, the phases to be seen; None for evaluation.
+        clinical_dropout: called as ``clinical_dropout(clinical)``, the table to be seen; None for evaluation.
 
     Shape:
         batch with ``image [B, P, D, H, W]``, ``present [B, P]`` and, where known, ``clinical [B, T]`` and
@@ -27,9 +28,11 @@ class PrepareBatch:
         self,
         augmentation: Callable[[Tensor, Tensor], Tensor] | None = None,
         phase_dropout: Callable[[Tensor], Tensor] | None = None,
+        clinical_dropout: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.augmentation = augmentation
         self.phase_dropout = phase_dropout
+        self.clinical_dropout = clinical_dropout
 
     def __call__(
         self,
@@ -49,5 +52,8 @@ class PrepareBatch:
         label = move(batch["label"]).long() if "label" in batch else None
         optional = {"present": present}
         if "clinical" in batch and batch["clinical"].shape[1] > 0:
-            optional["clinical"] = move(batch["clinical"])
+            clinical = move(batch["clinical"])
+            optional["clinical"] = (
+                clinical if self.clinical_dropout is None else self.clinical_dropout(clinical)
+            )
         return image, label, (), optional

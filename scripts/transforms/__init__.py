@@ -2,6 +2,7 @@
 
 from .augment_batch import AugmentBatch
 from .box_region import BoxRegiond
+from .clinical_dropout import ClinicalDropout
 from .encode_clinical import EncodeClinicald
 from .find_phases import FindPhasesd
 from .load_phases import LoadImagePhasesd
@@ -21,6 +22,7 @@ from .zscore_intensity import ZScoreIntensityd
 __all__ = [
     "AugmentBatch",
     "BoxRegiond",
+    "ClinicalDropout",
     "EncodeClinicald",
     "FindPhasesd",
     "LoadImagePhasesd",
