@@ -1,7 +1,9 @@
-"""Trains every fusion strategy and every single phase on the phantom and tabulates their figures.
+r"""Trains every fusion strategy and every single phase on the phantom and tabulates their figures.
 
     python -m scripts.data.phantom --extra 1000 --output data/phantom_extra
     python -m benchmarks.strategies --seeds 0 1 2 --jobs 2 --output docs/figures/strategies.csv
+    python -m benchmarks.strategies --training_cases 50 --results results/strategies_50 \
+        --output docs/figures/strategies_50.csv
 
 One row per strategy and seed; a row that is already there is not trained again, so the command can be killed
 and repeated. Each training is a process of its own on one thread: the same `monai.bundle run` a user types.
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
+from benchmarks.subset import Case, write_subset
 from scripts.data.phantom.latents import CLINICAL, PHASES
 
 FIELDS = (
@@ -34,14 +37,28 @@ def strategies() -> list[str]:
     return [*names, *(f"single_{phase}" for phase in PHASES)]
 
 
-def train(strategy: str, seed: int, extra: Path, results: Path) -> dict[str, Any]:
+def first_cases(dataset: Path, number: int, output: Path) -> Path:
+    """Write a dataset.json with the first `number` training cases only; return its folder."""
+
+    def first(split: str, cases: list[Case]) -> list[Case]:
+        return cases[:number] if split == "training" else cases
+
+    return write_subset(dataset, output, first).parent
+
+
+def train(strategy: str, seed: int, dataset: Path, extra: Path, results: Path) -> dict[str, Any]:
     """Train and evaluate one strategy with one seed, and return its row."""
     folder = results / f"{strategy}_seed{seed}"
     shutil.rmtree(folder, ignore_errors=True)
     log = results / f"{folder.name}.log"
     single = strategy.startswith("single_")
     overlay = FRAGMENTS / ("single.yaml" if single else f"{strategy}.yaml")
-    overrides: dict[str, Any] = {"name": folder.name, "output_dir": folder, "seed": seed}
+    overrides: dict[str, Any] = {
+        "name": folder.name,
+        "output_dir": folder,
+        "dataset_dir": dataset,
+        "seed": seed,
+    }
     if single:
         overrides["single_phase"] = strategy.removeprefix("single_")
     if strategy in NEED_TABLE:
@@ -65,16 +82,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--strategies", nargs="+", default=strategies(), help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
+    parser.add_argument("--dataset", type=Path, default=Path("data/phantom"), help="training cases")
+    parser.add_argument("--training_cases", type=int, help="only the first so many; default: all")
     parser.add_argument("--extra", type=Path, default=Path("data/phantom_extra"), help="further test cases")
     parser.add_argument("--results", type=Path, default=Path("results/strategies"), help="folder of the runs")
     parser.add_argument("--output", type=Path, required=True, help="CSV with one row per run")
     given = parser.parse_args(arguments)
     given.results.mkdir(parents=True, exist_ok=True)
+    dataset = given.dataset
+    if given.training_cases:
+        dataset = first_cases(dataset, given.training_cases, given.results / "dataset")
     done = {(row["strategy"], int(row["seed"])) for row in read_rows(given.output)}
     todo = [(name, seed) for seed in given.seeds for name in given.strategies if (name, seed) not in done]
     tabulate(
         todo,
-        lambda job: [train(*job, given.extra, given.results)],
+        lambda job: [train(*job, dataset, given.extra, given.results)],
         lambda row: f"{row['strategy']} seed {row['seed']}: AUC {row['extra_auc']:.3f}, {row['seconds']} s",
         given.output,
         FIELDS,

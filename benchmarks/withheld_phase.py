@@ -13,7 +13,6 @@ phase left are taken out.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ import pandas
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
+from benchmarks.subset import Case, write_subset
 from scripts.data.phantom.latents import PHASES
 
 FIELDS = (
@@ -33,18 +33,17 @@ FIELDS = (
 
 def without(dataset: Path, phase: str, output: Path) -> Path:
     """Write a dataset.json of the same test cases without one phase, and return its path."""
-    content = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
-    cases = []
-    for case in content["test"]:
-        image = {
-            name: str((dataset / path).resolve()) for name, path in case["image"].items() if name != phase
-        }
-        if image:
-            cases.append({**case, "image": image, "roi": str((dataset / case["roi"]).resolve())})
-    output.mkdir(parents=True, exist_ok=True)
-    file = output / "dataset.json"
-    file.write_text(json.dumps({**content, "test": cases}), encoding="utf-8")
-    return file
+
+    def leave_out(split: str, cases: list[Case]) -> list[Case]:
+        if split != "test":
+            return cases
+        left = [
+            case | {"image": {name: path for name, path in case["image"].items() if name != phase}}
+            for case in cases
+        ]
+        return [case for case in left if case["image"]]
+
+    return write_subset(dataset, output, leave_out)
 
 
 def oracle_auc(dataset: Path, phase: str) -> float:
