@@ -22,7 +22,7 @@ TRAINING = {
     "weight_decay": "weight decay",
     "dropout": "dropout before the last layer",
     "phase_dropout": "probability that a phase of a training case is hidden",
-    "clinical_dropout": "probability that the clinical table of a training case is hidden",
+    "clinical_dropout": "probability that the clinical table of a training case, or a value, is hidden",
     "seed": "seed",
 }
 

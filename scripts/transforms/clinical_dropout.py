@@ -1,4 +1,4 @@
-"""Hides clinical tables while training, so that a network does not learn patients by their table."""
+"""Hides clinical values while training, so that a network does not learn patients by their table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 class ClinicalDropout:
-    """Empties the clinical table of a training case with a probability, all values at once.
+    """Hides the whole clinical table of a training case with a probability, and each value of the others.
 
     A few numbers name a patient of a small cohort: a network that conditions the images on them can learn
-    every answer by heart, and never looks at the images. Where the table is empty it has to. It also learns
-    what to say for a patient without a table. Draws follow from torch's CPU generator.
+    every answer by heart, and never looks at the images. Where values are missing it has to. It also learns
+    what to say for a patient whose table is incomplete, or empty. Draws follow from torch's CPU generator.
 
     Args:
-        probability: that a table is hidden; 0 hides none.
+        probability: that a table is hidden, and that a value of any other table is; 0 hides none.
 
     Raises:
         ValueError: a probability outside [0, 1).
@@ -36,5 +36,6 @@ class ClinicalDropout:
     def __call__(self, clinical: Tensor) -> Tensor:
         if self.probability == 0:
             return clinical
-        hidden = (torch.rand(len(clinical)) < self.probability).to(clinical.device)
-        return torch.where(hidden.unsqueeze(1), torch.full_like(clinical, math.nan), clinical)
+        draw = torch.rand(len(clinical), 1 + clinical.shape[1]).to(clinical.device) < self.probability
+        hidden = draw[:, :1] | draw[:, 1:]
+        return torch.where(hidden, torch.full_like(clinical, math.nan), clinical)
