@@ -19,11 +19,17 @@ def data_cautions(contents: Contents) -> list[Caution]:
     """Return the warnings about the training's cases and, where they are others, the reported ones."""
     trained, reported = contents.trained_on, contents.reported
     found = _about_dataset(reported)
-    if not contents.same_data:
-        where = "of the data that the model was trained on"
-        found += [Caution(f"{one.found[:-1]} ({where}).", one.advice) for one in _about_dataset(trained)]
-        found += _differences(contents, trained, reported)
-    return found
+    if contents.same_data:
+        return found
+    if "reason" in trained:
+        unknown = Caution(
+            f"What the model was trained on is not known: {trained['reason']}.",
+            "Make sure that no reported patient was among the training's cases.",
+        )
+        return [*found, unknown]
+    where = "of the data that the model was trained on"
+    found += [Caution(f"{one.found[:-1]} ({where}).", one.advice) for one in _about_dataset(trained)]
+    return found + _differences(contents, trained, reported)
 
 
 def _about_dataset(summary: Summary) -> list[Caution]:
@@ -104,17 +110,13 @@ def _sites(summary: Summary) -> list[Caution]:
 def _differences(contents: Contents, trained: Summary, reported: Summary) -> list[Caution]:
     """Compare what the two datasets declare, and the phases that the reported cases have."""
     found = []
-    known = {
-        "classes": trained.get("classes") or contents.config.get("classes", []),
-        "phases": trained.get("phases") or contents.config.get("phases", []),
-    }
-    for key, names in known.items():
-        here = reported.get(key)
-        if here is not None and names and set(here) != set(names):
+    for key in ("classes", "phases"):
+        names, here = trained[key], reported.get(key)
+        if here is not None and set(here) != set(names):
             found.append(
                 Caution(
                     f"The reported dataset declares the {key} {', '.join(here)}; that of the training "
-                    f"{', '.join(map(str, names))}.",
+                    f"{', '.join(names)}.",
                     "Make sure that equal names mean the same thing in both, and that no case is judged by "
                     "what "
                     "the model never saw.",
