@@ -121,7 +121,7 @@ def test_the_configuration_is_printed_in_full(page, trained):
     text = (trained / "configs" / "train.yaml").read_text(encoding="utf-8")
     (details,) = page.all("details")
     assert details.all("pre")[0].text == " ".join(text.split())
-    facts = dict((row.all("dt")[0].text, row.all("dd")[0].text) for row in page.all("div") if row.all("dt"))
+    facts = {row.all("dt")[0].text: row.all("dd")[0].text for row in page.all("div") if row.all("dt")}
     record = json.loads((trained / "environment.json").read_text())
     assert facts["Seed"] == "0"
     assert facts["Threads"] == str(record["threads"])
