@@ -16,7 +16,7 @@ def split_table(summary: Summary) -> Table:
     splits = summary["splits"]
     classes = list(dict.fromkeys(name for split in splits.values() for name in split["classes"]))
     return Table(
-        "Cases and patients of each split",
+        f"Cases and patients of each split, {summary['name']}",
         _cases(summary),
         ["split", "cases", "patients", *classes],
         [
@@ -38,7 +38,7 @@ def missing_table(summary: Summary) -> Table:
         cells = [_share(lost[name], split["cases"]) for name, split in splits.items()]
         rows.append([phase, *cells, _share(sum(lost.values()), _total(summary))])
     header = ["phase", *(f"{name} (n = {split['cases']:,})" for name, split in splits.items()), "all"]
-    return Table("Cases without a phase", _cases(summary), header, rows)
+    return Table(f"Cases without a phase, {summary['name']}", _cases(summary), header, rows)
 
 
 def site_table(summary: Summary) -> Table | None:
@@ -53,7 +53,10 @@ def site_table(summary: Summary) -> Table | None:
         for site, counts in sites.items()
     ]
     return Table(
-        "Cases of each site", f"n = {counted(total, 'labelled case')}", ["site", "cases", *classes], rows
+        f"Cases of each site, {summary['name']}",
+        f"n = {counted(total, 'labelled case')}",
+        ["site", "cases", *classes],
+        rows,
     )
 
 
@@ -83,7 +86,7 @@ def volume_table(summary: Summary, config: dict[str, Any]) -> Table:
         rows.append(["network", UNKNOWN, spacing_cell, *unknown, size_cell, *unknown])
     ranges = ["median", "smallest", "largest"]
     header = ["phase", "volumes read", *(f"{what}, {of}" for what in ("mm", "voxels") for of in ranges)]
-    title = "Spacing and size of the volumes as they lie on disk"
+    title = f"Spacing and size of the volumes as they lie on disk, {summary['name']}"
     return Table(title, f"n = {counted(read, 'volume')}", header, rows, notes)
 
 

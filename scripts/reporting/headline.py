@@ -54,7 +54,7 @@ def headline(contents: Contents) -> str:
     """Say in one sentence how good the model is, with intervals and n."""
     n = f"n = {counted(contents.n, 'case')} of {_patients(contents)}, {contents.split} split"
     if contents.metrics is None:
-        return f"No case has a known class, so nothing could be measured; {n}."
+        return f"Nothing could be measured, as no case of the {contents.split} split has a known class; {n}."
     macro = contents.metrics["macro"]
     classes = len(contents.metrics["classes"])
     auc = "AUC" if classes == 2 else f"Mean AUC over the {classes} classes"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scripts.engines.errors import message_of
-from scripts.reporting import report_folder
+from scripts.reporting import report_folder, report_run
 from scripts.reporting.figures import KNOWN
 from scripts.reporting.volume_grids import MOST_HEADERS, volume_grids
 
@@ -152,6 +152,21 @@ def test_data_that_are_gone_are_said_to_be(copy):
     assert "The data could not be read: dataset folder /nowhere does not exist" in page.all("main")[0].text
     assert "n = 8 cases, test split" in figures_of(page)["ROC curve"].text
     assert "n not known, as the training data are not available" in figures_of(page)["Learning curves"].text
+
+
+def test_a_training_on_a_server_s_labels_has_no_test(copy):
+    """Its cases have no test split and no dataset.json; the learning curves are shown nevertheless."""
+    for file in (*copy.glob("*.png"), copy / "metrics.json", copy / "predictions.csv"):
+        if file.name != "learning_curves.png":
+            file.unlink()
+    (copy / "server_cases.json").write_text("{}")
+    phases = ["pre", "arterial", "portal"]
+    file = report_run(copy, str(copy / "models" / "model.pt"), "/nowhere", "test", phases, "cpu")
+    page = Page(file.read_text(encoding="utf-8"))
+    text = page.all("main")[0].text
+    assert "Nothing could be measured, as no case of the test split has a known class; n = 0 cases" in text
+    assert "the cases came from an annotation server" in text
+    assert list(figures_of(page)) == ["Learning curves"]
 
 
 def test_names_are_escaped(copy):

@@ -149,7 +149,7 @@ PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "dirty training": (git("environment.json", DIRTY), [r"of the training differed .* 0123456789\."]),
     "dirty evaluation": (git("evaluation.json", DIRTY), [r"of the evaluation differed"]),
     "no revision": (untold, [r"No git revision"]),
-    "no labels": (no_labels, [r"No reported case has a known class"]),
+    "no labels": (no_labels, [r"No case of the test split has a known class"]),
 }
 
 

@@ -24,7 +24,7 @@ def score_cautions(contents: Contents) -> list[Caution]:
     metrics = contents.metrics
     if metrics is None:
         advice = "Nothing says how good the model is. Evaluate it on cases whose class is known."
-        return [Caution("No reported case has a known class.", advice)]
+        return [Caution(f"No case of the {contents.split} split has a known class.", advice)]
     return [
         *_few_cases(contents, metrics),
         *_undefined(metrics),
