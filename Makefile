@@ -14,7 +14,7 @@ LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
 PORT ?= 8000
 
-.PHONY: train test test-slow test-label label check twins bundle format clean
+.PHONY: train test test-slow test-label test-browser label check twins bundle format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -50,6 +50,10 @@ label: $(LABEL)/.installed
 
 test-label: $(VENV)/.development $(LABEL)/.installed
 	$(BIN)/python -m pytest -m label -rs
+
+# The report in a browser; `make test` skips this where there is no Chromium, here the reason is shown.
+test-browser: $(VENV)/.development
+	$(BIN)/python -m pytest -m browser -rs
 
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .

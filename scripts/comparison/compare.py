@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 from scripts.data import cached_dataset, read_cases
 from scripts.engines import running_config, start
 from scripts.engines.running_config import bundle_folder
+from scripts.reporting import report_comparison
 
 from .folds import make_folds
 from .jobs import Job, Place
@@ -111,6 +112,7 @@ def compare(
     rows = read_rows(place, every)
     write_tables(folder, rows)
     write_report(folder, pool, rows, write_pooled(place, every), draws, seed)
+    report_comparison(folder)
     print(f"\nresults: {folder}")
 
 

@@ -11,15 +11,18 @@ import torch
 
 from scripts.evaluation import describe_machine
 
+from .revision import git_revision
+
 
 def environment(device: str | torch.device) -> dict[str, Any]:
-    """Return versions, machine, threads, the command and the date (UTC), as a results folder records them.
+    """Return versions, machine, threads, git revision, the command and the date (UTC) for the record.
 
     Args:
         device: where the network runs.
     """
     return {
         **describe_machine(str(device)),
+        "git": git_revision(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

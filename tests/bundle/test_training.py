@@ -35,6 +35,7 @@ def test_results_folder_is_complete(trained):
         "configs/inference.json",
         "configs/evaluate.yaml",
         "configs/explain.yaml",
+        "configs/report.yaml",
         "configs/metadata.json",
         "configs/logging.conf",
         "models/model.pt",
@@ -52,6 +53,8 @@ def test_results_folder_is_complete(trained):
         "learning_curves.csv",
         "first_batch.png",
         "environment.json",
+        "evaluation.json",
+        "report.html",
     ]
     assert [name for name in expected if not (trained / name).is_file()] == []
     assert list((trained / "tensorboard").iterdir())

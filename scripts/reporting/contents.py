@@ -1,0 +1,136 @@
+"""What a results or evaluation folder holds, read once for the whole report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.evaluation import read_predictions
+
+from .dataset_summary import Summary, summarise_dataset
+from .record import RECORD
+
+
+@dataclass(frozen=True)
+class Contents:
+    """One evaluated model.
+
+    Attributes:
+        folder: where report.html belongs.
+        model: results folder of the model, the first one of an ensemble; `folder` itself after a training.
+        models: number of models that predict together.
+        split: split that is reported.
+        metrics: metrics.json, None where no case had a label.
+        n: cases with a label, or all where none has.
+        patients: patients of these.
+        config: configuration of the model's training; {} where the model's folder is gone.
+        config_text: the same, as the file has it.
+        training: environment.json of the training, {} where there is none.
+        evaluation: evaluation.json, {} in folders of older versions.
+        history: learning curves, one row per validation.
+        trained_on: summary of the training's dataset.
+        reported: summary of the dataset that is reported.
+    """
+
+    folder: Path
+    model: Path
+    models: int
+    split: str
+    metrics: dict[str, Any] | None
+    n: int
+    patients: int
+    config: dict[str, Any]
+    config_text: str
+    training: dict[str, Any]
+    evaluation: dict[str, Any]
+    history: list[dict[str, float]]
+    trained_on: Summary
+    reported: Summary
+
+    @property
+    def cases(self) -> str:
+        """How many cases are reported, for captions."""
+        return f"n = {self.n:,} {'case' if self.n == 1 else 'cases'}, {self.split} split"
+
+    @property
+    def same_data(self) -> bool:
+        """Whether the model is reported on the dataset that it was trained on."""
+        return self.trained_on == self.reported
+
+
+def read_contents(folder: str | Path) -> Contents:
+    """Read a folder that a training or `evaluating` wrote.
+
+    Raises:
+        FileNotFoundError: it holds neither metrics.json nor predictions.csv nor learning_curves.csv.
+    """
+    folder = Path(folder).resolve()
+    evidence = ("metrics.json", "predictions.csv", "learning_curves.csv")
+    if not any((folder / name).is_file() for name in evidence):
+        raise FileNotFoundError(
+            f"{folder} must hold the results of a training, an evaluation or a comparison, found no "
+            f"{', no '.join(evidence)} and no comparison.csv; give such a folder by --bundle_root"
+        )
+    evaluation, metrics = _json(folder / RECORD), _json(folder / "metrics.json") or None
+    named = evaluation.get("models") or ["." if (folder / "configs").is_dir() else ".."]
+    model = (folder / named[0]).resolve()
+    file = model / "configs" / "train.yaml"
+    config_text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    config: dict[str, Any] = yaml.safe_load(config_text) or {}
+    trained_on = _training_data(folder, model, evaluation, config)
+    n, patients = _counts(folder, metrics)
+    return Contents(
+        folder=folder,
+        model=model,
+        models=len(named),
+        split=str(evaluation.get("split") or (metrics or {}).get("name") or config.get("split", "test")),
+        metrics=metrics,
+        n=n,
+        patients=patients,
+        config=config,
+        config_text=config_text,
+        training=_json(model / "environment.json"),
+        evaluation=evaluation,
+        history=_history(model / "learning_curves.csv"),
+        trained_on=trained_on,
+        reported=evaluation.get("data") or trained_on,
+    )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _history(file: Path) -> list[dict[str, float]]:
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(stream)]
+
+
+def _counts(folder: Path, metrics: dict[str, Any] | None) -> tuple[int, int]:
+    """Return the number of reported cases and of their patients."""
+    file = folder / "predictions.csv"
+    if not file.is_file():
+        return (metrics["n"] if metrics else 0), 0
+    found = read_predictions(file)
+    labels = found.labels or [None] * len(found.cases)
+    rows = [row for row, label in enumerate(labels) if metrics is None or label is not None]
+    patients = found.patients or found.cases
+    return len(rows), len({patients[row] for row in rows})
+
+
+def _training_data(folder: Path, model: Path, evaluation: dict[str, Any], config: dict[str, Any]) -> Summary:
+    """Return the summary of the training's dataset: as it was recorded, or else as it lies there now."""
+    dataset_dir = str(config.get("dataset_dir", "$"))
+    record = evaluation if model == folder else _json(model / RECORD)
+    if record and record["dataset_dir"] == dataset_dir:
+        return record["data"]
+    if dataset_dir.startswith("$"):
+        return {"reason": "the model's folder holds no record of the data that it was trained on"}
+    return summarise_dataset(dataset_dir, config["phases"])

@@ -1,0 +1,72 @@
+"""evaluation.json: which model was evaluated, on which cases, by which code; written beside metrics.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scripts.evaluation.atomic import write_atomically
+
+from .dataset_summary import summarise_dataset
+
+RECORD = "evaluation.json"
+
+
+def write_record(
+    output_dir: Path,
+    model_files: Sequence[Path],
+    dataset_dir: str | Path,
+    split: str,
+    phases: Sequence[str],
+    environment: dict[str, Any],
+) -> None:
+    """Write what a report needs and metrics.json does not say, so that it can be made anew without the data.
+
+    The file has the keys split, models (results folders, relative where they hold `output_dir`), dataset_dir,
+    dataset_sha256, data (of `summarise_dataset`), and those of the environment.
+
+    Args:
+        output_dir: folder of the evaluation.
+        model_files: weights of the model, or of each member of an ensemble.
+        dataset_dir: folder of the dataset that was read.
+        split: the split that was evaluated.
+        phases: phases of the model.
+        environment: of `scripts.engines.environment`.
+    """
+    folder, data = output_dir.resolve(), Path(dataset_dir).resolve()
+    models = [_seen_from(folder, file.resolve().parent.parent) for file in model_files]
+    content = {
+        "split": split,
+        "models": models,
+        "dataset_dir": str(data),
+        "dataset_sha256": _sha256(data),
+        "data": _data(folder, data, phases),
+        **environment,
+    }
+    write_atomically(output_dir / RECORD, partial(_write, content))
+
+
+def _seen_from(folder: Path, model: Path) -> str:
+    """Return the model's folder relative to the evaluation's where it holds it, so that both can be moved."""
+    inside = folder == model or model in folder.parents
+    return Path(os.path.relpath(model, folder)).as_posix() if inside else str(model)
+
+
+def _sha256(dataset_dir: Path) -> str | None:
+    file = dataset_dir if dataset_dir.suffix == ".json" else dataset_dir / "dataset.json"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+def _data(folder: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:
+    if (folder / "server_cases.json").is_file():
+        return {"reason": "the cases came from an annotation server; they are listed in server_cases.json"}
+    return summarise_dataset(dataset_dir, phases)
+
+
+def _write(content: dict[str, Any], file: Path) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

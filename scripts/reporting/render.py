@@ -1,0 +1,62 @@
+"""From what was found to one self-contained HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scripts.evaluation.atomic import write_atomically
+
+TEMPLATES = Path(__file__).resolve().parent
+REPORT = "report.html"
+NOTHING: dict[str, Any] = {
+    "facts": [],
+    "meaning": [],
+    "cautions": [],
+    "data": [],
+    "splits": [],
+    "headline_tables": [],
+    "figures": [],
+    "comparison": None,
+    "provenance": [],
+    "again": None,
+    "configurations": [],
+}
+"""What a page has without any of its sections; see report.html.j2."""
+
+
+def render(values: dict[str, Any]) -> str:
+    """Fill the template; every value is escaped, and a value that is not there is an error.
+
+    Args:
+        values: see `report.html.j2`.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2").render(values)
+
+
+def write_page(folder: Path, values: dict[str, Any]) -> Path:
+    """Render report.html into a folder, as a whole or not at all, and say where it is."""
+    page = render(values)
+    file = write_atomically(folder / REPORT, partial(_write, page))
+    print(f"report: {file.resolve()}", flush=True)
+    return file
+
+
+def configurations(files: Sequence[Path]) -> list[tuple[str, str]]:
+    """Return name and text of each file that is there."""
+    return [(file.name, file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+
+
+def _write(page: str, file: Path) -> None:
+    file.write_text(page, encoding="utf-8")

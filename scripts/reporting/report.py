@@ -1,0 +1,98 @@
+"""Makes report.html: at the end of a run, or anew from what a folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .comparison_page import comparison_section, report_comparison
+from .contents import Contents, read_contents
+from .data_tables import data_tables, split_table
+from .figures import figures
+from .headline import MEANING, facts, headline
+from .metric_tables import metric_tables
+from .provenance import again, provenance
+from .record import write_record
+from .render import NOTHING, configurations, write_page
+from .warnings import cautions_about
+
+
+def start_reporting() -> None:
+    """Prepare `run reporting`: one-line errors, known keys."""
+    from scripts.engines import errors, running_config
+    from scripts.engines.config_check import check_keys, known_keys
+    from scripts.engines.running_config import running_run_id
+
+    errors.install()
+    check_keys(
+        running_config(), known_keys(Path(__file__).resolve().parents[2] / "configs"), running_run_id()
+    )
+
+
+def report_run(
+    output_dir: str | Path,
+    model_file: str | Sequence[str],
+    dataset_dir: str | Path,
+    split: str,
+    phases: Sequence[str],
+    device: Any,
+) -> Path:
+    """Write evaluation.json and report.html at the end of a training or an evaluation.
+
+    Args:
+        output_dir: folder of metrics.json, predictions and figures.
+        model_file: weights of the model, or of each member of an ensemble.
+        dataset_dir: folder of the dataset that was evaluated.
+        split: the split that was evaluated.
+        phases: phases of the model.
+        device: where the network ran.
+    """
+    from scripts.engines.environment import environment
+
+    files = [model_file] if isinstance(model_file, str | Path) else list(model_file)
+    folder = Path(output_dir)
+    write_record(folder, [Path(file) for file in files], dataset_dir, split, phases, environment(device))
+    return report_folder(folder)
+
+
+def report_folder(folder: str | Path, comparison: str | Path | None = None) -> Path:
+    """Write report.html from what a folder holds: of a training, an evaluation, or a comparison.
+
+    Args:
+        folder: the folder; receives report.html.
+        comparison: folder of a comparison that is shown as well.
+
+    Raises:
+        FileNotFoundError: the folder holds none of them, or `comparison` no finished comparison.
+    """
+    folder = Path(folder)
+    if (folder / "comparison.json").is_file():
+        return report_comparison(folder)
+    contents = read_contents(folder)
+    data = data_tables(contents.reported, contents.config)
+    if not contents.same_data:
+        data = [*data_tables(contents.trained_on, contents.config), *data]
+    trained = contents.model.name if contents.config else contents.folder.name
+    values = NOTHING | {
+        "title": str(contents.config.get("name", trained)),
+        "headline": headline(contents),
+        "facts": facts(contents),
+        "meaning": list(MEANING.values()) if contents.metrics else [],
+        "cautions": cautions_about(contents),
+        "data": data,
+        "splits": _split_tables(contents),
+        "headline_tables": metric_tables(contents),
+        "figures": figures(contents),
+        "comparison": None if comparison is None else comparison_section(comparison),
+        "provenance": provenance(contents),
+        "again": again(contents) if contents.config else None,
+        "configurations": configurations([contents.model / "configs" / "train.yaml"]),
+    }
+    return write_page(folder, values)
+
+
+def _split_tables(contents: Contents) -> list[Any]:
+    """Return the table of the splits, of both datasets where they differ."""
+    chosen = [contents.reported] if contents.same_data else [contents.trained_on, contents.reported]
+    return [split_table(summary) for summary in chosen if summary.get("splits")]
