@@ -51,6 +51,9 @@ class WithheldRow:
     accuracy_upper: float | None
 
 
+Scored = tuple[WithheldRow, np.ndarray, int]
+
+
 def withheld_subsets(num_phases: int, seed: int = 0, most: int = MOST_SUBSETS) -> list[Subset]:
     """Return which phases to withhold: every subset of 0, 1, ..., P - 1 phases, or `most` drawn of a size.
 
@@ -108,13 +111,13 @@ def withheld_rows(
     weights = np.concatenate(list(patient_weights(patient, draws, seed)))
     rows: list[WithheldRow] = []
     for size in sorted({len(subset) for subset in probabilities}):
-        group: list[tuple[WithheldRow, np.ndarray]] = []
+        group: list[Scored] = []
         for subset in (found for found in probabilities if len(found) == size):
             left = np.delete(present, subset, axis=1).any(axis=1) if subset else np.full(len(label), True)
             name = JOIN.join(phases[p] for p in subset)
             scored = probabilities[subset][left], label[left], patient[left], weights[:, left]
             group.append(_row(name, size, classes, seed, *scored))
-        rows += [row for row, _ in group]
+        rows += [row for row, _, _ in group]
         if len(group) > 1:
             rows.append(_mean(group, seed))
     return rows
@@ -129,35 +132,36 @@ def _row(
     label: np.ndarray,
     patient: np.ndarray,
     weights: np.ndarray,
-) -> tuple[WithheldRow, np.ndarray]:
-    """Return the row of one subset, and AUC and accuracy [2, draws] of each draw."""
+) -> Scored:
+    """Return the row of one subset, AUC and accuracy [2, draws] of each draw, and the number of patients."""
     if len(label) == 0:
         nothing: list[None] = [None] * 6
-        return WithheldRow(size, name, 1, 0, *nothing), np.full((2, len(weights)), np.nan)
+        return WithheldRow(size, name, 1, 0, *nothing), np.full((2, len(weights)), np.nan), 0
     macro = classification_table(probability, label, classes)[-1]
     scores = weighted_scores(probability, label, weights)
     drawn = np.stack([scores["auc"][:, -1], scores["accuracy"][:, -1]])
     auc = auc_intervals(probability, label, patient, seed)[-1]
-    accuracy = percentile_interval(drawn[1], len(np.unique(patient)), seed)
+    patients = len(np.unique(patient))
+    accuracy = percentile_interval(drawn[1], patients, seed)
     row = WithheldRow(
         size, name, 1, len(label),
         macro["auc"], auc.lower, auc.upper,
         macro["accuracy"], accuracy.lower, accuracy.upper,
     )  # fmt: skip
-    return row, drawn
+    return row, drawn, patients
 
 
-def _mean(group: Sequence[tuple[WithheldRow, np.ndarray]], seed: int) -> WithheldRow:
+def _mean(group: Sequence[Scored], seed: int) -> WithheldRow:
     """Return the mean row of the subsets of one size for which both metrics are defined."""
-    defined = [(row, drawn) for row, drawn in group if row.auc is not None] or list(group)
-    rows = [row for row, _ in defined]
-    fewest = min(row.n for row in rows)
+    defined = [scored for scored in group if scored[0].auc is not None] or list(group)
+    rows = [row for row, _, _ in defined]
+    patients = min(number for _, _, number in defined)
     auc, accuracy = (
-        percentile_interval(values, max(2, fewest), seed)
-        for values in np.mean([drawn for _, drawn in defined], axis=0)
+        percentile_interval(values, patients, seed)
+        for values in np.mean([drawn for _, drawn, _ in defined], axis=0)
     )
     return WithheldRow(
-        rows[0].missing, MEAN, len(rows), fewest,
+        rows[0].missing, MEAN, len(rows), min(row.n for row in rows),
         _average([row.auc for row in rows]), auc.lower, auc.upper,
         _average([row.accuracy for row in rows]), accuracy.lower, accuracy.upper,
     )  # fmt: skip
