@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure, shorten
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 UNKNOWN = "not known"
@@ -56,7 +55,7 @@ def embedding_figure(
         for true, said in zip(labels, predicted, strict=True)
     ]
     colours = class_colours(len(classes))
-    figure = new_figure(7.2, 5.2)
+    figure = new_figure(7.4, max(5.2, 1.8 + 0.23 * len(classes)))
     axes = figure.add_subplot()
     for kind, marker in MARKERS.items():  # wrong ones last of the known, so that they lie on top
         for k in [None] if kind == UNKNOWN else range(len(classes)):
@@ -67,14 +66,14 @@ def embedding_figure(
                 place[chosen, 0],
                 place[chosen, 1],
                 marker=marker,
-                s=70 if kind == "wrong" else 42,
+                s={"right": 42, "wrong": 70, UNKNOWN: 90}[kind],
                 color=GREY if k is None else colours[k],
                 edgecolors="black" if kind == "wrong" else "white",
                 linewidths=0.9 if kind == "wrong" else 0.6,
                 alpha=1.0 if kind == "wrong" else 0.8,
                 zorder=3 if kind == "wrong" else 2,
             )
-    _write_legends(axes, labels, outcome, classes, colours)
+    _write_legends(figure, labels, outcome, classes, colours)
     axes.set_title(f"{title}, n = {len(labels)}", fontsize=11)
     plain_axes(axes)
     if axis_names is None:
@@ -101,7 +100,7 @@ def class_colours(count: int) -> list[str]:
 
 
 def _write_legends(
-    axes: Axes,
+    figure: Figure,
     labels: Sequence[int | None],
     outcome: Sequence[str],
     classes: Sequence[str],
@@ -123,9 +122,7 @@ def _write_legends(
     kinds = [
         entry(MARKERS[kind], "#DDDDDD", "black", kind, outcome.count(kind)) for kind in ("right", "wrong")
     ]
-    style: dict[str, Any] = {"loc": "upper left", "fontsize": 9, "frameon": False, "alignment": "left"}
-    first = axes.legend(handles=of_class, title="true class", bbox_to_anchor=(1.01, 1.0), **style)
+    style: dict[str, Any] = {"fontsize": 9, "frameon": False, "alignment": "left"}
+    figure.legend(handles=of_class, title="true class", loc="outside right upper", **style)
     if outcome.count(UNKNOWN) < len(outcome):
-        axes.add_artist(first)
-        style["loc"] = "lower left"
-        axes.legend(handles=kinds, title="prediction", bbox_to_anchor=(1.01, 0.0), **style)
+        figure.legend(handles=kinds, title="prediction", loc="outside right lower", **style)

@@ -85,7 +85,7 @@ def _draw(wrong: Sequence[WrongCase], phases: Sequence[str], view: str) -> Figur
 
     shape, aspect = next((p.shape, w.aspect) for w in wrong for p in w.pictures if p is not None)
     height = 1.75 * min(2.0, max(0.5, shape[0] * aspect / shape[1]))
-    figure = new_figure(max(6.0, 2.2 + 1.8 * len(phases)), 0.8 + (height + 0.06) * len(wrong))
+    figure = new_figure(max(6.6, 2.2 + 1.8 * len(phases)), 0.8 + (height + 0.06) * len(wrong))
     grid = figure.subplots(len(wrong), len(phases), squeeze=False)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
     for row, case in zip(grid, wrong, strict=True):

@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure, shorten
+from scripts.evaluation.plots.style import (
+    COLOURS,
+    GREY,
+    common_legend,
+    new_figure,
+    plain_axes,
+    save_figure,
+    shorten,
+)
 from scripts.evaluation.withheld import JOIN, MEAN, WithheldRow, curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LINE, MARK = "mean over the choices, 95% CI", "one choice of withheld phases"
 MOST_NAMES = 4
 """Subsets of one size whose names are written."""
 
@@ -41,14 +50,15 @@ def missing_phases_figure(
     """
     figure = new_figure(11.0, 4.8)
     panels = figure.subplots(1, 2)
-    chance = {"auc": (0.5, "chance: 0.500"), "accuracy": (majority, f"most frequent class: {majority:.3f}")}
+    guess = f"always the most frequent class: accuracy {majority:.3f}"
+    chance = {"auc": (0.5, "chance: AUC 0.500"), "accuracy": (majority, guess)}
     for axes, metric, title in zip(panels, chance, ("AUC", "accuracy"), strict=True):
         level, text = chance[metric]
         axes.axhline(level, color=GREY, linestyle=(0, (4, 3)), linewidth=1, label=text)
         _draw(axes, rows, phases, metric)
         axes.set_ylabel(title)
         axes.set_xlabel(f"phases withheld from every case (of {len(phases)})")
-        axes.legend(loc="lower left", fontsize=8, framealpha=0.9)
+    common_legend(figure, list(panels), ("chance: AUC 0.500", guess, LINE, MARK))
     cases = curve(rows)[0].n
     figure.suptitle(f"Missing phases{f', {name}' if name else ''}: n = {cases}", fontsize=11)
     if path is not None:
@@ -87,10 +97,10 @@ def _draw(axes: Axes, rows: Sequence[WithheldRow], phases: Sequence[str], metric
         linewidth=2,
         elinewidth=1.3,
         capsize=4,
-        label="mean over the choices, 95% CI",
+        label=LINE,
         zorder=3,
     )
-    axes.plot([], [], "_", color="black", markersize=14, alpha=0.7, label="one choice of withheld phases")
+    axes.plot([], [], "_", color="black", markersize=14, alpha=0.7, label=MARK)
     axes.set_xticks(range(len(phases)), [_tick(rows, missing) for missing in range(len(phases))])
     plain_axes(axes)
     axes.grid(visible=False, axis="x")
@@ -120,6 +130,7 @@ def _write_names(
             (x + 0.17, place),
             fontsize=8,
             va="center",
+            zorder=4,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
             arrowprops={"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},
         )
