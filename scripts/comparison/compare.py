@@ -92,7 +92,7 @@ def compare(
         "seed": seed,
     }
     check_record(folder, record)
-    write_settings(folder, settings)
+    write_settings(folder, {"missing_phases": False} | settings)  # it would cost time in every job
     for part in parts:
         write_fold(folder / "folds" / part.name, pool, part)
     place = Place(bundle, folder, cache, Path(cache_dir).resolve())

@@ -20,6 +20,7 @@ from .schedule import ScheduleHandler, warmup_cosine
 from .selection import PooledScore, SelectionScore, pooled_output
 from .served import hand_over, training_cases
 from .start import check_output, finish, start
+from .withhold import WithholdPhases
 
 __all__ = [
     "CalibrateModel",
@@ -38,6 +39,7 @@ __all__ = [
     "SelectLogitsd",
     "SelectionScore",
     "TestTimeInferer",
+    "WithholdPhases",
     "check_model",
     "check_output",
     "finish",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from scripts.evaluation.error_report import ErrorReport
+from scripts.evaluation.feature_report import FeatureReport
 from scripts.evaluation.interval import Interval
 from scripts.evaluation.intervals import confidence_intervals
 from scripts.evaluation.metrics import SELECTION_RULES, classification_table, selection_value
@@ -19,12 +21,16 @@ from scripts.evaluation.predictions import Predictions, read_predictions, write_
 from scripts.evaluation.record import describe_machine, write_metrics
 from scripts.evaluation.report import EvaluationReport
 from scripts.evaluation.table import format_table
+from scripts.evaluation.weight_report import WeightReport
 
 __all__ = [
     "SELECTION_RULES",
+    "ErrorReport",
     "EvaluationReport",
+    "FeatureReport",
     "Interval",
     "Predictions",
+    "WeightReport",
     "classification_table",
     "confidence_intervals",
     "confusion_figure",

@@ -7,6 +7,8 @@ from scripts.networks.daft import Daft
 from scripts.networks.early_fusion import EarlyFusionNetwork
 from scripts.networks.ensemble import Ensemble
 from scripts.networks.film import Film
+from scripts.networks.fused_features import FusedFeatures
+from scripts.networks.fusion_weights import FusionWeights
 from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
@@ -24,6 +26,8 @@ __all__ = [
     "EarlyFusionNetwork",
     "Ensemble",
     "Film",
+    "FusedFeatures",
+    "FusionWeights",
     "LateFusionNetwork",
     "MonaiResNetEncoder",
     "PhaseFusionNetwork",

@@ -22,6 +22,8 @@ FIGURES = {
     "reliability.png": "Reliability of the probabilities",
     "decision_curve.png": "Decision curve",
     "confusion_matrix.png": "Confusion matrix",
+    "missing_phases.png": "When phases are missing",
+    "phase_weights.png": "Weight of each phase",
 }
 
 
@@ -35,9 +37,9 @@ def _wanted(path: Path) -> bool:
 def copy_contents(root: Path, target: Path) -> None:
     """Copy what belongs to a bundle: configurations, best weights, package, documentation and licence.
 
-    Left behind are data, tests, predictions, images of patients (``first_batch.png``), TensorBoard files,
-    ``last.pt``, and everything hidden. Of a results folder its figures without patients go to
-    ``docs/figures``.
+    Left behind are data, tests, predictions, images of patients (``first_batch.png``, ``worst_errors.png``),
+    TensorBoard files, ``last.pt``, and everything hidden. Of a results folder its figures without patients go
+    to ``docs/figures``.
 
     Args:
         root: the bundle, or a results folder.

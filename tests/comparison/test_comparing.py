@@ -196,6 +196,8 @@ def test_settings_hold_for_all_trainings_and_nested_ones_too(compared):
 
     overlay = yaml.safe_load((compared / "settings.yaml").read_text())
     assert overlay["max_epochs"] == 1
+    assert overlay["missing_phases"] is False, "it would be drawn in every job"
+    assert not list((compared / "jobs").glob("*/missing_phases.*"))
     assert overlay["clinical"] == ["age", "sex"]
     assert not {"folds", "repeats", "strategies", "jobs", "seed", "name", "comparing"} & set(overlay)
     for job in (compared / "jobs").iterdir():

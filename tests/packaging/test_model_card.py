@@ -43,7 +43,7 @@ def test_card_has_the_figures_and_settings_of_the_folder(own, trained):
     figures = re.findall(r"\]\(figures/(.*)\)", card)
     assert figures == [
         "learning_curves.png", "roc.png", "precision_recall.png", "reliability.png", "decision_curve.png",
-        "confusion_matrix.png",
+        "confusion_matrix.png", "missing_phases.png",
     ]  # fmt: skip
 
 

@@ -57,6 +57,7 @@ def test_own_zip_is_the_results_folder_without_patients_and_paths(own, trained):
         "docs/figures/confusion_matrix.png",
         "docs/figures/decision_curve.png",
         "docs/figures/learning_curves.png",
+        "docs/figures/missing_phases.png",
         "docs/figures/precision_recall.png",
         "docs/figures/reliability.png",
         "docs/figures/roc.png",

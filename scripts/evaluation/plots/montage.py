@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.evaluation.plots.slices import AXES_OF_VIEW, anatomical_slice, write_directions
-from scripts.evaluation.plots.style import GREY, new_figure, save_figure, shorten
+from scripts.evaluation.plots.slices import (
+    AXES_OF_VIEW,
+    anatomical_slice,
+    draw_empty,
+    grey_range,
+    write_directions,
+)
+from scripts.evaluation.plots.style import new_figure, save_figure, shorten
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch import Tensor
 
@@ -70,7 +75,7 @@ def montage_figure(
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
     for b in range(rows):
         shown = volumes[b][there[b]]
-        lower, upper = _grey_range(shown)
+        lower, upper = grey_range(shown)
         for p, phase in enumerate(phases):
             axes = grid[b, p]
             axes.set_xticks([])
@@ -84,7 +89,7 @@ def montage_figure(
                 if b == 0 and orientation is not None:
                     write_directions(axes, view)
             else:
-                _draw_missing(axes, phase, first.shape, aspect)
+                draw_empty(axes, f"{shorten(phase, 14)}\nmissing", first.shape, aspect)
             if b == 0:
                 axes.set_title(shorten(phase, 18), fontsize=10)
         text = shorten(cases[b], 20) + ("" if number is None else f"\n{shorten(classes[number[b]], 20)}")
@@ -100,24 +105,6 @@ def montage_figure(
 def _as_array(values: Any) -> np.ndarray:
     """Turn a tensor of any device and float type, or a list, into an array."""
     return values.detach().cpu().float().numpy() if hasattr(values, "detach") else np.asarray(values)
-
-
-def _grey_range(shown: np.ndarray) -> tuple[float, float]:
-    """Return black and white of a case: percentiles 1 and 99 of its present phases without padding."""
-    values = shown[np.isfinite(shown) & (shown != 0)]
-    if values.size == 0:
-        return 0.0, 1.0
-    lower, upper = (float(value) for value in np.percentile(values, (1, 99)))
-    lower, upper = min(lower, 0.0) if lower > 0 else lower, max(upper, lower + 1e-6)
-    return lower, upper
-
-
-def _draw_missing(axes: Axes, phase: str, shape: tuple[int, ...], aspect: float) -> None:
-    """Fill the place of an absent phase."""
-    axes.set(xlim=(0, shape[1]), ylim=(0, shape[0]), aspect=aspect)
-    axes.set_facecolor("#F2F2F2")
-    style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY, "fontsize": 9, "style": "italic"}
-    axes.text(0.5, 0.5, f"{shorten(phase, 14)}\nmissing", transform=axes.transAxes, **style)
 
 
 def _check(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scripts.evaluation.plots.style import GREY
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -66,3 +68,21 @@ def write_directions(axes: Axes, view: str) -> None:
     axes.text(0.03, 0.5, across, ha="left", va="center", **style)
     axes.text(0.97, 0.5, OPPOSITE[across], ha="right", va="center", **style)
     axes.text(0.5, 0.97, up, ha="center", va="top", **style)
+
+
+def grey_range(shown: np.ndarray) -> tuple[float, float]:
+    """Return black and white of a case: percentiles 1 and 99 of its present phases without padding."""
+    values = shown[np.isfinite(shown) & (shown != 0)]
+    if values.size == 0:
+        return 0.0, 1.0
+    lower, upper = (float(value) for value in np.percentile(values, (1, 99)))
+    lower, upper = min(lower, 0.0) if lower > 0 else lower, max(upper, lower + 1e-6)
+    return lower, upper
+
+
+def draw_empty(axes: Axes, text: str, shape: tuple[int, ...], aspect: float) -> None:
+    """Fill the place of a picture [rows, columns] that is not there, and say why."""
+    axes.set(xlim=(0, shape[1]), ylim=(0, shape[0]), aspect=aspect)
+    axes.set_facecolor("#F2F2F2")
+    style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY, "fontsize": 9, "style": "italic"}
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, **style)

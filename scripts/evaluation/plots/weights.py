@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +14,8 @@ from scripts.evaluation.plots.style import GREY, line_style, new_figure, plain_a
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SHARE: dict[str, Any] = {"color": GREY, "fontsize": 9, "va": "center"}
 
 
 def plot_weights(
@@ -53,6 +55,7 @@ def plot_weights(
     figure = new_figure(2.2 + 0.5 * len(tokens) * (len(classes) + 0.6), 4.4)
     axes = figure.add_subplot()
     axes.axhline(1 / len(tokens), color=GREY, linestyle=(0, (4, 3)), linewidth=1)
+    axes.text(1.01, 1 / len(tokens), "equal share", transform=axes.get_yaxis_transform(), **SHARE)
     step = len(classes) + 1
     for k, class_name in enumerate(classes):
         colour, _ = line_style(k)
@@ -80,7 +83,7 @@ def plot_weights(
     axes.set_title(f"{name}, n = {len(weight)}", fontsize=11)
     plain_axes(axes)
     axes.grid(visible=False, axis="x")
-    axes.legend(title="true class", fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    axes.legend(title="true class", fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     if path is not None:
         save_figure(figure, path)
     return figure

@@ -1,0 +1,149 @@
+"""After the test: how much of the prediction is left when phases are missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One case: label, patient, present phases [P], probabilities [S, K] for S sets of withheld phases."""
+
+    label: int
+    patient: str
+    present: np.ndarray
+    probabilities: np.ndarray
+
+
+class WithholdPhases:
+    """Withholds phases from every case of a split, and writes what AUC and accuracy become.
+
+    For k = 0, 1, ..., P - 1 every choice of k of the P phases is withheld (of more than 20 choices, 20 are
+    drawn): 2^P - 1 passes for up to 5 phases. It writes into `output_dir`
+
+        missing_phases.csv   one row per choice, and the mean over those of one k, with 95% intervals
+        missing_phases.png   AUC and accuracy over k
+
+    and shows the figure in TensorBoard. Phases that a case lacks anyway stay missing; a case without any
+    phase left is taken out. The clinical table is left as it is. With one phase, or without labels, it does
+    nothing.
+
+    Args:
+        enabled: whether to do anything at all.
+        network: the network as it was evaluated, with its weights.
+        dataloader: cases of the split; those without label are not counted.
+        prepare_batch: from a batch to the network's arguments, without augmentation.
+        inferer: as in the test.
+        device: where the network runs.
+        phases: P names.
+        classes: K class names.
+        output_dir: folder of the results.
+        seed: of the draws.
+        name: what is evaluated, e.g. "test"; heads the figure.
+        draws: number of bootstrap resamples for the intervals.
+    """
+
+    def __init__(
+        self,
+        enabled: bool,
+        network: nn.Module,
+        dataloader: Iterable[Any],
+        prepare_batch: Callable[..., tuple],
+        inferer: Inferer,
+        device: torch.device | str,
+        phases: Sequence[str],
+        classes: Sequence[str],
+        output_dir: str | Path,
+        seed: int = 0,
+        name: str = "test",
+        draws: int = 1000,
+    ) -> None:
+        self.enabled = enabled
+        self.network = network
+        self.dataloader = dataloader
+        self.prepare_batch = prepare_batch
+        self.inferer = inferer
+        self.device = device
+        self.phases = list(phases)
+        self.classes = list(classes)
+        self.output_dir = Path(output_dir)
+        self.seed = seed
+        self.name = name
+        self.draws = draws
+
+    def run(self) -> None:
+        """Withhold, where enabled and where there is more than one phase."""
+        from scripts.evaluation.case_handler import all_processes, is_first_process
+        from scripts.evaluation.withheld import withheld_rows, withheld_subsets, write_withheld
+
+        if not self.enabled or len(self.phases) < 2:
+            return
+        subsets = withheld_subsets(len(self.phases), self.seed)
+        cases = {case: seen for part in all_processes(self._predict(subsets)) for case, seen in part.items()}
+        if not is_first_process():
+            return
+        if not cases:
+            logger.info("%s: no figure of missing phases, no case has a label", self.name)
+            return
+        found = list(cases.values())
+        label = np.array([seen.label for seen in found])
+        probabilities = np.stack([seen.probabilities for seen in found])
+        rows = withheld_rows(
+            {subset: probabilities[:, i] for i, subset in enumerate(subsets)},
+            label,
+            np.stack([seen.present for seen in found]),
+            self.phases,
+            self.classes,
+            patients=[seen.patient for seen in found],
+            draws=self.draws,
+            seed=self.seed,
+        )
+        write_withheld(self.output_dir / "missing_phases.csv", rows)
+        self._draw(rows, float(np.bincount(label).max() / len(label)))
+
+    def _draw(self, rows: Sequence[Any], majority: float) -> None:
+        from scripts.evaluation.plots.missing_phases import missing_phases_figure
+        from scripts.evaluation.tensorboard import show_figures
+
+        path = self.output_dir / "missing_phases.png"
+        figure = missing_phases_figure(rows, self.phases, majority, self.name, path)
+        show_figures(self.output_dir, self.name, {"missing_phases": figure})
+
+    def _predict(self, subsets: Sequence[tuple[int, ...]]) -> dict[str, Seen]:
+        """Return what is said about each labelled case of this process."""
+        hidden = torch.zeros(len(subsets), len(self.phases), dtype=torch.bool)
+        for row, subset in zip(hidden, subsets, strict=True):
+            row[list(subset)] = True
+        self.network.eval()
+        cases: dict[str, Seen] = {}
+        with torch.no_grad():
+            for batch in self.dataloader:
+                image, label, _, optional = self.prepare_batch(batch, self.device)
+                if label is None:
+                    continue
+                said = torch.stack([self._pass(image, optional, withheld) for withheld in hidden], dim=1)
+                names = [str(case) for case in batch["case"]]
+                patients = [str(patient) for patient in batch.get("patient", names)]
+                present = optional["present"].cpu().numpy()
+                cases |= {
+                    case: Seen(int(label[i]), patients[i], present[i], said[i].numpy())
+                    for i, case in enumerate(names)
+                }
+        return cases
+
+    def _pass(self, image: Tensor, optional: dict[str, Tensor], withheld: Tensor) -> Tensor:
+        """Return the probabilities [B, K] of a batch without some phases."""
+        seen = optional["present"] & ~withheld.to(optional["present"].device)
+        logits = self.inferer(image, self.network, **optional | {"present": seen})
+        return logits.float().softmax(dim=1).cpu()

@@ -1,0 +1,97 @@
+"""The handler that writes how much each phase counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from scripts.evaluation.case_handler import Case, CaseHandler, Prediction
+from scripts.evaluation.case_table import write_case_table
+from scripts.evaluation.plots import plot_weights
+from scripts.evaluation.tensorboard import show_figures
+
+if TYPE_CHECKING:
+    from scripts.networks.fusion_weights import FusionWeights
+
+TABLE = "clinical table"
+
+
+class WeightReport(CaseHandler):
+    """Writes the weights that the fusion gave to the phases, where its strategy gives weights.
+
+    When an evaluation ends it writes into `output_dir`
+
+        phase_weights.csv   case, true, predicted, one weight per phase, and one of the clinical table
+        phase_weights.png   their distribution over the cases of each true class
+
+    and shows the figure in TensorBoard. The weights are those of the evaluation itself, no case passes
+    through the network twice; they sum to 1 in a case, an absent phase has 0. With test-time augmentation, or
+    an ensemble, they are averaged as the probabilities are. Cases whose class is not known are in the table,
+    and in the figure only where no class is known at all.
+
+    Args:
+        network: the network that the evaluator runs.
+        phases: P names; the weight of a further, last token is that of the clinical table.
+        output_dir: folder of the results, made if missing.
+        classes: K class names.
+        name: what is evaluated, e.g. "test"; heads the figure.
+
+    Raises:
+        ValueError: as for `CaseHandler`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        phases: Sequence[str],
+        output_dir: str | Path,
+        classes: Sequence[str],
+        name: str = "test",
+    ) -> None:
+        super().__init__(output_dir, classes, name)
+        self.network = network
+        self.phases = list(phases)
+        self.weights: FusionWeights | None = None
+
+    def start(self) -> None:
+        """Listen to the fusion."""
+        from scripts.networks.fusion_weights import FusionWeights
+
+        self.weights = FusionWeights(self.network)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self.weights is not None:
+            self.weights.remove()
+
+    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
+        """Note the weights [M] of each case."""
+        found = None if self.weights is None else self.weights.take()
+        if found is not None:
+            self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
+
+    def write(self, device: str) -> None:
+        """Write the table and the figure."""
+        if not self.notes:
+            return
+        weights = np.stack([self.notes[p.case] for p in self.predictions])
+        tokens = [*self.phases, TABLE][: weights.shape[1]]
+        columns = dict(zip(tokens, weights.T, strict=True))
+        write_case_table(self.output_dir / "phase_weights.csv", self.predictions, self.classes, columns)
+        known = np.array([p.label is not None for p in self.predictions])
+        classes, labels = self.classes, [p.label for p in self.predictions if p.label is not None]
+        if not known.any():
+            classes, labels, known = ["not known"], [0] * len(weights), ~known
+        figure = plot_weights(
+            weights[known],
+            labels,
+            tokens,
+            classes,
+            name=f"Weight of each phase in the fusion, {self.name}",
+            path=self.output_dir / "phase_weights.png",
+        )
+        show_figures(self.output_dir, self.name, {"phase_weights": figure})
