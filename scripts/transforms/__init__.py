@@ -3,6 +3,7 @@
 from .augment_batch import AugmentBatch
 from .box_region import BoxRegiond
 from .clinical_dropout import ClinicalDropout
+from .contour_region import ContourRegiond
 from .encode_clinical import EncodeClinicald
 from .find_phases import FindPhasesd
 from .load_phases import LoadImagePhasesd
@@ -23,6 +24,7 @@ __all__ = [
     "AugmentBatch",
     "BoxRegiond",
     "ClinicalDropout",
+    "ContourRegiond",
     "EncodeClinicald",
     "FindPhasesd",
     "LoadImagePhasesd",

@@ -43,8 +43,7 @@ class MaskRegiond(Region):
                     "'point' in mm; add the mask, or use WholeVolumeRegiond"
                 )
             return given
-        voxels = mask.read()
-        inside = voxels > 0 if self.labels is None else np.isin(voxels, self.labels)
+        inside = self.counted(mask.read())
         lines = inside.any(axis=2)
         if not lines.any():
             wanted = "voxels above 0" if self.labels is None else f"voxels valued {self.labels}"
@@ -57,3 +56,7 @@ class MaskRegiond(Region):
         ends = np.concatenate([np.c_[np.argwhere(lines), first], np.c_[np.argwhere(lines), last]])
         half_voxel = np.abs(axes.T @ mask.affine[:3, :3]).sum(axis=1) / 2
         return bounds(ends @ mask.affine[:3, :3].T + mask.affine[:3, 3], axes) + [-half_voxel, half_voxel]
+
+    def counted(self, voxels: np.ndarray) -> np.ndarray:
+        """Return which voxels of a mask count."""
+        return voxels > 0 if self.labels is None else np.isin(voxels, self.labels)

@@ -27,7 +27,8 @@ class ResamplePhasesd(PhaseTransform):
     Afterwards the item holds
 
     - ``image``: {phase: float32 [D, H, W]}, 0 where there is nothing;
-    - ``inside``: {phase: bool [D, H, W]}, False outside the region and outside what the phase shows;
+    - ``inside``: {phase: bool [D, H, W]}, False outside the region (of its contour, if any) and outside
+      what the phase shows;
     - ``grid_affine``: grid index -> mm (R, A, S), float64 [4, 4];
     - ``region_exceeds_grid``: True where the region is larger than the grid and has been cropped.
 
@@ -84,9 +85,12 @@ class ResamplePhasesd(PhaseTransform):
             parts[1].stop - parts[1].start,
             parts[2].stop - parts[2].start,
         )
+        contour = item.get("contour")
+        kept = np.ones(sub_size, dtype=bool) if contour is None else contour.covers(corner, sub_size)
         item[self.key], item["inside"] = {}, {}
         for phase, volume in volumes.items():
             part, part_inside = sample_volume(volume, corner, sub_size, self.anti_alias)
+            part, part_inside = np.where(kept, part, np.float32(0)), part_inside & kept
             self._check(item, phase, volume, part[part_inside])
             values, inside = np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=bool)
             values[parts], inside[parts] = part, part_inside
