@@ -94,7 +94,11 @@ def _derive_one(make: Callable[[Job, Any], Record], job: Job, settings: Any, ver
         return known["record"]
     record = make(job, settings)
     text = json.dumps({"key": key, "written": job.target.is_file(), "record": record}, indent=1) + "\n"
-    write_atomically(file, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(file, write)
     return record
 
 
