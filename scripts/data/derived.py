@@ -58,6 +58,9 @@ def derive(
         code: modules whose code decides the result; a change of theirs counts as a change of the settings.
         workers: processes at a time; None takes one per core.
         what: name of the progress bar.
+
+    Raises:
+        ValueError, OSError: the first that a job raises; what is done until then stays.
     """
     from joblib import Parallel, cpu_count, delayed
     from tqdm import tqdm
@@ -66,7 +69,10 @@ def derive(
     at_a_time = max(1, min(workers or cpu_count(), len(jobs)))
     parallel = Parallel(at_a_time, return_as="generator")
     records = parallel(delayed(_derive_one)(make, job, settings, version) for job in jobs)
-    return list(tqdm(records, desc=what, total=len(jobs), unit="volume"))
+    try:
+        return list(tqdm(records, desc=what, total=len(jobs), unit="volume"))
+    except (ValueError, OSError) as error:  # raised anew, since one of another process does not say where
+        raise type(error)(str(error)) from None
 
 
 def volume_file(folder: Path, case: str, phase: str) -> Path:

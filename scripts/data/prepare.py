@@ -118,7 +118,7 @@ def prepare(
     )
     print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
     for fold_file in fold_files:
-        print(f"wrote {fold_file}")
+        print(f"wrote {fold_file}, to be trained on with --dataset_dir {from_here(fold_file.parent)}")
     print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
     own = training_command([from_here(folder / "data.yaml")])
     print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else own))

@@ -74,6 +74,24 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(cohort):
 
 
 @pytest.mark.slow
+def test_a_mistake_that_another_process_finds_is_one_line(cohort):
+    image = nibabel.load(cohort / "in" / "p0" / "pre.nii.gz")
+    dark = np.asarray(image.dataobj) - np.int16(2000)
+    nibabel.save(nibabel.Nifti1Image(dark, image.affine), cohort / "in" / "p0" / "pre.nii.gz")
+    run = subprocess.run(
+        command(cohort, "--bias_correction", "n4", "--bias_phases", "[pre]", "--workers", "2"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 1
+    assert "error: case p0: phase 'pre': the volume must be above 0 in its foreground" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (cohort / "out" / "dataset.json").exists()
+
+
+@pytest.mark.slow
 def test_a_wrong_setting_is_one_line(cohort):
     run = subprocess.run(command(cohort, "--registration", "rigd"), cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 1
