@@ -8,12 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.data.bias_field import BiasCorrection
 from scripts.data.cases import read_cases
+from scripts.data.clinical_table import join_clinical_table
 from scripts.data.document import name_list
 from scripts.data.layouts import Found, Source, find_layout
 from scripts.data.nearest import listing
+from scripts.data.fold_splits import fold_splits
 from scripts.data.overlay import from_here, overlay_text, training_command
-from scripts.data.splits import SPLITS, split_by_patient
+from scripts.data.prepared_volumes import prepare_volumes
+from scripts.data.registration import Registration
+from scripts.data.splits import assign_splits
+from scripts.data.suspicious import without_suspicious
 from scripts.data.summary import summary_text
 from scripts.data.survey import Survey, survey
 
@@ -30,6 +36,13 @@ def prepare(
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
     overwrite: bool = False,
+    clinical_table: str | Path | None = None,
+    keep_suspicious: bool = False,
+    folds: int | None = None,
+    allow_identical: bool = False,
+    bias_correction: BiasCorrection = BiasCorrection(),
+    registration: Registration = Registration(),
+    workers: int | None = None,
 ) -> Path:
     """Write dataset.json and the overlay data.yaml for a folder of images, and say how to train on it.
 
@@ -48,6 +61,13 @@ def prepare(
         fractions: shares of training, validation and test, where the source does not fix the split.
         seed: seed of the split.
         overwrite: whether a dataset.json that is there already may be replaced.
+        clinical_table: CSV or Excel file with clinical values by case or patient, for any layout.
+        keep_suspicious: whether clinical columns that look like the answer are kept.
+        folds: number of folds to write in addition, each with a dataset.json of its own; None writes none.
+        allow_identical: whether different patients may share an image over two splits.
+        bias_correction: which phases lose their bias field.
+        registration: how phases are registered to the reference phase.
+        workers: volumes at a time; None takes one per core.
 
     Returns:
         The dataset.json written.
@@ -63,7 +83,11 @@ def prepare(
     folder = _output_folder(_absolute(str(output)), overwrite)
     labels = None if labels is None else _absolute(labels)
     phases = None if phases is None else name_list(phases, "`phases`")
-    found = find(Source(_absolute(str(source)), folder, labels, phases, clinical))
+    of_layout = clinical if clinical_table is None else None
+    found = find(Source(_absolute(str(source)), folder, labels, phases, of_layout))
+    if clinical_table is not None:
+        found = join_clinical_table(found, _absolute(clinical_table), clinical)
+    found = without_suspicious(found, keep_suspicious)
 
     phases = _chosen_phases(found, phases)
     cases, dropped = _with_phases(found.cases, phases)
@@ -71,6 +95,9 @@ def prepare(
     classes = name_list(classes or found.classes or labels_found, "`classes`")
     reference_phase = _reference(cases, phases, reference_phase)
     splits = assign_splits(cases, fractions, seed)
+    splits, volume_notes = prepare_volumes(
+        splits, phases, reference_phase, folder, bias_correction, registration, allow_identical, workers
+    )
     proposal = survey([case for entries in splits.values() for case in entries], phases, reference_phase)
 
     content: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
@@ -78,51 +105,24 @@ def prepare(
     for split, entries in splits.items():
         content[split] = [_entry(case, folder) for case in entries]
     file = _write(folder, content)
+    everyone = [case for entries in splits.values() for case in entries]
+    fold_files = _write_folds(folder, content, fold_splits(everyone, folds, fractions, seed) if folds else {})
     overlay = overlay_text(found.name, folder, phases, reference_phase, classes, found.clinical, proposal)
     _write_text(folder / "data.yaml", overlay)
 
-    notes = list(found.notes)
+    notes = [*found.notes, *volume_notes]
     if dropped:
         notes.append(f"cases without a chosen phase, left out: {', '.join(dropped)}")
     print(
         f"\n{found.name}\n\n{summary_text(splits, phases, classes, found.clinical)}\n\n{_grid_text(proposal)}"
     )
-    print("".join(f"note: {note}\n" for note in notes))
+    print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
+    for fold_file in fold_files:
+        print(f"wrote {fold_file}, to be trained on with --dataset_dir {from_here(fold_file.parent)}")
     print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
     own = training_command([from_here(folder / "data.yaml")])
     print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else own))
     return file
-
-
-def assign_splits(
-    cases: Sequence[dict[str, Any]], fractions: Sequence[float], seed: int
-) -> dict[str, list[dict[str, Any]]]:
-    """Return split -> cases; unlabelled cases apart, fixed splits as they are, the rest drawn from the seed.
-
-    Cases without a fixed split are shared out among the splits that no case is fixed to.
-
-    Raises:
-        ValueError: wrong fractions, some cases left over where every split is fixed, or classes too small.
-    """
-    if isinstance(fractions, str) or len(fractions) != len(SPLITS):
-        raise ValueError(f"fractions must be three numbers for {', '.join(SPLITS)}, found {fractions!r}")
-    labelled = [case for case in cases if "label" in case]
-    fixed = {case["split"] for case in labelled if "split" in case}
-    open_splits = {split: share for split, share in zip(SPLITS, fractions, strict=True) if split not in fixed}
-    rest = [case for case in labelled if "split" not in case]
-    if rest and not open_splits:
-        raise ValueError(
-            f"case {rest[0]['case']} must have a split like the others, found none ({len(rest)} such cases); "
-            "fill the 'split' column, or leave it out to draw the splits"
-        )
-    patients = [case.get("patient", case["case"]) for case in rest]
-    drawn = split_by_patient([case["label"] for case in rest], patients, open_splits, seed) if rest else []
-    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in (*SPLITS, "unlabelled")}
-    chosen = iter(drawn)
-    for case in cases:
-        split = case.get("split") or next(chosen) if "label" in case else "unlabelled"
-        splits[split].append(case)
-    return splits
 
 
 def start_preparing(bundle_root: str | Path) -> None:
@@ -223,6 +223,20 @@ def _write(folder: Path, content: dict[str, Any]) -> Path:
             raise type(error)(str(error).replace(str(temporary), f"{file} (not written)")) from None
 
     return write_atomically(file, write)
+
+
+def _write_folds(
+    folder: Path, content: dict[str, Any], folds: dict[str, dict[str, list[dict[str, Any]]]]
+) -> list[Path]:
+    """Write the dataset.json of each fold, which `--dataset_dir` takes; those of an earlier run go."""
+    for old in (folder / "folds").glob("r1_f*/dataset.json"):
+        old.unlink()
+    files = []
+    for name, splits in folds.items():
+        place = folder / "folds" / name
+        entries = {split: [_entry(case, place) for case in cases] for split, cases in splits.items()}
+        files.append(_write(place, {**content, **entries, "fold": name, "unlabelled": []}))
+    return files
 
 
 def _write_text(file: Path, text: str) -> None:

@@ -1,23 +1,62 @@
-"""Splits into training, validation and test: stratified by class, grouped by patient, fixed by a seed."""
+"""Splits into training, validation and test: by class and site, grouped by patient, fixed by a seed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 SPLITS = ("training", "validation", "test")
 
 
+def assign_splits(
+    cases: Sequence[dict[str, Any]], fractions: Sequence[float], seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Return split -> cases; unlabelled cases apart, fixed splits as they are, the rest drawn from the seed.
+
+    Cases without a fixed split are shared out among the splits that no case is fixed to.
+
+    Raises:
+        ValueError: wrong fractions, some cases left over where every split is fixed, or classes too small.
+    """
+    if isinstance(fractions, str) or len(fractions) != len(SPLITS):
+        raise ValueError(f"fractions must be three numbers for {', '.join(SPLITS)}, found {fractions!r}")
+    labelled = [case for case in cases if "label" in case]
+    fixed = {case["split"] for case in labelled if "split" in case}
+    open_splits = {split: share for split, share in zip(SPLITS, fractions, strict=True) if split not in fixed}
+    rest = [case for case in labelled if "split" not in case]
+    if rest and not open_splits:
+        raise ValueError(
+            f"case {rest[0]['case']} must have a split like the others, found none ({len(rest)} such cases); "
+            "fill the 'split' column, or leave it out to draw the splits"
+        )
+    patients = [case.get("patient", case["case"]) for case in rest]
+    sites = [case.get("site") for case in rest]
+    labels = [case["label"] for case in rest]
+    drawn = split_by_patient(labels, patients, open_splits, seed, sites) if rest else []
+    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in (*SPLITS, "unlabelled")}
+    chosen = iter(drawn)
+    for case in cases:
+        split = case.get("split") or next(chosen) if "label" in case else "unlabelled"
+        splits[split].append(case)
+    return splits
+
+
 def split_by_patient(
-    labels: Sequence[str], patients: Sequence[str], fractions: Mapping[str, float], seed: int
+    labels: Sequence[str],
+    patients: Sequence[str],
+    fractions: Mapping[str, float],
+    seed: int,
+    sites: Sequence[str | None] | None = None,
 ) -> list[str]:
     r"""Assign each case to a split, so that a patient is in one split only and each class in every split.
 
     The patients of each class are put in an order drawn from the seed and dealt out by largest remainder:
     split s takes :math:`\lfloor f_s n \rfloor` or one more of the class's n patients, and at least one.
-    A patient with cases of several classes counts for the rarest of them.
+    A patient with cases of several classes counts for the rarest of them. Within a class, the patients of
+    each site are dealt out by the same shares, as far as whole patients and the totals of the class allow.
     The result does not depend on the order of the cases.
 
     Args:
@@ -25,6 +64,8 @@ def split_by_patient(
         patients: patient of each case.
         fractions: split -> its share, above 0; they are scaled to sum to 1.
         seed: any whole number from 0.
+        sites: site of each case, None where it is unknown; without them, or with one site only, sites do not
+            count.
 
     Returns:
         The split of each case.
@@ -51,6 +92,7 @@ def split_by_patient(
         known = stratum.setdefault(patient, label)
         stratum[patient] = min(known, label, key=lambda name: (frequency[name], name))
 
+    home = _homes(patients, sites)
     rng = np.random.default_rng(seed)
     split_of: dict[str, str] = {}
     for label in sorted(frequency):
@@ -63,8 +105,11 @@ def split_by_patient(
             )
         members = [patient for patient in sorted(stratum) if stratum[patient] == label]
         drawn = [members[index] for index in rng.permutation(len(members))]
+        counts = _shares(len(members), fractions)
+        if len(set(home.values())) > 1:
+            drawn = _in_turn(drawn, home, counts)
         start = 0
-        for split, count in _shares(len(members), fractions).items():
+        for split, count in counts.items():
             split_of.update(dict.fromkeys(drawn[start : start + count], split))
             start += count
 
@@ -79,6 +124,32 @@ def split_by_patient(
                 "cases of other classes; try another seed, or give the splits yourself in a 'split' column"
             )
     return result
+
+
+def _homes(patients: Sequence[str], sites: Sequence[str | None] | None) -> dict[str, str]:
+    """Return the site of each patient: of its cases the first by name, empty where none is known."""
+    home: dict[str, str] = {}
+    for patient, site in zip(patients, sites if sites is not None else [None] * len(patients), strict=True):
+        home[patient] = min(filter(None, (home.get(patient), site)), default="")
+    return home
+
+
+def _in_turn(drawn: Sequence[str], home: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
+    """Return the patients in the order of the splits, so that each split has its share of every site.
+
+    The sites are gone through one after the other, in the order drawn; each patient goes to the split that is
+    furthest behind its share of the patients so far.
+    """
+    order = list(dict.fromkeys(home[patient] for patient in drawn))
+    dealt: dict[str, list[str]] = {split: [] for split in counts}
+    for number, patient in enumerate(sorted(drawn, key=lambda patient: order.index(home[patient])), start=1):
+        behind = {
+            split: number * count / len(drawn) - len(dealt[split])
+            for split, count in counts.items()
+            if len(dealt[split]) < count
+        }
+        dealt[max(behind, key=lambda split: behind[split])].append(patient)
+    return [patient for members in dealt.values() for patient in members]
 
 
 def _shares(count: int, fractions: Mapping[str, float]) -> dict[str, int]:

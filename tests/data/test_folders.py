@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 
 def save(path: Path, spacing: tuple[float, float, float] = (0.7, 0.8, 2.5), mask: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    voxels = np.random.default_rng(0).normal(size=(40, 40, 12)).astype(np.float32)
+    voxels = np.random.default_rng(list(str(path).encode())).normal(size=(40, 40, 12)).astype(np.float32)
     if mask:
         voxels = np.zeros((40, 40, 12), np.float32)
         voxels[10:30, 12:28, 3:9] = 1

@@ -7,8 +7,7 @@ from collections import Counter
 
 import pytest
 
-from scripts.data.prepare import assign_splits
-from scripts.data.splits import split_by_patient
+from scripts.data.splits import assign_splits, split_by_patient
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}
 

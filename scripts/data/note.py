@@ -1,0 +1,19 @@
+"""Lists of names in one line for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MOST_LISTED = 5
+
+
+def note(what: str, names: Sequence[str]) -> str:
+    """Return 'what: first names, ... (n in all)', or nothing where there is no name.
+
+    >>> note("cases left out", ["a", "b"])
+    'cases left out: a, b'
+    """
+    if not names:
+        return ""
+    more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
+    return f"{what}: {', '.join(names[:MOST_LISTED])}{more}"

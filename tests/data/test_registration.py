@@ -1,0 +1,250 @@
+"""Registration: known moves of phantom phases are undone, in the header alone; what cannot be stays as it is."""
+
+from __future__ import annotations
+
+import csv
+import time
+from itertools import product
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from scripts.data.phantom.acquisition import GRIDS, _shift_mm, make_case
+from scripts.data.phantom.latents import case_rng
+from scripts.data.registration import Registration, register_cases
+from scripts.data.volumes import open_volume
+
+PHASES = ["pre", "arterial", "portal"]
+VOXEL_MM = min(GRIDS["portal"].spacing_mm)
+
+
+def save(path: Path, voxels: np.ndarray, affine: np.ndarray) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+    return str(path)
+
+
+def about(centre: np.ndarray, matrix: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return x -> matrix (x - centre) + centre + shift, [4, 4]."""
+    move = np.eye(4)
+    move[:3, :3], move[:3, 3] = matrix, centre + shift - matrix @ centre
+    return move
+
+
+def apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def moved_case(folder: Path, index: int, stretch: float = 1.0) -> tuple[dict, dict, np.ndarray]:
+    """Write a phantom case whose other phases are moved by up to 8 mm and 6 degrees more.
+
+    Returns:
+        its entry of dataset.json; phase -> position of the reference -> position in the file, [4, 4]; and
+        the corners of the region.
+    """
+    case = make_case(0, index)
+    portal, name = case.images["portal"], f"p{index}"
+    inside = np.argwhere(case.roi.voxels > 0)
+    edges = np.stack([inside.min(axis=0) - 0.5, inside.max(axis=0) + 0.5])
+    corners = apply(portal.affine, np.array(list(product(*edges.T))))
+    rng, truth, image = np.random.default_rng([7, index]), {}, {}
+    for phase, volume in case.images.items():
+        move = np.eye(4)
+        if phase != "portal":
+            axis, direction = rng.normal(size=(2, 3))
+            turn = Rotation.from_rotvec(np.radians(rng.uniform(0, 6)) * axis / np.linalg.norm(axis))
+            shift = rng.uniform(0, 8) * direction / np.linalg.norm(direction)
+            scale = np.diag([stretch, 1 / stretch, 1.0])
+            move = about(corners.mean(axis=0), turn.as_matrix() @ scale, shift)
+        own = np.eye(4)
+        own[:3, 3] = _shift_mm(case_rng(0, index, f"scan {phase}"), phase)
+        truth[phase] = move @ own
+        image[phase] = save(folder / name / f"{phase}.nii.gz", volume.voxels, move @ volume.affine)
+    roi = save(folder / name / "lesion.nii.gz", case.roi.voxels, case.roi.affine)
+    return {"case": name, "image": image, "roi": roi, "label": "low"}, truth, corners
+
+
+def table(folder: Path) -> list[dict[str, str]]:
+    with (folder / "registration.csv").open(encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def residuals(
+    before: dict, after: dict, truth: dict[str, np.ndarray], corners: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Return phase -> mean distance in mm of the region's corners from their place, before and after."""
+    found = {}
+    for phase in set(truth) - {"portal"}:
+        start, end = (open_volume(entry["image"][phase]).affine for entry in (before, after))
+        places = apply(truth[phase], corners)
+        away = [np.linalg.norm(apply(m, places) - corners, axis=1).mean() for m in (np.eye(4), end @ np.linalg.inv(start))]
+        found[phase] = (float(away[0]), float(away[1]))
+    return found
+
+
+def test_known_moves_are_undone_to_less_than_a_voxel(tmp_path):
+    indices = [index for index in range(12) if "portal" in make_case(0, index).images][:4]
+    made = [moved_case(tmp_path / "in", index) for index in indices]
+    start = time.perf_counter()
+    moved, notes = register_cases(
+        [entry for entry, _, _ in made], PHASES, "portal", tmp_path / "out", Registration("rigid"), workers=1
+    )
+    each = [residuals(entry, after, truth, corners) for (entry, truth, corners), after in zip(made, moved, strict=True)]
+    before, after = np.array([pair for phases in each for pair in phases.values()]).T
+    assert {phase for phases in each for phase in phases} == {"pre", "arterial"}
+    print(f"residual {after.mean():.2f} mm (largest {after.max():.2f}) of {before.mean():.2f} in "
+          f"{(time.perf_counter() - start) / len(after):.1f} s per pair")
+    assert before.max() > 2 * VOXEL_MM
+    assert after.mean() < VOXEL_MM / 2
+    assert after.max() < VOXEL_MM
+    rows = table(tmp_path / "out")
+    assert len(rows) == len(after)
+    assert all(float(row["mutual_information_after"]) > float(row["mutual_information_before"]) for row in rows)
+    assert {(row["registered"], row["region"], row["reason"]) for row in rows} == {("yes", "mask", "")}
+    assert notes[0].startswith(f"registered {len(after)} of {len(after)} phases")
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory) -> tuple[Path, dict, dict]:
+    """Return the output folder, a case of which only the arterial phase is moved, and the same registered."""
+    folder = tmp_path_factory.mktemp("one")
+    entry, _, _ = moved_case(folder / "in", 0)
+    del entry["image"]["pre"]
+    (after,), _ = register_cases([entry], PHASES, "portal", folder / "out", Registration("rigid"), workers=1)
+    return folder / "out", entry, after
+
+
+def test_the_voxels_stay_and_the_header_moves_rigidly(registered):
+    _, entry, after = registered
+    assert after["image"]["portal"] == entry["image"]["portal"]
+    start, end = (nibabel.load(item["image"]["arterial"]) for item in (entry, after))
+    np.testing.assert_array_equal(np.asarray(end.dataobj), np.asarray(start.dataobj))
+    assert end.get_data_dtype() == np.int16
+    turn = (end.affine @ np.linalg.inv(start.affine))[:3, :3]
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-5)
+    assert np.abs(turn - np.eye(3)).max() > 0.01
+    np.testing.assert_allclose(end.header.get_qform(), end.affine, atol=1e-3)
+
+
+def test_a_second_run_makes_nothing_anew_but_what_was_lost(registered, monkeypatch):
+    folder, entry, after = registered
+    files = [file for file in folder.rglob("*") if file.is_file() and file.name != "registration.csv"]
+    times = {file: file.stat().st_mtime_ns for file in files}
+    monkeypatch.setattr("scripts.data.registration.cases.match_pair", lambda *_: pytest.fail("searched again"))
+    rows = table(folder)
+    (again,), _ = register_cases([entry], PHASES, "portal", folder, Registration("rigid"), workers=1)
+    assert (again, table(folder)) == (after, rows)
+    assert {file: file.stat().st_mtime_ns for file in files} == times
+    monkeypatch.undo()
+    target = Path(after["image"]["arterial"])
+    content = target.read_bytes()
+    target.unlink()
+    register_cases([entry], PHASES, "portal", folder, Registration("rigid"), workers=1)
+    assert target.read_bytes() == content
+    settings = Registration("rigid", max_shift=0.01)
+    (other,), _ = register_cases([entry], PHASES, "portal", folder, settings, workers=1)
+    assert other == entry
+    assert not target.exists()
+
+
+def test_an_affine_transform_undoes_a_stretch_and_loads_with_its_shear(tmp_path):
+    entry, truth, corners = moved_case(tmp_path / "in", 1, stretch=1.1)
+    results = {}
+    for kind in ("rigid", "affine"):
+        (after,), _ = register_cases([entry], PHASES, "portal", tmp_path / kind, Registration(kind), workers=1)
+        results[kind] = np.mean([pair[1] for pair in residuals(entry, after, truth, corners).values()])
+    assert results["affine"] < VOXEL_MM
+    assert results["affine"] < results["rigid"]
+    file = after["image"]["arterial"]
+    np.testing.assert_array_equal(open_volume(file).affine, nibabel.load(file).get_sform())
+    assert open_volume(file).affine[:3, :3] == pytest.approx(nibabel.load(file).get_qform()[:3, :3], abs=0.5)
+    import SimpleITK
+
+    assert SimpleITK.ReadImage(file).GetSize() == open_volume(file).shape  # with the qform: ITK takes no shear
+
+
+def constant(entry: dict) -> dict:
+    image = nibabel.load(entry["image"]["pre"])
+    save(Path(entry["image"]["pre"]), np.full(image.shape, 40, np.int16), image.affine)
+    return entry
+
+
+def elsewhere(entry: dict) -> dict:
+    image = nibabel.load(entry["image"]["pre"])
+    affine = image.affine.copy()
+    affine[2, 3] += 500
+    save(Path(entry["image"]["pre"]), np.asarray(image.dataobj), affine)
+    return entry
+
+
+def empty_mask(entry: dict) -> dict:
+    image = nibabel.load(entry["roi"])
+    save(Path(entry["roi"]), np.zeros(image.shape, np.uint8), image.affine)
+    return entry
+
+
+FALLBACKS = {
+    "constant phase": (constant, {}, "nothing to compare around the region, found 40 everywhere"),
+    "no overlap": (elsewhere, {}, "the phase does not reach the region"),
+    "mask missing": (lambda entry: entry | {"roi": entry["roi"] + "x.nii"}, {}, "must exist, found no file"),
+    "empty mask": (empty_mask, {}, "must have a voxel above 0, found none"),
+    "unreadable": (lambda entry: Path(entry["image"]["pre"]).write_bytes(b"x") and entry, {}, "must be readable"),
+    "too far": (lambda entry: entry, {"max_shift": 0.05}, "implausible, "),
+    "turned too far": (lambda entry: entry, {"max_rotation": 0.01}, "implausible, "),
+}
+
+
+@pytest.mark.parametrize("name", FALLBACKS)
+def test_what_cannot_be_registered_stays_as_it_is_with_one_line(name, tmp_path):
+    change, limits, reason = FALLBACKS[name]
+    entry, _, _ = moved_case(tmp_path / "in", 0)
+    del entry["image"]["arterial"]
+    entry = change(entry)
+    settings = Registration("rigid", **limits)
+    (after,), notes = register_cases([entry], PHASES, "portal", tmp_path / "out", settings, workers=1)
+    assert after == entry
+    (row,) = table(tmp_path / "out")
+    assert row["registered"] == "no"
+    assert reason in row["reason"]
+    assert "\n" not in row["reason"]
+    assert f"phases not registered, used as they are: case p0: phase 'pre' ({row['reason']})" in notes
+    assert not list(tmp_path.rglob("registered/**/*.nii.gz"))
+
+
+def test_the_search_ends_when_its_time_is_up(tmp_path):
+    entry, _, _ = moved_case(tmp_path / "in", 0)
+    start = time.perf_counter()
+    register_cases([entry], PHASES, "portal", tmp_path / "out", Registration("rigid", seconds=0), workers=1)
+    (short,) = [row for row in table(tmp_path / "out") if row["phase"] == "arterial"]
+    assert time.perf_counter() - start < 5
+    register_cases([entry], PHASES, "portal", tmp_path / "out", Registration("rigid"), workers=1)
+    (whole,) = [row for row in table(tmp_path / "out") if row["phase"] == "arterial"]
+    assert float(whole["mutual_information_after"]) > float(short["mutual_information_after"] or 0)
+
+
+def test_without_a_mask_the_whole_volume_counts_and_a_box_where_given(tmp_path):
+    entry, truth, corners = moved_case(tmp_path / "in", 0)
+    del entry["roi"]
+    box = [corners.min(axis=0).tolist(), corners.max(axis=0).tolist()]
+    cases = [entry, entry | {"case": "boxed", "box": box}]
+    after, notes = register_cases(cases, PHASES, "portal", tmp_path / "out", Registration("rigid"), workers=1)
+    assert [row["region"] for row in table(tmp_path / "out")] == ["whole volume"] * 2 + ["box"] * 2
+    assert "registered over the whole volume, for want of a mask or box: p0" in notes
+    for case in after:
+        assert max(pair[1] for pair in residuals(entry, case, truth, corners).values()) < VOXEL_MM
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"transform": "rigd"}, r"registration must be one of \[none, rigid, affine\] \(nearest: 'rigid'\)"),
+        ({"margin": -1}, r"registration_margin must be a number of 0 or more, found -1"),
+        ({"seconds": "5"}, r"registration_seconds must be a number"),
+    ],
+)
+def test_wrong_settings(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Registration(**wrong)
