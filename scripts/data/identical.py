@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.data.extents import open_phase
-from scripts.data.splits import SPLITS
+
+
+Case = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Place:
     Attributes:
         case: case name.
         patient: its patient.
-        split: its split.
+        split: the split that the source fixes, or nothing.
         phase: its phase.
         file: its file.
     """
@@ -31,7 +33,7 @@ class Place:
     file: str
 
     def __str__(self) -> str:
-        return f"case {self.case}, phase {self.phase!r} ({self.split})"
+        return f"case {self.case}, phase {self.phase!r}" + (f" ({self.split})" if self.split else "")
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,9 @@ class Pair:
 
     @property
     def across(self) -> bool:
-        """Whether different patients share the image over two splits of labelled cases: the score is inflated."""
-        return (
-            self.first.patient != self.second.patient
-            and self.first.split != self.second.split
-            and {self.first.split, self.second.split} <= set(SPLITS)
-        )
+        """Whether the source fixes them to two splits as different patients: the score would be inflated."""
+        fixed = {self.first.split, self.second.split}
+        return self.first.patient != self.second.patient and len(fixed - {""}) == 2
 
     def __str__(self) -> str:
         if self.first.case == self.second.case:
@@ -56,13 +55,60 @@ class Pair:
         elif self.first.patient == self.second.patient:
             remedy = "remove one of the cases unless the image is meant to be in both"
         else:
-            remedy = "remove one, or give both cases the same patient if it is one person"
+            remedy = "remove one of the cases, or give both the same patient if it is one person"
         return f"{self.first} and {self.second} hold the same voxels; {remedy}"
 
 
-def identical_volumes(
-    splits: Mapping[str, Sequence[dict[str, Any]]], workers: int | None = None
-) -> list[Pair]:
+def settle_identical(
+    cases: Sequence[Case], allowed: bool = False, workers: int | None = None
+) -> tuple[list[Case], list[str]]:
+    """Return the cases with those that share an image as one patient, so that no split can part them; and notes.
+
+    Args:
+        cases: entries of dataset.json with absolute paths.
+        allowed: whether cases of different patients that share an image stay different patients.
+        workers: threads at a time; None takes one per core.
+
+    Raises:
+        ValueError: the source fixes such cases to two splits, and it is not `allowed`; names the first pair and
+            counts the others. A volume that cannot be read.
+    """
+    pairs = identical_volumes(cases, workers)
+    notes = [f"warning: {pair}" for pair in pairs]
+    if allowed:
+        return list(cases), notes
+    across = [pair for pair in pairs if pair.across]
+    if across:
+        more = f" ({len(across)} such pairs)" if len(across) > 1 else ""
+        raise ValueError(f"{across[0]}{more}, or pass --allow_identical True")
+    merged: dict[str, str] = {}
+    for pair in pairs:  # every copy is paired with the first place of its image
+        one, other = (_last(merged, place.patient) for place in (pair.first, pair.second))
+        if one != other:
+            merged[other] = one
+            notes.append(
+                f"patient {pair.second.patient} counts as patient {pair.first.patient}, whose image it shares, so "
+                "that both are in one split"
+            )
+    return [case | _patient(case, merged) for case in cases], notes
+
+
+def _last(merged: Mapping[str, str], patient: str) -> str:
+    while patient in merged:
+        patient = merged[patient]
+    return patient
+
+
+def _patient(case: Case, merged: Mapping[str, str]) -> Case:
+    patient = _patient_of(case)
+    return {"patient": _last(merged, patient)} if patient in merged else {}
+
+
+def _patient_of(case: Case) -> str:
+    return case.get("patient") or case["case"]
+
+
+def identical_volumes(cases: Sequence[Case], workers: int | None = None) -> list[Pair]:
     """Return the pairs of images with the same voxels, each copy with the first place of the image.
 
     Voxels are compared as the loader reads them: a copy that was compressed, converted between formats, or
@@ -70,15 +116,14 @@ def identical_volumes(
     slice are compared, then all voxels where these agree.
 
     Args:
-        splits: split -> entries of dataset.json with absolute paths.
+        cases: entries of dataset.json with absolute paths.
         workers: threads at a time; None takes one per core.
 
     Raises:
         ValueError: a volume that cannot be read.
     """
     places = [
-        Place(case["case"], case.get("patient") or case["case"], split, phase, file)
-        for split, cases in splits.items()
+        Place(case["case"], _patient_of(case), case.get("split", ""), phase, file)
         for case in cases
         for phase, file in case["image"].items()
     ]
@@ -86,18 +131,6 @@ def identical_volumes(
     doubtful = [place for group in alike for place in group]
     same = _groups(doubtful, _voxels, workers, "comparing copies") if doubtful else []
     return [Pair(group[0], other) for group in same for other in group[1:]]
-
-
-def check_identical(pairs: Sequence[Pair], allowed: bool) -> None:
-    """Refuse an image that different patients share over two splits.
-
-    Raises:
-        ValueError: names the first such pair and counts the others, unless `allowed`.
-    """
-    across = [pair for pair in pairs if pair.across]
-    if across and not allowed:
-        more = f" ({len(across)} such pairs, listed above)" if len(across) > 1 else ""
-        raise ValueError(f"{across[0]}{more}, or pass --allow_identical True")
 
 
 def _groups(

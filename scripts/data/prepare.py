@@ -12,6 +12,7 @@ from scripts.data.bias_field import BiasCorrection
 from scripts.data.cases import read_cases
 from scripts.data.clinical_table import join_clinical_table
 from scripts.data.document import name_list
+from scripts.data.identical import settle_identical
 from scripts.data.layouts import Found, Source, find_layout
 from scripts.data.nearest import listing
 from scripts.data.fold_splits import fold_splits
@@ -64,7 +65,7 @@ def prepare(
         clinical_table: CSV or Excel file with clinical values by case or patient, for any layout.
         keep_suspicious: whether clinical columns that look like the answer are kept.
         folds: number of folds to write in addition, each with a dataset.json of its own; None writes none.
-        allow_identical: whether different patients may share an image over two splits.
+        allow_identical: whether cases that share an image may be different patients.
         bias_correction: which phases lose their bias field.
         registration: how phases are registered to the reference phase.
         workers: volumes at a time; None takes one per core.
@@ -94,9 +95,10 @@ def prepare(
     labels_found = sorted({case["label"] for case in cases if "label" in case})
     classes = name_list(classes or found.classes or labels_found, "`classes`")
     reference_phase = _reference(cases, phases, reference_phase)
+    cases, identical_notes = settle_identical(cases, allow_identical, workers)
     splits = assign_splits(cases, fractions, seed)
     splits, volume_notes = prepare_volumes(
-        splits, phases, reference_phase, folder, bias_correction, registration, allow_identical, workers
+        splits, phases, reference_phase, folder, bias_correction, registration, workers
     )
     proposal = survey([case for entries in splits.values() for case in entries], phases, reference_phase)
 
@@ -110,7 +112,7 @@ def prepare(
     overlay = overlay_text(found.name, folder, phases, reference_phase, classes, found.clinical, proposal)
     _write_text(folder / "data.yaml", overlay)
 
-    notes = [*found.notes, *volume_notes]
+    notes = [*found.notes, *identical_notes, *volume_notes]
     if dropped:
         notes.append(f"cases without a chosen phase, left out: {', '.join(dropped)}")
     print(

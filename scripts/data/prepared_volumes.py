@@ -1,4 +1,4 @@
-"""What `preparing` does with the volumes themselves: look for copies, remove bias fields, register phases."""
+"""What `preparing` does with the volumes themselves: remove bias fields, register phases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.bias_field import BiasCorrection, correct_cases
-from scripts.data.identical import check_identical, identical_volumes
 from scripts.data.registration import Registration, register_cases
 
 Splits = dict[str, list[dict[str, Any]]]
@@ -20,7 +19,6 @@ def prepare_volumes(
     folder: Path,
     bias_correction: BiasCorrection,
     registration: Registration,
-    allow_identical: bool = False,
     workers: int | None = None,
 ) -> tuple[Splits, list[str]]:
     """Return the splits with the paths of the volumes to train on, and notes for the user.
@@ -32,17 +30,12 @@ def prepare_volumes(
         folder: output folder of `preparing`; volumes are written below it.
         bias_correction: which phases lose their bias field, before anything is registered.
         registration: how phases are registered, if at all.
-        allow_identical: whether different patients may share an image over two splits.
         workers: volumes at a time; None takes one per core.
 
     Raises:
-        ValueError: an image shared over splits, or one that cannot be read or corrected.
+        ValueError: an image that cannot be read or corrected.
     """
-    pairs = identical_volumes(splits, workers)
-    notes = [f"warning: {pair}" for pair in pairs]
-    if any(pair.across for pair in pairs) and not allow_identical:
-        print("\n".join(notes))
-    check_identical(pairs, allow_identical)
+    notes: list[str] = []
     everyone = [case for cases in splits.values() for case in cases]
     if bias_correction.method == "n4":
         everyone = correct_cases(everyone, phases, folder, bias_correction, workers)

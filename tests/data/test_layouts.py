@@ -105,7 +105,7 @@ class TestAcdc:
         assert not list((tmp_path / "out").iterdir())
 
     def test_the_copy_with_named_frames(self, tmp_path):
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "first", allow_identical=True)  # 074 is 076
+        prepare(real("acdc_ed_es"), "acdc", tmp_path / "first")
         cases = read_cases(tmp_path / "first", PHASES, CLASSES)
         assert cases.class_counts == [12] * 5
         for split in (cases.validation, cases.test):
@@ -119,9 +119,9 @@ class TestAcdc:
         assert settings["region"]["_target_"].endswith("BoxRegiond")
         assert settings["spacing"] == [1.5, 1.5, 10.0]
 
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "second", allow_identical=True)
+        prepare(real("acdc_ed_es"), "acdc", tmp_path / "second")
         assert (tmp_path / "second/dataset.json").read_text() == text
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "third", seed=1, allow_identical=True)
+        prepare(real("acdc_ed_es"), "acdc", tmp_path / "third", seed=1)
         assert (tmp_path / "third/dataset.json").read_text() != text
 
 
