@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -84,6 +85,8 @@ def read_rules(file: Path) -> list[Rule]:
 
 def _rule(file: Path, phase: str, conditions: Any) -> Rule:
     where = f"rules {file}: phase {phase!r}"
+    if not re.fullmatch(r"[^./\\][^/\\]*", phase):
+        raise ValueError(f"{where}: the name becomes that of a file and must not have / or \\ or start with a dot")
     known = [name for name in Rule.__dataclass_fields__ if name != "phase"]
     if not isinstance(conditions, dict):
         raise ValueError(f"{where} must be conditions by name, found {conditions!r:.80}; known: {known}")

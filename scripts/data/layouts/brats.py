@@ -63,8 +63,8 @@ def _labels(source: Source) -> LabelTable:
     if not file.is_file():
         return LabelTable({}, [], [])
     headers, _ = read_cells(file)
-    case = next((name for name in headers if re.fullmatch(r"BraTS_20\d\d_subject_ID", name)), None)
-    if case is None or "Grade" not in headers:
+    case = max((name for name in headers if re.fullmatch(r"BraTS_20\d\d_subject_ID", name)), default="")
+    if not case or "Grade" not in headers:
         raise ValueError(
             f"{file} must have the columns Grade and BraTS_20xx_subject_ID, found [{', '.join(headers)}]; "
             "pass --labels FILE.csv with the columns case,label"

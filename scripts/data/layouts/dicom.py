@@ -63,7 +63,7 @@ def find(source: Source) -> Found:
             "why; edit a copy of the rules"
         )
     if source.dry_run or table is None:
-        return Found(source.path.name, phases, [], notes=notes)
+        return Found(source.output.name, phases, [], notes=notes)
     if source.keep_ids:
         notes.append("the names of the cases are the patients' identifiers (--keep_ids)")
     else:
@@ -79,7 +79,7 @@ def find(source: Source) -> Found:
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:
         raise ValueError(f"no series of {source.path} could be converted: {'; '.join(refused)}")
-    return Found(source.path.name, phases, cases, clinical=table.clinical, notes=notes)
+    return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes)
 
 
 def _convert(

@@ -175,6 +175,7 @@ def test_a_mistake_is_one_line(name, studies, monkeypatch):
         ("phases: {t2: {b_value: 800}}", r"b_value must be two numbers.*found 800"),
         ("phases: {t2: {take: biggest}}", r"take must be one of first, last, most_images.*found 'biggest'"),
         ("phases: {t2: {take: true}}", r"take must be one of .*found True"),
+        ("phases: {../t2: {}}", r"phase '../t2': the name becomes that of a file and must not have /"),
         ("phases: [t2]", r"must have a key 'phases' with one entry per phase"),
         ("phases: {t2: [a", r"must be YAML"),
     ],
