@@ -35,6 +35,11 @@ class Study:
     folder: Path
     series: list[list[Slice]]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells the study from all others: after a careless anonymisation the UID alone may not."""
+        return self.patient_id, self.uid
+
 
 def find_studies(root: Path) -> tuple[list[Study], list[str]]:
     """Read the headers of all DICOM files below `root`, and `root` itself.

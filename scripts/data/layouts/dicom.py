@@ -51,11 +51,11 @@ def find(source: Source) -> Found:
         )
     table = None if source.labels is None else read_label_table(source.labels, source.clinical)
     studies, notes = find_studies(source.path)
-    key = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
-    names = identifiers(studies) if source.keep_ids else pseudonyms(studies, key)
-    assigned = {study.uid: assign_study(study, rules) for study in studies}
-    print(f"\n{assignment_table({names[uid][0]: volumes for uid, volumes in assigned.items()})}\n")
-    print("".join(f"{names[study.uid][0]}: {study.folder}, {study.date or 'no date'}\n" for study in studies))
+    mapping = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
+    names = identifiers(studies) if source.keep_ids else pseudonyms(studies, mapping)
+    assigned = {study.key: assign_study(study, rules) for study in studies}
+    print(f"\n{assignment_table({names[key][0]: volumes for key, volumes in assigned.items()})}\n")
+    print("".join(f"{names[study.key][0]}: {study.folder}, {study.date or 'no date'}\n" for study in studies))
     phases = [rule.phase for rule in rules if any(v.phase == rule.phase for a in assigned.values() for v in a)]
     if not phases:
         raise ValueError(
@@ -67,11 +67,11 @@ def find(source: Source) -> Found:
     if source.keep_ids:
         notes.append("the names of the cases are the patients' identifiers (--keep_ids)")
     else:
-        write_key(studies, names, key)
-        notes.append(f"which case is which patient: {key}; it names patients, keep it to yourself")
+        write_key(studies, names, mapping)
+        notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
     refused, cases = [], []
     for study in studies:
-        image, problems = _convert(names[study.uid][0], assigned[study.uid], source.output)
+        image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
         refused += problems
         if image:
             cases.append(_entry(study, names, image, table))
@@ -116,23 +116,23 @@ def _convert(
 
 
 def _row(study: Study, names: Names, table: LabelTable) -> dict[str, Any]:
-    keys = (study.uid, names[study.uid][0], study.patient_id)
+    keys = (study.uid, names[study.key][0], study.patient_id)
     return next((table.rows[key] for key in keys if key in table.rows), {})
 
 
 def _entry(study: Study, names: Names, image: dict[str, str], table: LabelTable) -> dict[str, Any]:
-    case, patient = names[study.uid]
+    case, patient = names[study.key]
     return {"case": case, "image": image} | _row(study, names, table) | {"patient": patient}
 
 
 def _report(
     studies: Sequence[Study], names: Names, cases: Sequence[dict[str, Any]], table: LabelTable
 ) -> list[str]:
-    known = {key for study in studies for key in (study.uid, names[study.uid][0], study.patient_id)}
+    known = {key for study in studies for key in (study.uid, names[study.key][0], study.patient_id)}
     with_image = {case["case"] for case in cases}
     notes = [
         some("studies without any phase, left out", [
-            names[study.uid][0] for study in studies if names[study.uid][0] not in with_image
+            names[study.key][0] for study in studies if names[study.key][0] not in with_image
         ]),
         some("cases without a row in the label file, kept as unlabelled", [
             case["case"] for case in cases if "label" not in case

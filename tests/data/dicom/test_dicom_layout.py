@@ -215,3 +215,16 @@ def test_the_record_of_conversions_names_only_phases(studies):
     run(studies)
     record = json.loads((studies / "out/images/case_0001/.converted.json").read_text())
     assert record.keys() == {"pre", "arterial", "adc"}
+
+
+def test_one_study_uid_in_two_patients_makes_two_cases(studies, write_dicom):
+    write_dicom(studies / "source/other", patient="Another", study="9.9.0", series="5.5", SeriesDescription="vibe")
+    run(studies)
+    key = [line.split(",") for line in (studies / "out_mapping.csv").read_text().splitlines()[1:]]
+    assert [row[2] for row in key if row[3] == "9.9.0"] == ["Another", "Secret-0"]
+    assert len({row[0] for row in key}) == len(key) == 8
+
+
+def test_a_mapping_that_is_another_file_is_refused(studies):
+    with pytest.raises(ValueError, match=r"mapping .*labels.csv must have the columns case,patient,patient_id"):
+        run(studies, mapping=studies / "labels.csv")

@@ -89,3 +89,23 @@ def test_broken_and_mixed_files_give_one_line_each(test_data, tmp_path, capsys):
     assert "lists of contents (DICOMDIR), not needed: " in printed
     assert "packed files, unpack them first: " in printed
     assert not (tmp_path / "out").exists()
+
+
+def test_every_file_is_decoded_or_refused_in_one_line(test_data):
+    """RLE, JPEG, JPEG-LS, JPEG 2000, big-endian, truncated: the same pixels, or one line."""
+    from scripts.data.dicom.convert import _decode
+    from scripts.data.dicom.geometry import Refused
+
+    decoded, refused = {}, {}
+    for file in sorted((test_data("dicom_nifti_torture") / "pydicom_data").glob("*.dcm")):
+        try:
+            decoded[file.name] = _decode(file)
+        except Refused as error:
+            refused[file.name] = str(error)
+    assert list(refused) == ["emri_small_jpeg_2k_lossless_too_short.dcm"]
+    assert "\n" not in refused["emri_small_jpeg_2k_lossless_too_short.dcm"]
+    plain = decoded["emri_small.dcm"]
+    assert plain.shape == (10, 64, 64)
+    for name in ("RLE", "big_endian", "jpeg_2k_lossless", "jpeg_ls_lossless"):
+        np.testing.assert_array_equal(decoded[f"emri_small_{name}.dcm"], plain)
+    np.testing.assert_array_equal(decoded["693_J2KR.dcm"], decoded["693_UNCR.dcm"])
