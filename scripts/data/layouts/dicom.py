@@ -38,6 +38,8 @@ def find(source: Source) -> Found:
         ValueError: no rules or labels given, wrong rules, pydicom is missing, no DICOM file, or no series that
             is assigned to a phase.
     """
+    from tqdm import tqdm
+
     if source.rules is None:
         raise ValueError(
             "layout 'dicom' needs rules that say which series is which phase; pass --rules FILE.yaml, e.g. a copy "
@@ -70,7 +72,7 @@ def find(source: Source) -> Found:
         write_key(studies, names, mapping)
         notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
     refused, cases = [], []
-    for study in studies:
+    for study in tqdm(studies, desc="converting", unit="study"):
         image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
         refused += problems
         if image:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scripts.data import prepare, read_cases
-from scripts.data.dicom import read_rules
+from scripts.data.dicom import assign_study, find_studies, read_rules
 
 RULES = """
 phases:
@@ -228,3 +228,14 @@ def test_one_study_uid_in_two_patients_makes_two_cases(studies, write_dicom):
 def test_a_mapping_that_is_another_file_is_refused(studies):
     with pytest.raises(ValueError, match=r"mapping .*labels.csv must have the columns case,patient,patient_id"):
         run(studies, mapping=studies / "labels.csv")
+
+
+def test_dynamic_series_of_one_name_are_told_apart_by_time(write_dicom, tmp_path):
+    for number, hour in enumerate((13, 10, 12, 11)):
+        write_dicom(tmp_path / f"s{number}", series=f"1.{number}", SeriesNumber=number,
+                    SeriesDescription="T1_VIBE_dyn", AcquisitionTime=f"{hour}0000")  # fmt: skip
+    write_dicom(tmp_path / "in", series="1.8", SeriesDescription="t1_vibe_in_phase", AcquisitionTime="090000")
+    (study,), _ = find_studies(tmp_path)
+    volumes = assign_study(study, read_rules(Path("configs/dicom/liver_mr.yaml")))
+    by_time = sorted(volumes, key=lambda volume: volume.stack.seconds)
+    assert [volume.phase for volume in by_time] == ["", "pre", "arterial", "portal", "delayed"]
