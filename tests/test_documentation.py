@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import fusion_table
 from benchmarks.fusion_table import BEGIN, END, HEADER, oracle_auc, render
+from scripts.data.layouts import layout_names
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION = ROOT / "docs" / "fusion.md"
@@ -61,6 +62,11 @@ def rows(text: str) -> list[dict[str, str]]:
 def test_every_strategy_has_a_heading_and_every_heading_a_strategy():
     headings = re.findall(r"^### `(\w+)`$", FUSION.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(headings) == sorted(path.stem for path in (ROOT / "configs" / "fusion").glob("*.yaml"))
+
+
+def test_every_layout_has_a_section_and_every_section_a_layout():
+    text = (ROOT / "docs" / "prepare.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^## ([a-z_0-9]+)$", text, re.MULTILINE)) == layout_names()
 
 
 def test_every_example_in_python_runs():

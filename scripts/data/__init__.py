@@ -5,8 +5,9 @@ from .cache import cached_dataset
 from .cases import Cases, read_cases, read_unlabelled
 from .columns import declared_columns
 from .phantom import ensure_phantom
-from .prepare import prepare, start_preparing
+from .prepare import prepare
 from .splits import split_by_patient
+from .start_preparing import start_preparing
 from .volumes import Volume, open_volume
 
 __all__ = [

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.data.nearest import nearest
+from scripts.data.phase_names import phase_of
 from scripts.data.volumes import image_ending
 
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -31,7 +32,11 @@ class CaseFolder:
     others: dict[str, Path]
 
 
-def read_case_folder(folder: Path, phases: Sequence[str] | None = None) -> CaseFolder:
+def read_case_folder(
+    folder: Path,
+    phases: Sequence[str] | None = None,
+    phase_names: Mapping[str, Sequence[str]] | None = None,
+) -> CaseFolder:
     """Sort the image files of `folder` into phases, region mask and others.
 
     A file stands for the phase it is named after: `portal.nii.gz`, or `p017_portal.nii.gz` in the folder
@@ -41,12 +46,14 @@ def read_case_folder(folder: Path, phases: Sequence[str] | None = None) -> CaseF
     Args:
         folder: the folder of one case; it is not searched deeper.
         phases: the phases to look for; None takes every image file but the region mask as one.
+        phase_names: phase -> patterns of the names that stand for it; files that fit none are no phase.
 
     Raises:
         ValueError: two files for one phase; a file whose name is nearly that of a phase that is missing.
     """
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     by_stem: dict[str, Path] = {}
+    phases = list(phase_names) if phase_names and phases is None else phases
     wanted = {phase.lower(): phase for phase in phases or ()}
     for path in files:
         ending = image_ending(path)
@@ -55,6 +62,8 @@ def read_case_folder(folder: Path, phases: Sequence[str] | None = None) -> CaseF
         stem = path.name[: -len(ending)]
         if stem.lower() not in wanted:
             stem = stem.removeprefix(f"{folder.name}_")
+        if phase_names and (stem.lower() not in REGION_NAMES or stem.lower() in wanted):
+            stem = phase_of(stem, phase_names, f"case {folder.name}: {path.name}") or stem
         stem = wanted.get(stem.lower(), stem)
         if stem in by_stem:
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,12 @@ class LabelTable:
     left_out: list[str]
 
 
-def read_label_table(file: Path, clinical: Sequence[str] | None = None) -> LabelTable:
+def read_label_table(
+    file: Path,
+    clinical: Sequence[str] | None = None,
+    rename: Mapping[str, str] | None = None,
+    skip: Sequence[str] = (),
+) -> LabelTable:
     """Read a label file; separator comma, semicolon or tab, UTF-8, first line the column names.
 
     Numbers are written with a decimal point. An empty cell is a missing value. A clinical column is a number
@@ -39,33 +44,23 @@ def read_label_table(file: Path, clinical: Sequence[str] | None = None) -> Label
     Args:
         file: the CSV file.
         clinical: columns to take as clinical values; None takes every column that is left.
+        rename: header in the file -> the name it stands for, e.g. {"participant_id": "case"}.
+        skip: headers that are neither fixed nor clinical.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: unreadable, a column that must be there is missing, a row too long, a case listed twice,
             an unknown split, or a wanted clinical column that is missing or free text.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"label file {file} does not exist; correct --labels")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"label file {file} cannot be read as UTF-8 text ({error}); save it as CSV (UTF-8)"
-        ) from None
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    table = csv.reader(text.splitlines(), delimiter=delimiter)
-    lines = [row for row in table if any(cell.strip() for cell in row)]
-    headers = [cell.strip() for cell in lines[0]] if lines else []
+    headers, cells = read_cells(file, rename)
     for needed in ("case", "label"):
         if needed not in headers:
             raise ValueError(
                 f"label file {file} must have a column {needed!r}, found {listing(needed, headers)}; "
                 "its first line must be case,label[,patient,site,split][,clinical columns]"
             )
-    cells = [_cells(file, number, headers, line) for number, line in enumerate(lines[1:], start=2)]
-    columns, left_out = _columns(file, [header for header in headers if header not in FIXED], cells, clinical)
+    rest = [header for header in headers if header and header not in FIXED and header not in skip]
+    columns, left_out = _columns(file, rest, cells, clinical)
 
     rows: dict[str, dict] = {}
     for row in cells:
@@ -83,6 +78,32 @@ def read_label_table(file: Path, clinical: Sequence[str] | None = None) -> Label
         values = {column["name"]: value_from_text(row[header], column) for header, column in columns.items()}
         rows[case]["clinical"] = {name: value for name, value in values.items() if value is not None}
     return LabelTable(rows, list(columns.values()), left_out)
+
+
+def read_cells(
+    file: Path, rename: Mapping[str, str] | None = None
+) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the headers of a label file, and each row as header -> text; "n/a" in a .tsv (BIDS) is missing.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: unreadable, or a row too long.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"label file {file} does not exist; correct --labels")
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"label file {file} cannot be read as UTF-8 text ({error}); save it as CSV (UTF-8)"
+        ) from None
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    table = csv.reader(text.splitlines(), delimiter=delimiter)
+    lines = [row for row in table if any(cell.strip() for cell in row)]
+    found = [cell.strip() for cell in lines[0]] if lines else []
+    headers = [(rename or {}).get(header, header) for header in found]
+    return headers, [_cells(file, number, headers, line) for number, line in enumerate(lines[1:], start=2)]
 
 
 def _columns(
@@ -115,4 +136,6 @@ def _cells(file: Path, number: int, headers: list[str], line: list[str]) -> dict
             f"label file {file}: row {number} must have {len(headers)} cells, found {len(line)}; "
             "put texts with a separator in quotes"
         )
-    return dict(zip(headers, [*(cell.strip() for cell in line), *[""] * len(headers)], strict=False))
+    missing = {"", "n/a"} if file.suffix.lower() == ".tsv" else {""}
+    texts = ["" if cell.strip() in missing else cell.strip() for cell in line]
+    return dict(zip(headers, [*texts, *[""] * len(headers)], strict=False))

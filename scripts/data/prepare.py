@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts.data.bias_field import BiasCorrection
-from scripts.data.cases import read_cases
+from scripts.data.chosen_phases import chosen_phases, chosen_reference, with_phases
 from scripts.data.clinical_table import join_clinical_table
 from scripts.data.document import name_list
-from scripts.data.identical import settle_identical
-from scripts.data.layouts import Found, Source, find_layout
-from scripts.data.nearest import listing
 from scripts.data.fold_splits import fold_splits
+from scripts.data.identical import settle_identical
+from scripts.data.layouts import Source, check_options, find_layout
 from scripts.data.overlay import from_here, overlay_text, training_command
+from scripts.data.phase_names import check_names
 from scripts.data.prepared_volumes import prepare_volumes
 from scripts.data.registration import Registration
 from scripts.data.splits import assign_splits
+from scripts.data.summary import grid_text, summary_text
+from scripts.data.survey import survey
 from scripts.data.suspicious import without_suspicious
-from scripts.data.summary import summary_text
-from scripts.data.survey import Survey, survey
+from scripts.data.write_dataset import write_dataset, write_folds, write_text
+
+VIEWS_ONLY = (
+    "These are 2D images, one per view. Training on views is not available yet: no data.yaml was written."
+)
 
 
 def prepare(
@@ -37,6 +41,11 @@ def prepare(
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
     overwrite: bool = False,
+    phase_names: Mapping[str, Sequence[str]] | None = None,
+    rules: str | Path | None = None,
+    mapping: str | Path | None = None,
+    keep_ids: bool = False,
+    dry_run: bool = False,
     clinical_table: str | Path | None = None,
     keep_suspicious: bool = False,
     folds: int | None = None,
@@ -44,7 +53,7 @@ def prepare(
     bias_correction: BiasCorrection = BiasCorrection(),
     registration: Registration = Registration(),
     workers: int | None = None,
-) -> Path:
+) -> Path | None:
     """Write dataset.json and the overlay data.yaml for a folder of images, and say how to train on it.
 
     Images stay where they are, but for layouts that convert them. dataset.json is moved into place only
@@ -62,6 +71,8 @@ def prepare(
         fractions: shares of training, validation and test, where the source does not fix the split.
         seed: seed of the split.
         overwrite: whether a dataset.json that is there already may be replaced.
+        phase_names: phase -> patterns of the names that stand for it in the source.
+        rules, mapping, keep_ids, dry_run: of the layout dicom; see `Source`.
         clinical_table: CSV or Excel file with clinical values by case or patient, for any layout.
         keep_suspicious: whether clinical columns that look like the answer are kept.
         folds: number of folds to write in addition, each with a dataset.json of its own; None writes none.
@@ -71,7 +82,7 @@ def prepare(
         workers: volumes at a time; None takes one per core.
 
     Returns:
-        The dataset.json written.
+        The dataset.json written; None for a dry run, which writes nothing.
 
     Raises:
         FileNotFoundError: source or label file does not exist.
@@ -81,71 +92,77 @@ def prepare(
         if value in (None, ""):
             raise ValueError(f"{name} must be given, found nothing; pass --{name}")
     find = find_layout(str(layout))
-    folder = _output_folder(_absolute(str(output)), overwrite)
-    labels = None if labels is None else _absolute(labels)
+    folder = _absolute(str(output))
     phases = None if phases is None else name_list(phases, "`phases`")
-    of_layout = clinical if clinical_table is None else None
-    found = find(Source(_absolute(str(source)), folder, labels, phases, of_layout))
+    given = Source(
+        path=_absolute(str(source)),
+        output=folder,
+        labels=_optional(labels),
+        phases=phases,
+        clinical=clinical if clinical_table is None else None,
+        phase_names=check_names(phase_names),
+        rules=_optional(rules),
+        mapping=_optional(mapping),
+        keep_ids=keep_ids,
+        dry_run=dry_run,
+    )
+    check_options(str(layout), given)
+    if not dry_run:
+        _output_folder(folder, overwrite)
+    found = find(given)
+    if dry_run:
+        print("".join(f"note: {note}\n" for note in found.notes) + "dry run: nothing was written")
+        return None
+
     if clinical_table is not None:
         found = join_clinical_table(found, _absolute(clinical_table), clinical)
     found = without_suspicious(found, keep_suspicious)
 
-    phases = _chosen_phases(found, phases)
-    cases, dropped = _with_phases(found.cases, phases)
+    phases = chosen_phases(found, phases)
+    cases, dropped = with_phases(found.cases, phases)
     labels_found = sorted({case["label"] for case in cases if "label" in case})
     classes = name_list(classes or found.classes or labels_found, "`classes`")
-    reference_phase = _reference(cases, phases, reference_phase)
-    cases, identical_notes = settle_identical(cases, allow_identical, workers)
+    reference_phase = chosen_reference(cases, phases, reference_phase)
+    notes = [*found.notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
+    if not found.views:
+        cases, more = settle_identical(cases, allow_identical, workers)
+        notes += more
     splits = assign_splits(cases, fractions, seed)
-    splits, volume_notes = prepare_volumes(
-        splits, phases, reference_phase, folder, bias_correction, registration, workers
-    )
-    proposal = survey([case for entries in splits.values() for case in entries], phases, reference_phase)
-
-    content: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
-    content |= {"clinical": found.clinical, "seed": seed}
-    for split, entries in splits.items():
-        content[split] = [_entry(case, folder) for case in entries]
-    file = _write(folder, content)
+    if not found.views:
+        splits, more = prepare_volumes(
+            splits, phases, reference_phase, folder, bias_correction, registration, workers
+        )
+        notes += more
     everyone = [case for entries in splits.values() for case in entries]
-    fold_files = _write_folds(folder, content, fold_splits(everyone, folds, fractions, seed) if folds else {})
-    overlay = overlay_text(found.name, folder, phases, reference_phase, classes, found.clinical, proposal)
-    _write_text(folder / "data.yaml", overlay)
+    proposal = None if found.views else survey(everyone, phases, reference_phase)
 
-    notes = [*found.notes, *identical_notes, *volume_notes]
-    if dropped:
-        notes.append(f"cases without a chosen phase, left out: {', '.join(dropped)}")
-    print(
-        f"\n{found.name}\n\n{summary_text(splits, phases, classes, found.clinical)}\n\n{_grid_text(proposal)}"
-    )
+    header: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
+    header |= {"clinical": found.clinical, "seed": seed} | ({"views": found.views} if found.views else {})
+    file = write_dataset(folder, header, splits)
+    fold_files = write_folds(folder, header, fold_splits(everyone, folds, fractions, seed) if folds else {})
+    print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, found.clinical)}\n")
+    if proposal is not None:
+        overlay = overlay_text(found.name, folder, phases, reference_phase, classes, found.clinical, proposal)
+        write_text(folder / "data.yaml", overlay)
+        print(grid_text(proposal))
     print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
     for fold_file in fold_files:
         print(f"wrote {fold_file}, to be trained on with --dataset_dir {from_here(fold_file.parent)}")
+    if proposal is None:
+        print(f"wrote {file}\n\n{VIEWS_ONLY}")
+        return file
     print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
     own = training_command([from_here(folder / "data.yaml")])
     print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else own))
     return file
 
 
-def start_preparing(bundle_root: str | Path) -> None:
-    """Show a user's mistakes as one line, and refuse keys that prepare.yaml does not have.
-
-    Raises:
-        ValueError: an unknown key; names the nearest.
-    """
-    import yaml
-
-    from scripts.engines import errors
-    from scripts.engines.config_check import check_keys
-    from scripts.engines.running_config import running_config, running_run_id
-
-    errors.install()
-    declared = yaml.safe_load((Path(bundle_root) / "configs" / "prepare.yaml").read_text(encoding="utf-8"))
-    check_keys(running_config(), declared, running_run_id())
-
-
 def _absolute(path: str | Path) -> Path:
     return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def _optional(path: str | Path | None) -> Path | None:
+    return None if path is None else _absolute(path)
 
 
 def _output_folder(folder: Path, overwrite: bool) -> Path:
@@ -162,102 +179,3 @@ def _output_folder(folder: Path, overwrite: bool) -> Path:
         raise ValueError(
             f"output folder {folder} cannot be written ({error.__context__}); choose another --output"
         ) from None
-
-
-def _chosen_phases(found: Found, phases: list[str] | None) -> list[str]:
-    for phase in phases or ():
-        if phase not in found.phases or not any(phase in case["image"] for case in found.cases):
-            known = sorted({phase for case in found.cases for phase in case["image"]})
-            raise ValueError(
-                f"phase {phase!r} is not among the phases {listing(phase, known)} of the source; correct "
-                "--phases"
-            )
-    return phases or found.phases
-
-
-def _with_phases(
-    cases: Sequence[dict[str, Any]], phases: Sequence[str]
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Keep the chosen phases, and the cases that have one; also return the names of the other cases."""
-    kept, dropped = [], []
-    for case in cases:
-        image = {phase: case["image"][phase] for phase in phases if phase in case["image"]}
-        if image:
-            kept.append(case | {"image": image})
-        else:
-            dropped.append(case["case"])
-    return kept, dropped
-
-
-def _reference(cases: Sequence[dict[str, Any]], phases: Sequence[str], wanted: str | None) -> str:
-    if wanted is None:
-        return max(phases, key=lambda phase: sum(phase in case["image"] for case in cases))
-    if wanted not in phases:
-        raise ValueError(
-            f"reference phase {wanted!r} is not among the phases {listing(wanted, phases)}; correct "
-            "--reference_phase"
-        )
-    return wanted
-
-
-def _entry(case: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a case as dataset.json holds it: paths below `folder` relative, no `split`."""
-
-    def written(path: str) -> str:
-        return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
-
-    entry = {key: value for key, value in case.items() if key != "split" and value not in (None, {})}
-    entry["image"] = {phase: written(path) for phase, path in case["image"].items()}
-    return entry | ({"roi": written(case["roi"])} if case.get("roi") else {})
-
-
-def _write(folder: Path, content: dict[str, Any]) -> Path:
-    """Write dataset.json if it can be read back."""
-    from scripts.evaluation.atomic import write_atomically
-
-    file = folder / "dataset.json"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        try:
-            read_cases(temporary, content["phases"], content["classes"], content["clinical"])
-        except (ValueError, FileNotFoundError) as error:
-            raise type(error)(str(error).replace(str(temporary), f"{file} (not written)")) from None
-
-    return write_atomically(file, write)
-
-
-def _write_folds(
-    folder: Path, content: dict[str, Any], folds: dict[str, dict[str, list[dict[str, Any]]]]
-) -> list[Path]:
-    """Write the dataset.json of each fold, which `--dataset_dir` takes; those of an earlier run go."""
-    for old in (folder / "folds").glob("r1_f*/dataset.json"):
-        old.unlink()
-    files = []
-    for name, splits in folds.items():
-        place = folder / "folds" / name
-        entries = {split: [_entry(case, place) for case in cases] for split, cases in splits.items()}
-        files.append(_write(place, {**content, **entries, "fold": name, "unlabelled": []}))
-    return files
-
-
-def _write_text(file: Path, text: str) -> None:
-    from scripts.evaluation.atomic import write_atomically
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(file, write)
-
-
-def _grid_text(proposal: Survey) -> str:
-    def product(values: Sequence[float]) -> str:
-        return " x ".join(f"{value:g}" for value in values)
-
-    text = f"grid: {product(proposal.grid_size)} voxels of {product(proposal.spacing)} mm"
-    text += f" (median of the files {product(proposal.native_spacing)} mm), "
-    text += proposal.region["_target_"].split(".")[-1]
-    if proposal.larger:
-        examples = ", ".join(proposal.larger[:5])
-        text += f"\ncases with a region larger than the grid: {len(proposal.larger)}, e.g. {examples}"
-    return text

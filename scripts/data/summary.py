@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.data.clinical import Column
+from scripts.data.survey import Survey
 
 
 def summary_text(
@@ -57,6 +58,21 @@ def summary_text(
             clinical_rows.append([title, _range(column, values), *_present(len(values), len(entries))])
         tables.append(_table(clinical_rows, left=2))
     return "\n\n".join(tables)
+
+
+def grid_text(proposal: Survey) -> str:
+    """Return the proposed grid in one line, and the cases that it cuts off in another."""
+
+    def product(values: Sequence[float]) -> str:
+        return " x ".join(f"{value:g}" for value in values)
+
+    text = f"grid: {product(proposal.grid_size)} voxels of {product(proposal.spacing)} mm"
+    text += f" (median of the files {product(proposal.native_spacing)} mm), "
+    text += proposal.region["_target_"].split(".")[-1]
+    if proposal.larger:
+        examples = ", ".join(proposal.larger[:5])
+        text += f"\ncases with a region larger than the grid: {len(proposal.larger)}, e.g. {examples}"
+    return text
 
 
 def _patient(entry: Mapping[str, Any]) -> str:

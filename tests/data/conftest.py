@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,3 +46,81 @@ def write(tmp_path: Path) -> Callable[[Any], Path]:
         return tmp_path
 
     return write_document
+
+
+@pytest.fixture
+def save_volume() -> Callable[..., Path]:
+    """Write a volume of noise of its own, or given voxels, at 1 mm or a given affine; .nii.gz or .mha by name."""
+    import nibabel
+    import numpy as np
+    import SimpleITK
+
+    def save(path: Path, voxels=None, affine=None) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if voxels is None:
+            seed = zlib.crc32(str(path).encode())  # no two files hold the same image
+            voxels = np.random.default_rng(seed).integers(0, 200, (16, 16, 12)).astype(np.int16)
+        if path.suffix == ".mha":
+            SimpleITK.WriteImage(SimpleITK.GetImageFromArray(voxels.T), str(path))
+        else:
+            nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def write_dicom() -> Callable[..., list[Path]]:
+    """Write a series of single images: pixels of image k rise from `value + k`, unless given, but for the last."""
+    pydicom = pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
+    import numpy as np
+    from pydicom.dataset import FileDataset, FileMetaDataset
+
+    def write(
+        folder: Path,
+        heights: Any = range(6),
+        patient: str = "P1",
+        study: str = "1.2.3",
+        series: str = "1.2.3.4",
+        value: int = 100,
+        spacing: tuple[float, float] = (2.0, 1.5),
+        orientation: tuple[float, ...] = (1, 0, 0, 0, 1, 0),
+        shear: float = 0.0,
+        pixels: Any = None,
+        prefix: str = "image",
+        **tags: Any,
+    ) -> list[Path]:
+        folder.mkdir(parents=True, exist_ok=True)
+        normal = np.cross(orientation[:3], orientation[3:])
+        files = []
+        for number, height in enumerate(heights):
+            meta = FileMetaDataset()
+            meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
+            meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+            meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+            path = folder / f"{prefix}{number:03d}"
+            image = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+            image.SOPClassUID, image.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+            image.PatientName, image.PatientID = "Surname^Given", patient
+            image.PatientBirthDate, image.StudyDate = "19500101", "20200102"
+            image.StudyInstanceUID, image.SeriesInstanceUID, image.SeriesNumber = study, series, 1
+            image.Modality, image.SeriesDescription = "MR", "t2_tse_tra"
+            image.ImageType = ["ORIGINAL", "PRIMARY"]
+            image.PixelSpacing, image.ImageOrientationPatient = list(spacing), list(orientation)
+            position = np.array([10.0, 20.0, 30.0]) + height * normal + [0.0, shear * height, 0.0]
+            image.ImagePositionPatient = [float(round(value, 6)) for value in position]
+            image.AcquisitionTime = f"1000{number:02d}"
+            image.Rows, image.Columns, image.SamplesPerPixel = 8, 10, 1
+            image.PhotometricInterpretation = "MONOCHROME2"
+            image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
+            grey = np.full((8, 10), value + number) + np.arange(80).reshape(8, 10) if pixels is None else pixels
+            if pixels is None:
+                grey[-1, -1] = zlib.crc32(f"{patient} {study} {series}".encode()) % 1000  # no two alike
+            image.PixelData = np.asarray(grey, np.int16).tobytes()
+            for name, setting in tags.items():
+                setattr(image, name, setting(number) if callable(setting) else setting)
+            image.save_as(path, enforce_file_format=True)
+            files.append(path)
+        return files
+
+    return write

@@ -203,6 +203,6 @@ class TestMedMnist:
 
 def test_an_unknown_layout_names_the_nearest():
     with pytest.raises(
-        ValueError, match=r"layout 'folder' is not among \[acdc, folders, medmnist3d\].*'folders'"
+        ValueError, match=r"layout 'folder' is not among \[acdc, bids, .*\(nearest: 'folders'\)"
     ):
         find_layout("folder")

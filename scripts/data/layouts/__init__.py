@@ -9,16 +9,32 @@ from pkgutil import iter_modules
 from scripts.data.layouts.found import Found, Source
 from scripts.data.nearest import listing
 
-__all__ = ["Found", "Source", "find_layout", "layout_names"]
+__all__ = ["Found", "Source", "check_options", "find_layout", "layout_names"]
 
 
 def layout_names() -> list[str]:
     """Return the names of the layouts: the files of this package but `found`.
 
     >>> layout_names()
-    ['acdc', 'folders', 'medmnist3d']
+    ['acdc', 'bids', 'brats', 'dicom', 'folders', 'lld_mmri', 'medmnist3d', 'picai', 'planes', 'table']
     """
     return sorted(module.name for module in iter_modules(__path__) if module.name != "found")
+
+
+def check_options(name: str, source: Source) -> None:
+    """Refuse an option that the layout does not use, rather than ignore it.
+
+    Raises:
+        ValueError: names the option and the layouts that use it.
+    """
+    used: dict[str, set[str]] = {layout: getattr(import_module(f"{__name__}.{layout}"), "OPTIONS", set()) for layout in layout_names()}
+    for option in sorted(set().union(*used.values()) - used[name]):
+        if getattr(source, option):
+            takers = [layout for layout, options in used.items() if option in options]
+            raise ValueError(
+                f"--{option} is an option of the layouts [{', '.join(takers)}], found with layout {name!r}; "
+                "leave it out"
+            )
 
 
 def find_layout(name: str) -> Callable[[Source], Found]:

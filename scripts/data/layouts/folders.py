@@ -4,6 +4,9 @@ source/p001/pre.nii.gz
 source/p001/portal.nii.gz
 source/p001/lesion.nii.gz     region of interest; also roi, mask or seg (optional)
 labels.csv                    case,label[,patient,site,split][,clinical columns]
+
+Where file names vary, `phase_names` gives patterns per phase, e.g. {arterial: ['*art*', ap], portal: ['*pv*']};
+files that fit no pattern are then left out.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ from __future__ import annotations
 from scripts.data.case_folder import REGION_NAMES, CaseFolder, case_folders, read_case_folder
 from scripts.data.label_table import read_label_table
 from scripts.data.layouts.found import Found, Source
+from scripts.data.note import note
 from scripts.data.nearest import listing, nearest
 
-MOST_LISTED = 5
+OPTIONS = {"phase_names"}
 
 
 def find(source: Source) -> Found:
@@ -33,7 +37,7 @@ def find(source: Source) -> Found:
         )
     table = read_label_table(source.labels, source.clinical)
     _check_phases(source)
-    folders = [read_case_folder(folder, source.phases) for folder in case_folders(source.path)]
+    folders = [read_case_folder(folder, source.phases, source.phase_names) for folder in case_folders(source.path)]
     with_images = [folder for folder in folders if folder.images]
     if not with_images:
         raise ValueError(
@@ -53,25 +57,27 @@ def find(source: Source) -> Found:
         | table.rows.get(folder.case, {})
         for folder in with_images
     ]
-    phases = source.phases or sorted({phase for folder in with_images for phase in folder.images})
+    taken = {phase for folder in with_images for phase in folder.images}
+    phases = source.phases or [phase for phase in source.phase_names or sorted(taken) if phase in taken]
     known = {folder.case for folder in with_images}
     notes = [
-        _note("folders without an image, left out", [folder.case for folder in folders if not folder.images]),
-        _note("cases without a row in the label file, kept as unlabelled", sorted(known - set(table.rows))),
-        _note("rows of the label file without a folder, left out", sorted(set(table.rows) - known)),
-        _note("columns of the label file not taken", table.left_out),
-        _note("phases with nearly the same name, never in the same case", _doubtful(with_images)),
-        _note(
+        note("folders without an image, left out", [folder.case for folder in folders if not folder.images]),
+        note("cases without a row in the label file, kept as unlabelled", sorted(known - set(table.rows))),
+        note("rows of the label file without a folder, left out", sorted(set(table.rows) - known)),
+        note("columns of the label file not taken", table.left_out),
+        note("phases with nearly the same name, never in the same case", _doubtful(with_images)),
+        note(
             "image files that are no phase, left out", sorted({name for f in folders for name in f.others})
         ),
     ]
-    notes = [note for note in notes if note]
+    notes = [line for line in notes if line]
     return Found(source.path.name, list(phases), cases, clinical=table.clinical, notes=notes)
 
 
 def _check_phases(source: Source) -> None:
     """Refuse a wanted phase that no case has: it is the wish that is misspelt, not a file."""
-    found = {phase for folder in case_folders(source.path) for phase in read_case_folder(folder).images}
+    folders = [read_case_folder(folder, None, source.phase_names) for folder in case_folders(source.path)]
+    found = {phase for folder in folders for phase in folder.images}
     for phase in source.phases or ():
         if phase.lower() not in {*(name.lower() for name in found), *REGION_NAMES}:
             raise ValueError(
@@ -94,10 +100,3 @@ def _doubtful(folders: list[CaseFolder]) -> list[str]:
             pairs.append(f"{phase} ({len(cases[phase])} cases) and {close} ({len(cases[close])} cases)")
     return pairs
 
-
-def _note(what: str, names: list[str]) -> str:
-    """Return 'what: first names (n in all)', or nothing."""
-    if not names:
-        return ""
-    more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
-    return f"{what}: {', '.join(names[:MOST_LISTED])}{more}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,12 @@ class Source:
         labels: CSV file with a label per case, or None.
         phases: the phases to use, in order, or None for all that are found.
         clinical: columns of `labels` to take as clinical values, or None for all.
+        phase_names: phase -> patterns of the names that stand for it in the source; None takes the names as
+            they are.
+        rules: layout dicom: file that says which series is which phase.
+        mapping: layout dicom: file that keeps which case is which patient; None: beside `output`.
+        keep_ids: layout dicom: whether cases are named after the patients' identifiers.
+        dry_run: layout dicom: whether the assignment of phases is only shown.
     """
 
     path: Path
@@ -28,6 +34,11 @@ class Source:
     labels: Path | None = None
     phases: Sequence[str] | None = None
     clinical: Sequence[str] | None = None
+    phase_names: Mapping[str, Sequence[str]] | None = None
+    rules: Path | None = None
+    mapping: Path | None = None
+    keep_ids: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class Found:
         clinical: declarations of the clinical columns.
         overlay: configuration that the bundle ships for this dataset, or None.
         notes: lines for the user about what was left out.
+        views: names of the views where the images are 2D: each phase is then named <phase>_<view>, phases first,
+            views inside. Empty for volumes.
     """
 
     name: str
@@ -52,3 +65,4 @@ class Found:
     clinical: list[Column] = field(default_factory=list)
     overlay: str | None = None
     notes: list[str] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)

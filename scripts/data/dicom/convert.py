@@ -1,0 +1,82 @@
+"""The voxels of a stack as .nii.gz: image and affine, nothing else of the header."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from .geometry import Refused
+from .stacks import Stack
+
+
+def write_stack(stack: Stack, target: Path) -> Path:
+    """Decode the images of a stack with SimpleITK (GDCM) and write them as NIfTI, complete or not at all.
+
+    Voxels are in the units of the rescaling (HU for CT); int16 where that loses nothing, else float32.
+
+    Raises:
+        Refused: an image cannot be decoded, or has another size than its header says.
+    """
+    import nibabel
+
+    from scripts.evaluation.atomic import write_atomically
+
+    voxels = _voxels(stack)
+    image = nibabel.Nifti1Image(voxels, stack.affine)
+    image.header.set_xyzt_units("mm")
+    content = gzip.compress(image.to_bytes(), compresslevel=5, mtime=0)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    return write_atomically(target, write)
+
+
+def fingerprint(stack: Stack) -> str:
+    """Return a text that changes when the files of a stack, or their order, do; it names nothing of them."""
+    digest = hashlib.sha256()
+    for image in stack.slices:
+        state = image.file.stat()
+        digest.update(f"{image.file}|{image.frame}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+    digest.update(np.round(np.asarray(stack.affine), 6).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _voxels(stack: Stack) -> np.ndarray:
+    """Return the voxels [columns, rows, slices]."""
+    slices = []
+    opened: dict[Path, np.ndarray] = {}
+    for image in stack.slices:
+        if image.file not in opened:
+            opened.clear()
+            opened[image.file] = _decode(image.file)
+        frames = opened[image.file]
+        frame = frames[image.frame or 0] if (image.frame or 0) < len(frames) else frames[:0]
+        if frame.shape != image.shape[::-1]:
+            raise Refused(f"{image.file.name} has {frames.shape} pixels, other than its header says")
+        slices.append(frame.T)
+    voxels = np.stack(slices, axis=-1)
+    if not np.isfinite(voxels).all():
+        raise Refused("pixels that are NaN or infinite")
+    if np.abs(voxels).max() < 2**15 and (voxels == np.rint(voxels)).all():
+        return voxels.astype(np.int16)
+    return voxels.astype(np.float32)
+
+
+def _decode(file: Path) -> np.ndarray:
+    """Return the pixels of a file [frames, rows, columns]."""
+    import SimpleITK
+
+    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        pixels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO"))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].rpartition("): ")[2]
+        raise Refused(f"pixels of {file.name} cannot be decoded ({reason.strip()[:120]})") from None
+    finally:
+        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
+    return pixels if pixels.ndim == 3 else pixels[None]

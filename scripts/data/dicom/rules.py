@@ -1,0 +1,119 @@
+"""Rules that say which volume of a study is which phase: a YAML file that the user edits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from scripts.data.nearest import listing
+
+from .geometry import PLANES
+from .stacks import Stack
+
+CHOICES = ("first", "last", "most_images", "highest_b_value")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a volume must be like to be a phase; what is None or empty is not asked.
+
+    Attributes:
+        phase: name of the phase.
+        modality: CT, MR, ...
+        description: patterns with * and ?, one of which the series description matches; case is ignored.
+        exclude: patterns of which the series description matches none.
+        plane: axial, coronal or sagittal; an oblique series counts as the nearest.
+        contrast: whether the header names a contrast agent.
+        b_value: lowest and highest diffusion weighting in s/mm2.
+        take: which to take where several fit: first or last in time, their number in time from 1, most_images
+            or highest_b_value. None: only one may fit.
+    """
+
+    phase: str
+    modality: str | None = None
+    description: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    plane: str | None = None
+    contrast: bool | None = None
+    b_value: tuple[float, float] | None = None
+    take: str | int | None = None
+
+    def named(self, stack: Stack) -> bool:
+        """Whether the series description fits."""
+        text = stack.first.description.lower()
+        fits = not self.description or any(fnmatchcase(text, name.lower()) for name in self.description)
+        return fits and not any(fnmatchcase(text, name.lower()) for name in self.exclude)
+
+    def objection(self, stack: Stack) -> str:
+        """Return what keeps a volume with a fitting description from being the phase, or ""."""
+        image = stack.first
+        if self.modality and image.modality != self.modality.upper():
+            return f"modality {image.modality or 'unknown'}, not {self.modality}"
+        if self.plane and stack.plane != self.plane:
+            return f"{stack.plane}, not {self.plane}"
+        if self.contrast is not None and image.contrast != self.contrast:
+            return "contrast agent named" if image.contrast else "no contrast agent named"
+        if self.b_value and (image.b_value is None or not self.b_value[0] <= image.b_value <= self.b_value[1]):
+            found = "no b-value" if image.b_value is None else f"b {image.b_value:g}"
+            return f"{found}, not {self.b_value[0]:g} to {self.b_value[1]:g}"
+        return ""
+
+
+def read_rules(file: Path) -> list[Rule]:
+    """Read a file of rules, as configs/dicom/*.yaml.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not YAML, no phases, an unknown condition or a value that it cannot have.
+    """
+    import yaml
+
+    if not file.is_file():
+        raise FileNotFoundError(f"rules {file} do not exist; correct --rules, e.g. configs/dicom/liver_ct.yaml")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"rules {file} must be YAML ({' '.join(str(error).split())}); correct it") from None
+    phases = content.get("phases") if isinstance(content, dict) else None
+    if not isinstance(phases, dict) or not phases:
+        raise ValueError(f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}")
+    return [_rule(file, str(phase), conditions or {}) for phase, conditions in phases.items()]
+
+
+def _rule(file: Path, phase: str, conditions: Any) -> Rule:
+    where = f"rules {file}: phase {phase!r}"
+    if not re.fullmatch(r"[^./\\][^/\\]*", phase):
+        raise ValueError(f"{where}: the name becomes that of a file and must not have / or \\ or start with a dot")
+    known = [name for name in Rule.__dataclass_fields__ if name != "phase"]
+    if not isinstance(conditions, dict):
+        raise ValueError(f"{where} must be conditions by name, found {conditions!r:.80}; known: {known}")
+    for name in conditions:
+        if name not in known:
+            raise ValueError(f"{where}: condition {name!r} is not among {listing(str(name), known)}")
+    values = {name: value for name, value in conditions.items() if value is not None}
+    for name in ("description", "exclude"):
+        given = values.get(name, [])
+        values[name] = tuple(map(str, [given] if isinstance(given, str) else given))
+    checks = {
+        "modality": lambda value: isinstance(value, str),
+        "plane": lambda value: value in PLANES,
+        "contrast": lambda value: isinstance(value, bool),
+        "b_value": lambda value: (
+            isinstance(value, list) and len(value) == 2 and all(isinstance(b, int | float) for b in value)
+        ),
+        "take": lambda value: value in CHOICES or (type(value) is int and value >= 1),
+    }
+    allowed = {
+        "modality": "a text such as CT",
+        "plane": f"one of {', '.join(PLANES)}",
+        "contrast": "true or false",
+        "b_value": "two numbers, the lowest and the highest in s/mm2",
+        "take": f"one of {', '.join(CHOICES)}, or a number from 1",
+    }
+    for name, good in checks.items():
+        if name in values and not good(values[name]):
+            raise ValueError(f"{where}: {name} must be {allowed[name]}, found {values[name]!r}")
+    return Rule(phase, **values)

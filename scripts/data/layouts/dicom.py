@@ -1,0 +1,146 @@
+"""DICOM studies in any nesting, converted to NIfTI; rules in a YAML file say which series is which phase.
+
+source/any/folders/0001.dcm       files are known by their content; DICOMDIR and names do not matter
+labels.csv                        case,label[,site,split][,clinical columns]; `case` holds the PatientID, the
+                                  StudyInstanceUID or the name case_0001
+configs/dicom/liver_ct.yaml       rules, an example to copy and edit
+
+Each study becomes one case. Voxels and affine are kept, nothing else. Cases are named case_0001, patients
+patient_0001; the key is written beside the output folder, never into it. Zip files must be unpacked first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.data.dicom import Assignment, Study, assign_study, find_studies, read_rules, write_stack
+from scripts.data.dicom.convert import fingerprint
+from scripts.data.dicom.geometry import Refused
+from scripts.data.dicom.names import Names, identifiers, pseudonyms, write_key
+from scripts.data.dicom.table import assignment_table
+from scripts.data.label_table import LabelTable, read_label_table
+from scripts.data.layouts.found import Found, Source
+from scripts.data.note import note
+
+OPTIONS = {"rules", "mapping", "keep_ids", "dry_run"}
+
+
+def find(source: Source) -> Found:
+    """Assign the series of each study to phases, show this as a table, and convert those that are assigned.
+
+    With `dry_run` only the table is shown. A series that was converted before and has not changed since is
+    not converted again. Series that cannot be converted are left out with the reason.
+
+    Raises:
+        FileNotFoundError: the folder, the rules or the label file does not exist.
+        ValueError: no rules or labels given, wrong rules, pydicom is missing, no DICOM file, or no series that
+            is assigned to a phase.
+    """
+    from tqdm import tqdm
+
+    if source.rules is None:
+        raise ValueError(
+            "layout 'dicom' needs rules that say which series is which phase; pass --rules FILE.yaml, e.g. a copy "
+            "of configs/dicom/liver_ct.yaml"
+        )
+    rules = read_rules(source.rules)
+    if source.labels is None and not source.dry_run:
+        raise ValueError(
+            "layout 'dicom' needs a label file; pass --labels FILE.csv with the columns case,label, where case is "
+            "the PatientID or the StudyInstanceUID (or --dry_run True to see the assignment first)"
+        )
+    table = None if source.labels is None else read_label_table(source.labels, source.clinical)
+    studies, notes = find_studies(source.path)
+    mapping = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
+    names = identifiers(studies) if source.keep_ids else pseudonyms(studies, mapping)
+    assigned = {study.key: assign_study(study, rules) for study in studies}
+    print(f"\n{assignment_table({names[key][0]: volumes for key, volumes in assigned.items()})}\n")
+    print("".join(f"{names[study.key][0]}: {study.folder}, {study.date or 'no date'}\n" for study in studies))
+    phases = [rule.phase for rule in rules if any(v.phase == rule.phase for a in assigned.values() for v in a)]
+    if not phases:
+        raise ValueError(
+            f"at least one series of {source.path} must fit a rule of {source.rules}, found none; the table says "
+            "why; edit a copy of the rules"
+        )
+    if source.dry_run or table is None:
+        return Found(source.output.name, phases, [], notes=notes)
+    if source.keep_ids:
+        notes.append("the names of the cases are the patients' identifiers (--keep_ids)")
+    else:
+        write_key(studies, names, mapping)
+        notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
+    refused, cases = [], []
+    for study in tqdm(studies, desc="converting", unit="study"):
+        image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
+        refused += problems
+        if image:
+            cases.append(_entry(study, names, image, table))
+    notes += [*_report(studies, names, cases, table), *refused]
+    phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
+    if not phases:
+        raise ValueError(f"no series of {source.path} could be converted: {'; '.join(refused)}")
+    return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes)
+
+
+def _convert(
+    case: str, volumes: Sequence[Assignment], output: Path
+) -> tuple[dict[str, str], list[str]]:
+    """Write the phases of one case below `output`/images; return their files, and a line per refused series."""
+    from scripts.evaluation.atomic import write_atomically
+
+    folder = output / "images" / case
+    record = folder / ".converted.json"
+    before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    image, now, problems = {}, {}, []
+    for volume in volumes:
+        if not volume.phase:
+            continue
+        target = folder / f"{volume.phase}.nii.gz"
+        state = fingerprint(volume.stack)
+        if before.get(volume.phase) != state or not target.is_file():
+            try:
+                write_stack(volume.stack, target)
+            except Refused as error:
+                target.unlink(missing_ok=True)
+                first = volume.stack.first
+                problems.append(f"{case}: series {first.number} '{first.description}' left out: {error}")
+                continue
+        image[volume.phase], now[volume.phase] = str(target), state
+    if now != before and image:
+
+        def write(temporary: Path) -> None:
+            temporary.write_text(json.dumps(now), encoding="utf-8")
+
+        write_atomically(record, write)
+    return image, problems
+
+
+def _row(study: Study, names: Names, table: LabelTable) -> dict[str, Any]:
+    keys = (study.uid, names[study.key][0], study.patient_id)
+    return next((table.rows[key] for key in keys if key in table.rows), {})
+
+
+def _entry(study: Study, names: Names, image: dict[str, str], table: LabelTable) -> dict[str, Any]:
+    case, patient = names[study.key]
+    return {"case": case, "image": image} | _row(study, names, table) | {"patient": patient}
+
+
+def _report(
+    studies: Sequence[Study], names: Names, cases: Sequence[dict[str, Any]], table: LabelTable
+) -> list[str]:
+    known = {key for study in studies for key in (study.uid, names[study.key][0], study.patient_id)}
+    with_image = {case["case"] for case in cases}
+    notes = [
+        note("studies without any phase, left out", [
+            names[study.key][0] for study in studies if names[study.key][0] not in with_image
+        ]),
+        note("cases without a row in the label file, kept as unlabelled", [
+            case["case"] for case in cases if "label" not in case
+        ]),
+        note("rows of the label file without a study, left out", sorted(set(table.rows) - known)),
+        note("columns of the label file not taken", table.left_out),
+    ]
+    return [line for line in notes if line]

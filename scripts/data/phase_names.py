@@ -1,0 +1,60 @@
+"""Which phase a file or folder stands for, where names vary: patterns per phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+
+def check_names(names: Any) -> dict[str, list[str]] | None:
+    """Return `phase_names` as phase -> patterns, a single pattern as a list of one.
+
+    Raises:
+        ValueError: not a mapping of phases to patterns.
+    """
+    if names is None:
+        return None
+    good = isinstance(names, Mapping) and names
+    checked = {
+        str(phase): [value] if isinstance(value, str) else value for phase, value in (names.items() if good else ())
+    }
+    if not good or not all(
+        isinstance(value, list | tuple) and value and all(isinstance(pattern, str) for pattern in value)
+        for value in checked.values()
+    ):
+        raise ValueError(
+            f"phase_names must be patterns per phase, e.g. {{arterial: ['*art*', ap]}}, found {names!r}"
+        )
+    return {phase: list(value) for phase, value in checked.items()}
+
+
+def phase_of(name: str, names: Mapping[str, Sequence[str]], where: str) -> str | None:
+    """Return the phase whose name or pattern fits `name`; an exact fit goes before patterns with * or ?.
+
+    Args:
+        name: of a file without its ending, or of a folder; letter case is ignored.
+        names: phase -> patterns.
+        where: case and file, for messages.
+
+    Returns:
+        The phase, or None where nothing fits.
+
+    Raises:
+        ValueError: two phases fit.
+
+    >>> names = {"arterial": ["*art*", "ap"], "portal": ["*p"]}
+    >>> phase_of("late_ART", names, "case a"), phase_of("AP", names, "case a"), phase_of("t2", names, "case a")
+    ('arterial', 'arterial', None)
+    """
+    lower = name.lower()
+    exact = [phase for phase in names if lower in {phase.lower(), *(text.lower() for text in names[phase])}]
+    fitting = exact or [
+        phase for phase in names if any(fnmatchcase(lower, pattern.lower()) for pattern in names[phase])
+    ]
+    if len(fitting) > 1:
+        raise ValueError(
+            f"{where}: {name!r} must fit one phase, found [{', '.join(fitting)}]; narrow the patterns in "
+            "phase_names"
+        )
+    return fitting[0] if fitting else None

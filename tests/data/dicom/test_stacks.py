@@ -1,0 +1,148 @@
+"""Which images make a volume: made-up series with one trap each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from scripts.data.dicom import find_studies, stacks_of, write_stack
+
+
+def stacks(folder: Path):
+    studies, _ = find_studies(folder)
+    return [stack for study in studies for series in study.series for stack in stacks_of(series)]
+
+
+def test_the_affine_of_an_oblique_series_maps_each_pixel_to_its_place(write_dicom, tmp_path):
+    angle = np.radians(25)
+    row, column = (np.cos(angle), 0.0, -np.sin(angle)), (0.0, 1.0, 0.0)
+    write_dicom(tmp_path, heights=[5, 0, 2.5, 7.5], orientation=(*row, *column), spacing=(2.0, 1.5))
+    (stack,) = stacks(tmp_path)
+    assert stack.refused == ""
+    normal = np.cross(row, column)
+    i, j, k = 7, 3, 2  # column 7, row 3 of the third slice
+    place = np.array([10.0, 20.0, 30.0]) + 1.5 * i * np.array(row) + 2.0 * j * np.array(column) + 5.0 * normal
+    np.testing.assert_allclose((stack.affine @ [i, j, k, 1])[:3], place * [-1, -1, 1], atol=1e-5)
+    assert [image.file.name for image in stack.slices] == ["image001", "image002", "image000", "image003"]
+
+
+SPLITS = {
+    "b-values": ({"DiffusionBValue": lambda n: float(n // 4 * 400)}, ["b 0", "b 400", "b 800"]),
+    "echoes": ({"EchoTime": lambda n: [2.4, 4.8, 7.2][n // 4]}, ["echo 2.4 ms", "echo 4.8 ms", "echo 7.2 ms"]),
+    "time points": (
+        {"TemporalPositionIdentifier": lambda n: n // 4 + 1},
+        ["time point 1", "time point 2", "time point 3"],
+    ),
+    "acquisitions": (
+        {"AcquisitionNumber": lambda n: n // 4 + 1},
+        ["acquisition 1", "acquisition 2", "acquisition 3"],
+    ),
+    "time alone": ({}, ["time point 1", "time point 2", "time point 3"]),
+    "kinds": (
+        {"ImageType": lambda n: ["ORIGINAL", "PRIMARY", "MPR"[n // 4]]},
+        ["kind 1", "kind 2", "kind 3"],
+    ),
+    "trigger": (
+        {"TriggerTime": lambda n: float(n // 4 * 50), "AcquisitionTime": "100000"},
+        ["trigger time 1", "trigger time 2", "trigger time 3"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_volumes_that_share_a_series_are_told_apart(name, write_dicom, tmp_path):
+    tags, parts = SPLITS[name]
+    files = write_dicom(tmp_path, heights=[0, 3, 6, 9] * 3, **tags)
+    found = stacks(tmp_path)
+    assert [stack.part for stack in found] == parts
+    for number, stack in enumerate(found):
+        assert [image.file for image in stack.slices] == files[4 * number : 4 * number + 4]
+        assert not stack.refused
+
+
+def test_times_that_differ_from_slice_to_slice_do_not_split_a_volume(write_dicom, tmp_path):
+    write_dicom(
+        tmp_path, AcquisitionNumber=lambda n: n, TriggerTime=lambda n: 10.0 * n, ImageType=lambda n: ["A", str(n)]
+    )
+    (stack,) = stacks(tmp_path)
+    assert (len(stack.slices), stack.part, stack.refused) == (6, "", "")
+
+
+def test_halves_of_a_volume_with_a_gap_do_not_pass_as_two_volumes(write_dicom, tmp_path):
+    write_dicom(tmp_path, heights=[0, 3, 6, 9, 15, 18, 21, 24], AcquisitionNumber=lambda n: n // 4)
+    (stack,) = stacks(tmp_path)
+    assert stack.refused == "a slice is missing, 6 mm after image 4 of 8, usually 3 mm"
+
+
+REFUSED = {
+    "mosaic": ({"ImageType": ["ORIGINAL", "PRIMARY", "MOSAIC"]}, "a mosaic, all slices tiled in one image"),
+    "localizer": ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "a localizer"),
+    "two images": ({"heights": [0, 3]}, "2 images, a volume needs 3 or more"),
+    "uneven": ({"heights": [0, 3, 6.5, 9]}, "uneven distances of the slices"),
+    "tilt": ({"shear": 0.2}, "gantry tilt of 11.3 degrees"),
+    "repeated": (
+        {"heights": [0, 3, 6, 0, 3, 6], "AcquisitionTime": "100000"},
+        "6 images at 3 positions, which no b-value, echo or time tells apart",
+    ),
+    "colour": ({"SamplesPerPixel": 3}, "truncated pixels"),
+    "no position": ({"ImagePositionPatient": None}, "images without a position and orientation in space"),
+    "no spacing": ({"PixelSpacing": None}, "images without a pixel spacing"),
+    "skew": ({"ImageOrientationPatient": [1, 0, 0, 0.5, 1, 0]}, "rows and columns not at right angles"),
+    "segmentation": ({"Modality": "SEG"}, "a segmentation object"),
+    "frames": ({"NumberOfFrames": 2, "PixelData": b"\0" * 320}, "2 frames without a position each"),
+    "one of them": (
+        {"ImagePositionPatient": lambda n: None if n == 2 else [0, 0, n]},
+        r"images without a position and orientation in space \(1 of 6 images\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_volume_is_refused_with_the_reason(name, write_dicom, tmp_path):
+    settings, reason = REFUSED[name]
+    write_dicom(tmp_path, **settings)
+    (stack,) = stacks(tmp_path)
+    assert re.match(reason, stack.refused)
+
+
+def test_frames_of_an_enhanced_file_are_slices(write_dicom, tmp_path):
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    (file,) = write_dicom(tmp_path, heights=[0])
+    image = dcmread(file)
+
+    def group(**tags) -> Sequence:
+        item = Dataset()
+        for name, value in tags.items():
+            setattr(item, name, value)
+        return Sequence([item])
+
+    shared = Dataset()
+    shared.PixelMeasuresSequence = group(PixelSpacing=[2.0, 1.5], SliceThickness=3.0)
+    shared.PlaneOrientationSequence = group(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    frames = []
+    for number in range(8):
+        frame = Dataset()
+        frame.PlanePositionSequence = group(ImagePositionPatient=[0, 0, 3.0 * (number % 4)])
+        frame.MRDiffusionSequence = group(DiffusionBValue=float(number // 4 * 800))
+        frames.append(frame)
+    del image.PixelSpacing, image.ImageOrientationPatient, image.ImagePositionPatient
+    image.SharedFunctionalGroupsSequence = Sequence([shared])
+    image.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    image.NumberOfFrames = 8
+    image.PixelData = np.repeat(np.arange(8, dtype=np.int16), 80).tobytes()
+    image.save_as(file, enforce_file_format=True)
+
+    found = stacks(tmp_path)
+    assert [stack.part for stack in found] == ["b 0", "b 800"]
+    assert [[image.frame for image in stack.slices] for stack in found] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    np.testing.assert_allclose(np.diag(found[1].affine), [-1.5, -2.0, 3.0, 1.0])
+
+    written = nibabel.load(write_stack(found[1], tmp_path / "out" / "dwi.nii.gz"))
+    np.testing.assert_array_equal(written.get_fdata()[0, 0], [4, 5, 6, 7])
