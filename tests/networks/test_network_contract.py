@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import io
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,8 +32,7 @@ PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch
 LABEL = torch.tensor([0, 1, 1, 0])
 
 
-@cache
-def built(fusion: str, encoder: str, share: bool) -> tuple[nn.Module, nn.Module]:
+def build(fusion: str, encoder: str, share: bool) -> tuple[nn.Module, nn.Module]:
     """Build network and loss as a training does, from train.yaml and two fragments."""
     torch.manual_seed(0)
     parser = ConfigParser()
@@ -44,9 +42,15 @@ def built(fusion: str, encoder: str, share: bool) -> tuple[nn.Module, nn.Module]
     return parser.get_parsed_content("network_def"), parser.get_parsed_content("loss")
 
 
-@pytest.fixture(params=ALL, ids=lambda v: f"{v[0]}-{v[1]}{'' if v[2] else '-separate'}")
-def network_and_loss(request) -> tuple[nn.Module, nn.Module]:
-    network, loss = built(*request.param)
+@pytest.fixture(scope="module", params=ALL, ids=lambda v: f"{v[0]}-{v[1]}{'' if v[2] else '-separate'}")
+def built(request) -> tuple[nn.Module, nn.Module]:
+    """Return one variant for all its tests; all variants at once need more memory than a laptop has."""
+    return build(*request.param)
+
+
+@pytest.fixture
+def network_and_loss(built) -> tuple[nn.Module, nn.Module]:
+    network, loss = built
     return copy.deepcopy(network), loss
 
 
@@ -140,6 +144,6 @@ def test_another_number_of_phases_is_named(network_and_loss):
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_onnx_export(fusion, tmp_path):
     pytest.importorskip("onnx")
-    network = built(fusion, "residual", True)[0].eval()
+    network = build(fusion, "residual", True)[0].eval()
     torch.onnx.export(network, (images(),), tmp_path / "network.onnx", dynamo=False, opset_version=17)
     assert (tmp_path / "network.onnx").stat().st_size > 10_000
