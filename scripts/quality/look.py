@@ -101,6 +101,8 @@ def _inside(points: np.ndarray, volumes: Mapping[str, Volume]) -> dict[str, floa
 
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return f"there is not enough memory for it ({text}); crop or resample the volume" if isinstance(
-        error, MemoryError
-    ) else text
+    return (
+        f"there is not enough memory for it ({text}); crop or resample the volume"
+        if isinstance(error, MemoryError)
+        else text
+    )

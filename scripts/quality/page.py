@@ -62,7 +62,11 @@ def write_quality_page(
 def headline(cases: Sequence[CaseSeen], breaking: Sequence[Finding], warnings: Sequence[Finding]) -> str:
     """Say in one sentence what was looked at and found."""
     looked = f"{counted(len(cases), 'case')} with {counted(sum(1 for _ in volumes_of(cases)), 'volume')}"
-    stops = "nothing would break training" if not breaking else f"{counted(len(breaking), 'finding')} would break training"
+    stops = (
+        "nothing would break training"
+        if not breaking
+        else f"{counted(len(breaking), 'finding')} would break training"
+    )
     return f"{looked}: {stops}, {counted(len(warnings), 'warning') if warnings else 'no warnings'}."
 
 

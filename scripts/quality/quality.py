@@ -64,7 +64,9 @@ def check_quality(
     findings = [finding for result in results for finding in result.findings]
     breaking = [finding for finding in findings if finding.breaks_training]
     warnings = [finding for finding in findings if not finding.breaks_training]
-    print(f"\n{as_text(phase_table(cases, document.phases))}\n\n{as_text(check_table(results, len(cases)))}\n")
+    print(
+        f"\n{as_text(phase_table(cases, document.phases))}\n\n{as_text(check_table(results, len(cases)))}\n"
+    )
     for finding in warnings:
         print(f"warning: {finding}")
     for finding in breaking:

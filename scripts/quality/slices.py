@@ -33,10 +33,13 @@ def jumps(slices: np.ndarray) -> list[int] | None:
     """Return the slices, from 0, after which the image changes abruptly; None where nothing can be said.
 
     The change is the mean absolute difference of two neighbouring slices. It is abrupt where it is more than
-    four times the median of those around it and of those of the whole volume. The first and the last two
-    changes do not count: images often begin and end abruptly. Nothing is said of less than 12 slices, and of
+    four times the median of those around it and of those of the whole volume. Slices of one value at both ends
+    do not count, nor the two changes next to them: images often begin and end abruptly. Nothing is said of less than 12 slices, and of
     images with few values, such as masks.
     """
+    flat = np.array([one.min() == one.max() for one in slices])
+    first = int(flat.argmin())
+    slices = slices[first : len(slices) - int(flat[::-1].argmin())]
     if len(slices) < LEAST_SLICES or len(np.unique(slices[len(slices) // 2])) <= MOST_VALUES:
         return None
     pairs = zip(slices[:-1], slices[1:], strict=True)
@@ -46,5 +49,5 @@ def jumps(slices: np.ndarray) -> list[int] | None:
     for index in range(2, len(changes) - 2):
         around = np.delete(changes[max(0, index - AROUND) : index + AROUND + 1], min(index, AROUND))
         if changes[index] > ABRUPT * max(usual, np.median(around)):
-            found.append(index)
+            found.append(first + index)
     return found

@@ -45,10 +45,14 @@ def phase_table(cases: Sequence[CaseSeen], phases: Sequence[str]) -> Table:
             values = [one.values for one in group if one.values is not None]
             limits = [[one.low, one.median, one.high] for one in values]
             cells = [_ranges(shapes, ".0f"), _ranges(spacings, ".2f")]
-            cells.append(" / ".join(_short(value) for value in np.median(limits, axis=0)) if values else UNKNOWN)
+            cells.append(
+                " / ".join(_short(value) for value in np.median(limits, axis=0)) if values else UNKNOWN
+            )
         rows.append([phase, f"{len(opened):,} of {len(group):,}", f"{len(cases) - len(group):,}", *cells])
     header = ["phase", "opened", "cases without", "voxels", "spacing, mm", "1% / 50% / 99% of values"]
-    notes = [f"{AXES}: median (smallest to largest of each axis). Values: the median of the volumes' quantiles."]
+    notes = [
+        f"{AXES}: median (smallest to largest of each axis). Values: the median of the volumes' quantiles."
+    ]
     return Table("Phases", f"n = {counted(len(cases), 'case')}", header, rows, notes)
 
 

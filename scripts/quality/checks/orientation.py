@@ -12,12 +12,18 @@ from scripts.data.volumes import Volume
 from scripts.quality.finding import Checked, Finding
 from scripts.quality.seen import CaseSeen, VolumeSeen, volumes_of
 
+from .outliers import robust_z
+
 LEAST_VOLUMES = 8
 """Comparable volumes of a phase below which orientation is not looked at."""
 LEAST_ALIKE = 0.5
 """Correlation with the others that a flipped volume must reach."""
-LEAST_GAIN = 0.15
+LEAST_GAIN = 0.05
 """How much higher it must be than that of the volume as it is."""
+FAR = 6.0
+"""Robust z-score that this gain must have among those of all volumes under the same flip."""
+GAIN_FLOOR = 0.02
+"""Least deviation of the gains."""
 SIMILAR = 1.25
 """Fields of view may differ by this factor from the median, per axis."""
 STRAIGHT = 0.9
@@ -30,8 +36,8 @@ def orientation(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes that, flipped along one axis or several, agree better with the mean of the others.
 
     Every volume is brought to right, front, top by its header, averaged to 16 x 16 x 16 voxels and standardised,
-    x_i. With m_i the mean of the others and F a flip, the volume is reported where
-    max_F corr(F x_i, m_i) > 0.5 and max_F corr(F x_i, m_i) - corr(x_i, m_i) > 0.15.
+    x_i. With m_i the mean of the others and F a flip, the gain is g_i = corr(F x_i, m_i) - corr(x_i, m_i). The
+    volume is reported where corr(F x_i, m_i) > 0.5, g_i > 0.05 and the robust z-score of g_i is above 6.
     """
     groups: dict[str, list[VolumeSeen]] = {}
     for seen in volumes_of(cases):
@@ -43,30 +49,33 @@ def orientation(cases: Sequence[CaseSeen]) -> Checked:
             continue
         tested += len(alike)
         small = np.stack([one.values.small for one in alike if one.values is not None])
-        for index, (flip, as_it_is, flipped) in enumerate(_best_flips(small)):
-            if flipped > LEAST_ALIKE and flipped - as_it_is > LEAST_GAIN:
-                one = alike[index]
-                what = (
-                    f"with {' and with '.join(NAMES[axis] for axis in flip)} exchanged it looks more like the other "
-                    f"cases (correlation {flipped:.2f} instead of {as_it_is:.2f})"
-                )
-                remedy = f"look at it, and correct its header or convert it again ({one.file})"
-                findings.append(Finding(one.case, one.phase, what, remedy))
+        as_it_is, flipped = _correlations(small)
+        gains = flipped - as_it_is[:, None]
+        far = robust_z(gains, GAIN_FLOOR) > FAR
+        reported = far & (gains > LEAST_GAIN) & (flipped > LEAST_ALIKE)
+        for index in np.flatnonzero(reported.any(axis=1)):
+            best = int(np.where(reported[index], flipped[index], -1).argmax())
+            what = (
+                f"with {' and with '.join(NAMES[axis] for axis in FLIPS[best])} exchanged it looks more like the "
+                f"other cases (correlation {flipped[index, best]:.2f} instead of {as_it_is[index]:.2f})"
+            )
+            one = alike[index]
+            remedy = f"look at it, and correct its header or convert it again ({one.file})"
+            findings.append(Finding(one.case, one.phase, what, remedy))
     note = f"{tested:,} volumes, of phases with at least {LEAST_VOLUMES} of similar field of view"
     return Checked("orientation", note, findings)
 
 
-def _best_flips(small: np.ndarray) -> list[tuple[tuple[int, ...], float, float]]:
-    """Return for each of [N, 16, 16, 16] volumes its best flip, and its correlation as it is and flipped so."""
+def _correlations(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlate [N, 16, 16, 16] volumes with the mean of the others: as they are [N], under each flip [N, 7]."""
     total = small.sum(axis=0, dtype=np.float64)
-    found = []
+    as_it_is, flipped = [], []
     for one in small:
         others = total - one
         others = others / max(np.linalg.norm(others), 1e-12)
-        values = [float((np.flip(one, flip) * others).sum()) for flip in FLIPS]
-        best = int(np.argmax(values))
-        found.append((FLIPS[best], float((one * others).sum()), values[best]))
-    return found
+        as_it_is.append((one * others).sum())
+        flipped.append([(np.flip(one, flip) * others).sum() for flip in FLIPS])
+    return np.array(as_it_is), np.array(flipped)
 
 
 def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
@@ -74,7 +83,10 @@ def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
     straight = [
         one
         for one in group
-        if one.volume is not None and one.values is not None and one.values.small.any() and _straight(one.volume)
+        if one.volume is not None
+        and one.values is not None
+        and one.values.small.any()
+        and _straight(one.volume)
     ]
     if not straight:
         return []

@@ -19,9 +19,7 @@ def overlap(cases: Sequence[CaseSeen]) -> Checked:
     """Find phases whose field of view is largely outside that of the case's first; wholly breaks training."""
     findings, pairs = [], 0
     for case in cases:
-        volumes = {
-            phase: seen.volume for phase, seen in case.phases.items() if seen.volume is not None
-        }
+        volumes = {phase: seen.volume for phase, seen in case.phases.items() if seen.volume is not None}
         first = next(iter(volumes), "")
         for phase, volume in volumes.items():
             if phase == first:
@@ -30,7 +28,9 @@ def overlap(cases: Sequence[CaseSeen]) -> Checked:
             share = shared(volumes[first], volume)
             if share < LEAST_SHARED:
                 what = f"its field of view shares {share:.0%} with that of phase {first!r}"
-                remedy = f"correct the position in one header or take the phase out of the case ({volume.path})"
+                remedy = (
+                    f"correct the position in one header or take the phase out of the case ({volume.path})"
+                )
                 findings.append(Finding(case.case, phase, what, remedy, breaks_training=share == 0))
     return Checked("phases overlap in space", f"{pairs:,} pairs of phases", findings)
 

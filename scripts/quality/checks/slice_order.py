@@ -37,7 +37,9 @@ def missing(cases: Sequence[CaseSeen]) -> Checked:
         if seen.values.jumps:
             pairs = ", ".join(f"{index} and {index + 1}" for index in seen.values.jumps[:3])
             what = f"the image changes abruptly between slices {pairs} along the {AXES[axis]} axis of {seen.file}"
-            remedy = "look whether slices are missing, in the wrong order or damaged, and convert the series again"
+            remedy = (
+                "look whether slices are missing, in the wrong order or damaged, and convert the series again"
+            )
             findings.append(Finding(seen.case, seen.phase, what, remedy))
     return Checked(
         "missing slices", f"{tested:,} volumes, grey ones with at least {LEAST_SLICES} slices", findings
