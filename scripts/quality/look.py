@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 
@@ -100,9 +99,8 @@ def _inside(points: np.ndarray, volumes: Mapping[str, Volume]) -> dict[str, floa
 
 
 def _line(error: BaseException) -> str:
+    """Return what is wrong and what to do, as errors of volumes say it, in one line."""
     text = " ".join(str(error).split())
-    return (
-        f"there is not enough memory for it ({text}); crop or resample the volume"
-        if isinstance(error, MemoryError)
-        else text
-    )
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory for it ({text}); crop or resample the volume"
+    return text

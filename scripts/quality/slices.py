@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 MOST_VALUES = 8
@@ -22,10 +24,10 @@ def repeated_slices(slices: np.ndarray) -> list[int]:
     [1]
     """
     found = []
-    for index, (one, other) in enumerate(zip(slices[:-1], slices[1:], strict=True)):
-        if (one[::7, ::7] == other[::7, ::7]).all() and np.array_equal(one, other):
-            if len(np.unique(one)) > MOST_VALUES:
-                found.append(index)
+    for index, (one, other) in enumerate(pairwise(slices)):
+        alike = (one[::7, ::7] == other[::7, ::7]).all() and np.array_equal(one, other)
+        if alike and len(np.unique(one)) > MOST_VALUES:
+            found.append(index)
     return found
 
 
@@ -33,17 +35,16 @@ def jumps(slices: np.ndarray) -> list[int] | None:
     """Return the slices, from 0, after which the image changes abruptly; None where nothing can be said.
 
     The change is the mean absolute difference of two neighbouring slices. It is abrupt where it is more than
-    four times the median of those around it and of those of the whole volume. Slices of one value at both ends
-    do not count, nor the two changes next to them: images often begin and end abruptly. Nothing is said of less than 12 slices, and of
-    images with few values, such as masks.
+    four times the median of those around it and of those of the whole volume. Slices of one value at both
+    ends do not count, nor the two changes next to them: images often begin and end abruptly. Nothing is said
+    of less than 12 slices, and of images with few values, such as masks.
     """
     flat = np.array([one.min() == one.max() for one in slices])
     first = int(flat.argmin())
     slices = slices[first : len(slices) - int(flat[::-1].argmin())]
     if len(slices) < LEAST_SLICES or len(np.unique(slices[len(slices) // 2])) <= MOST_VALUES:
         return None
-    pairs = zip(slices[:-1], slices[1:], strict=True)
-    changes = np.array([np.abs(one - other).mean(dtype=np.float64) for one, other in pairs])
+    changes = np.array([np.abs(one - other).mean(dtype=np.float64) for one, other in pairwise(slices)])
     usual = np.median(changes[changes > 0]) if changes.any() else 0.0
     found = []
     for index in range(2, len(changes) - 2):

@@ -94,7 +94,7 @@ def _cells(seen: VolumeSeen) -> list[str]:
         return [*grid, *[UNKNOWN] * 6]
     found = seen.values
     limits = (found.lowest, found.low, found.median, found.high, found.highest)
-    return [*grid, *map(_short, limits), f"{found.not_finite / shape.prod():.2%}"]
+    return [*grid, *map(_short, limits), f"{100 * found.not_finite / shape.prod():.3g}%"]
 
 
 def _ranges(values: np.ndarray, digits: str) -> str:

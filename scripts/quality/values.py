@@ -61,7 +61,7 @@ def _slice_axis(volume: Volume) -> int:
 
 
 def _small(ras: np.ndarray) -> np.ndarray:
-    """Average to few voxels, subtract the mean, divide by the length: a product of two is their correlation."""
+    """Average to few voxels, of mean 0 and length 1: the product of two is their correlation."""
     import torch
 
     pool = torch.nn.functional.adaptive_avg_pool3d

@@ -171,12 +171,12 @@ def test_voxels_without_a_number(cohort, value):
         return voxels
 
     change(cohort, "c4", "pre", spoil, np.float32)
-    expect(only(cohort), "c4", "pre", True, r"2 of 13,824 voxels \(0.01%\)")
+    expect(only(cohort), "c4", "pre", True, r"2 of 13,824 voxels \(0.0145%\)")
 
 
 def test_a_volume_without_any_number(cohort):
     change(cohort, "c4", "pre", lambda voxels: voxels * np.nan, np.float32)
-    expect(only(cohort), "c4", "pre", True, r"13,824 of 13,824 voxels \(100.00%\)")
+    expect(only(cohort), "c4", "pre", True, r"13,824 of 13,824 voxels \(100%\)")
 
 
 def test_a_constant_volume(cohort):

@@ -35,9 +35,10 @@ FLIPS = tuple(axes for number in (1, 2, 3) for axes in combinations(range(3), nu
 def orientation(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes that, flipped along one axis or several, agree better with the mean of the others.
 
-    Every volume is brought to right, front, top by its header, averaged to 16 x 16 x 16 voxels and standardised,
-    x_i. With m_i the mean of the others and F a flip, the gain is g_i = corr(F x_i, m_i) - corr(x_i, m_i). The
-    volume is reported where corr(F x_i, m_i) > 0.5, g_i > 0.05 and the robust z-score of g_i is above 6.
+    Every volume is brought to right, front, top by its header, averaged to 16 x 16 x 16 voxels and
+    standardised, x_i. With m_i the mean of the others and F a flip, the gain is
+    g_i = corr(F x_i, m_i) - corr(x_i, m_i). The volume is reported where corr(F x_i, m_i) > 0.5, g_i > 0.05
+    and the robust z-score of g_i among all volumes is above 6.
     """
     groups: dict[str, list[VolumeSeen]] = {}
     for seen in volumes_of(cases):
@@ -55,8 +56,9 @@ def orientation(cases: Sequence[CaseSeen]) -> Checked:
         reported = far & (gains > LEAST_GAIN) & (flipped > LEAST_ALIKE)
         for index in np.flatnonzero(reported.any(axis=1)):
             best = int(np.where(reported[index], flipped[index], -1).argmax())
+            exchanged = " and with ".join(NAMES[axis] for axis in FLIPS[best])
             what = (
-                f"with {' and with '.join(NAMES[axis] for axis in FLIPS[best])} exchanged it looks more like the "
+                f"with {exchanged} exchanged it looks more like the "
                 f"other cases (correlation {flipped[index, best]:.2f} instead of {as_it_is[index]:.2f})"
             )
             one = alike[index]
@@ -67,7 +69,11 @@ def orientation(cases: Sequence[CaseSeen]) -> Checked:
 
 
 def _correlations(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Correlate [N, 16, 16, 16] volumes with the mean of the others: as they are [N], under each flip [N, 7]."""
+    """Correlate each volume with the mean of the others, as it is and under each flip.
+
+    Shape:
+        small [N, 16, 16, 16] -> [N], [N, 7]
+    """
     total = small.sum(axis=0, dtype=np.float64)
     as_it_is, flipped = [], []
     for one in small:

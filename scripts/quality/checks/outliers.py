@@ -56,7 +56,7 @@ def spacing(cases: Sequence[CaseSeen]) -> Checked:
 
 
 def intensity(cases: Sequence[CaseSeen]) -> Checked:
-    """Find volumes whose range or level of intensities, from 1% to 99% of the voxels, is unusual for their phase."""
+    """Find volumes whose intensities, from the 1% to the 99% quantile, have an unusual range or level."""
     findings, tested = [], 0
     for group in _by_phase(cases):
         seen = [one for one in group if one.values is not None and one.values.high > one.values.low]

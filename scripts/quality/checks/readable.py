@@ -9,7 +9,7 @@ from scripts.quality.seen import CaseSeen, volumes_of
 
 
 def readable(cases: Sequence[CaseSeen]) -> Checked:
-    """Find volumes and masks that are missing, truncated, not 3D, too large for memory or otherwise unreadable."""
+    """Find volumes and masks that are missing, truncated, not 3D, too large or otherwise unreadable."""
     volumes = list(volumes_of(cases))
     masks = [(case.case, region) for case in cases for region in case.regions if region.kind == "mask"]
     places = [(seen.case, seen.phase, seen.problem) for seen in volumes]

@@ -12,7 +12,7 @@ LEAST_INSIDE = {"mask": 0.9, "box": 0.25}
 
 
 def region(cases: Sequence[CaseSeen]) -> Checked:
-    """Find empty masks, and regions of which too little lies inside a phase; wholly outside breaks training."""
+    """Find empty masks and regions too little of which lies inside a phase; wholly outside breaks it."""
     findings, tested = [], 0
     for case in cases:
         for found in case.regions:

@@ -36,10 +36,8 @@ def missing(cases: Sequence[CaseSeen]) -> Checked:
         tested += 1
         if seen.values.jumps:
             pairs = ", ".join(f"{index} and {index + 1}" for index in seen.values.jumps[:3])
-            what = f"the image changes abruptly between slices {pairs} along the {AXES[axis]} axis of {seen.file}"
-            remedy = (
-                "look whether slices are missing, in the wrong order or damaged, and convert the series again"
-            )
+            what = f"the image changes abruptly between slices {pairs} along the {AXES[axis]} axis"
+            remedy = f"look for missing, misplaced or damaged slices and convert it again ({seen.file})"
             findings.append(Finding(seen.case, seen.phase, what, remedy))
     return Checked(
         "missing slices", f"{tested:,} volumes, grey ones with at least {LEAST_SLICES} slices", findings

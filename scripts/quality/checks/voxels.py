@@ -19,7 +19,9 @@ def finite(cases: Sequence[CaseSeen]) -> Checked:
         count = math.prod(seen.volume.shape)
         lost = count if seen.values is None else seen.values.not_finite
         if lost:
-            what = f"{lost:,} of {count:,} voxels ({lost / count:.2%}) are NaN or infinite in {seen.file}"
+            what = (
+                f"{lost:,} of {count:,} voxels ({100 * lost / count:.3g}%) are NaN or infinite in {seen.file}"
+            )
             remedy = "export it again, replace these voxels, or take the phase out of the case"
             findings.append(Finding(seen.case, seen.phase, what, remedy, breaks_training=True))
     return Checked("NaN or infinite voxels", f"{tested:,} volumes", findings)
