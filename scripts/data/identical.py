@@ -49,14 +49,17 @@ class Pair:
         fixed = {self.first.split, self.second.split}
         return self.first.patient != self.second.patient and len(fixed - {""}) == 2
 
-    def __str__(self) -> str:
+    @property
+    def remedy(self) -> str:
+        """What to do, by whether it is one case, one patient or two."""
         if self.first.case == self.second.case:
-            remedy = "one of the two files is probably a copy under a wrong name: replace or remove it"
-        elif self.first.patient == self.second.patient:
-            remedy = "remove one of the cases unless the image is meant to be in both"
-        else:
-            remedy = "remove one of the cases, or give both the same patient if it is one person"
-        return f"{self.first} and {self.second} hold the same voxels; {remedy}"
+            return "one of the two files is probably a copy under a wrong name: replace or remove it"
+        if self.first.patient == self.second.patient:
+            return "remove one of the cases unless the image is meant to be in both"
+        return "remove one of the cases, or give both the same patient if it is one person"
+
+    def __str__(self) -> str:
+        return f"{self.first} and {self.second} hold the same voxels; {self.remedy}"
 
 
 def settle_identical(
@@ -151,13 +154,14 @@ def _groups(
 def _glimpse(place: Place) -> str:
     """Return shape and hash of the first slice, which needs little unpacking."""
     volume = open_phase(place.file, place.case, place.phase)
-    return _hash(volume.shape, volume.read((slice(None), slice(None), slice(0, 1))))
+    return voxel_hash(volume.shape, volume.read((slice(None), slice(None), slice(0, 1))))
 
 
 def _voxels(place: Place) -> str:
     volume = open_phase(place.file, place.case, place.phase)
-    return _hash(volume.shape, volume.read())
+    return voxel_hash(volume.shape, volume.read())
 
 
-def _hash(shape: tuple[int, ...], voxels: Any) -> str:
+def voxel_hash(shape: tuple[int, ...], voxels: Any) -> str:
+    """Return a text that two images share where their shapes and all their voxels are the same."""
     return f"{shape} {hashlib.sha256((voxels + 0.0).tobytes()).hexdigest()}"  # + 0.0 makes -0.0 and 0.0 one

@@ -53,6 +53,7 @@ def prepare(
     bias_correction: BiasCorrection = BiasCorrection(),
     registration: Registration = Registration(),
     workers: int | None = None,
+    quality: bool = True,
 ) -> Path | None:
     """Write dataset.json and the overlay data.yaml for a folder of images, and say how to train on it.
 
@@ -80,13 +81,15 @@ def prepare(
         bias_correction: which phases lose their bias field.
         registration: how phases are registered to the reference phase.
         workers: volumes at a time; None takes one per core.
+        quality: whether the images are checked at the end, which writes quality.html beside dataset.json.
 
     Returns:
         The dataset.json written; None for a dry run, which writes nothing.
 
     Raises:
         FileNotFoundError: source or label file does not exist.
-        ValueError: anything that would break training, or an output folder that must not be written.
+        ValueError: anything that would break training, or an output folder that must not be written. What only
+            the check of the images at the end finds leaves all files behind, with quality.html to explain it.
     """
     for name, value in (("source", source), ("layout", layout), ("output", output)):
         if value in (None, ""):
@@ -151,7 +154,12 @@ def prepare(
     if proposal is None:
         print(f"wrote {file}\n\n{VIEWS_ONLY}")
         return file
-    print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
+    print(f"wrote {file}\n      {folder / 'data.yaml'}")
+    if quality:
+        from scripts.quality import require_quality  # which reads dataset.json with this package
+
+        require_quality(folder, workers=workers)
+    print("\nnext:")
     own = training_command([from_here(folder / "data.yaml")])
     print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else own))
     return file

@@ -45,7 +45,7 @@ def summary_text(
     phase_rows = [["phase", "present", "missing"]]
     for phase in phases:
         phase_rows.append([phase, *_present(sum(phase in entry["image"] for entry in entries), len(entries))])
-    tables = [_table(split_rows, left=1), _table(phase_rows, left=1)]
+    tables = [text_table(split_rows, left=1), text_table(phase_rows, left=1)]
     if clinical:
         clinical_rows = [["clinical", "values", "present", "missing"]]
         for column in clinical:
@@ -56,7 +56,7 @@ def summary_text(
             ]
             title = f"{column['name']} ({column['unit']})" if column.get("unit") else column["name"]
             clinical_rows.append([title, _range(column, values), *_present(len(values), len(entries))])
-        tables.append(_table(clinical_rows, left=2))
+        tables.append(text_table(clinical_rows, left=2))
     return "\n\n".join(tables)
 
 
@@ -89,7 +89,7 @@ def _range(column: Column, values: Sequence[Any]) -> str:
     return f"{min(values)} - {max(values)}" if values else "none"
 
 
-def _table(rows: Sequence[Sequence[str]], left: int) -> str:
+def text_table(rows: Sequence[Sequence[str]], left: int) -> str:
     """Align columns: the first `left` ones to the left, the others to the right."""
     widths = [max(len(row[position]) for row in rows) for position in range(len(rows[0]))]
     lines = []

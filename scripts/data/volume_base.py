@@ -100,21 +100,26 @@ class Volume(ABC):
         Raises:
             BadVolume: the file cannot be read, or a voxel is NaN or infinite.
         """
+        block = self.read_unchecked(slices)
+        finite = np.isfinite(block)
+        if not finite.all():
+            bounds = zip(slices or (slice(None),) * 3, self.shape, strict=True)
+            where = ", ".join("{}:{}".format(*part.indices(size)) for part, size in bounds)
+            found = f"{finite.size - int(finite.sum())} NaN or infinite voxels in [{where}]"
+            rule = "must have finite voxels only"
+            raise bad_volume(self.path, self.name, rule, found, "repair it or take it out of the case")
+        return block
+
+    def read_unchecked(self, slices: Slices | None = None) -> np.ndarray:
+        """Read as `read` does, but return NaN and infinite voxels as they are."""
         parts = (slice(None), slice(None), slice(None)) if slices is None else slices
         first, second, third = (
             slice(*part.indices(size)) for part, size in zip(parts, self.shape, strict=True)
         )
         try:
-            block = np.asarray(self._read((first, second, third)), dtype=np.float32)
+            return np.asarray(self._read((first, second, third)), dtype=np.float32)
         except READ_ERRORS as error:
             raise unreadable(self.path, self.name, error) from None
-        finite = np.isfinite(block)
-        if not finite.all():
-            where = ", ".join(f"{part.start}:{part.stop}" for part in (first, second, third))
-            found = f"{finite.size - int(finite.sum())} NaN or infinite voxels in [{where}]"
-            rule = "must have finite voxels only"
-            raise bad_volume(self.path, self.name, rule, found, "repair it or take it out of the case")
-        return block
 
     def read_image(self) -> np.ndarray:
         """Read all voxels as `read` does, and refuse a volume whose voxels all have the same value."""

@@ -27,11 +27,12 @@ NOTHING: dict[str, Any] = {
 """What a page has without any of its sections; see report.html.j2."""
 
 
-def render(values: dict[str, Any]) -> str:
-    """Fill the template; every value is escaped, and a value that is not there is an error.
+def render(values: dict[str, Any], page: str = REPORT) -> str:
+    """Fill the template of a page; every value is escaped, and a value that is not there is an error.
 
     Args:
-        values: see `report.html.j2`.
+        values: see the template, `report.html.j2` for instance.
+        page: name of the file; its template is called so, with .j2 behind.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -42,13 +43,12 @@ def render(values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(values)
+    return environment.get_template(f"{page}.j2").render(values)
 
 
-def write_page(folder: Path, values: dict[str, Any]) -> Path:
-    """Render report.html into a folder, as a whole or not at all, and say where it is."""
-    page = render(values)
-    file = write_atomically(folder / REPORT, partial(_write, page))
+def write_page(folder: Path, values: dict[str, Any], page: str = REPORT) -> Path:
+    """Render a page into a folder, as a whole or not at all, and say where it is."""
+    file = write_atomically(folder / page, partial(_write, render(values, page)))
     print(f"report: {file.resolve()}", flush=True)
     return file
 

@@ -58,7 +58,7 @@ def test_training_and_inference_prepare_a_case_alike():
 
 
 def test_every_key_of_the_main_configurations_is_explained():
-    for name in ("train.yaml", "inference.yaml", "compare.yaml", "report.yaml"):
+    for name in ("train.yaml", "inference.yaml", "compare.yaml", "report.yaml", "check.yaml"):
         head = (
             (CONFIGS / name)
             .read_text()
@@ -66,7 +66,7 @@ def test_every_key_of_the_main_configurations_is_explained():
         )
         for line in head.splitlines():
             key = line.partition(":")[0]
-            plain = ("imports", "network_def", "initialize", "comparing", "run", "reporting")
+            plain = ("imports", "network_def", "initialize", "comparing", "run", "reporting", "checking")
             if key.isidentifier() and key not in plain:
                 assert "# " in line, f"{name}: {key} has no comment"
 

@@ -14,7 +14,7 @@ from scripts.data.layouts.lld_mmri import PHASES
 USED = ["hepatic_hemangioma", "hepatocellular_carcinoma"]
 NAMES = ["Hepatic_hemangioma", "Hepatocellular_carcinoma"]
 TILTED = np.array([[-2.0, 0, 0, 30], [0, 0, 5.0, -60], [0, -2.0, 0, 50], [0, 0, 0, 1]])
-"""First axis to the left, second downwards, third to the front: coronal slices."""
+"""First axis to the left, second downwards, third to the front: coronal slices, beside those of the other phases."""
 
 
 def lesion(category, low, high) -> dict:
@@ -44,7 +44,7 @@ def whole(save_volume, tmp_path) -> Path:
 
 
 def test_the_box_holds_the_voxels_that_the_annotation_names_in_every_phase(whole, tmp_path):
-    file = prepare(whole, "lld_mmri", tmp_path / "out", classes=USED)
+    file = prepare(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False)
     content = json.loads(file.read_text())
     entries = {e["case"]: e for split in ("training", "validation", "test", "unlabelled") for e in content[split]}
     low, high = np.array(entries["MR-1"]["box"])
@@ -72,7 +72,7 @@ def test_the_box_of_one_phase_is_exactly_its_voxels(whole, tmp_path):
 
 
 def test_labels_lesions_and_patients(whole, tmp_path):
-    content = json.loads(prepare(whole, "lld_mmri", tmp_path / "out", classes=USED).read_text())
+    content = json.loads(prepare(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False).read_text())
     assert [entry["case"] for entry in content["unlabelled"]] == ["MR-10"]
     entries = {e["case"]: (split, e) for split in ("training", "validation", "test") for e in content[split]}
     assert len(entries) == 10

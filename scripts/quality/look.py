@@ -1,0 +1,106 @@
+"""Reads each case once and keeps what the checks need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from scripts.data.document import Item
+from scripts.data.volumes import Volume, open_volume
+
+from .seen import CaseSeen, RegionSeen, VolumeSeen
+from .values import values_of
+
+MOST_VOXELS = 2**30
+"""Volumes whose header claims more voxels (4 GiB in memory) are not read."""
+MOST_POINTS = 5000
+"""Voxels of a mask, spread evenly over it, whose positions are compared with the phases."""
+
+
+def look_at_cases(items: Sequence[Item], workers: int | None = None) -> list[CaseSeen]:
+    """Look at all cases, several at a time.
+
+    Args:
+        items: cases with absolute paths.
+        workers: threads at a time; None takes one per core.
+    """
+    from joblib import Parallel, cpu_count, delayed
+    from tqdm import tqdm
+
+    parallel = Parallel(workers or cpu_count(), prefer="threads", return_as="generator")
+    seen = parallel(delayed(look_at_case)(item) for item in items)
+    return list(tqdm(seen, desc="checking volumes", total=len(items), unit="case"))
+
+
+def look_at_case(item: Item) -> CaseSeen:
+    """Read every volume of a case once; what cannot be read is noted, not raised."""
+    phases = {phase: _look_at_volume(item, phase) for phase in item["image"]}
+    volumes = {phase: seen.volume for phase, seen in phases.items() if seen.volume is not None}
+    regions = []
+    if item["roi"] is not None:
+        regions.append(_look_at_mask(item["roi"], volumes))
+    if item.get("box") is not None:
+        lattice = np.array(list(product(np.linspace(0.05, 0.95, 10), repeat=3)))
+        low, high = np.asarray(item["box"])
+        regions.append(RegionSeen("box", inside=_inside(low + lattice * (high - low), volumes)))
+    return CaseSeen(item["case"], phases, regions)
+
+
+def _look_at_volume(item: Item, phase: str) -> VolumeSeen:
+    place = (item["case"], item["patient"], item["split"], phase, item["image"][phase])
+    volume, problem = _open(item["image"][phase])
+    if volume is None:
+        return VolumeSeen(*place, problem)
+    try:
+        return VolumeSeen(*place, volume=volume, values=values_of(volume))
+    except (ValueError, MemoryError) as error:
+        return VolumeSeen(*place, _line(error), volume)
+
+
+def _look_at_mask(file: str, volumes: Mapping[str, Volume]) -> RegionSeen:
+    mask, problem = _open(file)
+    if mask is None:
+        return RegionSeen("mask", file, problem)
+    try:
+        voxels = np.argwhere(mask.read() > 0)
+    except (ValueError, MemoryError) as error:
+        return RegionSeen("mask", file, _line(error))
+    if not len(voxels):
+        return RegionSeen("mask", file, empty=True)
+    chosen = voxels[np.unique(np.linspace(0, len(voxels) - 1, MOST_POINTS).round().astype(int))]
+    points = chosen @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+    return RegionSeen("mask", file, inside=_inside(points, volumes))
+
+
+def _open(file: str) -> tuple[Volume | None, str]:
+    """Open a volume that memory can hold; returns it, or None and why not."""
+    try:
+        volume = open_volume(file)
+    except (OSError, ValueError, MemoryError) as error:
+        return None, _line(error)
+    if math.prod(volume.shape) > MOST_VOXELS:
+        size = " x ".join(f"{length:,}" for length in volume.shape)
+        rule = f"the volume must have at most {MOST_VOXELS:,} voxels, its header claims {size} in {file}"
+        return None, f"{rule}; correct the header, or crop or resample the volume"
+    return volume, ""
+
+
+def _inside(points: np.ndarray, volumes: Mapping[str, Volume]) -> dict[str, float]:
+    """Return for each phase the share of the points, [N, 3] in mm, that lie inside its voxels."""
+    found = {}
+    for phase, volume in volumes.items():
+        index = np.linalg.solve(volume.affine[:3, :3], (points - volume.affine[:3, 3]).T).T
+        inside = (index >= -0.5) & (index <= np.array(volume.shape) - 0.5)
+        found[phase] = float(inside.all(axis=1).mean())
+    return found
+
+
+def _line(error: BaseException) -> str:
+    """Return what is wrong and what to do, as errors of volumes say it, in one line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory for it ({text}); crop or resample the volume"
+    return text

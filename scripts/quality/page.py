@@ -1,0 +1,96 @@
+"""quality.html: one self-contained file with findings, tables and pictures of the cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.reporting.render import write_page
+from scripts.reporting.table import counted
+
+from .finding import Checked, Finding
+from .seen import CaseSeen, volumes_of
+from .tables import check_table, phase_table, volume_table
+from .thumbnail import picture
+
+PAGE = "quality.html"
+FIRST_SHOWN = 24
+"""Cases that are shown whether or not anything was found."""
+MOST_BYTES = 3_500_000
+"""Room for all pictures, so that the page stays below 5 MB."""
+MOST_LISTED = 1000
+"""Findings listed in the page; the screen shows all."""
+
+
+def write_quality_page(
+    folder: Path,
+    name: str,
+    phases: Sequence[str],
+    cases: Sequence[CaseSeen],
+    results: Sequence[Checked],
+) -> Path:
+    """Write quality.html into a folder, as a whole or not at all.
+
+    Args:
+        folder: receives the file.
+        name: name of the dataset.
+        phases: its phases, in order.
+        cases: all cases.
+        results: of all checks.
+    """
+    findings = [finding for result in results for finding in result.findings]
+    breaking = [finding for finding in findings if finding.breaks_training]
+    warnings = [finding for finding in findings if not finding.breaks_training]
+    marked = {(finding.case, finding.phase) for finding in findings}
+    shown, left = _pictures(cases, {finding.case for finding in findings})
+    values = {
+        "title": f"Quality of {name}",
+        "headline": headline(cases, breaking, warnings),
+        "breaking": breaking[:MOST_LISTED],
+        "warnings": warnings[:MOST_LISTED],
+        "unlisted": max(0, len(breaking) - MOST_LISTED) + max(0, len(warnings) - MOST_LISTED),
+        "tables": [check_table(results, len(cases)), phase_table(cases, phases)],
+        "volumes": volume_table(cases, marked),
+        "shown": shown,
+        "shown_n": f"n = {len(shown):,} of {counted(len(cases), 'case')}",
+        "left": left,
+    }
+    return write_page(folder, values, PAGE)
+
+
+def headline(cases: Sequence[CaseSeen], breaking: Sequence[Finding], warnings: Sequence[Finding]) -> str:
+    """Say in one sentence what was looked at and found."""
+    looked = f"{counted(len(cases), 'case')} with {counted(sum(1 for _ in volumes_of(cases)), 'volume')}"
+    stops = (
+        "nothing would break training"
+        if not breaking
+        else f"{counted(len(breaking), 'finding')} would break training"
+    )
+    return f"{looked}: {stops}, {counted(len(warnings), 'warning') if warnings else 'no warnings'}."
+
+
+def _pictures(cases: Sequence[CaseSeen], marked: set[str]) -> tuple[list[dict[str, Any]], int]:
+    """Return the cases to show, those with a finding first, and how many of these had no room."""
+    chosen = [case for case in cases if case.case in marked]
+    found = len(chosen)
+    chosen += [case for case in cases[:FIRST_SHOWN] if case.case not in marked]
+    shown: list[dict[str, Any]] = []
+    room = MOST_BYTES
+    for case in chosen:
+        images = list(_images(case))
+        room -= sum(len(image["source"]) for image in images)
+        if room < 0:
+            break
+        shown.append({"name": case.case, "images": images, "marked": case.case in marked})
+    return shown, max(0, found - len(shown))
+
+
+def _images(case: CaseSeen) -> Iterable[dict[str, Any]]:
+    for phase, seen in case.phases.items():
+        if seen.values is None:
+            yield {"phase": phase, "source": "", "width": 0, "height": 0}
+        else:
+            height, width = seen.values.thumbnail.shape
+            source = picture(seen.values.thumbnail)
+            yield {"phase": phase, "source": source, "width": width, "height": height}

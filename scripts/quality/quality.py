@@ -1,0 +1,93 @@
+"""Checks the images of a dataset.json: on the screen, and as quality.html."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripts.data.document import open_document, read_item
+from scripts.data.splits import SPLITS
+
+from .checks import CHECKS
+from .finding import Finding
+from .look import look_at_cases
+from .page import PAGE, headline, write_quality_page
+from .tables import as_text, check_table, phase_table
+
+
+def start_checking(bundle_root: str | Path) -> None:
+    """Prepare `run checking`: one-line errors, known keys.
+
+    Raises:
+        ValueError: a key that check.yaml does not have; names the nearest.
+    """
+    import yaml
+
+    from scripts.engines import errors
+    from scripts.engines.config_check import check_keys
+    from scripts.engines.running_config import running_config, running_run_id
+
+    errors.install()
+    declared = yaml.safe_load((Path(bundle_root) / "configs" / "check.yaml").read_text(encoding="utf-8"))
+    check_keys(running_config(), declared, running_run_id())
+
+
+def check_quality(
+    dataset_dir: str | Path, output_dir: str | Path | None = None, workers: int | None = None
+) -> list[Finding]:
+    """Check all images of a dataset, print what was found and write quality.html.
+
+    Args:
+        dataset_dir: folder that holds dataset.json, or the path of such a file.
+        output_dir: folder that receives quality.html; None takes that of dataset.json.
+        workers: cases at a time; None takes one per core.
+
+    Returns:
+        All findings, those that would break training first.
+
+    Raises:
+        FileNotFoundError: no dataset.json.
+        ValueError: a dataset.json that cannot be read or has no case, or a folder that cannot be written.
+    """
+    from scripts.evaluation.atomic import check_writable
+
+    document = open_document(dataset_dir)
+    items = [
+        read_item(document, split, position, entry, document.phases, [])
+        for split in (*SPLITS, "unlabelled")
+        for position, entry in enumerate(document.entries(split))
+    ]
+    if not items:
+        raise ValueError(f"{document.file} must list at least one case, found none; list cases in it")
+    folder = check_writable(document.file.parent if output_dir is None else Path(output_dir).expanduser())
+    cases = look_at_cases(items, workers)
+    results = [check(cases) for check in CHECKS]
+    findings = [finding for result in results for finding in result.findings]
+    breaking = [finding for finding in findings if finding.breaks_training]
+    warnings = [finding for finding in findings if not finding.breaks_training]
+    print(
+        f"\n{as_text(phase_table(cases, document.phases))}\n\n{as_text(check_table(results, len(cases)))}\n"
+    )
+    for finding in warnings:
+        print(f"warning: {finding}")
+    for finding in breaking:
+        print(f"breaks training: {finding}")
+    print(headline(cases, breaking, warnings))
+    write_quality_page(folder, document.name, document.phases, cases, results)
+    return [*breaking, *warnings]
+
+
+def require_quality(
+    dataset_dir: str | Path, output_dir: str | Path | None = None, workers: int | None = None
+) -> None:
+    """Check a dataset as `check_quality` does, and refuse one that would break training.
+
+    Raises:
+        FileNotFoundError, ValueError: as `check_quality`; ValueError also for findings that break training.
+    """
+    findings = check_quality(dataset_dir, output_dir, workers)
+    number = sum(finding.breaks_training for finding in findings)
+    if number:
+        raise ValueError(
+            f"the images must not break training, found {number} that would, listed above and in {PAGE}; "
+            "correct or remove them, and make dataset.json anew where files are to be left out"
+        )
