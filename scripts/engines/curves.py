@@ -53,16 +53,18 @@ class LearningCurves:
 
     def attach(self, engine: Engine) -> None:
         """Follow the iterations of `engine` and the validations of the evaluator."""
-        engine.add_event_handler(Events.STARTED, self._open)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), self._montage)
         self.evaluator.add_event_handler(Events.COMPLETED, self._record, engine)
         engine.add_event_handler(Events.COMPLETED, self._draw)
 
-    def _open(self, _: Any) -> None:
+    def _show(self) -> Any:
+        """Return TensorBoard's writer, opened when it is first needed: a refused run leaves none."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
+        if self.writer is None:
+            self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
+        return self.writer
 
     def _collect(self, engine: Any) -> None:
         self.losses.append(float(engine.state.output["loss"].detach()))
@@ -81,7 +83,7 @@ class LearningCurves:
             orientation=None,  # after random flips, left and right are not known
             path=self.output_dir / "first_batch.png",
         )
-        self.writer.add_figure("first_batch", figure, close=False)
+        self._show().add_figure("first_batch", figure, close=False)
 
     def _record(self, evaluator: Any, trainer: Any) -> None:
         metrics = evaluator.state.metrics
@@ -99,7 +101,7 @@ class LearningCurves:
         self.history.append(row)
         for name, value in row.items():
             if name not in ("epoch", "best"):
-                self.writer.add_scalar(name, value, trainer.state.iteration)
+                self._show().add_scalar(name, value, trainer.state.iteration)
 
     def _draw(self, _: Any) -> None:
         import pandas
@@ -113,5 +115,7 @@ class LearningCurves:
                 chosen_epoch=max(row["epoch"] for row in self.history if row["best"]),
                 path=self.output_dir / "learning_curves.png",
             )
-            self.writer.add_figure("learning_curves", figure, close=False)
-        self.writer.close()
+            self._show().add_figure("learning_curves", figure, close=False)
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None

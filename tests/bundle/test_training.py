@@ -181,7 +181,8 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, qu
         assert (folder / name).read_bytes() == (trained / name).read_bytes()
 
 
-def test_resuming_with_other_settings_names_them(trained, bundle, quick):
+def test_resuming_with_other_settings_names_them_and_changes_nothing(trained, bundle, quick):
+    before = {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()}
     with pytest.raises(RuntimeError) as caught:
         bundle(
             "training",
@@ -194,6 +195,7 @@ def test_resuming_with_other_settings_names_them(trained, bundle, quick):
     from scripts.engines.errors import message_of
 
     assert "other values of learning_rate" in (message_of(caught.value) or "")
+    assert {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()} == before
 
 
 @pytest.mark.parametrize("overlay", ["training/sgd", "training/plateau", "training/tiny_dataset"])

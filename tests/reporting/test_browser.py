@@ -62,7 +62,7 @@ def show(browser, report: Path, width: int) -> None:
 def test_it_shows_everything_without_a_network(browser, report, width):
     show(browser, report, width)
     sizes = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
-    assert len(sizes) == 7
+    assert len(sizes) == 11
     assert min(sizes) > 0
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
