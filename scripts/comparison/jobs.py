@@ -6,15 +6,14 @@ import contextlib
 import json
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scripts.data.splits import SPLITS
 from scripts.evaluation import classification_table, describe_machine, read_predictions
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_text
 from scripts.evaluation.metrics import METRICS, OVERALL
 
 from .regression import fit_regression
@@ -98,7 +97,7 @@ def run_job(place: Place, job: Job) -> str | None:
             run = fit_regression if job.strategy == REGRESSION else train
             figures = run(place, job)
             content = {**vars(job), **_measured(place, job), **figures}
-            write_atomically(place.row(job), partial(_write, content))
+            write_text(place.row(job), json.dumps(content, indent=1) + "\n")
         except Exception as error:
             traceback.print_exc()
             reason = message_of(error) or f"{type(error).__name__}: {error}"
@@ -124,10 +123,6 @@ def _measured(place: Place, job: Job) -> dict[str, Any]:
         "processor": machine["machine"]["processor"],
         **machine["versions"],
     }
-
-
-def _write(content: Mapping[str, Any], file: Path) -> None:
-    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

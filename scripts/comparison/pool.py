@@ -13,7 +13,7 @@ from scripts.data.clinical import Column, select_columns
 from scripts.data.document import Item, check_phases, name_list, open_document, read_item
 from scripts.data.nearest import listing
 from scripts.data.splits import SPLITS
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_text
 
 from .folds import Fold
 
@@ -107,8 +107,4 @@ def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
             {key: item[key] for key in ENTRY if item.get(key) not in (None, {})} for item in chosen
         ]
     text = json.dumps(content, indent=1) + "\n"
-    return write_atomically(folder / "dataset.json", lambda file: _write(file, text))
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")
+    return write_text(folder / "dataset.json", text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_text
 
 from .pool import Pool
 from .statistics import Row, pairwise_tests, summarise
@@ -47,11 +47,7 @@ def write_report(
             *("## Pairs", "", *pair_lines(pairs), ""),
         ]
     )
-
-    def write(file: Path) -> None:
-        file.write_text(text, encoding="utf-8")
-
-    write_atomically(folder / "comparison.md", write)
+    write_text(folder / "comparison.md", text)
     print("\n" + "\n".join(main))
 
 

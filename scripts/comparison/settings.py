@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from monai.bundle import ConfigParser
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_text
 
 SETTINGS = "settings.yaml"
 RECORD = "comparison.json"
@@ -37,11 +36,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> Path:
     """Write the user's settings as an overlay for train.yaml."""
     text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, width=110, allow_unicode=True)
     title = "# Overlay on train.yaml: what was set for all trainings of this comparison\n\n"
-
-    def write(file: Path) -> None:
-        file.write_text(title + text, encoding="utf-8")
-
-    return write_atomically(folder / SETTINGS, write)
+    return write_text(folder / SETTINGS, title + text)
 
 
 def training_parser(bundle: Path, settings: Mapping[str, Any], overlay: Path | None = None) -> ConfigParser:
@@ -77,7 +72,7 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"results folder {folder} holds something other than a comparison; give another --name"
             )
-        write_atomically(file, partial(_write, record))
+        write_text(file, json.dumps(record, indent=2) + "\n")
         return
     before, now = json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(record))
     differing = [key for key in sorted(set(before) | set(now)) if before.get(key) != now.get(key)]
@@ -86,7 +81,3 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
             f"results folder {folder} holds a comparison with other values of {', '.join(differing)}; give "
             "the same values to go on with it, or another --name"
         )
-
-
-def _write(record: Mapping[str, Any], file: Path) -> None:
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_table
 
 from .jobs import Job, Place
 
@@ -43,14 +42,7 @@ def write_tables(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write rows with a header; numbers with six decimals, nothing for None."""
-
-    def write(file: Path) -> None:
-        with file.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(rows[0])
-            writer.writerows([[_cell(row[key]) for key in rows[0]] for row in rows])
-
-    write_atomically(path, write)
+    write_table(path, rows[0], ([_cell(row[key]) for key in rows[0]] for row in rows))
 
 
 def _cell(value: Any) -> Any:

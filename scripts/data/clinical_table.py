@@ -12,6 +12,7 @@ from scripts.data.clinical import Column, column_from_texts, name_and_unit, valu
 from scripts.data.layouts.found import Found
 from scripts.data.nearest import listing
 from scripts.data.note import note
+from scripts.data.splits import patient_of
 from scripts.data.table_file import read_table
 
 NAME = "clinical table"
@@ -47,7 +48,7 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
         keys = ", ".join(list(by_case | by_patient)[:3]) or "no row"
         raise ValueError(
             f"{NAME} {file} must have a row for at least one case, found {keys} where the cases are "
-            f"{found.cases[0]['case']!r}, ... (patient {_patient(found.cases[0])!r}); correct its 'case' or "
+            f"{found.cases[0]['case']!r}, ... (patient {patient_of(found.cases[0])!r}); correct its 'case' or "
             "'patient' column"
         )
     headers = [header for header in rows[0] if header and _key(header) not in ("case", "patient", *NOT_CLINICAL)]
@@ -131,7 +132,7 @@ def _keyed(file: Path, rows: Sequence[Row], name: str) -> dict[str, Row]:
 def _row_of(
     file: Path, case: dict[str, Any], by_case: dict[str, Row], by_patient: dict[str, Row]
 ) -> Row | None:
-    row = by_case.get(case["case"]) or by_patient.get(_patient(case))
+    row = by_case.get(case["case"]) or by_patient.get(patient_of(case))
     if row and row["patient"] and case.get("patient") and row["patient"] != case["patient"]:
         raise ValueError(
             f"case {case['case']} must be of one patient, found {case['patient']!r} with the images and "
@@ -167,10 +168,6 @@ def _check_names(
                 f"clinical column {name!r} is not among {listing(name, known)} of {NAME} {file} and the "
                 "images; correct --clinical or the file"
             )
-
-
-def _patient(case: dict[str, Any]) -> str:
-    return case.get("patient") or case["case"]
 
 
 def _name(row: Row) -> str:

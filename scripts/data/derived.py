@@ -90,7 +90,7 @@ def _file_name(name: str) -> str:
 
 
 def _derive_one(make: Callable[[Job, Any], Record], job: Job, settings: Any, version: list[str]) -> Record:
-    from scripts.evaluation.atomic import write_atomically
+    from scripts.evaluation.atomic import write_text
 
     content = {name: value for name, value in asdict(job).items() if name != "target"}
     key = fingerprint([item_fingerprint(content), settings, version])
@@ -100,11 +100,7 @@ def _derive_one(make: Callable[[Job, Any], Record], job: Job, settings: Any, ver
         return known["record"]
     record = make(job, settings)
     text = json.dumps({"key": key, "written": job.target.is_file(), "record": record}, indent=1) + "\n"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(file, write)
+    write_text(file, text)
     return record
 
 

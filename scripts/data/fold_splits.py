@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.splits import split_by_patient
+from scripts.data.splits import patient_of, split_by_patient
 
 
 def fold_splits(
@@ -54,7 +54,7 @@ def fold_splits(
 def _draw(cases: Sequence[dict[str, Any]], shares: dict[str, float], seed: int, part: int) -> list[str]:
     return split_by_patient(
         [case["label"] for case in cases],
-        [case.get("patient") or case["case"] for case in cases],
+        [patient_of(case) for case in cases],
         shares,
         int(np.random.SeedSequence([seed, part]).generate_state(1)[0]),
         [case.get("site") for case in cases],

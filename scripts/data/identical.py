@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.data.extents import open_phase
+from scripts.data.splits import patient_of
 
 
 Case = dict[str, Any]
@@ -103,12 +104,8 @@ def _last(merged: Mapping[str, str], patient: str) -> str:
 
 
 def _patient(case: Case, merged: Mapping[str, str]) -> Case:
-    patient = _patient_of(case)
+    patient = patient_of(case)
     return {"patient": _last(merged, patient)} if patient in merged else {}
-
-
-def _patient_of(case: Case) -> str:
-    return case.get("patient") or case["case"]
 
 
 def identical_volumes(cases: Sequence[Case], workers: int | None = None) -> list[Pair]:
@@ -126,7 +123,7 @@ def identical_volumes(cases: Sequence[Case], workers: int | None = None) -> list
         ValueError: a volume that cannot be read.
     """
     places = [
-        Place(case["case"], _patient_of(case), case.get("split", ""), phase, file)
+        Place(case["case"], patient_of(case), case.get("split", ""), phase, file)
         for case in cases
         for phase, file in case["image"].items()
     ]

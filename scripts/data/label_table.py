@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from scripts.data.clinical import Column, column_from_texts, name_and_unit, value_from_text
 from scripts.data.nearest import listing
 from scripts.data.splits import SPLITS
+from scripts.data.table_file import csv_rows
 
 FIXED = ("case", "label", "patient", "site", "split")
 """Columns with a meaning of their own; every other one is clinical."""
@@ -91,16 +91,7 @@ def read_cells(
     """
     if not file.is_file():
         raise FileNotFoundError(f"label file {file} does not exist; correct --labels")
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"label file {file} cannot be read as UTF-8 text ({error}); save it as CSV (UTF-8)"
-        ) from None
-    first = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    table = csv.reader(text.splitlines(), delimiter=delimiter)
-    lines = [row for row in table if any(cell.strip() for cell in row)]
+    lines = [row for row in csv_rows(file, "label file") if any(cell.strip() for cell in row)]
     found = [cell.strip() for cell in lines[0]] if lines else []
     headers = [(rename or {}).get(header, header) for header in found]
     return headers, [_cells(file, number, headers, line) for number, line in enumerate(lines[1:], start=2)]

@@ -22,7 +22,8 @@ from scripts.data.splits import assign_splits
 from scripts.data.summary import grid_text, summary_text
 from scripts.data.survey import survey
 from scripts.data.suspicious import without_suspicious
-from scripts.data.write_dataset import write_dataset, write_folds, write_text
+from scripts.data.write_dataset import write_dataset, write_folds
+from scripts.evaluation.atomic import write_text
 
 VIEWS_ONLY = (
     "These are 2D images, one per view. Training on views is not available yet: no data.yaml was written."

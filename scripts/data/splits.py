@@ -11,6 +11,11 @@ import numpy as np
 SPLITS = ("training", "validation", "test")
 
 
+def patient_of(case: Mapping[str, Any]) -> str:
+    """Return the patient of an entry of dataset.json: a case without one is a patient of its own."""
+    return case.get("patient") or case["case"]
+
+
 def assign_splits(
     cases: Sequence[dict[str, Any]], fractions: Sequence[float], seed: int
 ) -> dict[str, list[dict[str, Any]]]:

@@ -26,11 +26,16 @@ def read_table(file: Path, name: str, option: str) -> list[list[str]]:
     """
     if not file.is_file():
         raise FileNotFoundError(f"{name} {file} does not exist; correct {option}")
-    lines = _excel_rows(file, name) if file.suffix.lower() in EXCEL else _csv_rows(file, name)
+    lines = _excel_rows(file, name) if file.suffix.lower() in EXCEL else csv_rows(file, name)
     return [row for row in ([cell.strip() for cell in line] for line in lines) if any(row)]
 
 
-def _csv_rows(file: Path, name: str) -> list[list[str]]:
+def csv_rows(file: Path, name: str) -> list[list[str]]:
+    """Return all rows of a CSV file in UTF-8, separated by comma, semicolon or tab.
+
+    Raises:
+        ValueError: not UTF-8, or not readable.
+    """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -47,15 +47,6 @@ def write_folds(folder: Path, header: Mapping[str, Any], folds: Mapping[str, Spl
     ]
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write a text file."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(file, write)
-
-
 def _entry(case: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return a case as dataset.json holds it: paths below `folder` relative, no `split`."""
 

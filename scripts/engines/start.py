@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import yaml
 from monai.utils import set_determinism
 
 from . import errors
@@ -40,6 +41,21 @@ def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
     set_determinism(seed)
     if bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
         ensure_phantom(dataset_dir)
+
+
+def start_tool(bundle_root: str | Path, config: str) -> None:
+    """Prepare a command that trains nothing: one-line errors, and only the keys of its own configuration.
+
+    Args:
+        bundle_root: folder of the bundle.
+        config: file below its configs, e.g. prepare.yaml.
+
+    Raises:
+        ValueError: a key that the file does not have; names the nearest.
+    """
+    errors.install()
+    declared = yaml.safe_load((Path(bundle_root) / "configs" / config).read_text(encoding="utf-8"))
+    check_keys(running_config(), declared, running_run_id())
 
 
 def check_output(folder: str | Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
@@ -37,6 +39,27 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return target
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file in UTF-8, as `write_atomically` does."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    return write_atomically(path, write)
+
+
+def write_table(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
+    """Write a CSV file of a header and rows, as `write_atomically` does; None is an empty cell."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    return write_atomically(path, write)
 
 
 def check_writable(folder: str | Path) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_table
 
 if TYPE_CHECKING:
     from scripts.evaluation.case_handler import Prediction
@@ -37,11 +36,4 @@ def write_case_table(
     """
     numbers = {name: [f"{value:.9g}" for value in values] for name, values in columns.items()}
     table = case_columns(predictions, classes) | numbers
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table)
-            writer.writerows(zip(*table.values(), strict=True))
-
-    return write_atomically(path, write)
+    return write_table(path, table, zip(*table.values(), strict=True))

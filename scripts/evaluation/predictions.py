@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_table
 from scripts.evaluation.checks import as_probabilities
 
 PREFIX = "p_"
@@ -95,14 +95,7 @@ def write_predictions(
             raise ValueError(
                 f"column {name} must have one value per case, found {len(values)} for {len(cases)} cases"
             )
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-
-    return write_atomically(path, write)
+    return write_table(path, columns, zip(*columns.values(), strict=True))
 
 
 def read_predictions(path: str | Path) -> Predictions:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_text
 from scripts.evaluation.interval import Interval
 
 _BOUNDS = re.compile(r"\[\s+([-\d.e]+),\s+([-\d.e]+)\s+\]")  # of an interval, kept on one line
@@ -63,11 +63,8 @@ def write_metrics(
         **describe_machine(device),
     }
 
-    def write(temporary: Path) -> None:
-        text = json.dumps(content, indent=2, allow_nan=False)
-        temporary.write_text(_BOUNDS.sub(r"[\1, \2]", text) + "\n", encoding="utf-8")
-
-    return write_atomically(path, write)
+    text = json.dumps(content, indent=2, allow_nan=False)
+    return write_text(path, _BOUNDS.sub(r"[\1, \2]", text) + "\n")
 
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import combinations
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_table
 from scripts.evaluation.auc_interval import auc_intervals
 from scripts.evaluation.interval import percentile_interval
 from scripts.evaluation.metrics import classification_table, weighted_scores
@@ -180,11 +179,5 @@ def curve(rows: Sequence[WithheldRow]) -> list[WithheldRow]:
 
 def write_withheld(path: Path, rows: Sequence[WithheldRow]) -> Path:
     """Write one line per row; what is undefined is an empty cell."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [field.name for field in fields(WithheldRow)], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in rows)
-
-    return write_atomically(path, write)
+    names = [field.name for field in fields(WithheldRow)]
+    return write_table(path, names, (asdict(row).values() for row in rows))

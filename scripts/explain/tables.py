@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_table
 from scripts.evaluation.plots.style import shorten
 from scripts.explain.case_explanation import CaseExplanation
 from scripts.explain.contribution_figure import Waterfall
@@ -16,14 +15,7 @@ from scripts.explain.contribution_figure import Waterfall
 
 def write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
     """Write a CSV file; numbers have 9 significant digits."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows([[_cell(value) for value in row] for row in rows])
-
-    return write_atomically(path, write)
+    return write_table(path, header, ([_cell(value) for value in row] for row in rows))
 
 
 def _cell(value: object) -> object:

@@ -20,15 +20,9 @@ def start_checking(bundle_root: str | Path) -> None:
     Raises:
         ValueError: a key that check.yaml does not have; names the nearest.
     """
-    import yaml
+    from scripts.engines.start import start_tool
 
-    from scripts.engines import errors
-    from scripts.engines.config_check import check_keys
-    from scripts.engines.running_config import running_config, running_run_id
-
-    errors.install()
-    declared = yaml.safe_load((Path(bundle_root) / "configs" / "check.yaml").read_text(encoding="utf-8"))
-    check_keys(running_config(), declared, running_run_id())
+    start_tool(bundle_root, "check.yaml")
 
 
 def check_quality(

@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_text
 
 from .dataset_summary import summarise_dataset
 
@@ -48,7 +47,7 @@ def write_record(
         "data": _data(folder, data, phases),
         **environment,
     }
-    write_atomically(output_dir / RECORD, partial(_write, content))
+    write_text(output_dir / RECORD, json.dumps(content, indent=2) + "\n")
 
 
 def _seen_from(folder: Path, model: Path) -> str:
@@ -66,7 +65,3 @@ def _data(folder: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, A
     if (folder / "server_cases.json").is_file():
         return {"reason": "the cases came from an annotation server; they are listed in server_cases.json"}
     return summarise_dataset(dataset_dir, phases)
-
-
-def _write(content: dict[str, Any], file: Path) -> None:
-    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

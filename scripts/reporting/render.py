@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_text
 
 TEMPLATES = Path(__file__).resolve().parent
 REPORT = "report.html"
@@ -48,7 +47,7 @@ def render(values: dict[str, Any], page: str = REPORT) -> str:
 
 def write_page(folder: Path, values: dict[str, Any], page: str = REPORT) -> Path:
     """Render a page into a folder, as a whole or not at all, and say where it is."""
-    file = write_atomically(folder / page, partial(_write, render(values, page)))
+    file = write_text(folder / page, render(values, page))
     print(f"report: {file.resolve()}", flush=True)
     return file
 
@@ -56,7 +55,3 @@ def write_page(folder: Path, values: dict[str, Any], page: str = REPORT) -> Path
 def configurations(files: Sequence[Path]) -> list[tuple[str, str]]:
     """Return name and text of each file that is there."""
     return [(file.name, file.read_text(encoding="utf-8")) for file in files if file.is_file()]
-
-
-def _write(page: str, file: Path) -> None:
-    file.write_text(page, encoding="utf-8")

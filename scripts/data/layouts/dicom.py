@@ -89,7 +89,7 @@ def _convert(
     case: str, volumes: Sequence[Assignment], output: Path
 ) -> tuple[dict[str, str], list[str]]:
     """Write the phases of one case below `output`/images; return their files, and a line per refused series."""
-    from scripts.evaluation.atomic import write_atomically
+    from scripts.evaluation.atomic import write_text
 
     folder = output / "images" / case
     record = folder / ".converted.json"
@@ -110,11 +110,7 @@ def _convert(
                 continue
         image[volume.phase], now[volume.phase] = str(target), state
     if now != before and image:
-
-        def write(temporary: Path) -> None:
-            temporary.write_text(json.dumps(now), encoding="utf-8")
-
-        write_atomically(record, write)
+        write_text(record, json.dumps(now))
     return image, problems
 
 
