@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from benchmarks.marked import between_markers
 from benchmarks.seeds import read_rows
 from benchmarks.strategies import strategies
 from scripts.data.phantom.latents import CLASSES
 
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 NEAR = 0.95
 HEADER = (
     f"| strategy | parameters (beyond the encoder) | MFLOP | step time (range) | AUC | ≥ {NEAR:.0%} |",
@@ -131,19 +131,6 @@ def _all(rows: Sequence[Row], key: str) -> str:
     return " and ".join(sorted({row[key] for row in rows}))
 
 
-def between_markers(text: str) -> tuple[str, list[str], str]:
-    """Split a document into what precedes the table, the lines of the table, and what follows.
-
-    Raises:
-        ValueError: unless the document has both markers, once each and in order.
-    """
-    head, begin, rest = text.partition(BEGIN + "\n")
-    table, end, tail = rest.partition(END)
-    if not (begin and end) or BEGIN in rest or END in head + tail:
-        raise ValueError(f"the document must have the lines {BEGIN} and {END} once, in this order; add them")
-    return head + begin, table.strip("\n").split("\n"), end + tail
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -155,7 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--document", type=Path, default=Path("docs/fusion.md"))
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)
-    head, found, tail = between_markers(given.document.read_text(encoding="utf-8"))
+    head, part, tail = between_markers(given.document.read_text(encoding="utf-8"), "table")
+    found = part.strip("\n").split("\n")
     oracle = next((line for line in found if line.startswith(ORACLE)), None)
     if given.truth:
         oracle = f"{ORACLE}, from the phases at hand | – | – | – | {oracle_auc(given.truth):.3f} | |"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import fusion_table
-from benchmarks.fusion_table import BEGIN, END, HEADER, oracle_auc, render
+from benchmarks.fusion_table import HEADER, oracle_auc, render
 from scripts.data.layouts import layout_names
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION = ROOT / "docs" / "fusion.md"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 RUNS = """\
 strategy,seed,extra_n,extra_auc,threads,processor,torch

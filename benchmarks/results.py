@@ -1,0 +1,68 @@
+"""Compares strategies on a dataset by repeated cross-validation and writes the tables of docs/results.md.
+
+    python -m benchmarks.results --name acdc --overlay configs/data/acdc.yaml \
+        --strategies early concat gated abaf cross_attention late_mean --folds 5 --repeats 3
+
+It is `run comparing` with these settings, which goes on where it was stopped; then its tables are copied to
+docs/figures/<name>_comparison, and its comparison.md to between the markers of that name in docs/results.md.
+`--check` compares nothing anew and exits with 1 where the document differs from the copied tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.marked import between_markers
+from benchmarks.seeds import run_bundle
+
+TABLES = ("comparison.md", "comparison.csv", "summary.csv", "pairs.csv")
+
+
+def section(text: str) -> str:
+    """Return comparison.md as a part of a larger document: its title goes, its headings are one level lower.
+
+    >>> section("# Comparison: x\\n\\n100 cases.\\n\\n## Pairs\\n")
+    '100 cases.\\n\\n### Pairs\\n'
+    """
+    lines = text.split("\n", 2)[2].split("\n")
+    return "\n".join("#" + line if line.startswith("#") else line for line in lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--name", required=True, help="name of the comparison, and of its markers")
+    parser.add_argument("--overlay", nargs="+", default=[], help="configuration files behind compare.yaml")
+    parser.add_argument("--strategies", nargs="+", help="overlays of configs/fusion, single_<phase>")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--jobs", type=int, help="trainings at a time; default: one per core")
+    parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
+    parser.add_argument("--document", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
+    given = parser.parse_args(arguments)
+    kept = given.figures / f"{given.name}_comparison"
+    if not given.check:
+        settings = {"strategies": given.strategies, "folds": given.folds, "repeats": given.repeats}
+        settings |= {"name": kept.name} | ({"jobs": given.jobs} if given.jobs else {})
+        run_bundle("comparing", ["configs/compare.yaml", *given.overlay], settings)
+        kept.mkdir(parents=True, exist_ok=True)
+        for table in TABLES:
+            shutil.copyfile(Path("results") / kept.name / table, kept / table)
+    head, found, tail = between_markers(given.document.read_text(encoding="utf-8"), given.name)
+    expected = section((kept / "comparison.md").read_text(encoding="utf-8"))
+    if not given.check:
+        given.document.write_text(head + expected + tail, encoding="utf-8")
+    elif found != expected:
+        raise SystemExit(
+            f"{given.document} differs from {kept / 'comparison.md'}; run python -m benchmarks.results again"
+        )
+
+
+if __name__ == "__main__":
+    main()
