@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from .nearest import listing
 
 logger = logging.getLogger(__name__)
 MOST_NAMES = 100
+ABANDONED = 3600.0
+"""s after which a half-written file of a shared cache counts as left by a killed process."""
 SPLIT = "split"
 STORABLE = (torch.Tensor, str, bytes, bool, int, float, type(None))
 Item = dict[str, Any]
@@ -83,11 +86,14 @@ class DiskCache(PersistentDataset):
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
     ) -> None:
+        from scripts.evaluation.atomic import remove_partial
+
         if cache_dir is None:
             raise ValueError("`cache: disk` needs a folder, found `cache_dir: null`; set `cache_dir`")
         try:
             super().__init__(data, transform, cache_dir, track_meta=False, weights_only=True)
             tempfile.TemporaryFile(dir=cache_dir).close()
+            remove_partial(cache_dir, older_than=ABANDONED)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"`cache_dir` must be a folder to write to, found {cache_dir}: {error}; set another one"
@@ -118,6 +124,8 @@ class DiskCache(PersistentDataset):
 
     def _entry(self, item: Any) -> Item:
         """Return the prepared item from disk, or prepare and store it; a case may move to another split."""
+        from scripts.evaluation.atomic import write_atomically
+
         key = _content(item)
         file = self.folder / f"{fingerprint([self._key, key])}.pt"
         if file.is_file():
@@ -142,14 +150,7 @@ class DiskCache(PersistentDataset):
         if _content(item) != key:  # a file was changed while it was read
             return self._entry(item)
         entry = {"item": prepared, "exceeds": exceeds}
-        handle, part = tempfile.mkstemp(dir=self.folder, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                torch.save(entry, stream)
-            os.replace(part, file)  # a reader finds the whole file or none
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        write_atomically(file, partial(torch.save, entry), lasting=False)  # a reader finds it whole or not
         return entry
 
 
