@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 Slices = tuple[slice, slice, slice]
-READ_ERRORS = (OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
+READ_ERRORS = (
+    OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
