@@ -35,6 +35,7 @@ class _Worker:
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(PROGRAM)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            pipesize=1 << 20,
         )  # fmt: skip
 
     def ask(self, seconds: float, name: str, arguments: tuple) -> Any:
