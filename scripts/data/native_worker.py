@@ -96,8 +96,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Keep the pipe to the caller apart from what libraries print."""
+    """Import what all requests need, and keep the pipe to the caller apart from what libraries print."""
     limit_memory()
+    with suppress(ImportError):  # told by the first request
+        import SimpleITK  # noqa: F401
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(sys.stdin.buffer, answers)

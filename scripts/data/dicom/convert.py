@@ -73,5 +73,6 @@ def _decode(file: Path) -> np.ndarray:
     try:
         return read_native("dicom", file)
     except (RuntimeError, OSError, MemoryError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].rpartition("): ")[2]
+        last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        reason = last.rpartition("): ")[2]  # behind the address of the object that ITK names
         raise Refused(f"pixels of {file.name} cannot be decoded ({reason.strip()[:120]})") from None
