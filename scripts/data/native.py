@@ -79,7 +79,7 @@ class _Worker:
 
 _idle: list[_Worker] = []
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_idle.clear)  # a worker answers the process that started it
+    os.register_at_fork(after_in_child=lambda: _idle.clear())  # a worker answers who started it
 
 
 def read_native(name: str, path: str | Path, *arguments: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from scripts.networks import Calibration, Ensemble, TableEncoder
 
 logger = logging.getLogger(__name__)
+_CODE = re.compile(r"GLOBAL|operand 149\b")
+"""In the error of `torch.load`: a function that is no part of tensors; 149 is the opcode STACK_GLOBAL."""
 
 
 def load_tensors(path: str | Path) -> Any:
@@ -32,7 +35,7 @@ def load_tensors(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "GLOBAL" not in str(error):
+        if not _CODE.search(str(error)):
             raise _damaged(path, error) from None
         raise ValueError(
             f"weights file {path} must hold weights only, found code in it, which was not run; do not use "

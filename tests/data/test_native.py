@@ -111,8 +111,12 @@ def test_a_forked_process_has_workers_of_its_own(stub, voxels):
     open_volume(first).read()
     child = os.fork()
     if child == 0:
-        good = all(np.array_equal(open_volume(second).read(), voxels + 5) for _ in range(3))
-        os._exit(0 if good and len(native._idle) == 1 else 1)
+        status = 1
+        try:
+            good = all(np.array_equal(open_volume(second).read(), voxels + 5) for _ in range(3))
+            status = 0 if good and len(native._idle) == 1 else 1
+        finally:
+            os._exit(status)
     for _ in range(3):
         np.testing.assert_array_equal(open_volume(first).read(), voxels)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

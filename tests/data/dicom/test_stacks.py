@@ -96,7 +96,7 @@ REFUSED = {
     "frames": ({"NumberOfFrames": 2, "PixelData": b"\0" * 320}, "2 frames without a position each"),
     "one of them": (
         {"ImagePositionPatient": lambda n: None if n == 2 else [0, 0, n]},
-        r"images without a position and orientation in space \(1 of 6 images\)",
+        r"images without a position and orientation in space \(1 of 6 images, first image002\)",
     ),
 }
 
