@@ -48,7 +48,9 @@ class Page:
         tried = tried[0].upper() + tried[1:]
         row = _row(tried, neutral(str(message)))
         assert self.rows[theme].setdefault(tried, row) == row, f"two answers to {tried!r}"
-        assert self.writing or row in self.known, f"{self.file.name} lacks this row, run `make bad-input`: {row}"
+        assert self.writing or row in self.known, (
+            f"{self.file.name} lacks this row, run `make bad-input`: {row}"
+        )
 
     def write(self) -> None:
         """Write the page from the rows collected."""

@@ -26,6 +26,7 @@ ABANDONED = 3600.0
 """s after which a half-written file of a shared cache counts as left by a killed process."""
 SPLIT = "split"
 STORABLE = (torch.Tensor, str, bytes, bool, int, float, type(None))
+DAMAGED = (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError)
 Item = dict[str, Any]
 Transforms = Callable | Sequence[Callable]
 
@@ -132,15 +133,7 @@ class DiskCache(PersistentDataset):
             try:
                 entry = torch.load(file, weights_only=True)
                 return {"item": _in_split(entry["item"], item), "exceeds": entry["exceeds"]}
-            except (
-                RuntimeError,
-                EOFError,
-                OSError,
-                ValueError,
-                KeyError,
-                TypeError,
-                pickle.UnpicklingError,
-            ) as error:
+            except DAMAGED as error:
                 logger.warning(
                     "the cache file %s cannot be read (%s); preparing it again", file, type(error).__name__
                 )
@@ -150,7 +143,7 @@ class DiskCache(PersistentDataset):
         if _content(item) != key:  # a file was changed while it was read
             return self._entry(item)
         entry = {"item": prepared, "exceeds": exceeds}
-        write_atomically(file, partial(torch.save, entry), lasting=False)  # a reader finds it whole or not
+        write_atomically(file, partial(_save, entry), lasting=False)  # a reader finds the whole file or none
         return entry
 
 
@@ -222,6 +215,11 @@ def _in_split(prepared: Any, item: Any) -> Any:
     if isinstance(prepared, Mapping) and isinstance(item, Mapping) and SPLIT in prepared and SPLIT in item:
         return {**prepared, SPLIT: item[SPLIT]}
     return prepared
+
+
+def _save(entry: Item, path: Path) -> None:
+    with path.open("wb") as stream:  # which says why it fails, as torch's own writing does not
+        torch.save(entry, stream)
 
 
 def _threads() -> int:

@@ -43,7 +43,9 @@ def plant(file: Path, kind: str, mark: Path) -> None:
 @pytest.mark.parametrize("kind", ["torch", "pickle"])
 def test_code_in_a_weights_file_is_refused_and_not_run(kind, tmp_path, say):
     plant(tmp_path / "model.pt", kind, tmp_path / "mark")
-    with pytest.raises(ValueError, match=r"model\.pt must hold weights only, found code in it, which was not run") as caught:
+    with pytest.raises(
+        ValueError, match=r"model\.pt must hold weights only, found code in it, which was not run"
+    ) as caught:
         read_weights(tmp_path / "model.pt")
     assert not (tmp_path / "mark").exists()
     say("Weights and checkpoints", f"code in `model.pt`, saved with {kind}", caught.value)
@@ -81,7 +83,11 @@ def test_no_command_runs_code_in_weights(place, trained, bundle, quick, tmp_path
     assert f"{weights} must hold weights only, found code in it" in message
     assert not mark.exists()
     assert sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts) == before
-    say("Weights and checkpoints", f"code in the weights of {place}".replace("of last.pt", "of `last.pt`, on resume"), message)
+    say(
+        "Weights and checkpoints",
+        f"code in the weights of {place}".replace("of last.pt", "of `last.pt`, on resume"),
+        message,
+    )
 
 
 def test_a_cache_entry_with_code_is_prepared_again(tmp_path, caplog, say):
@@ -99,7 +105,11 @@ def test_a_cache_entry_with_code_is_prepared_again(tmp_path, caplog, say):
     assert not (tmp_path / "mark").exists()
     assert torch.load(entry, weights_only=True)["item"]["value"] == 2.0
     (said,) = [record.getMessage() for record in caplog.records if "cannot be read" in record.getMessage()]
-    say("Weights and checkpoints", "code in an entry of the disk cache", said.replace(entry.name, "0123abcd.pt"))
+    say(
+        "Weights and checkpoints",
+        "code in an entry of the disk cache",
+        said.replace(entry.name, "0123abcd.pt"),
+    )
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
@@ -113,7 +123,11 @@ def test_a_truncated_checkpoint_is_one_line(kept, trained, bundle, quick, tmp_pa
     message = outcome(bundle, "training", ["configs/train.yaml"], **settings)
     assert f"{file} cannot be read" in message
     assert file.read_bytes() == content[: int(kept * len(content)) if kept < 1 else int(kept)]
-    say("Weights and checkpoints", f"`last.pt` of which {kept if kept >= 1 else f'{kept:.0%}'} is left, on resume", message)
+    say(
+        "Weights and checkpoints",
+        f"`last.pt` of which {kept if kept >= 1 else f'{kept:.0%}'} is left, on resume",
+        message,
+    )
 
 
 def test_a_checkpoint_that_is_no_checkpoint(trained, bundle, quick, tmp_path, say):
