@@ -25,7 +25,7 @@ BYTES_PER_SECOND = 1e6
 
 
 class ReaderDied(RuntimeError):
-    """A native library crashed or hung over a file."""
+    """A native library crashed, hung or asked for too much memory over a file."""
 
 
 class _Worker:
@@ -91,7 +91,8 @@ def read_native(name: str, path: str | Path, *arguments: Any) -> Any:
         arguments: what else the function takes.
 
     Raises:
-        ReaderDied: the library crashed, or took longer than `SECONDS` and a second per MB.
+        ReaderDied: the library crashed, asked for too much memory, or took longer than `SECONDS` and a second
+            per MB.
         RuntimeError: the library's own error.
     """
     path = Path(path).absolute()
@@ -103,5 +104,7 @@ def read_native(name: str, path: str | Path, *arguments: Any) -> Any:
     error, result = worker.ask(seconds, name, (str(path), *arguments))
     _idle.append(worker)
     if error is not None:
-        raise MemoryError(result) if error == "MemoryError" else RuntimeError(result)
+        if error == "MemoryError":
+            raise ReaderDied("its reader asked for more memory than there is")
+        raise RuntimeError(result)
     return result

@@ -87,7 +87,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             return
         faulthandler.dump_traceback_later(seconds, exit=True)
         try:
-            answer = (None, FUNCTIONS[name](*arguments))
+            answer: tuple[str | None, Any] = (None, FUNCTIONS[name](*arguments))
         except Exception as error:  # of a library
             answer = (type(error).__name__, str(error))
         pickle.dump(answer, answers, protocol=5)

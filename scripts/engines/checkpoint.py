@@ -147,10 +147,10 @@ class Checkpoints:
             )
             return
         state = load_tensors(self.last_file)
-        if not isinstance(state, dict) or not PARTS <= state.keys():
+        if not isinstance(state, dict) or PARTS - state.keys():
             raise ValueError(
-                f"{self.last_file} must hold a training to go on with, found none; give another --name to train "
-                "anew"
+                f"{self.last_file} must hold a training to go on with, found none; give another --name to "
+                "train anew"
             )
         differing = differing_keys(state["config"], self.config)
         if differing:

@@ -43,8 +43,8 @@ def message_of(error: BaseException) -> str | None:
     """Return the one line that explains `error` to a user, or None where a traceback says more.
 
     The bundle's own ``ValueError`` and ``OSError`` (raised inside `scripts`) are shown as they are. A wrong
-    argument name in a configuration (``TypeError`` from a constructor) is shown with the component. A full disk
-    is told whatever library met it.
+    argument name in a configuration (``TypeError`` from a constructor) is shown with the component. A
+    full disk is told whatever library met it.
     """
     explaining = _explaining(error)
     if explaining is not None:

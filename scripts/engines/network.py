@@ -47,8 +47,8 @@ def load_tensors(path: str | Path) -> Any:
 
 def _damaged(path: Path, error: Exception) -> ValueError:
     return ValueError(
-        f"weights file {path} cannot be read ({type(error).__name__}): it is damaged or no such file; restore "
-        "it, or train anew under another --name"
+        f"weights file {path} cannot be read ({type(error).__name__}): it is damaged or no such file; "
+        "restore it, or train anew under another --name"
     )
 
 

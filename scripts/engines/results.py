@@ -153,7 +153,7 @@ class ResultsFolder:
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: Any) -> None:
-        """Write configurations, package, metadata and environment, in the place of what a kill left behind."""
+        """Write configurations, package, metadata and environment; what a kill left half-written goes."""
         remove_partial(self.output_dir)
         write_bundle(self.output_dir, self.config, self.bundle_root)
         record = {"seed": self.seed, **environment(engine.state.device)}

@@ -21,9 +21,9 @@ from scripts.evaluation.atomic import PARTIAL
 
 ROOT = Path(__file__).resolve().parents[2]
 SAME = ("models/model.pt", "learning_curves.csv", "predictions.csv")
-# A process that has imported everything, and forks a training per line of its input. With `writes` above 0 the
-# training kills itself `wait` s after its so-many-th event that contains `at`: the opening of a file for writing,
-# or a file's moving into place; those of the package's copy aside.
+# A process that has imported everything, and forks a training per line of its input. With `writes` above 0
+# the training kills itself `wait` s after its so-many-th event that contains `at`: the opening of a file for
+# writing, or a file's moving into place; those of the package's copy aside.
 SERVER = """
 import json, os, signal, sys, threading
 from tests.conftest import run_bundle
@@ -107,7 +107,7 @@ def server(tmp_path) -> Iterator[subprocess.Popen]:
 
 
 def test_three_kills_at_random_moments_change_nothing(server, quick, tmp_path):
-    """Training, calibration and prediction, without the figures; one kill falls into the writing of a checkpoint."""
+    """Training, calibration and test; one kill falls into the writing of a checkpoint."""
     handlers = yaml.safe_load((ROOT / "configs" / "train.yaml").read_text())["test"]["handlers"][:2]
     handlers += yaml.safe_load((ROOT / "configs" / "inference.yaml").read_text())["handlers"][-1:]
     run = ["$@train#trainer.run()", "$@calibration.run()", "$@test#evaluator.run()"]
@@ -143,7 +143,7 @@ def test_three_kills_at_random_moments_change_nothing(server, quick, tmp_path):
 
 @pytest.mark.slow
 def test_twenty_kills_of_the_command_at_random_moments_change_nothing(quick, tmp_path):
-    """The whole command with report and figures, killed at moments over all its life; a finished run starts anew."""
+    """The whole command, killed at moments over all its life; where a run ends before, another begins."""
 
     def command(name: str) -> list[str]:
         line = [
