@@ -23,8 +23,8 @@ line that names the case or file and the remedy, exit status 1, and no half-writ
 bad-input` writes this page anew; `make test` fails where it differs from what is said.
 
 Beyond these rows, `make test` changes `dataset.json` and the bytes of NIfTI, NRRD, MetaImage and DICOM files
-at random, 200 times (`make test-slow`: more than 10,000 times); the answer is always the image or such a line.
-It kills a training with SIGKILL at 3 moments (20 in `make test-slow`), each time to go on with
+at random, 200 times (`make test-slow`: over 10,000 times); the answer is always the image or such a line. It
+kills a training with SIGKILL at 3 moments (20 in `make test-slow`), each time to go on with
 `--resume True`: the training ends with the same weights, curves and predictions, byte for byte, as one that
 nobody killed.
 """
