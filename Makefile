@@ -14,7 +14,7 @@ LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
 PORT ?= 8000
 
-.PHONY: train test test-slow test-label test-browser label check twins bundle format clean
+.PHONY: train test test-slow test-label test-browser label check twins bad-input bundle format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -62,6 +62,12 @@ format: $(VENV)/.development
 # The JSON twins that MONAI Label and monai.bundle.load read before the YAML.
 twins: $(VENV)/.runtime
 	$(BIN)/python -m scripts.engines.write_twins configs
+
+# docs/bad-input.md: what each mistake says, from the tests that make it. As root, for those that mount a full disk.
+bad-input: $(VENV)/.development
+	WRITE_BAD_INPUT=1 $(BIN)/python -m pytest tests/data/test_cases.py tests/data/test_volumes.py \
+	    tests/data/test_declared_sizes.py tests/data/test_native.py tests/data/test_disks.py \
+	    tests/data/dicom/test_stacks.py tests/bundle/test_bad_input.py tests/engines/test_weights_files.py
 
 # dist/multiphase_fusion_classification_v<version>.zip, as the MONAI Model Zoo takes it; of a training of your own
 # with RUN=results/NAME. WEIGHTS_URL=... for weights above 25 MB; HUB=owner/name lists what a push to the

@@ -9,6 +9,8 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
+from tests.bad_input_page import Page
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", ROOT.parent / "shared" / "data"))
 
@@ -76,3 +78,12 @@ def trained(bundle, quick, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "quick"
     bundle("training", ["configs/train.yaml"], output_dir=str(folder), **quick)
     return folder
+
+
+@pytest.fixture(scope="session")
+def say():
+    """Return the function by which a test notes in docs/bad-input.md what a mistake says (see `Page.say`)."""
+    page = Page(ROOT / "docs" / "bad-input.md", bool(os.environ.get("WRITE_BAD_INPUT")))
+    yield page.say
+    if page.writing:
+        page.write()

@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,11 @@ from .nearest import listing
 
 logger = logging.getLogger(__name__)
 MOST_NAMES = 100
+ABANDONED = 3600.0
+"""s after which a half-written file of a shared cache counts as left by a killed process."""
 SPLIT = "split"
 STORABLE = (torch.Tensor, str, bytes, bool, int, float, type(None))
+DAMAGED = (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError)
 Item = dict[str, Any]
 Transforms = Callable | Sequence[Callable]
 
@@ -83,11 +87,14 @@ class DiskCache(PersistentDataset):
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
     ) -> None:
+        from scripts.evaluation.atomic import remove_partial
+
         if cache_dir is None:
             raise ValueError("`cache: disk` needs a folder, found `cache_dir: null`; set `cache_dir`")
         try:
             super().__init__(data, transform, cache_dir, track_meta=False, weights_only=True)
             tempfile.TemporaryFile(dir=cache_dir).close()
+            remove_partial(cache_dir, older_than=ABANDONED)
         except (OSError, ValueError) as error:
             raise ValueError(
                 f"`cache_dir` must be a folder to write to, found {cache_dir}: {error}; set another one"
@@ -118,21 +125,15 @@ class DiskCache(PersistentDataset):
 
     def _entry(self, item: Any) -> Item:
         """Return the prepared item from disk, or prepare and store it; a case may move to another split."""
+        from scripts.evaluation.atomic import write_atomically
+
         key = _content(item)
         file = self.folder / f"{fingerprint([self._key, key])}.pt"
         if file.is_file():
             try:
                 entry = torch.load(file, weights_only=True)
                 return {"item": _in_split(entry["item"], item), "exceeds": entry["exceeds"]}
-            except (
-                RuntimeError,
-                EOFError,
-                OSError,
-                ValueError,
-                KeyError,
-                TypeError,
-                pickle.UnpicklingError,
-            ) as error:
+            except DAMAGED as error:
                 logger.warning(
                     "the cache file %s cannot be read (%s); preparing it again", file, type(error).__name__
                 )
@@ -142,14 +143,7 @@ class DiskCache(PersistentDataset):
         if _content(item) != key:  # a file was changed while it was read
             return self._entry(item)
         entry = {"item": prepared, "exceeds": exceeds}
-        handle, part = tempfile.mkstemp(dir=self.folder, prefix=".part-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                torch.save(entry, stream)
-            os.replace(part, file)  # a reader finds the whole file or none
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        write_atomically(file, partial(_save, entry), lasting=False)  # a reader finds the whole file or none
         return entry
 
 
@@ -221,6 +215,11 @@ def _in_split(prepared: Any, item: Any) -> Any:
     if isinstance(prepared, Mapping) and isinstance(item, Mapping) and SPLIT in prepared and SPLIT in item:
         return {**prepared, SPLIT: item[SPLIT]}
     return prepared
+
+
+def _save(entry: Item, path: Path) -> None:
+    with path.open("wb") as stream:  # which says why it fails, as torch's own writing does not
+        torch.save(entry, stream)
 
 
 def _threads() -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.data.nearest import listing
+from scripts.data.plain_text import is_plain
 
 Column = dict[str, Any]
 """{"name": str, "kind": "number" | "category", "unit": str (of a number), "values": [str] (of a category)}"""
@@ -32,9 +34,9 @@ def check_columns(columns: Any, where: str) -> list[Column]:
     seen: set[str] = set()
     for position, column in enumerate(columns):
         name = column.get("name") if isinstance(column, dict) else None
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name or not is_plain(name):
             raise ValueError(
-                f"{where}: clinical column {position} must be an object with a 'name'; found {column!r}"
+                f"{where}: clinical column {position} must be an object with a 'name'; found {column!r:.200}"
             )
         if name in seen:
             raise ValueError(f"{where}: clinical column {name!r} is declared twice; remove one")
@@ -42,16 +44,20 @@ def check_columns(columns: Any, where: str) -> list[Column]:
         kind = column.get("kind")
         if kind not in KINDS:
             raise ValueError(
-                f"{where}: clinical column {name!r} must have the kind 'number' or 'category', found {kind!r}"
+                f"{where}: clinical column {name!r} must have the kind 'number' or 'category', found {kind!r:.80}"
             )
         values = column.get("values")
         if kind == "category" and not (
-            isinstance(values, list) and values and all(isinstance(value, str) for value in values)
+            isinstance(values, list)
+            and values
+            and all(isinstance(value, str) and is_plain(value) for value in values)
         ):
             raise ValueError(
                 f"{where}: clinical column {name!r} is a category and must list its 'values' as texts, found "
-                f"{values!r}"
+                f"{values!r:.200}"
             )
+        if not isinstance(column.get("unit", ""), str) or not is_plain(column.get("unit", "")):
+            raise ValueError(f"{where}: clinical column {name!r} must have a text as 'unit', if any")
     return columns
 
 
@@ -119,7 +125,7 @@ def check_values(
         return {}
     if not isinstance(values, dict):
         raise ValueError(
-            f"case {case}: 'clinical' must be an object of column: value, found {values!r} in {where}"
+            f"case {case}: 'clinical' must be an object of column: value, found {values!r:.80} in {where}"
         )
     chosen = {column["name"]: column for column in columns}
     known = {column["name"]: column for column in declared} | chosen
@@ -144,18 +150,18 @@ def _check_value(value: Any, column: Column, case: str, where: str) -> float | s
         if value not in column["values"] or not isinstance(value, str):
             raise ValueError(
                 f"case {case}: clinical value {name!r} must be one of "
-                f"{listing(str(value), column['values'])}, found {value!r} in {where}; correct it, or leave "
+                f"{listing(str(value), column['values'])}, found {value!r:.80} in {where}; correct it, or leave "
                 "it out when it is missing"
             )
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(
-            f"case {case}: clinical value {name!r} must be a number{_unit(column)}, found {value!r} in "
+            f"case {case}: clinical value {name!r} must be a number{_unit(column)}, found {value!r:.80} in "
             f"{where}; write it without quotes, or leave it out when it is missing"
         )
-    if not math.isfinite(value):
+    if abs(value) > sys.float_info.max or not math.isfinite(value):
         raise ValueError(
-            f"case {case}: clinical value {name!r} must be finite, found {value} in {where}; "
+            f"case {case}: clinical value {name!r} must be finite, found {value!r:.80} in {where}; "
             "leave it out when it is missing"
         )
     return float(value)

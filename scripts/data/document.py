@@ -12,11 +12,17 @@ from typing import Any
 
 from scripts.data.clinical import Column, check_columns, check_values
 from scripts.data.nearest import listing
+from scripts.data.plain_text import is_plain
 
 Item = dict[str, Any]
 """One case on its way through the transforms: case, patient, site, image {phase: path}, roi, box, clinical,
 label, split. Absent phases are not in `image`; `box` and `label` are there only where dataset.json gives
 them."""
+
+
+OUTSIDE_VARIABLE = "BUNDLE_OUTSIDE_PATHS"
+"""Environment variable that allows relative paths to leave the folder of dataset.json. It is none of the keys
+of a configuration, since a configuration may come from the same stranger as the file."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,16 @@ def open_document(dataset_dir: str | Path) -> Document:
         raise ValueError(
             f"{file} cannot be read as UTF-8 text ({error}); check its permissions and encoding"
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+        raise ValueError(f"{file} must be usual JSON, found {error}; correct it") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold one JSON object, found a {type(content).__name__}")
     phases = name_list(content.get("phases"), f"'phases' in {file}")
     columns = check_columns(content.get("clinical", []), str(file))
-    return Document(file, str(content.get("name", file.parent.name)), phases, columns, content)
+    name = content.get("name", file.parent.name)
+    if not isinstance(name, str) or not is_plain(name):
+        raise ValueError(f"'name' in {file} must be a text in one line, found {name!r:.80}; correct it")
+    return Document(file, name, phases, columns, content)
 
 
 def name_list(names: Any, what: str) -> list[str]:
@@ -88,9 +99,9 @@ def name_list(names: Any, what: str) -> list[str]:
     if (
         not isinstance(names, list | tuple)
         or not names
-        or not all(isinstance(name, str) and name for name in names)
+        or not all(isinstance(name, str) and name and is_plain(name) for name in names)
     ):
-        raise ValueError(f"{what} must be a list of names, found {names!r}")
+        raise ValueError(f"{what} must be a list of names, found {names!r:.200}")
     twice = next((name for name in names if list(names).count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{what} must be different names, found {twice!r} twice in {list(names)}")
@@ -113,7 +124,7 @@ def read_item(
     """Check one entry of dataset.json and make its paths absolute; its label stays a name."""
     file = document.file
     case = entry.get("case") if isinstance(entry, dict) else None
-    if not isinstance(case, str | int) or isinstance(case, bool) or case == "":
+    if not isinstance(case, str | int) or isinstance(case, bool) or case == "" or not is_plain(str(case)):
         raise ValueError(
             f"{file}: entry {position} of {split!r} must be an object with a 'case' name, found {entry!r:.80}"
         )
@@ -122,10 +133,16 @@ def read_item(
         raise ValueError(
             f"case {case}: 'image' must be an object of phase: path, found {image!r:.80} in {file}"
         )
+    for name in ("patient", "site"):
+        value = entry.get(name)
+        if not isinstance(value, str | int | float | None) or not is_plain(str(value)):
+            raise ValueError(
+                f"case {case}: {name!r} must be a text in one line, found {value!r:.80} in {file}; correct it"
+            )
     for phase in image:
         if phase not in document.phases:
             raise ValueError(
-                f"case {case}: phase {phase!r} is not among the phases {listing(phase, document.phases)} of "
+                f"case {case}: phase {phase!r:.80} is not among the phases {listing(phase, document.phases)} of "
                 f"{file}; correct its name"
             )
     paths = {
@@ -157,19 +174,22 @@ def read_item(
 
 
 def _path(document: Document, case: str, phase: str, value: Any) -> str:
-    """Make a path absolute; a relative one must stay inside the folder of dataset.json."""
-    if not isinstance(value, str) or not value:
+    """Make a path absolute; a relative one must stay inside the folder of dataset.json.
+
+    Symbolic links are followed, wherever they lead: they were put there by whoever keeps the folder.
+    """
+    if not isinstance(value, str) or not value or not is_plain(value):
         raise ValueError(
-            f"case {case}: the path of {phase!r} must be a text, found {value!r} in {document.file}"
+            f"case {case}: the path of {phase!r} must be a text, found {value!r:.80} in {document.file}"
         )
     if os.path.isabs(value):
         return os.path.normpath(value)
     folder = os.path.normpath(document.file.parent)
     path = os.path.normpath(os.path.join(folder, value))
-    if os.path.commonpath([folder, path]) != folder:
+    if os.path.commonpath([folder, path]) != folder and not os.environ.get(OUTSIDE_VARIABLE):
         raise ValueError(
             f"case {case}: the relative path of {phase!r} must stay inside {folder}, found {value!r} in "
-            f"{document.file}; write the absolute path if it is meant"
+            f"{document.file}; write the absolute path if it is meant, or set {OUTSIDE_VARIABLE}=1"
         )
     return path
 
@@ -180,11 +200,11 @@ def _box(document: Document, case: str, value: Any) -> list[list[float]]:
         good = len(low) == len(high) == 3 and all(
             math.isfinite(b - a) and a < b for a, b in zip(low, high, strict=True)
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         good = False
     if not good:
         raise ValueError(
             f"case {case}: 'box' must be two corners [[x0, y0, z0], [x1, y1, z1]] in mm (RAS) with each "
-            f"lower coordinate below the upper one, found {value!r} in {document.file}"
+            f"lower coordinate below the upper one, found {value!r:.80} in {document.file}"
         )
     return [low, high]

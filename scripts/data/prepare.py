@@ -23,7 +23,7 @@ from scripts.data.summary import grid_text, summary_text
 from scripts.data.survey import survey
 from scripts.data.suspicious import without_suspicious
 from scripts.data.write_dataset import write_dataset, write_folds
-from scripts.evaluation.atomic import write_text
+from scripts.evaluation.atomic import remove_partial, write_text
 
 VIEWS_ONLY = (
     "These are 2D images, one per view. Training on views is not available yet: no data.yaml was written."
@@ -112,7 +112,7 @@ def prepare(
     )
     check_options(str(layout), given)
     if not dry_run:
-        _output_folder(folder, overwrite)
+        remove_partial(_output_folder(folder, overwrite))
     found = find(given)
     if dry_run:
         print("".join(f"note: {note}\n" for note in found.notes) + "dry run: nothing was written")

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
+from .native import ReaderDied
+
 Slices = tuple[slice, slice, slice]
-READ_ERRORS = (OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError)
+READ_ERRORS = (
+    OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -151,5 +155,7 @@ def bad_volume(path: Path, name: str, rule: str, found: str, remedy: str) -> Bad
 def unreadable(path: Path, name: str, error: Exception) -> BadVolume:
     """Return the error for a file that a library could not read."""
     lines = str(error).strip().splitlines() or [""]
-    reason = f"{type(error).__name__}: {lines[-1].rpartition('ERROR: ')[2].strip()[:200]}"
+    reason = lines[-1].rpartition("ERROR: ")[2].strip()[:200]
+    if not isinstance(error, ReaderDied):
+        reason = f"{type(error).__name__}: {reason}"
     return bad_volume(path, name, "must be readable", reason, "restore it or take it out of the case")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .declared_size import DEFLATE_RATIO, check_declared_size
 from .volume_base import Slices, Volume, bad_volume
+
+USUAL_RATIO = 50
+"""Bytes that one byte of a .nii.gz file stands for, at most, when its length is taken on trust."""
 
 
 class NiftiVolume(Volume):
@@ -39,25 +44,32 @@ class NiftiVolume(Volume):
         if self._proxy.dtype.kind not in "iuf":
             found = f"voxels of type {self._proxy.dtype}"
             raise bad_volume(path, name, "must hold one number per voxel", found, "export it as a grey image")
-        self._check_length()
+        packed = path.name.lower().endswith(".gz")
+        most = path.stat().st_size * (DEFLATE_RATIO if packed else 1)
+        shape, size = self._proxy.shape, self._proxy.dtype.itemsize
+        check_declared_size(path, name, self.shape, size * math.prod(map(int, shape[3:])), most)
+        self._check_length(int(self._proxy.offset) + math.prod(map(int, shape)) * size, packed)
 
-    def _check_length(self) -> None:
+    def _check_length(self, needed: int, packed: bool) -> None:
         """Refuse a file that ends before its last voxel.
 
         The last four bytes of a .gz file are the length of its content, which settles it without unpacking;
-        where they disagree (truncation, several members, trailing bytes), the file is unpacked once.
+        where they disagree (truncation, several members, trailing bytes), or where the content would be
+        packed unusually well, the file is unpacked once, a piece at a time, as far as it is needed.
         """
         import nibabel
 
-        needed = self._proxy.offset + int(np.prod(self._proxy.shape)) * self._proxy.dtype.itemsize
         with open(self.path, "rb") as file:
             length = file.seek(0, 2)
-            if self.path.name.lower().endswith(".gz"):
+            if packed:
                 file.seek(max(0, length - 4))
-                if int.from_bytes(file.read(4), "little") == needed % 2**32:
+                usual = needed <= USUAL_RATIO * length
+                if usual and int.from_bytes(file.read(4), "little") == needed % 2**32:
                     return
+                length = 0
                 with nibabel.openers.ImageOpener(str(self.path)) as unpacked:
-                    length = sum(len(chunk) for chunk in iter(lambda: unpacked.read(1 << 20), b""))
+                    while length < needed and (piece := unpacked.read(1 << 20)):
+                        length += len(piece)
         if length < needed:
             raise EOFError(f"truncated, {length} of {needed} bytes")
 

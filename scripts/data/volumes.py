@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 from .nearest import listing
 from .volume_base import BadVolume, Frame, Volume, bad_volume, unreadable, volume_message
-from .volume_itk import ItkVolume
+from .volume_itk import ItkVolume, voxel_file
 from .volume_nifti import NiftiVolume
 
 VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
@@ -18,9 +17,6 @@ VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
     ".mha": ItkVolume,
     ".mhd": ItkVolume,
 }
-_DATA_FILE = re.compile(
-    rb"^\s*(?:ElementDataFile\s*=|data ?file\s*:)\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE
-)
 
 
 def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
@@ -59,10 +55,8 @@ def files_of(path: str | Path) -> list[Path]:
     path = Path(path)
     if image_ending(path) not in (".mhd", ".nrrd"):
         return [path]
-    with open(path, "rb") as file:
-        found = _DATA_FILE.search(file.read(1 << 16).split(b"\n\n")[0])
-    named = path.parent / found.group(1).decode(errors="replace") if found else path
-    return [path, named] if named != path and named.is_file() else [path]
+    named = voxel_file(path)
+    return [path] if named in (path, None) else [path, named]
 
 
 def frames_of(path: str | Path, name: str = "") -> list[Frame]:

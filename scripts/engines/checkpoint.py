@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from scripts.evaluation.atomic import write_atomically
 
-from .network import with_calibration
+from .network import load_tensors, with_calibration
 from .selection import SelectionScore
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,10 @@ FREE_ON_RESUME = frozenset(
         "training",
     ]
 )
+
+
+PARTS = {"network", "optimizer", "schedule", "selection", "epoch", "iteration", "history", "config"}
+"""What ``last.pt`` holds."""
 
 
 def _save(state: Any, path: Path) -> None:
@@ -142,7 +146,12 @@ class Checkpoints:
                 "nothing to resume in %s: training starts from the first epoch", self.last_file.parent
             )
             return
-        state = torch.load(self.last_file, map_location="cpu", weights_only=True)
+        state = load_tensors(self.last_file)
+        if not isinstance(state, dict) or PARTS - state.keys():
+            raise ValueError(
+                f"{self.last_file} must hold a training to go on with, found none; give another --name to "
+                "train anew"
+            )
         differing = differing_keys(state["config"], self.config)
         if differing:
             raise ValueError(

@@ -107,9 +107,11 @@ class LearningCurves:
         import pandas
 
         from scripts.evaluation import curves_figure
+        from scripts.evaluation.atomic import write_text
 
         if self.history:
-            pandas.DataFrame(self.history).to_csv(self.output_dir / "learning_curves.csv", index=False)
+            text = pandas.DataFrame(self.history).to_csv(index=False)
+            write_text(self.output_dir / "learning_curves.csv", text)
             figure = curves_figure(
                 self.history,
                 chosen_epoch=max(row["epoch"] for row in self.history if row["best"]),

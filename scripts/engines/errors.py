@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from scripts.evaluation.atomic import no_room, no_room_message
+
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"
 
@@ -41,11 +43,14 @@ def message_of(error: BaseException) -> str | None:
     """Return the one line that explains `error` to a user, or None where a traceback says more.
 
     The bundle's own ``ValueError`` and ``OSError`` (raised inside `scripts`) are shown as they are. A wrong
-    argument name in a configuration (``TypeError`` from a constructor) is shown with the component.
+    argument name in a configuration (``TypeError`` from a constructor) is shown with the component. A
+    full disk is told whatever library met it.
     """
     explaining = _explaining(error)
     if explaining is not None:
         return " ".join(str(explaining).split())
+    if no_room(error) is not None:
+        return no_room_message(None, error)
     cause = root_cause(error)
     if isinstance(cause, TypeError) and "unexpected keyword argument" in str(cause):
         return f"a configuration entry has an argument its component does not take: {cause}"

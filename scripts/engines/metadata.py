@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.evaluation.atomic import write_text
+
 from .ensemble import ensemble_folders
 from .running_config import bundle_folder
 
@@ -102,7 +104,7 @@ def record_metrics(output_dir: str | Path) -> None:
     scores = {f"{found['name']}_{name}": found["macro"][name] for name in ("auc", "accuracy")}
     scores[f"{found['name']}_cases"] = found["n"]
     content = json.loads(file.read_text(encoding="utf-8")) | {"eval_metrics": scores}
-    file.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(content, indent=4) + "\n")
 
 
 def check_model(bundle_root: str | Path, config: dict[str, Any], ensemble: str | Sequence[str] = ()) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import pickle
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,14 +16,16 @@ from torch import Tensor, nn
 from scripts.networks import Calibration, Ensemble, TableEncoder
 
 logger = logging.getLogger(__name__)
+_CODE = re.compile(r"GLOBAL|operand 149\b")
+"""In the error of `torch.load`: a function that is no part of tensors; 149 is the opcode STACK_GLOBAL."""
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read a flat state dict, or the ``network`` entry of a training checkpoint.
+def load_tensors(path: str | Path) -> Any:
+    """Read a file that `torch.save` wrote: tensors, numbers and texts. Code that it may hold is never run.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when the file is not a state dict.
+        ValueError: when the file is damaged, or holds code.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,11 +33,33 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             f"weights file {path} does not exist; train first, or give --bundle_root of a results folder"
         )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not _CODE.search(str(error)):
+            raise _damaged(path, error) from None
         raise ValueError(
-            f"weights file {path} cannot be read ({type(error).__name__}); is it complete?"
-        ) from error
+            f"weights file {path} must hold weights only, found code in it, which was not run; do not use "
+            "the file, unless you know who made it and let them save a state dict"
+        ) from None
+    except Exception as error:  # each damage has an error of its own
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"weights file {path} cannot be read ({type(error).__name__}): it is damaged or no such file; "
+        "restore it, or train anew under another --name"
+    )
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Read a flat state dict, or the ``network`` entry of a training checkpoint.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file is not a state dict, is damaged, or holds code.
+    """
+    state = load_tensors(path)
     state = state.get("network", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(

@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 from ignite.engine import Engine, Events
 
+from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
+
 from .case_options import case_options
 from .environment import environment
 from .metadata import own_metadata
@@ -70,7 +72,7 @@ def write_yaml(file: Path, config: dict[str, Any], documented: Path, title: str)
             {key: value}, sort_keys=False, width=110, default_flow_style=flow, allow_unicode=True
         )
         lines.append(text.rstrip())
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(file, "\n".join(lines) + "\n")
 
 
 def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
@@ -94,7 +96,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     if lists is not None:  # nor may it teach a server; the cases are kept in a file of their own
         trained |= {key: without_data(trained[key], general[key]) for key in ("train", "validate")}
         text = json.dumps(lists, indent=2, default=str)
-        (folder / "server_cases.json").write_text(text + "\n", encoding="utf-8")
+        write_text(folder / "server_cases.json", text + "\n")
     write_yaml(configs / "train.yaml", trained, documented, "Resolved training configuration")
     base = source / "configs" / "inference.yaml"
     inference = yaml.safe_load(base.read_text(encoding="utf-8"))
@@ -107,17 +109,18 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     own = {key: value for key, value in inference.items() if key not in shared}
     write_yaml(configs / "inference.yaml", head | shared | own, base, "Inference with the model trained here")
     for name in ("evaluate.yaml", "explain.yaml", "report.yaml", "logging.conf"):
-        shutil.copyfile(source / "configs" / name, configs / name)
+        copy_atomically(source / "configs" / name, configs / name)
     meta = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    (configs / "metadata.json").write_text(json.dumps(own_metadata(meta, trained)), encoding="utf-8")
+    write_text(configs / "metadata.json", json.dumps(own_metadata(meta, trained)))
     write_twins(configs)
     package = Path(__file__).resolve().parent.parent
     if package != (folder / "scripts").resolve():
         shutil.copytree(
-            package, folder / "scripts", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
+            package, folder / "scripts", copy_function=copy_atomically, dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )  # fmt: skip
     if (source / "LICENSE").is_file():
-        shutil.copyfile(source / "LICENSE", folder / "LICENSE")
+        copy_atomically(source / "LICENSE", folder / "LICENSE")
 
 
 class ResultsFolder:
@@ -150,11 +153,10 @@ class ResultsFolder:
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: Any) -> None:
-        """Write configurations, package, metadata and environment."""
+        """Write configurations, package, metadata and environment; what a kill left half-written goes."""
+        remove_partial(self.output_dir)
         write_bundle(self.output_dir, self.config, self.bundle_root)
         record = {"seed": self.seed, **environment(engine.state.device)}
         if self.dataset_file.is_file():
             record["dataset_sha256"] = hashlib.sha256(self.dataset_file.read_bytes()).hexdigest()
-        (self.output_dir / "environment.json").write_text(
-            json.dumps(record, indent=2) + "\n", encoding="utf-8"
-        )
+        write_text(self.output_dir / "environment.json", json.dumps(record, indent=2) + "\n")

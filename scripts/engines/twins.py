@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from scripts.evaluation.atomic import write_text
+
 from .metadata import metadata
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ def warn_of_stale_twins(configs: Path) -> None:
 def write_twins(configs: Path) -> None:
     """Write the JSON twins and bring ``metadata.json`` up to date with ``train.yaml``."""
     for name in TWINS:
-        (configs / f"{name}.json").write_text(_json(_read(configs / f"{name}.yaml")), encoding="utf-8")
+        write_text(configs / f"{name}.json", _json(_read(configs / f"{name}.yaml")))
     file = configs / "metadata.json"
     base = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(_json(metadata(base, _read(configs / "train.yaml"))), encoding="utf-8")
+    write_text(file, _json(metadata(base, _read(configs / "train.yaml"))))

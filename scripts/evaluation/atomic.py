@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
+import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+PARTIAL = ".part-"
+"""Start of the name of a file that is being written; one that a killed process left behind is worthless."""
+FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of this user is used up",
+    errno.EFBIG: "it would be larger than files may be here",
+}
+"""Error number -> what is wrong, where there is no room for a file."""
 
-def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
+
+def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bool = True) -> Path:
     """Let `write` fill a temporary file in the folder of `path`, then move it onto `path`.
 
     The folder is made when it is missing. When `write` fails, the old file (if any) stays as it was and the
@@ -19,26 +32,81 @@ def write_atomically(path: str | Path, write: Callable[[Path], None]) -> Path:
     Args:
         path: the file to write.
         write: called once with the temporary path, which has the suffix of `path`.
+        lasting: wait until the file has reached the disk before it takes its place, milliseconds.
 
     Returns:
         The path written.
 
     Raises:
         ValueError: the folder cannot be written.
+        OSError: there is no room for the file.
     """
     target = Path(path)
     check_writable(target.parent)
-    temporary = target.with_name(f".{uuid.uuid4().hex}{target.suffix}")
+    temporary = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}{target.suffix}")
     try:
         write(temporary)
+        if lasting:
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())  # some file systems report a full disk no sooner
         os.replace(temporary, target)
     except IsADirectoryError:
         raise ValueError(
             f"{target} is a folder, but a file of that name must be written: remove or rename it"
         ) from None
+    except Exception as error:  # libraries hide the reason behind errors of their own
+        if no_room(error) is None:
+            raise
+        raise OSError(no_room_message(target, error)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return target
+
+
+def no_room(error: BaseException) -> OSError | None:
+    """Return the error of a full disk from the chain of `error`, or None where that is not the reason."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, OSError) and current.errno in FULL:
+            return current
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return None
+
+
+def no_room_message(path: str | Path | None, error: BaseException) -> str:
+    """Compose the one line for a file that finds no room: which, why, and what to do."""
+    cause = no_room(error)
+    reason = FULL[cause.errno] if cause is not None and cause.errno else "the disk is full"
+    file = path or getattr(cause, "filename", None)
+    return (
+        f"{file or 'a file'} cannot be written, {reason}; free some space and give the same command again (a "
+        "training goes on after its last finished epoch with --resume True)"
+    )
+
+
+def copy_atomically(source: str | Path, target: str | Path) -> Path:
+    """Copy a file that could be copied again, as `write_atomically` does."""
+    return write_atomically(target, lambda temporary: shutil.copyfile(source, temporary), lasting=False)
+
+
+def remove_partial(folder: str | Path, older_than: float = 0.0) -> None:
+    """Remove what a killed process left half-written anywhere below `folder`.
+
+    Args:
+        folder: nothing happens where there is none.
+        older_than: s since the last write; above 0 where another process may be writing into the folder.
+    """
+    for file in list(Path(folder).rglob(f"{PARTIAL}*")):
+        with suppress(OSError):  # another process may have removed it
+            if time.time() - file.stat().st_mtime < older_than:
+                continue
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink()
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -67,14 +135,17 @@ def check_writable(folder: str | Path) -> Path:
 
     Raises:
         ValueError: the folder cannot be made or written; says which and why.
+        OSError: there is no room for a file.
     """
     folder = Path(folder)
-    probe = folder / f".{uuid.uuid4().hex}"
+    probe = folder / f"{PARTIAL}{uuid.uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:
+        if no_room(error):
+            raise OSError(no_room_message(folder, error)) from None
         raise ValueError(
             f"results folder {folder} cannot be written ({error.strerror}): choose another output_dir"
         ) from None

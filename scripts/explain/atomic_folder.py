@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.evaluation.atomic import check_writable
+from scripts.evaluation.atomic import PARTIAL, check_writable
 
 
 @contextmanager
@@ -23,8 +23,8 @@ def folder_atomically(folder: Path) -> Iterator[Path]:
         ValueError: the folder above cannot be written.
     """
     check_writable(folder.parent)
-    temporary = folder.with_name(f".{uuid.uuid4().hex}")
-    old = folder.with_name(f".{uuid.uuid4().hex}")
+    temporary = folder.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
+    old = folder.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
     temporary.mkdir()
     try:
         yield temporary

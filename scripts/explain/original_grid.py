@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.data.volume_base import Slices, Volume
+from scripts.evaluation.atomic import write_atomically
 from scripts.transforms.frame import box_corners
 from scripts.transforms.sample_volume import sample_volume
 
@@ -84,4 +85,4 @@ def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
     image.set_sform(affine, code="scanner")
     image.set_qform(affine, code="scanner")
     image.header.set_xyzt_units("mm")
-    nibabel.save(image, path)
+    write_atomically(path, lambda temporary: nibabel.save(image, temporary))

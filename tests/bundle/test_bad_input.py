@@ -109,7 +109,7 @@ def broken(small_phantom, tmp_path) -> Broken:
 
 
 @pytest.mark.parametrize("mistake", CASES)
-def test_mistake_in_the_data(mistake, broken, bundle, quick, tmp_path):
+def test_mistake_in_the_data(mistake, broken, bundle, quick, tmp_path, say):
     import re
 
     spoil, expected = CASES[mistake]
@@ -119,6 +119,7 @@ def test_mistake_in_the_data(mistake, broken, bundle, quick, tmp_path):
     message = failing(bundle, broken.folder, tmp_path, **(quick | {"dataset_dir": str(broken.folder)}))
     pattern = expected.format(case=case, patient=patient, file=re.escape(file.name))
     assert re.search(pattern, message), message
+    say("Images", f"{mistake}, when training", message)
 
 
 @pytest.mark.parametrize(
@@ -136,14 +137,15 @@ def test_mistake_in_the_data(mistake, broken, bundle, quick, tmp_path):
         ({"optimizer#lerning_rate": 3}, "lerning_rate"),
     ],
 )
-def test_mistake_in_the_settings(overrides, expected, bundle, quick, small_phantom, tmp_path):
+def test_mistake_in_the_settings(overrides, expected, bundle, quick, small_phantom, tmp_path, say):
     import re
 
     message = failing(bundle, small_phantom, tmp_path, **(quick | overrides))
     assert re.search(expected, message), message
+    say("Settings", ", ".join(f"`--{key} {value}`" for key, value in overrides.items()), message)
 
 
-def test_weights_of_another_configuration_say_which_keys_differ(trained, bundle, quick, tmp_path):
+def test_weights_of_another_configuration_say_which_keys_differ(trained, bundle, quick, tmp_path, say):
     with pytest.raises(RuntimeError) as caught:
         bundle(
             "evaluating",
@@ -160,6 +162,7 @@ def test_weights_of_another_configuration_say_which_keys_differ(trained, bundle,
     message = message_of(caught.value)
     assert "another configuration: grid_size ([16, 16, 16] against [24, 24, 24] here)" in message
     assert not (tmp_path / "out").exists()
+    say("Weights and checkpoints", "weights of a model with another grid", message)
 
 
 def test_the_command_line_prints_one_line(tmp_path):

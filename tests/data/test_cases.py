@@ -115,6 +115,22 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
         lambda d: d["test"][0]["image"].update(pre="e/../../x.nii"),
         r"case e: the relative path of 'pre' must stay inside .*'e/../../x.nii'.*absolute path",
     ),
+    "line break in a path": (
+        lambda d: d["test"][0]["image"].update(pre="e/pre\n.nii.gz"),
+        r"case e: the path of 'pre' must be a text",
+    ),
+    "line break in a name": (
+        lambda d: d["test"][0].update(case="e\nerror: all is well"),
+        r"entry 0 of 'test' must be an object with a 'case' name",
+    ),
+    "patient that is a list": (
+        lambda d: d["test"][0].update(patient=["P1"]),
+        r"case e: 'patient' must be a text in one line",
+    ),
+    "number beyond all bounds": (
+        lambda d: d["test"][0].update(clinical={"age": 10**400}),
+        r"case e: clinical value 'age' must be finite",
+    ),
     "box upside down": (_no_box, r"case e: 'box' must be two corners"),
     "entry is no object": (
         lambda d: d["test"].append("f"),
@@ -150,23 +166,44 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_clear_line(name, document, write):
+def test_a_mistake_is_one_clear_line(name, document, write, say):
     spoil, message = MISTAKES[name]
     spoil(document)
     with pytest.raises(ValueError, match=message) as raised:
         read_cases(write(document), PHASES, CLASSES, ["age", "sex"])
     assert "\n" not in str(raised.value)
     assert "dataset.json" in str(raised.value)
+    say("dataset.json", name, raised.value)
 
 
-def test_all_missing_files_are_counted_and_the_first_ones_named(document, write, tmp_path):
+def test_all_missing_files_are_counted_and_the_first_ones_named(document, write, tmp_path, say):
     for case in "ab":
         (tmp_path / case / "pre.nii.gz").unlink()
         (tmp_path / case / "portal.nii.gz").unlink()
     with pytest.raises(
         FileNotFoundError, match=r"4 of the 10 files .* case a, 'pre': .*; and 1 more; restore"
-    ):
+    ) as raised:
         read_cases(write(document), PHASES, CLASSES)
+    say("dataset.json", "files that do not exist", raised.value)
+
+
+def test_paths_that_climb_out_are_allowed_by_a_setting(document, write, tmp_path, monkeypatch):
+    outside = tmp_path.parent / "outside.nii.gz"
+    outside.touch()
+    document["test"][0]["image"]["pre"] = f"../{outside.name}"
+    with pytest.raises(ValueError, match="BUNDLE_OUTSIDE_PATHS=1"):
+        read_cases(write(document), PHASES, CLASSES)
+    monkeypatch.setenv("BUNDLE_OUTSIDE_PATHS", "1")
+    assert read_cases(write(document), PHASES, CLASSES).test[0]["image"]["pre"] == str(outside)
+
+
+def test_absolute_paths_and_links_need_no_setting(document, write, tmp_path):
+    outside = tmp_path.parent / "outside_too.nii.gz"
+    outside.touch()
+    (tmp_path / "e" / "link.nii.gz").symlink_to(outside)
+    document["test"][0]["image"] = {"pre": str(outside), "portal": "e/link.nii.gz"}
+    found = read_cases(write(document), PHASES, CLASSES).test[0]["image"]
+    assert found == {"pre": str(outside), "portal": str(tmp_path / "e" / "link.nii.gz")}
 
 
 @pytest.mark.parametrize(
@@ -215,21 +252,23 @@ def test_evaluation_needs_no_column_that_the_model_declares(document, write):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("tried", "text", "message"),
     [
-        ('{"phases": ["pre"],\n "training": [}', r"must be valid JSON, found in line 2, column 15"),
-        ("[]", r"must hold one JSON object, found a list"),
+        ("a file that is no JSON", '{"phases": ["pre"],\n "training": [}', r"must be valid JSON, found in line 2, column 15"),
+        ("a list in the place of an object", "[]", r"must hold one JSON object, found a list"),
     ],
 )
-def test_unreadable_json_names_the_line(text, message, write):
-    with pytest.raises(ValueError, match=message):
+def test_unreadable_json_names_the_line(tried, text, message, write, say):
+    with pytest.raises(ValueError, match=message) as raised:
         read_cases(write(text), PHASES, CLASSES)
+    say("dataset.json", tried, raised.value)
 
 
-def test_bytes_that_are_no_text(tmp_path):
+def test_bytes_that_are_no_text(tmp_path, say):
     (tmp_path / "dataset.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"cannot be read as UTF-8 text"):
+    with pytest.raises(ValueError, match=r"cannot be read as UTF-8 text") as raised:
         read_cases(tmp_path, PHASES, CLASSES)
+    say("dataset.json", "bytes that are no text", raised.value)
 
 
 def test_missing_folder_and_missing_file(tmp_path):

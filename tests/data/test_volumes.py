@@ -101,30 +101,38 @@ def message_of(path: Path, kind: type[Exception] = ValueError) -> str:
     return text
 
 
-def test_missing_file(tmp_path: Path) -> None:
-    assert "must exist" in message_of(tmp_path / "none.nii.gz", FileNotFoundError)
+def test_missing_file(tmp_path: Path, say) -> None:
+    text = message_of(tmp_path / "none.nii.gz", FileNotFoundError)
+    assert "must exist" in text
+    say("Images", "a file that does not exist", text)
 
 
-def test_unsupported_ending_names_the_nearest(tmp_path: Path) -> None:
+def test_unsupported_ending_names_the_nearest(tmp_path: Path, say) -> None:
     (tmp_path / "a.nrd").write_bytes(b"x")
-    assert "(nearest: '.nrrd')" in message_of(tmp_path / "a.nrd")
+    text = message_of(tmp_path / "a.nrd")
+    assert "(nearest: '.nrrd')" in text
+    say("Images", "a file of an unknown kind", text)
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"])
 @pytest.mark.parametrize("content", [b"", b"no volume at all" * 50])
-def test_unreadable_file(tmp_path: Path, ending: str, content: bytes) -> None:
+def test_unreadable_file(tmp_path: Path, ending: str, content: bytes, say) -> None:
     (tmp_path / f"a{ending}").write_bytes(content)
-    assert "must be readable" in message_of(tmp_path / f"a{ending}")
+    text = message_of(tmp_path / f"a{ending}")
+    assert "must be readable" in text
+    say("Images", f"{'text in' if content else 'an empty'} {ending} file", text)
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha", ".nrrd"])
 @pytest.mark.parametrize("kept", [0.5, 0.97])
-def test_truncated_file(tmp_path: Path, voxels: np.ndarray, ending: str, kept: float) -> None:
+def test_truncated_file(tmp_path: Path, voxels: np.ndarray, ending: str, kept: float, say) -> None:
     nifti = save_nifti(tmp_path / "whole.nii.gz", np.tile(voxels, (4, 4, 4)))
     path = tmp_path / f"a{ending}"
     sitk.WriteImage(sitk.ReadImage(str(nifti)), str(path))
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
-    assert "must be readable" in message_of(path)
+    text = message_of(path)
+    assert "must be readable" in text
+    say("Images", f"{ending} file of which {kept:.0%} is left", text)
 
 
 def test_a_truncated_gzip_file_is_refused_before_its_intact_part_is_read(
@@ -137,16 +145,20 @@ def test_a_truncated_gzip_file_is_refused_before_its_intact_part_is_read(
 
 
 @pytest.mark.parametrize("shape", [(6, 5, 4, 3), (6, 5)])
-def test_not_3d(tmp_path: Path, shape: tuple[int, ...]) -> None:
+def test_not_3d(tmp_path: Path, shape: tuple[int, ...], say) -> None:
     path = save_nifti(tmp_path / "a.nii.gz", np.ones(shape, dtype=np.int16))
-    assert f"must be 3D, found shape {shape}" in message_of(path)
+    text = message_of(path)
+    assert f"must be 3D, found shape {shape}" in text
+    say("Images", f"{len(shape)} axes", text)
 
 
-def test_several_values_per_voxel(tmp_path: Path, voxels: np.ndarray) -> None:
+def test_several_values_per_voxel(tmp_path: Path, voxels: np.ndarray, say) -> None:
     sitk.WriteImage(
         sitk.GetImageFromArray(np.stack([voxels] * 3, axis=-1), isVector=True), str(tmp_path / "a.mha")
     )
-    assert "must be 3D" in message_of(tmp_path / "a.mha")
+    text = message_of(tmp_path / "a.mha")
+    assert "must be 3D" in text
+    say("Images", "several values per voxel", text)
 
 
 @pytest.mark.parametrize("bad", [0.0, -2.0, np.nan])
@@ -168,13 +180,15 @@ def test_spacing_of_a_metaimage_file(tmp_path: Path, voxels: np.ndarray, bad: st
     message_of(tmp_path / "a.mhd")
 
 
-def test_singular_affine(tmp_path: Path, voxels: np.ndarray) -> None:
+def test_singular_affine(tmp_path: Path, voxels: np.ndarray, say) -> None:
     affine = np.eye(4)
     affine[:3, 2] = affine[:3, 1]
     image = nib.Nifti1Image(voxels, np.eye(4))
     image.set_sform(affine, code=1)
     nib.save(image, tmp_path / "a.nii")
-    assert "independent axes" in message_of(tmp_path / "a.nii")
+    text = message_of(tmp_path / "a.nii")
+    assert "independent axes" in text
+    say("Images", "axes in one plane", text)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

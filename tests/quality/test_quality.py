@@ -136,7 +136,13 @@ def test_a_file_that_is_gone(cohort):
 def test_a_truncated_file(cohort):
     file = cohort / "c3/portal.nii"
     file.write_bytes(file.read_bytes()[:5000])
-    expect(only(cohort), "c3", "portal", True, "truncated, 5000 of 28000 bytes")
+    expect(
+        only(cohort),
+        "c3",
+        "portal",
+        True,
+        "24 x 24 x 24 voxels of 2 bytes declared, more than a file of 5,000",
+    )
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha"])
@@ -160,8 +166,7 @@ def test_a_header_that_claims_a_million_million_voxels_allocates_nothing(cohort,
     finding = only(cohort)
     assert tracemalloc.get_traced_memory()[1] < 100e6
     tracemalloc.stop()
-    claimed = r"10,000 x 10,000 x 10,000" if ending == ".mha" else "of 2000000000352 bytes"
-    expect(finding, "c3", "portal", True, claimed)
+    expect(finding, "c3", "portal", True, r"10,000 x 10,000 x 10,000")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

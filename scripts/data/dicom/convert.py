@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.data.native import read_native
+
 from .geometry import Refused
 from .stacks import Stack
 
 
 def write_stack(stack: Stack, target: Path) -> Path:
-    """Decode the images of a stack with SimpleITK (GDCM) and write them as NIfTI, complete or not at all.
+    """Decode the images of a stack with GDCM, in a process of its own, and write them as NIfTI, complete or not at all.
 
     Voxels are in the units of the rescaling (HU for CT); int16 where that loses nothing, else float32.
 
@@ -68,15 +70,9 @@ def _voxels(stack: Stack) -> np.ndarray:
 
 def _decode(file: Path) -> np.ndarray:
     """Return the pixels of a file [frames, rows, columns]."""
-    import SimpleITK
-
-    shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     try:
-        pixels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO"))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].rpartition("): ")[2]
+        return read_native("dicom", file)
+    except (RuntimeError, OSError, MemoryError) as error:
+        last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        reason = last.rpartition("): ")[2]  # behind the address of the object that ITK names
         raise Refused(f"pixels of {file.name} cannot be decoded ({reason.strip()[:120]})") from None
-    finally:
-        SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
-    return pixels if pixels.ndim == 3 else pixels[None]

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.data.declared_size import DEFLATE_RATIO, memory_bytes
+
 from .slices import Slice, slices_of
 from .tags import KEYWORDS, PRIVATE_TAGS, Tags
 
 CONTENTS = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR."""
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""Transfer syntax of a file that is packed as a whole."""
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 
@@ -113,15 +117,19 @@ def _header(read: Any, file: Path) -> tuple[str, Any, str]:
     """Return (why the file is left out, None, "") or ("", its header, what its length lacks)."""
     try:
         with open(file, "rb") as stream:
-            if stream.read(132)[128:] != b"DICM":
+            start = stream.read(1024)
+            if start[128:132] != b"DICM":
                 name = file.name.lower()
                 packed = name.endswith(ARCHIVES) and not name.endswith(".nii.gz")
                 return ("packed files, unpack them first" if packed else "files that are no DICOM"), None, ""
+            size = os.path.getsize(file)
+            if DEFLATED in start and size * DEFLATE_RATIO > memory_bytes() / 4:  # pydicom unpacks it whole
+                return "deflated DICOM files that might not fit into memory, save them uncompressed", None, ""
             stream.seek(0)
             dataset = read(stream, stop_before_pixels=True, specific_tags=[*KEYWORDS, *PRIVATE_TAGS])
             if dataset.file_meta.get("MediaStorageSOPClassUID") == CONTENTS:
                 return "lists of contents (DICOMDIR), not needed", None, ""
-            return "", dataset, _missing_bytes(dataset, os.path.getsize(file) - stream.tell())
+            return "", dataset, _missing_bytes(dataset, size - stream.tell())
     except Exception as error:  # pydicom meets broken files with errors of many types
         return f"DICOM files that cannot be read ({type(error).__name__})", None, ""
 

@@ -69,10 +69,11 @@ TIMES: list[Callable[[Slice], float | None]] = [
 
 def stacks_of(series: Sequence[Slice]) -> list[Stack]:
     """Return the volumes of one series, each complete and evenly spaced, or refused with the reason."""
-    problems = [image.problem for image in series if image.problem]
-    if problems:
-        some = "" if len(problems) == len(series) else f" ({len(problems)} of {len(series)} images)"
-        return [Stack(tuple(series), refused=problems[0] + some)]
+    faulty = [image for image in series if image.problem]
+    if faulty:
+        some = f" ({len(faulty)} of {len(series)} images, first {faulty[0].file.name})"
+        every = len(faulty) == len(series)
+        return [Stack(tuple(series), refused=faulty[0].problem + ("" if every else some))]
     parts = [("", list(series))]
     for name, key in ALWAYS:
         parts = [

@@ -8,6 +8,7 @@ The files name no patients, so each case counts as its own; AdrenalMNIST3D has t
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -56,6 +57,8 @@ def find(source: Source) -> Found:
     import nibabel
     from tqdm import tqdm
 
+    from scripts.evaluation.atomic import write_atomically
+
     file = _npz(source)
     flag = file.stem.removesuffix("_64")
     if flag not in SETS:
@@ -71,7 +74,8 @@ def find(source: Source) -> Found:
         for number, volume in enumerate(tqdm(images, desc=f"writing {split} volumes", unit="case")):
             case = f"{part}_{number:04d}"
             path = folder / f"{case}.nii.gz"
-            nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), path)
+            image = nibabel.Nifti1Image(volume, np.eye(4))
+            write_atomically(path, partial(nibabel.save, image))
             cases.append(
                 {"case": case, "image": {phase: str(path)}, "label": classes[labels[number]], "split": split}
             )

@@ -145,7 +145,7 @@ def test_a_series_that_cannot_be_decoded_is_left_out_in_one_line(studies, capsys
     assert not (studies / "out/images/case_0001/adc.nii.gz").exists()
     printed = capsys.readouterr().out
     assert "note: case_0001: series 4 'dwi_ADC' left out: pixels of s0_003 cannot be decoded" in printed
-    assert "truncated pixels, 120 of 160 bytes (1 of 6 images)" in printed
+    assert "truncated pixels, 120 of 160 bytes (1 of 6 images, first s2_001)" in printed
     assert not [path for path in (studies / "out").rglob(".*") if path.name != ".converted.json"]
 
 

@@ -96,17 +96,18 @@ REFUSED = {
     "frames": ({"NumberOfFrames": 2, "PixelData": b"\0" * 320}, "2 frames without a position each"),
     "one of them": (
         {"ImagePositionPatient": lambda n: None if n == 2 else [0, 0, n]},
-        r"images without a position and orientation in space \(1 of 6 images\)",
+        r"images without a position and orientation in space \(1 of 6 images, first image002\)",
     ),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_volume_is_refused_with_the_reason(name, write_dicom, tmp_path):
+def test_what_is_no_volume_is_refused_with_the_reason(name, write_dicom, tmp_path, say):
     settings, reason = REFUSED[name]
     write_dicom(tmp_path, **settings)
     (stack,) = stacks(tmp_path)
     assert re.match(reason, stack.refused)
+    say("DICOM", f"series with this fault: {name} (it is left out)", stack.refused)
 
 
 def test_frames_of_an_enhanced_file_are_slices(write_dicom, tmp_path):

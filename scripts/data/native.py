@@ -1,0 +1,110 @@
+"""Native image readers at arm's length: one that crashes or hangs costs a file, not the training.
+
+NIfTI and DICOM headers are read in Python, which damaged bytes cannot crash. NRRD, MetaImage and the pixels
+of DICOM are read by C++ libraries, which they can. Those run in worker processes (`native_worker.py`), which stay
+alive for many files: the first file costs the start of a worker, each further one the way through a pipe. As many
+workers are started as threads read at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).with_name("native_worker.py")
+SECONDS = 60.0
+"""Time limit of a request."""
+BYTES_PER_SECOND = 1e6
+"""Slowest disk: a file of this size gets a second more."""
+
+
+class ReaderDied(RuntimeError):
+    """A native library crashed, hung or asked for too much memory over a file."""
+
+
+class _Worker:
+    """One process."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            pipesize=1 << 20,
+        )  # fmt: skip
+
+    def ask(self, seconds: float, name: str, arguments: tuple) -> Any:
+        """Return the worker's answer.
+
+        Raises:
+            ReaderDied: it ended before it answered.
+        """
+        start = time.monotonic()
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            pickle.dump((seconds, name, arguments), self.process.stdin)
+            self.process.stdin.flush()
+            return pickle.load(self.process.stdout)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self.close()
+            late = time.monotonic() - start >= seconds
+            raise ReaderDied(
+                f"its reader did not finish within {seconds:.0f} s" if late else self._ending()
+            ) from None
+
+    def _ending(self) -> str:
+        code = self.process.returncode
+        known = {number.value: number.name for number in signal.Signals}
+        return f"its reader crashed ({known.get(-code, f'status {code}')})"
+
+    def close(self) -> None:
+        """End the process, without waiting for what it does."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+_idle: list[_Worker] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: _idle.clear())  # a worker answers who started it
+
+
+def read_native(name: str, path: str | Path, *arguments: Any) -> Any:
+    """Let a worker read a file; threads may call this at the same time.
+
+    Args:
+        name: function of `native_worker.py`: header, block or dicom.
+        path: the file.
+        arguments: what else the function takes.
+
+    Raises:
+        ReaderDied: the library crashed, asked for too much memory, or took longer than `SECONDS` and a second
+            per MB.
+        RuntimeError: the library's own error.
+    """
+    path = Path(path).absolute()
+    seconds = SECONDS + path.stat().st_size / BYTES_PER_SECOND
+    try:
+        worker = _idle.pop()
+    except IndexError:
+        worker = _Worker()
+    error, result = worker.ask(seconds, name, (str(path), *arguments))
+    _idle.append(worker)
+    if error is not None:
+        if error == "MemoryError":
+            raise ReaderDied("its reader asked for more memory than there is")
+        raise RuntimeError(result)
+    return result

@@ -1,0 +1,109 @@
+"""Reads images with SimpleITK (ITK, GDCM) in a process of its own; started by file name by `native.py`.
+
+Nothing of the bundle is imported here, so that a worker starts in a fraction of a second. It reads pickled
+requests (seconds, name of a function, arguments) from its standard input and answers each with (None, result) or
+(name of an error, its text). Two things end it from within, whatever the native code is doing: a watchdog
+thread when a request takes too long, and a limit of its memory to that of the machine.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+
+def header(path: str) -> dict[str, Any]:
+    """Read the header of a .nrrd, .mha or .mhd file: the grid in LPS, and the bytes of a voxel."""
+    import SimpleITK
+
+    reader = _reader(path)
+    rank, components = reader.GetDimension(), reader.GetNumberOfComponents()
+    sample = SimpleITK.Image([1] * max(rank, 2), reader.GetPixelID(), components if components > 1 else 0)
+    return {
+        "rank": rank,
+        "size": reader.GetSize(),
+        "spacing": reader.GetSpacing(),
+        "origin": reader.GetOrigin(),
+        "direction": reader.GetDirection(),
+        "components": components,
+        "bytes": sample.GetSizeOfPixelComponent() * components,
+    }
+
+
+def block(path: str, start: Sequence[int], size: Sequence[int]) -> Any:
+    """Read the voxels of a block, axes in the order of the file."""
+    import SimpleITK
+
+    reader = _reader(path)
+    rest = reader.GetDimension() - 3
+    reader.SetExtractIndex([*start, *[0] * rest])
+    reader.SetExtractSize([*size, *[0] * rest])
+    return SimpleITK.GetArrayFromImage(reader.Execute()).T
+
+
+def dicom(path: str) -> Any:
+    """Decode the pixels of a DICOM file, [frames, rows, columns]."""
+    import SimpleITK
+
+    pixels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path, imageIO="GDCMImageIO"))
+    return pixels if pixels.ndim == 3 else pixels[None]
+
+
+FUNCTIONS = {function.__name__: function for function in (header, block, dicom)}
+
+
+def _reader(path: str) -> Any:
+    """Return SimpleITK's reader with the header read."""
+    import SimpleITK
+
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(path)
+    reader.ReadImageInformation()
+    return reader
+
+
+def limit_memory() -> None:
+    """Let an allocation above the machine's memory fail here, where the system knows such limits."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests until there are no more."""
+    while True:
+        try:
+            seconds, name, arguments = pickle.load(requests)
+        except EOFError:
+            return
+        faulthandler.dump_traceback_later(seconds, exit=True)
+        try:
+            answer: tuple[str | None, Any] = (None, FUNCTIONS[name](*arguments))
+        except Exception as error:  # of a library
+            answer = (type(error).__name__, str(error))
+        pickle.dump(answer, answers, protocol=5)
+        answers.flush()
+        faulthandler.cancel_dump_traceback_later()
+
+
+def main() -> None:
+    """Import what all requests need, and keep the pipe to the caller apart from what libraries print."""
+    limit_memory()
+    with suppress(ImportError):  # told by the first request
+        import SimpleITK  # noqa: F401
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()
