@@ -106,7 +106,14 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     inference["displayable_configs"] = case_options(trained)
     own = {key: value for key, value in inference.items() if key not in shared}
     write_yaml(configs / "inference.yaml", head | shared | own, base, "Inference with the model trained here")
-    for name in ("evaluate.yaml", "explain.yaml", "export.yaml", "report.yaml", "logging.conf"):
+    for name in (
+        "evaluate.yaml",
+        "explain.yaml",
+        "export.yaml",
+        "predict.yaml",
+        "report.yaml",
+        "logging.conf",
+    ):
         shutil.copyfile(source / "configs" / name, configs / name)
     meta = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))
     (configs / "metadata.json").write_text(json.dumps(own_metadata(meta, trained)), encoding="utf-8")

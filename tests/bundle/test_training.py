@@ -36,6 +36,7 @@ def test_results_folder_is_complete(trained):
         "configs/evaluate.yaml",
         "configs/explain.yaml",
         "configs/export.yaml",
+        "configs/predict.yaml",
         "configs/report.yaml",
         "configs/metadata.json",
         "configs/logging.conf",
