@@ -6,6 +6,9 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.data.nearest import listing
+from scripts.networks.exported import EXPORTED
+
 
 def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
     """Return the folders that an ensemble names, in order.
@@ -28,8 +31,22 @@ def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(folders))
 
 
-def model_files(bundle_root: str | Path, ensemble: str | Sequence[str] = ()) -> str | list[str]:
-    """Return the weights file of a trained bundle, or those of all members of an ensemble."""
-    if not ensemble:
-        return f"{bundle_root}/models/model.pt"
-    return [f"{folder}/models/model.pt" for folder in ensemble_folders(ensemble)]
+def model_files(
+    bundle_root: str | Path, ensemble: str | Sequence[str] = (), runtime: str = "pytorch"
+) -> str | list[str]:
+    """Return the model file of a trained bundle, or those of all members of an ensemble.
+
+    Args:
+        bundle_root: folder of the bundle.
+        ensemble: as in `ensemble_folders`; empty: one model.
+        runtime: what computes the network: ``pytorch``, or a name of `EXPORTED`.
+
+    Raises:
+        ValueError: an unknown runtime.
+    """
+    suffixes = {"pytorch": ".pt"} | {name: kind.suffix for name, kind in EXPORTED.items()}
+    if runtime not in suffixes:
+        raise ValueError(f"`runtime` must be one of {listing(str(runtime), suffixes)}, found {runtime!r}")
+    folders = ensemble_folders(ensemble) if ensemble else [str(bundle_root)]
+    files = [f"{folder}/models/model{suffixes[runtime]}" for folder in folders]
+    return files if ensemble else files[0]

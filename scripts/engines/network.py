@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks import Calibration, Ensemble, TableEncoder
+from scripts.networks.exported import EXPORTED, ExportedNetwork
 
 logger = logging.getLogger(__name__)
 _CODE = re.compile(r"GLOBAL|operand 149\b")
@@ -97,11 +98,15 @@ def with_calibration(network: nn.Module, state: dict[str, Tensor], path: str | P
 def load_trained(network: nn.Module, path: str | Path) -> None:
     """Load weights that were trained with exactly this configuration.
 
-    Weights from before models were calibrated are loaded, too, with one line in the log.
+    Weights from before models were calibrated are loaded, too, with one line in the log. An `ExportedNetwork`
+    takes the whole file.
 
     Raises:
         ValueError: naming the tensors that differ, when the weights belong to another configuration.
     """
+    if isinstance(network, ExportedNetwork):
+        network.load(path)
+        return
     state, own = with_calibration(network, read_weights(path), path), network.state_dict()
     differing = [f"{name} is missing" for name in own if name not in state]
     differing += [f"{name} is unknown to the network" for name in state if name not in own]
@@ -186,6 +191,7 @@ def place_network(
     start_weights: str | Path | None = None,
     cases: Sequence[Mapping[str, Any]] | None = None,
     models: str | Sequence[str] = "",
+    runtime: str = "pytorch",
 ) -> nn.Module:
     """Move a network to its device in channels-last memory format.
 
@@ -199,6 +205,7 @@ def place_network(
             come with the weights.
         models: weights file that it will be given, or the files of an ensemble: several make an `Ensemble`
             of as many copies of the network.
+        runtime: what computes it: PyTorch, or the exported files that are given as `models` (see `EXPORTED`).
     """
     check_grid(network, grid_size)
     if cases is not None:
@@ -206,6 +213,7 @@ def place_network(
         fit_prior(network, cases)
     if start_weights:
         start_from(network, start_weights)
+    network = EXPORTED.get(runtime, lambda: network)()
     if not isinstance(models, str):
         network = Ensemble([deepcopy(network) for _ in models])
     return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

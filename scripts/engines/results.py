@@ -37,6 +37,10 @@ INFERENCE_KEYS = frozenset(
         "inferring",
     ]
 )
+COPIED = (
+    "evaluate.yaml", "explain.yaml", "export.yaml", "predict.yaml", "report.yaml", "logging.conf",
+)  # fmt: skip
+"""Configuration files of the bundle that serve every results folder as they are."""
 
 
 def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> str:
@@ -108,7 +112,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     inference["displayable_configs"] = case_options(trained)
     own = {key: value for key, value in inference.items() if key not in shared}
     write_yaml(configs / "inference.yaml", head | shared | own, base, "Inference with the model trained here")
-    for name in ("evaluate.yaml", "explain.yaml", "report.yaml", "logging.conf"):
+    for name in COPIED:
         copy_atomically(source / "configs" / name, configs / name)
     meta = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))
     write_text(configs / "metadata.json", json.dumps(own_metadata(meta, trained)))

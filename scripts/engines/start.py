@@ -18,13 +18,13 @@ from .served import served_lists
 from .twins import warn_of_stale_twins
 
 
-def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
+def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) -> None:
     """Prepare a run: one-line errors, known keys, one seed, and the phantom where it is asked for.
 
     Args:
         bundle_root: folder of the bundle.
         dataset_dir: folder of the dataset; ``data/phantom`` is created on first use (not where a bundle is
-            only loaded from another folder).
+            only loaded from another folder). None: no data is read.
         seed: the experiment's seed.
 
     Raises:
@@ -39,7 +39,7 @@ def start(bundle_root: str | Path, dataset_dir: str | Path, seed: int) -> None:
     warn_of_stale_twins(bundle / "configs")
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
-    if bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
+    if dataset_dir and bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
         ensure_phantom(dataset_dir)
 
 

@@ -35,6 +35,8 @@ def test_results_folder_is_complete(trained):
         "configs/inference.json",
         "configs/evaluate.yaml",
         "configs/explain.yaml",
+        "configs/export.yaml",
+        "configs/predict.yaml",
         "configs/report.yaml",
         "configs/metadata.json",
         "configs/logging.conf",

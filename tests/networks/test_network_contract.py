@@ -139,11 +139,3 @@ def test_another_number_of_phases_is_named(network_and_loss):
     network, _ = network_and_loss
     with pytest.raises(ValueError, match=r"built for images \[B, 3, D, H, W\], found shape \[1, 2, "):
         network(torch.rand(1, 2, 16, 16, 16))
-
-
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_onnx_export(fusion, tmp_path):
-    pytest.importorskip("onnx")
-    network = build(fusion, "residual", True)[0].eval()
-    torch.onnx.export(network, (images(),), tmp_path / "network.onnx", dynamo=False, opset_version=17)
-    assert (tmp_path / "network.onnx").stat().st_size > 10_000

@@ -130,19 +130,6 @@ def test_scripted_and_traced_networks_give_the_same(network_and_loss):
     torch.testing.assert_close(traced(images()), network(images()), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
-def test_onnx_export(fusion, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    network = built(fusion)[0].eval()
-    inputs = (images(), CLINICAL, PRESENT)
-    torch.onnx.export(
-        network, inputs, tmp_path / "network.onnx", dynamo=False, opset_version=17,
-        input_names=["image", "clinical", "present"],
-    )  # fmt: skip
-    names = [node.name for node in onnx.load(tmp_path / "network.onnx").graph.input]
-    assert "clinical" in names
-
-
 def test_bf16_autocast_keeps_the_table_in_float32(network_and_loss):
     network, _ = network_and_loss
     network.eval()

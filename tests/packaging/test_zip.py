@@ -46,6 +46,8 @@ def test_own_zip_is_the_results_folder_without_patients_and_paths(own, trained):
         "LICENSE",
         "configs/evaluate.yaml",
         "configs/explain.yaml",
+        "configs/export.yaml",
+        "configs/predict.yaml",
         "configs/report.yaml",
         "configs/inference.json",
         "configs/inference.yaml",

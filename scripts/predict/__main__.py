@@ -1,0 +1,128 @@
+"""Command line: predicts one patient, and writes the prediction as JSON and, from DICOM, as a DICOM report.
+
+python -m scripts.predict --run results/X --input STUDY --rules configs/dicom/liver_ct.yaml --output FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from scripts.engines import errors
+from scripts.evaluation.atomic import check_writable
+from scripts.predict.structured_report import write_report
+from scripts.predict.study import read_images, write_case
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the values of ``column=value`` texts: numbers where the column is one.
+
+    >>> clinical_values(["age=61", "sex=F"], [{"name": "age", "kind": "number"}])
+    {'age': 61.0, 'sex': 'F'}
+
+    Raises:
+        ValueError: a text without '=', or no number where one must be.
+    """
+    numbers = {column["name"] for column in columns if column["kind"] == "number"}
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            found[name] = float(value) if name in numbers else value
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ValueError(
+                f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}; correct it"
+            )
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    given = argparse.ArgumentParser(prog="python -m scripts.predict", description=__doc__.split("\n")[0])
+    given.add_argument(
+        "--run", type=Path, required=True, help="results folder of the model; . is the shipped one"
+    )
+    given.add_argument(
+        "--input", type=Path, required=True, help="folder of DICOM files, or of <phase>.nii.gz"
+    )
+    given.add_argument(
+        "--output", type=Path, required=True, help="receives prediction.json and prediction.dcm"
+    )
+    given.add_argument("--rules", type=Path, help="DICOM: which series is which phase, as for `preparing`")
+    given.add_argument("--study", help="DICOM of several studies: StudyInstanceUID")
+    given.add_argument("--clinical", nargs="+", default=[], metavar="COLUMN=VALUE", help="e.g. age=61 sex=F")
+    given.add_argument("--roi", type=Path, help="mask of the region of interest, where the model looks")
+    given.add_argument(
+        "--point",
+        nargs="+",
+        type=float,
+        metavar="MM",
+        help="where the model looks: X Y Z [SIDE], mm along R, A and S",
+    )
+    return given
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    errors.install()
+    given = parser().parse_args(arguments)
+    logging.getLogger("monai").setLevel(
+        logging.ERROR
+    )  # it tells how a bundle is run, which is no matter here
+    run, output = given.run.resolve(), check_writable(given.output).resolve()
+    model = run / "configs" / "inference.yaml"
+    if not model.is_file():
+        raise FileNotFoundError(
+            f"--run must be the results folder of a training, found no {model}; correct it"
+        )
+    config = ConfigParser.load_config_file(str(model))
+    clinical = clinical_values(given.clinical, config["clinical"])
+    with tempfile.TemporaryDirectory(prefix="predict-") as scratch:
+        images = read_images(given.input, config["phases"], given.rules, given.study, Path(scratch))
+        if given.roi is not None:
+            images = images.with_roi(given.roi)
+        workflow = ConfigWorkflow(
+            config_file=[str(model), str(CONFIGS / "predict.yaml")],
+            workflow_type="infer",
+            logging_file=False,
+            run_id="predicting",
+            bundle_root=str(run),
+            dataset_dir=str(write_case(images, clinical, config, Path(scratch))),
+            output_file=str(output / "prediction.json"),
+            point=" ".join(f"{value:g}" for value in given.point or ()),
+        )
+        workflow.initialize()
+        workflow.run()
+        prediction = json.loads((output / "prediction.json").read_text(encoding="utf-8"))
+        if images.series:
+            write_report(prediction, images.series, output / "prediction.dcm")
+    show(prediction, output, bool(images.series))
+
+
+def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
+    """Print the prediction in a few lines."""
+    probability = ", ".join(f"{name} {value:.1%}" for name, value in prediction["probabilities"].items())
+    print(f"\n{prediction['case']}: {prediction['class']} ({probability})")
+    steps = [
+        f"{name} {100 * by[prediction['class']]:+.1f}" for name, by in prediction["contributions"].items()
+    ]
+    steps += [f"{phase} missing" for phase in prediction["missing"]]
+    prior = prediction["prior"][prediction["class"]]
+    print(f"  from {prior:.1%} before any image, in points: {', '.join(steps)}")
+    print(f"written: {output / 'prediction.json'}" + (f" and {output / 'prediction.dcm'}" if report else ""))
+    print(prediction["intended_use"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A prediction as a DICOM Structured Report, which a PACS stores beside the images it was made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.data.dicom import Stack
+
+SCHEME = "99MPFC"
+"""Coding scheme of what no public one has a code for: the classes and phases of a model."""
+SERIES_NUMBER = 9901
+MANUFACTURER = "multiphase_fusion_classification"
+
+
+def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path) -> Path:
+    """Write a Comprehensive SR after template TID 1500, Measurement Report.
+
+    It holds the predicted class, the probability of each class, what each phase contributed to that of the
+    predicted one, the name and version of the model, and references to every image that was used. Patient and
+    study are those of the images.
+
+    Args:
+        prediction: as `predict_case` returns it.
+        series: the DICOM images of each phase.
+        target: the file.
+
+    Raises:
+        ValueError: highdicom is not installed.
+    """
+    try:
+        import highdicom
+        from highdicom.sr import ComprehensiveSR
+    except ImportError:
+        raise ValueError(
+            "a DICOM report needs the package highdicom, found none; pip install -r requirements-dicom.txt"
+        ) from None
+    import pydicom
+
+    from scripts.evaluation.atomic import write_atomically
+
+    files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
+    evidence = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    report = ComprehensiveSR(
+        evidence=evidence,
+        content=_content(prediction, evidence),
+        series_instance_uid=highdicom.UID(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        series_description="AI classification, research only",
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+    )
+    return write_atomically(target, lambda path: report.save_as(path, enforce_file_format=True))
+
+
+def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
+    """Return the tree of the report."""
+    from highdicom import UID
+    from highdicom import sr as template
+    from pydicom.sr.codedict import codes
+
+    model = prediction["model"]
+    algorithm = template.AlgorithmIdentification(
+        name=model["name"][:64], version=str(model["version"]), family=codes.DCM.ArtificialIntelligence
+    )
+    predicted = prediction["class"]
+    probabilities = [
+        template.Measurement(
+            name=coded(f"Probability of {name}"), value=_number(value), unit=codes.UCUM.NoUnits,
+            algorithm_id=algorithm,
+        )
+        for name, value in prediction["probabilities"].items()
+    ]  # fmt: skip
+    contributions = [
+        template.Measurement(
+            name=coded(f"Contribution of {phase}"), value=_number(by_class[predicted]),
+            unit=codes.UCUM.NoUnits, algorithm_id=algorithm,
+        )
+        for phase, by_class in prediction["contributions"].items()
+    ]  # fmt: skip
+    group = template.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=template.TrackingIdentifier(uid=UID(), identifier="classification"),
+        source_images=None,
+        algorithm_id=algorithm,
+        measurements=[*probabilities, *contributions],
+        qualitative_evaluations=[
+            template.QualitativeEvaluation(name=coded("Predicted class"), value=coded(predicted))
+        ],
+    )
+    device = template.DeviceObserverIdentifyingAttributes(uid=UID(), name=model["name"][:64])
+    observer = template.ObserverContext(
+        observer_type=codes.DCM.Device, observer_identifying_attributes=device
+    )
+    return template.MeasurementReport(
+        observation_context=template.ObservationContext(observer_device_context=observer),
+        procedure_reported=template.CodedConcept("18748-4", "LN", "Diagnostic imaging study"),
+        imaging_measurements=[group],
+        title=codes.DCM.ImagingMeasurementReport,
+        referenced_images=evidence,
+    )
+
+
+def coded(meaning: str) -> Any:
+    """Return a concept of the private scheme: its value is made from its meaning, at most 16 characters.
+
+    >>> coded("Predicted class").value
+    'C4D5A21A966BD3'
+    """
+    from highdicom.sr import CodedConcept
+
+    value = "C" + hashlib.sha256(meaning.encode()).hexdigest()[:13].upper()
+    return CodedConcept(value, SCHEME, meaning[:64])
+
+
+def _number(value: float) -> float:
+    """Return a value in at most 16 characters, as a DICOM decimal string must be."""
+    return float(f"{value:.6f}")
