@@ -106,13 +106,8 @@ def fit(variant: Variant, image: Tensor, label: Tensor, seed: int) -> PhaseFusio
             RandomIntensity(scale=0.05, shift=0.05, noise=0.05),
         ]
     )
-    loader = DataLoader(
-        list(zip(image, label, strict=True)),
-        BATCH,
-        shuffle=True,
-        drop_last=True,
-        collate_fn=list_data_collate,
-    )
+    pairs = Dataset(list(zip(image, label, strict=True)))
+    loader = DataLoader(pairs, batch_size=BATCH, shuffle=True, drop_last=True, collate_fn=list_data_collate)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.003, weight_decay=0.01)
     schedule = warmup_cosine(optimizer, loader, variant.epochs, 3)
     infer, loss = PhaseInferer("auto"), ClassificationLoss()
