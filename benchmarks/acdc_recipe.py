@@ -21,8 +21,10 @@ from monai.data import DataLoader, Dataset, list_data_collate
 from monai.transforms import Compose
 from torch import Tensor
 
+from benchmarks.marked import between_markers
 from benchmarks.seeds import append_row, read_rows
 from scripts.comparison.folds import make_folds
+from scripts.comparison.report import short, table
 from scripts.data import read_cases
 from scripts.engines import PhaseInferer, warmup_cosine
 from scripts.evaluation import confidence_intervals, describe_machine
@@ -155,26 +157,57 @@ def measure(name: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def render(rows: Sequence[dict[str, str]]) -> str:
+    """Return the table of what was tried."""
+
+    def interval(row: dict[str, str], key: str) -> str:
+        value, lower, upper = (short(float(row[f"{key}{end}"])) for end in ("", "_lower", "_upper"))
+        return f"{value} [{lower}, {upper}]"
+
+    header = ["region, augmentation and grid", "accuracy [95%]", "AUC [95%]"]
+    lines = table(header, ([row["variant"], interval(row, "accuracy"), interval(row, "auc")] for row in rows))
+    first = rows[0]
+    machine = f"{first['threads']} thread on {first['processor']}, torch {first['torch']}"
+    about = f"n = {first['n']} validation cases, {machine}."
+    return "\n".join([*lines, "", about]) + "\n"
+
+
+def run(dataset: Path, output: Path) -> None:
+    """Measure every variant that the table does not have yet."""
+    torch.set_num_threads(1)
+    cases = read_cases(dataset, PHASES, CLASSES)
+    items = [*cases.training, *cases.validation, *cases.test]
+    done = {row["variant"] for row in read_rows(output)}
+    for name in VARIANTS:
+        if name not in done:
+            row = measure(name, items)
+            append_row(output, row, list(row))
+            print(
+                f"{name}: accuracy {row['accuracy']:.3f}, AUC {row['auc']:.3f}, {row['seconds']} s",
+                flush=True,
+            )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
-    parser.add_argument("--output", type=Path, required=True, help="CSV file; rows in it are kept")
+    parser.add_argument("--output", type=Path, default=Path("docs/figures/acdc_recipe.csv"))
+    parser.add_argument("--document", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    cases = read_cases(given.dataset, PHASES, CLASSES)
-    items = [*cases.training, *cases.validation, *cases.test]
-    done = {row["variant"] for row in read_rows(given.output)}
-    for name in VARIANTS:
-        if name not in done:
-            row = measure(name, items)
-            append_row(given.output, row, list(row))
-            print(
-                f"{name}: accuracy {row['accuracy']:.3f}, AUC {row['auc']:.3f}, {row['seconds']} s",
-                flush=True,
-            )
+    if not given.check:
+        run(given.dataset, given.output)
+    head, found, tail = between_markers(given.document.read_text(encoding="utf-8"), "recipe")
+    expected = render(read_rows(given.output))
+    if not given.check:
+        given.document.write_text(head + expected + tail, encoding="utf-8")
+    elif found != expected:
+        raise SystemExit(
+            f"{given.document} differs from {given.output}; run python -m benchmarks.acdc_recipe"
+        )
 
 
 if __name__ == "__main__":
