@@ -10,6 +10,7 @@ from scripts.networks.film import Film
 from scripts.networks.fused_features import FusedFeatures
 from scripts.networks.fusion_weights import FusionWeights
 from scripts.networks.late_fusion import LateFusionNetwork
+from scripts.networks.map_fusion import MapFusionNetwork
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.raw_logits import RawLogits
@@ -29,6 +30,7 @@ __all__ = [
     "FusedFeatures",
     "FusionWeights",
     "LateFusionNetwork",
+    "MapFusionNetwork",
     "MonaiResNetEncoder",
     "PhaseFusionNetwork",
     "RawLogits",

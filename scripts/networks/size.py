@@ -22,16 +22,22 @@ def check_size(volumes: Tensor, min_size: tuple[int, int, int], encoder: str) ->
         )
 
 
-def check_phases(image: Tensor, num_phases: int) -> None:
+def check_phases(image: Tensor, num_phases: int, channels: int = 1) -> None:
     """Raise unless the image [B, P, D, H, W] has the number of phases that a network was built for.
+
+    Args:
+        image: the batch.
+        num_phases: P.
+        channels: of the image for each phase: 1, or the number of views where they are given as images.
 
     Raises:
         ValueError: in one line, with both numbers.
     """
     if torch.jit.is_tracing():
         return
-    if image.dim() != 5 or image.size(1) != num_phases:
+    if image.dim() != 5 or image.size(1) != num_phases * channels:
         raise ValueError(
-            f"the network was built for images [B, {num_phases}, D, H, W], found shape {list(image.shape)}; "
+            f"the network was built for images [B, {num_phases * channels}, D, H, W], found shape "
+            f"{list(image.shape)}; "
             "`phases` of the configuration must be those of the data"
         )
