@@ -13,33 +13,10 @@ from torch import Tensor, nn
 
 from scripts.networks import Calibration, Ensemble, TableEncoder
 
+from .pretrained import start_encoders
+from .weights import read_weights
+
 logger = logging.getLogger(__name__)
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read a flat state dict, or the ``network`` entry of a training checkpoint.
-
-    Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file is not a state dict.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"weights file {path} does not exist; train first, or give --bundle_root of a results folder"
-        )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f"weights file {path} cannot be read ({type(error).__name__}); is it complete?"
-        ) from error
-    state = state.get("network", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(
-            f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}"
-        )
-    return state
 
 
 def _shape(tensor: Tensor) -> str:
@@ -160,6 +137,7 @@ def place_network(
     start_weights: str | Path | None = None,
     cases: Sequence[Mapping[str, Any]] | None = None,
     models: str | Sequence[str] = "",
+    encoder_weights: str | Path | None = None,
 ) -> nn.Module:
     """Move a network to its device in channels-last memory format.
 
@@ -173,13 +151,26 @@ def place_network(
             come with the weights.
         models: weights file that it will be given, or the files of an ensemble: several make an `Ensemble`
             of as many copies of the network.
+        encoder_weights: file of an encoder's own weights, or ``medicalnet``, see `start_encoders`; before
+            `start_weights`.
     """
     check_grid(network, grid_size)
     if cases is not None:
         fit_table(network, cases)
         fit_prior(network, cases)
+    if encoder_weights:
+        start_encoders(network, encoder_weights)
     if start_weights:
         start_from(network, start_weights)
     if not isinstance(models, str):
         network = Ensemble([deepcopy(network) for _ in models])
-    return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return channels_last(network.to(device))
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay out the weights of 3D and 2D convolutions with the channels last, which is faster; in place."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in [*network.parameters(), *network.buffers()]:
+        if weight.dim() in formats:
+            weight.data = weight.data.contiguous(memory_format=formats[weight.dim()])
+    return network

@@ -11,7 +11,11 @@ from scripts.networks.fused_features import FusedFeatures
 from scripts.networks.fusion_weights import FusionWeights
 from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.map_fusion import MapFusionNetwork
+from scripts.networks.monai_densenet import MonaiDenseNetEncoder
+from scripts.networks.monai_efficientnet import MonaiEfficientNetEncoder
 from scripts.networks.monai_resnet import MonaiResNetEncoder
+from scripts.networks.monai_senet import MonaiSEResNetEncoder
+from scripts.networks.monai_vit import MonaiViTEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.raw_logits import RawLogits
 from scripts.networks.residual import ResidualEncoder
@@ -31,7 +35,11 @@ __all__ = [
     "FusionWeights",
     "LateFusionNetwork",
     "MapFusionNetwork",
+    "MonaiDenseNetEncoder",
+    "MonaiEfficientNetEncoder",
     "MonaiResNetEncoder",
+    "MonaiSEResNetEncoder",
+    "MonaiViTEncoder",
     "PhaseFusionNetwork",
     "RawLogits",
     "ResidualEncoder",

@@ -18,7 +18,7 @@ class MapFusionNetwork(PhaseTokenNetwork):
     image [B, P, D, H, W] -> encoder -> P maps [B, C, d, h, w] -> fusion -> [B, F, d, h, w]
     -> mean over space -> [B, F] -> head -> logits [B, K]
 
-    The encoded clinical table stands beside the fused features before the last layer, 0 where a case has none.
+    The encoded clinical table stands beside the fused features before the last layer, 0 where there is none.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
