@@ -9,6 +9,7 @@ from scripts.networks.ensemble import Ensemble
 from scripts.networks.film import Film
 from scripts.networks.fused_features import FusedFeatures
 from scripts.networks.fusion_weights import FusionWeights
+from scripts.networks.hybrid import HybridNetwork
 from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.map_fusion import MapFusionNetwork
 from scripts.networks.monai_densenet import MonaiDenseNetEncoder
@@ -16,6 +17,7 @@ from scripts.networks.monai_efficientnet import MonaiEfficientNetEncoder
 from scripts.networks.monai_resnet import MonaiResNetEncoder
 from scripts.networks.monai_senet import MonaiSEResNetEncoder
 from scripts.networks.monai_vit import MonaiViTEncoder
+from scripts.networks.multi_level import MultiLevelNetwork
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.raw_logits import RawLogits
 from scripts.networks.residual import ResidualEncoder
@@ -33,6 +35,7 @@ __all__ = [
     "Film",
     "FusedFeatures",
     "FusionWeights",
+    "HybridNetwork",
     "LateFusionNetwork",
     "MapFusionNetwork",
     "MonaiDenseNetEncoder",
@@ -40,6 +43,7 @@ __all__ = [
     "MonaiResNetEncoder",
     "MonaiSEResNetEncoder",
     "MonaiViTEncoder",
+    "MultiLevelNetwork",
     "PhaseFusionNetwork",
     "RawLogits",
     "ResidualEncoder",

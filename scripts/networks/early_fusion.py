@@ -53,10 +53,8 @@ class EarlyFusionNetwork(nn.Module):
         """Classify; arguments and results as in `PhaseFusionNetwork`."""
         check_phases(image, self.num_phases, self.channels)
         present = token_presence(image, present, self.num_phases, self.num_views, self.channels)
-        there = present
-        if self.channels != self.num_views:
-            there = present.unflatten(1, [self.num_phases, self.num_views]).any(dim=2)
-        image = zero_absent(image, there)
+        by_channel = [self.num_phases * self.channels, self.num_views // self.channels]
+        image = zero_absent(image, present.unflatten(1, by_channel).any(dim=2))
         if self.several:
             views: list[Tensor] = []
             for maps in self.encoder(image):

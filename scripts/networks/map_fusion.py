@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from scripts.fusion.base import zero_absent
 from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_map_fusion, width_of
 from scripts.networks.phase_tokens import PhaseTokenNetwork
 from scripts.networks.presence import pool
+from scripts.networks.viewwise import ViewwiseFusion
 
 
 class MapFusionNetwork(PhaseTokenNetwork):
@@ -19,6 +19,7 @@ class MapFusionNetwork(PhaseTokenNetwork):
     -> mean over space -> [B, F] -> head -> logits [B, K]
 
     The encoded clinical table stands beside the fused features before the last layer, 0 where there is none.
+    With V views each view has a fusion of its own, see `ViewwiseFusion`.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
@@ -50,7 +51,10 @@ class MapFusionNetwork(PhaseTokenNetwork):
         table: Part | None = None,
     ) -> None:
         super().__init__(encoder, num_phases, share_encoder, table)
-        self.fusion = build_map_fusion(fusion, self.image_tokens, self.token_dim)
+        if self.num_views > 1:
+            self.fusion: nn.Module = ViewwiseFusion(fusion, num_phases, self.num_views, self.token_dim)
+        else:
+            self.fusion = build_map_fusion(fusion, num_phases, self.token_dim)
         self.dropout = nn.Dropout(dropout)
         beside = 0 if self.table is None else self.token_dim
         self.head = nn.Linear(width_of(self.fusion) + beside, num_classes)
@@ -67,13 +71,6 @@ class MapFusionNetwork(PhaseTokenNetwork):
             features = self.beside_table(pool(fused), clinical)
             return self.calibration(self.head(self.dropout(features)).float())
         return self._classify(maps, present, clinical)
-
-    def beside_table(self, features: Tensor, clinical: Tensor | None) -> Tensor:
-        """Append the encoded table to the fused features: [B, F] -> [B, F + C]; without a table [B, F]."""
-        if self.table is None:
-            return features
-        token, there = self.table(clinical, features)
-        return torch.cat([features, zero_absent(self.table_norm(token), there)], dim=1)
 
     @torch.jit.unused
     def _classify(

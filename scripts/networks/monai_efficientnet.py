@@ -65,13 +65,13 @@ class MonaiEfficientNetEncoder(StagedEncoder):
     def stage_maps(self, x: Tensor) -> list[Tensor]:
         """Encode volumes into the last map of every size, from fine to coarse."""
         check_size(x, self.least, self.title)
-        x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))
+        x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))  # type: ignore[operator]
         found: list[Tensor] = []
-        for i, stack in enumerate(self.net._blocks):
+        for i, stack in enumerate(self.net._blocks):  # type: ignore[arg-type]
             x = stack(x)
             if i in self.ends:
                 found.append(x)
-        found.append(self.net._head_swish(self.net._bn1(self.net._conv_head(x))))
+        found.append(self.net._head_swish(self.net._bn1(self.net._conv_head(x))))  # type: ignore[operator]
         return found
 
 

@@ -79,10 +79,8 @@ class PhaseTokenNetwork(nn.Module):
         """
         if not torch.jit.is_scripting() and self.training:
             return self._maps_of_present(image, present)
-        there = present
-        if self.channels != self.num_views:
-            there = present.unflatten(1, [self.num_phases, self.num_views]).any(dim=2)
-        image = zero_absent(image, there)
+        by_channel = [self.num_phases * self.channels, self.num_views // self.channels]
+        image = zero_absent(image, present.unflatten(1, by_channel).any(dim=2))
         found: list[Tensor] = []
         if self.share_encoder:
             volumes = image.unflatten(1, [self.num_phases, self.channels]).flatten(0, 1)
@@ -106,6 +104,13 @@ class PhaseTokenNetwork(nn.Module):
         present = torch.cat([present, there.unsqueeze(1)], dim=1)
         tokens = torch.cat([tokens, self.table_norm(token).unsqueeze(1)], dim=1)
         return zero_absent(tokens, present), present
+
+    def beside_table(self, features: Tensor, clinical: Tensor | None) -> Tensor:
+        """Append the encoded table to the fused features: [B, F] -> [B, F + C]; without a table [B, F]."""
+        if self.table is None:
+            return features
+        token, there = self.table(clinical, features)
+        return torch.cat([features, zero_absent(self.table_norm(token), there)], dim=1)
 
     @torch.jit.unused
     def _maps_of_present(self, image: Tensor, present: Tensor) -> list[Tensor]:

@@ -39,7 +39,7 @@ def token_presence(
         image: [B, P channels, D, H, W].
         present: [B, P], or [B, P V] where views are given; None: what is not all zero is present.
         num_phases: P.
-        num_views: V.
+        num_views: V; a multiple of it where there are several tokens per view.
         channels: channels of the image per phase, 1 or V.
 
     >>> image = torch.tensor([1.0, 0.0, 1.0, 1.0]).reshape(1, 4, 1, 1, 1)
@@ -50,8 +50,8 @@ def token_presence(
     if channels == 1:
         return found.repeat_interleave(num_views, dim=1) if num_views > 1 else found
     if found.size(1) == num_phases:
-        found = found.repeat_interleave(num_views, dim=1) & presence(image)
-    return found
+        found = found.repeat_interleave(channels, dim=1) & presence(image)
+    return found.repeat_interleave(num_views // channels, dim=1)
 
 
 def pool(maps: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +43,7 @@ class StagedEncoder(nn.Module):
         spatial_dims: int = 3,
     ) -> None:
         super().__init__()
-        self.net: Any = nn.Sequential(OrderedDict(layers))
+        self.net = nn.Sequential(OrderedDict(layers))
         guard_convolutions(self.net)
         names = list(layers)
         self.ends: list[int] = [names.index(end) for end in ends]
