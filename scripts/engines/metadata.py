@@ -14,7 +14,8 @@ from .running_config import bundle_folder
 MODEL_KEYS = (
     "phases", "reference_phase", "classes", "clinical", "orientation", "spacing", "grid_size", "region",
     "intensity", "image_filter",
-    "encoder", "fusion", "share_encoder", "network_def",
+    "views", "slices", "slice_pooling", "slicer", "encoder", "plane_encoder", "reader",
+    "fusion", "share_encoder", "share_views", "network_def",
 )  # fmt: skip
 
 

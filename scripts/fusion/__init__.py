@@ -24,6 +24,7 @@ from scripts.fusion.maps import MapFusion
 from scripts.fusion.max import Max
 from scripts.fusion.mean import Mean
 from scripts.fusion.self_attention import SelfAttention
+from scripts.fusion.side_by_side import SideBySide
 from scripts.fusion.spatial_gated import SpatialGated
 from scripts.fusion.squeeze_excitation import SqueezeExcitation
 from scripts.fusion.weighted_sum import WeightedSum
@@ -52,6 +53,7 @@ __all__ = [
     "Max",
     "Mean",
     "SelfAttention",
+    "SideBySide",
     "SpatialGated",
     "SqueezeExcitation",
     "TokenFusion",

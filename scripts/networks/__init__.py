@@ -25,6 +25,7 @@ from scripts.networks.single_phase import SinglePhaseNetwork
 from scripts.networks.summary import summary
 from scripts.networks.table import TableNetwork
 from scripts.networks.table_encoder import TableEncoder
+from scripts.networks.view_encoder import ViewEncoder, reader, token_names
 
 __all__ = [
     "Calibration",
@@ -50,6 +51,9 @@ __all__ = [
     "SinglePhaseNetwork",
     "TableEncoder",
     "TableNetwork",
+    "ViewEncoder",
     "build",
+    "reader",
     "summary",
+    "token_names",
 ]

@@ -26,7 +26,7 @@ class StageEncoder(nn.Module):
         out_dim: channels of the last map.
 
     Raises:
-        ValueError: an encoder without stages.
+        ValueError: an encoder without stages, or of planes and whole volumes together.
 
     Shape: [N, in_channels, D, H, W] -> a list of [N, C_l, d_l, h_l, w_l].
     """
@@ -35,8 +35,13 @@ class StageEncoder(nn.Module):
         super().__init__()
         if not hasattr(encoder, "stage_maps"):
             raise ValueError(
-                f"fusion at several levels needs an encoder with stages (`stage_maps`), found "
+                "fusion at several levels needs an encoder with stages (`stage_maps`), found "
                 f"{type(encoder).__name__}; choose one of configs/encoder"
+            )
+        if getattr(encoder, "volume", None) is not None:
+            raise ValueError(
+                "fusion at several levels reads whole volumes or planes, found both in `views`; take "
+                "`volume` out, or choose another strategy"
             )
         self.encoder: Any = encoder
         self.channels_per_phase = image_channels(encoder)
@@ -59,7 +64,7 @@ class StageEncoder(nn.Module):
             present: [N, maps_per_volume] bool.
         """
         if self.num_views > 1:
-            return self.encoder.stage_maps_of_present(volumes, present[:, :: len(self.dims)])
+            return self.encoder.stage_maps_of_present(volumes, present[:, :: len(self.dims)], self.dims)
         index = present[:, 0].nonzero().squeeze(1)
         if len(index) == 0:
             return [torch.zeros(len(volumes), dim, 1, 1, 1, device=volumes.device) for dim in self.dims]
