@@ -54,6 +54,15 @@ def token_presence(
     return found.repeat_interleave(num_views // channels, dim=1)
 
 
+def by_channel(present: Tensor, channels: int) -> Tensor:
+    """Return the presence of every channel of an image, of which each phase may have several: [B, channels].
+
+    >>> by_channel(torch.tensor([[True, False]]), 4)
+    tensor([[ True,  True, False, False]])
+    """
+    return present.repeat_interleave(channels // present.size(1), dim=1)
+
+
 def pool(maps: Tensor) -> Tensor:
     """Average feature maps [N, C, d, h, w] over space, in float32: [N, C]."""
     return maps.float().mean(dim=[2, 3, 4])

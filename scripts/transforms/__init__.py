@@ -15,7 +15,7 @@ from .random_geometry import RandomGeometry
 from .random_intensity import RandomIntensity
 from .read_label import ReadLabeld
 from .resample_phases import ResamplePhasesd
-from .slice_views import GivenViews, SliceViews
+from .slice_views import GivenViews, SliceViews, channel_names
 from .stack_phases import StackPhasesd
 from .whole_volume_region import WholeVolumeRegiond
 from .window_intensity import WindowIntensityd
@@ -43,4 +43,5 @@ __all__ = [
     "WholeVolumeRegiond",
     "WindowIntensityd",
     "ZScoreIntensityd",
+    "channel_names",
 ]

@@ -127,6 +127,17 @@ class GivenViews(nn.Module):
         return 1, plane, plane
 
 
+def channel_names(phases: Sequence[str], slicer: SliceViews | GivenViews) -> list[str]:
+    """Return the names of a case's files in dataset.json: its phases, or where views are given, those.
+
+    >>> channel_names(["pre", "portal"], GivenViews(["axial", "coronal"]))
+    ['pre_axial', 'pre_coronal', 'portal_axial', 'portal_coronal']
+    """
+    if isinstance(slicer, SliceViews):
+        return list(phases)
+    return [f"{phase}_{view}" for phase in phases for view in slicer.views]
+
+
 def check_views(views: Sequence[str]) -> None:
     """Refuse a view that is unknown or named twice."""
     known = [*VIEWS, WHOLE]
