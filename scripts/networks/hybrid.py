@@ -31,6 +31,8 @@ class HybridNetwork(nn.Module):
     Shape: image [B, P, D, H, W] -> logits [B, K].
     """
 
+    __jit_unused_properties__ = ("encoder",)
+
     def __init__(self, levels: Sequence[nn.Module], num_classes: int) -> None:
         super().__init__()
         if len(levels) < 2:
@@ -38,6 +40,11 @@ class HybridNetwork(nn.Module):
         self.levels = nn.ModuleList(levels)
         self.scores = nn.Parameter(torch.zeros(len(levels)))
         self.calibration = Calibration(num_classes)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The encoder of the last level: heat maps are those of its maps."""
+        return self.levels[-1].get_submodule("encoder")
 
     def level_weights(self) -> list[float]:
         """Return how much each level counts; they sum to 1."""
