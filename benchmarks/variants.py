@@ -1,7 +1,7 @@
 r"""Trains variants of a configuration with several seeds and tabulates their test figures.
 
     python -m benchmarks.variants --data configs/data/adrenalmnist3d.yaml --name adrenal \
-        --variants whole axial coronal sagittal three_views all_slices volume_and_views three_resnet18 \
+        --variants whole axial coronal sagittal three_views volume_and_views three_resnet18 \
         --output docs/figures/views_adrenalmnist3d.csv
     python -m benchmarks.variants --data configs/data/acdc.yaml --name acdc \
         --variants concat se cbam adaptive_conv spatial_gated depthwise multi_level \
