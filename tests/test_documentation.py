@@ -71,7 +71,7 @@ def test_every_layout_has_a_section_and_every_section_a_layout():
 
 
 def test_every_example_in_python_runs():
-    for document in (FUSION, ROOT / "docs" / "explain.md"):
+    for document in (FUSION, ROOT / "docs" / "explain.md", ROOT / "docs" / "views.md"):
         examples = re.findall(r"^```python\n(.*?)^```$", document.read_text(encoding="utf-8"), re.M | re.S)
         assert examples
         for example in examples:

@@ -51,10 +51,15 @@ def overlay_text(
         ("region", proposal.region, "what the grid is centred on; margin in mm"),
         ("intensity", proposal.intensity, INTENSITY_COMMENT[proposal.intensity["_target_"]]),
     ]
+    return rows_text(name, training_command([from_here(folder / "data.yaml")]), rows)
+
+
+def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> str:
+    """Return the text of an overlay: what it is for, how to use it, and keys with values and comments."""
     lines = [
         f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, in the folder of the "
         "bundle:",
-        f"#   {training_command([from_here(folder / 'data.yaml')])}",
+        f"#   {command}",
         "",
         *(f"{key}: {_flow(value)}  # {comment}" for key, value, comment in rows),
     ]

@@ -14,6 +14,7 @@ from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
 from scripts.data.identical import settle_identical
 from scripts.data.layouts import Source, check_options, find_layout
+from scripts.data.image_overlay import image_overlay_text
 from scripts.data.overlay import from_here, overlay_text, training_command
 from scripts.data.phase_names import check_names
 from scripts.data.prepared_volumes import prepare_volumes
@@ -24,11 +25,6 @@ from scripts.data.survey import survey
 from scripts.data.suspicious import without_suspicious
 from scripts.data.write_dataset import write_dataset, write_folds
 from scripts.evaluation.atomic import remove_partial, write_text
-
-VIEWS_ONLY = (
-    "These are 2D images, one per view. Training on views is not available yet: no data.yaml was written."
-)
-
 
 def prepare(
     source: str | Path | None,
@@ -153,7 +149,11 @@ def prepare(
     for fold_file in fold_files:
         print(f"wrote {fold_file}, to be trained on with --dataset_dir {from_here(fold_file.parent)}")
     if proposal is None:
-        print(f"wrote {file}\n\n{VIEWS_ONLY}")
+        images = [Path(path) for case in everyone for path in case["image"].values()]
+        text = image_overlay_text(found.name, folder, phases, found.views, classes, found.clinical, images)
+        write_text(folder / "data.yaml", text)
+        print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
+        print("  " + training_command([from_here(folder / "data.yaml")]))
         return file
     print(f"wrote {file}\n      {folder / 'data.yaml'}")
     if quality:

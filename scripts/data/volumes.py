@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .nearest import listing
 from .volume_base import BadVolume, Frame, Volume, bad_volume, unreadable, volume_message
+from .volume_image import ImageVolume
 from .volume_itk import ItkVolume, voxel_file
 from .volume_nifti import NiftiVolume
 
@@ -16,6 +17,12 @@ VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
     ".nrrd": ItkVolume,
     ".mha": ItkVolume,
     ".mhd": ItkVolume,
+    ".png": ImageVolume,
+    ".jpg": ImageVolume,
+    ".jpeg": ImageVolume,
+    ".bmp": ImageVolume,
+    ".tif": ImageVolume,
+    ".tiff": ImageVolume,
 }
 
 
@@ -23,7 +30,7 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
     """Open a 3D volume without reading its voxels.
 
     Args:
-        path: .nii, .nii.gz, .nrrd, .mha or .mhd, or one frame of a 4D NIfTI file.
+        path: .nii, .nii.gz, .nrrd, .mha or .mhd, a picture file, or one frame of a 4D NIfTI file.
         name: what to call the volume in messages, e.g. ``case p017: phase 'portal'``.
 
     Raises:

@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 
 from scripts.evaluation.atomic import write_atomically
 
-from .network import load_tensors, with_calibration
+from .network import with_calibration
 from .selection import SelectionScore
+from .weights import load_tensors
 
 logger = logging.getLogger(__name__)
 

@@ -71,10 +71,11 @@ class LearningCurves:
 
     def _montage(self, engine: Any) -> None:
         from scripts.evaluation import montage_figure
+        from scripts.networks.presence import by_channel
 
         figure = montage_figure(
             engine.state.output["image"],
-            engine.state.batch["present"],
+            by_channel(engine.state.batch["present"], len(self.phases)),
             cases=list(engine.state.batch["case"]),
             phases=self.phases,
             classes=self.classes,

@@ -16,7 +16,8 @@ from .running_config import bundle_folder
 MODEL_KEYS = (
     "phases", "reference_phase", "classes", "clinical", "orientation", "spacing", "grid_size", "region",
     "intensity", "image_filter",
-    "encoder", "fusion", "share_encoder", "network_def",
+    "views", "slices", "slice_pooling", "slicer", "encoder", "plane_encoder", "reader",
+    "fusion", "share_encoder", "share_views", "network_def",
 )  # fmt: skip
 
 
@@ -38,9 +39,11 @@ def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         config: merged configuration.
     """
     phases, classes = list(config["phases"]), list(config["classes"])
+    if str(config.get("slicer", {}).get("_target_", "")).endswith("GivenViews"):
+        phases = [f"{phase}_{view}" for phase in phases for view in config["views"]]
     shape = list(config["grid_size"])
     return base | {
-        "image_classes": f"{len(phases)} volumes: {', '.join(phases)}",
+        "image_classes": f"{len(phases)} {'images' if shape[0] == 1 else 'volumes'}: {', '.join(phases)}",
         "label_classes": ", ".join(classes),
         "pred_classes": f"probability of each of: {', '.join(classes)}",
         "network_data_format": {

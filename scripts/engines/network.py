@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
-import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -16,57 +14,10 @@ from torch import Tensor, nn
 from scripts.networks import Calibration, Ensemble, TableEncoder
 from scripts.networks.exported import EXPORTED, ExportedNetwork
 
+from .pretrained import start_encoders
+from .weights import read_weights
+
 logger = logging.getLogger(__name__)
-_CODE = re.compile(r"GLOBAL|operand 149\b")
-"""In the error of `torch.load`: a function that is no part of tensors; 149 is the opcode STACK_GLOBAL."""
-
-
-def load_tensors(path: str | Path) -> Any:
-    """Read a file that `torch.save` wrote: tensors, numbers and texts. Code that it may hold is never run.
-
-    Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file is damaged, or holds code.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"weights file {path} does not exist; train first, or give --bundle_root of a results folder"
-        )
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not _CODE.search(str(error)):
-            raise _damaged(path, error) from None
-        raise ValueError(
-            f"weights file {path} must hold weights only, found code in it, which was not run; do not use "
-            "the file, unless you know who made it and let them save a state dict"
-        ) from None
-    except Exception as error:  # each damage has an error of its own
-        raise _damaged(path, error) from None
-
-
-def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueError(
-        f"weights file {path} cannot be read ({type(error).__name__}): it is damaged or no such file; "
-        "restore it, or train anew under another --name"
-    )
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read a flat state dict, or the ``network`` entry of a training checkpoint.
-
-    Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file is not a state dict, is damaged, or holds code.
-    """
-    state = load_tensors(path)
-    state = state.get("network", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(
-            f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}"
-        )
-    return state
 
 
 def _shape(tensor: Tensor) -> str:
@@ -192,6 +143,7 @@ def place_network(
     cases: Sequence[Mapping[str, Any]] | None = None,
     models: str | Sequence[str] = "",
     runtime: str = "pytorch",
+    encoder_weights: str | Path | None = None,
 ) -> nn.Module:
     """Move a network to its device in channels-last memory format.
 
@@ -206,14 +158,27 @@ def place_network(
         models: weights file that it will be given, or the files of an ensemble: several make an `Ensemble`
             of as many copies of the network.
         runtime: what computes it: PyTorch, or the exported files that are given as `models` (see `EXPORTED`).
+        encoder_weights: file of an encoder's own weights, or ``medicalnet``, see `start_encoders`; before
+            `start_weights`.
     """
     check_grid(network, grid_size)
     if cases is not None:
         fit_table(network, cases)
         fit_prior(network, cases)
+    if encoder_weights:
+        start_encoders(network, encoder_weights)
     if start_weights:
         start_from(network, start_weights)
     network = EXPORTED.get(runtime, lambda: network)()
     if not isinstance(models, str):
         network = Ensemble([deepcopy(network) for _ in models])
-    return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    return channels_last(network.to(device))
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay out the weights of 3D and 2D convolutions with the channels last, which is faster; in place."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    for weight in [*network.parameters(), *network.buffers()]:
+        if weight.dim() in formats:
+            weight.data = weight.data.contiguous(memory_format=formats[weight.dim()])
+    return network

@@ -72,7 +72,10 @@ class ErrorReport(CaseHandler):
     def _picture(self, item: Case, p: Prediction) -> WrongCase:
         """Cut the slices of one case."""
         volume = torch.as_tensor(item["image"]).detach().cpu().float().numpy()
-        there = torch.as_tensor(item["present"]).cpu().numpy().astype(bool)
+        from scripts.networks.presence import by_channel
+
+        present = torch.as_tensor(item["present"])[None]
+        there = by_channel(present, len(volume))[0].cpu().numpy().astype(bool)
         slices = [anatomical_slice(phase, self.view, self.orientation, self.spacing) for phase in volume]
         return WrongCase(
             case=p.case,

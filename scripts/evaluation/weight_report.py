@@ -36,6 +36,8 @@ class WeightReport(CaseHandler):
     Args:
         network: the network that the evaluator runs.
         phases: P names; the weight of a further, last token is that of the clinical table.
+        views: names of the views; a strategy that weighs each view of each phase has P V weights, named
+            "portal axial".
         output_dir: folder of the results, made if missing.
         classes: K class names.
         name: what is evaluated, e.g. "test"; heads the figure.
@@ -51,10 +53,12 @@ class WeightReport(CaseHandler):
         output_dir: str | Path,
         classes: Sequence[str],
         name: str = "test",
+        views: Sequence[str] = (),
     ) -> None:
         super().__init__(output_dir, classes, name)
         self.network = network
         self.phases = list(phases)
+        self.views = list(views)
         self.weights: FusionWeights | None = None
 
     def start(self) -> None:
@@ -74,12 +78,19 @@ class WeightReport(CaseHandler):
         if found is not None:
             self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
 
+    def names(self, count: int) -> list[str]:
+        """Name `count` weights: of each view of each phase, or of each phase; the table's comes last."""
+        from scripts.networks.view_encoder import token_names
+
+        tokens = token_names(self.phases, self.views)
+        return [*(tokens if count >= len(tokens) else self.phases), TABLE][:count]
+
     def write(self, device: str) -> None:
         """Write the table and the figure."""
         if not self.notes:
             return
         weights = np.stack([self.notes[p.case] for p in self.predictions])
-        tokens = [*self.phases, TABLE][: weights.shape[1]]
+        tokens = self.names(weights.shape[1])
         columns = dict(zip(tokens, weights.T, strict=True))
         write_case_table(self.output_dir / "phase_weights.csv", self.predictions, self.classes, columns)
         known = np.array([p.label is not None for p in self.predictions])

@@ -63,6 +63,11 @@ class EncoderMaps(ModelWithHooks):
                 inner.append(output)
 
         def keep_call(module: nn.Module, inputs: Any, output: Tensor) -> None:
+            if not inner and not isinstance(output, Tensor):
+                raise ValueError(
+                    "heat maps need a network that reads whole volumes, found one that reads planes; take "
+                    "them out of `explanations`, occlusion shows the place"
+                )
             maps.append(inner[-1] if inner else output)
             inner.clear()
 

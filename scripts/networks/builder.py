@@ -19,6 +19,10 @@ def build(
     num_classes: int = 2,
     share_encoder: bool = True,
     dropout: float = 0.2,
+    views: Sequence[str] = (),
+    slices: int = 1,
+    plane_encoder: str | Mapping[str, Any] = "resnet18",
+    share_views: bool = True,
 ) -> nn.Module:
     """Build the network that a training with the same names would train.
 
@@ -35,6 +39,12 @@ def build(
         num_classes: K.
         share_encoder: one encoder for all phases, or one per phase.
         dropout: probability before the last layer.
+        views: any of axial, coronal and sagittal, read as 2D planes of volumes along R, A and S, and volume
+            for the whole volume beside them; none: the whole volume alone.
+        slices: slices per view about the centre; 0: all of them.
+        plane_encoder: name of a fragment in `configs/plane_encoder`, or a mapping with `_target_` and
+            arguments.
+        share_views: one plane encoder for all views, or one per view.
 
     Raises:
         ValueError: for an unknown name, with the nearest known one, and for settings that a part refuses.
@@ -48,7 +58,7 @@ def build(
 
     parser = ConfigParser()
     parser.read_config(CONFIGS / "train.yaml")
-    for key, part in (("encoder", encoder), ("fusion", fusion)):
+    for key, part in (("encoder", encoder), ("plane_encoder", plane_encoder), ("fusion", fusion)):
         if isinstance(part, str):
             parser.update(ConfigParser.load_config_file(_fragment(key, part)))
         elif isinstance(part, Mapping):
@@ -63,6 +73,9 @@ def build(
             "num_classes": num_classes,
             "share_encoder": share_encoder,
             "dropout": dropout,
+            "views": list(views),
+            "slices": slices,
+            "share_views": share_views,
         }
     )
     try:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from scripts.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_table
 from scripts.networks.phase_fusion import PhaseFusionNetwork
-from scripts.networks.presence import maps_of_present, pool, presence
-from scripts.networks.size import check_phases
+from scripts.networks.presence import pool
 
 
 class ConditionedNetwork(PhaseFusionNetwork):
@@ -20,7 +19,8 @@ class ConditionedNetwork(PhaseFusionNetwork):
     image [B, P, D, H, W] -> encoder -> maps [B, P, C, d, h, w] -> conditioning of each phase by the table
     -> averaged over space -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
-    The table is no token: M = P. The maps of a case without any clinical value stay as they are.
+    The table is no token: M = P, or P V with V views, each with a conditioning of its own. The maps of a case
+    without any clinical value stay as they are.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module that ends in a rectifier.
@@ -57,15 +57,14 @@ class ConditionedNetwork(PhaseFusionNetwork):
                 "`clinical`, or choose a strategy without a table"
             )
         self.conditioning = nn.ModuleList(
-            conditioning(channels=self.token_dim, table_dim=table_dim) for _ in range(num_phases)
+            conditioning(channels=self.token_dim, table_dim=table_dim) for _ in range(self.image_tokens)
         )
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor | dict[str, Tensor]:
         """Classify; arguments and results as in `PhaseFusionNetwork`, with M = P."""
-        check_phases(image, self.num_phases)
-        present = presence(image, present)
+        present = self.seen(image, present)
         maps = self.maps(image, present)
         if torch.jit.is_scripting():
             fused, _ = self.fusion(self.conditioned(maps, present, clinical), present)
@@ -73,20 +72,6 @@ class ConditionedNetwork(PhaseFusionNetwork):
         with torch.autocast(image.device.type, enabled=False):  # last maps are few: float32 costs nothing
             tokens = self.conditioned(maps, present, clinical)
         return self._classify(tokens, present)
-
-    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode the phases: [B, P, D, H, W] -> for each phase maps [B, C, d, h, w]."""
-        if not torch.jit.is_scripting() and self.training:
-            return self._maps_of_present(image, present)
-        image = zero_absent(image, present)
-        per_phase: list[Tensor] = []
-        if self.share_encoder:
-            for p in range(self.num_phases):
-                per_phase.append(self.encoder(image[:, p : p + 1]).float())
-        else:
-            for p, encoder in enumerate(self.encoder):
-                per_phase.append(encoder(image[:, p : p + 1]).float())
-        return per_phase
 
     def conditioned(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> Tensor:
         """Condition and average the maps of each phase: -> tokens [B, P, C], 0 where absent."""
@@ -96,14 +81,3 @@ class ConditionedNetwork(PhaseFusionNetwork):
         for p, conditioning in enumerate(self.conditioning):
             tokens.append(pool(torch.where(there, conditioning(maps[p], table), maps[p])))
         return zero_absent(torch.stack(tokens, dim=1), present)
-
-    @torch.jit.unused
-    def _maps_of_present(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        if self.share_encoder:
-            volumes = image.flatten(0, 1).unsqueeze(1)
-            maps = maps_of_present(self.encoder, volumes, present.flatten(), self.token_dim)
-            return list(maps.unflatten(0, (-1, self.num_phases)).unbind(dim=1))
-        return [
-            maps_of_present(encoder, image[:, p : p + 1], present[:, p], self.token_dim)
-            for p, encoder in enumerate(self.encoder)
-        ]

@@ -1,4 +1,4 @@
-"""3D convolutions that stay right on very small and very flat volumes."""
+"""Convolutions that stay right on very small and very flat volumes and planes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def missing_voxels(size: list[int], kernel: list[int], stride: list[int], paddin
     voxel.
 
     Args:
-        size: voxels of the input along its three axes.
+        size: voxels of the input along its axes.
         kernel: extent of the kernel in voxels (dilation included).
         stride: step in voxels.
         padding: zeros added on both sides, in voxels.
@@ -27,7 +27,7 @@ def missing_voxels(size: list[int], kernel: list[int], stride: list[int], paddin
     [2, 0, 1]
     """
     missing: list[int] = []
-    for axis in range(3):
+    for axis in range(len(size)):
         k, s = kernel[axis], stride[axis]
         least = k if s == 1 else max(k + 1, k + s - 2 * padding[axis])
         missing.append(max(0, least - size[axis]))
@@ -67,8 +67,35 @@ class GuardedConv3d(nn.Conv3d):
         return torch.conv3d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)
 
 
+class GuardedConv2d(nn.Conv2d):
+    """`torch.nn.Conv2d` that lengthens degenerate planes by zeros, and cuts the result back.
+
+    As `GuardedConv3d`; in bfloat16, weight gradients of a strided convolution are garbage on planes whose
+    last axis has one pixel.
+
+    Shape: [N, C_in, H, W] -> [N, C_out, h, w].
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.Conv2d
+        """Convolve."""
+        stride = [self.stride[0], self.stride[1]]
+        padding = [int(self.padding[0]), int(self.padding[1])]
+        if input.device.type == "cpu":
+            size = [int(input.size(2)), int(input.size(3))]
+            kernel = [(self.kernel_size[i] - 1) * self.dilation[i] + 1 for i in range(2)]
+            h, w = missing_voxels(size, kernel, stride, padding)
+            if h + w > 0:
+                longer = functional.pad(input, [0, w, 0, h])
+                out = torch.conv2d(
+                    longer, self.weight, self.bias, stride, padding, self.dilation, self.groups
+                )
+                keep = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+                return out[:, :, : keep[0], : keep[1]]
+        return torch.conv2d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)
+
+
 def guard_convolutions(network: nn.Module) -> nn.Module:
-    """Turn every plain `torch.nn.Conv3d` of a network into a `GuardedConv3d`, in place.
+    """Turn every plain `torch.nn.Conv3d` and `Conv2d` of a network into a guarded one, in place.
 
     Weights, their names and the results stay as they are. Convolutions whose padding is a word ("same") or
     not zeros are left alone.
@@ -76,8 +103,9 @@ def guard_convolutions(network: nn.Module) -> nn.Module:
     >>> type(guard_convolutions(nn.Sequential(nn.Conv3d(1, 4, 3)))[0]).__name__
     'GuardedConv3d'
     """
+    guarded: dict[type, type] = {nn.Conv2d: GuardedConv2d, nn.Conv3d: GuardedConv3d}
     for module in network.modules():
-        plain = type(module) is nn.Conv3d and module.padding_mode == "zeros"
+        plain = type(module) in guarded and module.padding_mode == "zeros"
         if plain and not isinstance(module.padding, str):
-            module.__class__ = GuardedConv3d
+            module.__class__ = guarded[type(module)]
     return network

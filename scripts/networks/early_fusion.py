@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from scripts.fusion.base import zero_absent
 from scripts.networks.calibration import Calibration
-from scripts.networks.parts import Part, build_encoder, width_of
-from scripts.networks.presence import pool, presence
+from scripts.networks.parts import Part, build_encoder, maps_per_volume, width_of
+from scripts.networks.presence import image_channels, pool, token_presence
 from scripts.networks.size import check_phases
 
 
@@ -17,7 +17,7 @@ class EarlyFusionNetwork(nn.Module):
 
     image [B, P, D, H, W] -> encoder with P channels -> [B, C] -> head -> logits [B, K]
 
-    An absent phase is read as zeros.
+    An absent phase is read as zeros. Views of the volume stand side by side before the last layer, [B, V C].
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module with `num_phases` channels.
@@ -34,21 +34,34 @@ class EarlyFusionNetwork(nn.Module):
     torch.Size([4, 2])
     """
 
+    __constants__ = ("several",)  # lets TorchScript leave the other branch out
+
     def __init__(self, encoder: Part, num_phases: int, num_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.num_phases = num_phases
         self.encoder = build_encoder(encoder, num_phases)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width_of(self.encoder), num_classes)
+        self.several = maps_per_volume(self.encoder) > 0
+        self.num_views = max(maps_per_volume(self.encoder), 1)
+        self.channels = image_channels(self.encoder)
+        self.head = nn.Linear(self.num_views * width_of(self.encoder), num_classes)
         self.calibration = Calibration(num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor | dict[str, Tensor]:
         """Classify; arguments and results as in `PhaseFusionNetwork`."""
-        check_phases(image, self.num_phases)
-        present = presence(image, present)
-        features = pool(self.encoder(zero_absent(image, present)))
+        check_phases(image, self.num_phases, self.channels)
+        present = token_presence(image, present, self.num_phases, self.num_views, self.channels)
+        by_channel = [self.num_phases * self.channels, self.num_views // self.channels]
+        image = zero_absent(image, present.unflatten(1, by_channel).any(dim=2))
+        if self.several:
+            views: list[Tensor] = []
+            for maps in self.encoder(image):
+                views.append(pool(maps))
+            features = torch.cat(views, dim=1)
+        else:
+            features = pool(self.encoder(image))
         if torch.jit.is_scripting():
             return self.calibration(self.head(self.dropout(features)).float())
         with torch.autocast(image.device.type, enabled=False):

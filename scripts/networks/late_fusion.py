@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_combination
 from scripts.networks.phase_tokens import PhaseTokenNetwork
-from scripts.networks.presence import presence
-from scripts.networks.size import check_phases
 
 
 class LateFusionNetwork(PhaseTokenNetwork):
@@ -19,7 +17,7 @@ class LateFusionNetwork(PhaseTokenNetwork):
     -> logits [B, K]
 
     With a clinical table, it decides as one more phase: M = P + 1 decisions, that of the table last, absent
-    in a case without any clinical value.
+    in a case without any clinical value. Each of V views of a phase decides for itself: P V decisions.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
@@ -67,8 +65,7 @@ class LateFusionNetwork(PhaseTokenNetwork):
             Logits [B, K] float32, divided by the temperature. In eager training a dict with the raw
             ``logits``, ``present`` [B, M], ``phase_logits`` [B, M, K], and what the combination adds.
         """
-        check_phases(image, self.num_phases)
-        present = presence(image, present)
+        present = self.seen(image, present)
         tokens = self.tokens(image, present)
         if torch.jit.is_scripting():
             tokens, present = self.with_table(tokens, present, clinical)

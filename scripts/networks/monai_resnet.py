@@ -1,19 +1,15 @@
-"""MONAI's 3D ResNets as encoders."""
+"""MONAI's ResNets as encoders."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from monai.networks import nets
-from torch import Tensor, nn
 
-from scripts.networks.convolution import guard_convolutions
-from scripts.networks.size import check_size
+from scripts.networks.staged import StagedEncoder
 
 MODELS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
 
 
-class MonaiResNetEncoder(nn.Module):
+class MonaiResNetEncoder(StagedEncoder):
     """A ResNet of `monai.networks.nets` up to its last feature map, before pooling.
 
     As in MONAI's own `ResNetFeatures`, the stem has stride 2. Shortcuts are of type B, also where
@@ -25,6 +21,7 @@ class MonaiResNetEncoder(nn.Module):
         model: ``resnet10``, ``resnet18``, ... ``resnet200``.
         in_channels: channels of the volume.
         pool_stem: halve the volume once more after the stem (for volumes of 64 voxels per side and more).
+        spatial_dims: 3 for volumes, 2 for planes.
 
     Shape: [N, in_channels, D, H, W] -> [N, 512 or 2048, D/16, H/16, W/16], rounded up; with `pool_stem` /32.
 
@@ -34,37 +31,32 @@ class MonaiResNetEncoder(nn.Module):
     Reference: Chen et al., Med3D, arXiv:1904.00625.
     """
 
-    def __init__(self, model: str = "resnet10", in_channels: int = 1, pool_stem: bool = False) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        model: str = "resnet10",
+        in_channels: int = 1,
+        pool_stem: bool = False,
+        spatial_dims: int = 3,
+    ) -> None:
         if model not in MODELS:
             raise ValueError(f"model must be one of {', '.join(MODELS)}, found '{model}'")
         resnet = getattr(nets, model)(
             pretrained=False,
-            spatial_dims=3,
+            spatial_dims=spatial_dims,
             n_input_channels=in_channels,
             conv1_t_stride=2,
             shortcut_type="B",
             bias_downsample=False,
             feed_forward=False,
         )
-        names = [
-            "conv1",
-            "bn1",
-            "act",
-            *(["maxpool"] if pool_stem else []),
-            "layer1",
-            "layer2",
-            "layer3",
-            "layer4",
-        ]
-        self.net = nn.Sequential(OrderedDict((name, getattr(resnet, name)) for name in names))
-        guard_convolutions(self.net)
-        smallest = 16 if pool_stem else 8
-        self.min_size: tuple[int, int, int] = (smallest, smallest, smallest)
-        self.out_dim: int = resnet.in_planes
+        stem = ["conv1", "bn1", "act", *(["maxpool"] if pool_stem else [])]
+        stages = ["layer1", "layer2", "layer3", "layer4"]
+        super().__init__(
+            {name: getattr(resnet, name) for name in stem + stages},
+            ends=stages,
+            out_dim=resnet.in_planes,
+            smallest=16 if pool_stem else 8,
+            title=model,
+            spatial_dims=spatial_dims,
+        )
         self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode volumes into feature maps."""
-        check_size(x, self.min_size, self.model)
-        return self.net(x)

@@ -28,6 +28,11 @@ def build_fusion(fusion: Part, num_tokens: int, in_dim: int) -> nn.Module:
     return fusion if isinstance(fusion, nn.Module) else fusion(num_tokens=num_tokens, in_dim=in_dim)
 
 
+def build_map_fusion(fusion: Part, num_maps: int, in_dim: int) -> nn.Module:
+    """Return a ready fusion of maps as it is, or build one for `num_maps` maps of `in_dim` channels."""
+    return fusion if isinstance(fusion, nn.Module) else fusion(num_maps=num_maps, in_dim=in_dim)
+
+
 def build_combination(combination: Part, num_phases: int, num_classes: int) -> nn.Module:
     """Return a ready fusion of decisions as it is, or build one for `num_phases` and `num_classes`."""
     if isinstance(combination, nn.Module):
@@ -38,6 +43,11 @@ def build_combination(combination: Part, num_phases: int, num_classes: int) -> n
 def width_of(part: nn.Module) -> int:
     """Return the number of features that an encoder or a fusion gives."""
     return cast(int, part.out_dim)
+
+
+def maps_per_volume(encoder: nn.Module) -> int:
+    """Return how many maps an encoder gives for one volume, as a list; 0: one, as a plain tensor."""
+    return int(getattr(encoder, "maps_per_volume", 0))
 
 
 def build_table(table: Part | None, out_dim: int) -> nn.Module | None:

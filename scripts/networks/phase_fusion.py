@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_fusion, width_of
 from scripts.networks.phase_tokens import PhaseTokenNetwork
-from scripts.networks.presence import presence
-from scripts.networks.size import check_phases
 
 
 class PhaseFusionNetwork(PhaseTokenNetwork):
@@ -18,7 +16,7 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
     With a clinical table there are M = P + 1 tokens, that of the table last; it is absent in a case without
-    any clinical value. Without one, M = P.
+    any clinical value. Without one, M = P; with V views of each phase, M = P V.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
@@ -68,15 +66,14 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
         Args:
             image: [B, P, D, H, W]; absent phases may hold anything, NaN included, if `present` is given.
             clinical: [B, T], NaN where a value is missing; None: no case has a table. Not read without one.
-            present: [B, P]; None: a phase whose voxels are all 0 is absent.
+            present: [B, P]; None: a phase whose voxels are all 0 is absent. See `token_presence` for views.
 
         Returns:
             Logits [B, K] float32, divided by the temperature. In eager training a dict with the raw
             ``logits``, ``present`` [B, M], ``phase_logits`` [B, M, K] with phase heads, and what the fusion
             adds (``weights`` [B, M]).
         """
-        check_phases(image, self.num_phases)
-        present = presence(image, present)
+        present = self.seen(image, present)
         tokens = self.tokens(image, present)
         if torch.jit.is_scripting():
             tokens, present = self.with_table(tokens, present, clinical)

@@ -21,6 +21,48 @@ def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
     return present.to(device=image.device, dtype=torch.bool)
 
 
+def image_channels(encoder: nn.Module) -> int:
+    """Return how many channels of the image an encoder reads for one phase: 1, or V where views are given."""
+    return int(getattr(encoder, "channels_per_phase", 1))
+
+
+def token_presence(
+    image: Tensor, present: Tensor | None, num_phases: int, num_views: int, channels: int
+) -> Tensor:
+    """Return which tokens of an image are present, [B, P V] bool: phases first, views inside.
+
+    Views that are cut from volumes (`channels` = 1) are there where their phase is. Views that come as images
+    (`channels` = V) may lack one by one: such a view of a present phase holds zeros, or `present` has a
+    column for each.
+
+    Args:
+        image: [B, P channels, D, H, W].
+        present: [B, P], or [B, P V] where views are given; None: what is not all zero is present.
+        num_phases: P.
+        num_views: V; a multiple of it where there are several tokens per view.
+        channels: channels of the image per phase, 1 or V.
+
+    >>> image = torch.tensor([1.0, 0.0, 1.0, 1.0]).reshape(1, 4, 1, 1, 1)
+    >>> token_presence(image, torch.tensor([[True, False]]), num_phases=2, num_views=2, channels=2)
+    tensor([[ True, False, False, False]])
+    """
+    found = presence(image, present)
+    if channels == 1:
+        return found.repeat_interleave(num_views, dim=1) if num_views > 1 else found
+    if found.size(1) == num_phases:
+        found = found.repeat_interleave(channels, dim=1) & presence(image)
+    return found.repeat_interleave(num_views // channels, dim=1)
+
+
+def by_channel(present: Tensor, channels: int) -> Tensor:
+    """Return the presence of every channel of an image, of which each phase may have several: [B, channels].
+
+    >>> by_channel(torch.tensor([[True, False]]), 4)
+    tensor([[ True,  True, False, False]])
+    """
+    return present.repeat_interleave(channels // present.size(1), dim=1)
+
+
 def pool(maps: Tensor) -> Tensor:
     """Average feature maps [N, C, d, h, w] over space, in float32: [N, C]."""
     return maps.float().mean(dim=[2, 3, 4])
@@ -45,8 +87,3 @@ def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_di
         return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
     maps = encoder(volumes[index]).float()
     return maps.new_zeros(len(volumes), *maps.shape[1:]).index_copy(0, index, maps)
-
-
-def encode_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
-    """Average the `maps_of_present` over space: tokens [N, out_dim], 0 where absent."""
-    return pool(maps_of_present(encoder, volumes, present, out_dim))

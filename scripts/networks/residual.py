@@ -117,5 +117,14 @@ class ResidualEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode volumes into feature maps."""
-        check_size(x, self.min_size, "ResidualEncoder")
+        check_size(x, list(self.min_size), "ResidualEncoder")
         return self.stages(self.stem(x))
+
+    @torch.jit.export
+    def stage_maps(self, x: Tensor) -> list[Tensor]:
+        """Encode volumes into the maps of the stem and of every block, from fine to coarse."""
+        check_size(x, list(self.min_size), "ResidualEncoder")
+        found: list[Tensor] = [self.stem(x)]
+        for stage in self.stages:
+            found.append(stage(found[-1]))
+        return found

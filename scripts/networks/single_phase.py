@@ -8,17 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from scripts.data.nearest import listing
-from scripts.fusion.base import zero_absent
 from scripts.networks.calibration import Calibration
-from scripts.networks.parts import Part, build_encoder, width_of
-from scripts.networks.presence import encode_present, pool, presence
+from scripts.networks.parts import Part
+from scripts.networks.phase_tokens import PhaseTokenNetwork
+from scripts.networks.presence import token_presence
 from scripts.networks.size import check_phases
 
 
-class SinglePhaseNetwork(nn.Module):
+class SinglePhaseNetwork(PhaseTokenNetwork):
     """Encodes one named phase, reads no other, and classifies.
 
     image [B, P, D, H, W] -> phase p -> encoder -> [B, C] -> head -> logits [B, K]
+
+    Views of the phase stand side by side before the last layer, [B, V C].
 
     A case without this phase has a token of zeros, so that its logits are those of the last layer's bias.
 
@@ -42,33 +44,27 @@ class SinglePhaseNetwork(nn.Module):
     def __init__(
         self, encoder: Part, phases: Sequence[str], phase: str, num_classes: int, dropout: float = 0.0
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, num_phases=1)
         if phase not in phases:
             raise ValueError(f"single_phase must be one of {listing(phase, phases)}, found '{phase}'")
-        self.num_phases = len(phases)
+        self.given_phases = len(phases)
         self.index = list(phases).index(phase)
         self.encoded_phases = [self.index]  # of the encoder's one feature map, for heat maps
-        self.encoder = build_encoder(encoder, 1)
-        self.token_dim = width_of(self.encoder)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.token_dim, num_classes)
+        self.head = nn.Linear(self.image_tokens * self.token_dim, num_classes)
         self.calibration = Calibration(num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor | dict[str, Tensor]:
         """Classify; arguments and results as in `PhaseFusionNetwork`."""
-        check_phases(image, self.num_phases)
-        present = presence(image, present)
-        token = self.token(image[:, self.index : self.index + 1], present[:, self.index : self.index + 1])
+        check_phases(image, self.given_phases, self.channels)
+        seen = token_presence(image, present, self.given_phases, self.num_views, self.channels)
+        first, last = self.index * self.channels, (self.index + 1) * self.channels
+        there = seen[:, self.index * self.num_views : (self.index + 1) * self.num_views]
+        features = self.tokens(image[:, first:last], there).flatten(1)
         if torch.jit.is_scripting():
-            return self.calibration(self.head(self.dropout(token)).float())
+            return self.calibration(self.head(self.dropout(features)).float())
         with torch.autocast(image.device.type, enabled=False):
-            logits = self.head(self.dropout(token))
-        return {"logits": logits, "present": present} if self.training else self.calibration(logits)
-
-    def token(self, volume: Tensor, present: Tensor) -> Tensor:
-        """Encode the phase: volume [B, 1, D, H, W], present [B, 1] -> [B, C], 0 where absent."""
-        if not torch.jit.is_scripting() and self.training:
-            return encode_present(self.encoder, volume, present.flatten(), self.token_dim)
-        return zero_absent(pool(self.encoder(zero_absent(volume, present))), present)
+            logits = self.head(self.dropout(features))
+        return {"logits": logits, "present": seen} if self.training else self.calibration(logits)

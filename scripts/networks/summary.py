@@ -47,7 +47,7 @@ def parts_of(network: nn.Module, num_phases: int, grid_size: Sequence[int]) -> l
 
     def recorder(name: str) -> Callable[..., None]:
         def record(module: nn.Module, arguments: Any, output: Any) -> None:
-            first = output[0] if isinstance(output, tuple) else output
+            first = output[0] if isinstance(output, (tuple, list)) else output
             if isinstance(first, Tensor):
                 shapes.setdefault(name, []).append(list(first.shape))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from scripts.engines.network_parts import network_parts
 from scripts.evaluation.table import HEADINGS
 
 from .contents import FIGURES
@@ -40,10 +41,11 @@ def model_card(root: Path) -> str:
     meta = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
     config = yaml.safe_load((root / "configs" / "train.yaml").read_text(encoding="utf-8"))
     columns = [column if isinstance(column, str) else column["name"] for column in config["clinical"]]
-    used = [
-        key for key in ("encoder", "fusion", "conditioning") if f"@{key}" in json.dumps(config["network_def"])
-    ]
-    parts = [f"`{_name(config['network_def'])}`", *(f"{key} `{_name(config[key])}`" for key in used)]
+    used = network_parts(config, ("encoder", "plane_encoder", "fusion", "conditioning"))
+    parts = [f"{key.replace('_', ' ')} `{_name(config[key])}`" for key in used]
+    parts = [f"`{_name(config['network_def'])}`", *parts]
+    if config.get("views"):
+        parts.append(f"views {', '.join(config['views'])}")
     start = config.get("start_weights")
     shown = [name for name in FIGURES if (root / name).is_file()]
     fields = {
@@ -53,7 +55,7 @@ def model_card(root: Path) -> str:
         "copyright": meta["copyright"] or "Copyright: not stated in `configs/metadata.json`.",
         "parts": ", ".join(parts),
         "phases": ", ".join(config["phases"]),
-        "num_phases": len(config["phases"]),
+        "num_phases": meta["network_data_format"]["inputs"]["image"]["num_channels"],
         "classes": ", ".join(config["classes"]),
         "num_classes": len(config["classes"]),
         "clinical": ", ".join(columns) or "none",

@@ -16,6 +16,7 @@ REPLACEMENTS = {
     "output_dir": "$scripts.engines.results_folder(@bundle_root, @name, @resume)",
     "model_file": "$@output_dir + '/models/model.pt'",
     "start_weights": None,
+    "encoder_weights": None,
 }
 
 
@@ -37,7 +38,7 @@ def remove_own_paths(file: Path) -> None:
 
     A path names people and places, and leads nowhere on another machine. The known keys get what the shipped
     configuration has: ``dataset_dir: /home/me/liver`` becomes ``$@bundle_root + '/data/liver'``.
-    ``start_weights`` becomes null, however it was given.
+    ``start_weights`` and ``encoder_weights`` become null, however they were given.
 
     Raises:
         ValueError: for a path under another key, with file, key and path.
@@ -45,7 +46,7 @@ def remove_own_paths(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     for key, value in (yaml.safe_load(text) or {}).items():
         own = [found for found in _strings(value) if _is_own(found)]
-        if not own and (key != "start_weights" or value is None):
+        if not own and (key not in ("start_weights", "encoder_weights") or value is None):
             continue
         if key not in REPLACEMENTS:
             raise ValueError(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from scripts.engines.network_parts import network_parts
+
 from .contents import Contents
 from .table import counted, number
 
@@ -21,10 +23,10 @@ def strategy(config: dict[str, Any]) -> str:
     ...           "fusion": {"_target_": "a.Concat"}, "encoder": {"_target_": "a.ResidualEncoder"}})
     'SinglePhaseNetwork, encoder ResidualEncoder'
     """
-    network = config["network_def"]
-    used = [key for key in ("fusion", "conditioning", "encoder") if f"@{key}" in map(str, network.values())]
-    parts = [f"{key} {_name(config[key])}" for key in used if "_target_" in config.get(key, {})]
-    return ", ".join([_name(network), *parts])
+    used = network_parts(config, ("fusion", "conditioning", "encoder", "plane_encoder"))
+    parts = [f"{key.replace('_', ' ')} {_name(config[key])}" for key in used if "_target_" in config[key]]
+    views = [f"views {', '.join(config['views'])}"] if config.get("views") else []
+    return ", ".join([_name(config["network_def"]), *parts, *views])
 
 
 def facts(contents: Contents) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from .random_geometry import RandomGeometry
 from .random_intensity import RandomIntensity
 from .read_label import ReadLabeld
 from .resample_phases import ResamplePhasesd
+from .slice_views import GivenViews, SliceViews, channel_names
 from .stack_phases import StackPhasesd
 from .whole_volume_region import WholeVolumeRegiond
 from .window_intensity import WindowIntensityd
@@ -27,6 +28,7 @@ __all__ = [
     "ContourRegiond",
     "EncodeClinicald",
     "FindPhasesd",
+    "GivenViews",
     "LoadImagePhasesd",
     "MaskRegiond",
     "PaintPredictiond",
@@ -36,8 +38,10 @@ __all__ = [
     "RandomIntensity",
     "ReadLabeld",
     "ResamplePhasesd",
+    "SliceViews",
     "StackPhasesd",
     "WholeVolumeRegiond",
     "WindowIntensityd",
     "ZScoreIntensityd",
+    "channel_names",
 ]

@@ -24,9 +24,9 @@ class RandomGeometry:
 
     Args:
         flip: probability of a flip along D, H, W.
-        rotate: largest rotation about each axis, degrees.
+        rotate: largest rotation about each axis, degrees; three numbers for D, H, W.
         scale: largest relative change of size.
-        translate: largest shift along each axis, voxels.
+        translate: largest shift along each axis, voxels; three numbers for D, H, W.
         probability: share of the cases that are rotated, scaled and shifted (flips have their own
             probabilities).
         spacing: voxel size along D, H, W in mm; only ratios count.
@@ -42,9 +42,9 @@ class RandomGeometry:
     def __init__(
         self,
         flip: Sequence[float] = (0.0, 0.0, 0.0),
-        rotate: float = 0.0,
+        rotate: float | Sequence[float] = 0.0,
         scale: float = 0.0,
-        translate: float = 0.0,
+        translate: float | Sequence[float] = 0.0,
         probability: float = 1.0,
         spacing: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
@@ -54,7 +54,7 @@ class RandomGeometry:
                 f"{list(flip)} and {probability}"
             )
         for name, value in (("rotate", rotate), ("scale", scale), ("translate", translate)):
-            if not value >= 0:
+            if not all(part >= 0 for part in _per_axis(value)):
                 raise ValueError(f"RandomGeometry: `{name}` must be 0 or more, found {value}")
         if not scale < 1:
             raise ValueError(f"RandomGeometry: `scale` must be below 1, found {scale}")
@@ -63,7 +63,9 @@ class RandomGeometry:
                 f"RandomGeometry: `spacing` must be three numbers above 0 mm, found {list(spacing)}"
             )
         self.flip = torch.tensor([float(value) for value in flip])
-        self.rotate, self.scale, self.translate = math.radians(rotate), float(scale), float(translate)
+        self.rotate = torch.tensor([math.radians(part) for part in _per_axis(rotate)])
+        self.translate = torch.tensor(_per_axis(translate))
+        self.scale = float(scale)
         self.probability = float(probability)
         self.spacing = torch.tensor([float(value) for value in spacing])
 
@@ -120,6 +122,14 @@ class RandomGeometry:
             raise ValueError(f"RandomGeometry.fixed: `number` must be at least 1, found {number}")
         matrices, shifts = self.draw(number - 1, generator=torch.Generator().manual_seed(seed))
         return [unchanged, *(FixedGeometry(*geometry) for geometry in zip(matrices, shifts, strict=True))]
+
+
+def _per_axis(value: float | Sequence[float]) -> list[float]:
+    """Return a value for each of three axes."""
+    parts = [float(part) for part in value] if isinstance(value, Sequence) else [float(value)] * 3
+    if len(parts) != 3:
+        raise ValueError(f"RandomGeometry: a value per axis must be three numbers, found {list(parts)}")
+    return parts
 
 
 def unchanged(image: Tensor) -> Tensor:

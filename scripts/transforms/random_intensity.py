@@ -59,7 +59,8 @@ class RandomIntensity:
         seed = int(torch.randint(LARGEST_SEED, ()))  # the noise is drawn on the device, from torch's one seed
         active = (draw[4] < self.probability).float()
         signed = (2 * draw - 1) * active
-        here = present.to(image.device)[..., None, None, None]
+        by_channel = present.repeat_interleave(image.shape[1] // present.shape[1], dim=1)  # views of a phase
+        here = by_channel.to(image.device)[..., None, None, None]
 
         def per_phase(values: Tensor) -> Tensor:
             return torch.where(here, values.to(image)[..., None, None, None], 0.0)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from scripts.data.volume_image import ImageVolume
+
 from .frame import frame_axes, frame_change, oriented_affine
 from .phase_transform import PhaseTransform, need, phase_name
 from .sample_volume import sample_volume
@@ -40,7 +42,7 @@ class ResamplePhasesd(PhaseTransform):
         size: voxels along D, H, W.
         orientation: where the axes D, H, W run to.
         anti_alias: smooth before sampling where the grid is coarser than the volume; off, as in MONAI's
-            `Spacing`.
+            `Spacing`. Pictures (`ImageVolume`) are always smoothed.
 
     Raises:
         ValueError: a phase does not reach the grid, or has the same value in all of it.
@@ -89,7 +91,9 @@ class ResamplePhasesd(PhaseTransform):
         kept = np.ones(sub_size, dtype=bool) if contour is None else contour.covers(corner, sub_size)
         item[self.key], item["inside"] = {}, {}
         for phase, volume in volumes.items():
-            part, part_inside = sample_volume(volume, corner, sub_size, self.anti_alias)
+            part, part_inside = sample_volume(
+                volume, corner, sub_size, self.anti_alias or isinstance(volume, ImageVolume)
+            )
             part, part_inside = np.where(kept, part, np.float32(0)), part_inside & kept
             self._check(item, phase, volume, part[part_inside])
             values, inside = np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=bool)

@@ -20,6 +20,8 @@ class StackPhasesd(PhaseTransform):
     Args:
         keys: key of {phase: tensor [D, H, W]}.
         phases: names of all phases; their order is that of P.
+        num_phases: where each phase comes as several images, its views: the number of phases. ``image`` is
+            then [P V, D, H, W] and ``present`` [P], a phase being there where one of its views is.
 
     Raises:
         ValueError: no phase is there, a phase is unknown or constant, or shapes differ.
@@ -29,9 +31,12 @@ class StackPhasesd(PhaseTransform):
     ([False, True], torch.Size([2, 1, 2, 2]))
     """
 
-    def __init__(self, keys: str = "image", phases: Sequence[str] = ()) -> None:
+    def __init__(
+        self, keys: str = "image", phases: Sequence[str] = (), num_phases: int | None = None
+    ) -> None:
         super().__init__(keys)
         self.phases = list(phases)
+        self.num_phases = len(self.phases) if num_phases is None else num_phases
         if not self.phases:
             raise ValueError("`phases` must name at least one phase, found none")
 
@@ -62,5 +67,6 @@ class StackPhasesd(PhaseTransform):
                 )
             stacked[self.phases.index(phase)] = values.numpy()
         item[self.key] = torch.from_numpy(stacked)
-        item["present"] = torch.tensor([phase in images for phase in self.phases])
+        there = torch.tensor([phase in images for phase in self.phases])
+        item["present"] = there.reshape(self.num_phases, -1).any(dim=1)
         return item

@@ -5,12 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK
+import yaml
 
 from scripts.data import prepare, read_cases
 
 PHASES = {"PS": "pre", "DMQ": "arterial", "MMQ": "portal"}
 PLANES = ["Axial", "Coronal", "Sagittal"]
+
+
+def write_image(file: Path) -> None:
+    """Write a grey picture of 40 rows and 60 columns."""
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((40, 60), dtype=np.uint8)), str(file))
 
 
 @pytest.fixture
@@ -23,7 +31,7 @@ def planes(tmp_path) -> Path:
                 split = "train" if number < 8 else "val"
                 file = tmp_path / "root" / folder / plane / split / "ab"[number % 2] / f"{case[plane]}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_bytes(b"png")
+                write_image(file)
     return tmp_path / "root"
 
 
@@ -42,9 +50,13 @@ def test_views_are_joined_by_case_and_not_by_order(planes, tmp_path, capsys):
     assert image["pre_sagittal"] == str(planes / "PS/Sagittal/val/a/PS-10.png")
     assert {item["case"] for item in cases.test} == {"8", "9", "10", "11"}  # val was steering no one yet
     printed = capsys.readouterr().out
-    assert "Training on views is not available yet" in printed
     assert "'val' is the test split" in printed
-    assert not (tmp_path / "out/data.yaml").exists()
+    overlay = yaml.safe_load((tmp_path / "out/data.yaml").read_text())
+    assert overlay["phases"] == list(PHASES.values())
+    assert overlay["views"] == ["axial", "coronal", "sagittal"]
+    assert overlay["grid_size"] == [1, 40, 60]
+    assert overlay["spacing"] == [1.0, 2.5, 1.666667]
+    assert overlay["intensity"]["upper"] == 255.0
 
 
 def test_an_own_test_folder_keeps_val_for_validation(planes, tmp_path):
@@ -52,7 +64,7 @@ def test_an_own_test_folder_keeps_val_for_validation(planes, tmp_path):
         for folder in PHASES:
             file = planes / folder / "Axial/test" / label / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(b"png")
+            write_image(file)
     content = json.loads(prepare(planes, "planes", tmp_path / "out").read_text())
     assert [len(content[split]) for split in ("training", "validation", "test")] == [8, 4, 2]
     assert list(content["test"][0]["image"]) == ["pre_axial", "arterial_axial", "portal_axial"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from scripts.engines.errors import message_of
-from scripts.engines.network import read_weights
+from scripts.engines.weights import read_weights
 
 
 class Evil:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scripts.networks.convolution import GuardedConv3d, guard_convolutions
+from scripts.networks.convolution import GuardedConv2d, GuardedConv3d, guard_convolutions
 
 SIZES = [(1, 1, 1), (2, 2, 2), (2, 7, 7), (7, 7, 2), (7, 7, 1), (1, 8, 8), (3, 1, 4), (5, 3, 8), (7, 7, 7)]
 # The reference of a convolution with kernel 3 is a sum of 27 shifted products, no library's convolution.
@@ -54,6 +54,33 @@ def test_output_and_gradients_are_right(size, kernel, stride, channels_last):
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             found = results(conv, volume, conv.weight, direction)
         for name, one, other in zip(("output", "volume", "weight"), expected, found, strict=True):
+            error = (one - other).norm() / one.norm()
+            assert error < tolerance, f"{name}, bf16={bf16}: {error:.2g}"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (7, 1), (1, 7), (2, 2), (3, 5), (8, 8)], ids=str)
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 2), (1, 2), (7, 2)])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_planes_are_right(size, kernel, stride, channels_last):
+    """A plane is a volume of one slice, whose weights lie in the middle of a cube."""
+    torch.manual_seed(0)
+    conv = GuardedConv2d(4, 8, kernel, stride=stride, padding=kernel // 2, bias=False)
+    plane = torch.randn(2, 4, *size)
+    exact_weight = conv.weight.detach().double().requires_grad_()
+    direction = torch.randn(2, 8, *((n - 1) // stride + 1 for n in size))
+
+    def exact(planes: Tensor) -> Tensor:
+        cube = functional.pad(exact_weight.unsqueeze(2), [0] * 4 + [kernel // 2] * 2)
+        return by_hand(planes.unsqueeze(2), cube, stride).squeeze(2)
+
+    expected = results(exact, plane.double(), exact_weight, direction.double())
+    if channels_last:
+        conv = conv.to(memory_format=torch.channels_last)
+        plane = plane.contiguous(memory_format=torch.channels_last)
+    for bf16, tolerance in ((False, 1e-5), (True, 0.02)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            found = results(conv, plane, conv.weight, direction)
+        for name, one, other in zip(("output", "plane", "weight"), expected, found, strict=True):
             error = (one - other).norm() / one.norm()
             assert error < tolerance, f"{name}, bf16={bf16}: {error:.2g}"
 

@@ -16,6 +16,7 @@ from scripts.networks import Ensemble, FusedFeatures, FusionWeights
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "fusion"
 STRATEGIES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 WEIGH = ("abaf", "attention", "gated", "late_weighted", "weighted_sum")
+WEIGH_MAPS = ("se", "spatial_gated")
 PHASES = ["pre", "arterial", "portal"]
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)
 CLINICAL = torch.tensor([[0.5], [float("nan")], [-1.0], [0.0]])
@@ -46,7 +47,7 @@ def passed(network: nn.Module, collector: type) -> tuple[Tensor, Tensor | None]:
 def test_the_features_are_what_the_logits_are_computed_from(strategy: str) -> None:
     network = network_of(strategy)
     logits, features = passed(network, FusedFeatures)
-    if strategy == "table":
+    if strategy in ("hybrid", "table"):
         assert features is None
     elif hasattr(network, "head"):
         torch.testing.assert_close(network.head(features) / 1.7, logits)
@@ -65,6 +66,10 @@ def test_the_features_are_what_the_logits_are_computed_from(strategy: str) -> No
 def test_the_weights_are_those_of_the_fusion(strategy: str) -> None:
     network = network_of(strategy)
     _, weights = passed(network, FusionWeights)
+    if strategy in WEIGH_MAPS:
+        _, aux = network.fusion(network.maps(images(), PRESENT), PRESENT)
+        torch.testing.assert_close(weights, aux["weights"])
+        return
     if strategy not in WEIGH:
         assert weights is None
         return

@@ -1,0 +1,88 @@
+"""Encoders that give several maps of one volume: of its stages, or of its views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scripts.networks.parts import maps_per_volume
+from scripts.networks.presence import image_channels
+
+
+class StageEncoder(nn.Module):
+    """Gives the maps of every stage of an encoder, from fine to coarse, instead of the last alone.
+
+    Of an encoder that reads V views, the stages of the first view come first.
+
+    Args:
+        encoder: with a method ``stage_maps``.
+        in_channels: channels that it was built for.
+
+    Attributes:
+        maps_per_volume: L, or V L.
+        dims: channels of the L maps.
+        out_dim: channels of the last map.
+
+    Raises:
+        ValueError: an encoder without stages, or of planes and whole volumes together.
+
+    Shape: [N, in_channels, D, H, W] -> a list of [N, C_l, d_l, h_l, w_l].
+    """
+
+    def __init__(self, encoder: nn.Module, in_channels: int = 1) -> None:
+        super().__init__()
+        if not hasattr(encoder, "stage_maps"):
+            raise ValueError(
+                "fusion at several levels needs an encoder with stages (`stage_maps`), found "
+                f"{type(encoder).__name__}; choose one of configs/encoder"
+            )
+        if getattr(encoder, "volume", None) is not None:
+            raise ValueError(
+                "fusion at several levels reads whole volumes or planes, found both in `views`; take "
+                "`volume` out, or choose another strategy"
+            )
+        self.encoder: Any = encoder
+        self.channels_per_phase = image_channels(encoder)
+        self.num_views = max(maps_per_volume(encoder), 1)
+        every = _channels_of_stages(encoder, in_channels * self.channels_per_phase)
+        self.maps_per_volume = len(every)
+        self.dims: list[int] = every[: len(every) // self.num_views]
+        self.out_dim: int = self.dims[-1]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Encode volumes into the maps of all stages."""
+        return self.encoder.stage_maps(x)
+
+    @torch.jit.unused
+    def maps_of_present(self, volumes: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode present volumes only; see `scripts.networks.presence.maps_of_present`.
+
+        Args:
+            volumes: [N, c, D, H, W].
+            present: [N, maps_per_volume] bool.
+        """
+        if self.num_views > 1:
+            return self.encoder.stage_maps_of_present(volumes, present[:, :: len(self.dims)], self.dims)
+        index = present[:, 0].nonzero().squeeze(1)
+        if len(index) == 0:
+            return [torch.zeros(len(volumes), dim, 1, 1, 1, device=volumes.device) for dim in self.dims]
+        return [
+            scatter(maps.float(), index, len(volumes)) for maps in self.encoder.stage_maps(volumes[index])
+        ]
+
+
+def scatter(maps: Tensor, index: Tensor, count: int) -> Tensor:
+    """Put maps [n, ...] to the places `index` [n] of `count`, with 0 elsewhere."""
+    return maps.new_zeros(count, *maps.shape[1:]).index_copy(0, index, maps)
+
+
+@torch.no_grad()
+def _channels_of_stages(encoder: Any, in_channels: int) -> list[int]:
+    """Return the channels of all stages, found by encoding the smallest volume."""
+    training = encoder.training
+    smallest = torch.zeros(1, in_channels, *encoder.min_size)
+    channels = [maps.size(1) for maps in encoder.eval().stage_maps(smallest)]
+    encoder.train(training)
+    return channels
