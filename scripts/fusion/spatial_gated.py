@@ -40,8 +40,9 @@ class SpatialGated(MapFusion):
         """Fuse."""
         joined = align(maps, present).flatten(1, 2)
         scores = self.gate(joined)
-        there = present.reshape(present.size(0), self.num_maps, 1, 1, 1).expand_as(scores)
+        there = present.reshape(-1, self.num_maps, 1, 1, 1).expand_as(scores)
         gates = softmax_over_present(scores, there)
-        said = torch.relu(self.layers(joined)).unflatten(1, [self.num_maps, self.out_dim])
+        said = torch.relu(self.layers(joined))
+        said = said.reshape([-1, self.num_maps, self.out_dim, said.size(2), said.size(3), said.size(4)])
         fused = (gates.unsqueeze(2) * said).sum(dim=1)
         return fused, {"weights": gates.mean(dim=[2, 3, 4]), "gates": gates}

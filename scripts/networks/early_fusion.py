@@ -53,8 +53,8 @@ class EarlyFusionNetwork(nn.Module):
         """Classify; arguments and results as in `PhaseFusionNetwork`."""
         check_phases(image, self.num_phases, self.channels)
         present = token_presence(image, present, self.num_phases, self.num_views, self.channels)
-        by_channel = [self.num_phases * self.channels, self.num_views // self.channels]
-        image = zero_absent(image, present.unflatten(1, by_channel).any(dim=2))
+        by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
+        image = zero_absent(image, present.reshape(by_channel).any(dim=2))
         if self.several:
             views: list[Tensor] = []
             for maps in self.encoder(image):

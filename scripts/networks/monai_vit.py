@@ -80,14 +80,14 @@ class MonaiViTEncoder(nn.Module):
         """Encode volumes into the maps of every second block, the last one normalised; all of one size."""
         check_size(x, list(self.min_size), "MonaiViTEncoder")
         x = self.embed(x)
-        size = [x.size(2), x.size(3), x.size(4)]
+        shape = [-1, self.out_dim, int(x.size(2)), int(x.size(3)), int(x.size(4))]
         tokens = x.flatten(2).transpose(1, 2)
         found: list[Tensor] = []
         for i, block in enumerate(self.net.blocks):
             tokens = block(tokens)
             if i % 2 == 1:
-                found.append(tokens.transpose(1, 2).unflatten(2, size))
-        found[-1] = self.net.norm(tokens).transpose(1, 2).unflatten(2, size)
+                found.append(tokens.transpose(1, 2).reshape(shape))
+        found[-1] = self.net.norm(tokens).transpose(1, 2).reshape(shape)
         return found
 
     def embed(self, x: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ class MultiLevelNetwork(PhaseTokenNetwork):
 
     def features(self, maps: list[Tensor], present: Tensor) -> Tensor:
         """Fuse and merge: P V L maps, present [B, P V L] -> [B, V L F]."""
-        there = present.unflatten(1, [self.num_phases, self.num_views])
+        there = present.reshape(-1, self.num_phases, self.num_views)
         levels: list[Tensor] = []
         for slot, fusion in enumerate(self.fusions):
             levels.append(fusion(maps[slot :: self.num_views], there[:, :, slot])[0])

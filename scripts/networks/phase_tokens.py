@@ -79,15 +79,15 @@ class PhaseTokenNetwork(nn.Module):
         """
         if not torch.jit.is_scripting() and self.training:
             return self._maps_of_present(image, present)
-        by_channel = [self.num_phases * self.channels, self.num_views // self.channels]
-        image = zero_absent(image, present.unflatten(1, by_channel).any(dim=2))
+        by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
+        image = zero_absent(image, present.reshape(by_channel).any(dim=2))
         found: list[Tensor] = []
         if self.share_encoder:
-            volumes = image.unflatten(1, [self.num_phases, self.channels]).flatten(0, 1)
+            volumes = image.reshape([-1, self.channels, image.size(2), image.size(3), image.size(4)])
             views = self.encoder(volumes) if self.several else [self.encoder(volumes)]
             for p in range(self.num_phases):
                 for maps in views:
-                    found.append(maps.unflatten(0, [-1, self.num_phases])[:, p].float())
+                    found.append(maps[p :: self.num_phases].float())
         else:
             for p, encoder in enumerate(self.encoder):
                 volumes = image[:, p * self.channels : (p + 1) * self.channels]

@@ -192,7 +192,8 @@ def unfold(maps: Tensor, planes: list[Tensor]) -> list[Tensor]:
     start = 0
     for one in planes:
         count = one.size(0) * one.size(2)
-        view = maps[start : start + count].unflatten(0, [one.size(0), one.size(2)])
+        view = maps[start : start + count]
+        view = view.reshape([-1, one.size(2), view.size(1), view.size(2), view.size(3)])
         found.append(view.transpose(1, 2))
         start += count
     return found

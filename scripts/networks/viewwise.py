@@ -34,7 +34,7 @@ class ViewwiseFusion(nn.Module):
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse."""
-        by_view = present.unflatten(1, [self.num_phases, self.num_views])
+        by_view = present.reshape(-1, self.num_phases, self.num_views)
         fused: list[Tensor] = []
         weights: list[Tensor] = []
         for v, view in enumerate(self.views):

@@ -44,12 +44,14 @@ DESCRIPTION = {
 }  # fmt: skip
 
 
-def build(fusion: str, encoder: str, table: bool) -> nn.Module:
+def build(fusion: str, encoder: str, table: bool, views: str = "") -> nn.Module:
     """Build a network from train.yaml and two fragments, its normalisation as after a training."""
     torch.manual_seed(0)
     parser = ConfigParser()
     parser.read_config([CONFIGS / "train.yaml", CONFIGS / "encoder" / f"{encoder}.yaml"])
     parser.update(parser.load_config_file(CONFIGS / "fusion" / f"{fusion}.yaml"))
+    if views:
+        parser.update(parser.load_config_file(CONFIGS / "views" / f"{views}.yaml"))
     parser.update({"columns": COLUMNS if table else []})
     network = parser.get_parsed_content("network_def")
     with torch.no_grad():
@@ -83,6 +85,17 @@ def test_the_file_predicts_what_the_network_predicts(case, format_, tmp_path):
     image[1, 0] = 0.0  # a phase of zeros is absent unless told otherwise
     torch.testing.assert_close(exported(image), network(image), atol=TOLERANCE, rtol=0)
     torch.testing.assert_close(exported(image, clinical), network(image, clinical), atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("views", ["three_views", pytest.param("volume_and_views", marks=pytest.mark.slow)])
+def test_views_are_cut_in_the_file_as_well(views, format_, tmp_path):
+    network = build("concat", "residual", False, views)
+    path = tmp_path / f"any{EXPORTED[format_].suffix}"
+    FORMATS[format_](network, example_inputs(2, 3, GRID, 0), DESCRIPTION | {"clinical": []}, path)
+    exported = EXPORTED[format_]()
+    exported.load(path)
+    assert largest_difference(network, exported, trial_batches(3, GRID, 0), format_) <= TOLERANCE
 
 
 def test_a_file_that_predicts_something_else_is_refused():
