@@ -176,9 +176,13 @@ def place_network(
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """Lay out the weights of 3D and 2D convolutions with the channels last, which is faster; in place."""
+    """Lay out the weights of 3D and 2D convolutions with the channels last, which is faster; in place.
+
+    By `Tensor.to`, as `Module.to` does: `contiguous` leaves a weight of one input channel as it is, whose
+    convolution is then another one, with other last digits.
+    """
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for weight in [*network.parameters(), *network.buffers()]:
         if weight.dim() in formats:
-            weight.data = weight.data.contiguous(memory_format=formats[weight.dim()])
+            weight.data = weight.data.to(weight.device, memory_format=formats[weight.dim()])
     return network
