@@ -31,7 +31,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bo
 
     Args:
         path: the file to write.
-        write: called once with the temporary path, which has the suffix of `path`.
+        write: called once with the temporary path, which ends as `path` does, e.g. in ``.nii.gz``.
         lasting: wait until the file has reached the disk before it takes its place, milliseconds.
 
     Returns:
@@ -43,7 +43,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bo
     """
     target = Path(path)
     check_writable(target.parent)
-    temporary = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}{target.suffix}")
+    temporary = target.with_name(f"{PARTIAL}{uuid.uuid4().hex}{''.join(target.suffixes)}")
     try:
         write(temporary)
         if lasting:

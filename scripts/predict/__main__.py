@@ -17,7 +17,6 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
-from scripts.predict.structured_report import write_report
 from scripts.predict.study import read_images, write_case
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -106,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         workflow.run()
         prediction = json.loads((output / "prediction.json").read_text(encoding="utf-8"))
         if images.series:
+            from scripts.predict.structured_report import write_report  # only here is highdicom needed
+
             write_report(prediction, images.series, output / "prediction.dcm")
     show(prediction, output, bool(images.series))
 

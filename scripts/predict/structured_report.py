@@ -8,6 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.dicom import Stack
+from scripts.evaluation.atomic import write_atomically
+
+try:
+    import highdicom
+    import pydicom
+    from highdicom import sr as template
+    from pydicom.sr.codedict import codes
+except ImportError:
+    raise ValueError(
+        "a DICOM report needs the package highdicom, found none; pip install -r requirements-dicom.txt"
+    ) from None
 
 SCHEME = "99MPFC"
 """Coding scheme of what no public one has a code for: the classes and phases of a model."""
@@ -27,23 +38,10 @@ def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], tar
         series: the DICOM images of each phase.
         target: the file.
 
-    Raises:
-        ValueError: highdicom is not installed.
     """
-    try:
-        import highdicom
-        from highdicom.sr import ComprehensiveSR
-    except ImportError:
-        raise ValueError(
-            "a DICOM report needs the package highdicom, found none; pip install -r requirements-dicom.txt"
-        ) from None
-    import pydicom
-
-    from scripts.evaluation.atomic import write_atomically
-
     files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
     evidence = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
-    report = ComprehensiveSR(
+    report = template.ComprehensiveSR(
         evidence=evidence,
         content=_content(prediction, evidence),
         series_instance_uid=highdicom.UID(),
@@ -61,10 +59,6 @@ def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], tar
 
 def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
     """Return the tree of the report."""
-    from highdicom import UID
-    from highdicom import sr as template
-    from pydicom.sr.codedict import codes
-
     model = prediction["model"]
     algorithm = template.AlgorithmIdentification(
         name=model["name"][:64], version=str(model["version"]), family=codes.DCM.ArtificialIntelligence
@@ -85,7 +79,7 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         for phase, by_class in prediction["contributions"].items()
     ]  # fmt: skip
     group = template.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=template.TrackingIdentifier(uid=UID(), identifier="classification"),
+        tracking_identifier=template.TrackingIdentifier(uid=highdicom.UID(), identifier="classification"),
         source_images=None,
         algorithm_id=algorithm,
         measurements=[*probabilities, *contributions],
@@ -93,7 +87,7 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
             template.QualitativeEvaluation(name=coded("Predicted class"), value=coded(predicted))
         ],
     )
-    device = template.DeviceObserverIdentifyingAttributes(uid=UID(), name=model["name"][:64])
+    device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=model["name"][:64])
     observer = template.ObserverContext(
         observer_type=codes.DCM.Device, observer_identifying_attributes=device
     )
@@ -112,10 +106,8 @@ def coded(meaning: str) -> Any:
     >>> coded("Predicted class").value
     'C4D5A21A966BD3'
     """
-    from highdicom.sr import CodedConcept
-
     value = "C" + hashlib.sha256(meaning.encode()).hexdigest()[:13].upper()
-    return CodedConcept(value, SCHEME, meaning[:64])
+    return template.CodedConcept(value, SCHEME, meaning[:64])
 
 
 def _number(value: float) -> float:
