@@ -111,13 +111,16 @@ class DiskCache(PersistentDataset):
     def _fill(self) -> None:
         from tqdm import tqdm
 
-        exceeding = set()
-        with ThreadPool(_threads()) as pool:
-            found = pool.imap(self._entry, self.data)
-            bar = tqdm(found, total=len(self.data), desc="Caching cases", disable=not self.progress)
-            for item, entry in zip(self.data, bar, strict=True):
-                if entry["exceeds"]:
-                    exceeding.add(_case(item))
+        exceeding, pool = set(), ThreadPool(_threads())
+        try:
+            with pool:
+                found = pool.imap(self._entry, self.data)
+                bar = tqdm(found, total=len(self.data), desc="Caching cases", disable=not self.progress)
+                for item, entry in zip(self.data, bar, strict=True):
+                    if entry["exceeds"]:
+                        exceeding.add(_case(item))
+        finally:
+            pool.join()  # after an error, too: what other threads write at that moment is not left half-written
         list_exceeding(exceeding, len(self.data))
 
     def _cachecheck(self, item_transformed: Any) -> Any:
