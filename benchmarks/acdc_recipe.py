@@ -21,7 +21,7 @@ from monai.data import DataLoader, Dataset, list_data_collate
 from monai.transforms import Compose
 from torch import Tensor
 
-from benchmarks.marked import between_markers
+from benchmarks.marked import keep_part
 from benchmarks.seeds import append_row, read_rows
 from scripts.comparison.folds import make_folds
 from scripts.comparison.report import short, table
@@ -200,14 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not given.check:
         run(given.dataset, given.output)
-    head, found, tail = between_markers(given.document.read_text(encoding="utf-8"), "recipe")
-    expected = render(read_rows(given.output))
-    if not given.check:
-        given.document.write_text(head + expected + tail, encoding="utf-8")
-    elif found != expected:
-        raise SystemExit(
-            f"{given.document} differs from {given.output}; run python -m benchmarks.acdc_recipe"
-        )
+    rows = read_rows(given.output)
+    keep_part(given.document, "recipe", render(rows), given.check, "python -m benchmarks.acdc_recipe")
 
 
 if __name__ == "__main__":

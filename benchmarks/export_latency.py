@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.marked import between_markers
+from benchmarks.marked import keep_part
 from benchmarks.seeds import read_rows, run_bundle
 
 FIGURES, DOCUMENT = Path("docs/figures/export_latency.csv"), Path("docs/export.md")
@@ -48,15 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)
-    head, found, tail = between_markers(DOCUMENT.read_text(encoding="utf-8"), "latency")
     if not given.check:
         run_bundle("exporting", ["configs/inference.yaml", "configs/export.yaml"], {"rounds": ROUNDS})
         shutil.copyfile("exports.csv", FIGURES)
-    expected = render(FIGURES)
-    if not given.check:
-        DOCUMENT.write_text(head + expected + tail, encoding="utf-8")
-    elif found != expected:
-        raise SystemExit(f"{DOCUMENT} differs from {FIGURES}; run python -m benchmarks.export_latency")
+    keep_part(DOCUMENT, "latency", render(FIGURES), given.check, "python -m benchmarks.export_latency")
 
 
 if __name__ == "__main__":

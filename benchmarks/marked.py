@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 Parts = tuple[str, str, str]
 
 
@@ -20,3 +22,20 @@ def between_markers(text: str, name: str) -> Parts:
     if not (first and last) or begin in rest or end in head + tail:
         raise ValueError(f"the document must have the lines {begin} and {end} once, in this order; add them")
     return head + first, part, last + tail
+
+
+def keep_part(document: Path, name: str, part: str, check: bool, command: str) -> None:
+    """Write a marked part into a document, or with `check` exit with 1 where it differs.
+
+    Args:
+        document: the file.
+        name: of the markers.
+        part: what must stand between them.
+        check: compare only.
+        command: what writes it, for the message.
+    """
+    head, found, tail = between_markers(document.read_text(encoding="utf-8"), name)
+    if not check:
+        document.write_text(head + part + tail, encoding="utf-8")
+    elif found != part:
+        raise SystemExit(f"{document} differs from the figures it shows; run {command}")

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.marked import between_markers
+from benchmarks.marked import keep_part
 from benchmarks.seeds import run_bundle
 
 TABLES = ("comparison.md", "comparison.csv", "summary.csv", "pairs.csv")
@@ -54,14 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         kept.mkdir(parents=True, exist_ok=True)
         for table in TABLES:
             shutil.copyfile(Path("results") / kept.name / table, kept / table)
-    head, found, tail = between_markers(given.document.read_text(encoding="utf-8"), given.name)
-    expected = section((kept / "comparison.md").read_text(encoding="utf-8"))
-    if not given.check:
-        given.document.write_text(head + expected + tail, encoding="utf-8")
-    elif found != expected:
-        raise SystemExit(
-            f"{given.document} differs from {kept / 'comparison.md'}; run python -m benchmarks.results again"
-        )
+    part = section((kept / "comparison.md").read_text(encoding="utf-8"))
+    keep_part(given.document, given.name, part, given.check, "python -m benchmarks.results")
 
 
 if __name__ == "__main__":

@@ -137,6 +137,16 @@ def tabulate(
         list(pool.map(finish, jobs))
 
 
+def over_seeds(values: Sequence[float]) -> str:
+    """Return the mean ± standard deviation of a figure over seeds, and their number.
+
+    >>> over_seeds([0.7, 0.9])
+    '0.800 ± 0.141 (n = 2 seeds)'
+    """
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.3f}{spread} (n = {len(values)} seeds)"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -157,8 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in ("auc", "accuracy", "extra_auc", "extra_accuracy", "seconds"):
         values = [float(row[name]) for row in rows if row[name]]
         if values:
-            spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-            print(f"{name}: {mean(values):.3f}{spread} (n = {len(values)} seeds)")
+            print(f"{name}: {over_seeds(values)}")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,9 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
+from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
 from scripts.data.nearest import listing
 
 FIELDS = (
@@ -102,8 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for variant in dict.fromkeys(row["variant"] for row in rows):
         for figure in ("auc", "accuracy"):
             values = [float(row[figure]) for row in rows if row["variant"] == variant]
-            spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
-            print(f"{variant} {figure}: {mean(values):.3f}{spread} (n = {len(values)} seeds)")
+            print(f"{variant} {figure}: {over_seeds(values)}")
 
 
 if __name__ == "__main__":

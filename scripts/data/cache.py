@@ -7,7 +7,6 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,7 @@ class DiskCache(PersistentDataset):
 
     def _entry(self, item: Any) -> Item:
         """Return the prepared item from disk, or prepare and store it; a case may move to another split."""
-        from scripts.evaluation.atomic import write_atomically
+        from scripts.evaluation.atomic import write_tensors
 
         key = _content(item)
         file = self.folder / f"{fingerprint([self._key, key])}.pt"
@@ -146,7 +145,7 @@ class DiskCache(PersistentDataset):
         if _content(item) != key:  # a file was changed while it was read
             return self._entry(item)
         entry = {"item": prepared, "exceeds": exceeds}
-        write_atomically(file, partial(_save, entry), lasting=False)  # a reader finds the whole file or none
+        write_tensors(file, entry, lasting=False)  # a reader finds the whole file or none
         return entry
 
 
@@ -218,11 +217,6 @@ def _in_split(prepared: Any, item: Any) -> Any:
     if isinstance(prepared, Mapping) and isinstance(item, Mapping) and SPLIT in prepared and SPLIT in item:
         return {**prepared, SPLIT: item[SPLIT]}
     return prepared
-
-
-def _save(entry: Item, path: Path) -> None:
-    with path.open("wb") as stream:  # which says why it fails, as torch's own writing does not
-        torch.save(entry, stream)
 
 
 def _threads() -> int:

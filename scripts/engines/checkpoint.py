@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim import Optimizer
 
-from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.atomic import write_tensors
 
 from .network import with_calibration
 from .selection import SelectionScore
@@ -50,12 +48,6 @@ PARTS = {"network", "optimizer", "schedule", "selection", "epoch", "iteration", 
 """What ``last.pt`` holds."""
 
 
-def _save(state: Any, path: Path) -> None:
-    """Write what `torch.load` reads; the same state gives the same bytes, whatever the name of the file."""
-    with path.open("wb") as stream:  # a stream, because torch writes a file's own name into it
-        torch.save(state, stream)
-
-
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the top-level keys in which two configurations differ, apart from those free on resume."""
     keys = (set(before) | set(now)) - FREE_ON_RESUME
@@ -70,7 +62,7 @@ def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write the flat state dict of a network, as a whole or not at all."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
-    write_atomically(path, partial(_save, state))
+    write_tensors(path, state)
 
 
 class Checkpoints:
@@ -137,7 +129,7 @@ class Checkpoints:
             "history": list(self.history),
             "config": json.loads(json.dumps(self.config, default=str)),
         }
-        write_atomically(self.last_file, partial(_save, state))
+        write_tensors(self.last_file, state)
 
     def _restore(self, trainer: Engine) -> None:
         if not self.resume:

@@ -15,7 +15,7 @@ from scripts.networks import Calibration, Ensemble, TableEncoder
 from scripts.networks.exported import EXPORTED, ExportedNetwork
 
 from .pretrained import start_encoders
-from .weights import read_weights
+from .weights import load_fitting, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -86,17 +86,8 @@ def start_from(network: nn.Module, path: str | Path) -> None:
     skipped = calibration_names(network)
     state = {name: value for name, value in read_weights(path).items() if name not in skipped}
     own = {name: value for name, value in network.state_dict().items() if name not in skipped}
-    fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
-    if not fitting:
+    if not load_fitting(network, state, own, f"started from {path}", "in the file but not used"):
         raise ValueError(f"weights file {path} has no tensor that fits this network by name and shape")
-    network.load_state_dict(fitting, strict=False)
-    logger.info("started from %s: %d of %d tensors", path, len(fitting), len(own))
-    for title, names in (
-        ("kept as initialised", [name for name in own if name not in fitting]),
-        ("in the file but not used", [name for name in state if name not in fitting]),
-    ):
-        if names:
-            logger.info("%s (%d): %s", title, len(names), ", ".join(names))
 
 
 def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
@@ -11,9 +10,7 @@ from torch import Tensor, nn
 from scripts.networks import MonaiViTEncoder, ResidualEncoder
 from scripts.networks.staged import StagedEncoder
 
-from .weights import read_weights
-
-logger = logging.getLogger(__name__)
+from .weights import load_fitting, read_weights
 
 MEDICALNET = "medicalnet"
 
@@ -54,20 +51,11 @@ def _start(encoder: nn.Module, state: dict[str, Tensor], name: str, source: str 
     own = target.state_dict()
     given = {key.removeprefix("module."): value for key, value in state.items()}
     given = {key: _grey(value, own.get(key)) for key, value in given.items()}
-    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
-    if not fitting:
+    if not load_fitting(target, given, own, f"{name} started from {source}", "in the weights but not used"):
         raise ValueError(
             f"encoder_weights: {source} has no tensor that fits {name} by name and shape; its names "
             f"begin with {next(iter(given), 'nothing')}, those of the encoder with {next(iter(own))}"
         )
-    target.load_state_dict(fitting, strict=False)
-    logger.info("%s started from %s: %d of %d tensors", name, source, len(fitting), len(own))
-    for title, names in (
-        ("kept as initialised", [key for key in own if key not in fitting]),
-        ("in the weights but not used", [key for key in given if key not in fitting]),
-    ):
-        if names:
-            logger.info("%s (%d): %s", title, len(names), ", ".join(names))
 
 
 def _grey(value: Tensor, own: Tensor | None) -> Tensor:

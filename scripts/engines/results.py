@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 from ignite.engine import Engine, Events
 
+from scripts.data.fingerprint import content_hash
 from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
 
 from .case_options import case_options
@@ -162,5 +162,5 @@ class ResultsFolder:
         write_bundle(self.output_dir, self.config, self.bundle_root)
         record = {"seed": self.seed, **environment(engine.state.device)}
         if self.dataset_file.is_file():
-            record["dataset_sha256"] = hashlib.sha256(self.dataset_file.read_bytes()).hexdigest()
+            record["dataset_sha256"] = content_hash(self.dataset_file)
         write_text(self.output_dir / "environment.json", json.dumps(record, indent=2) + "\n")

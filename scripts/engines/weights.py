@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
 
 _CODE = re.compile(r"GLOBAL|operand 149\b")
 """In the error of `torch.load`: a function that is no part of tensors; 149 is the opcode STACK_GLOBAL."""
@@ -61,3 +65,32 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}"
         )
     return state
+
+
+def load_fitting(
+    network: nn.Module, given: Mapping[str, Tensor], own: Mapping[str, Tensor], title: str, rest: str
+) -> bool:
+    """Load the tensors that fit by name and shape, and log how many did and which did not.
+
+    Args:
+        network: receives them.
+        given: tensors by name.
+        own: those of the network that may be replaced.
+        title: what is started from what, for the log.
+        rest: what to call the tensors that are not used.
+
+    Returns:
+        Whether any fits; nothing is loaded or logged where none does.
+    """
+    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    if not fitting:
+        return False
+    network.load_state_dict(fitting, strict=False)
+    logger.info("%s: %d of %d tensors", title, len(fitting), len(own))
+    for kind, names in (
+        ("kept as initialised", [name for name in own if name not in fitting]),
+        (rest, [name for name in given if name not in fitting]),
+    ):
+        if names:
+            logger.info("%s (%d): %s", kind, len(names), ", ".join(names))
+    return True

@@ -130,6 +130,20 @@ def write_table(path: str | Path, header: Iterable[str], rows: Iterable[Iterable
     return write_atomically(path, write)
 
 
+def write_tensors(path: str | Path, state: Any, lasting: bool = True) -> Path:
+    """Write what `torch.load` reads, as `write_atomically` does; the same state gives the same bytes.
+
+    Through a stream: torch writes the name of a file into it, and does not say why it fails.
+    """
+    import torch
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+
+    return write_atomically(path, write, lasting)
+
+
 def check_writable(folder: str | Path) -> Path:
     """Make `folder` if needed and prove that a file can be written there, before any long work starts.
 

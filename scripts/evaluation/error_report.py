@@ -71,9 +71,9 @@ class ErrorReport(CaseHandler):
 
     def _picture(self, item: Case, p: Prediction) -> WrongCase:
         """Cut the slices of one case."""
-        volume = torch.as_tensor(item["image"]).detach().cpu().float().numpy()
         from scripts.networks.presence import by_channel
 
+        volume = torch.as_tensor(item["image"]).detach().cpu().float().numpy()
         present = torch.as_tensor(item["present"])[None]
         there = by_channel(present, len(volume))[0].cpu().numpy().astype(bool)
         slices = [anatomical_slice(phase, self.view, self.orientation, self.spacing) for phase in volume]

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from scripts.networks.exported import digest
+from scripts.data.fingerprint import content_hash
 
 KEYS = (
     "phases", "reference_phase", "classes", "clinical", "orientation", "spacing", "grid_size", "region",
@@ -40,5 +40,5 @@ def describe(network: nn.Module, weights: Path, bundle_root: Path) -> dict[str, 
             name: network.get_buffer(f"calibration.{name}").tolist()
             for name in ("temperature", "threshold", "prior")
         },
-        "weights": digest(weights),
+        "weights": content_hash(weights),
     }

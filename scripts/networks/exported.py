@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import torch
 from monai.data import load_net_with_metadata
 from torch import Tensor, nn
 
+from scripts.data.fingerprint import content_hash
 from scripts.networks.calibration import Calibration
 from scripts.networks.presence import presence
 
@@ -129,12 +129,6 @@ EXPORTED: dict[str, type[ExportedNetwork]] = {"torchscript": TorchScriptNetwork,
 """By the name of the runtime."""
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def check_origin(path: Path, described: Mapping[str, Any]) -> None:
     """Raise where the weights beside an exported file are not those that it was made from.
 
@@ -142,7 +136,7 @@ def check_origin(path: Path, described: Mapping[str, Any]) -> None:
         ValueError: naming both files.
     """
     weights = path.with_name("model.pt")
-    if weights.is_file() and described["weights"] != digest(weights):
+    if weights.is_file() and described["weights"] != content_hash(weights):
         raise ValueError(
             f"exported model {path} was made from other weights than {weights} holds now; export it again"
         )

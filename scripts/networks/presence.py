@@ -85,5 +85,9 @@ def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_di
         return encoder(volumes).float()
     if index.numel() == 0:
         return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
-    maps = encoder(volumes[index]).float()
-    return maps.new_zeros(len(volumes), *maps.shape[1:]).index_copy(0, index, maps)
+    return scatter(encoder(volumes[index]).float(), index, len(volumes))
+
+
+def scatter(maps: Tensor, index: Tensor, count: int) -> Tensor:
+    """Put maps [n, ...] to the places `index` [n] of `count`, with 0 elsewhere."""
+    return maps.new_zeros(count, *maps.shape[1:]).index_copy(0, index, maps)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks.parts import maps_per_volume
-from scripts.networks.presence import image_channels
+from scripts.networks.presence import image_channels, scatter
 
 
 class StageEncoder(nn.Module):
@@ -71,11 +71,6 @@ class StageEncoder(nn.Module):
         return [
             scatter(maps.float(), index, len(volumes)) for maps in self.encoder.stage_maps(volumes[index])
         ]
-
-
-def scatter(maps: Tensor, index: Tensor, count: int) -> Tensor:
-    """Put maps [n, ...] to the places `index` [n] of `count`, with 0 elsewhere."""
-    return maps.new_zeros(count, *maps.shape[1:]).index_copy(0, index, maps)
 
 
 @torch.no_grad()

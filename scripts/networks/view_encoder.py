@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from scripts.networks.convolution import GuardedConv3d
 from scripts.networks.parts import Part, width_of
-from scripts.networks.presence import maps_of_present
-from scripts.networks.several import scatter
+from scripts.networks.presence import maps_of_present, scatter
 
 
 class ViewEncoder(nn.Module):

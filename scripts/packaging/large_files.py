@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import yaml
+
+from scripts.data.fingerprint import content_hash
 
 LIMIT_BYTES = 25_000_000
 WEIGHTS = "models/model.pt"
@@ -36,7 +37,7 @@ def move_out_weights(folder: Path, url: str | None) -> None:
             )
     if url is None:
         return
-    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    digest = content_hash(folder / WEIGHTS)
     entry = {"path": WEIGHTS, "url": url, "hash_val": digest, "hash_type": "sha256"}
     (folder / "large_files.yml").write_text(
         yaml.safe_dump({"large_files": [entry]}, sort_keys=False, width=float("inf")), encoding="utf-8"

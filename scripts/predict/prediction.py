@@ -12,11 +12,11 @@ from monai.data import list_data_collate
 from monai.transforms import Compose
 from torch import nn
 
+from scripts.data.fingerprint import content_hash
 from scripts.engines.environment import environment
 from scripts.engines.network import load_trained
 from scripts.evaluation.atomic import write_text
 from scripts.explain.contributions import phase_contributions, reads_table
-from scripts.networks.exported import digest
 
 USE = "Research. Not for clinical use."
 TABLE = "clinical table"
@@ -98,7 +98,7 @@ def predict_case(
         "model": {
             "name": metadata["name"],
             "version": metadata["version"],
-            "weights_sha256": digest(Path(model_file)),
+            "weights_sha256": content_hash(model_file),
             "temperature": float(calibration.get_buffer("temperature")),
         },
         "versions": made["versions"],

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.data.fingerprint import content_hash
 from scripts.evaluation.atomic import write_text
 
 from .dataset_summary import summarise_dataset
@@ -58,7 +58,7 @@ def _seen_from(folder: Path, model: Path) -> str:
 
 def _sha256(dataset_dir: Path) -> str | None:
     file = dataset_dir if dataset_dir.suffix == ".json" else dataset_dir / "dataset.json"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    return content_hash(file) if file.is_file() else None
 
 
 def _data(folder: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:

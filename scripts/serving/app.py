@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import sys
 from pathlib import Path
 
+from scripts.data.fingerprint import content_hash
 from scripts.engines.twins import write_twins
 from scripts.packaging.package import BUNDLE_NAME
 from scripts.serving.grade import GRADE_NAME, write_grade_bundle
@@ -69,7 +69,7 @@ def lay_out(app: Path, bundle: Path) -> list[str]:
 
 def copy_weights(source: Path, models: Path) -> None:
     """Copy the weights unless these very weights were copied before."""
-    digest, record = hashlib.sha256(source.read_bytes()).hexdigest(), models / "copied_from.sha256"
+    digest, record = content_hash(source), models / "copied_from.sha256"
     if record.is_file() and record.read_text(encoding="utf-8") == digest and (models / "model.pt").is_file():
         logger.info("weights in %s stay as they are, with what labels have taught them", models)
         return

@@ -103,7 +103,7 @@ def test_a_failure_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch) -> Non
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("scripts.engines.checkpoint._save", fail)
+    monkeypatch.setattr("torch.save", fail)
     with pytest.raises(OSError, match="disk full"):
         calibrator(file).run()
     assert file.read_bytes() == before
