@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from scripts.networks import Calibration, Ensemble, TableEncoder
 from scripts.networks.exported import EXPORTED, ExportedNetwork
 
+from .distributed import synchronise_normalisation
+
 logger = logging.getLogger(__name__)
 _CODE = re.compile(r"GLOBAL|operand 149\b")
 """In the error of `torch.load`: a function that is no part of tensors; 149 is the opcode STACK_GLOBAL."""
@@ -193,7 +195,7 @@ def place_network(
     models: str | Sequence[str] = "",
     runtime: str = "pytorch",
 ) -> nn.Module:
-    """Move a network to its device in channels-last memory format.
+    """Move a network to its device in channels-last memory format, its normalisation over all processes.
 
     Args:
         network: freshly built network.
@@ -216,4 +218,5 @@ def place_network(
     network = EXPORTED.get(runtime, lambda: network)()
     if not isinstance(models, str):
         network = Ensemble([deepcopy(network) for _ in models])
+    network = synchronise_normalisation(network, device)
     return network.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

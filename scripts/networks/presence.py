@@ -36,15 +36,28 @@ def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_di
         out_dim: width of the maps.
 
     Returns:
-        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent; of one voxel where all are.
+        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent; of one voxel where all are, unless the
+        encoder normalises over several processes: then it is passed by no volume at all.
     """
     index = present.nonzero().squeeze(1)
     if index.numel() == present.numel():
         return encoder(volumes).float()
+    if index.numel() == 0 and _waits_for_others(encoder):
+        with torch.autocast(volumes.device.type, enabled=False):  # the numbers of others are float32, too
+            return _in_place(encoder(volumes[index].float()), index, len(volumes))
     if index.numel() == 0:
         return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
-    maps = encoder(volumes[index]).float()
-    return maps.new_zeros(len(volumes), *maps.shape[1:]).index_copy(0, index, maps)
+    return _in_place(encoder(volumes[index]).float(), index, len(volumes))
+
+
+def _in_place(maps: Tensor, index: Tensor, number: int) -> Tensor:
+    """Put the maps [n, ...] at their places among `number`, the others are 0: [number, ...]."""
+    return maps.new_zeros(number, *maps.shape[1:]).index_copy(0, index, maps)
+
+
+def _waits_for_others(encoder: nn.Module) -> bool:
+    """Return whether an encoder normalises over several processes, which wait for each other to pass it."""
+    return any(isinstance(module, nn.SyncBatchNorm) for module in encoder.modules())
 
 
 def encode_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
