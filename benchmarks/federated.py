@@ -1,4 +1,4 @@
-"""What three hospitals gain by training together without sharing images, on the phantom; writes docs/federated.md.
+"""What three hospitals gain by training together without sharing images, on the phantom.
 
     python -m benchmarks.federated
 
@@ -23,6 +23,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def take_cases(site: Site, pool: Mapping[str, list[Case]]) -> dict[str, list[Cas
 def amplify(folder: Path, case: Case, gain: float) -> None:
     """Multiply all values of a case's images (HU), as a scanner with another calibration would."""
     for path in case["image"].values():
-        image = nibabel.load(folder / path)
+        image: Any = nibabel.load(folder / path)
         values = np.rint(np.asanyarray(image.dataobj) * gain).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(values, image.affine, image.header), folder / path)
 
@@ -90,9 +91,9 @@ def make_sites(folder: Path) -> dict[str, Path]:
     pool = {name: [case for case in content["test"] if case["label"] == name] for name in ("low", "high")}
     cases = {site.name: take_cases(site, pool) for site in SITES}
     for site in SITES:
-        for case in sum(cases[site.name].values(), []):
+        for case in chain.from_iterable(cases[site.name].values()):
             amplify(folder, case, site.gain)
-    pooled = {split: sum((cases[site.name][split] for site in SITES), []) for split in SPLITS}
+    pooled = {split: [case for site in SITES for case in cases[site.name][split]] for split in SPLITS}
     files = {}
     for name, own in (cases | {"pooled": pooled}).items():
         files[name] = folder / f"{name}.json"
@@ -115,14 +116,12 @@ def weighted_mean(states: Sequence[Mapping[str, Any]], weights: Sequence[float])
     >>> weighted_mean([{"w": torch.tensor([0.0])}, {"w": torch.tensor([4.0])}], [3, 1])
     {'w': tensor([1.])}
     """
-    total = sum(weights)
-    return {
-        name: sum(
-            torch.as_tensor(state[name]).double() * weight / total
-            for state, weight in zip(states, weights, strict=True)
-        ).to(torch.as_tensor(states[0][name]).dtype)
-        for name in states[0]
-    }
+    shares = torch.tensor(weights, dtype=torch.double) / sum(weights)
+    mean = {}
+    for name, first in states[0].items():
+        values = torch.stack([torch.as_tensor(state[name]).double() for state in states], dim=-1)
+        mean[name] = (values @ shares).to(torch.as_tensor(first).dtype)
+    return mean
 
 
 def federate(files: Mapping[str, Path], rounds: int, folder: Path) -> Path:
@@ -131,7 +130,7 @@ def federate(files: Mapping[str, Path], rounds: int, folder: Path) -> Path:
     from monai.fl.utils.constants import ExtraItems
     from monai.fl.utils.exchange_object import ExchangeObject
 
-    clients = []
+    clients: list[Any] = []
     for site in SITES:
         client = MonaiAlgo(
             bundle_root=str(ROOT),
@@ -192,7 +191,7 @@ def compare(work: Path, rounds: int, jobs: int) -> pandas.DataFrame:
     with ThreadPoolExecutor(jobs) as pool:
         averaged = pool.submit(_federate_apart, work, rounds)
         list(pool.map(alone, ["pooled", *(site.name for site in SITES)]))  # the longest first
-        settings = {"dataset_dir": files["pooled"], "model_file": averaged.result()}
+        settings: dict[str, Any] = {"dataset_dir": files["pooled"], "model_file": averaged.result()}
     settings |= {"output_dir": work / "federated", "missing_phases": False}
     run_bundle(
         "evaluating", ["configs/train.yaml", "configs/evaluate.yaml"], settings, work / "federated.log"
