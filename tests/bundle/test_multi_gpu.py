@@ -36,8 +36,6 @@ def settings(quick, seldom_pre) -> dict:
         "encoder#norm": "instance",
         "precision": "fp32",
         "learning_rate": 0.005,  # at higher ones the last digits grow within some steps
-        "freeze": ["encoder.1"],
-        "thaw_epoch": 2,
         "dropout": 0.0,
         "phase_dropout": 0.0,
         "augmentation#transforms": [],
@@ -72,11 +70,8 @@ def test_several_processes_train_the_weights_of_one(processes, batch_size, bundl
 
 
 @pytest.mark.slow
-def test_the_default_training_goes_on_with_another_number_of_processes(bundle, quick, tmp_path):
-    """Batch normalisation, augmentation and hidden phases; after one epoch, with one process less.
-
-    The results are those of any training: one process evaluates them.
-    """
+def test_the_default_training_goes_on_with_another_number_of_processes(quick, tmp_path):
+    """Batch normalisation, augmentation and hidden phases; after one epoch, with one process less."""
     files = ["configs/train.yaml", "configs/multi_gpu_train.yaml"]
     chosen = quick | {"output_dir": tmp_path / "out", "share_encoder": False, "max_epochs": 1}
     first = torchrun(3, files, **chosen)
@@ -87,12 +82,7 @@ def test_the_default_training_goes_on_with_another_number_of_processes(bundle, q
     curves = pandas.read_csv(tmp_path / "out" / "learning_curves.csv")
     assert curves["epoch"].tolist() == [1, 2]
     pandas.testing.assert_frame_equal(curves[:1], before)
-    found = pandas.read_csv(tmp_path / "out" / "predictions.csv")
-    assert len(found) == 8
-    trained = [str(tmp_path / "out" / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
-    bundle("evaluating", trained, bundle_root=str(tmp_path / "out"), output_dir=str(tmp_path / "again"))
-    again = pandas.read_csv(tmp_path / "again" / "predictions.csv")
-    pandas.testing.assert_frame_equal(again, found, atol=1e-5)
+    assert len(pandas.read_csv(tmp_path / "out" / "predictions.csv")) == 8
 
 
 @pytest.mark.slow
