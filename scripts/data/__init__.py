@@ -6,11 +6,14 @@ from .cases import Cases, read_cases, read_unlabelled
 from .columns import declared_columns
 from .phantom import ensure_phantom
 from .prepare import prepare
+from .shares import BatchShares, CaseShare
 from .splits import split_by_patient
 from .start_preparing import start_preparing
 from .volumes import Volume, open_volume
 
 __all__ = [
+    "BatchShares",
+    "CaseShare",
     "Cases",
     "EpochBatchSampler",
     "Volume",

@@ -4,9 +4,11 @@ from .batch import PrepareBatch
 from .calibrate import CalibrateModel
 from .checkpoint import Checkpoints
 from .curves import LearningCurves
+from .distributed import distribute, end_processes, process_device, start_processes
 from .early_stop import EarlyStop
 from .ensemble import model_files
 from .freeze import FreezeParts
+from .global_batch import GlobalBatch, ShareOfLoss
 from .inferer import PhaseInferer, TestTimeInferer
 from .loaded_weights import LoadWeights
 from .logits import SelectLogitsd
@@ -28,6 +30,7 @@ __all__ = [
     "EarlyStop",
     "EpochSeed",
     "FreezeParts",
+    "GlobalBatch",
     "LearningCurves",
     "LoadWeights",
     "PhaseInferer",
@@ -38,18 +41,23 @@ __all__ = [
     "ScheduleHandler",
     "SelectLogitsd",
     "SelectionScore",
+    "ShareOfLoss",
     "TestTimeInferer",
     "WithholdPhases",
     "check_model",
     "check_output",
+    "distribute",
+    "end_processes",
     "finish",
     "hand_over",
     "model_files",
     "place_network",
     "pooled_output",
+    "process_device",
     "results_folder",
     "running_config",
     "start",
+    "start_processes",
     "training_cases",
     "warmup_cosine",
 ]

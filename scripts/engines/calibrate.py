@@ -15,6 +15,7 @@ from torch import nn
 from scripts.evaluation.temperature import fit_temperature, temperature_probabilities
 from scripts.evaluation.youden import youden_threshold
 from scripts.networks import Calibration, RawLogits
+from scripts.processes import all_processes, is_first_process, wait_for_all
 
 from .checkpoint import save_weights
 from .network import load_trained
@@ -69,7 +70,9 @@ class CalibrateModel:
         if logits.shape[2] == 2:
             risk = temperature_probabilities(logits, float(calibration.temperature))[:, 1]
             calibration.threshold.fill_(youden_threshold(risk, label == 1))
-        save_weights(self.network, self.model_file)
+        if is_first_process():
+            save_weights(self.network, self.model_file)
+        wait_for_all()
         logger.info(
             "calibrated on %d validation cases: temperature %.3f, threshold %.3f",
             len(label), temperature, float(calibration.threshold),
@@ -85,7 +88,7 @@ class CalibrateModel:
         return found
 
     def _validation_logits(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the raw logits [n, V, K] and the labels [n] of the validation cases."""
+        """Return the raw logits [n, V, K] and the labels [n] of the validation cases of all processes."""
         logits, labels = [], []
         raw = RawLogits(self.network)
         self.network.eval()
@@ -98,4 +101,6 @@ class CalibrateModel:
                     labels.append(label.cpu())
         finally:
             raw.remove()
-        return torch.cat(logits).double().numpy(), torch.cat(labels).numpy()
+        parts = all_processes((torch.cat(logits), torch.cat(labels)))
+        pooled, label = map(torch.cat, zip(*parts, strict=True))
+        return pooled.double().numpy(), label.numpy()

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from scripts.evaluation.atomic import write_tensors
+from scripts.processes import is_first_process, wait_for_all
 
 from .network import with_calibration
 from .selection import SelectionScore
@@ -70,7 +71,8 @@ class Checkpoints:
 
     ``model.pt`` is a flat state dict, as `monai.bundle.load` reads it. ``last.pt`` holds the network, the
     optimiser, the schedule, the selection score, the learning curves, the epoch and the configuration;
-    with `resume` the trainer continues after that epoch as if it had never stopped.
+    with `resume` the trainer continues after that epoch as if it had never stopped. Of several processes the
+    first writes, and all read.
 
     Args:
         network: the trained network.
@@ -118,10 +120,13 @@ class Checkpoints:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
 
     def _save_best(self, _: Engine) -> None:
-        if self.selection.improved:
+        if self.selection.improved and is_first_process():
             save_weights(self.network, self.best_file)
+        wait_for_all()
 
     def _save_last(self, trainer: Engine) -> None:
+        if not is_first_process():
+            return
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {
             "epoch": trainer.state.epoch,

@@ -8,6 +8,8 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch.optim import Optimizer
 
+from scripts.processes import all_processes, is_first_process
+
 from .selection import SelectionScore
 
 
@@ -16,7 +18,8 @@ class LearningCurves:
 
     A row holds ``epoch``, ``train_loss`` (mean over the iterations since the last validation),
     ``learning_rate``, the validation scores ``validation_auc``, ``validation_accuracy``, ``validation_loss``,
-    the smoothed ``selection`` score, and ``best`` (1 where it was the highest so far).
+    the smoothed ``selection`` score, and ``best`` (1 where it was the highest so far). Of several processes
+    all have the rows, and the first writes.
 
     Args:
         history: list that receives the rows; a resumed run restores it.
@@ -54,9 +57,11 @@ class LearningCurves:
     def attach(self, engine: Engine) -> None:
         """Follow the iterations of `engine` and the validations of the evaluator."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
-        engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), self._montage)
         self.evaluator.add_event_handler(Events.COMPLETED, self._record, engine)
-        engine.add_event_handler(Events.COMPLETED, self._draw)
+        if is_first_process():
+            engine.add_event_handler(Events.ITERATION_COMPLETED(once=1), self._montage)
+            self.evaluator.add_event_handler(Events.COMPLETED, self._scalars, engine)
+            engine.add_event_handler(Events.COMPLETED, self._draw)
 
     def _show(self) -> Any:
         """Return TensorBoard's writer, opened when it is first needed: a refused run leaves none."""
@@ -88,9 +93,10 @@ class LearningCurves:
 
     def _record(self, evaluator: Any, trainer: Any) -> None:
         metrics = evaluator.state.metrics
+        losses = [loss for part in all_processes(self.losses) for loss in part]
         row = {
             "epoch": trainer.state.iteration / trainer.state.epoch_length,
-            "train_loss": sum(self.losses) / max(1, len(self.losses)),
+            "train_loss": sum(losses) / max(1, len(losses)),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "validation_auc": metrics["auc"],
             "validation_accuracy": metrics["accuracy"],
@@ -100,7 +106,9 @@ class LearningCurves:
         }
         self.losses.clear()
         self.history.append(row)
-        for name, value in row.items():
+
+    def _scalars(self, _: Any, trainer: Any) -> None:
+        for name, value in self.history[-1].items():
             if name not in ("epoch", "best"):
                 self._show().add_scalar(name, value, trainer.state.iteration)
 

@@ -8,6 +8,8 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from torch.distributed import Store
+
 from scripts.evaluation.atomic import no_room, no_room_message
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
@@ -59,8 +61,30 @@ def message_of(error: BaseException) -> str | None:
     return None
 
 
+_stores: list[Store] = []
+
+
+def report_once(store: Store) -> None:
+    """Let only the first of several processes that fails say why: the others fail because of it.
+
+    Args:
+        store: what the processes share.
+    """
+    _stores[:] = [store]
+
+
+def _is_first_to_fail() -> bool:
+    """Return whether no other process has failed before; the one that may speak gets its output back."""
+    if not _stores:
+        return True
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    return _stores[0].add("failed", 1) == 1
+
+
 def show_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Excepthook: print one line for a user's mistake, the traceback for everything else."""
+    if not _is_first_to_fail():
+        return
     message = None if os.environ.get(TRACEBACK_VARIABLE) else message_of(error)
     if message is None or issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)

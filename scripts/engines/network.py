@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from scripts.networks import Calibration, Ensemble, TableEncoder
 from scripts.networks.exported import EXPORTED, ExportedNetwork
 
+from .distributed import synchronise_normalisation
 from .pretrained import start_encoders
 from .weights import load_fitting, read_weights
 
@@ -136,7 +137,7 @@ def place_network(
     runtime: str = "pytorch",
     encoder_weights: str | Path | None = None,
 ) -> nn.Module:
-    """Move a network to its device in channels-last memory format.
+    """Move a network to its device in channels-last memory format, its normalisation over all processes.
 
     Args:
         network: freshly built network.
@@ -163,6 +164,7 @@ def place_network(
     network = EXPORTED.get(runtime, lambda: network)()
     if not isinstance(models, str):
         network = Ensemble([deepcopy(network) for _ in models])
+    network = synchronise_normalisation(network, device)
     return channels_last(network.to(device))
 
 

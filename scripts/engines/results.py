@@ -13,6 +13,7 @@ from ignite.engine import Engine, Events
 
 from scripts.data.fingerprint import content_hash
 from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
+from scripts.processes import from_first_process, is_first_process, process_count
 
 from .case_options import case_options
 from .environment import environment
@@ -56,7 +57,7 @@ def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> 
         if resume and not following.exists():
             break
         folder = following
-    return str(folder)
+    return from_first_process(str(folder))
 
 
 def _comments(file: Path) -> dict[str, str]:
@@ -153,14 +154,15 @@ class ResultsFolder:
         self.seed = seed
 
     def attach(self, engine: Engine) -> None:
-        """Write the folder at the start of training."""
-        engine.add_event_handler(Events.STARTED, self)
+        """Write the folder at the start of training, by the first of several processes."""
+        if is_first_process():
+            engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: Any) -> None:
         """Write configurations, package, metadata and environment; what a kill left half-written goes."""
         remove_partial(self.output_dir)
         write_bundle(self.output_dir, self.config, self.bundle_root)
-        record = {"seed": self.seed, **environment(engine.state.device)}
+        record = {"seed": self.seed, "processes": process_count(), **environment(engine.state.device)}
         if self.dataset_file.is_file():
             record["dataset_sha256"] = content_hash(self.dataset_file)
         write_text(self.output_dir / "environment.json", json.dumps(record, indent=2) + "\n")

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from ignite.exceptions import NotComputableError
 from ignite.metrics import EpochMetric
 from torch import Tensor
 
 from scripts.evaluation import SELECTION_RULES, selection_value
+from scripts.processes import all_processes
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class PooledScore(EpochMetric):
 
     An AUC over cases of one class is NaN; `SelectionScore` then goes by the loss, with a warning. This cannot
     happen with a dataset.json, whose splits are checked, but with the few labels of an annotation server.
+    Several processes gather their predictions first, and all have the same score.
 
     Args:
         rule: ``auc``, ``accuracy``, ``loss`` (minus the mean log loss) or ``auc_accuracy`` (0.5 AUC + 0.5
@@ -45,6 +48,13 @@ class PooledScore(EpochMetric):
             raise ValueError(f"selection_rule must be one of {', '.join(SELECTION_RULES)}, found '{rule}'")
         self.rule = rule
         super().__init__(self._score, output_transform=output_transform, check_compute_fn=False)
+
+    def compute(self) -> float:
+        """Return the score of the cases of all processes."""
+        if not self._predictions:
+            raise NotComputableError(f"{type(self).__name__} must have at least one case, found none")
+        parts = all_processes((torch.cat(self._predictions), torch.cat(self._targets)))
+        return self._score(*map(torch.cat, zip(*parts, strict=True)))
 
     def _score(self, probabilities: Tensor, labels: Tensor) -> float:
         if "auc" in self.rule and len(labels.unique()) < 2:

@@ -12,6 +12,7 @@ from typing import Any
 from scripts.data import Cases, read_cases
 from scripts.data.splits import SPLITS
 from scripts.evaluation.atomic import write_atomically
+from scripts.processes import is_first_process
 from scripts.transforms import FindPhasesd, ReadLabeld
 
 from .running_config import running_config
@@ -78,7 +79,7 @@ def hand_over(output_dir: str | Path, bundle_root: str | Path) -> None:
 
     The weights that were there before the first time are kept as ``models/model_before_labels.pt``.
     """
-    if served_lists(running_config()) is None:
+    if served_lists(running_config()) is None or not is_first_process():
         return
     models = Path(bundle_root) / "models"
     served, kept = models / "model.pt", models / "model_before_labels.pt"

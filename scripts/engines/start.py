@@ -10,6 +10,8 @@ from pathlib import Path
 import yaml
 from monai.utils import set_determinism
 
+from scripts.processes import is_first_process, wait_for_all
+
 from . import errors
 from .config_check import check_keys, known_keys
 from .metadata import record_metrics
@@ -40,7 +42,9 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
     if dataset_dir and bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
-        ensure_phantom(dataset_dir)
+        if is_first_process():
+            ensure_phantom(dataset_dir)
+        wait_for_all()
 
 
 def start_tool(bundle_root: str | Path, config: str) -> None:
@@ -79,5 +83,7 @@ def check_output(folder: str | Path) -> None:
 
 def finish(output_dir: str | Path) -> None:
     """Note the figures in the metadata of a trained bundle, and print where the results are."""
+    if not is_first_process():
+        return
     record_metrics(output_dir)
     print(f"\nresults: {Path(output_dir).resolve()}")

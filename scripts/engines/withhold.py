@@ -13,6 +13,8 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
+from scripts.processes import all_processes, is_first_process
+
 logger = logging.getLogger(__name__)
 
 
@@ -84,7 +86,6 @@ class WithholdPhases:
 
     def run(self) -> None:
         """Withhold, where enabled and where there is more than one phase."""
-        from scripts.evaluation.case_handler import all_processes, is_first_process
         from scripts.evaluation.withheld import withheld_rows, withheld_subsets, write_withheld
 
         if not self.enabled or len(self.phases) < 2:

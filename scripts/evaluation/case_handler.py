@@ -6,19 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from scripts.evaluation.atomic import check_writable
 from scripts.evaluation.checks import as_probabilities
+from scripts.processes import all_processes, is_first_process
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
 
 Case = Mapping[str, Any]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -148,17 +148,3 @@ class CaseHandler(ABC):
             raise ValueError(f"evaluation {self.name}: there was no case to evaluate, the split is empty")
         if is_first_process():
             self.write(str(getattr(engine.state, "device", None) or "cpu"))
-
-
-def all_processes(value: T) -> list[T]:
-    """Return the value that each process has, in their order; on a single process, that one."""
-    if not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 1:
-        return [value]
-    parts: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(parts, value)
-    return parts
-
-
-def is_first_process() -> bool:
-    """Return whether this process is the one that writes files."""
-    return not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+
+from scripts.processes import process_count
 
 
 def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
@@ -78,14 +80,28 @@ def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_di
         out_dim: width of the maps.
 
     Returns:
-        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent; of one voxel where all are.
+        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent; of one voxel where all are, unless the
+        encoder normalises over several processes, and another has volumes: then it encodes none.
     """
     index = present.nonzero().squeeze(1)
+    others_wait = _others_wait(encoder, present)
     if index.numel() == present.numel():
         return encoder(volumes).float()
+    if index.numel() == 0 and others_wait:
+        with torch.autocast(volumes.device.type, enabled=False):  # the numbers of others are float32, too
+            return scatter(encoder(volumes[index].float()), index, len(volumes))
     if index.numel() == 0:
         return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
     return scatter(encoder(volumes[index]).float(), index, len(volumes))
+
+
+def _others_wait(encoder: nn.Module, present: Tensor) -> bool:
+    """Return whether an encoder normalises over several processes, one of which has a volume for it."""
+    if process_count() == 1 or not any(isinstance(part, nn.SyncBatchNorm) for part in encoder.modules()):
+        return False
+    anywhere = present.any().int()
+    distributed.all_reduce(anywhere, distributed.ReduceOp.MAX)
+    return bool(anywhere)
 
 
 def scatter(maps: Tensor, index: Tensor, count: int) -> Tensor:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.processes import is_first_process
+
 from .comparison_page import comparison_section, report_comparison
 from .contents import Contents, read_contents
 from .data_tables import data_tables, split_table
@@ -38,7 +40,7 @@ def report_run(
     phases: Sequence[str],
     device: Any,
 ) -> Path:
-    """Write evaluation.json and report.html at the end of a training or an evaluation.
+    """Write evaluation.json and report.html at the end of a training or an evaluation, by the first process.
 
     Args:
         output_dir: folder of metrics.json, predictions and figures.
@@ -50,8 +52,10 @@ def report_run(
     """
     from scripts.engines.environment import environment
 
-    files = [model_file] if isinstance(model_file, str | Path) else list(model_file)
     folder = Path(output_dir)
+    if not is_first_process():
+        return folder / "report.html"
+    files = [model_file] if isinstance(model_file, str | Path) else list(model_file)
     write_record(folder, [Path(file) for file in files], dataset_dir, split, phases, environment(device))
     return report_folder(folder)
 
