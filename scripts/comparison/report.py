@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from scripts.evaluation.atomic import write_text
+from scripts.evaluation.paired import p_text
 
 from .pool import Pool
 from .statistics import Row, pairwise_tests, summarise
@@ -127,7 +128,7 @@ def pair_lines(pairs: Sequence[Row]) -> list[str]:
         for by in ("patient", "fold"):
             row = ways.get(by)
             yield "–" if row is None else difference(row)
-            yield "–" if row is None or row["p_holm"] is None else f"{row['p_holm']:.3f}"
+            yield p_text(None if row is None else row["p_holm"])
 
     return table(
         [

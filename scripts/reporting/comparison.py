@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from scripts.evaluation.paired import p_text
+
 from .table import UNKNOWN, Table, counted, number
 
 SIGNIFICANT = 0.05
@@ -150,7 +152,7 @@ def _test(row: Row | None) -> list[str]:
     if row is None:
         return [UNKNOWN, UNKNOWN]
     bounds = "" if row["lower"] is None else f" [{row['lower']:+.3f}, {row['upper']:+.3f}]"
-    return [f"{row['difference']:+.3f}{bounds}", number(row["p_holm"])]
+    return [f"{row['difference']:+.3f}{bounds}", p_text(row["p_holm"])]
 
 
 def _costs(comparison: Comparison) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripts.evaluation.paired.bootstrap import bootstrap_difference
-from scripts.evaluation.paired.comparison import Comparison
+from scripts.evaluation.paired.comparison import Comparison, p_text
 from scripts.evaluation.paired.delong import delong_test
 from scripts.evaluation.paired.folds import corrected_t_test
 from scripts.evaluation.paired.holm import add_holm, holm
@@ -17,4 +17,5 @@ __all__ = [
     "corrected_t_test",
     "delong_test",
     "holm",
+    "p_text",
 ]

@@ -26,3 +26,14 @@ class Comparison:
     p_value: float | None
     method: str
     note: str = ""
+
+
+def p_text(p_value: float | None) -> str:
+    """Write a p-value with three digits; none is a dash, and none is zero.
+
+    >>> p_text(0.0371), p_text(0.0002), p_text(None)
+    ('0.037', '<0.001', '–')
+    """
+    if p_value is None:
+        return "–"
+    return f"{p_value:.3f}" if p_value >= 0.0005 else "<0.001"
