@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import fusion_table
+from benchmarks import acdc_recipe, fusion_table, results
 from benchmarks.fusion_table import HEADER, oracle_auc, render
 from scripts.data.layouts import layout_names
 
@@ -131,3 +131,12 @@ def test_a_document_without_markers_is_named(tmp_path):
 
 def test_the_table_of_the_document_is_that_of_the_figures():
     fusion_table.main(["--check"])
+
+
+@pytest.mark.parametrize("name", ["acdc", "acdc_chambers", "acdc_maps"])
+def test_the_comparisons_of_the_document_are_those_of_the_figures(name):
+    results.main(["--name", name, "--check"])
+
+
+def test_the_recipe_of_the_document_is_that_of_the_figures():
+    acdc_recipe.main(["--check"])
