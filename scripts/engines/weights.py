@@ -51,14 +51,14 @@ def _damaged(path: Path, error: Exception) -> ValueError:
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read a flat state dict, or the ``network`` or ``state_dict`` entry of a checkpoint.
+    """Read a flat state dict, or the ``network``, ``state_dict`` or ``model`` entry of a checkpoint.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when the file is not a state dict, is damaged, or holds code.
     """
     state = load_tensors(path)
-    for entry in ("network", "state_dict"):
+    for entry in ("network", "state_dict", "model"):
         state = state.get(entry, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(

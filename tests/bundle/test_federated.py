@@ -24,9 +24,9 @@ def client(tmp_path, monkeypatch):
     algo = MonaiAlgo(
         bundle_root=str(ROOT),
         config_train_filename=["configs/train.yaml", "configs/training/federated.yaml"],
-        config_evaluate_filename=["configs/train.yaml", "configs/evaluate.yaml"],
+        config_evaluate_filename=["configs/train.yaml", "configs/training/federated.yaml"],
         train_kwargs={"dataset_dir": "cases", "output_dir": "out"},
-        eval_kwargs={"dataset_dir": "cases", "output_dir": "evaluation"},
+        eval_kwargs={"dataset_dir": "cases", "output_dir": "out"},
     )
     algo.initialize({ExtraItems.CLIENT_NAME: "hospital"})
     yield algo

@@ -149,3 +149,12 @@ def test_weights_that_are_no_tensors(tmp_path, say):
     with pytest.raises(FileNotFoundError, match="does not exist; train first") as missing:
         read_weights(tmp_path / "none.pt")
     say("Weights and checkpoints", "no `model.pt`", missing.value)
+
+
+@pytest.mark.parametrize("entry", ["network", "state_dict", "model"])
+def test_weights_are_found_in_a_checkpoint(entry, tmp_path):
+    weight = torch.rand(3)
+    torch.save({entry: {"layer.weight": weight}, "train_conf": {"name": "any"}}, tmp_path / "checkpoint.pt")
+    found = read_weights(tmp_path / "checkpoint.pt")
+    assert found.keys() == {"layer.weight"}
+    assert torch.equal(found["layer.weight"], weight)
