@@ -175,7 +175,7 @@ def _rows(epochs: int) -> tuple[Figure, ...]:
     )  # fmt: skip
 
 
-SHORT, LONG = 5, 20
+SHORT, LONG = 4, 20
 """Epochs."""
 
 TRAINING_STEP = Item(

@@ -22,8 +22,8 @@ from benchmarks.performance.peak_memory import peak_memory
 from benchmarks.performance.records import Records, report
 
 ROOT = Path(__file__).resolve().parents[2]
-LEAST_RATIO = 3.0
-"""Of our step to the blog's; about 5 in fp32 and 8 in bf16 on a busy core: only a gross regression is below."""
+LEAST_RATIO = 4.0
+"""Of our step to the blog's; 5 to 6 in fp32 and 7 to 9 in bf16 on a busy core: below is a gross regression."""
 MACHINE = {
     "threads": 2,
     "machine": {"system": "Linux", "processor": "Abacus", "cores": 2, "device": "cpu", "memory_gb": 8},
@@ -32,14 +32,23 @@ MACHINE = {
 
 
 def ratio_to_blog() -> float:
-    image, present, label = batch(8, 3, 28, "cpu")
+    image, present, label = batch(4, 3, 28, "cpu")
     steps = {"blog": blog_step(image, label)[0], "ours": our_step(image, present, label)[0]}
     times = timing.measure(steps, rounds=1, steps=1)
     return timing.times_faster(times["blog"], times["ours"])
 
 
-def test_our_step_is_several_times_faster_than_the_blogs():
-    assert max(ratio_to_blog(), ratio_to_blog()) > LEAST_RATIO
+@pytest.fixture
+def one_thread():
+    """One thread: what else the machine does then meets both sides alike."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_our_step_is_several_times_faster_than_the_blogs(one_thread):
+    assert any(ratio_to_blog() > LEAST_RATIO for _ in range(2))  # the better of two counts
 
 
 def test_the_blogs_network_has_the_layers_of_the_blog():
@@ -106,16 +115,12 @@ def test_operations_of_a_step_count_forward_and_backward():
     assert flops_of(lambda: (image @ weight).sum().backward()) == 2 * (2 * 40 * 30 * 20)
 
 
-def fill(megabytes: int) -> int:
-    return int(torch.ones(megabytes * 2**20 // 4).sum())
-
-
 def test_memory_is_that_of_the_work_alone():
-    kept = torch.ones(300 * 2**18)  # what this process holds does not count
-    raised, result = peak_memory(fill, 200)
-    assert result == 200 * 2**18
-    assert raised == pytest.approx(200, abs=60)
-    del kept
+    kept = bytes([1]) * (300 * 2**20)  # what this process holds does not count
+    raised, result = peak_memory(eval, "len(bytes([1]) * (200 * 2**20))")
+    assert result == 200 * 2**20
+    assert raised == pytest.approx(200, abs=20)
+    assert len(kept) > result
 
 
 def test_a_stopped_benchmark_goes_on_without_measuring_anew(tmp_path, monkeypatch):
