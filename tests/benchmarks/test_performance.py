@@ -23,7 +23,7 @@ from benchmarks.performance.records import Records, report
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST_RATIO = 4.0
-"""Of our step to the blog's; 5 to 6 in fp32 and 7 to 9 in bf16 on a busy core: below is a gross regression."""
+"""Of our step to the blog's; 5 to 6 in fp32 and 7 to 9 in bf16 on a busy core: below is a regression."""
 MACHINE = {
     "threads": 2,
     "machine": {"system": "Linux", "processor": "Abacus", "cores": 2, "device": "cpu", "memory_gb": 8},
