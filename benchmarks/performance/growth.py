@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.ours import batch, build_model, our_step
-from benchmarks.performance.peak_memory import own_peak, peak_memory
+from benchmarks.performance.peak_memory import peak_memory
 from benchmarks.performance.timing import growth_exponent, measure, seconds
 from scripts.data import cached_dataset
 
@@ -42,11 +42,8 @@ def steps(cases: int, phases: int, side: int) -> float:
     return median(measure({"step": step}, rounds=2, steps=1)["step"]) / 1000
 
 
-def epoch_from_disk(count: int, cache: str) -> tuple[float, float]:
-    """Train an epoch of cases that lie prepared in the disk cache; return its time in s, and the peak in MB.
-
-    The peak is what the process took beyond its first step, MB.
-    """
+def epoch_from_disk(count: int, cache: str) -> float:
+    """Train an epoch of cases from the disk cache, filled if it is not, and return its time in s."""
     items = [{"image": number, "label": number % 2} for number in range(count)]
     dataset = cached_dataset(items, [Noised("image")], cache="disk", cache_dir=cache, progress=False)
     model = build_model()
@@ -59,9 +56,7 @@ def epoch_from_disk(count: int, cache: str) -> tuple[float, float]:
         return [next(iter(DataLoader(dataset, batch_size=BATCH)))]
 
     train(first())
-    before = own_peak()
-    taken = seconds(lambda: train(DataLoader(dataset, batch_size=BATCH, shuffle=True)))
-    return taken, own_peak() - before
+    return seconds(lambda: train(DataLoader(dataset, batch_size=BATCH, shuffle=True)))
 
 
 def measure_growth(
@@ -83,7 +78,7 @@ def measure_growth(
     times, peaks = [], []
     for count in counts:  # a process that fills the cache, and one that trains from it
         peak_memory(epoch_from_disk, count, str(cache))
-        memory, (taken, _) = peak_memory(epoch_from_disk, count, str(cache))
+        memory, taken = peak_memory(epoch_from_disk, count, str(cache))
         times.append(taken)
         peaks.append(memory)
     shutil.rmtree(cache)
