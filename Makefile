@@ -14,7 +14,7 @@ LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
 PORT ?= 8000
 
-.PHONY: train test test-slow test-label test-browser label check twins bad-input bundle format clean
+.PHONY: train test test-slow test-label test-browser label check bench bench-long twins bad-input bundle format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,6 +54,14 @@ test-label: $(VENV)/.development $(LABEL)/.installed
 # The report in a browser; `make test` skips this where there is no Chromium, here the reason is shown.
 test-browser: $(VENV)/.development
 	$(BIN)/python -m pytest -m browser -rs
+
+# docs/performance.md, on a machine that does nothing else: the step, where the time goes, inference, in under a quarter
+# of an hour on 2 cores; bench-long: the rest. What was measured is kept in results/performance and not measured again.
+bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks.performance --items short --repeats 5
+
+bench-long: $(VENV)/.development
+	$(BIN)/python -m benchmarks.performance --items long --repeats 3
 
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.performance.timing import spread
 from scripts.evaluation import describe_machine
 
 PHASES = ("pre", "arterial", "portal")
@@ -103,11 +103,6 @@ def seconds(chain: tuple[Chain, Chain], item: dict[str, Any]) -> float:
     begin = time.perf_counter()
     chain[1](chain[0](item))
     return time.perf_counter() - begin
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return median, smallest and largest value."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def measure(repeats: int) -> dict[str, Any]:

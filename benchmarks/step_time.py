@@ -7,9 +7,7 @@ the median over the rounds with the smallest and largest, and the ratio of the m
 loss, backward and the optimiser on a batch that is already in memory: 16 cases x 3 phases x 28 x 28 x 28.
 
 Reported: the bare ratios in bfloat16 and in float32, and the ratio with the default augmentation inside our
-step and none inside the blog's (which favours the blog). The blog's network is rebuilt here from its layer
-sizes: one tower per phase (3 x 3 x 3 convolutions 1 to 32 and 32 to 64 channels, each with batch
-normalisation, ReLU and pooling; dense layers 21952, 500, 50), concatenated, plain SGD.
+step and none inside the blog's (which favours the blog), whose network is `benchmarks.performance.blog`.
 """
 
 from __future__ import annotations
@@ -17,15 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from monai.bundle import ConfigParser
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
+from benchmarks.performance.blog import blog_step
+from benchmarks.performance.timing import Step, measure
 from scripts.engines.precision import has_fast_bf16
 from scripts.evaluation import describe_machine
 from scripts.fusion import Concat
@@ -34,44 +32,6 @@ from scripts.networks import PhaseFusionNetwork, ResidualEncoder
 
 CASES, PHASES, SIDE, CLASSES = 16, 3, 28, 2
 TRAIN_CONFIG = Path(__file__).parent.parent / "configs" / "train.yaml"
-Step = Callable[[], None]
-
-
-def tower() -> nn.Sequential:
-    """One tower of the blog's network: [B, 1, 28, 28, 28] -> [B, 50]."""
-    layers: list[nn.Module] = []
-    for before, after in ((1, 32), (32, 64)):
-        layers += [nn.Conv3d(before, after, 3, padding="same"), nn.BatchNorm3d(after)]
-        layers += [nn.ReLU(), nn.MaxPool3d(2)]
-    layers += [nn.Flatten(), nn.Linear(64 * 7**3, 500), nn.ReLU(), nn.Dropout(0.5)]
-    layers += [nn.Linear(500, 50), nn.ReLU()]
-    return nn.Sequential(*layers)
-
-
-class BlogNetwork(nn.Module):
-    """Three separate towers, concatenated."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.towers = nn.ModuleList(tower() for _ in range(PHASES))
-        self.head = nn.Sequential(nn.Linear(50 * PHASES, 50), nn.ReLU(), nn.Linear(50, CLASSES))
-
-    def forward(self, image: Tensor) -> Tensor:
-        """[B, 3, 28, 28, 28] -> logits [B, 2]."""
-        return self.head(torch.cat([t(image[:, p : p + 1]) for p, t in enumerate(self.towers)], dim=1))
-
-
-def blog_step(image: Tensor, label: Tensor) -> tuple[Step, int]:
-    """Return the blog's step in float32 and its number of parameters."""
-    network = BlogNetwork().train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        functional.cross_entropy(network(image), label).backward()
-        optimizer.step()
-
-    return step, sum(p.numel() for p in network.parameters())
 
 
 def our_step(
@@ -100,20 +60,6 @@ def default_augmentation() -> Callable[[Tensor, Tensor], Tensor]:
     parser = ConfigParser()
     parser.read_config(TRAIN_CONFIG)
     return parser.get_parsed_content("augmentation")
-
-
-def measure(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, list[float]]:
-    """Time every contender once per round; return milliseconds per step, one number per round."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for step in contenders.values():
-        step()  # the first step plans the convolutions
-    for _ in range(rounds):
-        for name, step in contenders.items():
-            start = time.perf_counter()
-            for _ in range(steps):
-                step()
-            times[name].append(1000 * (time.perf_counter() - start) / steps)
-    return times
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from benchmarks.step_time import Step, measure
+from benchmarks.performance.ours import settings
+from benchmarks.performance.timing import Step, measure
 from benchmarks.strategies import NEED_TABLE
 from scripts.data.phantom.latents import CLINICAL, PHASES
 from scripts.engines.inferer import PhaseInferer
@@ -49,12 +50,8 @@ def fragments() -> list[str]:
 
 def read(strategy: str) -> ConfigParser:
     """Read the configuration of a training with a strategy, without data."""
-    parser = ConfigParser()
-    parser.read_config(CONFIGS / "train.yaml")
-    parser.update(ConfigParser.load_config_file(CONFIGS / "fusion" / f"{strategy}.yaml"))
-    parser.update({"phases": list(PHASES), "num_classes": CLASSES, "criterion#class_counts": None})
-    parser["columns"] = list(CLINICAL) if strategy in NEED_TABLE else []
-    return parser
+    columns = list(CLINICAL) if strategy in NEED_TABLE else []
+    return settings({"phases": list(PHASES), "columns": columns}, [f"fusion/{strategy}.yaml"])
 
 
 def size(strategy: str) -> dict[str, Any]:

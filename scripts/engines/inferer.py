@@ -1,4 +1,4 @@
-"""How a batch goes through the network: precision, memory format, test-time augmentation."""
+"""How a batch goes through the network: precision, test-time augmentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ class Geometry(Protocol):
 
 
 class PhaseInferer(Inferer):
-    """Runs the network on a batch of cases in mixed precision and channels-last memory format.
+    """Runs the network on a batch of cases in mixed precision.
+
+    The batch stays as it is laid out in memory: convolutions follow the layout of their weights
+    (`channels_last`), and volumes of one channel have but one.
 
     Args:
         precision: ``auto`` (bfloat16 where the hardware has it), ``bf16`` or ``fp32``.
@@ -34,7 +37,6 @@ class PhaseInferer(Inferer):
         self.precision = precision
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        inputs = inputs.contiguous(memory_format=torch.channels_last_3d)
         with autocast(inputs.device, self.precision):
             return network(inputs, *args, **kwargs)
 

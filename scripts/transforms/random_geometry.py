@@ -162,11 +162,12 @@ def warp(image: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
     ) / 2  # voxels from the centre to ±1, where grid_sample has the border voxels
     inverse = torch.linalg.inv(matrices)
     scaled = torch.cat([inverse * half, -inverse @ shifts[..., None]], dim=2) / half[:, None]
-    columns = scaled.flip(1).to(image)[:, None, None, None]  # grid_sample counts W, H, D
+    columns = scaled.flip(1).to(image)[..., None, None, None]  # grid_sample counts W, H, D
     depth, height, width = (
         ((torch.arange(count) - (count - 1) / 2) / part).to(image)
         for count, part in zip(size, half, strict=True)
     )
-    plane = columns[..., 1] * height[:, None, None] + columns[..., 2] * width[:, None]
-    grid = plane + (columns[..., 0] * depth[:, None, None, None] + columns[..., 3])
+    plane = columns[:, :, 1] * height[:, None] + columns[:, :, 2] * width
+    grid = plane + (columns[:, :, 0] * depth[:, None, None] + columns[:, :, 3])  # rows of W, which add fast
+    grid = grid.permute(0, 2, 3, 4, 1)
     return grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=True)

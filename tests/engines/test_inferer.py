@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from scripts.engines import PhaseInferer, TestTimeInferer
+from scripts.engines.network import channels_last
 from scripts.engines.precision import autocast, has_fast_bf16
+from scripts.networks import build
 
 
 class Flips:
@@ -58,13 +60,16 @@ def test_precision_is_decided_in_one_place():
         autocast(cpu, "fp16")
 
 
-def test_network_sees_channels_last_memory():
-    seen = []
-
-    class Probe(nn.Module):
-        def forward(self, image):
-            seen.append(image.is_contiguous(memory_format=torch.channels_last_3d))
-            return image
-
-    PhaseInferer()(torch.randn(2, 3, 4, 4, 4), Probe())
-    assert seen == [True]
+@pytest.mark.parametrize("fusion", ["concat", "early"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_layout_of_a_batch_changes_no_gradient(fusion, precision):
+    """Convolutions follow the layout of their weights; `early` has several channels, the others one."""
+    image = torch.rand(4, 3, 12, 12, 12)
+    gradients = []
+    for memory_format in (torch.contiguous_format, torch.channels_last_3d):
+        torch.manual_seed(0)
+        network = channels_last(build(["a", "b", "c"], fusion=fusion)).train()
+        outputs = PhaseInferer(precision)(image.contiguous(memory_format=memory_format), network)
+        outputs["logits"].square().sum().backward()
+        gradients.append([p.grad for p in network.parameters()])
+    assert all(torch.equal(one, two) for one, two in zip(*gradients, strict=True))

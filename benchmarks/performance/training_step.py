@@ -1,0 +1,191 @@
+"""Training on the phantom, 16 cases x 3 phases x 28 voxels cubed: the bundle, the blog's loop and MONAI's."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import torch
+from ignite.engine import Events
+from monai.data import DataLoader
+from monai.networks.utils import eval_mode
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from benchmarks.performance.blog import BlogNetwork, blog_optimizer, plain_step
+from benchmarks.performance.item import Figure, Figures, Item
+from benchmarks.performance.monai_pipeline import PipelineTraining, cached_loader
+from benchmarks.performance.ours import DEVICE, Model, build_model
+from benchmarks.performance.phantom import Prepared, prepared_phantom
+from benchmarks.performance.timing import seconds, times_faster
+from scripts.data import EpochBatchSampler
+from scripts.engines import PrepareBatch, warmup_cosine
+from scripts.engines.precision import has_fast_bf16
+
+BATCH = 16
+WARMUP_SHARE = 0.05
+"""Of the epochs, as 3 of 60 in train.yaml."""
+Epoch = Callable[[], None]
+
+
+class InMemory(Dataset):
+    """Prepared cases as the bundle's loader gives them, all phases present."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        self.images, self.labels = images, labels
+        self.present = torch.ones(images.shape[1], dtype=torch.bool)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return {"image": self.images[index], "present": self.present, "label": self.labels[index]}
+
+
+def plain_epoch(images: Tensor, labels: Tensor, step: Callable[..., None]) -> None:
+    """Pass once over the cases, shuffled, in a plain loop; all of them are on the device."""
+    for index in torch.randperm(len(images)).split(BATCH):
+        step(images[index], labels[index])
+
+
+def ours_plain(model: Model, prepared: Prepared, epochs: int) -> Epoch:
+    """Return an epoch of the bundle's network in the plain loop, without augmentation."""
+    images, labels = (part.to(DEVICE) for part in prepared.training)
+    schedule = warmup_cosine(model.optimizer, _batches(images), epochs, WARMUP_SHARE * epochs)
+
+    def step(image: Tensor, label: Tensor) -> None:
+        model.step(image, torch.ones(image.shape[:2], dtype=torch.bool, device=image.device), label)
+        schedule.step()  # type: ignore[call-arg]
+
+    return partial(plain_epoch, images, labels, step)
+
+
+def ours_in_trainer(model: Model, prepared: Prepared, epochs: int, seed: int) -> Epoch:
+    """Return an epoch of the bundle's own pipeline, with augmentation, in MONAI's trainer as configured."""
+    images, labels = prepared.training
+    batches = EpochBatchSampler(len(images), BATCH, seed)
+    loader = DataLoader(InMemory(images, labels), batch_sampler=batches)
+    schedule = warmup_cosine(model.optimizer, loader, epochs, WARMUP_SHARE * epochs)
+    prepare = PrepareBatch(augmentation=model.augmentation)
+    training = PipelineTraining(
+        model.network, model.optimizer, loader, model.loss,
+        inferer=model.infer, prepare_batch=prepare, decollate=False,
+    )  # fmt: skip
+    training.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda _: schedule.step())
+    numbers = itertools.count()
+
+    def epoch() -> None:
+        batches.set_epoch(next(numbers))
+        training.epoch()
+
+    return epoch
+
+
+def _batches(images: Tensor) -> DataLoader:
+    return DataLoader(InMemory(images, torch.zeros(len(images))), batch_size=BATCH)
+
+
+def blog_plain(network: nn.Module, prepared: Prepared) -> Epoch:
+    """Return an epoch of the blog's network in its plain loop, without augmentation."""
+    images, labels = (part.to(DEVICE) for part in prepared.training)
+    return partial(plain_epoch, images, labels, partial(plain_step, network, blog_optimizer(network)))
+
+
+def blog_in_monai(network: nn.Module, prepared: Prepared) -> Epoch:
+    """Return an epoch of the blog's network through MONAI's standard pipeline, with augmentation."""
+    loader = cached_loader(*prepared.training, BATCH)
+    return PipelineTraining(network, blog_optimizer(network), loader).epoch
+
+
+def validation_auc(network: nn.Module, prepared: Prepared) -> float:
+    """Return the AUC on the validation cases, in float32."""
+    from sklearn.metrics import roc_auc_score
+
+    images, labels = prepared.validation
+    with eval_mode(network):
+        logits = torch.cat([network(part.to(DEVICE)) for part in images.split(BATCH)]).cpu()
+    return float(roc_auc_score(labels, logits[:, 1] - logits[:, 0]))
+
+
+def train_side_by_side(epochs: int, repeat: int, work: Path) -> Figures:
+    """Train all contenders epoch by epoch in turn, and return ratios of their times and their AUCs.
+
+    Args:
+        epochs: of each.
+        repeat: seed.
+        work: folder with the prepared phantom.
+    """
+    prepared = prepared_phantom(work)
+    torch.manual_seed(repeat)
+    blog, piped = BlogNetwork().to(DEVICE).train(), BlogNetwork().to(DEVICE).train()
+    models = {"fp32": build_model("fp32"), "augmented_fp32": build_model("fp32")}
+    models |= {"separate_fp32": build_model("fp32", {"share_encoder": False})}
+    if has_fast_bf16(torch.device(DEVICE)):
+        models |= {"bf16": build_model("bf16"), "augmented_bf16": build_model("bf16")}
+        models |= {"separate_bf16": build_model("bf16", {"share_encoder": False})}
+    contenders = {"blog": blog_plain(blog, prepared), "monai": blog_in_monai(piped, prepared)}
+    for name, model in models.items():
+        in_trainer = name.startswith("augmented")
+        contenders[name] = (
+            ours_in_trainer(model, prepared, epochs, repeat)
+            if in_trainer
+            else ours_plain(model, prepared, epochs)
+        )
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(epochs):
+        for name, epoch in contenders.items():
+            times[name].append(seconds(epoch))
+    kept = {name: found[1:] or found for name, found in times.items()}  # the first epoch plans the work
+    steps = -(-len(prepared.training[0]) // BATCH)
+    aucs = {"blog": validation_auc(blog, prepared), "monai": validation_auc(piped, prepared)}
+    aucs |= {name: validation_auc(model.network, prepared) for name, model in models.items()}
+    figures = {f"{name}_ms": 1000 * median(found) / steps for name, found in kept.items()}
+    figures |= {f"{name}_auc": auc for name, auc in aucs.items()}
+    for name in models:
+        other = "monai" if name.startswith("augmented") else "blog"
+        figures[name] = times_faster(kept[other], kept[name])
+        figures[f"{name}_auc_gain"] = aucs[name] - aucs[other]
+    return figures
+
+
+def _rows(epochs: int) -> tuple[Figure, ...]:
+    bare, piped = "bare, against the blog's loop (a)", "with augmentation, against MONAI's pipeline (b)"
+    gain = f"validation AUC after {epochs} epochs"
+    return (
+        Figure("bf16", f"bf16, {bare}", least=10.0),
+        Figure("fp32", f"fp32, {bare}"),
+        Figure("augmented_bf16", f"bf16, {piped}", least=8.0),
+        Figure("augmented_fp32", f"fp32, {piped}"),
+        Figure("separate_bf16", f"bf16, one encoder per phase, {bare}"),
+        Figure("separate_fp32", f"fp32, one encoder per phase, {bare}"),
+        Figure("blog_ms", "one step of (a)", "ms", 0),
+        Figure("monai_ms", "one step of (b)", "ms", 0),
+        Figure("bf16_ms", "one step, bf16, bare", "ms", 0),
+        Figure("augmented_bf16_ms", "one step, bf16, with augmentation", "ms", 0),
+        Figure("blog_auc", f"{gain}, (a)", "", 3),
+        Figure("monai_auc", f"{gain}, (b)", "", 3),
+        Figure("bf16_auc", f"{gain}, bf16, bare", "", 3),
+        Figure("augmented_bf16_auc", f"{gain}, bf16, with augmentation", "", 3),
+        Figure("bf16_auc_gain", "AUC, bf16, bare, minus that of (a)", "", 3, least=0.0),
+        Figure("augmented_bf16_auc_gain", "AUC, bf16, augmented, minus that of (b)", "", 3, least=0.0),
+        Figure("augmented_fp32_auc_gain", "AUC, fp32, augmented, minus that of (b)", "", 3, least=0.0),
+    )  # fmt: skip
+
+
+SHORT, LONG = 4, 20
+"""Epochs."""
+
+TRAINING_STEP = Item(
+    "training_step",
+    _rows(SHORT),
+    partial(train_side_by_side, SHORT),
+)
+CONVERGENCE = Item(
+    "convergence",
+    _rows(LONG),
+    partial(train_side_by_side, LONG),
+    long=True,
+)
