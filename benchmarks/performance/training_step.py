@@ -110,82 +110,97 @@ def validation_auc(network: nn.Module, prepared: Prepared) -> float:
     return float(roc_auc_score(labels, logits[:, 1] - logits[:, 0]))
 
 
-def train_side_by_side(epochs: int, repeat: int, work: Path) -> Figures:
-    """Train all contenders epoch by epoch in turn, and return ratios of their times and their AUCs.
+Networks = dict[str, nn.Module]
+
+
+def train_side_by_side(prepared: Prepared, epochs: int, seed: int) -> tuple[Figures, Networks]:
+    """Train all contenders epoch by epoch in turn.
 
     Args:
+        prepared: the cases.
         epochs: of each.
-        repeat: seed.
-        work: folder with the prepared phantom.
+        seed: of weights, order and augmentation.
+
+    Returns:
+        Times of a step (ms) with the ratios to the peers, and the trained networks by contender.
     """
-    prepared = prepared_phantom(work)
-    torch.manual_seed(repeat)
-    blog, piped = BlogNetwork().to(DEVICE).train(), BlogNetwork().to(DEVICE).train()
-    models = {"fp32": build_model("fp32"), "augmented_fp32": build_model("fp32")}
-    models |= {"separate_fp32": build_model("fp32", {"share_encoder": False})}
-    if has_fast_bf16(torch.device(DEVICE)):
-        models |= {"bf16": build_model("bf16"), "augmented_bf16": build_model("bf16")}
-        models |= {"separate_bf16": build_model("bf16", {"share_encoder": False})}
-    contenders = {"blog": blog_plain(blog, prepared), "monai": blog_in_monai(piped, prepared)}
-    for name, model in models.items():
-        in_trainer = name.startswith("augmented")
-        contenders[name] = (
-            ours_in_trainer(model, prepared, epochs, repeat)
-            if in_trainer
-            else ours_plain(model, prepared, epochs)
-        )
+    torch.manual_seed(seed)
+    networks: Networks = {name: BlogNetwork().to(DEVICE).train() for name in ("blog", "monai")}
+    contenders = {
+        "blog": blog_plain(networks["blog"], prepared),
+        "monai": blog_in_monai(networks["monai"], prepared),
+    }
+    for precision in ("fp32", "bf16") if has_fast_bf16(torch.device(DEVICE)) else ("fp32",):
+        for kind in ("", "augmented_", "separate_"):
+            name = f"{kind}{precision}"
+            model = build_model(precision, {"share_encoder": False} if kind == "separate_" else {})
+            networks[name] = model.network
+            contenders[name] = (
+                ours_in_trainer(model, prepared, epochs, seed)
+                if kind == "augmented_"
+                else ours_plain(model, prepared, epochs)
+            )
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(epochs):
         for name, epoch in contenders.items():
             times[name].append(seconds(epoch))
     kept = {name: found[1:] or found for name, found in times.items()}  # the first epoch plans the work
     steps = -(-len(prepared.training[0]) // BATCH)
-    aucs = {"blog": validation_auc(blog, prepared), "monai": validation_auc(piped, prepared)}
-    aucs |= {name: validation_auc(model.network, prepared) for name, model in models.items()}
     figures = {f"{name}_ms": 1000 * median(found) / steps for name, found in kept.items()}
+    figures |= {name: times_faster(kept[peer_of(name)], kept[name]) for name in networks if name not in PEERS}
+    return figures, networks
+
+
+def peer_of(name: str) -> str:
+    """Return against whom a contender is held: MONAI's pipeline where it augments, else the plain loop."""
+    return "monai" if name.startswith("augmented") else "blog"
+
+
+def measure_steps(repeat: int, work: Path) -> Figures:
+    """Return the times of a step and their ratios."""
+    prepared = prepared_phantom(work)
+    images, labels = (part[:TIMED_CASES] for part in prepared.training)
+    return train_side_by_side(Prepared((images, labels), prepared.validation), SHORT, seed=repeat)[0]
+
+
+def measure_convergence(repeat: int, work: Path) -> Figures:
+    """Return times and ratios as `measure_steps` does, and the validation AUC of every contender."""
+    prepared = prepared_phantom(work)
+    figures, networks = train_side_by_side(prepared, LONG, seed=repeat)
+    aucs = {name: validation_auc(network, prepared) for name, network in networks.items()}
     figures |= {f"{name}_auc": auc for name, auc in aucs.items()}
-    for name in models:
-        other = "monai" if name.startswith("augmented") else "blog"
-        figures[name] = times_faster(kept[other], kept[name])
-        figures[f"{name}_auc_gain"] = aucs[name] - aucs[other]
-    return figures
+    gains = {f"{name}_auc_gain": auc - aucs[peer_of(name)] for name, auc in aucs.items() if name not in PEERS}
+    return figures | gains
 
 
-def _rows(epochs: int) -> tuple[Figure, ...]:
-    bare, piped = "bare, against the blog's loop (a)", "with augmentation, against MONAI's pipeline (b)"
-    gain = f"validation AUC after {epochs} epochs"
-    return (
-        Figure("bf16", f"bf16, {bare}", least=10.0),
-        Figure("fp32", f"fp32, {bare}"),
-        Figure("augmented_bf16", f"bf16, {piped}", least=8.0),
-        Figure("augmented_fp32", f"fp32, {piped}"),
-        Figure("separate_bf16", f"bf16, one encoder per phase, {bare}"),
-        Figure("separate_fp32", f"fp32, one encoder per phase, {bare}"),
-        Figure("blog_ms", "one step of (a)", "ms", 0),
-        Figure("monai_ms", "one step of (b)", "ms", 0),
-        Figure("bf16_ms", "one step, bf16, bare", "ms", 0),
-        Figure("augmented_bf16_ms", "one step, bf16, with augmentation", "ms", 0),
-        Figure("blog_auc", f"{gain}, (a)", "", 3),
-        Figure("monai_auc", f"{gain}, (b)", "", 3),
-        Figure("bf16_auc", f"{gain}, bf16, bare", "", 3),
-        Figure("augmented_bf16_auc", f"{gain}, bf16, with augmentation", "", 3),
-        Figure("bf16_auc_gain", "AUC, bf16, bare, minus that of (a)", "", 3, least=0.0),
-        Figure("augmented_bf16_auc_gain", "AUC, bf16, augmented, minus that of (b)", "", 3, least=0.0),
-        Figure("augmented_fp32_auc_gain", "AUC, fp32, augmented, minus that of (b)", "", 3, least=0.0),
-    )  # fmt: skip
+PEERS = ("blog", "monai")
+SHORT, LONG = 3, 20
+"""Epochs: for times alone, and for what is learned."""
+TIMED_CASES = 80
+"""Training cases where times alone are measured: 5 steps."""
 
-
-SHORT, LONG = 4, 20
-"""Epochs."""
-
-TRAINING_STEP = Item(
-    "training_step",
-    _rows(SHORT),
-    partial(train_side_by_side, SHORT),
+BARE, PIPED = "bare, against the blog's loop (a)", "with augmentation, against MONAI's pipeline (b)"
+TIMES = (
+    Figure("bf16", f"bf16, {BARE}", least=10.0),
+    Figure("fp32", f"fp32, {BARE}"),
+    Figure("augmented_bf16", f"bf16, {PIPED}", least=8.0),
+    Figure("augmented_fp32", f"fp32, {PIPED}"),
+    Figure("separate_bf16", f"bf16, one encoder per phase, {BARE}"),
+    Figure("separate_fp32", f"fp32, one encoder per phase, {BARE}"),
+    Figure("blog_ms", "one step of (a)", "ms", 0),
+    Figure("monai_ms", "one step of (b)", "ms", 0),
+    Figure("bf16_ms", "one step, bf16, bare", "ms", 0),
+    Figure("augmented_bf16_ms", "one step, bf16, with augmentation", "ms", 0),
 )
-CONVERGENCE = Item(
-    "convergence",
-    _rows(LONG),
-    partial(train_side_by_side, LONG),
-    long=True,
+GAIN = f"validation AUC after {LONG} epochs"
+AUCS = (
+    Figure("blog_auc", f"{GAIN}, (a)", "", 3),
+    Figure("monai_auc", f"{GAIN}, (b)", "", 3),
+    Figure("bf16_auc", f"{GAIN}, bf16, bare", "", 3),
+    Figure("augmented_bf16_auc", f"{GAIN}, bf16, with augmentation", "", 3),
+    Figure("bf16_auc_gain", "AUC, bf16, bare, minus that of (a)", "", 3, least=0.0),
+    Figure("augmented_bf16_auc_gain", "AUC, bf16, augmented, minus that of (b)", "", 3, least=0.0),
+    Figure("augmented_fp32_auc_gain", "AUC, fp32, augmented, minus that of (b)", "", 3, least=0.0),
 )
+TRAINING_STEP = Item("training_step", TIMES, measure_steps)
+CONVERGENCE = Item("convergence", TIMES + AUCS, measure_convergence, long=True)
