@@ -31,13 +31,13 @@ import nibabel
 import numpy as np
 import pandas
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from benchmarks.marked import between_markers
 from benchmarks.seeds import run_bundle
 from benchmarks.subset import Case
 from scripts.data.phantom import make_phantom
+from scripts.evaluation import classification_table, confidence_intervals
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = {"training": 40, "validation": 16, "test": 40}
@@ -45,6 +45,7 @@ SPLITS = {"training": 40, "validation": 16, "test": 40}
 EPOCHS_PER_ROUND = 2
 FIRST_CASE = 20000
 """Of the phantom's cases; those before it are used elsewhere."""
+ALL, METRICS = "all", ("auc", "accuracy")
 State = dict[str, Tensor]
 
 
@@ -157,22 +158,32 @@ def federate(files: Mapping[str, Path], rounds: int, folder: Path) -> Path:
     return folder / "model.pt"
 
 
-def scores(folder: Path, test: Sequence[Case]) -> dict[str, float]:
-    """Return the AUC on the test cases of each site, their mean, and the accuracy on all."""
+def scores(folder: Path, test: Sequence[Case]) -> dict[str, Any]:
+    """Return AUC and accuracy with their 95% intervals on the test cases of each site, and of all."""
     site_of = {case["case"]: case["site"] for case in test}
     found = pandas.read_csv(folder / "predictions.csv")
-    groups = found.groupby(found["case"].map(site_of))
-    row = {f"auc_{site}": roc_auc_score(part["true"] == "high", part["p_high"]) for site, part in groups}
-    accuracy = float((found["true"] == found["predicted"]).mean())
-    return row | {"auc_mean": sum(row.values()) / len(row), "accuracy": accuracy}
+    groups = dict(tuple(found.groupby(found["case"].map(site_of)))) | {ALL: found}
+    row: dict[str, Any] = {}
+    for site, part in groups.items():
+        data = part[["p_low", "p_high"]].to_numpy(), (part["true"] == "high").astype(int).to_list()
+        figures, bounds = classification_table(*data, ["low", "high"])[-1], confidence_intervals(*data)[-1]
+        for metric in METRICS:
+            row[f"{metric}_{site}"] = figures[metric]
+            row[f"{metric}_{site}_lower"] = bounds[metric].lower
+            row[f"{metric}_{site}_upper"] = bounds[metric].upper
+    return row
 
 
 def table(rows: pandas.DataFrame, remarks: str) -> str:
     """Return the table of the document."""
-    names = [f"AUC at {site.name}" for site in SITES] + ["mean AUC", "accuracy"]
-    lines = [f"| training | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    columns = {f"AUC at {site.name} [95%]": f"auc_{site.name}" for site in SITES}
+    columns |= {"AUC, all sites [95%]": f"auc_{ALL}", "accuracy, all sites [95%]": f"accuracy_{ALL}"}
+    lines = [f"| training | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in rows.to_dict("records"):
-        values = [f"{row[column]:.3f}" for column in rows.columns[1:]]
+        values = [
+            f"{row[key]:.3f} [{row[f'{key}_lower']:.3f}, {row[f'{key}_upper']:.3f}]"
+            for key in columns.values()
+        ]
         lines.append(f"| {row['training']} | {' | '.join(values)} |")
     return "\n".join([*lines, "", remarks, ""])
 
@@ -217,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=15, help="of federated averaging, 2 epochs each")
+    parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
     parser.add_argument("--work", type=Path, default=Path("results/federated"), help="folder of the runs")
     parser.add_argument("--document", type=Path, default=Path("docs/federated.md"))

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=15, help="of federated averaging, 2 epochs each")
+    parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--work", type=Path, default=Path("results/federated_nvflare"), help="new folder")
     given = parser.parse_args(arguments)
     work = given.work.resolve()
