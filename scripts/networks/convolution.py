@@ -78,7 +78,10 @@ class GuardedConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.Conv2d
         """Convolve."""
-        stride = [self.stride[0], self.stride[1]]
+        return self.convolve(input, [self.stride[0], self.stride[1]])
+
+    def convolve(self, input: Tensor, stride: list[int]) -> Tensor:
+        """Convolve with a stride chosen at the call."""
         padding = [int(self.padding[0]), int(self.padding[1])]
         if input.device.type == "cpu":
             size = [int(input.size(2)), int(input.size(3))]

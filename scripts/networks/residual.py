@@ -1,4 +1,4 @@
-"""A fast residual 3D encoder for small volumes."""
+"""A fast residual encoder for small volumes, and for planes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import torch
 from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 
-from scripts.networks.convolution import GuardedConv3d
+from scripts.networks.convolution import GuardedConv2d, GuardedConv3d
 from scripts.networks.size import check_size
+
+CONVOLUTIONS: dict[int, type[GuardedConv2d] | type[GuardedConv3d]] = {2: GuardedConv2d, 3: GuardedConv3d}
+"""By the number of axes in space."""
 
 
 def halving_stride(size: list[int]) -> list[int]:
@@ -31,22 +34,24 @@ class ResidualStage(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         norm: MONAI's normalisation name, or (name, arguments).
+        spatial_dims: 3 for volumes, 2 for planes.
 
     Shape: [N, in_channels, D, H, W] -> [N, out_channels, d, h, w].
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm: str | tuple) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: str | tuple, spatial_dims: int) -> None:
         super().__init__()
-        self.conv1 = GuardedConv3d(in_channels, out_channels, 3, padding=1, bias=False)
-        self.norm1 = get_norm_layer(norm, spatial_dims=3, channels=out_channels)
-        self.conv2 = GuardedConv3d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = get_norm_layer(norm, spatial_dims=3, channels=out_channels)
-        self.shortcut = GuardedConv3d(in_channels, out_channels, 1, bias=False)
-        self.shortcut_norm = get_norm_layer(norm, spatial_dims=3, channels=out_channels)
+        convolution = CONVOLUTIONS[spatial_dims]
+        self.conv1 = convolution(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm1 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
+        self.conv2 = convolution(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
+        self.shortcut = convolution(in_channels, out_channels, 1, bias=False)
+        self.shortcut_norm = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
-        stride = halving_stride([x.size(2), x.size(3), x.size(4)])
+        stride = halving_stride(list(x.shape)[2:])
         y = torch.relu_(self.norm1(self.conv1.convolve(x, stride)))
         y = self.norm2(self.conv2(y))
         return torch.relu_(y + self.shortcut_norm(self.shortcut.convolve(x, stride)))
@@ -59,25 +64,27 @@ class ResidualStem(nn.Module):
         in_channels: channels of the volume.
         out_channels: channels of the output.
         norm: MONAI's normalisation name, or (name, arguments).
+        spatial_dims: 3 for volumes, 2 for planes.
 
     Shape: [N, in_channels, D, H, W] -> [N, out_channels, d, h, w].
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm: str | tuple) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: str | tuple, spatial_dims: int) -> None:
         super().__init__()
-        self.conv1 = GuardedConv3d(in_channels, out_channels, 3, padding=1, bias=False)
-        self.norm1 = get_norm_layer(norm, spatial_dims=3, channels=out_channels)
-        self.conv2 = GuardedConv3d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = get_norm_layer(norm, spatial_dims=3, channels=out_channels)
+        convolution = CONVOLUTIONS[spatial_dims]
+        self.conv1 = convolution(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm1 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
+        self.conv2 = convolution(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stem."""
-        x = torch.relu_(self.norm1(self.conv1.convolve(x, halving_stride([x.size(2), x.size(3), x.size(4)]))))
+        x = torch.relu_(self.norm1(self.conv1.convolve(x, halving_stride(list(x.shape)[2:]))))
         return torch.relu_(self.norm2(self.conv2(x)) + x)
 
 
 class ResidualEncoder(nn.Module):
-    """Residual 3D encoder whose first convolution already halves the volume.
+    """Residual encoder whose first convolution already halves the volume.
 
     A stem, then one residual block for every further width. Each of them halves an axis for as long as 3
     voxels or more are left of it, so that a thin stack of slices keeps its slices: 28 x 28 x 28 becomes 14,
@@ -87,11 +94,15 @@ class ResidualEncoder(nn.Module):
         in_channels: channels of the volume.
         widths: channels of the stem and of the blocks.
         norm: normalisation, as MONAI names it: ``batch``, ``instance`` or ``[group, {num_groups: 8}]``.
+        spatial_dims: 3 for volumes, 2 for planes.
 
-    Shape: [N, in_channels, D, H, W] -> [N, widths[-1], d, h, w].
+    Attributes:
+        min_size: least number of voxels along the three axes; volumes only.
+
+    Shape: [N, in_channels, D, H, W] -> [N, widths[-1], d, h, w]; planes without the first axis.
 
     Raises:
-        ValueError: for a volume below `min_size`.
+        ValueError: for a volume below the least size; another number of axes.
 
     Reference: He et al., Deep residual learning for image recognition, CVPR 2016 (block of figure 5, left).
 
@@ -101,29 +112,42 @@ class ResidualEncoder(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int = 1, widths: Sequence[int] = (16, 32, 64, 128), norm: str | Sequence = "batch"
+        self,
+        in_channels: int = 1,
+        widths: Sequence[int] = (16, 32, 64, 128),
+        norm: str | Sequence = "batch",
+        spatial_dims: int = 3,
     ) -> None:
         super().__init__()
+        if spatial_dims not in CONVOLUTIONS:
+            raise ValueError(
+                f"spatial_dims must be 3 for volumes or 2 for planes, found {spatial_dims!r}; correct it"
+            )
         norm = norm if isinstance(norm, str) else tuple(norm)
         self.out_dim: int = widths[-1]
-        self.min_size: tuple[int, int, int] = (3, 3, 3)
-        self.stem = ResidualStem(in_channels, widths[0], norm)
+        self.least: list[int] = [3] * spatial_dims
+        if spatial_dims == 3:
+            self.min_size: tuple[int, int, int] = (3, 3, 3)
+        self.stem = ResidualStem(in_channels, widths[0], norm, spatial_dims)
         self.stages = nn.Sequential(
-            *(ResidualStage(before, width, norm) for before, width in itertools.pairwise(widths))
+            *(
+                ResidualStage(before, width, norm, spatial_dims)
+                for before, width in itertools.pairwise(widths)
+            )
         )
         for module in self.modules():
-            if isinstance(module, nn.Conv3d):
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode volumes into feature maps."""
-        check_size(x, list(self.min_size), "ResidualEncoder")
+        check_size(x, self.least, "ResidualEncoder")
         return self.stages(self.stem(x))
 
     @torch.jit.export
     def stage_maps(self, x: Tensor) -> list[Tensor]:
         """Encode volumes into the maps of the stem and of every block, from fine to coarse."""
-        check_size(x, list(self.min_size), "ResidualEncoder")
+        check_size(x, self.least, "ResidualEncoder")
         found: list[Tensor] = [self.stem(x)]
         for stage in self.stages:
             found.append(stage(found[-1]))

@@ -63,6 +63,33 @@ def test_residual_encoder_halves_while_three_voxels_are_left(size, sides):
     assert found == sides
 
 
+@torch.no_grad()
+def test_residual_encoder_of_planes_is_that_of_volumes_whose_kernels_stay_within_a_plane():
+    torch.manual_seed(0)
+    flat, deep = ResidualEncoder(spatial_dims=2).eval(), ResidualEncoder().eval()
+    state = flat.state_dict()
+    for name, weight in deep.state_dict().items():
+        if weight.dim() == 5:
+            weight.zero_()[:, :, weight.shape[2] // 2] = state[name]
+        else:
+            weight.copy_(state[name])
+    plane = torch.rand(2, 1, 28, 21)
+    found = deep(plane[:, :, None].expand(-1, -1, 3, -1, -1))  # three slices are kept as three
+    torch.testing.assert_close(found, flat(plane)[:, :, None].expand_as(found), atol=1e-5, rtol=1e-5)
+
+
+def test_residual_encoder_of_planes_scripts_and_names_its_least_size():
+    encoder = ResidualEncoder(spatial_dims=2).eval()
+    scripted = torch.jit.script(encoder)
+    for size in ((28, 28), (3, 17)):
+        plane = torch.rand(2, 1, *size)
+        torch.testing.assert_close(scripted(plane), encoder(plane), atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"at least 3 x 3 .* found 2 x 9"):
+        encoder(torch.rand(1, 1, 2, 9))
+    with pytest.raises(ValueError, match="spatial_dims must be 3 for volumes or 2 for planes, found 1"):
+        ResidualEncoder(spatial_dims=1)
+
+
 def test_one_scripted_encoder_serves_several_sizes(encoder):
     encoder = encoder().eval()
     scripted = torch.jit.script(encoder)
