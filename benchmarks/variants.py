@@ -1,13 +1,10 @@
 r"""Trains variants of a configuration with several seeds and tabulates their test figures.
 
     python -m benchmarks.variants --data configs/data/adrenalmnist3d.yaml --name adrenal \
-        --variants whole axial coronal sagittal three_views volume_and_views three_resnet18 \
-        --output docs/figures/views_adrenalmnist3d.csv
-    python -m benchmarks.variants --data configs/data/acdc.yaml --name acdc \
-        --variants concat se cbam adaptive_conv spatial_gated depthwise multi_level \
-        --output docs/figures/maps_acdc.csv
+        --variants three_views+residual_plane volume_and_views+residual_plane \
+        --output docs/figures/views_adrenalmnist3d.csv --document docs/views.md
 
-A variant is the name of a file in configs/fusion, configs/views or configs/encoder, or several joined by "+"
+A variant is the name of a file in configs/fusion, views, encoder or plane_encoder, or several joined by "+"
 (`gated+three_views`); `whole` is the configuration as it is. One row per variant and seed; a row that is
 already there is not trained again, and a training that was killed goes on where it stopped, so the command
 can be killed and repeated. Each training is a process of its own on one thread: the same `monai.bundle run` a
@@ -18,11 +15,14 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from benchmarks.marked import keep_part
 from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
+from scripts.comparison.report import short, table
 from scripts.data.nearest import listing
 
 FIELDS = (
@@ -77,14 +77,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--variants", nargs="+", required=True, help="names of overlays; whole is none")
+    parser.add_argument("--variants", nargs="+", default=[], help="names of overlays; whole is none")
     parser.add_argument("--data", nargs="*", default=[], help="overlays of the dataset, behind train.yaml")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")
     parser.add_argument("--name", default="variant", help="start of the names of the results folders")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
     parser.add_argument("--output", type=Path, required=True, help="CSV with one row per run")
+    parser.add_argument("--document", type=Path, help="page that gets the table, between markers of --name")
+    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)
+    if not given.check:
+        train_missing(given)
+    rows = read_rows(given.output)
+    if given.document:
+        keep_part(given.document, given.name, render(rows), given.check, "python -m benchmarks.variants")
+    else:
+        print(render(rows))
+
+
+def train_missing(given: argparse.Namespace) -> None:
+    """Train what the table does not have yet, and add it."""
     for variant in given.variants:
         overlays(variant)
     done = {(row["variant"], int(row["seed"])) for row in read_rows(given.output)}
@@ -97,11 +110,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         FIELDS,
         given.jobs,
     )
-    rows = read_rows(given.output)
+
+
+def render(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return the table: of each variant mean ± standard deviation over seeds, an interval of one seed."""
+    lines = []
     for variant in dict.fromkeys(row["variant"] for row in rows):
+        own = sorted((row for row in rows if row["variant"] == variant), key=lambda row: int(row["seed"]))
+        cells = [f"`{variant}`"]
         for figure in ("auc", "accuracy"):
-            values = [float(row[figure]) for row in rows if row["variant"] == variant]
-            print(f"{variant} {figure}: {over_seeds(values)}")
+            low, high = (short(float(own[0][f"{figure}_{side}"])) for side in ("lower", "upper"))
+            cells += [over_seeds([float(row[figure]) for row in own]), f"[{low}, {high}]"]
+        cells.append(f"{median(float(row['seconds']) for row in own) / 60:.0f}")
+        lines.append(cells)
+    header = ["variant", "AUC", "seed 0 [95%]", "accuracy", "seed 0 [95%]", "minutes per training"]
+    first = rows[0]
+    machine = f"{first['threads']} thread on {first['processor']}, torch {first['torch']}"
+    return "\n".join([*table(header, lines), "", f"n = {first['n']} test cases, {machine}.", ""])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import acdc_recipe, fusion_table, results
+from benchmarks import acdc_recipe, fusion_table, results, variants
 from benchmarks.fusion_table import HEADER, oracle_auc, render
 from scripts.data.layouts import layout_names
 
@@ -140,3 +140,8 @@ def test_the_comparisons_of_the_document_are_those_of_the_figures(name):
 
 def test_the_recipe_of_the_document_is_that_of_the_figures():
     acdc_recipe.main(["--check"])
+
+
+def test_the_views_of_the_document_are_those_of_the_figures():
+    figures, page = ROOT / "docs" / "figures" / "views_adrenalmnist3d.csv", ROOT / "docs" / "views.md"
+    variants.main([f"--output={figures}", f"--document={page}", "--name=adrenal", "--check"])
