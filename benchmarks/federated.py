@@ -33,7 +33,7 @@ import pandas
 import torch
 from torch import Tensor
 
-from benchmarks.marked import between_markers
+from benchmarks.marked import keep_part
 from benchmarks.seeds import run_bundle
 from benchmarks.subset import Case
 from scripts.data.phantom import make_phantom
@@ -250,8 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{(time.perf_counter() - start) / 60:.0f} minutes with {given.jobs} trainings at a time, one thread "
         f"each, {platform.machine()}, torch {torch.__version__.partition('+')[0]}."
     )
-    head, _, tail = between_markers(given.document.read_text(encoding="utf-8"), "federated")
-    given.document.write_text(head + table(rows, remarks) + tail, encoding="utf-8")
+    keep_part(given.document, "federated", table(rows, remarks), False, "python -m benchmarks.federated")
     print(table(rows, remarks))
 
 

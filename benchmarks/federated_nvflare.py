@@ -18,7 +18,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.federated import EPOCHS_PER_ROUND, ROOT, SITES, make_sites, scores
+import pandas
+
+from benchmarks.federated import EPOCHS_PER_ROUND, ROOT, SITES, make_sites, scores, table
 from benchmarks.seeds import run_bundle
 
 JOB = ROOT / "configs" / "federated"
@@ -87,9 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     test = {"dataset_dir": files["pooled"], "output_dir": work / "evaluation", "missing_phases": False}
     run_bundle("evaluating", ["configs/train.yaml", "configs/evaluate.yaml"], test | {"model_file": weights})
     cases = json.loads(files["pooled"].read_text(encoding="utf-8"))["test"]
-    print(f"global weights: {weights}")
-    for name, score in scores(work / "evaluation", cases).items():
-        print(f"{name}: {score:.3f}")
+    row = {"training": "federated averaging by NVFlare", **scores(work / "evaluation", cases)}
+    print(table(pandas.DataFrame([row]), f"global weights: {weights}"))
 
 
 if __name__ == "__main__":
