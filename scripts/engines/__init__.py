@@ -7,6 +7,7 @@ from .curves import LearningCurves
 from .distributed import distribute, end_processes, process_device, start_processes
 from .early_stop import EarlyStop
 from .ensemble import model_files
+from .freed_memory import keep_freed_memory
 from .freeze import FreezeParts
 from .global_batch import GlobalBatch, ShareOfLoss
 from .inferer import PhaseInferer, TestTimeInferer
@@ -50,6 +51,7 @@ __all__ = [
     "end_processes",
     "finish",
     "hand_over",
+    "keep_freed_memory",
     "model_files",
     "place_network",
     "pooled_output",
