@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -20,9 +20,10 @@ from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.monai_pipeline import PipelineTraining, cached_loader
 from benchmarks.performance.ours import DEVICE, Model, build_model
 from benchmarks.performance.phantom import Prepared, prepared_phantom
+from benchmarks.performance.side import Parts, Side
 from benchmarks.performance.timing import seconds, times_faster
 from scripts.data import EpochBatchSampler
-from scripts.engines import PrepareBatch, warmup_cosine
+from scripts.engines import PrepareBatch, keep_freed_memory, warmup_cosine
 from scripts.engines.precision import has_fast_bf16
 
 BATCH = 16
@@ -110,45 +111,78 @@ def validation_auc(network: nn.Module, prepared: Prepared) -> float:
     return float(roc_auc_score(labels, logits[:, 1] - logits[:, 0]))
 
 
-Networks = dict[str, nn.Module]
+def peers(prepared: Prepared, seed: int) -> Parts:
+    """Return epochs of the blog's network in its loop and in MONAI's pipeline, and the AUC of each."""
+    torch.manual_seed(seed)
+    networks = {name: BlogNetwork().to(DEVICE).train() for name in PEERS}
+    return {
+        "blog": blog_plain(networks["blog"], prepared),
+        "monai": blog_in_monai(networks["monai"], prepared),
+        **aucs(networks, prepared),
+    }
 
 
-def train_side_by_side(prepared: Prepared, epochs: int, seed: int) -> tuple[Figures, Networks]:
-    """Train all contenders epoch by epoch in turn.
+def ours(prepared: Prepared, epochs: int, seed: int) -> Parts:
+    """Return epochs of the bundle's network, bare and as configured, by precision, and the AUC of each."""
+    torch.manual_seed(seed)
+    found, networks = {}, {}
+    for precision in PRECISIONS if has_fast_bf16(torch.device(DEVICE)) else PRECISIONS[:1]:
+        for kind in ("", "augmented_", "separate_"):
+            name = f"{kind}{precision}"
+            model = build_model(precision, {"share_encoder": False} if kind == "separate_" else {})
+            networks[name] = model.network
+            found[name] = (
+                ours_in_trainer(model, prepared, epochs, seed)
+                if kind == "augmented_"
+                else ours_plain(model, prepared, epochs)
+            )
+    return {**found, **aucs(networks, prepared)}
+
+
+def aucs(networks: Mapping[str, nn.Module], prepared: Prepared) -> dict[str, Callable[[], float]]:
+    """Return what gives each network's validation AUC when it is called."""
+    return {f"{name}_auc": partial(validation_auc, network, prepared) for name, network in networks.items()}
+
+
+def train_side_by_side(prepared: Prepared, epochs: int, seed: int, with_aucs: bool = False) -> Figures:
+    """Train all contenders epoch by epoch in turn, the peers in processes of their own.
 
     Args:
         prepared: the cases.
         epochs: of each.
         seed: of weights, order and augmentation.
+        with_aucs: also what was learned.
 
     Returns:
-        Times of a step (ms) with the ratios to the peers, and the trained networks by contender.
+        Times of a step (ms) with the ratios to the peers, and the validation AUC of every contender with its
+        gain over the peer.
     """
-    torch.manual_seed(seed)
-    networks: Networks = {name: BlogNetwork().to(DEVICE).train() for name in ("blog", "monai")}
-    contenders = {
-        "blog": blog_plain(networks["blog"], prepared),
-        "monai": blog_in_monai(networks["monai"], prepared),
-    }
-    for precision in ("fp32", "bf16") if has_fast_bf16(torch.device(DEVICE)) else ("fp32",):
-        for kind in ("", "augmented_", "separate_"):
-            name = f"{kind}{precision}"
-            model = build_model(precision, {"share_encoder": False} if kind == "separate_" else {})
-            networks[name] = model.network
-            contenders[name] = (
-                ours_in_trainer(model, prepared, epochs, seed)
-                if kind == "augmented_"
-                else ours_plain(model, prepared, epochs)
-            )
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(epochs):
-        for name, epoch in contenders.items():
-            times[name].append(seconds(epoch))
+    keep_freed_memory()  # as training does
+    own = ours(prepared, epochs, seed)
+    names = [name for name in own if not name.endswith("_auc")]
+    with (
+        Side(peers, prepared, seed) as theirs,
+        Side(peers, prepared, seed, keep_memory=True) as keeping,
+    ):
+        contenders: Parts = {name: partial(theirs, name) for name in PEERS}
+        contenders = {**contenders, KEPT: partial(keeping, "blog"), **{name: own[name] for name in names}}
+        times: dict[str, list[float]] = {name: [] for name in contenders}
+        for _ in range(epochs):
+            for name, epoch in contenders.items():
+                times[name].append(seconds(epoch))
+        learned = {name: theirs(f"{name}_auc") for name in PEERS} if with_aucs else {}
     kept = {name: found[1:] or found for name, found in times.items()}  # the first epoch plans the work
     steps = -(-len(prepared.training[0]) // BATCH)
     figures = {f"{name}_ms": 1000 * median(found) / steps for name, found in kept.items()}
-    figures |= {name: times_faster(kept[peer_of(name)], kept[name]) for name in networks if name not in PEERS}
-    return figures, networks
+    figures |= {name: times_faster(kept[peer_of(name)], kept[name]) for name in names}
+    figures |= {
+        f"{KEPT}_{name}": times_faster(kept[KEPT], kept[name]) for name in names if name in PRECISIONS
+    }
+    if with_aucs:
+        learned |= {name: own[f"{name}_auc"]() for name in names}
+        figures |= {f"{name}_auc": auc for name, auc in learned.items()}
+        figures |= {f"{name}_auc_gain": learned[name] - learned[peer_of(name)] for name in names}
+    return figures
 
 
 def peer_of(name: str) -> str:
@@ -160,20 +194,18 @@ def measure_steps(repeat: int, work: Path) -> Figures:
     """Return the times of a step and their ratios."""
     prepared = prepared_phantom(work)
     images, labels = (part[:TIMED_CASES] for part in prepared.training)
-    return train_side_by_side(Prepared((images, labels), prepared.validation), SHORT, seed=repeat)[0]
+    return train_side_by_side(Prepared((images, labels), prepared.validation), SHORT, seed=repeat)
 
 
 def measure_convergence(repeat: int, work: Path) -> Figures:
     """Return times and ratios as `measure_steps` does, and the validation AUC of every contender."""
-    prepared = prepared_phantom(work)
-    figures, networks = train_side_by_side(prepared, LONG, seed=repeat)
-    aucs = {name: validation_auc(network, prepared) for name, network in networks.items()}
-    figures |= {f"{name}_auc": auc for name, auc in aucs.items()}
-    gains = {f"{name}_auc_gain": auc - aucs[peer_of(name)] for name, auc in aucs.items() if name not in PEERS}
-    return figures | gains
+    return train_side_by_side(prepared_phantom(work), LONG, seed=repeat, with_aucs=True)
 
 
 PEERS = ("blog", "monai")
+KEPT = "blog_kept"
+"""The blog's loop in a process that keeps freed memory."""
+PRECISIONS = ("fp32", "bf16")
 SHORT, LONG = 3, 20
 """Epochs: for times alone, and for what is learned."""
 TIMED_CASES = 80
@@ -187,7 +219,10 @@ TIMES = (
     Figure("augmented_fp32", f"fp32, {PIPED}"),
     Figure("separate_bf16", f"bf16, one encoder per phase, {BARE}"),
     Figure("separate_fp32", f"fp32, one encoder per phase, {BARE}"),
+    Figure(f"{KEPT}_bf16", "bf16, bare, against (a) with freed memory kept as ours keeps it"),
+    Figure(f"{KEPT}_fp32", "fp32, bare, against (a) with freed memory kept as ours keeps it"),
     Figure("blog_ms", "one step of (a)", "ms", 0),
+    Figure(f"{KEPT}_ms", "one step of (a), freed memory kept", "ms", 0),
     Figure("monai_ms", "one step of (b)", "ms", 0),
     Figure("bf16_ms", "one step, bf16, bare", "ms", 0),
     Figure("augmented_bf16_ms", "one step, bf16, with augmentation", "ms", 0),

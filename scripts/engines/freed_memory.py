@@ -7,7 +7,7 @@ import os
 import platform
 
 KEPT = 1 << 30
-"""Bytes: freed blocks up to this size, and this many free bytes at the end of the heap, stay with the process."""
+"""Bytes: freed blocks up to this size, and as many at the end of the heap, stay with the process."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 """Environment variables by which a user sets the same."""
@@ -16,10 +16,10 @@ SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"
 def keep_freed_memory() -> bool:
     """Have the C library keep freed memory, where it is glibc's.
 
-    By default it hands large blocks back to the system as soon as they are free. A training step on a CPU frees
-    hundreds of megabytes and asks for them again, and the system then brings in every page of 4 KB anew: a
-    tenth of a step on 28 x 28 x 28 voxels, a fifth on 64 x 64 x 64. Results are not changed. On a GPU, whose
-    memory torch keeps by itself, little is gained.
+    By default it hands large blocks back to the system as soon as they are free. A training step on a CPU
+    frees hundreds of megabytes and asks for them again, and the system then brings in every page of 4 KB
+    anew: a tenth of a step on 28 x 28 x 28 voxels, a fifth on 64 x 64 x 64. Results are not changed. On a
+    GPU, whose memory torch keeps by itself, little is gained.
 
     Returns:
         Whether it was set: not on another C library, nor where the environment (`MALLOC_TRIM_THRESHOLD_`,

@@ -77,4 +77,5 @@ class RandomIntensity:
             generator = torch.Generator(image.device).manual_seed(seed)
             noise = torch.empty_like(image).normal_(generator=generator)
             changed.addcmul_(noise, per_phase(self.noise * draw[2] * active))
-        return changed.masked_fill_(image == 0, 0.0)
+        inside = torch.ne(image, 0, out=torch.empty_like(image))  # 1 or 0; numbers, since filling is slower
+        return changed.mul_(inside)

@@ -1,0 +1,62 @@
+"""One side of a comparison in a process of its own, where its memory is managed as its users have it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+from scripts.engines import keep_freed_memory
+
+Parts = Mapping[str, Callable[[], Any]]
+
+
+class Side:
+    """A process that builds its contenders once, and runs one of them each time it is asked.
+
+    `Side(build, *arguments)` is a context manager. While one side works, the others wait.
+
+    Args:
+        build: called in the process with `arguments`; returns functions by name.
+        *arguments: what can be sent to another process.
+        keep_memory: keep freed memory, as the bundle's training does; a plain loop does not ask for it.
+    """
+
+    def __init__(self, build: Callable[..., Parts], *arguments: Any, keep_memory: bool = False) -> None:
+        context = get_context("spawn")
+        self._pipe, far = context.Pipe()
+        self._process = context.Process(target=_serve, args=(far, build, arguments, keep_memory))
+        self._process.start()
+        far.close()
+
+    def __call__(self, name: str) -> Any:
+        """Run the function of this name there, and return what it returns.
+
+        Raises:
+            EOFError: the process has ended; it has printed why.
+        """
+        self._pipe.send(name)
+        return self._pipe.recv()
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(pipe: Connection, build: Callable[..., Parts], arguments: tuple, keep_memory: bool) -> None:
+    if keep_memory:
+        keep_freed_memory()
+    parts = build(*arguments)
+    while True:
+        try:
+            name = pipe.recv()
+        except EOFError:  # nobody asks any more
+            return
+        pipe.send(parts[name]())
