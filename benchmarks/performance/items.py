@@ -11,6 +11,7 @@ from benchmarks.performance.inference import INFERENCE
 from benchmarks.performance.item import Item
 from benchmarks.performance.large_step import LARGE_STEP
 from benchmarks.performance.machine_share import MACHINE_SHARE
+from benchmarks.performance.means import MEANS
 from benchmarks.performance.training_step import CONVERGENCE, TRAINING_STEP
 
 ITEMS: dict[str, Item] = {
@@ -21,6 +22,7 @@ ITEMS: dict[str, Item] = {
         BREAKDOWN,
         MACHINE_SHARE,
         INFERENCE,
+        MEANS,
         CONVERGENCE,
         FIRST_EPOCH,
         GROWTH,
