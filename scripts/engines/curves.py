@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
+from torch import Tensor
 from torch.optim import Optimizer
 
 from scripts.processes import all_processes, is_first_process
@@ -51,7 +52,7 @@ class LearningCurves:
         self.phases = phases
         self.classes = classes
         self.spacing = spacing
-        self.losses: list[float] = []
+        self.losses: list[Tensor] = []
         self.writer: Any = None
 
     def attach(self, engine: Engine) -> None:
@@ -72,7 +73,7 @@ class LearningCurves:
         return self.writer
 
     def _collect(self, engine: Any) -> None:
-        self.losses.append(float(engine.state.output["loss"].detach()))
+        self.losses.append(engine.state.output["loss"].detach())  # read later: a GPU need not be waited for
 
     def _montage(self, engine: Any) -> None:
         from scripts.evaluation import montage_figure
@@ -93,7 +94,7 @@ class LearningCurves:
 
     def _record(self, evaluator: Any, trainer: Any) -> None:
         metrics = evaluator.state.metrics
-        losses = [loss for part in all_processes(self.losses) for loss in part]
+        losses = [loss for part in all_processes([float(loss) for loss in self.losses]) for loss in part]
         row = {
             "epoch": trainer.state.iteration / trainer.state.epoch_length,
             "train_loss": sum(losses) / max(1, len(losses)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -45,7 +46,9 @@ class Progress:
             self.bar = progress_bar(
                 state.max_epochs * state.epoch_length, self.description, initial=state.iteration - 1
             )
-        if self.evaluator is not None:
+        due = time.time() - self.bar.last_print_t >= self.bar.mininterval
+        if self.evaluator is not None and (due or state.iteration % state.epoch_length == 0):
+            # read only to be shown: a GPU has to be waited for
             loss = f"{float(state.output['loss'].detach()):.3f}"
             epoch = f"{state.epoch}/{state.max_epochs}"
             self.bar.set_postfix({"epoch": epoch, "loss": loss, **self.scores}, refresh=False)
