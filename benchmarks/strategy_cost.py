@@ -29,6 +29,7 @@ from benchmarks.performance.ours import settings
 from benchmarks.performance.timing import Step, measure
 from benchmarks.strategies import NEED_TABLE
 from scripts.data.phantom.latents import CLINICAL, PHASES
+from scripts.engines import keep_freed_memory
 from scripts.engines.inferer import PhaseInferer
 from scripts.evaluation import describe_machine
 from scripts.evaluation.atomic import write_atomically
@@ -116,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="CSV with one row per strategy")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
+    keep_freed_memory()  # as training does
     torch.manual_seed(0)
     image, label = torch.rand(CASES, len(PHASES), *[SIDE] * 3), torch.randint(CLASSES, (CASES,))
 
