@@ -40,7 +40,7 @@ class Noised(MapTransform):
 def steps(cases: int, phases: int, side: int) -> float:
     """Take three steps on one batch and return the median time of the last two, in s."""
     keep_freed_memory()  # as training does
-    step, _ = our_step(*batch(cases, phases, side))
+    step = our_step(*batch(cases, phases, side))
     return median(measure({"step": step}, rounds=2, steps=1)["step"]) / 1000
 
 

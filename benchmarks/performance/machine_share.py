@@ -47,7 +47,7 @@ def measure_share(repeat: int, work: Path) -> Figures:
     for precision in ("bf16", "fp32"):
         best = 0.0
         for cases in CASES:
-            step, _ = our_step(*batch(cases, 3, SIDE), precision)
+            step = our_step(*batch(cases, 3, SIDE), precision)
             work_of_step = flops_of(step)
             times = measure({"product": product, "step": step}, rounds=3, steps=2)
             shares = [

@@ -103,10 +103,8 @@ def our_step(
     label: Tensor,
     precision: str = "auto",
     overrides: Mapping[str, Any] | None = None,
-    augment: bool = False,
-) -> tuple[Step, int]:
-    """Return the step of the default network on a batch, and the network's number of parameters."""
+) -> Step:
+    """Return the step of the default network on a batch."""
     chosen = {"phases": [f"phase{p}" for p in range(image.shape[1])], **(overrides or {})}
     model = build_model(precision, chosen, device=str(image.device))
-    count = sum(p.numel() for p in model.network.parameters())
-    return lambda: model.step(image, present, label, augment), count
+    return lambda: model.step(image, present, label)
