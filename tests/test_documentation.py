@@ -133,7 +133,7 @@ def test_the_table_of_the_document_is_that_of_the_figures():
     fusion_table.main(["--check"])
 
 
-@pytest.mark.parametrize("name", ["acdc", "acdc_box", "acdc_chambers"])
+@pytest.mark.parametrize("name", ["acdc", "acdc_box", "acdc_chambers", "acdc_maps"])
 def test_the_comparisons_of_the_document_are_those_of_the_figures(name):
     results.main(["--name", name, "--check"])
 
