@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from multiprocessing import get_context
+from multiprocessing import get_context, get_start_method, set_start_method
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
@@ -27,7 +27,8 @@ class Side:
     def __init__(self, build: Callable[..., Parts], *arguments: Any, keep_memory: bool = False) -> None:
         context = get_context("spawn")
         self._pipe, far = context.Pipe()
-        self._process = context.Process(target=_serve, args=(far, build, arguments, keep_memory))
+        given = (far, get_start_method(), build, arguments, keep_memory)
+        self._process = context.Process(target=_serve, args=given)
         self._process.start()
         far.close()
 
@@ -50,7 +51,10 @@ class Side:
         self._process.join()
 
 
-def _serve(pipe: Connection, build: Callable[..., Parts], arguments: tuple, keep_memory: bool) -> None:
+def _serve(
+    pipe: Connection, start_method: str, build: Callable[..., Parts], arguments: tuple, keep_memory: bool
+) -> None:
+    set_start_method(start_method, force=True)  # of a loader's workers: as in any process, not as of this one
     if keep_memory:
         keep_freed_memory()
     parts = build(*arguments)

@@ -208,8 +208,8 @@ KEPT = "blog_kept"
 PRECISIONS = ("fp32", "bf16")
 SHORT, LONG = 3, 20
 """Epochs: for times alone, and for what is learned."""
-TIMED_CASES = 48
-"""Training cases where times alone are measured: 3 steps."""
+TIMED_CASES = 64
+"""Training cases where times alone are measured: 4 steps."""
 
 BARE, PIPED = "bare, against the blog's loop (a)", "with augmentation, against MONAI's pipeline (b)"
 TIMES = (
