@@ -21,13 +21,18 @@ from benchmarks.performance.items import ITEMS, LONG, SHORT
 from benchmarks.performance.machine import machine
 from benchmarks.performance.page import FIGURES, PAGE, read_figures, render
 from benchmarks.performance.records import Records, report
+from scripts.engines import keep_freed_memory
 from scripts.evaluation.atomic import write_text
 
 CHOICES = {"short": SHORT, "long": LONG, **{name: [name] for name in ITEMS}}
 
 
 def run(names: Sequence[str], repeats: int, records: Records, work: Path) -> None:
-    """Measure what is not there yet: all items once, then all of them again."""
+    """Measure what is not there yet: all items once, then all of them again.
+
+    Freed memory is kept, as every training of the bundle does.
+    """
+    keep_freed_memory()
     for repeat in range(repeats):
         for name in names:
             if records.has(name, repeat):

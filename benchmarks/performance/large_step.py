@@ -14,7 +14,7 @@ from benchmarks.performance.monai_pipeline import PipelineTraining, cached_loade
 from benchmarks.performance.ours import CLASSES, DEVICE, PHASES, batch, build_model
 from benchmarks.performance.timing import measure, seconds
 from benchmarks.performance.training_step import InMemory
-from scripts.engines import PrepareBatch, keep_freed_memory
+from scripts.engines import PrepareBatch
 from scripts.engines.precision import has_fast_bf16
 
 CASES, SIDE = 8, 64
@@ -35,7 +35,6 @@ class SharedResNet10(nn.Module):
 
 def measure_step(repeat: int, work: Path) -> Figures:
     """Return how many times faster an epoch of one step is, with augmentation on both sides."""
-    keep_freed_memory()  # as training does
     torch.manual_seed(repeat)
     images, _, labels = batch(CASES, len(PHASES), SIDE, "cpu")
     resnet = SharedResNet10().to(DEVICE)

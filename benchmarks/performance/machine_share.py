@@ -11,7 +11,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.ours import DEVICE, batch, our_step
 from benchmarks.performance.timing import Step, measure
-from scripts.engines import keep_freed_memory
 
 SIDE = 64
 CASES = (8,) if DEVICE == "cpu" else (8, 16, 32, 64, 128)
@@ -40,7 +39,6 @@ def flops_of(step: Step) -> float:
 
 def measure_share(repeat: int, work: Path) -> Figures:
     """Return achieved operations per second over the peak of a matrix product, timed in turn, in percent."""
-    keep_freed_memory()  # as training does
     torch.manual_seed(repeat)
     product, operations = matrix_product(torch.bfloat16)
     figures: Figures = {}

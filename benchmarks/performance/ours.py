@@ -66,7 +66,6 @@ class Model:
 def build_model(
     precision: str = "auto",
     overrides: Mapping[str, Any] | None = None,
-    fragments: Sequence[str] = (),
     device: str = DEVICE,
 ) -> Model:
     """Build the network, loss, optimiser and augmentation of a training.
@@ -74,10 +73,9 @@ def build_model(
     Args:
         precision: of the forward pass, as in train.yaml.
         overrides: keys and their values.
-        fragments: overlays, as paths within `configs`.
         device: where it runs.
     """
-    parser = settings(overrides, fragments)
+    parser = settings(overrides)
     network = channels_last(parser.get_parsed_content("network_def").to(device)).train()
     rate, decay = parser["learning_rate"], parser["weight_decay"]
     return Model(
@@ -97,14 +95,8 @@ def batch(cases: int, phases: int, side: int, device: str = DEVICE) -> tuple[Ten
     return image.to(device), torch.ones(cases, phases, dtype=torch.bool, device=device), label.to(device)
 
 
-def our_step(
-    image: Tensor,
-    present: Tensor,
-    label: Tensor,
-    precision: str = "auto",
-    overrides: Mapping[str, Any] | None = None,
-) -> Step:
+def our_step(image: Tensor, present: Tensor, label: Tensor, precision: str = "auto") -> Step:
     """Return the step of the default network on a batch."""
-    chosen = {"phases": [f"phase{p}" for p in range(image.shape[1])], **(overrides or {})}
-    model = build_model(precision, chosen, device=str(image.device))
+    phases = [f"phase{p}" for p in range(image.shape[1])]
+    model = build_model(precision, {"phases": phases}, device=str(image.device))
     return lambda: model.step(image, present, label)

@@ -39,11 +39,12 @@ def now() -> float:
     return time.perf_counter()
 
 
-def seconds(work: Step) -> float:
-    """Return the time that a piece of work takes."""
+def seconds(work: Step, times: int = 1) -> float:
+    """Return the time that a piece of work takes, the mean where it is done several times."""
     start = now()
-    work()
-    return now() - start
+    for _ in range(times):
+        work()
+    return (now() - start) / times
 
 
 def times_faster(slow: Sequence[float], fast: Sequence[float]) -> float:

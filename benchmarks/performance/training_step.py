@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,7 +24,7 @@ from benchmarks.performance.phantom import Prepared, prepared_phantom
 from benchmarks.performance.side import Parts, Side
 from benchmarks.performance.timing import seconds, times_faster
 from scripts.data import EpochBatchSampler
-from scripts.engines import PrepareBatch, keep_freed_memory, warmup_cosine
+from scripts.engines import PrepareBatch, warmup_cosine
 from scripts.engines.precision import has_fast_bf16
 
 BATCH = 16
@@ -52,8 +53,21 @@ def plain_epoch(images: Tensor, labels: Tensor, step: Callable[..., None]) -> No
         step(images[index], labels[index])
 
 
-def ours_plain(model: Model, prepared: Prepared, epochs: int) -> Epoch:
-    """Return an epoch of the bundle's network in the plain loop, without augmentation."""
+@dataclass(frozen=True)
+class Contender:
+    """A network in training.
+
+    Attributes:
+        network: what is trained.
+        epoch: passes once over the cases.
+    """
+
+    network: nn.Module
+    epoch: Epoch
+
+
+def ours_plain(model: Model, prepared: Prepared, epochs: int) -> Contender:
+    """Return the bundle's network in the plain loop, without augmentation."""
     images, labels = (part.to(DEVICE) for part in prepared.training)
     schedule = warmup_cosine(model.optimizer, _batches(images), epochs, WARMUP_SHARE * epochs)
 
@@ -61,11 +75,11 @@ def ours_plain(model: Model, prepared: Prepared, epochs: int) -> Epoch:
         model.step(image, torch.ones(image.shape[:2], dtype=torch.bool, device=image.device), label)
         schedule.step()  # type: ignore[call-arg]
 
-    return partial(plain_epoch, images, labels, step)
+    return Contender(model.network, partial(plain_epoch, images, labels, step))
 
 
-def ours_in_trainer(model: Model, prepared: Prepared, epochs: int, seed: int) -> Epoch:
-    """Return an epoch of the bundle's own pipeline, with augmentation, in MONAI's trainer as configured."""
+def ours_in_trainer(model: Model, prepared: Prepared, epochs: int, seed: int) -> Contender:
+    """Return the bundle's own pipeline, with augmentation, in MONAI's trainer as configured."""
     images, labels = prepared.training
     batches = EpochBatchSampler(len(images), BATCH, seed)
     loader = DataLoader(InMemory(images, labels), batch_sampler=batches)
@@ -82,23 +96,26 @@ def ours_in_trainer(model: Model, prepared: Prepared, epochs: int, seed: int) ->
         batches.set_epoch(next(numbers))
         training.epoch()
 
-    return epoch
+    return Contender(model.network, epoch)
 
 
 def _batches(images: Tensor) -> DataLoader:
     return DataLoader(InMemory(images, torch.zeros(len(images))), batch_size=BATCH)
 
 
-def blog_plain(network: nn.Module, prepared: Prepared) -> Epoch:
-    """Return an epoch of the blog's network in its plain loop, without augmentation."""
+def blog_plain(prepared: Prepared) -> Contender:
+    """Return the blog's network in its plain loop, without augmentation."""
     images, labels = (part.to(DEVICE) for part in prepared.training)
-    return partial(plain_epoch, images, labels, partial(plain_step, network, blog_optimizer(network)))
+    network = BlogNetwork().to(DEVICE).train()
+    step = partial(plain_step, network, blog_optimizer(network))
+    return Contender(network, partial(plain_epoch, images, labels, step))
 
 
-def blog_in_monai(network: nn.Module, prepared: Prepared) -> Epoch:
-    """Return an epoch of the blog's network through MONAI's standard pipeline, with augmentation."""
+def blog_in_monai(prepared: Prepared) -> Contender:
+    """Return the blog's network through MONAI's standard pipeline, with augmentation."""
+    network = BlogNetwork().to(DEVICE).train()
     loader = cached_loader(*prepared.training, BATCH)
-    return PipelineTraining(network, blog_optimizer(network), loader).epoch
+    return Contender(network, PipelineTraining(network, blog_optimizer(network), loader).epoch)
 
 
 def validation_auc(network: nn.Module, prepared: Prepared) -> float:
@@ -114,74 +131,63 @@ def validation_auc(network: nn.Module, prepared: Prepared) -> float:
 def peers(prepared: Prepared, seed: int) -> Parts:
     """Return epochs of the blog's network in its loop and in MONAI's pipeline, and the AUC of each."""
     torch.manual_seed(seed)
-    networks = {name: BlogNetwork().to(DEVICE).train() for name in PEERS}
-    return {
-        "blog": blog_plain(networks["blog"], prepared),
-        "monai": blog_in_monai(networks["monai"], prepared),
-        **aucs(networks, prepared),
-    }
+    contenders = {"blog": blog_plain(prepared), "monai": blog_in_monai(prepared)}
+    epochs = {name: contender.epoch for name, contender in contenders.items()}
+    aucs = {f"{name}_auc": partial(validation_auc, c.network, prepared) for name, c in contenders.items()}
+    return {**epochs, **aucs}
 
 
-def ours(prepared: Prepared, epochs: int, seed: int) -> Parts:
-    """Return epochs of the bundle's network, bare and as configured, by precision, and the AUC of each."""
+def ours(prepared: Prepared, epochs: int, seed: int) -> dict[str, Contender]:
+    """Return the bundle's network by kind and precision: bare, as configured, one encoder per phase."""
     torch.manual_seed(seed)
-    found, networks = {}, {}
+    found = {}
     for precision in PRECISIONS if has_fast_bf16(torch.device(DEVICE)) else PRECISIONS[:1]:
-        for kind in ("", "augmented_", "separate_"):
-            name = f"{kind}{precision}"
-            model = build_model(precision, {"share_encoder": False} if kind == "separate_" else {})
-            networks[name] = model.network
-            found[name] = (
-                ours_in_trainer(model, prepared, epochs, seed)
-                if kind == "augmented_"
-                else ours_plain(model, prepared, epochs)
-            )
-    return {**found, **aucs(networks, prepared)}
+        found[precision] = ours_plain(build_model(precision), prepared, epochs)
+        found[f"augmented_{precision}"] = ours_in_trainer(build_model(precision), prepared, epochs, seed)
+        separate = build_model(precision, {"share_encoder": False})
+        found[f"separate_{precision}"] = ours_plain(separate, prepared, epochs)
+    return found
 
 
-def aucs(networks: Mapping[str, nn.Module], prepared: Prepared) -> dict[str, Callable[[], float]]:
-    """Return what gives each network's validation AUC when it is called."""
-    return {f"{name}_auc": partial(validation_auc, network, prepared) for name, network in networks.items()}
-
-
-def train_side_by_side(prepared: Prepared, epochs: int, seed: int, with_aucs: bool = False) -> Figures:
-    """Train all contenders epoch by epoch in turn, the peers in processes of their own.
+def train_side_by_side(
+    prepared: Prepared, epochs: int, seed: int, passes: int = 1, with_aucs: bool = False
+) -> Figures:
+    """Train all contenders in turn, epoch by epoch, the peers in processes of their own.
 
     Args:
         prepared: the cases.
-        epochs: of each.
+        epochs: of the peers, and turns of ours.
         seed: of weights, order and augmentation.
+        passes: epochs in a turn of ours. The first step of a turn finds another process's data in the caches;
+            a fast contender with few steps would be timed mostly by such.
         with_aucs: also what was learned.
 
     Returns:
         Times of a step (ms) with the ratios to the peers, and the validation AUC of every contender with its
         gain over the peer.
     """
-    keep_freed_memory()  # as training does
-    own = ours(prepared, epochs, seed)
-    names = [name for name in own if not name.endswith("_auc")]
+    own = ours(prepared, epochs * passes, seed)
     with (
         Side(peers, prepared, seed) as theirs,
         Side(peers, prepared, seed, keep_memory=True) as keeping,
     ):
-        contenders: Parts = {name: partial(theirs, name) for name in PEERS}
-        contenders = {**contenders, KEPT: partial(keeping, "blog"), **{name: own[name] for name in names}}
-        times: dict[str, list[float]] = {name: [] for name in contenders}
+        turns: dict[str, tuple[Epoch, int]] = {name: (partial(theirs, name), 1) for name in PEERS}
+        turns[KEPT] = partial(keeping, "blog"), 1
+        turns |= {name: (contender.epoch, passes) for name, contender in own.items()}
+        times: dict[str, list[float]] = {name: [] for name in turns}
         for _ in range(epochs):
-            for name, epoch in contenders.items():
-                times[name].append(seconds(epoch))
+            for name, (epoch, count) in turns.items():
+                times[name].append(seconds(epoch, count))
         learned = {name: theirs(f"{name}_auc") for name in PEERS} if with_aucs else {}
     kept = {name: found[1:] or found for name, found in times.items()}  # the first epoch plans the work
     steps = -(-len(prepared.training[0]) // BATCH)
     figures = {f"{name}_ms": 1000 * median(found) / steps for name, found in kept.items()}
-    figures |= {name: times_faster(kept[peer_of(name)], kept[name]) for name in names}
-    figures |= {
-        f"{KEPT}_{name}": times_faster(kept[KEPT], kept[name]) for name in names if name in PRECISIONS
-    }
+    figures |= {name: times_faster(kept[peer_of(name)], kept[name]) for name in own}
+    figures |= {f"{KEPT}_{name}": times_faster(kept[KEPT], kept[name]) for name in own if name in PRECISIONS}
     if with_aucs:
-        learned |= {name: own[f"{name}_auc"]() for name in names}
+        learned |= {name: validation_auc(contender.network, prepared) for name, contender in own.items()}
         figures |= {f"{name}_auc": auc for name, auc in learned.items()}
-        figures |= {f"{name}_auc_gain": learned[name] - learned[peer_of(name)] for name in names}
+        figures |= {f"{name}_auc_gain": learned[name] - learned[peer_of(name)] for name in own}
     return figures
 
 
@@ -194,12 +200,12 @@ def measure_steps(repeat: int, work: Path) -> Figures:
     """Return the times of a step and their ratios."""
     prepared = prepared_phantom(work)
     images, labels = (part[:TIMED_CASES] for part in prepared.training)
-    return train_side_by_side(Prepared((images, labels), prepared.validation), SHORT, seed=repeat)
+    return train_side_by_side(Prepared((images, labels), prepared.validation), SHORT, repeat, PASSES)
 
 
 def measure_convergence(repeat: int, work: Path) -> Figures:
     """Return times and ratios as `measure_steps` does, and the validation AUC of every contender."""
-    return train_side_by_side(prepared_phantom(work), LONG, seed=repeat, with_aucs=True)
+    return train_side_by_side(prepared_phantom(work), LONG, repeat, with_aucs=True)
 
 
 PEERS = ("blog", "monai")
@@ -208,8 +214,8 @@ KEPT = "blog_kept"
 PRECISIONS = ("fp32", "bf16")
 SHORT, LONG = 3, 20
 """Epochs: for times alone, and for what is learned."""
-TIMED_CASES = 64
-"""Training cases where times alone are measured: 4 steps."""
+TIMED_CASES, PASSES = 64, 3
+"""Training cases where times alone are measured, 4 steps, and how often a turn of ours passes over them."""
 
 BARE, PIPED = "bare, against the blog's loop (a)", "with augmentation, against MONAI's pipeline (b)"
 TIMES = (

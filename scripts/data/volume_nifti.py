@@ -74,4 +74,6 @@ class NiftiVolume(Volume):
             raise EOFError(f"truncated, {length} of {needed} bytes")
 
     def _read(self, slices: Slices) -> np.ndarray:
-        return self._proxy[slices + (self._frame, 0, 0, 0)[: len(self._proxy.shape) - 3]]
+        first, *others = slices  # whole rows: one step through the file per plane, in place of one per row
+        rows = (slice(None), *others, self._frame, 0, 0, 0)
+        return self._proxy[rows[: len(self._proxy.shape)]][first]
