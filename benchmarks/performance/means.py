@@ -66,10 +66,14 @@ if DEVICE != "cpu" or shutil.which("g++"):  # torch.compile builds C++ for a CPU
     CHANGES["compiled"] = compiled
 
 
-def changed_step(change: Callable[[Model], None] | None, precision: str = "auto") -> Step:
-    """Return the step of the default network with one thing changed."""
+def changed_step(
+    change: Callable[[Model], None] | None = None, precision: str = "auto", one_missing: bool = False
+) -> Step:
+    """Return the step of the default network with one thing changed, or one phase missing in each case."""
     torch.manual_seed(0)
     image, present, label = batch(CASES, PHASES, SIDE)
+    if one_missing:
+        present[torch.arange(CASES), torch.arange(CASES) % PHASES] = False
     model = build_model(precision)
     if change is not None:
         change(model)
@@ -100,12 +104,13 @@ def convolution_step(grouped: bool) -> Step:
 
 def unchanged() -> Parts:
     """Return the step as it is, for a process that hands freed memory back."""
-    return {"step": changed_step(None)}
+    return {"step": changed_step()}
 
 
 def measure_means(repeat: int, work: Path) -> Figures:
     """Return how many times as long the step takes with each change, timed in turn with the step as it is."""
-    steps = {"as_is": changed_step(None), "fp32": changed_step(None, "fp32")}
+    steps = {"as_is": changed_step(), "fp32": changed_step(precision="fp32")}
+    steps["one_missing"] = changed_step(one_missing=True)
     steps |= {name: changed_step(change) for name, change in CHANGES.items()}
     with Side(unchanged) as handing:
         times = measure({**steps, "handed_back": partial(handing, "step")}, ROUNDS, STEPS)
@@ -122,6 +127,7 @@ MEANS = Item(
         Figure("handed_back_as_long", "freed memory handed back to the system", digits=2),
         Figure("fp32_as_long", "float32", digits=2),
         Figure("contiguous_as_long", "weights not channels-last", digits=2),
+        Figure("one_missing_as_long", "one of three phases missing in every case", digits=2),
         Figure("one_by_one_as_long", "phases one after the other, not in one batch", digits=2),
         Figure("fused_as_long", "torch's fused AdamW", digits=2),
         Figure("compiled_as_long", "encoder through torch.compile, once compiled", digits=2),
