@@ -28,11 +28,7 @@ CHOICES = {"short": SHORT, "long": LONG, **{name: [name] for name in ITEMS}}
 
 
 def run(names: Sequence[str], repeats: int, records: Records, work: Path) -> None:
-    """Measure what is not there yet: all items once, then all of them again.
-
-    Freed memory is kept, as every training of the bundle does.
-    """
-    keep_freed_memory()
+    """Measure what is not there yet: all items once, then all of them again."""
     for repeat in range(repeats):
         for name in names:
             if records.has(name, repeat):
@@ -67,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.fresh:
         for name in names:
             shutil.rmtree(records.folder / name, ignore_errors=True)
+    keep_freed_memory()  # as every training of the bundle does
     run(names, given.repeats, records, given.work)
     content = report(records, ITEMS.values())
     text = render(content, given.output.name)

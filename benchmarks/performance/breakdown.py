@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import defaultdict, deque
-from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,12 +15,15 @@ from monai.engines import IterationEvents
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.ours import CONFIGS, DEVICE
 from benchmarks.performance.phantom import phantom_folder
-from benchmarks.performance.timing import now, seconds
+from benchmarks.performance.timing import now
 
 EPOCHS = 6
 VALIDATED = 60
 """Cases, a third of the training cases as in the default phantom."""
 PARTS = ("data", "augmentation", "forward", "backward", "optimiser", "handlers", "validation")
+"""Of an epoch."""
+BARE = "bare"
+"""The bare loop, which is no part of it."""
 
 
 class Stopwatch:
@@ -48,7 +50,7 @@ class Stopwatch:
 
 
 class Instruments:
-    """Watches a training: one table of seconds per epoch, and the time of a bare loop for comparison.
+    """Watches a training: seconds per epoch of each part, and of a bare loop for comparison.
 
     What is watched is the real trainer with all its handlers. Behind each of its steps the same batch takes a
     bare one (augmentation, forward, loss, backward, optimiser), so that both meet the machine at the same
@@ -67,8 +69,6 @@ class Instruments:
         self.loader, self.prepare = get("train#dataloader"), get("train#prepare_batch")
         self.watch = Stopwatch()
         self.epochs: list[dict[str, float]] = []
-        self.bare: list[float] = []
-        self.bare_steps = 0.0
         self._augment = self.prepare.augmentation
         self.prepare.augmentation = self._timed_augmentation
         self._listen()
@@ -95,9 +95,9 @@ class Instruments:
     def _iteration(self, trainer: Any) -> None:
         self.watch.lap("handlers")
         self.prepare.augmentation = self._augment
-        self.bare_steps += seconds(partial(self._bare_step, trainer.state.batch))
+        self._bare_step(trainer.state.batch)
         self.prepare.augmentation = self._timed_augmentation
-        self.watch.last = now()
+        self.watch.lap(BARE)
 
     def _bare_step(self, batch: Any) -> None:
         trainer = self.trainer
@@ -108,10 +108,9 @@ class Instruments:
 
     def _epoch(self, _: Any) -> None:
         self.watch.lap("handlers")
+        deque(self.loader, maxlen=0)
+        self.watch.lap(BARE)
         self.epochs.append(self.watch.take())
-        self.bare.append(self.bare_steps + seconds(partial(deque, self.loader, maxlen=0)))
-        self.bare_steps = 0.0
-        self.watch.last = now()
 
 
 def measure_parts(repeat: int, work: Path) -> Figures:
@@ -129,17 +128,17 @@ def measure_parts(repeat: int, work: Path) -> Figures:
     instruments.trainer.run()
     shutil.rmtree(output, ignore_errors=True)
     kept = instruments.epochs[1:]  # the first plans the work, and draws the first batch
-    total = [sum(parts.values()) for parts in kept]
-    engine = [whole - parts["validation"] for whole, parts in zip(total, kept, strict=True)]
+    total = [sum(parts[name] for name in PARTS) for parts in kept]
     step = [sum(parts[name] for name in PARTS[1:5]) for parts in kept]
     figures = {
-        name: median(100 * parts.get(name, 0.0) / whole for parts, whole in zip(kept, total, strict=True))
+        name: median(100 * parts[name] / whole for parts, whole in zip(kept, total, strict=True))
         for name in PARTS
     }
     return figures | {
         "epoch_s": median(total),
         "overhead": median(
-            100 * (whole / bare - 1) for whole, bare in zip(engine, instruments.bare[1:], strict=True)
+            100 * ((whole - parts["validation"]) / parts[BARE] - 1)
+            for parts, whole in zip(kept, total, strict=True)
         ),
         "augmentation_of_step": median(
             100 * parts["augmentation"] / whole for parts, whole in zip(kept, step, strict=True)

@@ -213,7 +213,7 @@ KEPT = "blog_kept"
 """The blog's loop in a process that keeps freed memory."""
 PRECISIONS = ("fp32", "bf16")
 SHORT, LONG = 3, 20
-"""Epochs: for times alone, and for what is learned."""
+"""Turns: for times alone, and for what is learned."""
 TIMED_CASES, PASSES = 64, 3
 """Training cases where times alone are measured, 4 steps, and how often a turn of ours passes over them."""
 
