@@ -15,12 +15,13 @@ from scripts.engines import running_config, start
 from scripts.engines.running_config import bundle_folder
 from scripts.reporting import report_comparison
 
-from .folds import make_folds
+from .folds import Fold, make_folds
 from .jobs import Job, Place
 from .pool import Pool, read_pool, write_fold
 from .pooled import write_pooled
 from .report import write_report
 from .settings import check_record, own_keys, training_parser, user_settings, write_settings
+from .sites import site_counts
 from .spread import run_jobs
 from .strategies import check_strategies, contenders
 from .tables import read_rows, write_tables
@@ -93,16 +94,24 @@ def compare(
     }
     check_record(folder, record)
     write_settings(folder, {"missing_phases": False} | settings)  # it would cost time in every job
-    for part in parts:
-        write_fold(folder / "folds" / part.name, pool, part)
+    named = fold_names(folder, parts)
+    for name, part in named.items():
+        write_fold(folder / "folds" / name, pool, part)
+    if leave_one_site_out:
+        print(
+            f"\nEach site is left out in turn, {repeats} times:"
+            if repeats > 1
+            else "\nEach site is left out once:"
+        )
+        print("\n".join(f"  {site}, {counts}" for site, counts in site_counts(pool).items()))
     place = Place(bundle, folder, cache, Path(cache_dir).resolve())
     every = [
-        Job(strategy, part.repeat, part.fold, number)
-        for part, number, strategy in product(parts, training_seeds, chosen)
+        Job(strategy, part.repeat, part.fold, number, name, part.site)
+        for (name, part), number, strategy in product(named.items(), training_seeds, chosen)
     ]
     todo = [job for job in every if not place.row(job).is_file()]
     if todo:
-        _prepare_cases(parser, place, pool, parts[0].name)
+        _prepare_cases(parser, place, pool, next(iter(named)))
     failures = run_jobs(place, todo, len(every), jobs, backend, scheduler)
     if failures:
         raise ValueError(
@@ -114,6 +123,17 @@ def compare(
     write_report(folder, pool, rows, write_pooled(place, every), draws, seed)
     report_comparison(folder)
     print(f"\nresults: {folder}")
+
+
+def fold_names(folder: Path, parts: Sequence[Fold]) -> dict[str, Fold]:
+    """Return each fold by the name of its files; a folder of before sites were named keeps its own names.
+
+    Args:
+        folder: results folder of the comparison.
+        parts: all folds.
+    """
+    earlier = any(part.name != part.number and (folder / "folds" / part.number).is_dir() for part in parts)
+    return {part.number if earlier else part.name: part for part in parts}
 
 
 def _digest(pool: Pool) -> str:

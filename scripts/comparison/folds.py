@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class Fold:
         training: cases that the weights are fitted on.
         validation: cases of the outer training part that steer training.
         test: the outer part, read once.
+        site: the one that is left out, where sites are the outer parts; else None.
     """
 
     repeat: int
@@ -27,11 +29,26 @@ class Fold:
     training: list[int]
     validation: list[int]
     test: list[int]
+    site: str | None = None
+
+    @property
+    def number(self) -> str:
+        """Repeat and fold, e.g. r1_f3."""
+        return f"r{self.repeat}_f{self.fold}"
 
     @property
     def name(self) -> str:
-        """Name of its files, e.g. r1_f3."""
-        return f"r{self.repeat}_f{self.fold}"
+        """Name of its files, e.g. r1_f3, or with a site that is left out r1_f3_north."""
+        return self.number if self.site is None else f"{self.number}_{in_file_names(self.site)}".rstrip("_")
+
+
+def in_file_names(site: str) -> str:
+    """Return a site's name as a part of file names: letters, digits, hyphens, at most 40 characters.
+
+    >>> in_file_names("St. Mary's / North")
+    'St-Mary-s-North'
+    """
+    return re.sub(r"[\W_]+", "-", site).strip("-")[:40]
 
 
 def make_folds(
@@ -88,7 +105,8 @@ def make_folds(
                 [case for case, split in zip(rest, splits, strict=True) if split == name]
                 for name in ("training", "validation")
             )
-            found.append(Fold(repeat, fold, training, validation, test))
+            site = None if sites is None else sites[test[0]]
+            found.append(Fold(repeat, fold, training, validation, test, site))
     return found
 
 

@@ -29,22 +29,27 @@ class Job:
         strategy: name of a fragment, ``single_<phase>`` or ``logistic_regression``.
         repeat, fold: which fold, both from 1.
         seed: of the weights and of the order of the cases.
+        fold_name: name of the fold, e.g. r1_f3, or r1_f3_north where a site is left out.
+        site: the site that is left out, if any.
     """
 
     strategy: str
     repeat: int
     fold: int
     seed: int
-
-    @property
-    def fold_name(self) -> str:
-        """Name of the fold, e.g. r1_f3."""
-        return f"r{self.repeat}_f{self.fold}"
+    fold_name: str
+    site: str | None = None
 
     @property
     def name(self) -> str:
-        """Name of its folder and files, e.g. concat_r1_f3_s0."""
+        """Name of its folder and files, e.g. concat_r1_f3_s0 or concat_r1_f3_north_s0."""
         return f"{self.strategy}_{self.fold_name}_s{self.seed}"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What tables say of it: strategy, repeat, fold, the site where one is left out, and seed."""
+        keys = ("strategy", "repeat", "fold", *(() if self.site is None else ("site",)), "seed")
+        return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def run_job(place: Place, job: Job) -> str | None:
         try:
             run = fit_regression if job.strategy == REGRESSION else train
             figures = run(place, job)
-            content = {**vars(job), **_measured(place, job), **figures}
+            content = {**job.record, **_measured(place, job), **figures}
             write_text(place.row(job), json.dumps(content, indent=1) + "\n")
         except Exception as error:
             traceback.print_exc()

@@ -11,11 +11,12 @@ from scripts.evaluation.atomic import write_text
 from scripts.evaluation.paired import p_text
 
 from .pool import Pool
+from .sites import at_sites, site_counts, sites_of
 from .statistics import Row, pairwise_tests, summarise
 from .tables import write_csv
 
 READING = """\
-mean: over the test parts of all folds and repeats; its interval allows for training parts that overlap
+mean: over the test parts of all folds and repeats{sites}; its interval allows for training parts that overlap
 (Nadeau and Bengio). pooled: all cases together, each predicted by the networks that did not see it, averaged
 over the repeats; its interval is over patients. Two strategies differ by more than chance explains where
 p (Holm) is below 0.05; the intervals of single strategies do not tell that.
@@ -40,10 +41,13 @@ def write_report(
     if pairs:
         write_csv(folder / "pairs.csv", pairs)
     main = summary_lines(summary)
+    sites = sites_of(rows)
+    reading = READING.format(sites=", each site once" if sites else "")
     text = "\n".join(
         [
             *(f"# Comparison: {pool.name}", "", about(pool, rows), ""),
-            *("## Strategies", "", *main, "", READING),
+            *("## Strategies", "", *main, "", reading),
+            *(["## Sites", "", *site_table(pool, rows), ""] if sites else []),
             *("## Cost", "", *cost_lines(rows), ""),
             *("## Pairs", "", *pair_lines(pairs), ""),
         ]
@@ -57,11 +61,13 @@ def about(pool: Pool, rows: Sequence[Row]) -> str:
     labels = pool.values("label")
     counts = ", ".join(f"{labels.count(name)} {name}" for name in pool.classes)
     folds, repeats, seeds = (len({row[key] for row in rows}) for key in ("fold", "repeat", "seed"))
+    sites = sites_of(rows)
+    parts = f"{folds} sites left out in turn ({', '.join(sites)})" if sites else f"{folds} folds"
     once = "1 training seed" if seeds == 1 else f"{seeds} training seeds"
     machine = sorted({f"{row['threads']} thread on {row['processor']}, torch {row['torch']}" for row in rows})
     return (
         f"{len(labels)} cases of {len(set(pool.values('patient')))} patients ({counts}); "
-        f"{folds} folds, {repeats} {'repeat' if repeats == 1 else 'repeats'}, {once}; {'; '.join(machine)}."
+        f"{parts}, {repeats} {'repeat' if repeats == 1 else 'repeats'}, {once}; {'; '.join(machine)}."
     )
 
 
@@ -87,6 +93,22 @@ def summary_lines(summary: Sequence[Row]) -> list[str]:
                 for way in ("mean", "pooled")
             ]
             for name in order
+        ),
+    )
+
+
+def site_table(pool: Pool, rows: Sequence[Row]) -> list[str]:
+    """Return the table of the sites: their cases, and the AUC of each strategy tested there."""
+    aucs, counts = at_sites(rows, "auc"), site_counts(pool)
+
+    def cell(value: float | None) -> str:
+        return "–" if value is None else short(value)
+
+    return table(
+        ["site", "cases", *(f"`{name}`" for name in aucs)],
+        (
+            [site, counts[site], *(cell(by_site[site]) for by_site in aucs.values())]
+            for site in sites_of(rows)
         ),
     )
 

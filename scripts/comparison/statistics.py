@@ -15,24 +15,31 @@ from scripts.evaluation.paired import add_holm, compare_all, corrected_t_test
 REPORTED = ("auc", "accuracy")
 """The metrics that get intervals and tests; all others are in comparison.csv."""
 Row = dict[str, Any]
-Key = tuple[int, int]
+Part = tuple[int, int] | str
+"""A test part: repeat and fold, or the site that was left out."""
 
 
-def fold_values(rows: Iterable[Row], strategy: str, metric: str) -> dict[Key, float]:
-    """Return the metric of a strategy by (repeat, fold), the mean over seeds, where it is defined."""
-    found: dict[Key, list[float]] = {}
+def part_values(rows: Iterable[Row], strategy: str, metric: str) -> dict[Part, float]:
+    """Return the metric of a strategy in each test part, the mean over seeds, where it is defined.
+
+    A repeat of a cross-validation draws new parts. A site that is left out is the same test part in every
+    repeat, which only draws other validation cases: it is one observation, and the mean over repeats as well.
+    """
+    found: dict[Part, list[float]] = {}
     for row in rows:
         if row["strategy"] == strategy and row["metrics"][metric] is not None:
-            found.setdefault((row["repeat"], row["fold"]), []).append(row["metrics"][metric])
-    return {key: fmean(values) for key, values in found.items()}
+            site = row.get("site")
+            part = (row["repeat"], row["fold"]) if site is None else str(site)
+            found.setdefault(part, []).append(row["metrics"][metric])
+    return {part: fmean(values) for part, values in found.items()}
 
 
 def summarise(rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: int) -> list[Row]:
     """Compute each metric of each strategy in two ways, each with a 95% interval.
 
-    * `mean`: the mean over all folds of all repeats of the metric within one test part. The interval is that
-      of Nadeau and Bengio, since the training parts overlap: see `corrected_t_test`, here against 0; it is
-      cut off at 0 and 1.
+    * `mean`: the mean over all test parts of the metric within one: over the folds of all repeats, or over
+      the sites (see `part_values`). The interval is that of Nadeau and Bengio, since the training parts
+      overlap: see `corrected_t_test`, here against 0; it is cut off at 0 and 1.
     * `pooled`: the metric of all cases together, by the predictions of `pooled_predictions`. The interval is
       over patients: see `confidence_intervals`.
 
@@ -50,7 +57,7 @@ def summarise(rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: 
         macro = classification_table(*data, pooled.classes)[-1]
         intervals = confidence_intervals(*data, pooled.patients, draws, seed)[-1]
         for metric in REPORTED:
-            values = list(fold_values(rows, strategy, metric).values())
+            values = list(part_values(rows, strategy, metric).values())
             row = {"strategy": strategy, "metric": metric, "folds": len(values)}
             row |= dict.fromkeys(("mean", "mean_lower", "mean_upper"))
             if len(values) > 1:
@@ -69,7 +76,8 @@ def pairwise_tests(rows: Sequence[Row], files: Mapping[str, Path], draws: int, s
 
     * by patient: the pooled predictions of both, on the same cases; DeLong's test of the AUC, the paired
       bootstrap of the accuracy: see `compare_all`.
-    * by fold: the metric of both within the same test parts: see `corrected_t_test`.
+    * by fold: the metric of both within the same test parts, which are sites where sites are left out: see
+      `part_values` and `corrected_t_test`.
 
     Args:
         rows: of `read_rows`.
@@ -95,7 +103,7 @@ def _pairs_by_fold(rows: Sequence[Row], strategies: Sequence[str], metric: str) 
     """Test all pairs over the folds in which the metric of both is defined."""
     found: list[Row] = []
     for first, second in combinations(strategies, 2):
-        one, other = (fold_values(rows, strategy, metric) for strategy in (first, second))
+        one, other = (part_values(rows, strategy, metric) for strategy in (first, second))
         both = sorted(one.keys() & other.keys())
         if len(both) < 2:
             continue

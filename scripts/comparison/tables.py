@@ -11,12 +11,12 @@ from scripts.evaluation.atomic import write_table
 
 from .jobs import Job, Place
 
-KEY = ("strategy", "repeat", "fold", "seed")
+KEY = ("strategy", "repeat", "fold", "site", "seed")
 
 
 def read_rows(place: Place, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Read what each job left, in the order of the jobs."""
-    return [json.loads(place.row(job).read_text(encoding="utf-8")) for job in jobs]
+    """Read what each job left, in the order of the jobs; rows of earlier versions lack the site."""
+    return [job.record | json.loads(place.row(job).read_text(encoding="utf-8")) for job in jobs]
 
 
 def write_tables(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -36,7 +36,8 @@ def write_tables(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
         items = list(flat.items())
         found.append(dict([*items[:at], *row["metrics"].items(), *items[at:]]))
     write_csv(folder / "comparison.csv", found)
-    costs = [{key: row[key] for key in (*KEY, "device", "threads")} | row["costs"] for row in rows]
+    keys = [key for key in (*KEY, "device", "threads") if key in rows[0]]
+    costs = [{key: row[key] for key in keys} | row["costs"] for row in rows]
     write_csv(folder / "costs.csv", costs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from scripts.evaluation.paired import p_text
@@ -14,6 +14,8 @@ from .table import UNKNOWN, Table, counted, number
 
 SIGNIFICANT = 0.05
 """Corrected p below which two strategies differ by more than chance explains."""
+NAMES = ("strategy", "first", "second", "site")
+"""Columns that hold names, also where these look like numbers."""
 Row = dict[str, Any]
 
 
@@ -46,6 +48,16 @@ class Comparison:
         return len({row["repeat"] for row in self.jobs})
 
     @property
+    def sites(self) -> list[str]:
+        """The sites that were left out in turn; none where folds were drawn."""
+        return list(dict.fromkeys(str(row["site"]) for row in self.jobs if row.get("site") is not None))
+
+    @property
+    def parts(self) -> int:
+        """Number of different test parts: a site is the same one in every repeat."""
+        return len(self.sites) or self.folds * self.repeats
+
+    @property
     def n(self) -> str:
         """How many cases are behind each row, for captions."""
         once = [
@@ -54,7 +66,10 @@ class Comparison:
             if all(row[key] == self.jobs[0][key] for key in ("strategy", "repeat", "seed"))
         ]
         cases, patients = (sum(int(row[key]) for row in once) for key in ("n", "n_patients"))
-        drawn = f"{counted(self.folds, 'fold')}, {counted(self.repeats, 'repeat')}"
+        parts = (
+            f"{counted(self.folds, 'site')} left out in turn" if self.sites else counted(self.folds, "fold")
+        )
+        drawn = f"{parts}, {counted(self.repeats, 'repeat')}"
         return f"n = {counted(cases, 'case')} of {counted(patients, 'patient')}, {drawn}"
 
     def of(self, metric: str) -> list[Row]:
@@ -105,8 +120,8 @@ def comparison_headline(comparison: Comparison) -> str:
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Return the tables of the strategies, of their pairs, and of what they cost."""
-    return [_strategies(comparison), *_pairs(comparison), _costs(comparison)]
+    """Return the tables of the strategies, of sites that were left out, of the pairs, and of the costs."""
+    return [_strategies(comparison), *_sites(comparison), *_pairs(comparison), _costs(comparison)]
 
 
 def _strategies(comparison: Comparison) -> Table:
@@ -120,13 +135,35 @@ def _strategies(comparison: Comparison) -> Table:
         ]
         for row in comparison.of("auc")
     ]
+    once = ", each site once" if comparison.sites else ""
     header = [f"{name}, {way} [95%]" for name in ("AUC", "accuracy") for way in ("pooled", "mean")]
     notes = [
         "pooled: all cases together, each predicted by networks that did not see it; interval over patients. "
-        "mean: over the test parts of all folds and repeats; interval by Nadeau and Bengio. Intervals that "
+        f"mean: over the test parts of all folds and repeats{once}; "
+        "interval by Nadeau and Bengio. Intervals that "
         "overlap do not mean that two strategies are equal: read the pairs."
     ]
     return Table("Strategies and baselines", comparison.n, ["strategy", *header], rows, notes)
+
+
+def _sites(comparison: Comparison) -> list[Table]:
+    """Return the table of the sites: cases, and AUC of each strategy where they are the test part."""
+    if not comparison.sites:
+        return []
+    strategies = [row["strategy"] for row in comparison.of("auc")]
+    rows = []
+    for site in comparison.sites:
+        here = [row for row in comparison.jobs if str(row["site"]) == site]
+        cells = []
+        for strategy in strategies:
+            known = [row["auc"] for row in here if row["strategy"] == strategy and row["auc"] is not None]
+            cells.append(number(fmean(known)) if known else UNKNOWN)
+        rows.append([site, str(here[0]["n"]), *cells])
+    notes = [
+        "Each row: the networks were trained at all other sites and tested at this one; the mean over "
+        "repeats and seeds. A site that lacks a class has no AUC."
+    ]
+    return [Table("AUC at each site", comparison.n, ["site", "cases", *strategies], rows, notes)]
 
 
 def _pairs(comparison: Comparison) -> list[Table]:
@@ -181,7 +218,10 @@ def _interval(row: Row, way: str) -> str:
 
 def _rows(file: Path) -> list[Row]:
     with file.open(newline="", encoding="utf-8") as stream:
-        return [{key: _cell(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+        return [
+            {key: (value or None) if key in NAMES else _cell(value) for key, value in row.items()}
+            for row in csv.DictReader(stream)
+        ]
 
 
 def _cell(value: str) -> Any:

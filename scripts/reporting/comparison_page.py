@@ -63,6 +63,7 @@ def _facts(comparison: Comparison, job: Path) -> Facts:
     date = json.loads((job / "environment.json").read_text(encoding="utf-8")).get("date", "not recorded")
     return [
         ("Reported", comparison.n.removeprefix("n = ")),
+        *([("Sites, left out in turn", ", ".join(comparison.sites))] if comparison.sites else []),
         ("Strategies", ", ".join(dict.fromkeys(row["strategy"] for row in comparison.jobs))),
         ("Phases", ", ".join(config["phases"])),
         ("Classes", ", ".join(map(str, config["classes"]))),

@@ -22,7 +22,8 @@ def corrected_t_test(
               \text{ degrees of freedom}
 
     The plain paired t-test takes the folds for independent and is far too sure; the added
-    :math:`n_2 / n_1` accounts for the training cases that they share.
+    :math:`n_2 / n_1` accounts for the training cases that they share. A site that is left out repeatedly is
+    one fold: average over its repeats first.
 
     Args:
         first, second: the metric of each model in each fold, in the same order.

@@ -32,9 +32,17 @@ def _unfinished(comparison: Comparison) -> list[Caution]:
 
 
 def _few_folds(comparison: Comparison) -> list[Caution]:
-    parts = comparison.folds * comparison.repeats
+    parts, sites = comparison.parts, comparison.sites
     if parts >= FEWEST_FOLDS:
         return []
+    if sites:
+        return [
+            Caution(
+                f"Each strategy was tested at {counted(parts, 'site')} only: {', '.join(sites)}.",
+                f"With fewer than {FEWEST_FOLDS} the test by site can hardly find a difference, and repeats "
+                "add none. It needs cases of more sites.",
+            )
+        ]
     return [
         Caution(
             f"Each strategy was tested on {counted(parts, 'test part')} only.",
