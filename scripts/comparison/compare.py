@@ -11,7 +11,8 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from scripts.data import cached_dataset, read_cases
-from scripts.engines import running_config, start
+from scripts.engines import errors, running_config, start
+from scripts.engines.command_line import settle_types
 from scripts.engines.running_config import bundle_folder
 from scripts.reporting import report_comparison
 
@@ -29,9 +30,11 @@ from .tables import read_rows, write_tables
 
 def start_comparing(bundle_root: str | Path, seed: int) -> None:
     """Prepare a run: one-line errors, known keys, and the phantom where it is asked for."""
+    errors.install()
     bundle = bundle_folder(bundle_root)
+    settle_types(bundle / "configs", "compare.yaml")
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
-    start(bundle_root, parser.get_parsed_content("dataset_dir"), seed)
+    start(bundle_root, parser.get_parsed_content("dataset_dir"), seed, "compare.yaml")
 
 
 def compare(

@@ -13,14 +13,17 @@ from monai.utils import set_determinism
 from scripts.processes import is_first_process, wait_for_all
 
 from . import errors
+from .command_line import settle_types
 from .config_check import check_keys, known_keys
 from .metadata import record_metrics
-from .running_config import bundle_folder, running_config, running_run_id
+from .running_config import bundle_folder, running_config, running_parser, running_run_id
 from .served import served_lists
 from .twins import warn_of_stale_twins
 
 
-def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) -> None:
+def start(
+    bundle_root: str | Path, dataset_dir: str | Path | None, seed: int, tool: str | None = None
+) -> None:
     """Prepare a run: one-line errors, known keys, one seed, and the phantom where it is asked for.
 
     Args:
@@ -28,9 +31,10 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
         dataset_dir: folder of the dataset; ``data/phantom`` is created on first use (not where a bundle is
             only loaded from another folder). None: no data is read.
         seed: the experiment's seed.
+        tool: file below configs of a command that is no training and needs no model, e.g. compare.yaml.
 
     Raises:
-        ValueError: for a key that no configuration declares.
+        ValueError: for a key that no configuration declares, or a value of another type than its key's.
     """
     from scripts.data import ensure_phantom
 
@@ -38,6 +42,12 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     warnings.filterwarnings("ignore", category=FutureWarning)
     bundle = bundle_folder(bundle_root)
     check_keys(running_config(), known_keys(bundle / "configs"), running_run_id())
+    parser = running_parser()
+    if (
+        settle_types(bundle / "configs", tool) and parser is not None
+    ):  # what MONAI had resolved was of other types
+        bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
+        dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
     warn_of_stale_twins(bundle / "configs")
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
@@ -55,11 +65,14 @@ def start_tool(bundle_root: str | Path, config: str) -> None:
         config: file below its configs, e.g. prepare.yaml.
 
     Raises:
-        ValueError: a key that the file does not have; names the nearest.
+        ValueError: a key that the file does not have, naming the nearest; a value of another type than its
+            key's.
     """
     errors.install()
-    declared = yaml.safe_load((Path(bundle_root) / "configs" / config).read_text(encoding="utf-8"))
+    configs = bundle_folder(bundle_root) / "configs"
+    declared = yaml.safe_load((configs / config).read_text(encoding="utf-8"))
     check_keys(running_config(), declared, running_run_id())
+    settle_types(configs, config)
 
 
 def check_output(folder: str | Path) -> None:

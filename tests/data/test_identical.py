@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
+import fire
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+from monai.bundle.scripts import run
 
 from scripts.data import prepare
 from scripts.data.identical import identical_volumes, settle_identical
 from scripts.data.splits import SPLITS
+from tests.conftest import ROOT
 
 
 def voxels(seed: int) -> np.ndarray:
@@ -76,7 +81,13 @@ def test_those_who_share_an_image_are_one_patient_also_by_way_of_a_third(tmp_pat
     settled, notes = settle_identical(cases)
     assert [case.get("patient") for case in settled] == ["B", "B", "B", "B", None]
     assert sum("counts as patient" in note for note in notes) == 2
-    assert [case.get("patient") for case in settle_identical(cases, allowed=True)[0]] == [None, "B", None, "B", None]
+    assert [case.get("patient") for case in settle_identical(cases, allowed=True)[0]] == [
+        None,
+        "B",
+        None,
+        "B",
+        None,
+    ]
 
 
 def test_a_patient_may_show_an_image_twice_but_is_told(tmp_path):
@@ -106,7 +117,9 @@ def test_preparing_keeps_copies_in_one_split_whatever_the_seed(tmp_path, capsys)
         splits_of = []
         for allowed in (False, True):
             output = folder / f"{seed}_{allowed}"
-            content = json.loads(prepare(**settings, output=output, seed=seed, allow_identical=allowed).read_text())
+            content = json.loads(
+                prepare(**settings, output=output, seed=seed, allow_identical=allowed).read_text()
+            )
             found = {s: [e for e in content[s] if e["case"] in ("c00", "c11")] for s in SPLITS}
             splits_of.append(sum(bool(entries) for entries in found.values()))
         assert splits_of[0] == 1
@@ -129,3 +142,26 @@ def test_preparing_refuses_copies_that_the_source_puts_into_two_splits(tmp_path)
     assert "\n" not in str(error.value)
     assert not (folder / "out" / "dataset.json").exists()
     prepare(**settings, output=folder / "out", allow_identical=True)
+
+
+@pytest.mark.parametrize(("text", "patients"), [("false", 11), ("No", 11), ("TRUE", 12)])
+def test_the_command_line_s_false_is_false(text, patients, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    rows = []
+    for number in range(12):
+        save(tmp_path / "in" / f"p{number}" / "pre.nii.gz", voxels(max(number, 1)))
+        rows.append(f"p{number},{'low' if number % 2 else 'high'}\n")
+    (tmp_path / "labels.csv").write_text("case,label\n" + "".join(rows))
+    command = [
+        "preparing", "--config_file", "configs/prepare.yaml", "--layout", "folders",
+        "--source", str(tmp_path / "in"), "--labels", str(tmp_path / "labels.csv"),
+        "--output", str(tmp_path / "out"), "--workers", "1", "--quality", "false", "--allow_identical", text,
+    ]  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):
+        fire.Fire(run, command=command)
+    document = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert (
+        len({entry.get("patient", entry["case"]) for split in SPLITS for entry in document[split]})
+        == patients
+    )
+    assert not (tmp_path / "out" / "quality.html").exists()

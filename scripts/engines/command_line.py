@@ -1,0 +1,172 @@
+"""What was typed on the command line, brought to the types of the keys before anything is resolved.
+
+MONAI hands over what Fire makes of a text: ``false`` stays a text, which is true, ``20240101`` becomes a
+number, ``None`` is dropped. The texts are therefore taken from the command line itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+from monai.bundle.scripts import run
+
+from .key_types import FREE, KeyTypes
+from .running_config import running_parser
+from .typed_values import PurePath, is_reference, literal, members, read_text, typed
+
+_FLAG = re.compile(r"--.*|-[a-zA-Z].*")
+_OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow_name", "workflow_type"}
+
+
+def typed_options(arguments: Sequence[str]) -> dict[str, str | None]:
+    """Return key -> text as typed, by Fire's rules; None where no value follows.
+
+    >>> typed_options(["run", "training", "--name", "001", "--a#b=0x10", "--resume", "--seed", "-5"])
+    {'name': '001', 'a#b': '0x10', 'resume': None, 'seed': '-5'}
+    """
+    arguments = list(arguments)
+    if "--" in arguments:  # what stands behind the last one are options of Fire
+        arguments = arguments[: len(arguments) - 1 - arguments[::-1].index("--")]
+    found: dict[str, str | None] = {}
+    position = 0
+    while position < len(arguments):
+        argument = arguments[position]
+        position += 1
+        if not _FLAG.fullmatch(argument):
+            continue
+        key, equals, value = argument.lstrip("-").partition("=")
+        key = key.replace("-", "_")
+        if equals:
+            found[key] = value
+        elif position < len(arguments) and not _FLAG.fullmatch(arguments[position]):
+            found[key] = arguments[position]
+            position += 1
+        else:
+            found[key] = None
+    return {key: value for key, value in found.items() if key not in _OF_MONAI}
+
+
+def command_line() -> list[str]:
+    """Return the arguments of the command that is running, or none where Python called the bundle."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "Fire" and frame.f_globals.get("__name__") == "fire.core":
+            command = frame.f_locals.get("command")
+            return sys.argv[1:] if command is None else list(frame.f_locals["args"])
+        frame = frame.f_back  # type: ignore[assignment]
+    return []
+
+
+def settle_types(configs: Path, tool: str | None = None) -> bool:
+    """Bring every value of the running configuration to the type of its key, before anything is resolved.
+
+    Args:
+        configs: the bundle's configs folder.
+        tool: its file of the command, e.g. prepare.yaml; None for trainings and trained models.
+
+    Returns:
+        Whether a value changed; what was resolved before is then forgotten.
+
+    Raises:
+        ValueError: a value of another type; names key, type and value.
+    """
+    parser = running_parser()
+    if parser is None:
+        return False
+    types = KeyTypes(configs, tool, parser.locator)
+    changed = False
+    for key, text in typed_options(command_line()).items():
+        changed |= _settle_option(parser, types, key, text)
+    for name in [name for name in parser.get() if name != ConfigParser.meta_key]:
+        changed |= _settle(parser.get(), name, (name,), types)
+    if changed:
+        parser.parse(reset=True)
+    return changed
+
+
+def _settle_option(parser: ConfigParser, types: KeyTypes, key: str, text: str | None) -> bool:
+    """Set one key to what was typed for it."""
+    path = re.split("#|::", key)
+    if key not in parser:
+        if text is None and key.startswith("no") and key[2:] in parser:  # Fire's --nocalibrate
+            return _settle_option(parser, types, key[2:], "false")
+        if len(path) > 1:
+            return False
+    parent = parser["::".join(path[:-1])] if len(path) > 1 else parser.get()
+    kind, _ = types.of(path, parent)
+    if text is None:
+        if bool not in members(kind) and Any not in members(kind):
+            raise ValueError(f"--{key} needs a value; give it behind the key, e.g. --{key} VALUE")
+        text = "true"
+    if is_reference(text) and types.takes_expressions(path):
+        value: Any = text
+    else:
+        try:
+            value = read_text(text, kind)
+        except ValueError as error:
+            raise ValueError(f"--{key} must be {error}, found {text!r:.120}; correct it") from None
+        value = _harmless(key, value, PurePath in members(kind) or key in FREE)
+    before = parser.get(key, None)
+    parser[key] = value
+    return type(before) is not type(value) or before != value
+
+
+def _harmless(key: str, value: Any, free: bool) -> Any:
+    """Return a value with its texts as MONAI keeps them, or refuse a text that it would not keep."""
+    if isinstance(value, list):
+        return [_harmless(key, part, free) for part in value]
+    if isinstance(value, str) and free:
+        return literal(value)
+    if isinstance(value, str) and literal(value) != value:
+        sign = "starts with" if is_reference(value) else "has"
+        raise ValueError(
+            f"--{key} takes a plain text, found {value!r:.120}, which {sign} "
+            f"{value[0] if is_reference(value) else '#'!r:.3}, a sign of MONAI's own; leave the sign out, or "
+            "write an expression into an overlay"
+        )
+    return value
+
+
+def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes) -> bool:
+    """Bring the value at a path to its type, and what is below it."""
+    value = parent[name]
+    kind, strict = types.of(path, parent)
+    if is_reference(value):
+        return False
+    try:
+        settled = typed(value, kind)
+    except ValueError as error:
+        if not strict and not (isinstance(value, str) and members(kind) == [bool]):
+            settled = value  # the component itself says what it takes
+        else:
+            raise ValueError(
+                f"{'#'.join(path)} must be {error}, found {value!r:.120}; correct it on the command line "
+                "or in the overlay that sets it"
+            ) from None
+    if PurePath in members(kind) or path[0] in FREE:
+        settled = _with_number_signs(settled)
+    changed = type(settled) is not type(value) or settled != value
+    if changed:
+        parent[name] = settled
+    if isinstance(settled, Mapping):
+        for key in settled:
+            changed |= _settle(settled, key, (*path, str(key)), types)
+    elif isinstance(settled, list):
+        for position, part in enumerate(settled):
+            if isinstance(part, Mapping | list):
+                changed |= _settle(settled, position, (*path, str(position)), types)
+    return changed
+
+
+def _with_number_signs(value: Any) -> Any:
+    """Give paths and names of cases back the ``#`` of which MONAI has made ``::``."""
+    if isinstance(value, list):
+        return [_with_number_signs(part) for part in value]
+    if not isinstance(value, str) or is_reference(value):
+        return value
+    return literal(value if Path(value).exists() else value.replace("::", "#"))

@@ -1,0 +1,168 @@
+"""The type of every key: from its default value, from this table, or from what its component declares.
+
+A default such as ``0.1`` or ``[pre, portal]`` shows its type. What ``null``, ``[]`` and an expression do not
+show is declared here, and an argument of a component (``intensity#joint``) has the type that its constructor
+declares.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+import typing
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from monai.bundle import ComponentLocator
+
+from .typed_values import is_reference
+
+DECLARED: dict[str, Any] = {
+    "bundle_root": Path,
+    "dataset_dir": Path,
+    "output_dir": Path,
+    "cache_dir": Path,
+    "model_file": Path | list[Path],
+    "output_file": Path,
+    "device": str,
+    "class_weights": str | list[float] | None,
+    "start_weights": Path | None,
+    "encoder_weights": Path | None,
+    "clinical": list[str | dict[str, Any]],
+    "views": list[str],
+    "freeze": list[str],
+    "ensemble": Path | list[Path],
+    "case": str | list[str],
+    "explained_class": str | None,
+}
+"""Types of the keys of trainings and of what is done with a trained model."""
+
+OF_TOOLS: dict[str, dict[str, Any]] = {
+    "prepare.yaml": {
+        "source": Path | None,
+        "layout": str | None,
+        "output": Path | None,
+        "labels": Path | None,
+        "phases": list[str] | None,
+        "phase_names": dict[str, list[str] | str] | None,
+        "reference_phase": str | None,
+        "classes": list[str] | None,
+        "clinical": list[str] | None,
+        "clinical_table": Path | None,
+        "folds": int | None,
+        "rules": Path | None,
+        "mapping": Path | None,
+        "bias_phases": list[str] | None,
+        "workers": int | None,
+    },
+    "check.yaml": {"dataset_dir": Path | None, "output_dir": Path | None, "workers": int | None},
+    "compare.yaml": {"jobs": int | None, "scheduler": str | None},
+    "report.yaml": {"comparison": Path | None},
+}
+"""Types of the keys of a command's own file, which come first."""
+
+FREE = frozenset(["case", "layout"])
+"""Keys whose text is only looked up when the command runs, so that any sign may be in it."""
+
+COMPONENT_KEYS = frozenset(["_target_", "_disabled_", "_requires_", "_desc_", "_mode_"])
+MISSING = object()
+
+
+@cache
+def _content(file: Path) -> dict[str, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+
+
+def shown_type(default: Any) -> Any:
+    """Return the type that a default value shows; `Any` where it shows none.
+
+    >>> shown_type([2.0, 2.0, 2.0]), shown_type(None), shown_type("$len(@phases)")
+    (list[float], typing.Any, typing.Any)
+    """
+    if isinstance(default, list):
+        kinds = {shown_type(part) for part in default}
+        element = kinds.pop() if len(kinds) == 1 else Any
+        return Any if element is Any else list[element]  # type: ignore[valid-type]
+    if default is None or default is MISSING or isinstance(default, dict) or is_reference(default):
+        return Any
+    return type(default)
+
+
+class KeyTypes:
+    """What the keys of one command may hold.
+
+    Args:
+        configs: the bundle's configs folder.
+        tool: its file of the command, e.g. prepare.yaml; None for trainings and trained models.
+        locator: finds MONAI's components by their short names.
+    """
+
+    def __init__(
+        self, configs: Path, tool: str | None = None, locator: ComponentLocator | None = None
+    ) -> None:
+        names = [] if tool is None else [tool]
+        if tool is None or tool == "compare.yaml":
+            first = ["train.yaml", "evaluate.yaml", "inference.yaml"]
+            others = sorted(file.name for file in configs.glob("*.yaml") if file.name not in OF_TOOLS)
+            names += [*first, *(name for name in others if name not in first)]
+        self.defaults = [_content(configs / name) for name in names if (configs / name).is_file()]
+        self.declared = DECLARED | OF_TOOLS.get(tool or "", {})
+        self.locator = locator or ComponentLocator()
+
+    def default(self, path: Sequence[str]) -> Any:
+        """Return the value that a key has in the bundle's files, or `MISSING`; a plain one is preferred."""
+        found = MISSING
+        for content in self.defaults:
+            value: Any = content
+            for name in path:
+                value = value.get(name, MISSING) if isinstance(value, Mapping) else MISSING
+            if value is not MISSING and (found is MISSING or shown_type(found) is Any):
+                found = value
+        return found
+
+    def of(self, path: Sequence[str], parent: Any) -> tuple[Any, bool]:
+        """Return the type of a key, and whether a value of another type must be refused.
+
+        Args:
+            path: names from the top level down.
+            parent: the mapping that holds the key in the configuration that is run.
+        """
+        key = "#".join(path)
+        if key in self.declared:
+            return self.declared[key], True
+        if isinstance(parent, Mapping) and "_target_" in parent:
+            if path[-1] in COMPONENT_KEYS:
+                return Any, False
+            argument = self._argument(parent["_target_"], path[-1])
+            if argument is not Any:
+                return argument, False
+        shown = shown_type(self.default(path))
+        return shown, len(path) == 1
+
+    def takes_expressions(self, path: Sequence[str]) -> bool:
+        """Say whether a key is meant for expressions: its default is one, a component, or there is none."""
+        default = self.default(path)
+        return default is MISSING or isinstance(default, Mapping) or is_reference(default)
+
+    def _argument(self, target: Any, name: str) -> Any:
+        """Return the type that a component declares for an argument."""
+        if not isinstance(target, str) or is_reference(target):
+            return Any
+        if "." not in target:
+            module = self.locator.get_component_module_name(target)
+            target = f"{module[0] if isinstance(module, list) else module}.{target}"
+        return _arguments(target).get(name, Any)
+
+
+@cache
+def _arguments(target: str) -> dict[str, Any]:
+    """Return the declared types of the arguments of a class or function."""
+    try:
+        component: Any = pydoc.locate(target)
+        call = component.__init__ if inspect.isclass(component) else component
+        return {name: kind for name, kind in typing.get_type_hints(call).items() if name != "return"}
+    except (Exception, pydoc.ErrorDuringImport):  # what cannot be looked at tells no type
+        return {}

@@ -1,0 +1,289 @@
+"""Brings a value to the type of the key that it replaces, whether it was typed or is a value already."""
+
+from __future__ import annotations
+
+import collections.abc
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import PurePath
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+_BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
+_NONE = frozenset(["null", "none", "~", ""])
+_WHOLE = re.compile(r"[+-]?\d+")
+_LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
+_DICTS = (dict, collections.abc.Mapping)
+_DESCRIBED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    PurePath: "a path",
+}
+_CLOSING = {"[": "]", "(": ")", "{": "}"}
+
+
+def members(kind: Any) -> list[Any]:
+    """Return the types that a type annotation allows; `Any` stands for one that says nothing here.
+
+    >>> members(bool | None)
+    [<class 'bool'>, <class 'NoneType'>]
+    """
+    origin = typing.get_origin(kind)
+    if origin is typing.Union or origin is types.UnionType:
+        return [member for part in typing.get_args(kind) for member in members(part)]
+    if origin is typing.Annotated:
+        return members(typing.get_args(kind)[0])
+    if origin is Literal:
+        return list(dict.fromkeys(type(value) for value in typing.get_args(kind)))
+    if kind is None or kind is type(None):
+        return [type(None)]
+    if kind in (bool, int, float, str):
+        return [kind]
+    if isinstance(kind, type) and issubclass(kind, PurePath):
+        return [PurePath]
+    if (origin or kind) in _LISTS or (origin or kind) in _DICTS:
+        return [kind]
+    return [Any]
+
+
+def _element(kind: Any) -> Any:
+    """Return the type of a list's elements, or of a mapping's values."""
+    given = [part for part in typing.get_args(kind) if part is not Ellipsis]
+    return given[-1] if given else Any
+
+
+def _of(kinds: Iterable[Any], family: tuple[Any, ...]) -> Any | None:
+    return next((kind for kind in kinds if (typing.get_origin(kind) or kind) in family), None)
+
+
+def described(kind: Any) -> str:
+    """Return what a value of this type is, in words.
+
+    >>> described(list[float] | None)
+    'a list of numbers or null'
+    """
+    words = []
+    for member in members(kind):
+        if (typing.get_origin(member) or member) in _LISTS:
+            part = described(_element(member)).removeprefix("a ")
+            words.append("a list" if part == "value" else f"a list of {part}s")
+        elif (typing.get_origin(member) or member) in _DICTS:
+            words.append("a mapping {key: value}")
+        else:
+            words.append("null" if member is type(None) else _DESCRIBED.get(member, "a value"))
+    return " or ".join(dict.fromkeys(words))
+
+
+def read_text(text: str, kind: Any) -> Any:
+    """Return what a typed text means for a key of this type.
+
+    Args:
+        text: as typed. For a text it is kept as it is, but for quotes around all of it.
+        kind: type annotation.
+
+    Raises:
+        ValueError: the text is no such value; says only what must be.
+
+    >>> read_text("No", bool), read_text("1e5", str), read_text("1e5", float), read_text("null", str | None)
+    (False, '1e5', 100000.0, None)
+    >>> read_text("[T1, T1+C]", list[str]), read_text("[001,1_0]", list[str]), read_text("1,1,3", list[float])
+    (['T1', 'T1+C'], ['001', '1_0'], [1.0, 1.0, 3.0])
+    """
+    kinds, bare = members(kind), text.strip()
+    if type(None) in kinds and bare.lower() in _NONE:
+        if bare.lower() == "none" and _of(kinds, _LISTS) is not None and str not in kinds:
+            raise ValueError(
+                f"{described(kind)} ('none' could mean null or the empty list []: write the one meant)"
+            )
+        return None
+    if bool in kinds and bare.lower() in _BOOLS:
+        return _BOOLS[bare.lower()]
+    listed, mapped = _of(kinds, _LISTS), _of(kinds, _DICTS)
+    if mapped is not None and bare.startswith("{"):
+        return _read_mapping(bare, mapped)
+    if listed is not None and (
+        bare[:1] in ("[", "(") or not {str, PurePath, Any} & set(map(_hashable, kinds))
+    ):
+        found = _read_list(bare, listed, alone=not {int, float} & set(map(_hashable, kinds)))
+        if found is not None:
+            return found
+    if int in kinds and _WHOLE.fullmatch(bare):
+        return int(bare)
+    if float in kinds and (number := _number(bare)) is not None:
+        return number
+    if str in kinds or PurePath in kinds:
+        return unquoted(text)
+    if Any in kinds:
+        return _read_any(text)
+    raise ValueError(described(kind))
+
+
+def _hashable(kind: Any) -> Any:
+    return kind if isinstance(kind, type) or kind is Any else None
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text) if "_" not in text else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def unquoted(text: str) -> str:
+    """Return a text without the quotes that stand around all of it."""
+    bare = text.strip()
+    if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "'\"" and bare[0] not in bare[1:-1]:
+        return bare[1:-1]
+    return text
+
+
+def split_list(text: str) -> list[str]:
+    """Split at the commas that stand in no quotes and no inner brackets.
+
+    >>> split_list("'a, b', [1, 2], c")
+    ["'a, b'", '[1, 2]', 'c']
+    """
+    parts, start, depth, quote = [], 0, 0, ""
+    for position, sign in enumerate(text):
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "'\"" and not text[start:position].strip():
+            quote = sign
+        elif sign in "[({":
+            depth += 1
+        elif sign in "])}":
+            depth -= 1
+        elif sign == "," and depth == 0:
+            parts.append(text[start:position].strip())
+            start = position + 1
+    parts.append(text[start:].strip())
+    return parts[:-1] if parts[-1] == "" else parts
+
+
+def _read_list(text: str, kind: Any, alone: bool) -> list[Any] | None:
+    """Read ``[a, b]``, ``(a, b)`` or ``a,b``; a single value is a list only of texts."""
+    bracketed = text[:1] in ("[", "(")
+    if bracketed and not text.endswith(_CLOSING[text[0]]):
+        return None
+    element = _element(kind)
+    texts = split_list(text[1:-1] if bracketed else text)
+    if not bracketed and len(texts) == 1 and not (alone and str in members(element)):
+        return None
+    try:
+        return [read_text(part, element) for part in texts]
+    except ValueError:
+        raise ValueError(described(kind)) from None
+
+
+def _read_mapping(text: str, kind: Any) -> dict[str, Any]:
+    try:
+        content = yaml.load(text, yaml.BaseLoader)
+    except yaml.YAMLError:
+        content = None
+    if not isinstance(content, dict):
+        raise ValueError(f"{described(kind)}, with a blank behind each colon")
+    return {key: _read_leaves(value, _element(kind)) for key, value in content.items()}
+
+
+def _read_leaves(value: Any, kind: Any) -> Any:
+    """Bring the texts within a mapping that was read as texts to their type."""
+    if isinstance(value, str):
+        return read_text(value, kind)
+    listed, mapped = _of(members(kind), _LISTS), _of(members(kind), _DICTS)
+    if isinstance(value, list):
+        return [_read_leaves(part, _element(listed) if listed is not None else Any) for part in value]
+    inner = _element(mapped) if mapped is not None else Any
+    return {key: _read_leaves(part, inner) for key, part in value.items()}
+
+
+def _read_any(text: str) -> Any:
+    """Read a text for a key of which nothing is known: as YAML would, with 1e-3 a number as well."""
+    bare = text.strip()
+    if bare[:1] in ("[", "{"):
+        try:
+            return _read_leaves(yaml.load(bare, yaml.BaseLoader), Any)
+        except yaml.YAMLError:
+            return text
+    if bare.lower() in _BOOLS:
+        return _BOOLS[bare.lower()]
+    if bare.lower() in ("null", "none", "~"):
+        return None
+    if _WHOLE.fullmatch(bare):
+        return int(bare)
+    number = _number(bare)
+    return unquoted(text) if number is None else number
+
+
+def typed(value: Any, kind: Any) -> Any:
+    """Return a value of a configuration or of a Python call as its key's type; a quoted text is read.
+
+    Args:
+        value: of any type; an expression or reference (``$``, ``@``, ``%``) within a list stays one.
+        kind: type annotation.
+
+    Raises:
+        ValueError: the value is of another type; says only what must be.
+
+    >>> typed("false", bool), typed(1, float), typed((2, 2), list[int]), typed("0.5", float)
+    (False, 1.0, [2, 2], 0.5)
+    >>> typed(20240101, str)
+    Traceback (most recent call last):
+    ValueError: a text (in quotes where it looks like a number or like true)
+    """
+    kinds = members(kind)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return value if str in kinds or PurePath in kinds or is_reference(value) else read_text(value, kind)
+    if value is None and type(None) in kinds:
+        return None
+    if isinstance(value, bool) and bool in kinds:
+        return value
+    if isinstance(value, PurePath) and {PurePath, str} & set(map(_hashable, kinds)):
+        return str(value)
+    if isinstance(value, Integral) and not isinstance(value, bool) and int in kinds:
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool) and float in kinds and math.isfinite(value):
+        return float(value)
+    listed, mapped = _of(kinds, _LISTS), _of(kinds, _DICTS)
+    if listed is not None and isinstance(value, list | tuple | set):
+        try:
+            return [typed(part, _element(listed)) for part in value]
+        except ValueError as error:
+            raise ValueError(f"a list, each of it {error}") from None
+    if mapped is not None and isinstance(value, Mapping):
+        return {key: typed(part, _element(mapped)) for key, part in value.items()}
+    plain = value is None or isinstance(value, bool | Real | Sequence | Mapping)
+    if Any in kinds or not plain:
+        return value
+    quotes = " (in quotes where it looks like a number or like true)" if str in kinds else ""
+    raise ValueError(described(kind) + quotes)
+
+
+def is_reference(value: Any) -> bool:
+    """Say whether MONAI would execute, look up or copy what a text names, instead of taking it as it is."""
+    return isinstance(value, str) and value[:1] in ("$", "@", "%")
+
+
+def literal(text: str) -> str:
+    r"""Return a text so that a configuration gives it back as it is, whatever signs it has.
+
+    MONAI turns ``#`` into ``::`` everywhere, and executes what starts with ``$``.
+
+    >>> literal("/data/set 1")
+    '/data/set 1'
+    >>> literal("/data/set #1")
+    "$'/data/set \\x231'"
+    """
+    if not is_reference(text) and "#" not in text:
+        return text
+    return "$" + repr(text).replace("#", r"\x23").replace("@", r"\x40")
