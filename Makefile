@@ -34,7 +34,7 @@ check: $(VENV)/.development
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/.development
 	$(BIN)/python -m pytest -m slow

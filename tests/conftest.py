@@ -14,7 +14,8 @@ from tests.bad_input_page import Page
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", ROOT.parent / "shared" / "data"))
 
-torch.set_num_threads(2)
+# One thread for each worker of pytest-xdist, since two share two cores.
+torch.set_num_threads(1 if os.environ.get("PYTEST_XDIST_WORKER") else 2)
 
 
 @pytest.fixture(scope="session")
