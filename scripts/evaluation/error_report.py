@@ -100,5 +100,6 @@ class ErrorReport(CaseHandler):
             name=self.name,
             view=self.view,
             path=self.output_dir / "worst_errors.png",
+            classes=self.classes,
         )
         show_figures(self.output_dir, self.name, {"worst_errors": figure})

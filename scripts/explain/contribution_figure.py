@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure, shorten
+from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,26 +21,31 @@ class Waterfall:
     """The numbers of one panel, of one case or a mean over cases.
 
     Attributes:
-        title: above the panel.
         class_name: class whose probability is shown.
         prior: probability before anything is seen, 0 to 1.
         steps: contribution of each player, -1 to 1.
         prediction: predicted probability, 0 to 1.
         missing: cases that lack each player.
         cases: number of cases.
+        case: its name; empty for a mean over the cases that were predicted as the class.
+        truth: its class; empty where that is not known.
     """
 
-    title: str
     class_name: str
     prior: float
     steps: Sequence[float]
     prediction: float
     missing: Sequence[int]
     cases: int = 1
+    case: str = ""
+    truth: str = ""
 
 
 def contribution_figure(
-    panels: Sequence[Waterfall], players: Sequence[str], path: str | Path | None = None
+    panels: Sequence[Waterfall],
+    players: Sequence[str],
+    path: str | Path | None = None,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Draw how each phase moved the probability, from the share of the class in training to the prediction.
 
@@ -50,6 +55,7 @@ def contribution_figure(
         panels: one case, or one mean per predicted class.
         players: names of the phases, and of the clinical table.
         path: where to save the figure, too.
+        classes: K class names, by whose numbers those are called that no font draws.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -62,8 +68,15 @@ def contribution_figure(
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
+    every = list(
+        dict.fromkeys([*classes, *(name for p in panels for name in (p.class_name, p.truth) if name)])
+    )
+    shown = dict(zip(every, figure.names(every, "class"), strict=True))
+    names = figure.names(players, "phase", 22)
     for axes, panel in zip(grid.flat, panels, strict=False):
-        _draw(axes, panel, players)
+        case = figure.names([panel.case], "case", 30)[0] if panel.case else ""
+        _draw(axes, panel, [wrap(name, 20) for name in names], shown)
+        axes.set_title(_title(panel, case, shown), fontsize=11, loc="left")
     keys = [
         Patch(color=FOR, label="raises the probability (points)"),
         Patch(color=AGAINST, label="lowers it"),
@@ -74,7 +87,15 @@ def contribution_figure(
     return figure
 
 
-def _draw(axes: Axes, panel: Waterfall, players: Sequence[str]) -> None:
+def _title(panel: Waterfall, case: str, shown: Mapping[str, str]) -> str:
+    """Say which case it is and what is true, or how many cases the mean is of."""
+    if not panel.case:
+        of = f"{panel.cases} case{'s' * (panel.cases > 1)}"
+        return f"mean of {of} predicted as\n'{shown[panel.class_name]}'"
+    return f"{case}\ntruth: {shown[panel.truth] if panel.truth else 'not known'}"
+
+
+def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[str, str]) -> None:
     """Draw one panel, in percent."""
     names = ["before any image\n(share in training)"]
     axes.barh(0, 100 * panel.prior, color="#C8C8C8", height=0.62)
@@ -82,7 +103,7 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str]) -> None:
     reached = 100 * panel.prior
     for row, (player, step, missing) in enumerate(zip(players, panel.steps, panel.missing, strict=True), 1):
         following = reached + 100 * step
-        names.append(shorten(player, 20) + _lacking(missing, panel.cases))
+        names.append(player + _lacking(missing, panel.cases))
         axes.plot([reached, reached], [row - 0.69, row + 0.31], color=GREY, linewidth=0.8)
         if missing < panel.cases:
             colour = FOR if step > 0 else AGAINST
@@ -98,10 +119,9 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str]) -> None:
     axes.invert_yaxis()
     axes.set_xlim(min(0.0, *_ends(panel)) - 1, max(100.0, *_ends(panel)) + 13)
     axes.set_xticks(range(0, 101, 20))
-    axes.set_xlabel(f"probability of '{shorten(panel.class_name)}', %")
+    axes.set_xlabel(f"probability of '{shown[panel.class_name]}', %")
     plain_axes(axes)
     axes.grid(visible=False, axis="y")
-    axes.set_title(panel.title, fontsize=11, loc="left")
 
 
 def _ends(panel: Waterfall) -> list[float]:

@@ -12,7 +12,6 @@ from torch import nn
 
 from scripts.engines.network import load_trained
 from scripts.evaluation.atomic import check_writable
-from scripts.evaluation.plots.style import shorten
 from scripts.explain.atomic_folder import file_name, folder_atomically
 from scripts.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
 from scripts.explain.chosen_cases import choose_cases, lesion_labels, located
@@ -114,7 +113,7 @@ def write_case(
         if found.contributions is not None:
             write_contributions(folder / "contributions.csv", [found], players, classes)
             panel = case_waterfall(found, found.contributions, classes)
-            contribution_figure([panel], players, folder / "contributions.png")
+            contribution_figure([panel], players, folder / "contributions.png", classes)
         for method, maps in found.heat.items():
             for phase, heat in maps.items():
                 volume = found.volumes[phase]
@@ -127,14 +126,14 @@ def write_case(
 def case_waterfall(found: CaseExplanation, part: Contributions, classes: Sequence[str]) -> Waterfall:
     """Return the contributions of one case to the explained class, to be drawn."""
     k = found.explained
-    truth = "" if found.label is None else f" (true class: {shorten(classes[found.label])})"
     return Waterfall(
-        title=f"{shorten(found.case, 30)}{truth}",
         class_name=classes[k],
         prior=float(part.prior[k]),
         steps=part.values[:, k].tolist(),
         prediction=float(part.prediction[k]),
         missing=(~part.present).int().tolist(),
+        case=found.case,
+        truth="" if found.label is None else classes[found.label],
     )
 
 
@@ -150,7 +149,7 @@ def write_summary(
     if panels:
         write_contributions(folder / "contributions.csv", found, players, classes)
         write_mean_contributions(folder / "mean_contributions.csv", panels, players)
-        contribution_figure(panels, players, folder / "mean_contributions.png")
+        contribution_figure(panels, players, folder / "mean_contributions.png", classes)
     write_localisation(folder / "localisation.csv", found, phases, classes)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scripts.evaluation.plots.slices import write_directions
-from scripts.evaluation.plots.style import GREY, new_figure, save_figure, shorten
+from scripts.evaluation.plots.style import GREY, new_figure, save_figure, wrap
 from scripts.explain.case_explanation import CaseExplanation
 from scripts.explain.phase_slice import PhaseSlice, phase_slice, shown_position, view_of
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+LEAST_POINTS = 10.0
+"""Least end of the scale of occlusion, in points of probability: a smaller change stays pale."""
+DARK = 0.6
+"""Brightness of the whitest tissue under heat, 1 being white: colours would drown in white."""
 ACTIVATION_NAMES = {"layer_cam": "LayerCAM", "grad_cam": "Grad-CAM++"}
 
 
@@ -41,7 +45,8 @@ def heat_figure(
 
     All slices pass through one position: the centre of the lesion mask, which is outlined, or the hottest
     voxel where a case has no mask. They lie in the plane in which the reference phase was acquired. The heat
-    of a method has one scale for all phases; the grey scale is each phase's own.
+    of a method has one scale for all phases, stated at its colour bar; that of occlusion ends at 10 points or
+    more. The grey scale is each phase's own, and darker under heat.
 
     Args:
         found: the explanation of one case, with heat.
@@ -57,29 +62,30 @@ def heat_figure(
     scales = {method: _scale(method, found) for method in found.heat}
     tall = float(np.clip(np.mean([part.height for part in slices.values()]), 0.5, 1.8))
     figure = new_figure(2.2 + 2.1 * len(phases), 1.0 + (2.1 * tall + 0.1) * (1 + len(scales)))
+    shown, titles = figure.names(classes, "class"), figure.names(phases, "phase", 18)
     widths = [0.62, *[1.0] * len(phases), 0.06]  # names of the rows, phases, colour bars
     panels = figure.subplots(1 + len(scales), len(widths), squeeze=False, width_ratios=widths)
     names, grid, bars = panels[:, 0], panels[:, 1:-1], panels[:, -1]
     for axes in (*names, bars[0]):
         axes.set_axis_off()
     for number, phase in enumerate(phases):
-        grid[0, number].set_title(shorten(phase, 18), fontsize=11)
+        grid[0, number].set_title(wrap(titles[number], 14), fontsize=11)
         for axes in grid[:, number]:
             axes.set_xticks([])
             axes.set_yticks([])
-            if phase in slices:
+            if phase in slices and axes is grid[0, number]:
                 _draw_scan(axes, slices[phase])
-            else:
+            elif phase not in slices:
                 _draw_missing(axes, tall)
     write_directions(grid[0, phases.index(next(iter(slices)))], view)
     _label(names[0], "scan")
     for row, (method, scale) in enumerate(scales.items(), 1):
-        _label(names[row], f"{scale.name}\n\nhottest point:\n{_place(found, phases, method)}")
+        _label(names[row], f"{scale.name}\n\n{_place(found, phases, titles, method)}")
         for phase, axes in zip(phases, grid[row], strict=True):
             if phase in slices:
-                _draw_heat(axes, slices[phase].heat[method], slices[phase].aspect, scale)
+                _draw_heat(axes, slices[phase], method, scale)
         _draw_bar(figure, bars[row], scale)
-    figure.suptitle(_title(found, classes), fontsize=12)
+    figure.suptitle(_title(figure.names([found.case], "case", 40)[0], found, shown), fontsize=12)
     through = "the centre of the lesion (outlined)" if found.lesion is not None else "the hottest point"
     figure.supxlabel(f"{view} slices through {through}", fontsize=9, color=GREY)
     if path is not None:
@@ -90,33 +96,58 @@ def heat_figure(
 def _scale(method: str, found: CaseExplanation) -> Scale:
     """Return the scale of a method's heat, the same for all phases of the case."""
     if method in ACTIVATION_NAMES:
-        return Scale(ACTIVATION_NAMES[method], "evidence, hottest = 1", "plasma", 1.0, 0.0, 1.0)
-    largest = max(float(np.abs(heat).max()) for heat in found.heat[method].values())
-    limit = max(100 * largest, 1.0)  # below one point there is nothing to see
-    return Scale("occlusion", "points lost when covered", "RdBu_r", 100.0, -limit, limit)
+        unit = "evidence, relative:\nhottest point of the case = 1"
+        return Scale(ACTIVATION_NAMES[method], unit, "plasma", 1.0, 0.0, 1.0)
+    limit = max(100 * _largest(found, method), LEAST_POINTS)
+    unit = "points of probability lost\nwhen covered"
+    return Scale("occlusion", unit, "coolwarm", 100.0, -limit, limit)
+
+
+def _largest(found: CaseExplanation, method: str) -> float:
+    """Return the largest absolute heat of a method in any phase."""
+    return max(float(np.abs(heat).max()) for heat in found.heat[method].values())
 
 
 def _draw_scan(axes: Axes, part: PhaseSlice) -> None:
     """Draw the slice between its 1st and 99th percentile, and the outline of the lesion."""
+    _draw_grey(axes, part)
+    _outline(axes, part)
+
+
+def _draw_grey(axes: Axes, part: PhaseSlice, brightest: float = 1.0) -> None:
+    """Draw the slice, its 99th percentile as bright as said."""
     lower, upper = np.percentile(part.scan, (1, 99))
-    axes.imshow(part.scan, cmap="gray", vmin=lower, vmax=max(upper, lower + 1e-6), aspect=part.aspect)
+    upper = lower + max(upper - lower, 1e-6) / brightest
+    axes.imshow(
+        part.scan.clip(max=np.percentile(part.scan, 99)),
+        cmap="gray",
+        vmin=lower,
+        vmax=upper,
+        aspect=part.aspect,
+    )
+
+
+def _outline(axes: Axes, part: PhaseSlice) -> None:
+    """Draw the outline of the lesion."""
     if part.lesion is not None and part.lesion.min() < 0.5 <= part.lesion.max():
         axes.contour(part.lesion, levels=[0.5], colors="#36E0C8", linewidths=1.2)
 
 
-def _draw_heat(axes: Axes, heat: np.ndarray, aspect: float, scale: Scale) -> None:
-    """Draw heat over a slice, the fainter the more transparent."""
-    values = heat * scale.factor
+def _draw_heat(axes: Axes, part: PhaseSlice, method: str, scale: Scale) -> None:
+    """Draw heat over the darkened slice, the fainter the more transparent, and the outline over it."""
+    _draw_grey(axes, part, DARK)
+    values = part.heat[method] * scale.factor
     strength = np.clip(np.abs(values) / scale.upper, 0, 1)
     axes.imshow(
         values,
         cmap=scale.colours,
         vmin=scale.lower,
         vmax=scale.upper,
-        aspect=aspect,
-        alpha=0.7 * strength**0.7,
+        aspect=part.aspect,
+        alpha=0.85 * strength**0.7,
         interpolation="bilinear",
     )
+    _outline(axes, part)
 
 
 def _draw_bar(figure: Figure, axes: Axes, scale: Scale) -> None:
@@ -143,22 +174,27 @@ def _label(axes: Axes, text: str) -> None:
     axes.text(1.0, 0.5, text, transform=axes.transAxes, fontsize=9, ha="right", va="center")
 
 
-def _place(found: CaseExplanation, phases: Sequence[str], method: str) -> str:
-    """Say where the hottest point of a method lies."""
+def _place(found: CaseExplanation, phases: Sequence[str], titles: Sequence[str], method: str) -> str:
+    """Say where the hottest point of a method lies, and how much it is where that has a unit."""
     heat = found.heat[method]
-    hottest = shorten(max(heat, key=lambda phase: heat[phase].max()), 14)
+    highest = max(float(values.max()) for values in heat.values())
+    if highest <= 0:
+        return "hottest point:\nnone"
+    shown = dict(zip(phases, titles, strict=True))
+    lines = [f"hottest point{'' if method in ACTIVATION_NAMES else f' ({100 * highest:.1f})'}:"]
     place = found.localisation.get(method)
-    if max(float(values.max()) for values in heat.values()) <= 0:
-        return "none"
     if place is None:
-        return hottest
-    where = "in the lesion" if place.distance == 0 else f"{place.distance:.0f} mm from the lesion"
-    return f"{shorten(phases[place.hottest_phase], 14)},\n{where}"
+        return "\n".join([*lines, wrap(shown[max(heat, key=lambda phase: heat[phase].max())], 14)])
+    where = "in the lesion" if place.distance == 0 else f"{place.distance:.0f} mm from\nthe lesion"
+    return "\n".join([*lines, wrap(f"{shown[phases[place.hottest_phase]]},", 14), where])
 
 
-def _title(found: CaseExplanation, classes: Sequence[str]) -> str:
-    """Say what is explained."""
-    probability = 100 * float(found.probabilities[found.explained])
-    truth = "" if found.label is None else f" (true class: {shorten(classes[found.label])})"
-    name = shorten(classes[found.explained])
-    return f"{shorten(found.case, 30)}: probability of '{name}' {probability:.0f}%{truth}"
+def _title(case: str, found: CaseExplanation, classes: Sequence[str]) -> str:
+    """Say which case it is, what was predicted, what is true, and what is explained."""
+    predicted = int(found.probabilities.argmax())
+    percent = [f"{100 * float(probability):.0f}%" for probability in found.probabilities]
+    truth = "not known" if found.label is None else f"'{classes[found.label]}'"
+    said = f"{case}\npredicted: '{classes[predicted]}' ({percent[predicted]}), truth: {truth}"
+    if found.explained != predicted:
+        said += f"\nexplained: the probability of '{classes[found.explained]}' ({percent[found.explained]})"
+    return said

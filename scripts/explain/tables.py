@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from scripts.evaluation.atomic import write_table
-from scripts.evaluation.plots.style import shorten
 from scripts.explain.case_explanation import CaseExplanation
 from scripts.explain.contribution_figure import Waterfall
 
@@ -48,7 +47,6 @@ def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str])
         if parts:
             panels.append(
                 Waterfall(
-                    title=f"mean of {len(parts)} case{'s' * (len(parts) > 1)} predicted as '{shorten(name)}'",
                     class_name=name,
                     prior=float(parts[0].prior[k]),
                     steps=np.mean([part.values[:, k].numpy() for part in parts], axis=0).tolist(),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import struct
 from dataclasses import dataclass
+from io import BytesIO
+
+from scripts.evaluation.plots.style import NAMES
 
 from .contents import Contents
 
@@ -110,11 +114,21 @@ KNOWN = (
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure in the report; `source` is the picture as a data: URI, width and height are in pixels."""
+    """A figure in the report.
+
+    Attributes:
+        title: what it is.
+        caption: what to look for.
+        n: how many cases it shows.
+        names: what the figure calls something -> its name, where that is cut or has no font.
+        source: the picture as a data: URI.
+        width, height: in pixels.
+    """
 
     title: str
     caption: str
     n: str
+    names: dict[str, str]
     source: str
     width: int
     height: int
@@ -129,7 +143,7 @@ def figures(contents: Contents) -> list[Figure]:
         if data.startswith(b"\x89PNG\r\n") and len(data) > 24:
             n = contents.cases if known.of == REPORTED else _training_cases(contents, known.of)
             source = "data:image/png;base64," + base64.b64encode(data).decode()
-            found.append(Figure(known.title, known.caption, n, source, *_size(data)))
+            found.append(Figure(known.title, known.caption, n, _names(data), source, *_size(data)))
     return found
 
 
@@ -137,6 +151,18 @@ def _size(png: bytes) -> tuple[int, int]:
     """Return width and height in pixels, from the first chunk of a PNG."""
     width, height = struct.unpack(">II", png[16:24])
     return width, height
+
+
+def _names(png: bytes) -> dict[str, str]:
+    """Return what `save_figure` noted in a PNG about names; {} where it did not, or no one can read it."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(png)) as picture:
+            found = json.loads(getattr(picture, "text", {}).get(NAMES, "{}"))
+    except (OSError, ValueError, SyntaxError):
+        return {}
+    return {str(shown): str(name) for shown, name in found.items()} if isinstance(found, dict) else {}
 
 
 def _training_cases(contents: Contents, of: tuple[str, ...]) -> str:

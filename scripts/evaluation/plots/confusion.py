@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scripts.evaluation.checks import as_labels, as_probabilities
-from scripts.evaluation.plots.style import new_figure, save_figure, wrap
+from scripts.evaluation.plots.style import columns, new_figure, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,10 +60,12 @@ def confusion_figure(
     image = _draw(right, share, rates, side)
     left.set_title("number of cases", fontsize=11)
     right.set_title("% of the true class", fontsize=11)
-    font = 10 if size <= 12 else 7
-    names = [wrap(label_name) for label_name in classes]
-    longest = max(len(line) for label_name in names for line in label_name.split("\n"))
+    font = 10 if size <= 6 else 8 if size <= 12 else 7
+    names = [wrap(label_name) for label_name in figure.names(classes, "class", 24 if size > 4 else 40)]
+    longest = max(columns(line) for label_name in names for line in label_name.split("\n"))
     turn = 0 if longest * font < 72 * side * 0.75 / size else 40
+    if turn:  # several lines would lie over each other
+        names = figure.names(classes, "class")
     for axes in (left, right):
         axes.set_xticks(range(size), names, fontsize=font, rotation=turn, ha="right" if turn else "center")
         axes.set_xlabel("predicted class", fontsize=11)

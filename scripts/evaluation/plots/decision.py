@@ -20,7 +20,6 @@ from scripts.evaluation.plots.style import (
     label_panels,
     plain_axes,
     save_figure,
-    shorten,
     shown_classes,
 )
 from scripts.evaluation.resampling import number_patients
@@ -72,6 +71,7 @@ def decision_figure(
     patient = number_patients(patients, len(label))
     shown = shown_classes(classes)
     figure, panels = class_panels(len(shown), 6.4, 4.8)
+    names = figure.names(classes, "class")
     for axes, k in zip(panels, shown, strict=True):
         _draw(axes, probability[:, k], label == k, patient, draws, seed)
     heading = f"Decision curve{f', {name}' if name else ''}"
@@ -81,15 +81,15 @@ def decision_figure(
                 threshold, color="black", linewidth=1, linestyle=":", label="the model's threshold"
             )
         panels[0].set_title(
-            f"{heading}: {shorten(classes[1])}, {int((label == 1).sum())} of n = {len(label)}", fontsize=11
+            f"{heading}: {names[1]}, {int((label == 1).sum())} of n = {len(label)}", fontsize=11
         )
         panels[0].legend(loc="upper right", fontsize=8, framealpha=0.9)
     else:
         figure.suptitle(f"{heading}: each class against the rest, n = {len(label)}", fontsize=11)
         for axes, k in zip(panels, shown, strict=True):
-            axes.set_title(f"{shorten(classes[k])} ({int((label == k).sum())})", fontsize=10)
+            axes.set_title(f"{names[k]} ({int((label == k).sum())})", fontsize=10)
         panels[0].legend(loc="upper right", fontsize=7, framealpha=0.9)
-    what = f"risk of {shorten(classes[1])}" if len(classes) == 2 else "risk of the class"
+    what = f"risk of {names[1]}" if len(classes) == 2 else "risk of the class"
     label_panels(panels, f"{what} from which one would act", "net benefit (true positives per case)")
     if path is not None:
         save_figure(figure, path)
@@ -104,7 +104,15 @@ def _draw(
     draws: int,
     seed: int,
 ) -> None:
-    """Draw model, everybody and nobody of one class."""
+    """Draw model, everybody and nobody of one class; of a class without a case nothing can be said."""
+    axes.set_xlim(0, 1)
+    if not positive.any():
+        axes.text(
+            0.5, 0.5, "no case of this class:\nundefined", ha="center", va="center", color=GREY, fontsize=9
+        )
+        axes.set(yticks=[])
+        plain_axes(axes)
+        return
     model = net_benefit(risk, positive, THRESHOLDS)[0]
     everybody = net_benefit(np.ones(len(risk)), positive, THRESHOLDS)[0]
     if draws > 0 and patient.max() > 0:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure, shorten
+from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ def embedding_figure(
                 alpha=1.0 if kind == "wrong" else 0.8,
                 zorder=3 if kind == "wrong" else 2,
             )
-    _write_legends(figure, labels, outcome, classes, colours)
+    _write_legends(figure, labels, outcome, figure.names(classes, "class"), colours)
     axes.set_title(f"{title}, n = {len(labels)}", fontsize=11)
     plain_axes(axes)
     if axis_names is None:
@@ -110,7 +110,7 @@ def _write_legends(
     from matplotlib.lines import Line2D
 
     def entry(marker: str, colour: str, edge: str, name: str, count: int) -> Line2D:
-        text = f"{shorten(name)} ({count})"
+        text = f"{name} ({count})"
         return Line2D([], [], marker=marker, color=colour, markeredgecolor=edge, ls="", ms=8, label=text)
 
     of_class = [

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.evaluation.plots.slices import draw_empty, write_directions
-from scripts.evaluation.plots.style import GREY, new_figure, save_figure, shorten
+from scripts.evaluation.plots.style import GREY, new_figure, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from scripts.evaluation.plots.named_figure import NamedFigure
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def errors_figure(
     name: str = "",
     view: str = "axial",
     path: str | Path | None = None,
+    classes: Sequence[str] = (),
 ) -> Figure:
     """Draw one row of slices per case; without any error, a figure that says so.
 
@@ -58,6 +61,7 @@ def errors_figure(
         name: what was evaluated, for the title.
         view: in which the slices lie.
         path: where to save the figure, too.
+        classes: K class names, by whose numbers those are called that no font draws.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -69,7 +73,7 @@ def errors_figure(
             0.5, 0.5, f"{heading}: none of {cases} cases was predicted wrong", ha="center", color=GREY
         )
     else:
-        figure = _draw(wrong, phases, view)
+        figure = _draw(wrong, phases, view, classes)
         count = (
             f"{len(wrong)} of {errors} wrong predictions" if len(wrong) < errors else f"all {errors} wrong"
         )
@@ -79,29 +83,35 @@ def errors_figure(
     return figure
 
 
-def _draw(wrong: Sequence[WrongCase], phases: Sequence[str], view: str) -> Figure:
+def _draw(
+    wrong: Sequence[WrongCase], phases: Sequence[str], view: str, classes: Sequence[str]
+) -> NamedFigure:
     """Draw the slices, and beside each row what the case is and what was said."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     shape, aspect = next((p.shape, w.aspect) for w in wrong for p in w.pictures if p is not None)
     height = 1.75 * min(2.0, max(0.5, shape[0] * aspect / shape[1]))
     figure = new_figure(max(6.6, 2.2 + 1.8 * len(phases)), 0.8 + (height + 0.06) * len(wrong))
+    every = list(dict.fromkeys([*classes, *(name for case in wrong for name in (case.true, case.predicted))]))
+    shown = dict(zip(every, figure.names(every, "class", 20), strict=True))
+    cases = figure.names([case.case for case in wrong], "case", 20)
+    titles = figure.names(phases, "phase", 18)
     grid = figure.subplots(len(wrong), len(phases), squeeze=False)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
-    for row, case in zip(grid, wrong, strict=True):
-        for axes, phase, picture in zip(row, phases, case.pictures, strict=True):
+    for row, case, name in zip(grid, wrong, cases, strict=True):
+        for axes, phase, picture in zip(row, titles, case.pictures, strict=True):
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_color("#BBBBBB")
             if picture is None:
-                draw_empty(axes, f"{shorten(phase, 14)}\nnot acquired", shape, aspect)
+                draw_empty(axes, f"{wrap(phase, 14)}\nnot acquired", shape, aspect)
                 continue
             lower, upper = case.grey
             axes.imshow(picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest")
             if case is wrong[0]:
                 write_directions(axes, view)
-        said = f"{shorten(case.predicted, 20)}, {100 * case.probability:.0f}%"
-        text = f"{shorten(case.case, 20)}\ntruth: {shorten(case.true, 20)}\npredicted: {said}"
+        said = f"{shown[case.predicted]}, {100 * case.probability:.0f}%"
+        text = f"{name}\ntruth: {shown[case.true]}\npredicted: {said}"
         row[0].set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
-    for axes, phase in zip(grid[0], phases, strict=True):
-        axes.set_title(shorten(phase, 18), fontsize=10)
+    for axes, phase in zip(grid[0], titles, strict=True):
+        axes.set_title(wrap(phase, 14), fontsize=10)
     return figure

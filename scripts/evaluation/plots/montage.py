@@ -15,11 +15,18 @@ from scripts.evaluation.plots.slices import (
     grey_range,
     write_directions,
 )
-from scripts.evaluation.plots.style import new_figure, save_figure, shorten
+from scripts.evaluation.plots.style import new_figure, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
+
+    from scripts.evaluation.plots.named_figure import NamedFigure
+
+TILE = 1.5  # inches, width of a picture
+MOST_ROWS = 4
+MOST_PHASES_IN_TWO = 4
+"""Phases up to which cases stand in two blocks side by side, so that a page shows them large."""
 
 
 def montage_figure(
@@ -35,7 +42,7 @@ def montage_figure(
     max_cases: int = 8,
     path: str | Path | None = None,
 ) -> Figure:
-    """Draw the middle slice of every phase, one case per row; an absent phase is an empty box that says so.
+    """Draw the middle slice of every phase, one case per row; a box without a picture says why.
 
     Slices lie as radiologists read them: anterior (or superior) up, the patient's right on the left of an
     axial or coronal slice, anterior on the left of a sagittal one. All phases of a case share one grey scale,
@@ -52,7 +59,7 @@ def montage_figure(
         view: axial, coronal or sagittal.
         orientation: where the three grid axes point, three letters such as RAS. None where that is not
             known, as after random flips: slices lie as for RAS, but no direction is written.
-        max_cases: rows at most; the title says how many were left out.
+        max_cases: cases at most; with more than 4 phases 4 at most. The title says how many were left out.
         path: where to save the figure, too.
 
     Shape:
@@ -61,45 +68,59 @@ def montage_figure(
     Raises:
         ValueError: shapes that do not agree, an unknown view or orientation, a folder that cannot be written.
     """
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     volumes, there = _as_array(image), _as_array(present).astype(bool)
     number = None if labels is None else [int(value) for value in _as_array(labels)]
     _check(volumes, there, cases, phases, number, classes, view, orientation)
-    rows, columns = min(len(cases), max_cases), len(phases)
+    blocks = 2 if len(phases) <= MOST_PHASES_IN_TWO and min(len(cases), max_cases) > MOST_ROWS else 1
+    count = min(len(cases), max_cases, MOST_ROWS * blocks)
+    rows = -(-count // blocks)
     axes_of_grid = orientation or "RAS"
     first, aspect = anatomical_slice(volumes[0, 0], view, axes_of_grid, spacing)
-    height = 1.75 * min(2.0, max(0.5, first.shape[0] * aspect / first.shape[1]))
-    figure = new_figure(1.3 + 1.75 * columns, 0.8 + (height + 0.06) * rows)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
-    for b in range(rows):
-        shown = volumes[b][there[b]]
-        lower, upper = grey_range(shown)
-        for p, phase in enumerate(phases):
+    height = TILE * min(2.0, max(0.5, first.shape[0] * aspect / first.shape[1]))
+    figure = new_figure(blocks * (1.5 + TILE * len(phases)), 0.9 + (height + 0.06) * rows)
+    grid = _grid(figure, rows, blocks, len(phases))
+    named = figure.names(cases, "case", 20), figure.names(classes, "class", 20)
+    titles = figure.names(phases, "phase", 18)
+    for b in range(count):
+        lower, upper = grey_range(volumes[b][there[b]])
+        for p, phase in enumerate(titles):
             axes = grid[b, p]
-            axes.set_xticks([])
-            axes.set_yticks([])
+            axes.set(xticks=[], yticks=[])
             axes.spines[:].set_color("#BBBBBB")
-            if there[b, p]:
-                picture, aspect = anatomical_slice(volumes[b, p], view, axes_of_grid, spacing)
+            picture, aspect = anatomical_slice(volumes[b, p], view, axes_of_grid, spacing)
+            if not there[b, p]:
+                draw_empty(axes, f"{wrap(phase, 14)}\nmissing", first.shape, aspect)
+            elif np.ptp(picture) == 0:
+                draw_empty(axes, "nothing in\nthis slice", first.shape, aspect)
+            else:
                 axes.imshow(
                     picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest"
                 )
                 if b == 0 and orientation is not None:
                     write_directions(axes, view)
-            else:
-                draw_empty(axes, f"{shorten(phase, 14)}\nmissing", first.shape, aspect)
-            if b == 0:
-                axes.set_title(shorten(phase, 18), fontsize=10)
-        text = shorten(cases[b], 20) + ("" if number is None else f"\n{shorten(classes[number[b]], 20)}")
-        grid[b, 0].set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
-    count = f"{rows} of {len(cases)} cases" if rows < len(cases) else f"{rows} case{'s' if rows > 1 else ''}"
+            if b % rows == 0:
+                axes.set_title(wrap(phase, 14), fontsize=11)
+        text = wrap(named[0][b], 14) + ("" if number is None else f"\n{wrap(named[1][number[b]], 14)}")
+        grid[b, 0].set_ylabel(text, fontsize=11, rotation=0, ha="right", va="center", labelpad=6)
+    for axes in grid[count:].flat:
+        axes.remove()
+    shown = f"{count} of {len(cases)} cases" if count < len(cases) else f"{count} case{'s' * (count > 1)}"
     kind = "middle slices" if orientation is None else f"{view} middle slices"
-    figure.suptitle(f"{kind}, {count}", fontsize=11)
+    figure.suptitle(f"{kind}, {shown}", fontsize=12)
     if path is not None:
         save_figure(figure, path)
     return figure
+
+
+def _grid(figure: NamedFigure, rows: int, blocks: int, columns: int) -> np.ndarray:
+    """Make the panels of the cases, [rows * blocks, columns]: down the first block, then down the next."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
+    parts = [
+        part.subplots(rows, columns, squeeze=False) for part in figure.subfigures(1, blocks, squeeze=False)[0]
+    ]
+    return np.concatenate(parts)
 
 
 def _as_array(values: Any) -> np.ndarray:

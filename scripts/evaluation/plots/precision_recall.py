@@ -17,7 +17,6 @@ from scripts.evaluation.plots.style import (
     interval_text,
     label_panels,
     save_figure,
-    shorten,
     shown_classes,
     unit_square,
 )
@@ -62,12 +61,13 @@ def precision_recall_figure(
     label = as_labels(labels, *probability.shape)
     shown = shown_classes(classes)
     figure, panels = class_panels(len(shown), 5.6, 5.9)
+    names = figure.names(classes, "class")
     for axes, k in zip(panels, shown, strict=True):
         positive = label == k
         unit_square(axes)
-        title = f"{shorten(classes[k])} ({int(positive.sum())} of {len(label)})"
+        title = f"{names[k]} ({int(positive.sum())} of {len(label)})"
         if positive.all() or not positive.any():
-            axes.text(0.5, 0.5, f"{title}: undefined", ha="center", color=GREY, fontsize=9)
+            axes.text(0.5, 0.5, f"{title}:\nundefined", ha="center", color=GREY, fontsize=9)
             continue
         precision, recall, _ = precision_recall_curve(positive, probability[:, k])
         average = average_precision_score(positive, probability[:, k])
@@ -78,7 +78,7 @@ def precision_recall_figure(
             axes.set_title(f"{title}\n{area}", fontsize=9)
     heading = f"Precision and recall{f', {name}' if name else ''}"
     if len(shown) == 1:
-        what = f"{shorten(classes[1])} ({int((label == 1).sum())} of {len(label)})"
+        what = f"{names[1]} ({int((label == 1).sum())} of {len(label)})"
         panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
         if panels[0].get_lines():
             panels[0].legend(loc="lower left", fontsize=8, framealpha=0.9)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from scripts.evaluation.checks import as_labels, as_probabilities
 from scripts.evaluation.metrics import brier_score, expected_calibration_error
-from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure, shorten
+from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,6 +52,7 @@ def reliability_figure(
     label = as_labels(labels, *probability.shape)
     steps = 10 if len(label) >= 10 * CASES_PER_BIN else 5
     figure = new_figure(5.6, 7.2)
+    names = figure.names(classes, "class")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1.15))
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="perfectly calibrated")
     if uncalibrated is not None:
@@ -79,7 +80,7 @@ def reliability_figure(
     bars_with_cases = [str(n) if n else "" for n in number]
     below.bar_label(bars, bars_with_cases, fontsize=8, padding=1)
     below.set(ylabel="cases", ylim=(0, max(1, number.max()) * 1.3))
-    what = shorten(classes[1]) if len(classes) == 2 else "the predicted class"
+    what = names[1] if len(classes) == 2 else "the predicted class"
     below.set_xlabel(f"predicted probability of {what}")
     axes.set(
         xlim=(-0.01, 1.01),

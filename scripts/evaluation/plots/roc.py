@@ -21,7 +21,6 @@ from scripts.evaluation.plots.style import (
     interval_text,
     label_panels,
     save_figure,
-    shorten,
     shown_classes,
     unit_square,
 )
@@ -75,12 +74,13 @@ def roc_figure(
     predicted, patient = probability.argmax(axis=1), number_patients(patients, len(label))
     shown = shown_classes(classes)
     figure, panels = class_panels(len(shown), 5.6, 5.9)
+    names = figure.names(classes, "class")
     aucs = []
     for axes, k in zip(panels, shown, strict=True):
         positive = label == k
         unit_square(axes)
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance: AUC 0.500")
-        title = f"{shorten(classes[k])} ({int(positive.sum())} of {len(label)})"
+        title = f"{names[k]} ({int(positive.sum())} of {len(label)})"
         if positive.all() or not positive.any():
             _write(axes, f"{title}: AUC undefined", len(shown))
             continue
@@ -106,7 +106,7 @@ def roc_figure(
         _write(axes, title, len(shown))
     heading = f"ROC{f', {name}' if name else ''}"
     if len(shown) == 1:
-        what = f"{shorten(classes[1])} against {shorten(classes[0])}"
+        what = f"{names[1]} against {names[0]}"
         panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
         panels[0].legend(loc="lower right", fontsize=8, framealpha=0.9)
     else:
@@ -124,4 +124,4 @@ def _write(axes: Axes, title: str, panels: int) -> None:
     if panels > 1:
         axes.set_title("\n".join(title.split(": ", 1)), fontsize=9)
     elif "undefined" in title:
-        axes.text(0.5, 0.5, title, ha="center", color=GREY, fontsize=9)
+        axes.text(0.5, 0.5, title.replace(": ", ":\n"), ha="center", color=GREY, fontsize=9)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
+import json
+import logging
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,10 @@ from scripts.evaluation.atomic import write_atomically
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from scripts.evaluation.plots.named_figure import NamedFigure
+
+logger = logging.getLogger(__name__)
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's palette, told apart with any colour vision; the line style changes after a full turn."""
@@ -21,14 +26,19 @@ LINE_STYLES = ("-", "--", ":", "-.")
 GREY = "#767676"
 DPI = 150
 BAND = "95% band, at each point"
+LONGEST = 24
+"""Columns that a name may take in a figure, see `columns`."""
+NAMES = "Names"
+"""Key of the text in a PNG that says which names are drawn otherwise, as JSON."""
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> NamedFigure:
     """Make an empty figure of a size in inches that lays itself out."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    from scripts.evaluation.plots.named_figure import NamedFigure
+
+    figure = NamedFigure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -45,7 +55,7 @@ def plain_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def class_panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def class_panels(count: int, width: float, height: float) -> tuple[NamedFigure, list[Axes]]:
     """Make a figure of one panel of a size in inches, or of several smaller ones in rows."""
     columns = 4 if count > 9 else min(3, count)
     rows = -(-count // columns)
@@ -77,7 +87,7 @@ def draw_band(axes: Axes, x: np.ndarray, band: tuple[np.ndarray, np.ndarray]) ->
     axes.fill_between(x, *band, color=COLOURS[0], alpha=0.18, linewidth=0, label=BAND)
 
 
-def common_legend(figure: Figure, panels: Sequence[Axes], names: Sequence[str]) -> None:
+def common_legend(figure: NamedFigure, panels: Sequence[Axes], names: Sequence[str]) -> None:
     """Put one legend under all panels, of what has one of the names in any of them."""
     found: dict[str, Any] = {}
     for axes in panels:
@@ -91,10 +101,11 @@ def common_legend(figure: Figure, panels: Sequence[Axes], names: Sequence[str]) 
 
 def label_panels(panels: Sequence[Axes], x: str, y: str) -> None:
     """Name the horizontal axis of every panel, and the vertical one of those on the left."""
+    font = 10 if len(panels) == 1 else 9
     for axes in panels:
         place = axes.get_subplotspec()
-        axes.set_xlabel(x)
-        axes.set_ylabel(y if place is None or place.is_first_col() else "")
+        axes.set_xlabel(x, fontsize=font)
+        axes.set_ylabel(y if place is None or place.is_first_col() else "", fontsize=font)
 
 
 def unit_square(axes: Axes) -> None:
@@ -104,35 +115,74 @@ def unit_square(axes: Axes) -> None:
     plain_axes(axes)
 
 
-def shorten(name: str, length: int = 24) -> str:
+def columns(text: str) -> int:
+    """Return how many columns a text takes: 2 for each character of Chinese, Japanese or Korean, mostly 1.
+
+    >>> columns("low"), columns("良性"), columns("a" + chr(0x200E))
+    (3, 4, 1)
+    """
+
+    def width(character: str) -> int:
+        if unicodedata.category(character) in ("Cf", "Mn", "Me"):
+            return 0
+        return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+    return sum(map(width, text))
+
+
+def shorten(name: str, length: int = LONGEST) -> str:
     """Cut a long name in the middle, keeping both ends.
 
     Example:
         >>> shorten("hepatocellular carcinoma, poorly differentiated", 20)
         'hepatocell…rentiated'
     """
-    if len(name) <= length:
+    if columns(name) <= length:
         return name
-    left = length // 2
-    return f"{name[:left]}…{name[len(name) - (length - left - 1) :]}"
+    head, tail = "", ""
+    for character in name:
+        if columns(head + character) > length // 2:
+            break
+        head += character
+    for character in reversed(name):
+        if columns(character + tail) > length - length // 2 - 1:
+            break
+        tail = character + tail
+    return f"{head}…{tail}"
 
 
 def wrap(name: str, width: int = 18) -> str:
-    """Break a long name at its spaces into at most three lines.
+    """Break a long name into lines: after a space, an underscore or a hyphen, else where it must be.
 
     Example:
         >>> wrap("focal nodular hyperplasia").splitlines()
         ['focal nodular', 'hyperplasia']
     """
-    return "\n".join(
-        shorten(line, width + 4) for line in textwrap.wrap(name, width, break_long_words=False)[:3]
-    )
+    lines, line, rest = [], "", name
+    while rest:
+        line, rest = line + rest[0], rest[1:]
+        if rest and columns(line) + columns(rest[0]) > width:
+            cut = max(line.rfind(sign) for sign in " _-/…") + 1
+            if columns(line[:cut]) * 2 > width:
+                line, rest = line[:cut], line[cut:] + rest
+            lines.append(line.strip())
+            line, rest = "", rest.lstrip()
+    return "\n".join([*lines, line.strip()] if line.strip() else lines)
 
 
-def save_figure(figure: Figure, path: str | Path) -> Path:
+def save_figure(figure: NamedFigure, path: str | Path) -> Path:
     """Save a figure in the format that the suffix of `path` names, completely or not at all.
+
+    A PNG holds, as text by the key "Names", the names that are drawn otherwise (see `NamedFigure`).
 
     Raises:
         ValueError: the folder cannot be written.
     """
-    return write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=DPI))
+    names = figure.explained()
+    text = {NAMES: json.dumps(names, ensure_ascii=False)}
+    metadata = text if names and Path(path).suffix == ".png" else None
+    numbered = {shown: name for shown, name in names.items() if "…" not in shown}
+    if numbered:
+        said = ", ".join(f"{shown} is {name}" for shown, name in numbered.items())
+        logger.warning("%s: no font of this machine draws some names: %s", Path(path).name, said)
+    return write_atomically(path, lambda file: figure.savefig(file, dpi=DPI, metadata=metadata))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scripts.evaluation.checks import as_labels
-from scripts.evaluation.plots.style import GREY, line_style, new_figure, plain_axes, save_figure, shorten
+from scripts.evaluation.plots.style import GREY, line_style, new_figure, plain_axes, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,12 +52,13 @@ def plot_weights(
     if not np.isfinite(weight).all() or (weight < 0).any():
         raise ValueError("weights must be finite and not negative; give those of the fusion's aux output")
     label = as_labels(labels, len(weight), len(classes))
-    figure = new_figure(2.2 + 0.5 * len(tokens) * (len(classes) + 0.6), 4.4)
+    figure = new_figure(min(13.0, 2.2 + 0.5 * len(tokens) * (len(classes) + 0.6)), 4.4)
     axes = figure.add_subplot()
+    shown_classes, shown_tokens = figure.names(classes, "class"), figure.names(tokens, "phase", 18)
     axes.axhline(1 / len(tokens), color=GREY, linestyle=(0, (4, 3)), linewidth=1)
     axes.text(1.01, 1 / len(tokens), "equal share", transform=axes.get_yaxis_transform(), **SHARE)
     step = len(classes) + 1
-    for k, class_name in enumerate(classes):
+    for k, class_name in enumerate(shown_classes):
         colour, _ = line_style(k)
         shown = [weight[(label == k) & (weight[:, m] > 0), m] for m in range(len(tokens))]
         boxes = axes.boxplot(
@@ -72,11 +73,11 @@ def plot_weights(
         )
         for box in boxes["boxes"]:
             box.set(facecolor=colour, alpha=0.6)
-        axes.plot([], [], "s", color=colour, alpha=0.6, markersize=9, label=shorten(class_name))
+        axes.plot([], [], "s", color=colour, alpha=0.6, markersize=9, label=class_name)
     absent = [int((weight[:, m] == 0).sum()) for m in range(len(tokens))]
     names = [
-        f"{shorten(token)}\n({count} missing)" if count else shorten(token)
-        for token, count in zip(tokens, absent, strict=True)
+        f"{wrap(token, 12)}\n({count} missing)" if count else wrap(token, 12)
+        for token, count in zip(shown_tokens, absent, strict=True)
     ]
     axes.set_xticks([m * step + (len(classes) - 1) / 2 for m in range(len(tokens))], names)
     axes.set(ylabel="weight", ylim=(0, max(1.0, float(weight.max())) * 1.02))
