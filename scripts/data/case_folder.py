@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +60,9 @@ def read_case_folder(
         ending = image_ending(path)
         if ending is None:
             continue
-        stem = path.name[: -len(ending)]
+        stem = composed(path.name[: -len(ending)])
         if stem.lower() not in wanted:
-            stem = stem.removeprefix(f"{folder.name}_")
+            stem = stem.removeprefix(f"{composed(folder.name)}_")
         if phase_names and (stem.lower() not in REGION_NAMES or stem.lower() in wanted):
             stem = phase_of(stem, phase_names, f"case {folder.name}: {path.name}") or stem
         stem = wanted.get(stem.lower(), stem)
@@ -86,7 +87,12 @@ def read_case_folder(
                 f"case {folder.name}: {path} belongs to no phase, and phase {close!r} is missing; rename the "
                 f"file if it is that phase, else move it away"
             )
-    return CaseFolder(folder.name, images, by_stem[region] if region else None, others)
+    return CaseFolder(composed(folder.name), images, by_stem[region] if region else None, others)
+
+
+def composed(name: str) -> str:
+    """Return a name with its accents as tables and other systems store them: macOS writes them apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def case_folders(root: Path) -> list[Path]:

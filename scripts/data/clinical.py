@@ -179,37 +179,3 @@ def name_and_unit(header: str) -> tuple[str, str | None]:
     """
     match = re.fullmatch(r"\s*(.*?)\s*(?:[\[(]([^\])]*)[\])])?\s*", header)
     return (match.group(1), match.group(2)) if match else (header, None)
-
-
-def column_from_texts(header: str, texts: Sequence[str]) -> Column | None:
-    """Declare a column of a CSV file by its header and cells; None where it is neither number nor category.
-
-    Empty cells are missing. A unit may stand in the header in round or square brackets.
-
-    >>> column_from_texts("age [years]", ["61", "", "47.5"])
-    {'name': 'age', 'kind': 'number', 'unit': 'years'}
-    >>> column_from_texts("sex", ["M", "F", "M"])
-    {'name': 'sex', 'kind': 'category', 'values': ['F', 'M']}
-    """
-    name, unit = name_and_unit(header)
-    filled = [text for text in texts if text]
-    if not filled:
-        return None
-    if all(_is_number(text) for text in filled):
-        return {"name": name, "kind": "number"} | ({"unit": unit} if unit else {})
-    values = sorted(set(filled))
-    return {"name": name, "kind": "category", "values": values} if len(values) <= MOST_CATEGORIES else None
-
-
-def value_from_text(text: str, column: Column) -> float | str | None:
-    """Return the cell of a CSV file as the column's value; None where it is empty."""
-    if not text:
-        return None
-    return float(text) if column["kind"] == "number" else text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

@@ -1,18 +1,22 @@
-"""The CSV file that gives each case its label: case,label[,patient,site,split][,clinical columns]."""
+"""The table that gives each case its label: case,label[,patient,site,split][,clinical columns]."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scripts.data.clinical import Column, column_from_texts, name_and_unit, value_from_text
+from scripts.data.clinical import Column, name_and_unit
+from scripts.data.column_values import ColumnValues, is_missing, read_column
 from scripts.data.nearest import listing
+from scripts.data.note import note
+from scripts.data.numbers import decimal_mark_of_all
 from scripts.data.splits import SPLITS
-from scripts.data.table_file import csv_rows
+from scripts.data.table_file import Table, is_identifier, missing_column, read_table, with_usual_names
 
 FIXED = ("case", "label", "patient", "site", "split")
 """Columns with a meaning of their own; every other one is clinical."""
+RULE = "its first line must be case,label[,patient,site,split][,clinical columns]"
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,14 @@ class LabelTable:
     Attributes:
         rows: case -> entry for dataset.json (label, patient, site, split, clinical), without what is empty.
         clinical: declarations of the clinical columns taken.
-        left_out: headers of columns that were not taken.
+        left_out: headers of columns that were not taken, with the reason where it is not plain.
+        notes: lines for the user about what was assumed.
     """
 
     rows: dict[str, dict]
     clinical: list[Column]
     left_out: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def read_label_table(
@@ -36,97 +42,143 @@ def read_label_table(
     rename: Mapping[str, str] | None = None,
     skip: Sequence[str] = (),
 ) -> LabelTable:
-    """Read a label file; separator comma, semicolon or tab, UTF-8, first line the column names.
-
-    Numbers are written with a decimal point. An empty cell is a missing value. A clinical column is a number
-    when all its cells are, else a category when it has few different values, else it is left out.
+    """Read a label file, CSV or Excel (see `read_table`); its clinical columns as `read_column` has it.
 
     Args:
-        file: the CSV file.
+        file: the table.
         clinical: columns to take as clinical values; None takes every column that is left.
-        rename: header in the file -> the name it stands for, e.g. {"participant_id": "case"}.
+        rename: header in the file -> the name it stands for, e.g. {"participant_id": "case"}; None: the usual
+            headers are known (`USUAL_HEADERS`).
         skip: headers that are neither fixed nor clinical.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: unreadable, a column that must be there is missing, a row too long, a case listed twice,
-            an unknown split, or a wanted clinical column that is missing or free text.
+        ValueError: as for `label_table`, or unreadable.
     """
-    headers, cells = read_cells(file, rename)
-    for needed in ("case", "label"):
-        if needed not in headers:
-            raise ValueError(
-                f"label file {file} must have a column {needed!r}, found {listing(needed, headers)}; "
-                "its first line must be case,label[,patient,site,split][,clinical columns]"
-            )
-    rest = [header for header in headers if header and header not in FIXED and header not in skip]
-    columns, left_out = _columns(file, rest, cells, clinical)
-
-    rows: dict[str, dict] = {}
-    for row in cells:
-        case = row["case"]
-        if not case:
-            raise ValueError(f"label file {file} must name a case in each row, found a row without: {row}")
-        if case in rows:
-            raise ValueError(f"case {case} must have one row in label file {file}, found two; remove one")
-        if row.get("split") and row["split"] not in SPLITS:
-            raise ValueError(
-                f"case {case}: split {row['split']!r} is not among {listing(row['split'], SPLITS)} in label "
-                f"file {file}"
-            )
-        rows[case] = {key: row[key] for key in FIXED[1:] if row.get(key)}
-        values = {column["name"]: value_from_text(row[header], column) for header, column in columns.items()}
-        rows[case]["clinical"] = {name: value for name, value in values.items() if value is not None}
-    return LabelTable(rows, list(columns.values()), left_out)
+    table = read_cells(file, rename)
+    return label_table(table if rename is not None else with_usual_names(table, *FIXED), clinical, skip)
 
 
-def read_cells(
-    file: Path, rename: Mapping[str, str] | None = None
-) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the headers of a label file, and each row as header -> text; "n/a" in a .tsv (BIDS) is missing.
+def read_cells(file: Path, rename: Mapping[str, str] | None = None) -> Table:
+    """Read the texts of a label file; "n/a" in a .tsv (BIDS) is missing.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: unreadable, or a row too long.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"label file {file} does not exist; correct --labels")
-    lines = [row for row in csv_rows(file, "label file") if any(cell.strip() for cell in row)]
-    found = [cell.strip() for cell in lines[0]] if lines else []
-    headers = [(rename or {}).get(header, header) for header in found]
-    return headers, [_cells(file, number, headers, line) for number, line in enumerate(lines[1:], start=2)]
+    table = read_table(file, "label file", "--labels", rename)
+    if file.suffix.lower() != ".tsv":
+        return table
+    rows = [{header: "" if text == "n/a" else text for header, text in row.items()} for row in table.rows]
+    return replace(table, rows=rows)
+
+
+def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Sequence[str] = ()) -> LabelTable:
+    """Return the labels, patients, sites, splits and clinical values of the cases of a table.
+
+    Args:
+        table: with the columns of `FIXED` under these names. Without a column `case`, `patient` is the case.
+        clinical: columns to take as clinical values; None takes every column that is left.
+        skip: headers that are neither fixed nor clinical.
+
+    Raises:
+        ValueError: a column that must be there is missing, no label at all, a case listed twice, an unknown
+            split, or a wanted clinical column that is missing or free text.
+    """
+    notes = list(table.notes)
+    named = all(row.get("patient") for row in table.rows) and "patient" in table.headers
+    key = "patient" if named and "case" not in table.headers else "case"
+    if key == "patient" and "label" in table.headers:
+        notes.append(f"the {table.name} has no column 'case': its column for the patient names the cases")
+    for needed in (key, "label"):
+        if needed not in table.headers:
+            raise missing_column(table, needed, "--labels", RULE)
+    if table.rows and not any(row["label"] for row in table.rows):
+        raise ValueError(f"{table} must give a label to at least one case, found the column 'label' empty; fill it")
+    columns, left_out = _columns(table, key, clinical, skip)
+    notes += [line for column in columns for line in column.notes]
+    unknown: dict[str, list[str]] = {"patient": [], "site": []}
+    rows: dict[str, dict] = {}
+    for position, row in enumerate(table.rows):
+        case = row[key]
+        if not case:
+            raise ValueError(f"{table} must name a case in each row, found a row without: {row}")
+        if case in rows:
+            raise ValueError(f"case {case} must have one row in {table}, found two; remove one")
+        entry = {name: row[name] for name in FIXED[1:] if row.get(name)}
+        for name, cases in unknown.items():
+            if name in entry and is_missing(entry[name]):
+                del entry[name]
+                cases.append(case)
+        if "split" in entry:
+            entry["split"] = _split(table, case, entry["split"])
+        values = {column.column["name"]: column.values[position] for column in columns if column.column}
+        rows[case] = entry | {"clinical": {name: value for name, value in values.items() if value is not None}}
+    notes += [note(f"cases whose {name} counts as unknown", cases) for name, cases in unknown.items() if cases]
+    declared = [column.column for column in columns if column.column]
+    return LabelTable(rows, declared, left_out, notes)
+
+
+def _split(table: Table, case: str, text: str) -> str:
+    if text.lower() not in SPLITS:
+        raise ValueError(f"case {case}: split {text!r} is not among {listing(text, SPLITS)} in {table}")
+    return text.lower()
 
 
 def _columns(
-    file: Path, headers: list[str], cells: list[dict[str, str]], clinical: Sequence[str] | None
-) -> tuple[dict[str, Column], list[str]]:
-    """Return the wanted clinical columns by header, and the headers that are left out."""
-    by_name = {name_and_unit(header)[0]: header for header in headers}
+    table: Table, key: str, clinical: Sequence[str] | None, skip: Sequence[str]
+) -> tuple[list[ColumnValues], list[str]]:
+    """Return the wanted clinical columns, and the headers that are left out."""
+    rest = [
+        header
+        for header in table.headers
+        if header not in FIXED and header not in skip and (clinical is not None or not is_identifier(header))
+    ]
+    by_name = {name_and_unit(header)[0]: header for header in rest}
+    twice = next((header for header in rest if by_name[name_and_unit(header)[0]] != header), None)
+    if twice is not None:
+        other = by_name[name_and_unit(twice)[0]]
+        raise ValueError(f"{table} must have columns of different names, found {twice!r} and {other!r}; rename one")
     for name in clinical or ():
         if name not in by_name:
             raise ValueError(
-                f"clinical column {name!r} is not among {listing(name, by_name)} in label file {file}; "
-                "correct --clinical or the file"
+                f"clinical column {name!r} is not among {listing(name, by_name)} in {table}; correct --clinical "
+                "or the file"
             )
-    columns: dict[str, Column] = {}
-    for name in by_name if clinical is None else clinical:
-        column = column_from_texts(by_name[name], [row[by_name[name]] for row in cells])
-        if column is not None:
-            columns[by_name[name]] = column
-        elif clinical is not None:
+    read = read_columns(table, [by_name[name] for name in (by_name if clinical is None else clinical)], key)
+    for header, column in read.items():
+        if column.column is None and clinical is not None:
             raise ValueError(
-                f"clinical column {name!r} must be numbers or few different texts, found free text or "
-                f"nothing in label file {file}; take it out of --clinical"
+                f"clinical column {name_and_unit(header)[0]!r} must be numbers or few different texts, found "
+                f"{'free text or nothing' if column.reason in PLAIN else column.reason} in {table}; take it out of "
+                "--clinical"
             )
-    return columns, [header for header in headers if header not in columns]
+    taken = {header for header, column in read.items() if column.column is not None}
+    names = [header for header in table.headers if is_identifier(header) and header not in (*FIXED, *rest)]
+    left_out = [_with_reason(header, read) for header in [*rest, *names] if header not in taken]
+    return [read[header] for header in read if header in taken], left_out
 
 
-def _cells(file: Path, number: int, headers: list[str], line: list[str]) -> dict[str, str]:
-    if len(line) > len(headers):
-        raise ValueError(
-            f"label file {file}: row {number} must have {len(headers)} cells, found {len(line)}; "
-            "put texts with a separator in quotes"
-        )
-    missing = {"", "n/a"} if file.suffix.lower() == ".tsv" else {""}
-    texts = ["" if cell.strip() in missing else cell.strip() for cell in line]
-    return dict(zip(headers, [*texts, *[""] * len(headers)], strict=False))
+PLAIN = ("free text", "empty", "")
+
+
+def _with_reason(header: str, read: Mapping[str, ColumnValues]) -> str:
+    reason = read[header].reason if header in read else ""
+    return header if reason in PLAIN else f"{header} ({reason})"
+
+
+def read_columns(table: Table, headers: Sequence[str], key: str) -> dict[str, ColumnValues]:
+    """Read columns of a table by header (see `read_column`); `key` is the column that names the rows.
+
+    Raises:
+        ValueError: numbers that are written in several ways, or in several units; names the table.
+    """
+    elsewhere = decimal_mark_of_all([row[header] for row in table.rows] for header in headers)
+    names = [row[key] for row in table.rows]
+    try:
+        return {
+            header: read_column(header, [row[header] for row in table.rows], names, elsewhere, table.decimal)
+            for header in headers
+        }
+    except ValueError as error:
+        raise ValueError(f"{table}: {error}") from None

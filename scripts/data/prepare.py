@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.data.bias_field import BiasCorrection
 from scripts.data.chosen_phases import chosen_phases, chosen_reference, with_phases
+from scripts.data.class_names import one_spelling
 from scripts.data.clinical_table import join_clinical_table
 from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
@@ -120,10 +121,11 @@ def prepare(
 
     phases = chosen_phases(found, phases)
     cases, dropped = with_phases(found.cases, phases)
+    cases, label_notes = one_spelling(cases, classes)
     labels_found = sorted({case["label"] for case in cases if "label" in case})
     classes = name_list(classes or found.classes or labels_found, "`classes`")
     reference_phase = chosen_reference(cases, phases, reference_phase)
-    notes = [*found.notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
+    notes = [*found.notes, *label_notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
     if not found.views:
         cases, more = settle_identical(cases, allow_identical, workers)
         notes += more

@@ -12,6 +12,7 @@ place of participants.tsv: case,label, with sub-01_ses-1 or sub-01 as the case.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from scripts.data.label_table import LabelTable, read_cells, read_label_table
 from scripts.data.layouts.found import Found, Source
 from scripts.data.note import note
 from scripts.data.phase_names import phase_of
+from scripts.data.same_name import match_names
 
 OPTIONS = {"phase_names"}
 LABEL_COLUMNS = ("label", "group", "diagnosis")
@@ -35,7 +37,8 @@ def find(source: Source) -> Found:
     if not source.path.is_dir():
         raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
     table = _labels(source)
-    cases, others = [], set()
+    cases: list[dict[str, Any]] = []
+    others = set()
     for subject in _folders(source.path, "sub-"):
         for session in _folders(subject, "ses-") or [subject]:
             case = subject.name if session == subject else f"{subject.name}_{session.name}"
@@ -45,23 +48,28 @@ def find(source: Source) -> Found:
                 regions = _regions(source.path, session)
                 entry: dict[str, Any] = {"case": case, "patient": subject.name, "image": image}
                 entry |= {"roi": str(regions[0])} if len(regions) == 1 else {}
-                cases.append(entry | table.rows.get(case, table.rows.get(subject.name, {})))
+                cases.append(entry)
     if not cases:
         raise ValueError(
             f"{source.path} must hold sub-*/[ses-*/]anat/sub-*.nii.gz, found none that is a phase; pass the folder "
             "with participants.tsv as --source, and check --phase_names"
         )
+    match = match_names([name for case in cases for name in (case["case"], case["patient"])], table.rows)
+    cases = [
+        case | table.rows.get(match.row_of.get(case["case"], match.row_of.get(case["patient"], "")), {}) for case in cases
+    ]
     if not any("label" in case for case in cases):
         raise ValueError(
             f"the labels must name the sessions or subjects of {source.path}, found e.g. "
             f"{next(iter(table.rows), 'no row')!r} for {cases[0]['case']!r}; correct the names"
         )
     taken = {phase for case in cases for phase in case["image"]}
-    known = {name for case in cases for name in (case["case"], case["patient"])}
     notes = [
+        *table.notes,
+        match.note("table of the labels"),
         note("images that are no phase, left out", sorted(others)),
         note("sessions without a label, kept as unlabelled", [c["case"] for c in cases if "label" not in c]),
-        note("rows of the labels without an image, left out", sorted(set(table.rows) - known)),
+        note("rows of the labels without an image, left out", sorted(set(table.rows) - set(match.row_of.values()))),
         note("columns of the labels not taken", table.left_out),
     ]
     phases = [phase for phase in source.phase_names or sorted(taken) if phase in taken]
@@ -76,7 +84,7 @@ def _labels(source: Source) -> LabelTable:
     file = source.path / "participants.tsv"
     if not file.is_file():
         raise FileNotFoundError(f"{file} does not exist; restore it, or pass --labels FILE.csv with case,label")
-    headers, _ = read_cells(file)
+    headers = read_cells(file).headers
     column = next((name for name in LABEL_COLUMNS if name in headers), None)
     if column is None:
         raise ValueError(
@@ -84,7 +92,7 @@ def _labels(source: Source) -> LabelTable:
             f"[{', '.join(headers)}]; rename the column, or pass --labels FILE.csv with case,label"
         )
     table = read_label_table(file, source.clinical, {"participant_id": "case", column: "label"})
-    return LabelTable({_subject(case): row for case, row in table.rows.items()}, table.clinical, table.left_out)
+    return replace(table, rows={_subject(case): row for case, row in table.rows.items()})
 
 
 def _subject(name: str) -> str:

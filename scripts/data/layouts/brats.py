@@ -18,6 +18,7 @@ from typing import Any
 from scripts.data.label_table import LabelTable, read_cells, read_label_table
 from scripts.data.layouts.found import Found, Source
 from scripts.data.note import note
+from scripts.data.same_name import match_names
 
 PHASES = ["t1", "t1ce", "t2", "flair"]
 NAMES = {"t1": "t1", "t1n": "t1", "t1ce": "t1ce", "t1c": "t1ce", "t2": "t2", "t2w": "t2", "flair": "flair", "t2f": "flair"}
@@ -37,7 +38,9 @@ def find(source: Source) -> Found:
     table = _labels(source)
     roots = [source.path / grade for grade in GRADES if (source.path / grade).is_dir()] or [source.path]
     folders = sorted(path for root in roots for path in root.iterdir() if path.is_dir())
-    cases = [case for folder in folders if (case := _case(folder, table))]
+    cases = [case for folder in folders if (case := _case(folder))]
+    match = match_names([case["case"] for case in cases], table.rows)
+    cases = [case | table.rows.get(match.row_of.get(case["case"], ""), {}) for case in cases]
     if not cases:
         raise ValueError(
             f"{source.path} must hold folders like BraTS20_Training_001 with BraTS20_Training_001_t1.nii.gz, "
@@ -49,9 +52,11 @@ def find(source: Source) -> Found:
             "pass --labels FILE.csv with the columns case,label"
         )
     notes = [
+        *table.notes,
+        match.note("label file"),
         note("cases without a label, kept as unlabelled", [case["case"] for case in cases if "label" not in case]),
         note("cases without a mask", [case["case"] for case in cases if "roi" not in case]),
-        note("rows without a folder, left out", sorted(set(table.rows) - {case["case"] for case in cases})),
+        note("rows without a folder, left out", sorted(set(table.rows) - set(match.row_of.values()))),
         note("columns not taken", table.left_out),
     ]
     return Found("BraTS", PHASES, cases, clinical=table.clinical, notes=[line for line in notes if line])
@@ -63,7 +68,7 @@ def _labels(source: Source) -> LabelTable:
     file = source.path / "name_mapping.csv"
     if not file.is_file():
         return LabelTable({}, [], [])
-    headers, _ = read_cells(file)
+    headers = read_cells(file).headers
     case = max((name for name in headers if re.fullmatch(r"BraTS_20\d\d_subject_ID", name)), default="")
     if not case or "Grade" not in headers:
         raise ValueError(
@@ -73,7 +78,7 @@ def _labels(source: Source) -> LabelTable:
     return read_label_table(file, [], {case: "case", "Grade": "label"})
 
 
-def _case(folder: Path, table: LabelTable) -> dict[str, Any] | None:
+def _case(folder: Path) -> dict[str, Any] | None:
     """Return the entry of one folder, None where it holds no sequence."""
     image: dict[str, str] = {}
     roi = None
@@ -94,7 +99,7 @@ def _case(folder: Path, table: LabelTable) -> dict[str, Any] | None:
     entry: dict[str, Any] = {"case": folder.name, "patient": _patient(folder.name), "image": image}
     entry |= {"roi": roi} if roi else {}
     entry |= {"label": folder.parent.name} if folder.parent.name in GRADES else {}
-    return entry | table.rows.get(folder.name, {})
+    return entry
 
 
 def _patient(case: str) -> str:

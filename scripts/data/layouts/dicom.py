@@ -24,6 +24,7 @@ from scripts.data.dicom.table import assignment_table
 from scripts.data.label_table import LabelTable, read_label_table
 from scripts.data.layouts.found import Found, Source
 from scripts.data.note import note
+from scripts.data.same_name import Matches, match_names
 
 OPTIONS = {"rules", "mapping", "keep_ids", "dry_run"}
 
@@ -72,13 +73,14 @@ def find(source: Source) -> Found:
     else:
         write_key(studies, names, mapping)
         notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
+    match = match_names([key for study in studies for key in _keys(study, names)], table.rows)
     refused, cases = [], []
     for study in tqdm(studies, desc="converting", unit="study"):
         image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
         refused += problems
         if image:
-            cases.append(_entry(study, names, image, table))
-    notes += [*_report(studies, names, cases, table), *refused]
+            cases.append(_entry(study, names, image, table, match))
+    notes += [*_report(studies, names, cases, table, match), *refused]
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:
         raise ValueError(f"no series of {source.path} could be converted: {'; '.join(refused)}")
@@ -114,29 +116,37 @@ def _convert(
     return image, problems
 
 
-def _row(study: Study, names: Names, table: LabelTable) -> dict[str, Any]:
-    keys = (study.uid, names[study.key][0], study.patient_id)
-    return next((table.rows[key] for key in keys if key in table.rows), {})
+def _row(study: Study, names: Names, table: LabelTable, match: Matches) -> dict[str, Any]:
+    row_of = match.row_of
+    return next((table.rows[row_of[key]] for key in _keys(study, names) if key in row_of), {})
 
 
-def _entry(study: Study, names: Names, image: dict[str, str], table: LabelTable) -> dict[str, Any]:
+def _keys(study: Study, names: Names) -> tuple[str, str, str]:
+    """Return what a label file may call a study: by StudyInstanceUID, name of the case, PatientID."""
+    return study.uid, names[study.key][0], study.patient_id
+
+
+def _entry(
+    study: Study, names: Names, image: dict[str, str], table: LabelTable, match: Matches
+) -> dict[str, Any]:
     case, patient = names[study.key]
-    return {"case": case, "image": image} | _row(study, names, table) | {"patient": patient}
+    return {"case": case, "image": image} | _row(study, names, table, match) | {"patient": patient}
 
 
 def _report(
-    studies: Sequence[Study], names: Names, cases: Sequence[dict[str, Any]], table: LabelTable
+    studies: Sequence[Study], names: Names, cases: Sequence[dict[str, Any]], table: LabelTable, match: Matches
 ) -> list[str]:
-    known = {key for study in studies for key in (study.uid, names[study.key][0], study.patient_id)}
     with_image = {case["case"] for case in cases}
     notes = [
+        *table.notes,
+        match.note("label file"),
         note("studies without any phase, left out", [
             names[study.key][0] for study in studies if names[study.key][0] not in with_image
         ]),
         note("cases without a row in the label file, kept as unlabelled", [
             case["case"] for case in cases if "label" not in case
         ]),
-        note("rows of the label file without a study, left out", sorted(set(table.rows) - known)),
+        note("rows of the label file without a study, left out", sorted(set(table.rows) - set(match.row_of.values()))),
         note("columns of the label file not taken", table.left_out),
     ]
     return [line for line in notes if line]

@@ -1,4 +1,4 @@
-"""One folder per case, one file per phase, labels in a CSV file.
+"""One folder per case, one file per phase, labels in a table.
 
 source/p001/pre.nii.gz
 source/p001/portal.nii.gz
@@ -16,6 +16,7 @@ from scripts.data.label_table import read_label_table
 from scripts.data.layouts.found import Found, Source
 from scripts.data.note import note
 from scripts.data.nearest import listing, nearest
+from scripts.data.same_name import match_names
 
 OPTIONS = {"phase_names"}
 
@@ -45,8 +46,8 @@ def find(source: Source) -> Found:
             "folders, none with an image (.nii.gz, .nii, .nrrd, .mha, .mhd)"
             + (f" named after a phase of [{', '.join(source.phases)}]" if source.phases else "")
         )
-    matched = [folder for folder in with_images if folder.case in table.rows]
-    if not matched:
+    match = match_names([folder.case for folder in with_images], table.rows)
+    if not match.row_of:
         raise ValueError(
             f"the 'case' column of {source.labels} must name the folders of {source.path}, found e.g. "
             f"{next(iter(table.rows), 'no row')!r} for the folder {with_images[0].case!r}; correct the names"
@@ -54,16 +55,18 @@ def find(source: Source) -> Found:
     cases = [
         {"case": folder.case, "image": {phase: str(path) for phase, path in folder.images.items()}}
         | ({"roi": str(folder.roi)} if folder.roi else {})
-        | table.rows.get(folder.case, {})
+        | table.rows.get(match.row_of.get(folder.case, ""), {})
         for folder in with_images
     ]
     taken = {phase for folder in with_images for phase in folder.images}
     phases = source.phases or [phase for phase in source.phase_names or sorted(taken) if phase in taken]
-    known = {folder.case for folder in with_images}
+    unused = [case for case in table.rows if case not in match.row_of.values()]
     notes = [
+        *table.notes,
+        match.note("label file"),
         note("folders without an image, left out", [folder.case for folder in folders if not folder.images]),
-        note("cases without a row in the label file, kept as unlabelled", sorted(known - set(table.rows))),
-        note("rows of the label file without a folder, left out", sorted(set(table.rows) - known)),
+        note("cases without a row in the label file, kept as unlabelled", [folder.case for folder in with_images if folder.case not in match.row_of]),
+        note("rows of the label file without a folder, left out", sorted(unused)),
         note("columns of the label file not taken", table.left_out),
         note("phases with nearly the same name, never in the same case", _doubtful(with_images)),
         note(

@@ -12,6 +12,7 @@ several studies stay together.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def find(source: Source) -> Found:
         )
     known = {case["case"] for case in cases}
     notes = [
+        *table.notes,
         note("studies without a label, kept as unlabelled", [c["case"] for c in cases if "label" not in c]),
         note("rows of the marksheet without an image, left out", sorted(set(table.rows) - known)),
         note("columns of the marksheet not taken", table.left_out),
@@ -70,7 +72,8 @@ def find(source: Source) -> Found:
 def _table(file: Path, source: Source) -> LabelTable:
     if not file.is_file():
         raise FileNotFoundError(f"marksheet {file} does not exist; pass it as --labels marksheet.csv")
-    headers, rows = read_cells(file)
+    cells = read_cells(file)
+    headers, rows = cells.headers, cells.rows
     for needed in ("patient_id", "study_id", "case_csPCa"):
         if needed not in headers:
             raise ValueError(f"marksheet {file} must have a column {needed!r}, found [{', '.join(headers)}]")
@@ -83,7 +86,7 @@ def _table(file: Path, source: Source) -> LabelTable:
         for study, row in table.rows.items()
     }
     clinical = [column | ({"unit": UNITS[column["name"]]} if column["name"] in UNITS else {}) for column in table.clinical]
-    return LabelTable(joined, clinical, table.left_out)
+    return replace(table, rows=joined, clinical=clinical)
 
 
 def _images(root: Path) -> dict[tuple[str, str], dict[str, str]]:

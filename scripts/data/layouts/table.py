@@ -1,26 +1,27 @@
-"""A CSV file that names everything: one row per case, one column per phase with the path of its file.
+"""A table that names everything: one row per case, one column per phase with the path of its file.
 
 cases.csv     case,label[,patient,site,split][,roi],pre,arterial,portal[,clinical columns]
               p001,benign,...,p001/pre.nii.gz,p001/art.nii.gz,,...
 
-`source` is the file. A column is a phase where all its cells are paths of images (.nii.gz, .nii, .nrrd, .mha,
-.mhd) or empty. Relative paths count from the folder of the file. An empty cell is a missing phase.
+`source` is the file, CSV or Excel. A column is a phase where its cells are paths of images (.nii.gz, .nii, .nrrd,
+.mha, .mhd) or empty. Relative paths count from the folder of the file. An empty cell is a missing phase.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.data.label_table import FIXED, read_cells, read_label_table
+from scripts.data.column_values import is_file, is_missing
+from scripts.data.label_table import FIXED, label_table, read_cells
 from scripts.data.layouts.found import Found, Source
 from scripts.data.note import note
+from scripts.data.table_file import Table, with_usual_names
 from scripts.data.volumes import image_ending
 
 
 def find(source: Source) -> Found:
-    """Read the cases from a CSV file.
+    """Read the cases from the table.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -33,25 +34,40 @@ def find(source: Source) -> Found:
         raise ValueError(f"layout 'table' needs a CSV file, found the folder {file}; pass the file as --source")
     if not file.is_file():
         raise FileNotFoundError(f"table {file} does not exist; correct --source")
-    headers, rows = read_cells(file)
-    paths = [header for header in headers if header and header not in FIXED and _is_path(row[header] for row in rows)]
+    cells = with_usual_names(read_cells(file), *FIXED)
+    paths = [header for header in cells.headers if header not in FIXED and _holds_images(cells, header)]
     phases = [header for header in paths if header != "roi"]
     if not phases:
         raise ValueError(
             f"table {file} must have a column with paths of images for each phase, found the columns "
-            f"[{', '.join(headers)}]; a path ends in .nii.gz, .nii, .nrrd, .mha or .mhd"
+            f"[{', '.join(cells.headers)}]; a path ends in .nii.gz, .nii, .nrrd, .mha or .mhd"
         )
-    table = read_label_table(file, source.clinical, skip=[*phases, "roi"])
+    table = label_table(cells, source.clinical, skip=[*phases, "roi"])
     cases = []
-    for row in rows:
-        files = {header: os.path.join(file.parent, row[header]) for header in paths if row[header]}
+    for row, (case, entry) in zip(cells.rows, table.rows.items(), strict=True):
+        files = {header: _path(cells, case, header, row[header]) for header in paths if not is_missing(row[header])}
         roi = {"roi": files.pop("roi")} if "roi" in files else {}
-        cases.append({"case": row["case"], "image": files} | roi | table.rows[row["case"]])
-    notes = [note("columns of the table not taken", table.left_out)]
+        cases.append({"case": case, "image": files} | roi | entry)
+    notes = [*table.notes, note("columns of the table not taken", table.left_out)]
     return Found(file.stem, phases, cases, clinical=table.clinical, notes=[line for line in notes if line])
 
 
-def _is_path(cells: Iterable[str]) -> bool:
-    """Whether there is a cell, and each that is not empty ends like an image."""
-    filled = [cell for cell in cells if cell]
-    return bool(filled) and all(image_ending(Path(cell)) for cell in filled)
+def _holds_images(table: Table, header: str) -> bool:
+    """Whether most cells of a column are paths of files, one of them of an image."""
+    filled = [row[header] for row in table.rows if not is_missing(row[header])]
+    images = [cell for cell in filled if image_ending(Path(cell))]
+    return bool(images) and sum(cell in images or is_file(cell) for cell in filled) > len(filled) / 2
+
+
+def _path(table: Table, case: str, header: str, cell: str) -> str:
+    """Return the path of an image, which counts from the folder of the table.
+
+    Raises:
+        ValueError: it is no file that can be read as an image.
+    """
+    if image_ending(Path(cell)) is None:
+        raise ValueError(
+            f"case {case}: {header!r} must be the path of an image that can be read (.nii.gz, .nii, .nrrd, .mha, .mhd), "
+            f"found {cell!r} in {table}; convert the file, or empty the cell if the image is missing"
+        )
+    return os.path.join(table.file.parent, cell)

@@ -1,0 +1,107 @@
+"""The text of a CSV file, in whatever encoding and with whatever separator it was saved."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import unicodedata
+
+SEPARATORS = "\t;|,"
+"""The rarer in texts and numbers the earlier: of two that fit equally well the first one counts."""
+LONGEST_RUN = 2
+"""Foreign letters in a row that a Western European word has at most; more are another alphabet's bytes."""
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_SIGNS = set("°µ²³±·×÷½¼¾€£§«»‘’“”–—…•´¿¡ª\u00a0®©™")
+"""What is no letter and yet usual in a Western European table."""
+
+
+def decode(content: bytes) -> tuple[str, str]:
+    """Return the text of a file, and the encoding that was assumed where the file does not say it.
+
+    A file is what its byte order mark says, UTF-16 where every second byte is zero, else UTF-8, else
+    Windows-1252 (which holds Latin-1) where that gives words of Western European letters.
+
+    Raises:
+        ValueError: none of them; says what was found.
+
+    >>> decode("Müller".encode("cp1252")), decode("Müller".encode("utf-16"))
+    (('Müller', 'Windows-1252'), ('Müller', ''))
+    """
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            return content.decode(encoding), ""
+    for offset, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        half = content[offset:400:2]
+        if len(half) > 1 and half.count(0) > 0.8 * len(half):
+            return content.decode(encoding), ""
+    try:
+        return content.decode("utf-8"), ""
+    except UnicodeDecodeError as error:
+        place = error.start
+    foreign = re.findall(rb"[\x80-\xff]+", content)
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError:
+        text = ""
+    strange = {sign for sign in text if sign > "\x7f" and sign not in _SIGNS and not sign.isalpha()} | {"ƒ"} & set(text)
+    if not text or strange or max(map(len, foreign)) > LONGEST_RUN:
+        line = content.count(b"\n", 0, place) + 1
+        raise ValueError(f"byte {content[place]:#04x} in line {line} is neither UTF-8 nor Western European text")
+    return text, "Windows-1252"
+
+
+def split_rows(text: str) -> tuple[list[list[str]], str]:
+    """Return the rows of a CSV text, its cells in one line each and without spaces around them, and the separator.
+
+    The separator is comma, semicolon, tab or bar: the one by which most rows have as many cells as the first
+    one. A first line `sep=;`, which Excel writes, says it outright.
+
+    Raises:
+        ValueError: a cell that never ends.
+
+    >>> split_rows("case;size, mm\\np1;1,5\\n")
+    ([['case', 'size, mm'], ['p1', '1,5']], ';')
+    """
+    text = text.removeprefix("\ufeff").replace("\x00", "")
+    said = re.match(r'"?sep=(.)"?\r?\n', text, re.IGNORECASE)
+    if said:
+        text, separator = text[said.end() :], said.group(1)
+    else:
+        separator = max(SEPARATORS, key=lambda separator: _regular(_rows(text, separator)))
+    try:
+        list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise ValueError("a quotation mark is never closed") from None
+    return _rows(text, separator), separator
+
+
+def _rows(text: str, separator: str) -> list[list[str]]:
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = [[clean(cell) for cell in line] for line in lines]
+    return [row for row in rows if any(row)]
+
+
+def _regular(rows: list[list[str]]) -> int:
+    """Return how many rows have as many cells as the first one, if that has several."""
+    width = len(rows[0]) if rows else 0
+    return sum(len(row) == width for row in rows) if width > 1 else 0
+
+
+def clean(text: str) -> str:
+    """Return a text in one line, with composed letters, and single spaces instead of any white space.
+
+    >>> clean(" a\\n[years]\\u00a0 "), clean("u\\u0308") == "\\u00fc"
+    ('a [years]', True)
+    """
+    text = re.sub("[\u200b\u200e\u200f\u2060\ufeff]", "", text)  # of no width
+    return " ".join(unicodedata.normalize("NFC", text).split())
