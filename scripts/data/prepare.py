@@ -117,7 +117,6 @@ def prepare(
 
     if clinical_table is not None:
         found = join_clinical_table(found, _absolute(clinical_table), clinical)
-    found = without_suspicious(found, keep_suspicious)
 
     phases = chosen_phases(found, phases)
     cases, dropped = with_phases(found.cases, phases)
@@ -130,6 +129,8 @@ def prepare(
         cases, more = settle_identical(cases, allow_identical, workers)
         notes += more
     splits = assign_splits(cases, fractions, seed)
+    splits, clinical_columns, more = without_suspicious(splits, found.clinical, keep_suspicious)
+    notes += more
     if not found.views:
         splits, more = prepare_volumes(
             splits, phases, reference_phase, folder, bias_correction, registration, workers
@@ -139,12 +140,12 @@ def prepare(
     proposal = None if found.views else survey(everyone, phases, reference_phase)
 
     header: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
-    header |= {"clinical": found.clinical, "seed": seed} | ({"views": found.views} if found.views else {})
+    header |= {"clinical": clinical_columns, "seed": seed} | ({"views": found.views} if found.views else {})
     file = write_dataset(folder, header, splits)
     fold_files = write_folds(folder, header, fold_splits(everyone, folds, fractions, seed) if folds else {})
-    print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, found.clinical)}\n")
+    print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, clinical_columns)}\n")
     if proposal is not None:
-        overlay = overlay_text(found.name, folder, phases, reference_phase, classes, found.clinical, proposal)
+        overlay = overlay_text(found.name, folder, phases, reference_phase, classes, clinical_columns, proposal)
         write_text(folder / "data.yaml", overlay)
         print(grid_text(proposal))
     print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
@@ -152,7 +153,7 @@ def prepare(
         print(f"wrote {fold_file}, to be trained on with --dataset_dir {from_here(fold_file.parent)}")
     if proposal is None:
         images = [Path(path) for case in everyone for path in case["image"].values()]
-        text = image_overlay_text(found.name, folder, phases, found.views, classes, found.clinical, images)
+        text = image_overlay_text(found.name, folder, phases, found.views, classes, clinical_columns, images)
         write_text(folder / "data.yaml", text)
         print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
         print("  " + training_command([from_here(folder / "data.yaml")]))
