@@ -16,6 +16,8 @@ from scripts.networks.exported import EXPORTED, ExportedNetwork
 
 from .distributed import synchronise_normalisation
 from .pretrained import start_encoders
+from .running_config import running_config, running_parser
+from .table_start import start_tables, table_tensors, trained_config
 from .weights import load_fitting, read_weights
 
 logger = logging.getLogger(__name__)
@@ -79,16 +81,27 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
 def start_from(network: nn.Module, path: str | Path) -> None:
     """Copy the tensors of a weights file that fit by name and shape, and log those that do not.
 
-    The calibration is left out: it belongs to a finished model, and this one is about to change.
+    The calibration is left out: it belongs to a finished model, and this one is about to change. What belongs to
+    clinical columns goes by their names and units (see `start_tables`). Other phases or classes than those of
+    the weights are warned of, since theirs go by their position.
 
     Raises:
         ValueError: when no tensor fits.
     """
-    skipped = calibration_names(network)
-    state = {name: value for name, value in read_weights(path).items() if name not in skipped}
+    skipped = calibration_names(network) | table_tensors(network)
+    given = read_weights(path)
+    state = {name: value for name, value in given.items() if name not in skipped}
     own = {name: value for name, value in network.state_dict().items() if name not in skipped}
     if not load_fitting(network, state, own, f"started from {path}", "in the file but not used"):
         raise ValueError(f"weights file {path} has no tensor that fits this network by name and shape")
+    start_tables(network, given, path)
+    before, now = trained_config(path), running_config() if running_parser() is not None else {}
+    for key, what in (("phases", "per phase"), ("classes", "per class")):
+        if key in before and key in now and list(before[key]) != list(now[key]):
+            logger.warning(
+                "start weights %s were trained with the %s %s, here they are %s: weights %s that fit are taken by "
+                "their position", path, key, before[key], now[key], what,
+            )  # fmt: skip
 
 
 def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:
@@ -143,8 +156,8 @@ def place_network(
         network: freshly built network.
         device: where it will run.
         grid_size: voxels of the volumes that it will see.
-        start_weights: weights file to start from; tensors that do not fit are listed in the log. Its
-            statistics of the clinical table, which its weights belong to, are taken over as well.
+        start_weights: weights file to start from; tensors that do not fit are listed in the log. Clinical
+            columns of the same name and unit also take over their statistics.
         cases: training cases, for the statistics of the clinical table and the class frequencies; None: they
             come with the weights.
         models: weights file that it will be given, or the files of an ensemble: several make an `Ensemble`

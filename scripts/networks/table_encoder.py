@@ -55,6 +55,7 @@ class TableEncoder(nn.Module):
         categories = [index for index, kind in enumerate(kinds) if kind == "category"]
         counts = [len(columns[index]["values"]) for index in categories]
         firsts = [sum(counts[:position]) + position for position in range(len(counts))]
+        self.columns = [dict(column) for column in columns]
         self.num_columns = len(columns)
         self.out_dim = out_dim
         self.cut_off = 5.0  # standard deviations; a number farther from the mean counts as so far

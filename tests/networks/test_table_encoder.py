@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from functools import partial
 
 import pytest
@@ -54,13 +55,87 @@ def test_statistics_are_those_of_the_given_cases_and_travel_in_the_checkpoint():
     assert torch.equal(token(other, 65.0, 1.0, 3.0), token(encoder(), 65.0, 1.0, 3.0))
 
 
-def test_placing_fits_on_the_training_cases_and_start_weights_keep_their_own(tmp_path):
+def test_placing_fits_on_the_training_cases():
     placed = place_network(network(COLUMNS), "cpu", [16, 16, 16], cases=TRAINING)
     assert placed.table.mean.tolist() == [60.0, 1.0]
-    torch.save(placed.state_dict(), tmp_path / "start.pt")
-    others = [{"clinical": {"age": age}} for age in (1.0, 3.0)]
-    started = place_network(network(COLUMNS), "cpu", [16, 16, 16], str(tmp_path / "start.pt"), others)
-    assert started.table.mean.tolist() == [60.0, 1.0]
+
+
+BEFORE = [
+    {"name": "sex", "kind": "category", "values": ["M", "F", "other"]},
+    {"name": "size", "kind": "number", "unit": "mm"},
+    {"name": "psa", "kind": "number"},
+    {"name": "stage", "kind": "category", "values": ["1", "2"]},
+    {"name": "age", "kind": "number"},
+]
+AFTER = [
+    {"name": "age", "kind": "number"},
+    {"name": "size", "kind": "number", "unit": "cm"},
+    {"name": "afp", "kind": "number"},
+    {"name": "stage", "kind": "category", "values": ["2", "3"]},
+    {"name": "sex", "kind": "category", "values": ["F", "M"]},
+]
+CASES = [{"clinical": {"age": 1.0 + 2 * n, "size": 3.0 + n, "afp": 5.0 + n}} for n in range(2)]
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Return the function that writes a results folder of weights on other columns, and starts from them."""
+
+    def run(declared: object, columns: list = AFTER) -> tuple[TableEncoder, TableEncoder]:
+        made = network(BEFORE)
+        for tensor in (*made.table.parameters(), made.table.mean, made.table.sd):
+            torch.nn.init.uniform_(tensor)
+        (tmp_path / "models").mkdir()
+        torch.save(made.state_dict(), tmp_path / "models" / "model.pt")
+        if declared is not None:
+            (tmp_path / "configs").mkdir()
+            (tmp_path / "configs" / "train.yaml").write_text(json.dumps({"clinical": declared, "x": "$1"}))
+        weights = str(tmp_path / "models" / "model.pt")
+        return made.table, place_network(network(columns), "cpu", [16, 16, 16], weights, CASES).table
+
+    return run
+
+
+def test_start_weights_go_to_the_columns_of_their_names_and_units(start, caplog):
+    with caplog.at_level("INFO"):
+        before, table = start(BEFORE)
+    assert torch.equal(table.mean, torch.stack([before.mean[2], torch.tensor(3.5), torch.tensor(5.5)]))
+    assert torch.equal(table.sd[1:], torch.tensor([0.5, 0.5]))
+    assert torch.equal(table.number[0], before.number[2])
+    assert torch.equal(table.number_missing[0], before.number_missing[2])
+    assert not torch.equal(table.number[1], before.number[0])
+    # rows of before: M, F, other, missing sex, stage 1, stage 2, missing stage
+    expected = torch.stack([before.category[5], torch.zeros(16), before.category[6], before.category[1]])
+    assert torch.equal(table.category[:4], expected)
+    assert torch.equal(table.category[4:], before.category[[0, 3]])
+    assert torch.equal(table.bias, before.bias)
+    for line in (
+        "'age': statistics and weights of",
+        "'size' (cm): fitted anew, since its unit was mm in the start weights",
+        "'afp': fitted anew, since the start weights have no such column",
+        "but for what is new: 3",
+    ):
+        assert caplog.text.count(line) == 1
+
+
+@pytest.mark.parametrize("declared", [None, ["age", "psa"], BEFORE[:3], "age"])
+def test_start_weights_without_names_of_columns_are_not_guessed(declared, start, caplog):
+    """As many columns of the same kinds: by their shape alone they would fit."""
+    renamed = [column | {"name": f"other {column['name']}"} for column in BEFORE]
+    with caplog.at_level("INFO"):
+        before, table = start(declared, renamed)
+    assert table.mean.tolist() == [0.0, 0.0, 0.0]
+    assert not table.category.any()
+    assert not torch.equal(table.number, before.number)
+    assert caplog.text.count("fitted anew, since no configs/train.yaml beside") == len(BEFORE)
+
+
+def test_start_weights_of_another_kind_or_width(start, caplog):
+    columns = [{"name": "age", "kind": "category", "values": ["old"]}, {"name": "stage", "kind": "number"}]
+    with caplog.at_level("INFO"):
+        _, table = start(BEFORE, columns)
+    assert table.mean.tolist() == [0.0]
+    assert caplog.text.count("fitted anew, since the start weights have no such column") == 2
 
 
 def test_a_strategy_that_ignores_the_table_is_named(caplog):
