@@ -81,9 +81,9 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
 def start_from(network: nn.Module, path: str | Path) -> None:
     """Copy the tensors of a weights file that fit by name and shape, and log those that do not.
 
-    The calibration is left out: it belongs to a finished model, and this one is about to change. What belongs to
-    clinical columns goes by their names and units (see `start_tables`). Other phases or classes than those of
-    the weights are warned of, since theirs go by their position.
+    The calibration is left out: it belongs to a finished model, and this one is about to change. What belongs
+    to clinical columns goes by their names and units (see `start_tables`). Other phases or classes than those
+    of the weights are warned of, since theirs go by their position.
 
     Raises:
         ValueError: when no tensor fits.
@@ -99,8 +99,8 @@ def start_from(network: nn.Module, path: str | Path) -> None:
     for key, what in (("phases", "per phase"), ("classes", "per class")):
         if key in before and key in now and list(before[key]) != list(now[key]):
             logger.warning(
-                "start weights %s were trained with the %s %s, here they are %s: weights %s that fit are taken by "
-                "their position", path, key, before[key], now[key], what,
+                "start weights %s were trained with the %s %s, here they are %s: weights %s that fit are taken "
+                "by their position", path, key, before[key], now[key], what,
             )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Starting from other weights: what belongs to a clinical column goes to the column of the same name and unit."""
+"""Starting from other weights: what belongs to a clinical column goes to that of the same name and unit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Column = Mapping[str, Any]
 
 
 def trained_config(path: str | Path) -> dict[str, Any]:
-    """Return the configuration beside a weights file, ``<folder>/configs`` of ``<folder>/models``; {} for none."""
+    """Return the configuration of a weights file, in ``configs`` beside its folder; {} where there is none."""
     for name in ("train.yaml", "inference.yaml"):
         file = Path(path).absolute().parent.parent / "configs" / name
         if file.is_file():
@@ -48,9 +48,9 @@ def table_tensors(network: nn.Module) -> set[str]:
 def start_tables(network: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:
     """Give each clinical column the statistics and weights of the one of the same name and unit in the file.
 
-    A category takes over each of its values by name. A column that the file does not have, has in another unit,
-    or whose name cannot be known (there is no configuration beside the file, or another one), keeps what was
-    fitted on the training cases. What was done is logged, column by column.
+    A category takes over each of its values by name. A column that the file does not have, has in another
+    unit, or whose name cannot be known (there is no configuration beside the file, or another one), keeps what
+    was fitted on the training cases. What was done is logged, column by column.
 
     Args:
         network: whose statistics have been fitted already.
@@ -61,8 +61,8 @@ def start_tables(network: nn.Module, state: Mapping[str, Tensor], path: str | Pa
     for prefix, encoder in network.named_modules():
         if not isinstance(encoder, TableEncoder):
             continue
-        own = {name: encoder.get_parameter(name) for name in BY_COLUMN[2:]}
-        own |= {name: encoder.get_buffer(name) for name in BY_COLUMN[:2]}
+        everything = encoder.state_dict(keep_vars=True)
+        own = {name: everything[name] for name in BY_COLUMN}
         given = {
             name: state[key] for name in BY_COLUMN if (key := f"{prefix}.{name}" if prefix else name) in state
         }
