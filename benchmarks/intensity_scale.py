@@ -1,0 +1,152 @@
+"""Whether phases are scaled together or each alone: the phantom, and the phantom with three scales.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.intensity_scale --output docs/figures/intensity_scale.csv \
+        --document docs/benchmarks.md
+
+Two datasets: `one scale`, the phantom's voxels, whose three phases share their units as those of one dynamic
+series do; `three scales`, the same voxels x 0.3, 1 and 3, as sequences of MR differ. Each is trained with
+z-scores of all phases together and of each alone, for 30 epochs, with every seed, and read once on 400 cases
+beyond the phantom. One row per training is kept in the CSV; one that is there is not trained again, so the
+command can be killed and repeated. Each training is a process of its own on one thread: the same
+`monai.bundle run` a user types.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.marked import keep_part
+from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
+from benchmarks.subset import Case, write_subset
+from scripts.comparison.report import short, table
+from scripts.data.phantom import make_phantom
+from scripts.data.phantom.dataset import DEFAULT_CASES
+from scripts.data.phantom.latents import PHASES
+from scripts.data.volumes import open_volume
+from scripts.data.write_nifti import write_nifti
+
+FIELDS = (
+    "data", "rule", "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower",
+    "accuracy_upper", "seconds", "threads", "processor", "torch", "folder",
+)  # fmt: skip
+FACTORS = {"one scale": (1.0, 1.0, 1.0), "three scales": (0.3, 1.0, 3.0)}
+RULES = {"per phase": False, "joint": True}
+EPOCHS = 30
+"""Passes through the 120 training cases: half as many as by default."""
+EXTRA = 400
+"""Test cases: numbers 200 to 599 of the phantom."""
+
+
+def scaled_phantom(data: str, folder: Path) -> Path:
+    """Write the phantom with one factor per phase and the further test cases, and return its folder."""
+    training, test, output = folder / "phantom", folder / "extra", folder / data.replace(" ", "_")
+    if not (training / "dataset.json").is_file():
+        make_phantom(training)
+    if not (test / "dataset.json").is_file():
+        make_phantom(test, first=DEFAULT_CASES, splits={"test": EXTRA})
+    if (output / "dataset.json").is_file():
+        return output
+    factors = dict(zip(PHASES, FACTORS[data], strict=True))
+    further = json.loads((test / "dataset.json").read_text(encoding="utf-8"))["test"]
+
+    def scaled(entry: Case, source: Path) -> Case:
+        paths = {}
+        for phase, path in entry["image"].items():
+            volume = open_volume(source / path, f"case {entry['case']}: phase '{phase}'")
+            file = (output / entry["case"] / f"{phase}.nii.gz").resolve()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_nifti(file, volume.read_image() * np.float32(factors[phase]), volume.affine)
+            paths[phase] = str(file)
+        return entry | {"image": paths, "roi": str((source / entry["roi"]).resolve())}
+
+    def choose(split: str, cases: list[Case]) -> list[Case]:
+        if split == "test":
+            return [scaled(entry, test) for entry in further]
+        return [scaled(entry, training) for entry in cases]
+
+    return write_subset(training, output, choose).parent
+
+
+def train(data: str, rule: str, seed: int, datasets: Path) -> dict[str, Any]:
+    """Train one dataset with one rule and seed, and return its row."""
+    folder = Path("results") / f"scale_{data}_{rule}_seed{seed}".replace(" ", "_")
+    folder.parent.mkdir(exist_ok=True)
+    intensity = {
+        "_target_": "scripts.transforms.ZScoreIntensityd",
+        "keys": "image",
+        "joint": RULES[rule],
+        "statistics": "region",
+    }
+    overlay = folder.with_suffix(".yaml")
+    keys = {"intensity": intensity, "max_epochs": EPOCHS, "missing_phases": False}
+    overlay.write_text(json.dumps(keys), encoding="utf-8")
+    overrides = {"name": folder.name, "dataset_dir": scaled_phantom(data, datasets), "seed": seed}
+    start = time.perf_counter()
+    files = ["configs/train.yaml", str(overlay)]
+    run_bundle("training", files, overrides | {"resume": True}, folder.with_suffix(".log"))
+    seconds = round(time.perf_counter() - start)
+    row = {"data": data, "rule": rule, "seed": seed, "seconds": seconds, "folder": folder.name}
+    row |= figures(folder)
+    return {field: row[field] for field in FIELDS}
+
+
+def render(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return the table: mean ± standard deviation over seeds, each seed, and an interval of one."""
+    lines = []
+    for data, rule in product(FACTORS, RULES):
+        own = sorted(
+            (row for row in rows if (row["data"], row["rule"]) == (data, rule)), key=lambda r: int(r["seed"])
+        )
+        if own:
+            aucs = [float(row["auc"]) for row in own]
+            low, high = (short(float(own[0][f"auc_{side}"])) for side in ("lower", "upper"))
+            accuracy = over_seeds([float(row["accuracy"]) for row in own])
+            each = ", ".join(short(value) for value in aucs)
+            lines.append([data, rule, over_seeds(aucs), each, f"[{low}, {high}]", accuracy])
+    header = ["phases of", "z-scores", "AUC", "of each seed", "seed 0 [95%]", "accuracy"]
+    first = rows[0]
+    machine = f"{first['threads']} thread on {first['processor']}, torch {first['torch']}"
+    return "\n".join([*table(header, lines), "", f"n = {first['n']} test cases, {machine}.", ""])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))
+    parser.add_argument("--datasets", type=Path, default=Path("data/scales"), help="folder of the datasets")
+    parser.add_argument("--output", type=Path, required=True, help="CSV with one row per training")
+    parser.add_argument("--document", type=Path, help="page that gets the table, between its markers")
+    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
+    given = parser.parse_args(arguments)
+    done = {(row["data"], row["rule"], int(row["seed"])) for row in read_rows(given.output)}
+    jobs = [(data, rule, seed) for seed in given.seeds for rule, data in product(given.rules, FACTORS)]
+    if not given.check:
+        tabulate(
+            [job for job in jobs if job not in done],
+            lambda job: [train(*job, given.datasets)],
+            lambda row: f"{row['data']}, {row['rule']}, seed {row['seed']}: AUC {row['auc']:.3f}",
+            given.output,
+            FIELDS,
+            at_a_time=1,
+        )
+    rows = read_rows(given.output)
+    if given.document:
+        command = "python -m benchmarks.intensity_scale"
+        keep_part(given.document, "intensity_scale", render(rows), given.check, command)
+    else:
+        print(render(rows))
+
+
+if __name__ == "__main__":
+    main()
