@@ -64,14 +64,24 @@ class Volume(ABC):
         shape: voxels per axis, in the order of the file; axes of length 1 beyond the third are dropped.
         affine: voxel index -> position in mm (R, A, S), [4, 4].
         name: what the volume is called in messages, e.g. ``case p017: phase 'portal'``.
+        remarks: what was assumed to read the file, each as a sentence about "it" without its name, so that those of
+            many files can be told as one.
 
     Raises:
         BadVolume: not 3D, or axes that do not span space.
     """
 
-    def __init__(self, path: Path, shape: Sequence[int], affine: np.ndarray, name: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: Sequence[int],
+        affine: np.ndarray,
+        name: str = "",
+        remarks: Sequence[str] = (),
+    ) -> None:
         self.path = path
         self.name = name
+        self.remarks = tuple(remarks)
         self.affine = np.array(affine, dtype=np.float64)
         if len(shape) < 3 or any(size != 1 for size in shape[3:]) or any(size < 1 for size in shape[:3]):
             found = f"shape {tuple(int(size) for size in shape)}"

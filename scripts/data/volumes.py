@@ -5,18 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from .content import other_content
 from .nearest import listing
+from .text_header import read_text_header
 from .volume_base import BadVolume, Frame, Volume, bad_volume, unreadable, volume_message
 from .volume_image import ImageVolume
-from .volume_itk import ItkVolume, voxel_file
-from .volume_nifti import NiftiVolume
+from .volume_itk import TEXT_ENDINGS, ItkVolume
+from .volume_nifti import NiftiVolume, nibabel_image
 
 VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
     ".nii": NiftiVolume,
     ".nii.gz": NiftiVolume,
+    ".nii.bz2": NiftiVolume,
+    ".hdr": NiftiVolume,
+    ".hdr.gz": NiftiVolume,
+    ".img": NiftiVolume,
+    ".img.gz": NiftiVolume,
+    ".mgz": NiftiVolume,
+    ".mgh": NiftiVolume,
     ".nrrd": ItkVolume,
+    ".nhdr": ItkVolume,
     ".mha": ItkVolume,
     ".mhd": ItkVolume,
+    ".gipl": ItkVolume,
+    ".gipl.gz": ItkVolume,
     ".png": ImageVolume,
     ".jpg": ImageVolume,
     ".jpeg": ImageVolume,
@@ -25,12 +37,15 @@ VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
     ".tiff": ImageVolume,
 }
 
+PAIRS = {".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz", ".img.gz": ".hdr.gz"}
+"""Endings of the two files of a NIfTI pair."""
+
 
 def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
     """Open a 3D volume without reading its voxels.
 
     Args:
-        path: .nii, .nii.gz, .nrrd, .mha or .mhd, a picture file, or one frame of a 4D NIfTI file.
+        path: a file with one of the endings of `VOLUME_TYPES`, or one frame of a 4D NIfTI file.
         name: what to call the volume in messages, e.g. ``case p017: phase 'portal'``.
 
     Raises:
@@ -54,16 +69,48 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
     except BadVolume:
         raise
     except Exception as error:  # each library has errors of its own; the user needs the file
+        content = other_content(path)
+        if content:
+            rule = f"must be what its name says ({ending})"
+            raise bad_volume(path, name, rule, content, "give it its right name, or export it again") from None
         raise unreadable(path, name, error) from None
 
 
 def files_of(path: str | Path) -> list[Path]:
-    """Return the files that hold a volume: the file itself, and the voxel file its header names, if any."""
+    """Return all files that hold a volume: the file itself, the other of a pair, the voxel files its header names.
+
+    >>> files_of("p001/pre.nii.gz")
+    [PosixPath('p001/pre.nii.gz')]
+    """
     path = Path(path)
-    if image_ending(path) not in (".mhd", ".nrrd"):
+    ending = image_ending(path) or ""
+    if ending in TEXT_ENDINGS and path.is_file():
+        named = [file for file in read_text_header(path).files if file.is_file()]
+        return list(dict.fromkeys([path, *named]))
+    other = PAIRS.get(ending)
+    if other is None:
         return [path]
-    named = voxel_file(path)
-    return [path] if named in (path, None) else [path, named]
+    stem = path.name[: -len(ending)]
+    beside = [path.with_name(stem + end) for end in (other, other.upper())]
+    return [path, *(file for file in beside if file.is_file())][:2]
+
+
+def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the images of a folder, and its other files; a pair or a header with its voxel files is one image.
+
+    Hidden files are left out.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    images = [path for path in files if image_ending(path)]
+    parts = {
+        part
+        for path in images
+        if not (image_ending(path) or "").startswith(".img")
+        for part in files_of(path)[1:]
+    }
+    return [path for path in images if path not in parts], [
+        path for path in files if path not in parts and not image_ending(path)
+    ]
 
 
 def frames_of(path: str | Path, name: str = "") -> list[Frame]:
@@ -72,13 +119,12 @@ def frames_of(path: str | Path, name: str = "") -> list[Frame]:
     Raises:
         BadVolume: the file cannot be read.
     """
-    import nibabel
-
     path = Path(path)
     if VOLUME_TYPES.get(image_ending(path) or "") is not NiftiVolume:
         return []
     try:
-        shape = tuple(nibabel.load(path).shape)  # type: ignore[attr-defined]
+        with nibabel_image(path) as image:
+            shape = tuple(image.shape)
     except Exception as error:  # as in open_volume
         raise unreadable(path, name, error) from None
     return [Frame(path, index) for index in range(shape[3])] if len(shape) == 4 and shape[3] > 1 else []

@@ -1,0 +1,81 @@
+"""What the text header of a MetaImage or NRRD file says: its fields, and the files that hold its voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MOST_BYTES = 1 << 22
+"""Longest header that is read; one that lists a file per slice takes some 50 bytes for each."""
+MOST_FILES = 100_000
+"""Most files that a pattern may stand for."""
+
+
+@dataclass(frozen=True)
+class TextHeader:
+    """A header of the form ``name = value`` (MetaImage) or ``name: value`` (NRRD).
+
+    Attributes:
+        fields: name in lower case without blanks -> value.
+        files: the files of the voxels, whether they exist or not; empty where they follow the header.
+    """
+
+    fields: dict[str, str] = field(default_factory=dict)
+    files: list[Path] = field(default_factory=list)
+
+    @property
+    def packed(self) -> bool:
+        """Whether the voxels are written otherwise than byte by byte: packed, or as text."""
+        meta = self.fields.get("compresseddata", "").lower().startswith("t")
+        text = self.fields.get("binarydata", "").lower().startswith("f")
+        return meta or text or self.fields.get("encoding", "raw").lower() != "raw"
+
+    def missing(self) -> list[Path]:
+        """Return the voxel files that do not exist."""
+        return [file for file in self.files if not file.is_file()]
+
+
+def read_text_header(path: Path) -> TextHeader:
+    """Read the header of a .mha, .mhd, .nrrd or .nhdr file.
+
+    A MetaImage header ends with ``ElementDataFile``, a NRRD header with an empty line; where the voxel files are
+    listed one by one, the list goes on to the end of the file.
+    """
+    with open(path, "rb") as file:
+        lines = iter(file.read(MOST_BYTES).decode("utf-8", "surrogateescape").split("\n"))
+    fields: dict[str, str] = {}
+    for line in lines:
+        mark = "=" if "=" in line and ":" not in line.partition("=")[0] else ":"
+        name, found, value = (part.strip() for part in line.partition(mark))
+        if not line.strip():
+            break
+        if not found or line.startswith("#") or (mark == ":" and value.startswith("=")):
+            continue
+        name, value = name.lower().replace(" ", ""), value.strip()
+        fields[name] = value
+        if name in ("elementdatafile", "datafile") and value.split()[:1] == ["LIST"]:
+            return TextHeader(fields, [path.parent / line.strip() for line in lines if line.strip()])
+        if name == "elementdatafile":
+            break
+    named = fields.get("elementdatafile", fields.get("datafile", "LOCAL"))
+    if named.upper() == "LOCAL":
+        return TextHeader(fields)
+    return TextHeader(fields, [path.parent / name for name in _names(named, path.parent, fields)])
+
+
+def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
+    """Yield the names that a data file entry stands for: itself, or those of a pattern with first, last, step."""
+    words = named.split()
+    pattern = words[0]
+    if "%" not in pattern or (folder / named).is_file():
+        yield named
+        return
+    last_axis = (fields.get("dimsize") or fields.get("sizes") or "1").split()[-1]
+    try:
+        first, last = int((words[1:] or ["1"])[0]), int((words[2:] or [last_axis])[0])
+        step = int((words[3:] or ["1"])[0]) or 1
+        for number in range(first, last + (1 if step > 0 else -1), step)[:MOST_FILES]:
+            yield pattern % number
+    except (TypeError, ValueError):  # no numbers, or a pattern of another kind: what cannot be read is told elsewhere
+        yield named
