@@ -16,11 +16,11 @@ from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, RandomizableTrait, Transform
 from monai.utils import convert_to_tensor
 
+from .cut_regions import CutRegions, cut_of
 from .fingerprint import code_version, fingerprint, item_fingerprint
 from .nearest import listing
 
 logger = logging.getLogger(__name__)
-MOST_NAMES = 100
 ABANDONED = 3600.0
 """s after which a half-written file of a shared cache counts as left by a killed process."""
 SPLIT = "split"
@@ -64,19 +64,18 @@ class MemoryCache(CacheDataset):
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
     ) -> None:
-        self.exceeding: set[str] = set()
+        self.cut = CutRegions()
         super().__init__(data, transform, num_workers=_threads(), progress=progress)
 
     def _fill_cache(self, indices: Sequence[int] | None = None) -> list:
-        self.exceeding.clear()
+        self.cut = CutRegions()
         filled = super()._fill_cache(indices)
-        list_exceeding(self.exceeding, len(filled))
+        self.cut.tell(len(filled))
         return filled
 
     def _load_cache_item(self, idx: int) -> Any:
-        item, exceeds = prepare(self.transform, self.data[idx])
-        if exceeds:
-            self.exceeding.add(_case(self.data[idx]))
+        item, cut = prepare(self.transform, self.data[idx])
+        self.cut.add(_case(self.data[idx]), cut)
         return item
 
 
@@ -110,17 +109,16 @@ class DiskCache(PersistentDataset):
     def _fill(self) -> None:
         from tqdm import tqdm
 
-        exceeding, pool = set(), ThreadPool(_threads())
+        cut, pool = CutRegions(), ThreadPool(_threads())
         try:
             with pool:
                 found = pool.imap(self._entry, self.data)
                 bar = tqdm(found, total=len(self.data), desc="Caching cases", disable=not self.progress)
                 for item, entry in zip(self.data, bar, strict=True):
-                    if entry["exceeds"]:
-                        exceeding.add(_case(item))
+                    cut.add(_case(item), entry["cut"])
         finally:
             pool.join()  # after an error, too: what other threads write at that moment is not left half-written
-        list_exceeding(exceeding, len(self.data))
+        cut.tell(len(self.data))
 
     def _cachecheck(self, item_transformed: Any) -> Any:
         return self._entry(item_transformed)["item"]
@@ -134,17 +132,17 @@ class DiskCache(PersistentDataset):
         if file.is_file():
             try:
                 entry = torch.load(file, weights_only=True)
-                return {"item": _in_split(entry["item"], item), "exceeds": entry["exceeds"]}
+                return {"item": _in_split(entry["item"], item), "cut": entry["cut"]}
             except DAMAGED as error:
                 logger.warning(
                     "the cache file %s cannot be read (%s); preparing it again", file, type(error).__name__
                 )
-        prepared, exceeds = prepare(self.transform, item)
+        prepared, cut = prepare(self.transform, item)
         prepared = convert_to_tensor(prepared, convert_numeric=False, track_meta=False)
         _check_storable(prepared, _case(item))
         if _content(item) != key:  # a file was changed while it was read
             return self._entry(item)
-        entry = {"item": prepared, "exceeds": exceeds}
+        entry = {"item": prepared, "cut": cut}
         write_tensors(file, entry, lasting=False)  # a reader finds the whole file or none
         return entry
 
@@ -155,25 +153,30 @@ class NoCache(Dataset):
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
     ) -> None:
+        self.cut = CutRegions()
         super().__init__(data, transform)
 
     def _transform(self, index: int) -> Any:
-        item, _ = prepare(self.transform, self.data[index])
+        item, cut = prepare(self.transform, self.data[index])
+        if self.cut.add(_case(self.data[index]), cut):
+            one = CutRegions()
+            one.add(_case(self.data[index]), cut)
+            one.tell(len(self.data))
         return self.transform(item, start=_steps(self.transform))
 
 
 CACHES: dict[str, Callable[..., Dataset]] = {"memory": MemoryCache, "disk": DiskCache, "none": NoCache}
 
 
-def prepare(transform: Compose, item: Any) -> tuple[Any, bool]:
+def prepare(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
     """Run the deterministic steps on an item.
 
     MONAI hides an error of a step behind "applying transform"; this raises the step's own error.
 
     Returns:
-        the prepared item, and whether its region exceeds the grid.
+        the prepared item, and of `cut_of` what the grid does not show.
     """
-    exceeds = False
+    cut = cut_of(None)
     for step in range(_steps(transform)):
         try:
             item = transform(item, start=step, end=step + 1, threading=True)
@@ -181,21 +184,9 @@ def prepare(transform: Compose, item: Any) -> tuple[Any, bool]:
             if isinstance(error.__cause__, ValueError | OSError):
                 raise error.__cause__ from None
             raise
-        exceeds = exceeds or (isinstance(item, Mapping) and bool(item.get("region_exceeds_grid", False)))
-    return item, exceeds
-
-
-def list_exceeding(cases: set[str], total: int) -> None:
-    """Warn, in one line, of the cases whose region has been cropped to the grid."""
-    if not cases:
-        return
-    names = sorted(cases)
-    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    logger.warning(
-        "the region of interest is larger than the grid and has been cropped to it in %d of %d cases: %s%s; "
-        "raise grid_size or spacing to see all of it",
-        len(names), total, ", ".join(names[:MOST_NAMES]), rest,
-    )  # fmt: skip
+        now = cut_of(item)
+        cut = now if any(now.values()) else cut
+    return item, cut
 
 
 def _steps(transform: Compose) -> int:

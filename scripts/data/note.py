@@ -7,7 +7,7 @@ from collections.abc import Sequence
 MOST_LISTED = 5
 
 
-def note(what: str, names: Sequence[str]) -> str:
+def note(what: str, names: Sequence[str], most: int = MOST_LISTED) -> str:
     """Return 'what: first names, ... (n in all)', or nothing where there is no name.
 
     >>> note("cases left out", ["a", "b"])
@@ -15,5 +15,5 @@ def note(what: str, names: Sequence[str]) -> str:
     """
     if not names:
         return ""
-    more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
-    return f"{what}: {', '.join(names[:MOST_LISTED])}{more}"
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return f"{what}: {', '.join(names[:most])}{more}"

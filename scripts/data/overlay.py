@@ -48,7 +48,7 @@ def overlay_text(
         ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
         ("spacing", proposal.spacing, f"mm per voxel; the median of the files is {native}"),
         ("grid_size", proposal.grid_size, "voxels; holds the region of 95% of the cases"),
-        ("region", proposal.region, "what the grid is centred on; margin in mm"),
+        ("region", proposal.region, "what the grid is centred on; margin in mm; component of the mask: largest, all"),
         ("intensity", proposal.intensity, INTENSITY_COMMENT[proposal.intensity["_target_"]]),
     ]
     return rows_text(name, training_command([from_here(folder / "data.yaml")]), rows)

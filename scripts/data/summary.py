@@ -6,7 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.data.clinical import Column
+from scripts.data.cut_regions import percent
+from scripts.data.note import note
 from scripts.data.survey import Survey
+
+MOST_CUT = 30
+"""Cases named whose mask is left out in part."""
 
 
 def summary_text(
@@ -70,8 +75,16 @@ def grid_text(proposal: Survey) -> str:
     text += f" (median of the files {product(proposal.native_spacing)} mm), "
     text += proposal.region["_target_"].split(".")[-1]
     if proposal.larger:
-        examples = ", ".join(proposal.larger[:5])
-        text += f"\ncases with a region larger than the grid: {len(proposal.larger)}, e.g. {examples}"
+        text += "\n" + note("cases with a region larger than the grid, which is cropped", proposal.larger)
+    if proposal.region.get("component") == "all":
+        what = "masks in several pieces, most of all, so that the region holds all of them (component: all)"
+        text += "\n" + note(what, proposal.several)
+    elif proposal.left_out:
+        cut = [f"{case} ({percent(share)} left out)" for case, share in proposal.left_out.items()]
+        text += "\n" + note(
+            "masks in several pieces, of which the region is the largest with those that fit into the grid "
+            "(component: largest)", cut, most=MOST_CUT
+        )  # fmt: skip
     return text
 
 

@@ -9,7 +9,9 @@ from itertools import product
 import numpy as np
 
 from scripts.data.document import Item
+from scripts.data.mask_values import mask_values
 from scripts.data.volumes import Volume, open_volume
+from scripts.transforms.mask_pieces import shares_of_pieces
 
 from .seen import CaseSeen, RegionSeen, VolumeSeen
 from .values import values_of
@@ -65,14 +67,18 @@ def _look_at_mask(file: str, volumes: Mapping[str, Volume]) -> RegionSeen:
     if mask is None:
         return RegionSeen("mask", file, problem)
     try:
-        voxels = np.argwhere(mask.read() > 0)
+        values = mask.read()
+        voxels = np.argwhere(values > 0)
     except (ValueError, MemoryError) as error:
         return RegionSeen("mask", file, _line(error))
     if not len(voxels):
         return RegionSeen("mask", file, empty=True)
     chosen = voxels[np.unique(np.linspace(0, len(voxels) - 1, MOST_POINTS).round().astype(int))]
     points = chosen @ mask.affine[:3, :3].T + mask.affine[:3, 3]
-    return RegionSeen("mask", file, inside=_inside(points, volumes))
+    return RegionSeen(
+        "mask", file, inside=_inside(points, volumes), pieces=shares_of_pieces(values > 0),
+        whole_numbers=mask_values(values) is not None,
+    )  # fmt: skip
 
 
 def _open(file: str) -> tuple[Volume | None, str]:

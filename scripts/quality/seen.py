@@ -71,6 +71,9 @@ class RegionSeen:
         problem: why it cannot be read, and what to do.
         empty: whether no voxel of the mask is above 0.
         inside: phase -> share of the region that lies inside the phase, 0 to 1.
+        pieces: of a mask, shares of its volume of the largest connected piece and of all others that are at
+            least a tenth of it.
+        whole_numbers: whether the values of a mask are few whole numbers.
     """
 
     kind: str
@@ -78,6 +81,8 @@ class RegionSeen:
     problem: str = ""
     empty: bool = False
     inside: Mapping[str, float] = field(default_factory=dict)
+    pieces: Sequence[float] = ()
+    whole_numbers: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from scripts.data.fingerprint import content_hash
 from scripts.evaluation.atomic import write_text
 
 from .dataset_summary import summarise_dataset
+from .region_facts import region_facts
 
 RECORD = "evaluation.json"
 
@@ -27,7 +30,7 @@ def write_record(
     """Write what a report needs and metrics.json does not say, so that it can be made anew without the data.
 
     The file has the keys split, models (results folders, relative where they hold `output_dir`), dataset_dir,
-    dataset_sha256, data (of `summarise_dataset`), and those of the environment.
+    dataset_sha256, data (of `summarise_dataset`), regions (of `region_facts`), and those of the environment.
 
     Args:
         output_dir: folder of the evaluation.
@@ -45,6 +48,7 @@ def write_record(
         "dataset_dir": str(data),
         "dataset_sha256": _sha256(data),
         "data": _data(folder, data, phases),
+        "regions": _regions(folder, data, folder / models[0]),
         **environment,
     }
     write_text(output_dir / RECORD, json.dumps(content, indent=2) + "\n")
@@ -65,3 +69,10 @@ def _data(folder: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, A
     if (folder / "server_cases.json").is_file():
         return {"reason": "the cases came from an annotation server; they are listed in server_cases.json"}
     return summarise_dataset(dataset_dir, phases)
+
+
+def _regions(folder: Path, dataset_dir: Path, model: Path) -> dict[str, Any]:
+    file = model / "configs" / "train.yaml"
+    if (folder / "server_cases.json").is_file() or not file.is_file():
+        return {"reason": "the cases or the model's configuration are not at hand"}
+    return region_facts(dataset_dir, yaml.safe_load(file.read_text(encoding="utf-8")) or {})

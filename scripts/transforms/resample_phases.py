@@ -11,7 +11,7 @@ import torch
 from scripts.data.volume_image import ImageVolume
 
 from .frame import frame_axes, frame_change, oriented_affine
-from .phase_transform import PhaseTransform, need, phase_name
+from .phase_transform import PhaseTransform, case_name, need, phase_name
 from .sample_volume import sample_volume
 
 AXIS_OF = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
@@ -32,7 +32,8 @@ class ResamplePhasesd(PhaseTransform):
     - ``inside``: {phase: bool [D, H, W]}, False outside the region (of its contour, if any) and outside
       what the phase shows;
     - ``grid_affine``: grid index -> mm (R, A, S), float64 [4, 4];
-    - ``region_exceeds_grid``: True where the region is larger than the grid and has been cropped.
+    - ``region_exceeds_grid``: True where the region is larger than the grid and has been cropped;
+    - ``region_left_out``: where the region is that of pieces of a mask: the share of the mask outside of it.
 
     D, H, W are the grid's first, second and third axis (R, A, S by default).
 
@@ -73,11 +74,9 @@ class ResamplePhasesd(PhaseTransform):
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
         volumes = need(item, "volumes", "LoadImagePhasesd", self)
-        region = need(
-            item, "region", "a region transform (MaskRegiond, BoxRegiond, WholeVolumeRegiond)", self
-        )
+        contour = item.pop("contour", None)
+        region = self.fit(item)
         reference = volumes[item["reference"]]
-        region = np.sort(region @ frame_change("RAS", self.orientation).T, axis=0)
         grid, start = self._grid(reference, region)
         parts = (self._part(0, start, region), self._part(1, start, region), self._part(2, start, region))
         corner = grid.copy()
@@ -87,8 +86,13 @@ class ResamplePhasesd(PhaseTransform):
             parts[1].stop - parts[1].start,
             parts[2].stop - parts[2].start,
         )
-        contour = item.get("contour")
         kept = np.ones(sub_size, dtype=bool) if contour is None else contour.covers(corner, sub_size)
+        if not kept.any():
+            raise ValueError(
+                f"{case_name(item)}: the mask with its margin of {contour.margin:g} mm must hold a point of "
+                f"the grid of {' x '.join(f'{step:g}' for step in self.spacing)} mm, found none; raise the "
+                "margin of the region"
+            )
         item[self.key], item["inside"] = {}, {}
         for phase, volume in volumes.items():
             part, part_inside = sample_volume(
@@ -100,10 +104,29 @@ class ResamplePhasesd(PhaseTransform):
             values[parts], inside[parts] = part, part_inside
             item[self.key][phase], item["inside"][phase] = torch.from_numpy(values), torch.from_numpy(inside)
         item["grid_affine"] = torch.from_numpy(grid)
-        item["region_exceeds_grid"] = bool(
-            (region[1] - region[0] > np.multiply(self.size, self.spacing) + EDGE).any()
-        )
         return item
+
+    def fit(self, item: dict[Any, Any]) -> np.ndarray:
+        """Settle the region of a case: of which pieces of its mask, and whether it is larger than the grid.
+
+        Args:
+            item: with the region; receives `region_exceeds_grid` and, for pieces, `region` and
+                `region_left_out`.
+
+        Returns:
+            corners along the axes of the grid in mm, [2, 3].
+        """
+        region = need(
+            item, "region", "a region transform (MaskRegiond, BoxRegiond, WholeVolumeRegiond)", self
+        )
+        pieces, room = item.pop("pieces", None), self.spacing * self.size
+        turn = frame_change("RAS", self.orientation)
+        if pieces is not None:
+            region, item["region_left_out"] = pieces.within(np.abs(turn).T @ room)
+            item["region"] = region
+        region = np.sort(region @ turn.T, axis=0)
+        item["region_exceeds_grid"] = bool((region[1] - region[0] > room + EDGE).any())
+        return region
 
     def _grid(self, reference: Any, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the affine of the grid, and its first point in the frame."""

@@ -77,6 +77,7 @@ def test_the_command_makes_a_dataset_that_reads_back(cohort, capsys):
         "_target_": "scripts.transforms.MaskRegiond",
         "keys": "image",
         "margin": 10.0,
+        "component": "largest",
     }
     assert overlay["spacing"] == [0.8, 0.7, 2.5]  # along R, A, S, not along the axes of the file
     # mask of 16 x 20 x 6 voxels along R, A, S, 10 mm on each side: 32.8, 34 and 35 mm

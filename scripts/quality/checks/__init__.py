@@ -9,6 +9,7 @@ from .copies import copies
 from .orientation import orientation
 from .outliers import intensity, spacing
 from .overlap import overlap
+from .pieces import pieces
 from .readable import readable
 from .region import region
 from .slice_order import missing, repeated
@@ -19,6 +20,7 @@ CHECKS: tuple[Callable[[Sequence[CaseSeen]], Checked], ...] = (
     finite,
     constant,
     region,
+    pieces,
     overlap,
     orientation,
     repeated,

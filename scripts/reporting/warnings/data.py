@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scripts.data.cut_regions import percent
 from scripts.reporting.contents import Contents
 from scripts.reporting.dataset_summary import Summary
 
@@ -14,11 +18,14 @@ UNEVEN = 0.01
 FEWEST_AT_SITE = 5
 """Cases that a site must have before its classes are looked at."""
 
+MOST_NAMED = 50
+"""Cases named one by one."""
+
 
 def data_cautions(contents: Contents) -> list[Caution]:
     """Return the warnings about the training's cases and, where they are others, the reported ones."""
     trained, reported = contents.trained_on, contents.reported
-    found = _about_dataset(reported)
+    found = [*_about_dataset(reported), *_regions(contents.evaluation.get("regions", {}))]
     if contents.same_data:
         return found
     if "reason" in trained:
@@ -105,6 +112,36 @@ def _sites(summary: Summary) -> list[Caution]:
         for site, counts in sites.items()
         if len(counts) == 1 and sum(counts.values()) >= FEWEST_AT_SITE
     ]
+
+
+def _regions(facts: Mapping[str, Any]) -> list[Caution]:
+    """Name the cases that the grid shows only in part; folders of older versions do not say."""
+    found = []
+    if facts.get("cropped"):
+        found.append(
+            Caution(
+                "The region of interest is larger than the grid and is cropped in "
+                f"{len(facts['cropped'])} of {facts['cases']} cases: {_names(facts['cropped'])}.",
+                "Raise grid_size or spacing to see all of it.",
+            )
+        )
+    if facts.get("left_out"):
+        parts = [f"{case} ({percent(share)})" for case, share in facts["left_out"].items()]
+        found.append(
+            Caution(
+                f"The mask has several pieces in {len(parts)} of {facts['cases']} cases, and the model sees "
+                "the largest with those that fit into the grid; left out, of the mask's volume: "
+                f"{_names(parts)}.",
+                "See whether the pieces left out could tell the class; raise grid_size or spacing, or set "
+                "component of the region to all.",
+            )
+        )
+    return found
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def _differences(contents: Contents, trained: Summary, reported: Summary) -> list[Caution]:

@@ -1,0 +1,115 @@
+"""A mask of several pieces: which of them one grid can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .frame import bounds
+
+LEAST_PIECE = 0.1
+"""Volume of a piece, as a share of the largest one, below which it does not move the grid."""
+EDGE = 1e-3  # mm; a region this much larger than the grid still fits
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The connected pieces of a mask that count for its region, the largest first.
+
+    Attributes:
+        boxes: lower and upper corner in the frame, mm, [N, 2, 3].
+        others: voxel centres in the frame that are not of the largest piece, mm, [K, 3].
+        total: number of voxels of the mask.
+        margin: mm around the region.
+    """
+
+    boxes: np.ndarray
+    others: np.ndarray
+    total: int
+    margin: float
+
+    def within(self, room: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the region with its margin, and the share of the mask that lies outside of it.
+
+        The region is the box of the largest piece. The next ones by size are added one by one as long as
+        all together still fit into the grid.
+
+        Args:
+            room: size of the grid along the frame, mm, [3].
+
+        Returns:
+            corners in mm, [2, 3], and a number from 0 to 1.
+        """
+        region = self.boxes[0]
+        for box in self.boxes[1:]:
+            both = np.stack([np.minimum(region[0], box[0]), np.maximum(region[1], box[1])])
+            if (both[1] - both[0] + 2 * self.margin <= room + EDGE).all():
+                region = both
+        region = region + [[-self.margin], [self.margin]]
+        outside = ((self.others < region[0]) | (self.others > region[1])).any(axis=1)
+        return region, float(outside.sum()) / self.total
+
+
+def pieces_of(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, margin: float) -> Pieces:
+    """Part a mask into pieces whose voxels touch, by a face, an edge or a corner.
+
+    Of equally large pieces the one that lies farther to the left, then the back, then below goes first,
+    whatever the order of the voxels in the file.
+
+    Args:
+        inside: the voxels that count, bool [X, Y, Z], at least one of them.
+        affine: index -> mm, [4, 4].
+        axes: the frame, [3, 3].
+        margin: mm around the region.
+    """
+    from scipy.ndimage import find_objects, label
+
+    labels, count = label(inside, structure=np.ones((3, 3, 3)))
+    index = np.argwhere(inside)
+    centres = (index @ affine[:3, :3].T + affine[:3, 3]) @ axes
+    number = labels[tuple(index.T)]
+    sizes = np.bincount(number, minlength=count + 1)[1:]
+    sums = [np.bincount(number, centres[:, axis], count + 1)[1:] for axis in range(3)]
+    middle = np.stack(sums, axis=1) / sizes[:, None]
+    order = np.lexsort((*np.round(middle, 2).T[::-1], -sizes))
+    chosen = [piece for piece in order if sizes[piece] >= LEAST_PIECE * sizes[order[0]]]
+    where = find_objects(labels)
+    boxes = [
+        voxel_box(labels[where[piece]] == piece + 1, affine, axes, [part.start for part in where[piece]])
+        for piece in chosen
+    ]
+    return Pieces(np.stack(boxes), centres[number != order[0] + 1], int(sizes.sum()), margin)
+
+
+def shares_of_pieces(inside: np.ndarray) -> list[float]:
+    """Return the shares of a mask's volume of its largest piece, and of the others that count beside it.
+
+    >>> shares_of_pieces(np.array([1, 1, 1, 0, 1])[None, None] > 0)
+    [0.75, 0.25]
+    """
+    from scipy.ndimage import label
+
+    labels, _ = label(inside, structure=np.ones((3, 3, 3)))
+    sizes = np.sort(np.bincount(labels.ravel())[1:])[::-1]
+    return [float(size / sizes.sum()) for size in sizes if size >= LEAST_PIECE * sizes[0]]
+
+
+def voxel_box(
+    inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, start: list[int] | None = None
+) -> np.ndarray:
+    """Return the smallest box of the frame around voxels, with all of their bodies, mm, [2, 3].
+
+    Args:
+        inside: bool [X, Y, Z], at least one of them.
+        affine: index -> mm, [4, 4].
+        axes: the frame, [3, 3].
+        start: index of the first voxel of `inside`, if it is a part of a volume.
+    """
+    lines = inside.any(axis=2)
+    rows = inside[lines]
+    first, last = rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
+    ends = np.concatenate([np.c_[np.argwhere(lines), first], np.c_[np.argwhere(lines), last]])
+    ends = ends + np.array(start or [0, 0, 0])
+    half_voxel = np.abs(axes.T @ affine[:3, :3]).sum(axis=1) / 2
+    return bounds(ends @ affine[:3, :3].T + affine[:3, 3], axes) + [-half_voxel, half_voxel]
