@@ -81,9 +81,9 @@ VARIANTS = {
 
 def images(variant: Variant, items: Sequence[dict[str, Any]]) -> Tensor:
     """Return the prepared cases, [N, 2, D, H, W]."""
-    region = (
-        ContourRegiond(keys="image", margin=3.0, measured_from="grid") if variant.contour else BoxRegiond(keys="image", margin=0.0)
-    )
+    region: BoxRegiond | ContourRegiond = BoxRegiond(keys="image", margin=0.0)
+    if variant.contour:
+        region = ContourRegiond(keys="image", margin=3.0, measured_from="grid")
     spacing = [10.0, variant.pixel, variant.pixel]
     steps = Compose(
         [

@@ -12,7 +12,7 @@ MOST_SHARES = 5
 
 
 def pieces(cases: Sequence[CaseSeen]) -> Checked:
-    """Find masks of several separate pieces, unless most of all masks are, and masks of no whole numbers."""
+    """Find masks of several pieces, unless most masks are, and masks of other values than whole numbers."""
     masks = [(case.case, found) for case in cases for found in case.regions if found.kind == "mask"]
     several = [(case, found) for case, found in masks if len(found.pieces) > 1]
     findings = []
@@ -21,7 +21,7 @@ def pieces(cases: Sequence[CaseSeen]) -> Checked:
         more = ", ..." if len(found.pieces) > MOST_SHARES else ""
         what = f"its mask has {len(found.pieces)} separate pieces, of {shares}{more} of its volume"
         remedy = (
-            "the grid shows the largest, with those that fit into it (component of the region: largest); raise "
+            "the grid shows the largest, with those that fit into it (component: largest); raise "
             f"grid_size to see more, or correct the mask ({found.file})"
         )
         findings.append(Finding(case, "region", what, remedy))
