@@ -91,6 +91,12 @@ def read_cases(
         if split in required:
             check_classes(document, split, splits[split], classes)
     check_files(document, [item for items in splits.values() for item in items])
+    if "training" not in required:
+        from scripts.data.new_case_table import lacking
+
+        evaluated = [item for split in required for item in splits[split]]
+        line = lacking(evaluated, columns, str(document.file), remedy="")
+        print(f"{line}\n" if line else "", end="", flush=True)
     counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
     return Cases(document.name, phases, classes, columns, **splits, class_counts=counts)
 
@@ -100,6 +106,7 @@ def read_unlabelled(
     phases: Sequence[str],
     clinical: Sequence[str | Mapping] = (),
     classes: Sequence[str] | None = None,
+    clinical_table: str | Path | None = None,
 ) -> list[Item]:
     """Read cases to be classified: all cases of a dataset.json, or a folder with one sub-folder per case.
 
@@ -112,6 +119,8 @@ def read_unlabelled(
         clinical: the clinical columns of the model; a dataset need not have them.
         classes: class names of the model. `label` is set only where these are given and *every* case has one
             of them as its label, so that all items of a batch have the same keys.
+        clinical_table: CSV or Excel file with the columns of the model by case or patient; what cases lack is
+            printed once.
 
     Raises:
         FileNotFoundError: no such folder, or files that a dataset.json names do not exist.
@@ -120,7 +129,8 @@ def read_unlabelled(
     phases = name_list(phases, "`phases`")
     root = Path(dataset_dir).expanduser()
     if root.is_dir() and not (root / "dataset.json").exists():
-        return _read_folder(root, phases)
+        declared = [dict(column) for column in clinical if isinstance(column, Mapping)]
+        return _with_table(_read_folder(root, phases), declared, clinical_table, str(root))
     document = open_document(dataset_dir)
     check_phases(document, phases)
     columns = select_columns(document.columns, clinical, str(document.file), required=False)
@@ -140,6 +150,20 @@ def read_unlabelled(
         label = item.pop("label", None)
         if classes is not None and labelled:
             item["label"] = list(classes).index(label)
+    return _with_table(items, columns, clinical_table, str(document.file))
+
+
+def _with_table(
+    items: list[Item], columns: list[Column], clinical_table: str | Path | None, where: str
+) -> list[Item]:
+    """Return the cases with the values of a clinical table, if one is given; print what they lack."""
+    from scripts.data.new_case_table import lacking, with_clinical_table
+
+    notes: list[str] = []
+    if clinical_table is not None:
+        items, notes = with_clinical_table(items, clinical_table, columns)
+    line = lacking(items, columns, where if clinical_table is None else str(clinical_table))
+    print("".join(f"note: {text}\n" for text in notes) + (f"{line}\n" if line else ""), end="", flush=True)
     return items
 
 

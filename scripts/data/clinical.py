@@ -174,8 +174,26 @@ def _unit(column: Column) -> str:
 def name_and_unit(header: str) -> tuple[str, str | None]:
     """Return the name in the header of a column, and the unit behind it in round or square brackets.
 
-    >>> name_and_unit("age [years]"), name_and_unit("sex")
-    (('age', 'years'), ('sex', None))
+    >>> name_and_unit("age [years]"), name_and_unit("sex"), name_and_unit("afp (log10(ng/mL))")
+    (('age', 'years'), ('sex', None), ('afp', 'log10(ng/mL)'))
     """
-    match = re.fullmatch(r"\s*(.*?)\s*(?:[\[(]([^\])]*)[\])])?\s*", header)
-    return (match.group(1), match.group(2)) if match else (header, None)
+    header = header.strip()
+    for start, sign in enumerate(header):
+        if sign in _CLOSING and start and header.endswith(_CLOSING[sign]):
+            unit = header[start + 1 : -1].strip()
+            if _is_balanced(unit):
+                return header[:start].strip(), unit or None
+    return header, None
+
+
+_CLOSING = {"(": ")", "[": "]"}
+
+
+def _is_balanced(text: str) -> bool:
+    """Whether brackets close only what they opened: not in "b) (c"."""
+    depth = 0
+    for sign in text:
+        depth += (sign in "([") - (sign in ")]")
+        if depth < 0:
+            return False
+    return depth == 0

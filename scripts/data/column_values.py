@@ -110,7 +110,7 @@ def read_column(
     cells = [number(text) if there else None for text, there in zip(texts, known, strict=True)]
     found = [cell for cell in cells if cell is not None]
     if len(found) == len(filled) and not _is_scale(found):
-        return _numbers(name, unit, cells, rows, notes, elsewhere, custom)
+        return read_numbers(name, unit, cells, rows, notes, elsewhere, custom)
     others = [
         (row, text)
         for row, text, there, cell in zip(rows, texts, known, cells, strict=True)
@@ -132,7 +132,7 @@ def _is_scale(found: Sequence[Number]) -> bool:
     return any(re.fullmatch(r"[A-Za-z]{1,2}", one.unit) and one.unit not in _SHORT_UNITS for one in found)
 
 
-def _numbers(
+def read_numbers(
     name: str,
     unit: str | None,
     cells: Sequence[Number | None],
@@ -141,6 +141,11 @@ def _numbers(
     elsewhere: str,
     custom: str,
 ) -> ColumnValues:
+    """Return the column of cells that are numbers, None where missing; see `read_column`.
+
+    Raises:
+        ValueError: points and commas for decimals, or different units.
+    """
     found = [cell for cell in cells if cell is not None]
     try:
         decimal = decimal_mark(found, elsewhere, custom)

@@ -32,6 +32,7 @@ DECLARED: dict[str, Any] = {
     "start_weights": Path | None,
     "encoder_weights": Path | None,
     "clinical": list[str | dict[str, Any]],
+    "clinical_table": Path | None,
     "views": list[str],
     "freeze": list[str],
     "ensemble": Path | list[Path],

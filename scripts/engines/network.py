@@ -99,8 +99,8 @@ def start_from(network: nn.Module, path: str | Path) -> None:
     for key, what in (("phases", "per phase"), ("classes", "per class")):
         if key in before and key in now and list(before[key]) != list(now[key]):
             logger.warning(
-                "start weights %s were trained with the %s %s, here they are %s: weights %s that fit are taken "
-                "by their position", path, key, before[key], now[key], what,
+                "start weights %s were trained with the %s %s, here they are %s: weights %s that fit are "
+                "taken by their position", path, key, before[key], now[key], what,
             )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ Column = Mapping[str, Any]
 
 
 def trained_config(path: str | Path) -> dict[str, Any]:
-    """Return the configuration of a weights file, in ``configs`` beside its folder; {} where there is none."""
+    """Return the configuration of a weights file, in ``configs`` beside its folder; {} for none."""
     for name in ("train.yaml", "inference.yaml"):
         file = Path(path).absolute().parent.parent / "configs" / name
         if file.is_file():
@@ -49,8 +49,8 @@ def start_tables(network: nn.Module, state: Mapping[str, Tensor], path: str | Pa
     """Give each clinical column the statistics and weights of the one of the same name and unit in the file.
 
     A category takes over each of its values by name. A column that the file does not have, has in another
-    unit, or whose name cannot be known (there is no configuration beside the file, or another one), keeps what
-    was fitted on the training cases. What was done is logged, column by column.
+    unit, or whose name cannot be known (there is no configuration beside the file, or another one), keeps
+    what was fitted on the training cases. What was done is logged, column by column.
 
     Args:
         network: whose statistics have been fitted already.

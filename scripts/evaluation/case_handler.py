@@ -30,6 +30,8 @@ class Prediction:
     label: int | None
     patient: str | None
     split: str | None
+    clinical: tuple[bool, ...] = ()
+    """Whether the case had a value in each column of the clinical table."""
 
     @property
     def predicted(self) -> int:
@@ -130,12 +132,14 @@ class CaseHandler(ABC):
         values = torch.as_tensor(result[self.prediction_key]).detach().float().cpu().numpy()
         as_probabilities(values[None], self.classes, [case])
         label = item.get("label")
+        table = torch.as_tensor(item.get("clinical", ()), dtype=torch.float32)
         return Prediction(
             case=case,
             probabilities=values,
             label=None if label is None else int(label),
             patient=None if item.get("patient") is None else str(item["patient"]),
             split=None if item.get("split") is None else str(item["split"]),
+            clinical=tuple((~table.isnan()).tolist()),
         )
 
     def _finish(self, engine: Engine) -> None:

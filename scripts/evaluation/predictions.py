@@ -46,11 +46,13 @@ def write_predictions(
     labels: Sequence[int | None] | None = None,
     splits: Sequence[str] | None = None,
     patients: Sequence[str] | None = None,
+    clinical: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None,
 ) -> Path:
     """Write the columns case, [patient], [split], [true], predicted and p_<class> for each class.
 
-    The bracketed columns are there when given. `predicted` is the class with the highest probability (of
-    equal ones the first). Probabilities have 9 significant digits, so that float32 values come back exactly.
+    The bracketed columns are there when given, and so are `clinical` and `clinical_missing` at the end.
+    `predicted` is the class with the highest probability (of equal ones the first). Probabilities have 9
+    significant digits, so that float32 values come back exactly.
 
     Args:
         path: the file; complete or untouched, never half-written.
@@ -60,6 +62,8 @@ def write_predictions(
         labels: index of the true class per case, None where unknown (an empty cell).
         splits: split per case.
         patients: patient per case.
+        clinical: names of the clinical columns that each case had, and that it lacked: the columns `clinical`
+            and `clinical_missing`, names separated by semicolons.
 
     Shape:
         probabilities: [n, K].
@@ -90,6 +94,9 @@ def write_predictions(
     columns["predicted"] = [classes[k] for k in probability.argmax(axis=1)]
     for k, name in enumerate(classes):
         columns[PREFIX + name] = [f"{value:.9g}" for value in probability[:, k]]
+    if clinical is not None:
+        columns["clinical"] = ["; ".join(had) for had, _ in clinical]
+        columns["clinical_missing"] = ["; ".join(lacked) for _, lacked in clinical]
     for name, values in columns.items():
         if len(values) != len(cases):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ class EvaluationReport(CaseHandler):
 
     When an evaluation ends it writes into `output_dir`
 
-        predictions.csv         case, [patient], [split], [true], predicted, one probability per class
+        predictions.csv         case, [patient], [split], [true], predicted, one probability per class; with
+                                a clinical table also which columns the case had and lacked
         metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
         roc.png                 one curve per class against the rest, a single one for two classes
         precision_recall.png    likewise
@@ -45,6 +46,7 @@ class EvaluationReport(CaseHandler):
             changed, and with two classes its threshold; None: they are not known.
         tensorboard: also show the figures in TensorBoard, by an event file in `output_dir`/tensorboard.
         prediction_key: key of the probabilities in the output.
+        columns: declarations of the clinical columns that the network reads, in the order of its table.
 
     Attributes:
         rows: the rows of the last table, None before the first and without labels.
@@ -63,8 +65,10 @@ class EvaluationReport(CaseHandler):
         network: nn.Module | None = None,
         tensorboard: bool = False,
         prediction_key: str = "pred",
+        columns: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         super().__init__(output_dir, classes, name, prediction_key)
+        self.columns = [str(column["name"]) for column in columns]
         self.seed = seed
         self.draws = draws
         self.network = network
@@ -101,11 +105,18 @@ class EvaluationReport(CaseHandler):
             labels=[p.label for p in found] if any(p.label is not None for p in found) else None,
             splits=[p.split or "" for p in found] if any(p.split for p in found) else None,
             patients=[p.patient or p.case for p in found] if any(p.patient for p in found) else None,
+            clinical=[self._clinical(p) for p in found] if self.columns else None,
         )
         labelled = [p for p in found if p.label is not None]
         if labelled:
             self._write_results(labelled, device)
         print(f"{self.name}: results of {len(found)} cases in {self.output_dir}", flush=True)
+
+    def _clinical(self, prediction: Prediction) -> tuple[list[str], list[str]]:
+        """Return the clinical columns that a case had, and those that it lacked."""
+        given = dict(zip(self.columns, prediction.clinical, strict=False))
+        had = [name for name in self.columns if given.get(name)]
+        return had, [name for name in self.columns if name not in had]
 
     def _write_results(self, labelled: Sequence[Prediction], device: str) -> None:
         """Compute, print and write everything that needs labels."""

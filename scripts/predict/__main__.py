@@ -15,6 +15,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from scripts.data.new_case_table import categories_for, numbers_for
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
 from scripts.predict.study import read_images, write_case
@@ -23,26 +24,39 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the values of ``column=value`` texts: numbers where the column is one.
+    """Return the values of ``column=value`` texts, read as in a table: ``NA`` is no value, ``61,5`` a number.
 
     >>> clinical_values(["age=61", "sex=F"], [{"name": "age", "kind": "number"}])
     {'age': 61.0, 'sex': 'F'}
 
     Raises:
-        ValueError: a text without '=', or no number where one must be.
+        ValueError: a text without '=', no number where one must be, another unit, or an unknown category.
     """
-    numbers = {column["name"] for column in columns if column["kind"] == "number"}
+    declared = {column["name"]: column for column in columns}
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        try:
-            found[name] = float(value) if name in numbers else value
-        except ValueError:
-            equals = ""
         if not equals:
             raise ValueError(
                 f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}; correct it"
             )
+        column = declared.get(name)
+        if column is None:  # the reader of the case names the nearest
+            found[name] = value
+            continue
+        try:
+            number = column["kind"] == "number"
+            read = (
+                numbers_for(column, name, [value], ["given"], custom=",")
+                if number
+                else categories_for(column, [value], ["given"])
+            )
+        except ValueError as error:
+            why = str(error).replace(" (case given)", "")
+            raise ValueError(
+                f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}: {why}"
+            ) from None
+        found |= {name: read.values[0]} if read.values[0] is not None else {}
     return found
 
 
@@ -121,6 +135,10 @@ def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
     steps += [f"{phase} missing" for phase in prediction["missing"]]
     prior = prediction["prior"][prediction["class"]]
     print(f"  from {prior:.1%} before any image, in points: {', '.join(steps)}")
+    if prediction["clinical"] or prediction["clinical_missing"]:
+        given = ", ".join(f"{name} {value}" for name, value in prediction["clinical"].items())
+        lacking = ", ".join(prediction["clinical_missing"])
+        print(f"  clinical values: {given or 'none'}" + (f"; not given: {lacking}" if lacking else ""))
     print(f"written: {output / 'prediction.json'}" + (f" and {output / 'prediction.dcm'}" if report else ""))
     print(prediction["intended_use"])
 

@@ -17,6 +17,7 @@ from scripts.engines.environment import environment
 from scripts.engines.network import load_trained
 from scripts.evaluation.atomic import write_text
 from scripts.explain.contributions import phase_contributions, reads_table
+from scripts.networks import TableEncoder
 
 USE = "Research. Not for clinical use."
 TABLE = "clinical table"
@@ -53,8 +54,8 @@ def predict_case(
         with two classes `positive`: whether that of the second reaches the `threshold` fixed there; the
         `prior` (class frequencies in training) and the `contributions` in probability by phase and class,
         which sum to `explained_probabilities` minus prior (the probabilities without the averages of
-        test-time augmentation); phases that are `missing`; `clinical` values; the model and what
-        computed it.
+        test-time augmentation); phases that are `missing`; `clinical` values, and the columns that the model
+        reads without a value (`clinical_missing`); the model and what computed it.
 
     Raises:
         ValueError: an image that cannot be read, or weights of another configuration.
@@ -95,6 +96,7 @@ def predict_case(
         "explained_probabilities": by_name(classes, part.prediction),
         "missing": [phase for phase in phases if phase not in item["image"]],
         "clinical": dict(item["clinical"]),
+        "clinical_missing": [name for name in table_columns(network) if name not in item["clinical"]],
         "model": {
             "name": metadata["name"],
             "version": metadata["version"],
@@ -133,6 +135,12 @@ def write_prediction(
         network, model_file, item, point, preprocessing, prepare_batch, inferer, phases, classes, metadata
     )
     write_text(output_file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+def table_columns(network: nn.Module) -> list[str]:
+    """Return the names of the clinical columns that a network reads."""
+    encoders = [module for module in network.modules() if isinstance(module, TableEncoder)]
+    return list(dict.fromkeys(str(column["name"]) for encoder in encoders for column in encoder.columns))
 
 
 def by_name(classes: Sequence[str], values: torch.Tensor) -> dict[str, float]:

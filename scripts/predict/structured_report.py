@@ -29,9 +29,9 @@ MANUFACTURER = "multiphase_fusion_classification"
 def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path) -> Path:
     """Write a Comprehensive SR after template TID 1500, Measurement Report.
 
-    It holds the predicted class, the probability of each class, what each phase contributed to that of the
-    predicted one, the name and version of the model, and references to every image that was used. Patient and
-    study are those of the images.
+    It holds the predicted class, the probability of each class, the clinical values, what each phase
+    contributed to that of the predicted one, the name and version of the model, and references to every image
+    that was used. Patient and study are those of the images.
 
     Args:
         prediction: as `predict_case` returns it.
@@ -84,7 +84,8 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         algorithm_id=algorithm,
         measurements=[*probabilities, *contributions],
         qualitative_evaluations=[
-            template.QualitativeEvaluation(name=coded("Predicted class"), value=coded(predicted))
+            template.QualitativeEvaluation(name=coded("Predicted class"), value=coded(predicted)),
+            *_clinical(prediction),
         ],
     )
     device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=model["name"][:64])
@@ -98,6 +99,16 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=evidence,
     )
+
+
+def _clinical(prediction: Mapping[str, Any]) -> list[Any]:
+    """Return the clinical values that the model read, and those it lacked."""
+    values = {name: f"{value}" for name, value in prediction.get("clinical", {}).items()}
+    values |= dict.fromkeys(prediction.get("clinical_missing", []), "not given")
+    return [
+        template.QualitativeEvaluation(name=coded(f"Clinical value {name}"), value=coded(value))
+        for name, value in values.items()
+    ]
 
 
 def coded(meaning: str) -> Any:

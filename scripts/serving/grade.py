@@ -30,7 +30,8 @@ def grade_configuration(inference: dict[str, Any]) -> dict[str, Any]:
     ]
     config["postprocessing"]["transforms"] = [
         {"_target_": "Activationsd", "keys": "pred", "softmax": True},
-        {"_target_": "scripts.transforms.PaintPredictiond", "keys": "pred", "classes": "@classes"},
+        {"_target_": "scripts.transforms.PaintPredictiond", "keys": "pred", "classes": "@classes"}
+        | {"columns": "@columns", "options": "@displayable_configs"},
     ]
     return config
 

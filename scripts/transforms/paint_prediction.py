@@ -26,15 +26,32 @@ class PaintPredictiond(MapTransform):
     Args:
         keys: key of the class probabilities [K].
         classes: class names.
+        columns: declarations of the clinical columns that the model reads.
+        options: values by column that a user typed in; empty texts are unknown.
 
     Shape: [K] -> uint8 [1, X, Y, Z], the axes of the file.
 
     Reference: format of the result as in MONAI Label's classification answer.
     """
 
-    def __init__(self, keys: str = "pred", classes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        keys: str = "pred",
+        classes: Sequence[str] = (),
+        columns: Sequence[Mapping[str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(keys)
         self.classes = list(classes)
+        chosen = {
+            name: value for name, value in (options or {}).items() if not isinstance(value, list | tuple)
+        }
+        self.clinical = {
+            str(column["name"]): chosen.get(column["name"])
+            if str(chosen.get(column["name"]) or "").strip()
+            else None
+            for column in columns
+        }
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
@@ -50,7 +67,7 @@ class PaintPredictiond(MapTransform):
                     {"idx": index, "label": name, "score": score}
                     for index, (name, score) in enumerate(scores)
                 ]
-            }
+            } | ({"clinical": self.clinical} if self.clinical else {})
         item["image_meta_dict"] = {"original_affine": volume.affine, "spatial_shape": volume.shape}
         item.pop("image", None)
         return item

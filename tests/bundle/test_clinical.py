@@ -42,13 +42,14 @@ def trained_with_table(bundle, quick, dataset, tmp_path_factory) -> Path:
 def predict(bundle, tmp_path):
     """Return the function that predicts a dataset with the model of a results folder."""
 
-    def run(model: Path, dataset: Path) -> pandas.Series:
+    def run(model: Path, dataset: Path, **given) -> pandas.Series:
         bundle(
             "inferring",
             [str(model / "configs" / "inference.yaml")],
             bundle_root=str(model),
             dataset_dir=str(dataset),
             output_dir=str(tmp_path / "out"),
+            **given,
         )
         return pandas.read_csv(tmp_path / "out" / "predictions.csv").set_index("case")["p_high"]
 
@@ -102,7 +103,9 @@ def test_prediction_repeats_the_test_and_the_table_counts(trained_with_table, da
     assert (bare - with_table[bare.index]).abs().min() > 1e-6
 
 
-def test_a_plain_folder_has_no_table(trained_with_table, dataset, predict, tmp_path):
+@pytest.fixture
+def new_cases(dataset, tmp_path) -> dict[str, dict]:
+    """The test cases as a plain folder, and their clinical values by case."""
     content = json.loads((dataset / "dataset.json").read_text())
     for item in content["test"]:
         folder = tmp_path / "cases" / item["case"]
@@ -110,9 +113,63 @@ def test_a_plain_folder_has_no_table(trained_with_table, dataset, predict, tmp_p
         for phase, path in item["image"].items():
             shutil.copyfile(dataset / path, folder / f"{phase}.nii.gz")
         shutil.copyfile(dataset / item["roi"], folder / "lesion.nii.gz")
+    return {item["case"]: item["clinical"] for item in content["test"]}
+
+
+def said_columns(tmp_path: Path) -> pandas.DataFrame:
+    table = pandas.read_csv(tmp_path / "out" / "predictions.csv", keep_default_na=False).set_index("case")
+    return table[["clinical", "clinical_missing"]]
+
+
+def test_a_plain_folder_has_no_table_and_says_so_once(
+    trained_with_table, dataset, predict, new_cases, tmp_path, capsys
+):
     expected = predict(trained_with_table, changed(dataset, tmp_path, without_table))
+    assert "[age (years), sex, log_afp (log10(ng/mL)), cirrhosis]" in capsys.readouterr().out
     found = predict(trained_with_table, tmp_path / "cases")
     np.testing.assert_allclose(found, expected[found.index], atol=1e-6)
+    printed = capsys.readouterr().out
+    assert printed.count("warning: the model reads the clinical columns [age") == 1
+    assert f"gives none of them: all {len(new_cases)} cases are predicted without" in printed
+    assert set(said_columns(tmp_path)["clinical"]) == {""}
+    assert set(said_columns(tmp_path)["clinical_missing"]) == {"; ".join(CLINICAL)}
+
+
+def test_new_cases_with_their_table_are_predicted_as_from_a_dataset(
+    trained_with_table, dataset, predict, new_cases, tmp_path, capsys
+):
+    """A table as a hospital sends it: semicolons, decimal commas, other letter case, a patient too many."""
+    rows = ["PatientID;SEX;Age [years];log_afp;Cirrhosis;ward"]
+    for case, values in new_cases.items():
+        cells = [str(values.get(name, "n/a")).replace(".", ",") for name in ("age", "log_afp")]
+        sex = values.get("sex", "?").lower()
+        rows.append(f"{case};{sex};{cells[0]};{cells[1]};{values.get('cirrhosis', 'NA')};3")
+    rows.append("stranger;m;50;1,5;yes;3")
+    (tmp_path / "new.csv").write_text("\n".join(rows), encoding="cp1252")
+    expected = predict(trained_with_table, dataset)
+    capsys.readouterr()
+    found = predict(trained_with_table, tmp_path / "cases", clinical_table=str(tmp_path / "new.csv"))
+    np.testing.assert_allclose(found, expected[found.index], atol=1e-6)
+    printed = capsys.readouterr().out
+    assert "note: rows of the clinical table without a case, left out: stranger" in printed
+    assert "note: columns of the clinical table that the model does not read: ward" in printed
+    for case, row in said_columns(tmp_path).iterrows():
+        had = [name for name in CLINICAL if name in new_cases[case]]
+        assert row["clinical"] == "; ".join(had)
+        assert row["clinical_missing"] == "; ".join(name for name in CLINICAL if name not in had)
+
+
+def test_a_table_of_other_units_is_one_line_and_nothing_is_written(
+    trained_with_table, new_cases, predict, tmp_path
+):
+    case = next(iter(new_cases))
+    (tmp_path / "new.csv").write_text(f"case,age [months]\n{case},600\n")
+    with pytest.raises(RuntimeError) as caught:
+        predict(trained_with_table, tmp_path / "cases", clinical_table=str(tmp_path / "new.csv"))
+    assert "'age' must be in 'years', the unit of the model, found 'months'" in (
+        message_of(caught.value) or ""
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_categories_keep_the_order_of_the_training(trained_with_table, dataset, predict, tmp_path):
