@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scripts.data.nearest import nearest
 from scripts.data.phase_names import phase_of
+from scripts.data.plain_text import check_names_are_text
 from scripts.data.volumes import image_ending
 
 IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
@@ -96,5 +97,11 @@ def composed(name: str) -> str:
 
 
 def case_folders(root: Path) -> list[Path]:
-    """Return the sub-folders of `root`, sorted by name, without hidden ones."""
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    """Return the sub-folders of `root`, sorted by name, without hidden ones.
+
+    Raises:
+        ValueError: a folder whose name is no text in UTF-8, as other systems write it; names each.
+    """
+    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    check_names_are_text([path.name for path in folders], f"folders of {root}")
+    return folders

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scripts.data.plain_text import shown
+
 MOST_LISTED = 5
 
 
@@ -16,4 +18,4 @@ def note(what: str, names: Sequence[str], most: int = MOST_LISTED) -> str:
     if not names:
         return ""
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
-    return f"{what}: {', '.join(names[:most])}{more}"
+    return f"{what}: {', '.join(map(shown, names[:most]))}{more}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -14,3 +15,26 @@ def is_plain(text: str) -> bool:
     (True, False, False)
     """
     return _CONTROL.search(text) is None
+
+
+def check_names_are_text(names: Iterable[str], what: str) -> None:
+    """Refuse names of files and folders that are no text in one line, e.g. written by a system without UTF-8.
+
+    Raises:
+        ValueError: names each of them.
+    """
+    wrong = [repr(shown(name)).replace("\\\\", "\\") for name in names if not is_plain(name)]
+    if wrong:
+        raise ValueError(
+            f"{what} must have names that are UTF-8 text in one line, found {', '.join(wrong)}; rename them (files "
+            "from another system: `convmv -f latin1 -t utf8`)"
+        )
+
+
+def shown(text: str) -> str:
+    r"""Return a text as it can be printed: bytes of a file name that are no UTF-8 as they stand there.
+
+    >>> shown("M\udcfcller"), shown("Müller")
+    ('M\\xfcller', 'Müller')
+    """
+    return re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found.group()) - 0xDC00:02x}", text)

@@ -18,6 +18,7 @@ from scripts.data.layouts import Source, check_options, find_layout
 from scripts.data.image_overlay import image_overlay_text
 from scripts.data.overlay import from_here, overlay_text, training_command
 from scripts.data.phase_names import check_names
+from scripts.data.plain_text import check_names_are_text
 from scripts.data.prepared_volumes import prepare_volumes
 from scripts.data.registration import Registration
 from scripts.data.splits import assign_splits
@@ -115,6 +116,8 @@ def prepare(
         print("".join(f"note: {note}\n" for note in found.notes) + "dry run: nothing was written")
         return None
 
+    files = [str(file) for case in found.cases for file in (case["case"], *case["image"].values(), case.get("roi", ""))]
+    check_names_are_text(files, "cases and their files")
     if clinical_table is not None:
         found = join_clinical_table(found, _absolute(clinical_table), clinical)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import unicodedata
 from pathlib import Path
 
 import pytest
 
+from scripts.data import prepare
 from scripts.data.class_names import one_spelling
 from scripts.data.clinical_table import join_clinical_table
 from scripts.data.label_table import LabelTable, read_label_table
@@ -38,7 +41,7 @@ def test_encodings_of_western_tables(encoding, tmp_path):
     assert len(said) == (encoding in ("cp1252", "latin-1"))
 
 
-@pytest.mark.parametrize(("text", "encoding"), [("良性", "gb18030"), ("悪性", "shift-jis"), ("злой", "cp1251"), ("악성", "euc-kr")])
+@pytest.mark.parametrize(("text", "encoding"), [("良性", "gb18030"), ("悪性", "shift-jis"), ("злой", "cp1251"), ("łagodny", "cp1250"), ("악성", "euc-kr")])
 def test_other_alphabets_must_be_unicode(text, encoding, tmp_path):
     with pytest.raises(ValueError, match=r"labels.csv cannot be read .* line 2 .*; save it as CSV \(UTF-8\)$"):
         read(tmp_path, f"case,label\np1,{text}\np2,b\n".encode(encoding))
@@ -301,3 +304,29 @@ def test_a_clinical_table_is_read_with_the_same_care(tmp_path):
     assert joined.clinical[1] == {"name": "size", "kind": "number", "unit": "mm"}
     assert "rows of the clinical table without a case, left out: Zo\u00eb" in joined.notes
     assert any("spells differently (there, and here): 1 and 001, 2 and 002" in line for line in joined.notes)
+
+
+def test_folders_of_a_system_without_unicode_are_named(tmp_path):
+    from scripts.data.case_folder import case_folders
+
+    for name in (b"M\xfcller", b"p001"):
+        (tmp_path / os.fsdecode(name)).mkdir()
+    with pytest.raises(ValueError, match=r"names that are UTF-8 text .*, found 'M\\xfcller'; rename them") as error:
+        case_folders(tmp_path)
+    str(error.value).encode()  # can be printed
+
+
+def test_grade_and_stage_are_left_out_by_preparing(save_volume, tmp_path, capsys):
+    """The whole way, with two columns that only together are the label."""
+    rows = ["case,label,grade,stage,age"]
+    for number in range(48):
+        grade, stage = number % 4 + 1, number // 4 % 4 + 1
+        save_volume(tmp_path / "in" / f"c{number:02d}" / "pre.nii.gz")
+        rows.append(f"c{number:02d},{'ab'[grade + stage > 5]},{grade},{stage},{40 + number * 7 % 31}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    file = prepare(tmp_path / "in", "folders", tmp_path / "out", labels=tmp_path / "labels.csv", quality=False, workers=1)
+    assert [column["name"] for column in json.loads(file.read_text())["clinical"]] == ["age"]
+    printed = capsys.readouterr().out
+    assert "warning: clinical columns 'grade' and 'stage' together tell the class 'a' by their values (AUC 1.000" in printed
+    assert "note: most telling clinical columns of " in printed
+    assert "grade + stage 1.00" in printed
