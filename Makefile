@@ -21,7 +21,7 @@ $(VENV)/.runtime: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.development: requirements.txt requirements-dicom.txt requirements-onnx.txt requirements-dev.txt $(VENV)/.runtime
+$(VENV)/.development: requirements.txt requirements-dicom.txt requirements-onnx.txt requirements-pretrained.txt requirements-dev.txt $(VENV)/.runtime
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 

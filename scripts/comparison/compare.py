@@ -35,6 +35,9 @@ def start_comparing(bundle_root: str | Path, seed: int) -> None:
     settle_types(bundle / "configs", "compare.yaml")
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
     start(bundle_root, parser.get_parsed_content("dataset_dir"), seed, "compare.yaml")
+    errors.on_interrupt(
+        lambda: "stopped; the same command goes on, and keeps the trainings that are finished"
+    )
 
 
 def compare(

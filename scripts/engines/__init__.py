@@ -17,7 +17,8 @@ from .metadata import check_model
 from .network import place_network
 from .progress import Progress
 from .randomness import EpochSeed
-from .results import ResultsFolder, results_folder
+from .results import ResultsFolder
+from .results_place import results_folder
 from .running_config import running_config
 from .schedule import ScheduleHandler, warmup_cosine
 from .selection import PooledScore, SelectionScore, pooled_output

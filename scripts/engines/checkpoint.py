@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from scripts.evaluation.atomic import write_tensors
 from scripts.processes import is_first_process, wait_for_all
 
+from . import errors
 from .network import with_calibration
 from .selection import SelectionScore
 from .weights import load_tensors
@@ -112,12 +113,19 @@ class Checkpoints:
         self.last_file = Path(output_dir) / "models" / "last.pt"
         self.config = config
         self.resume = resume
+        self.saved_epoch = 0
 
     def attach(self, engine: Engine) -> None:
         """Restore at the start, save the best after validations and the state after epochs."""
         engine.add_event_handler(Events.STARTED, self._restore)
+        errors.on_interrupt(self._interrupted)
         self.evaluator.add_event_handler(Events.COMPLETED, self._save_best)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save_last)
+
+    def _interrupted(self) -> str:
+        if not self.saved_epoch:
+            return "stopped before the first epoch was finished; --resume true begins it again"
+        return f"stopped after epoch {self.saved_epoch}; --resume true goes on"
 
     def _save_best(self, _: Engine) -> None:
         if self.selection.improved and is_first_process():
@@ -135,6 +143,7 @@ class Checkpoints:
             "config": json.loads(json.dumps(self.config, default=str)),
         }
         write_tensors(self.last_file, state)
+        self.saved_epoch = trainer.state.epoch
 
     def _restore(self, trainer: Engine) -> None:
         if not self.resume:
@@ -161,4 +170,5 @@ class Checkpoints:
             part.load_state_dict(state[name])
         self.history[:] = state["history"]
         trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]
+        self.saved_epoch = state["epoch"]
         logger.info("resumed after epoch %d from %s", state["epoch"], self.last_file)

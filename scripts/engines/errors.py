@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -62,6 +63,12 @@ def message_of(error: BaseException) -> str | None:
 
 
 _stores: list[Store] = []
+_on_interrupt: list[Callable[[], str]] = []
+
+
+def on_interrupt(say: Callable[[], str]) -> None:
+    """Set what Ctrl-C says: one line, asked for when it comes."""
+    _on_interrupt[:] = [say]
 
 
 def report_once(store: Store) -> None:
@@ -82,10 +89,14 @@ def _is_first_to_fail() -> bool:
 
 
 def show_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Excepthook: print one line for a user's mistake, the traceback for everything else."""
+    """Excepthook: print one line for a user's mistake or Ctrl-C, the traceback for everything else."""
     if not _is_first_to_fail():
         return
-    message = None if os.environ.get(TRACEBACK_VARIABLE) else message_of(error)
+    plain = not os.environ.get(TRACEBACK_VARIABLE)
+    if plain and issubclass(kind, KeyboardInterrupt) and _on_interrupt:  # Python then ends with status 130
+        print(f"\n{_on_interrupt[0]()}", file=sys.stderr)
+        return
+    message = message_of(error) if plain else None
     if message is None or issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return

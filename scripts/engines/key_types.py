@@ -28,6 +28,7 @@ DECLARED: dict[str, Any] = {
     "model_file": Path | list[Path],
     "output_file": Path,
     "device": str,
+    "single_phase": str,
     "class_weights": str | list[float] | None,
     "start_weights": Path | None,
     "encoder_weights": Path | None,

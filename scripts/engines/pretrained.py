@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ def start_encoders(network: nn.Module, source: str | Path) -> None:
     Args:
         network: with encoders of this bundle.
         source: a weights file, or ``medicalnet``, which MONAI downloads (3D ResNets; needs the network and
-            huggingface_hub).
+            requirements-pretrained.txt).
 
     Raises:
         FileNotFoundError: no such file.
@@ -79,11 +80,16 @@ def _medicalnet(model: str) -> dict[str, Tensor]:
         raise ValueError(
             f"encoder_weights: MedicalNet has 3D ResNets only, found the encoder {model}; give a file"
         )
+    if find_spec("huggingface_hub") is None:
+        raise ValueError(
+            f"encoder_weights: the download of MedicalNet's {model} needs huggingface_hub, which is not "
+            "installed; pip install -r requirements-pretrained.txt, or give the path of its file"
+        )
     try:
         return get_pretrained_resnet_medicalnet(int(depth[1]), device="cpu", datasets23=True)
     except Exception as error:
         raise ValueError(
             f"encoder_weights: MedicalNet's {model} could not be downloaded ({type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else 'no reason given'}); connect and `pip install "
-            "huggingface_hub`, or give the path of its file"
+            f"{str(error).splitlines()[0] if str(error) else 'no reason given'}); connect to the "
+            "internet, or give the path of its file"
         ) from error

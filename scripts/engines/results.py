@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 
 from scripts.data.fingerprint import content_hash
 from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
-from scripts.processes import from_first_process, is_first_process, process_count
+from scripts.processes import is_first_process, process_count
 
 from .case_options import case_options
 from .environment import environment
@@ -42,22 +42,6 @@ COPIED = (
     "evaluate.yaml", "explain.yaml", "export.yaml", "predict.yaml", "report.yaml", "logging.conf",
 )  # fmt: skip
 """Configuration files of the bundle that serve every results folder as they are."""
-
-
-def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> str:
-    """Return the folder of a training: ``results/<name>``, or the next free ``results/<name>_2``, ``_3``, ...
-
-    An earlier training is never overwritten; with `resume` the newest existing folder is returned.
-    """
-    parent = Path(bundle_root) / "results"
-    number, folder = 1, parent / name
-    while folder.exists():
-        number += 1
-        following = parent / f"{name}_{number}"
-        if resume and not following.exists():
-            break
-        folder = following
-    return from_first_process(str(folder))
 
 
 def _comments(file: Path) -> dict[str, str]:

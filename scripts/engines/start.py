@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import tempfile
 import warnings
 from pathlib import Path
@@ -10,15 +11,19 @@ from pathlib import Path
 import yaml
 from monai.utils import set_determinism
 
+from scripts.data.overlay import from_here
 from scripts.processes import is_first_process, wait_for_all
 
 from . import errors
 from .command_line import settle_types
 from .config_check import check_keys, known_keys
 from .metadata import record_metrics
+from .results_place import place_note
 from .running_config import bundle_folder, running_config, running_parser, running_run_id
 from .served import served_lists
 from .twins import warn_of_stale_twins
+
+MODEL = "configs/inference.yaml"
 
 
 def start(
@@ -39,6 +44,7 @@ def start(
     from scripts.data import ensure_phantom
 
     errors.install()
+    errors.on_interrupt(lambda: "stopped; give the same command again")
     warnings.filterwarnings("ignore", category=FutureWarning)
     bundle = bundle_folder(bundle_root)
     check_keys(running_config(), known_keys(bundle / "configs"), running_run_id())
@@ -69,6 +75,7 @@ def start_tool(bundle_root: str | Path, config: str) -> None:
             key's.
     """
     errors.install()
+    errors.on_interrupt(lambda: "stopped; give the same command again")
     configs = bundle_folder(bundle_root) / "configs"
     declared = yaml.safe_load((configs / config).read_text(encoding="utf-8"))
     check_keys(running_config(), declared, running_run_id())
@@ -95,8 +102,15 @@ def check_output(folder: str | Path) -> None:
 
 
 def finish(output_dir: str | Path) -> None:
-    """Note the figures in the metadata of a trained bundle, and print where the results are."""
+    """Note the figures in the metadata of a trained bundle; print where the results are and how to use it."""
     if not is_first_process():
         return
     record_metrics(output_dir)
-    print(f"\nresults: {Path(output_dir).resolve()}")
+    folder = Path(output_dir)
+    print(f"\nresults: {folder.resolve()}")
+    if (folder / "models" / "model.pt").is_file() and (folder / "configs" / "inference.yaml").is_file():
+        note = place_note(output_dir)
+        print((f"note: {note}\n" if note else "") + "\nnext, for new cases:")
+        place, model = (shlex.quote(from_here(part.resolve())) for part in (folder, folder / MODEL))
+        command = f"python -m monai.bundle run inferring --config_file {model} --bundle_root {place}"
+        print(f"  {command} --dataset_dir FOLDER")

@@ -45,8 +45,9 @@ class Gated(TokenFusion):
         initial = [1.0] * num_tokens if initial_weights is None else list(initial_weights)
         if len(initial) != num_tokens or not all(0 < weight < float("inf") for weight in initial):
             raise ValueError(
-                f"initial_weights must be {num_tokens} positive numbers, one per phase, found {initial}; "
-                "correct them or leave them out for equal weights"
+                f"initial_weights must be {num_tokens} positive numbers, one per token: each phase (view by "
+                "view where there are views), then the clinical table where there is one; found "
+                f"{initial}; correct them or leave them out for equal weights"
             )
         self.log_weights = nn.Parameter(torch.tensor(initial).log())
         self.projections = nn.ModuleList(nn.Linear(in_dim, in_dim) for _ in range(num_tokens))

@@ -23,6 +23,7 @@ def build(
     slices: int = 1,
     plane_encoder: str | Mapping[str, Any] = "resnet18",
     share_views: bool = True,
+    single_phase: str | None = None,
 ) -> nn.Module:
     """Build the network that a training with the same names would train.
 
@@ -45,6 +46,7 @@ def build(
         plane_encoder: name of a fragment in `configs/plane_encoder`, or a mapping with `_target_` and
             arguments.
         share_views: one plane encoder for all views, or one per view.
+        single_phase: the phase that ``fusion="single"`` reads; None: the first.
 
     Raises:
         ValueError: for an unknown name, with the nearest known one, and for settings that a part refuses.
@@ -76,6 +78,7 @@ def build(
             "views": list(views),
             "slices": slices,
             "share_views": share_views,
+            "single_phase": single_phase or phases[0],
         }
     )
     try:

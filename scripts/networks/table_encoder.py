@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ class TableEncoder(nn.Module):
 
     h     = b + sum over numbers j of (w_j z_j, or m_j where missing) + sum over categories j of e_j[value]
     z_j   = (x_j - mean_j) / sd_j, cut off at -5 and 5, so that a slipped decimal point does no harm
-    token = W silu(h) + c, or h itself without a hidden layer: then the encoder is linear in z
+    token = W silu(h) + c, or h itself without a hidden layer: then the encoder is linear in z; of several
+            hidden layers, each is W silu(.) + c of the one before
 
     m_j and the further row of e_j for a missing category are learned: that a value was not measured may say
     something. They start at 0, as do all e_j, so that what never occurs in training says nothing later. A
@@ -27,13 +29,13 @@ class TableEncoder(nn.Module):
     Args:
         columns: full declarations of the columns, in the order of T.
         out_dim: C, the width of the token.
-        hidden: width of the hidden layer; 0 is none.
+        hidden: width of the hidden layer, or a list of widths, one per layer; 0 or [] is none.
 
     Shape: clinical [B, T] with NaN where missing, or None -> token [B, C] and whether it is there [B]. The
         token of a case without any value is 0, and is not there.
 
     Raises:
-        ValueError: no columns, or a table with another number of columns.
+        ValueError: no columns, widths that are not positive, or a table with another number of columns.
 
     Reference: sum of feature embeddings as in Gorishniy et al., Revisiting deep learning models for tabular
         data, NeurIPS 2021 (feature tokenizer).
@@ -44,12 +46,15 @@ class TableEncoder(nn.Module):
     (tensor([60.]), tensor([10.]))
     """
 
-    def __init__(self, columns: Sequence[Mapping[str, Any]], out_dim: int, hidden: int = 16) -> None:
+    def __init__(
+        self, columns: Sequence[Mapping[str, Any]], out_dim: int, hidden: int | Sequence[int] = 16
+    ) -> None:
         super().__init__()
         if not columns:
             raise ValueError(
                 "TableEncoder needs at least one clinical column, found none; name them in `clinical`"
             )
+        widths = _widths(hidden)
         kinds = [column["kind"] for column in columns]
         numbers = [index for index, kind in enumerate(kinds) if kind == "number"]
         categories = [index for index, kind in enumerate(kinds) if kind == "category"]
@@ -64,12 +69,18 @@ class TableEncoder(nn.Module):
         self.count, self.first = fixed(counts), fixed(firsts)  # rows of each category in `category`
         self.mean = nn.Buffer(torch.zeros(len(numbers)))
         self.sd = nn.Buffer(torch.ones(len(numbers)))
-        width, bound = hidden or out_dim, 1 / math.sqrt(len(columns))
+        width, bound = (widths or [out_dim])[0], 1 / math.sqrt(len(columns))
         self.number = nn.Parameter(torch.empty(len(numbers), width).uniform_(-bound, bound))
         self.number_missing = nn.Parameter(torch.zeros(len(numbers), width))
         self.category = nn.Parameter(torch.zeros(sum(counts) + len(counts), width))  # last of each: missing
         self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
-        self.out = nn.Sequential(nn.SiLU(), nn.Linear(hidden, out_dim)) if hidden else nn.Identity()
+        steps = [
+            layer
+            for pair in pairwise([*widths, out_dim])
+            for layer in (nn.SiLU(), nn.Linear(*pair))
+            if widths
+        ]
+        self.out = nn.Sequential(*steps) if steps else nn.Identity()
 
     def fit(self, cases: Sequence[Mapping[str, Any]]) -> None:
         """Set mean and standard deviation to those of the cases' values; give it training cases only."""
@@ -106,6 +117,17 @@ class TableEncoder(nn.Module):
         h = h + functional.embedding(code + self.first, self.category).sum(dim=1)
         token = self.out(h)
         return torch.where(there.unsqueeze(1), token, torch.zeros_like(token)), there
+
+
+def _widths(hidden: int | Sequence[int]) -> list[int]:
+    """Return the widths of the hidden layers."""
+    widths = list(hidden) if isinstance(hidden, Sequence) else [hidden] if hidden else []
+    if not all(isinstance(width, int) and not isinstance(width, bool) and width > 0 for width in widths):
+        raise ValueError(
+            f"hidden must be a width or a list of widths, whole numbers of at least 1, found {hidden!r}; 0 "
+            "or [] is no hidden layer"
+        )
+    return widths
 
 
 def fixed(values: Sequence[int]) -> nn.Buffer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import fire
@@ -47,3 +49,34 @@ def test_a_training_may_be_called_like_a_number(name, prepared, tmp_path, monkey
     folder = tmp_path / "results" / name
     assert yaml.safe_load((folder / "configs" / "train.yaml").read_text())["name"] == name
     assert json.loads((folder / "metrics.json").read_text())
+
+
+@pytest.mark.slow
+def test_two_trainings_with_one_name_in_the_same_second_have_a_folder_each(prepared, tmp_path):
+    data = prepared("13")
+    line = [
+        sys.executable,
+        "-m",
+        "monai.bundle",
+        "run",
+        "training",
+        "--name",
+        "sweep",
+        *SMALL,
+        "--bundle_root",
+        ".",
+    ]
+    files = ["--config_file", str([str(ROOT / "configs" / "train.yaml"), str(data / "data.yaml")])]
+    both = [
+        subprocess.Popen(
+            [*line, *files, "--seed", str(seed)], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+        for seed in (1, 2)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    for seed, text in zip((1, 2), said, strict=True):
+        folder = Path(text.rpartition("results: ")[2].split("\n")[0])
+        assert yaml.safe_load((folder / "configs" / "train.yaml").read_text())["seed"] == seed
+        assert json.loads((folder / "environment.json").read_text())["seed"] == seed
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"sweep", "sweep_2"}

@@ -11,6 +11,7 @@ from monai.networks import nets
 from scripts.engines import place_network
 from scripts.fusion import Concat
 from scripts.networks import MonaiResNetEncoder, PhaseFusionNetwork, ResidualEncoder
+from tests.conftest import ROOT
 
 
 def network(encoder=MonaiResNetEncoder, share: bool = True) -> PhaseFusionNetwork:
@@ -87,3 +88,14 @@ def test_what_cannot_be_got_says_so_in_one_line(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=message) as caught:
             place_network(network(encoder), "cpu", [16] * 3, encoder_weights=weights)
         assert "\n" not in str(caught.value)
+
+
+def test_medicalnet_without_the_package_that_downloads_it_names_the_requirements(monkeypatch):
+    monkeypatch.setattr("scripts.engines.pretrained.find_spec", lambda name: None)
+    with pytest.raises(
+        ValueError, match=r"needs huggingface_hub.*pip install -r requirements-pretrained.txt"
+    ):
+        place_network(network(), "cpu", [16] * 3, encoder_weights="medicalnet")
+    named = (ROOT / "requirements-pretrained.txt").read_text()
+    assert "huggingface_hub==" in named
+    assert "-r requirements-pretrained.txt" in (ROOT / "requirements-dev.txt").read_text()

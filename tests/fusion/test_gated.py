@@ -64,5 +64,7 @@ def test_closed_gates_do_not_divide_by_zero():
 
 @pytest.mark.parametrize("wrong", [[0.3], [0.3, 0.7, 0.1], [0.0, 1.0], [-1.0, 2.0], [float("nan"), 1.0]])
 def test_wrong_initial_weights_are_named(wrong):
-    with pytest.raises(ValueError, match="initial_weights must be 2 positive numbers, one per phase, found"):
+    with pytest.raises(
+        ValueError, match="initial_weights must be 2 positive numbers, one per token: each phase"
+    ):
         Gated(num_tokens=2, in_dim=C, initial_weights=wrong)

@@ -89,3 +89,27 @@ def test_the_command_says_what_is_wrong_without_a_traceback(monkeypatch):
     monkeypatch.setattr("sys.argv", ["networks", "--fusion", "film"])
     with pytest.raises(SystemExit, match="found no column"):
         main()
+
+
+def test_single_reads_the_first_phase_or_the_one_named_whatever_the_phases_are_called():
+    for name, read in ((None, 0), ("t2", 1)):
+        network = scripts.build(phases=["t1", "t2"], fusion="single", single_phase=name).eval()
+        image = torch.rand(2, 2, 16, 16, 16)
+        changed = image.clone()
+        changed[:, 1 - read] = torch.rand(2, 16, 16, 16)
+        assert torch.equal(network(image), network(changed))
+        changed[:, read] = torch.rand(2, 16, 16, 16)
+        assert not torch.equal(network(image), network(changed))
+
+
+@pytest.mark.parametrize("fusion", sorted(file.stem for file in (CONFIGS / "fusion").glob("*.yaml")))
+def test_no_strategy_depends_on_what_the_phases_are_called(fusion):
+    scripts.build(phases=["a", "b"], fusion=fusion, clinical=["age"])
+
+
+def test_a_weight_per_token_counts_the_clinical_table():
+    parts = {"_target_": "scripts.fusion.Gated", "initial_weights": [0.5, 0.5]}
+    with pytest.raises(
+        ValueError, match=r"must be 3 positive numbers, one per token: each phase.*clinical table"
+    ):
+        scripts.build(phases=["a", "b"], fusion=parts, clinical=["age"])

@@ -246,3 +246,17 @@ def test_batches_bring_the_table_to_the_network():
     found = TestTimeInferer()(inputs, made, **kwargs)
     assert torch.equal(found, made(image, batch["clinical"], torch.tensor([[True, False]] * 2)))
     assert "clinical" not in PrepareBatch()(batch | {"clinical": torch.zeros(2, 0)}, "cpu")[3]
+
+
+def test_hidden_layers_of_several_widths_are_each_applied_to_the_one_before():
+    encoder = TableEncoder(COLUMNS, out_dim=4, hidden=[6, 5]).eval()
+    shapes = [tuple(part.weight.shape) for part in encoder.out if isinstance(part, torch.nn.Linear)]
+    assert (encoder.number.shape[1], shapes) == (6, [(5, 6), (4, 5)])
+    same = TableEncoder(COLUMNS, out_dim=4, hidden=[6])
+    same.load_state_dict(TableEncoder(COLUMNS, out_dim=4, hidden=6).state_dict())
+
+
+@pytest.mark.parametrize("hidden", [[64, 0], [-1], -3, [2.5], "64", [True]])
+def test_widths_that_are_none_are_refused(hidden):
+    with pytest.raises(ValueError, match="hidden must be a width or a list of widths"):
+        TableEncoder(COLUMNS, out_dim=4, hidden=hidden)

@@ -192,3 +192,30 @@ def test_monai_load_of_the_unpacked_zip_predicts_what_the_bundle_predicts(
     expected = table.loc[[case["case"] for case in cases], "p_high"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert np.ptp(expected) > 0.5
+
+
+def test_the_unpacked_zip_works_from_a_folder_that_has_a_package_scripts_of_its_own(
+    shipped, python, tmp_path
+):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "__init__.py").write_text("own = True\n")
+    program = f"""
+import torch
+from monai.bundle import create_workflow, load
+network = load({shipped.name!r}, bundle_dir={str(shipped.parent)!r}, workflow_type="inference").eval()
+import scripts
+print(scripts.__file__, tuple(network(torch.rand(1, 3, 32, 32, 32)).shape))
+for name, values in (("inference.json", dict(workflow_type="inference", bundle_root={str(shipped)!r})),
+                     ("check.yaml", {{}}), ("report.yaml", {{}})):
+    create_workflow(config_file={str(shipped / "configs")!r} + "/" + name, **values)
+    print(name)
+"""
+    said = [line for line in python("-c", program, cwd=tmp_path).splitlines() if not line.startswith("20")]
+    found = [line for line in said if line.endswith((")", ".json", ".yaml"))]
+    assert found[-4:] == [
+        f"{shipped}/scripts/__init__.py (1, 2)",
+        "inference.json",
+        "check.yaml",
+        "report.yaml",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
