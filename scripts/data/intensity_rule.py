@@ -1,4 +1,4 @@
-"""Which intensity rule suits a dataset: a HU window for CT, z-scores for everything else."""
+"""Which intensity rule suits a dataset: a HU window for CT, else z-scores, of all phases together or of each."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from scripts.data.extents import open_phase
+from scripts.data.phase_scale import phase_scales, scale_text, share_scale
 
 PROBED = 5
 """Cases whose voxels are read."""
@@ -31,11 +32,33 @@ def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
     return True
 
 
-def propose_intensity(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the transform of the intensities, as in the YAML."""
+def propose_intensity(cases: Sequence[dict[str, Any]], phases: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Choose the transform of the intensities: a window for CT, else z-scores.
+
+    z-scores are of all phases of a case together where these share a scale (see `phase_scales`), which keeps
+    what one phase is to another, and of each phase alone where they do not.
+
+    Args:
+        cases: entries of dataset.json with absolute paths.
+        phases: phases in order.
+
+    Returns:
+        the transform, as in the YAML, and why.
+
+    Raises:
+        ValueError: a volume that cannot be read.
+    """
     if looks_like_ct(cases):
         lower, upper = WINDOW_HU
         target = "scripts.transforms.WindowIntensityd"
-        return {"_target_": target, "keys": "image", "lower": lower, "upper": upper}
-    target = "scripts.transforms.ZScoreIntensityd"
-    return {"_target_": target, "keys": "image", "joint": True, "statistics": "region"}
+        rule = {"_target_": target, "keys": "image", "lower": lower, "upper": upper}
+        return rule, "CT: window in HU for the organ at hand; becomes 0 to 1"
+    scales = phase_scales(cases, phases) if len(phases) > 1 else []
+    joint = share_scale(scales)
+    rule = {"_target_": "scripts.transforms.ZScoreIntensityd", "keys": "image", "joint": joint}
+    if len(phases) == 1:
+        why = "mean and deviation of the region"
+    else:
+        how = "one mean and deviation for all phases of a case" if joint else "mean and deviation of each phase"
+        why = f"{how}, since {scale_text(scales)}"
+    return rule | {"statistics": "region"}, f"no CT: {why}"

@@ -11,12 +11,6 @@ from typing import Any
 from scripts.data.clinical import Column
 from scripts.data.survey import Survey
 
-INTENSITY_COMMENT = {
-    "scripts.transforms.WindowIntensityd": "CT: window in HU for the organ at hand; becomes 0 to 1",
-    "scripts.transforms.ZScoreIntensityd": "MR: one mean and deviation for all phases of a case, of the region",
-}
-
-
 def overlay_text(
     name: str,
     folder: Path,
@@ -49,7 +43,8 @@ def overlay_text(
         ("spacing", proposal.spacing, f"mm per voxel; the median of the files is {native}"),
         ("grid_size", proposal.grid_size, "voxels; holds the region of 95% of the cases"),
         ("region", proposal.region, "what the grid is centred on; margin in mm; component of the mask: largest, all"),
-        ("intensity", proposal.intensity, INTENSITY_COMMENT[proposal.intensity["_target_"]]),
+        ("intensity", proposal.intensity, proposal.intensity_reason),
+        ("phase_dropout_hides", "file", "a hidden phase leaves nothing in the others, neither scale nor grid"),
     ]
     return rows_text(name, training_command([from_here(folder / "data.yaml")]), rows)
 

@@ -66,7 +66,7 @@ def summary_text(
 
 
 def grid_text(proposal: Survey) -> str:
-    """Return the proposed grid in one line, and the cases that it cuts off in another."""
+    """Return the proposed grid in one line, the cases that it cuts off in another, and the intensity rule."""
 
     def product(values: Sequence[float]) -> str:
         return " x ".join(f"{value:g}" for value in values)
@@ -85,7 +85,7 @@ def grid_text(proposal: Survey) -> str:
             "masks in several pieces, of which the region is the largest with those that fit into the grid "
             "(component: largest)", cut, most=MOST_CUT
         )  # fmt: skip
-    return text
+    return f"{text}\nintensities: {proposal.intensity_reason}"
 
 
 def _patient(entry: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ class Survey:
     Attributes:
         region: transform that finds the region, as in the YAML.
         intensity: transform of the intensities, as in the YAML.
+        intensity_reason: why that one.
         spacing: mm along R, A, S.
         grid_size: voxels along R, A, S.
         native_spacing: median spacing of the reference phase in mm along R, A, S.
@@ -39,6 +40,7 @@ class Survey:
 
     region: dict[str, Any]
     intensity: dict[str, Any]
+    intensity_reason: str
     spacing: list[float]
     grid_size: list[int]
     native_spacing: list[float]
@@ -53,8 +55,8 @@ def survey(cases: Sequence[dict[str, Any]], phases: Sequence[str], reference_pha
     The region is the box where every case has one, else the mask with a margin of 10 mm, else the whole
     volume. Of a mask in several pieces the largest counts, unless most masks are: then they are meant as a whole.
     The spacing is the median of the native ones, the grid holds the region of 95% of the cases;
-    where that is more than 64^3 voxels, the spacing is made coarser. The intensity rule is a HU window where
-    the first few cases look like CT, else joint z-scores.
+    where that is more than 64^3 voxels, the spacing is made coarser. For the intensity rule see
+    `propose_intensity`.
 
     Args:
         cases: entries of dataset.json with absolute paths.
@@ -99,7 +101,8 @@ def survey(cases: Sequence[dict[str, Any]], phases: Sequence[str], reference_pha
         shares = {case: found.within(room)[1] for case, found in pieces.items()}
         left_out = {case: share for case, share in shares.items() if share > 0}
     native_mm = [round(float(value), 3) for value in native]
-    return Survey(region, propose_intensity(cases), spacing, size, native_mm, larger, left_out, several)
+    intensity, reason = propose_intensity(cases, phases)
+    return Survey(region, intensity, reason, spacing, size, native_mm, larger, left_out, several)
 
 
 def propose_grid(native: np.ndarray, extent: np.ndarray) -> tuple[list[float], list[int]]:

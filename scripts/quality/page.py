@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.data.phase_scale import PairScale
 from scripts.reporting.render import write_page
 from scripts.reporting.table import counted
 
 from .finding import Checked, Finding
 from .seen import CaseSeen, volumes_of
-from .tables import check_table, phase_table, volume_table
+from .tables import check_table, phase_table, scale_table, volume_table
 from .thumbnail import picture
 
 PAGE = "quality.html"
@@ -29,6 +30,7 @@ def write_quality_page(
     phases: Sequence[str],
     cases: Sequence[CaseSeen],
     results: Sequence[Checked],
+    scales: Sequence[PairScale] = (),
 ) -> Path:
     """Write quality.html into a folder, as a whole or not at all.
 
@@ -38,6 +40,7 @@ def write_quality_page(
         phases: its phases, in order.
         cases: all cases.
         results: of all checks.
+        scales: how the intensities of every two phases compare.
     """
     findings = [finding for result in results for finding in result.findings]
     breaking = [finding for finding in findings if finding.breaks_training]
@@ -50,7 +53,11 @@ def write_quality_page(
         "breaking": breaking[:MOST_LISTED],
         "warnings": warnings[:MOST_LISTED],
         "unlisted": max(0, len(breaking) - MOST_LISTED) + max(0, len(warnings) - MOST_LISTED),
-        "tables": [check_table(results, len(cases)), phase_table(cases, phases)],
+        "tables": [
+            check_table(results, len(cases)),
+            phase_table(cases, phases),
+            *([scale_table(scales)] if scales else []),
+        ],
         "volumes": volume_table(cases, marked),
         "shown": shown,
         "shown_n": f"n = {len(shown):,} of {counted(len(cases), 'case')}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from scripts.data.document import open_document, read_item
+from scripts.data.phase_scale import phase_scales, scale_text
 from scripts.data.splits import SPLITS
 
 from .checks import CHECKS
@@ -55,18 +56,26 @@ def check_quality(
     folder = check_writable(document.file.parent if output_dir is None else Path(output_dir).expanduser())
     cases = look_at_cases(items, workers)
     results = [check(cases) for check in CHECKS]
+    whole = [
+        item
+        for item, case in zip(items, cases, strict=True)
+        if all(seen.values for seen in case.phases.values())
+    ]
+    scales = phase_scales(whole, document.phases)
     findings = [finding for result in results for finding in result.findings]
     breaking = [finding for finding in findings if finding.breaks_training]
     warnings = [finding for finding in findings if not finding.breaks_training]
     print(
         f"\n{as_text(phase_table(cases, document.phases))}\n\n{as_text(check_table(results, len(cases)))}\n"
     )
+    if len(document.phases) > 1:
+        print(f"scale: {scale_text(scales)}\n")
     for finding in warnings:
         print(f"warning: {finding}")
     for finding in breaking:
         print(f"breaks training: {finding}")
     print(headline(cases, breaking, warnings))
-    write_quality_page(folder, document.name, document.phases, cases, results)
+    write_quality_page(folder, document.name, document.phases, cases, results, scales)
     return [*breaking, *warnings]
 
 

@@ -7,6 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from scripts.data.extents import ras_axes
+from scripts.data.phase_scale import (
+    FEWEST,
+    LEAST_OVERLAP,
+    MOST_RATIO,
+    MOST_VARIATION,
+    PROBED,
+    PairScale,
+    scale_text,
+)
 from scripts.data.summary import text_table
 from scripts.reporting.table import UNKNOWN, Table, counted
 
@@ -54,6 +63,33 @@ def phase_table(cases: Sequence[CaseSeen], phases: Sequence[str]) -> Table:
         f"{AXES}: median (smallest to largest of each axis). Values: the median of the volumes' quantiles."
     ]
     return Table("Phases", f"n = {counted(len(cases), 'case')}", header, rows, notes)
+
+
+def scale_table(scales: Sequence[PairScale]) -> Table:
+    """Lay out how the intensities of every two phases compare, the least alike first."""
+    rows = [
+        [
+            f"{pair.wide}, {pair.narrow}",
+            f"{pair.cases:,}",
+            f"{pair.ratio:.2f} : 1",
+            f"× {pair.variation:.2f}",
+            f"{100 * pair.overlap:.0f}%",
+            "too few cases to tell" if pair.cases < FEWEST else "no" if pair.strain > 1 else "yes",
+        ]
+        for pair in sorted(scales, key=lambda one: -one.strain)
+    ]
+    header = ["phases", "cases", "spread", "from case to case", "overlap", "share a scale"]
+    sentence = scale_text(scales)
+    notes = [
+        f"{sentence[0].upper()}{sentence[1:]}.",
+        f"Within each case, background left out; medians of at most {PROBED} cases. Spread: 5% to 95% of the "
+        f"values, of the one to that of the other. Two phases share a scale up to {MOST_RATIO} : 1, "
+        f"× {MOST_VARIATION} from case to case, and with an overlap from {100 * LEAST_OVERLAP:.0f}%. Only "
+        "phases that do are to be scaled together (intensity, joint: true).",
+    ]
+    return Table(
+        "Scale of the phases", f"n = {counted(max(p.cases for p in scales), 'case')}", header, rows, notes
+    )
 
 
 def volume_table(cases: Sequence[CaseSeen], marked: set[tuple[str, str]]) -> Table:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from scripts.data.document import open_document, read_item
 from scripts.data.fingerprint import content_hash
+from scripts.data.phase_scale import phase_scales
+from scripts.data.splits import SPLITS
 from scripts.evaluation.atomic import write_text
 
 from .dataset_summary import summarise_dataset
@@ -30,7 +34,8 @@ def write_record(
     """Write what a report needs and metrics.json does not say, so that it can be made anew without the data.
 
     The file has the keys split, models (results folders, relative where they hold `output_dir`), dataset_dir,
-    dataset_sha256, data (of `summarise_dataset`), regions (of `region_facts`), and those of the environment.
+    dataset_sha256, data (of `summarise_dataset`), regions (of `region_facts`), phase_scales where the model
+    scales its phases together (of `scripts.data.phase_scale`, by pair), and those of the environment.
 
     Args:
         output_dir: folder of the evaluation.
@@ -49,6 +54,7 @@ def write_record(
         "dataset_sha256": _sha256(data),
         "data": _data(folder, data, phases),
         "regions": _regions(folder, data, folder / models[0]),
+        **_scales(folder / models[0], data, phases),
         **environment,
     }
     write_text(output_dir / RECORD, json.dumps(content, indent=2) + "\n")
@@ -76,3 +82,22 @@ def _regions(folder: Path, dataset_dir: Path, model: Path) -> dict[str, Any]:
     if (folder / "server_cases.json").is_file() or not file.is_file():
         return {"reason": "the cases or the model's configuration are not at hand"}
     return region_facts(dataset_dir, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+
+
+def _scales(model: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:
+    """Compare the intensities of the phases that a model scales together; nothing for another model."""
+    file = model / "configs" / "train.yaml"
+    config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    rule = config.get("intensity")
+    if len(phases) < 2 or not isinstance(rule, dict) or rule.get("joint") is not True:
+        return {}
+    try:
+        document = open_document(dataset_dir)
+        items = [
+            read_item(document, split, position, entry, list(phases), [])
+            for split in (*SPLITS, "unlabelled")
+            for position, entry in enumerate(document.entries(split))
+        ]
+        return {"phase_scales": [asdict(pair) for pair in phase_scales(items, phases)]}
+    except (OSError, ValueError):
+        return {}  # `data` says why

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import yaml
 
 from scripts.data import prepare
@@ -17,7 +16,8 @@ def test_hounsfield_units_get_a_window(small_phantom):
         {**case, "image": {phase: str(small_phantom / path) for phase, path in case["image"].items()}}
         for case in dataset["training"]
     ]
-    rule = propose_intensity(cases)
+    rule, why = propose_intensity(cases, dataset["phases"])
+    assert why.startswith("CT: window in HU")
     assert rule["_target_"] == "scripts.transforms.WindowIntensityd"
     assert rule["lower"] < 0 < rule["upper"]
 

@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 import yaml
 
@@ -112,6 +114,29 @@ def untold(folder: Path) -> None:
         edit(folder / name, lambda found: found.update(git={"revision": None, "dirty": None}))
 
 
+def unlike(folder: Path) -> None:
+    """Evaluate a model of a joint rule on phases of which one has the scale of the other ten times."""
+    file = folder / "configs" / "train.yaml"
+    rule = {"_target_": "scripts.transforms.ZScoreIntensityd", "keys": "image", "joint": True}
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"intensity": rule}))
+    data, random = folder.parent / "data", np.random.default_rng(0)
+    for name, scale in (("a", 1.0), ("b", 10.0)):
+        image = nibabel.Nifti1Image(
+            (scale * random.random((4, 5, 6))).astype(np.float32), np.diag([-2, 1, 3, 1])
+        )
+        nibabel.save(image, data / f"{name}.nii.gz")
+
+    def change(found: dict) -> None:
+        for split in ("training", "validation", "test"):
+            for case in found[split]:
+                case["image"] = {
+                    name: "b.nii.gz" if name == "portal" else "a.nii.gz" for name in case["image"]
+                }
+
+    edit(data / "dataset.json", change)
+    record(folder, data)
+
+
 DIRTY = {"revision": "0123456789abcdef", "dirty": True}
 PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "few cases": (
@@ -139,6 +164,10 @@ PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "unevenly missing": (
         cases(no_portal_of_high),
         [r"portal is missing unevenly between the classes: 0 of \d+ low, \d\d of \d+ high\."],
+    ),
+    "joint rule, unlike phases": (
+        unlike,
+        [r"The intensity rule is joint, but phases portal and pre differ in scale \(.* spreads (9|10)\."],
     ),
     "one class at a site": (cases(all_low_at_c), [r"All \d\d cases of site C are of class low\."]),
     "data gone": (gone, [r"could not be read: dataset folder .* does not exist"]),

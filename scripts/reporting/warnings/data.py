@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.data.cut_regions import percent
+from scripts.data.phase_scale import PairScale, scale_text
 from scripts.reporting.contents import Contents
 from scripts.reporting.dataset_summary import Summary
 
@@ -25,7 +26,7 @@ MOST_NAMED = 50
 def data_cautions(contents: Contents) -> list[Caution]:
     """Return the warnings about the training's cases and, where they are others, the reported ones."""
     trained, reported = contents.trained_on, contents.reported
-    found = [*_about_dataset(reported), *_regions(contents.evaluation.get("regions", {}))]
+    found = [*_about_dataset(reported), *_regions(contents.evaluation.get("regions", {})), *_scales(contents)]
     if contents.same_data:
         return found
     if "reason" in trained:
@@ -96,6 +97,20 @@ def _uneven(summary: Summary) -> list[Caution]:
                 )
             )
     return found
+
+
+def _scales(contents: Contents) -> list[Caution]:
+    """Say so where phases are scaled together that do not share a scale."""
+    scales = [PairScale(**pair) for pair in contents.evaluation.get("phase_scales", ())]
+    if not any(pair.strain > 1 for pair in scales):
+        return []
+    return [
+        Caution(
+            f"The intensity rule is joint, but {scale_text(scales)}.",
+            "The phase of larger spread sets the scale of all, and what the other shows is squeezed. Train "
+            "again with intensity#joint false, and compare.",
+        )
+    ]
 
 
 def _sites(summary: Summary) -> list[Caution]:
