@@ -106,6 +106,10 @@ class DiskCache(PersistentDataset):
         self.data = list(data)
         self._fill()
 
+    def prepared(self, item: Any) -> Any:
+        """Return an item prepared, from disk where it is there; it need not be one of the dataset's."""
+        return self._entry(item)["item"]
+
     def _fill(self) -> None:
         from tqdm import tqdm
 
@@ -121,7 +125,7 @@ class DiskCache(PersistentDataset):
         cut.tell(len(self.data))
 
     def _cachecheck(self, item_transformed: Any) -> Any:
-        return self._entry(item_transformed)["item"]
+        return self.prepared(item_transformed)
 
     def _entry(self, item: Any) -> Item:
         """Return the prepared item from disk, or prepare and store it; a case may move to another split."""

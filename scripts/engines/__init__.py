@@ -17,6 +17,7 @@ from .metadata import check_model
 from .network import place_network
 from .progress import Progress
 from .randomness import EpochSeed
+from .removal import Removal
 from .results import ResultsFolder
 from .results_place import results_folder
 from .running_config import running_config
@@ -39,6 +40,7 @@ __all__ = [
     "PooledScore",
     "PrepareBatch",
     "Progress",
+    "Removal",
     "ResultsFolder",
     "ScheduleHandler",
     "SelectLogitsd",

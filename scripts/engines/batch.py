@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .removal import Removal
+
+logger = logging.getLogger(__name__)
 
 
 class PrepareBatch:
@@ -17,6 +22,10 @@ class PrepareBatch:
     Args:
         augmentation: called as ``augmentation(image, present)`` on the device; None for evaluation.
         phase_dropout: called as ``phase_dropout(present)``, the phases to be seen; None for evaluation.
+        removal: gives a case whose phases are hidden as it would be without their files; None hides them by
+            their mark alone. Where the others depend on what is hidden, phases are drawn before augmentation,
+            which then finds what it would find without the files. A case that cannot be prepared without a
+            phase keeps it, and is named once.
         clinical_dropout: called as ``clinical_dropout(clinical)``, the table to be seen; None for evaluation.
 
     Shape:
@@ -29,9 +38,12 @@ class PrepareBatch:
         augmentation: Callable[[Tensor, Tensor], Tensor] | None = None,
         phase_dropout: Callable[[Tensor], Tensor] | None = None,
         clinical_dropout: Callable[[Tensor], Tensor] | None = None,
+        removal: Removal | None = None,
     ) -> None:
         self.augmentation = augmentation
         self.phase_dropout = phase_dropout
+        self.removal = removal
+        self.told: set[str] = set()
         self.clinical_dropout = clinical_dropout
 
     def __call__(
@@ -45,9 +57,12 @@ class PrepareBatch:
             return torch.as_tensor(value).to(device=device, non_blocking=non_blocking, **kwargs)
 
         image, present = move(batch["image"]), move(batch["present"])
+        early = self.removal is not None and self.removal.early
+        if early:
+            image, present = self._hide(batch, image, present)
         if self.augmentation is not None:
             image = self.augmentation(image, present)
-        if self.phase_dropout is not None:
+        if self.phase_dropout is not None and not early:
             present = self.phase_dropout(present)
         label = move(batch["label"]).long() if "label" in batch else None
         optional = {"present": present}
@@ -57,3 +72,20 @@ class PrepareBatch:
                 clinical if self.clinical_dropout is None else self.clinical_dropout(clinical)
             )
         return image, label, (), optional
+
+    def _hide(self, batch: dict[str, Any], image: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Hide phases as if their files were not there; return the image and the phases that are left."""
+        if self.phase_dropout is None or self.removal is None:
+            return image, present
+        shown = self.phase_dropout(present)
+        image, errors = self.removal.batch(batch["case"], image, present, shown)
+        for row, error in enumerate(errors):
+            if error is not None:
+                shown = shown.clone() if shown is present else shown
+                shown[row] = present[row]
+                if batch["case"][row] not in self.told:
+                    self.told.add(batch["case"][row])
+                    logger.warning(
+                        "phase_dropout keeps phases that it would hide, since without them: %s", error
+                    )
+        return image, shown

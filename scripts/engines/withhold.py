@@ -15,21 +15,28 @@ from torch import Tensor, nn
 
 from scripts.processes import all_processes, is_first_process
 
+from .removal import Removal
+
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One case: label, patient, present phases [P], probabilities [S, K] for S sets of withheld phases."""
+    """One case: label, patient, present phases [P], probabilities [S, K] for S sets of withheld phases, and
+    which of these sets it can be prepared without, [S]."""
 
     label: int
     patient: str
     present: np.ndarray
     probabilities: np.ndarray
+    possible: np.ndarray
 
 
 class WithholdPhases:
     """Withholds phases from every case of a split, and writes what AUC and accuracy become.
+
+    A withheld phase is one whose file is not there: where the others depend on it, by a joint intensity rule
+    or because it is the reference phase, they are prepared anew (see `Removal`).
 
     For k = 0, 1, ..., P - 1 every choice of k of the P phases is withheld (of more than 20 choices, 20 are
     drawn): 2^P - 1 passes for up to 5 phases. It writes into `output_dir`
@@ -38,8 +45,8 @@ class WithholdPhases:
         missing_phases.png   AUC and accuracy over k
 
     and shows the figure in TensorBoard. Phases that a case lacks anyway stay missing; a case without any
-    phase left is taken out. The clinical table is left as it is. With one phase, or without labels, it does
-    nothing.
+    phase left is taken out, and so, by name, is one that cannot be prepared from those left. The clinical
+    table is left as it is. With one phase, or without labels, it does nothing.
 
     Args:
         enabled: whether to do anything at all.
@@ -98,6 +105,7 @@ class WithholdPhases:
             logger.info("%s: no figure of missing phases, no case has a label", self.name)
             return
         found = list(cases.values())
+        self._tell(cases, subsets)
         label = np.array([seen.label for seen in found])
         probabilities = np.stack([seen.probabilities for seen in found])
         rows = withheld_rows(
@@ -109,6 +117,7 @@ class WithholdPhases:
             patients=[seen.patient for seen in found],
             draws=self.draws,
             seed=self.seed,
+            possible=np.stack([seen.possible for seen in found]),
         )
         write_withheld(self.output_dir / "missing_phases.csv", rows)
         self._draw(rows, float(np.bincount(label).max() / len(label)))
@@ -127,24 +136,48 @@ class WithholdPhases:
         for row, subset in zip(hidden, subsets, strict=True):
             row[list(subset)] = True
         self.network.eval()
+        removal = Removal(getattr(self.dataloader, "dataset", None))
         cases: dict[str, Seen] = {}
         with torch.no_grad():
             for batch in self.dataloader:
                 image, label, _, optional = self.prepare_batch(batch, self.device)
                 if label is None:
                     continue
-                said = torch.stack([self._pass(image, optional, withheld) for withheld in hidden], dim=1)
                 names = [str(case) for case in batch["case"]]
+                passes = [self._pass(removal, names, image, optional, withheld) for withheld in hidden]
+                said, possible = (torch.stack(part, dim=1).numpy() for part in zip(*passes, strict=True))
+                removal.forget()
                 patients = [str(patient) for patient in batch.get("patient", names)]
                 present = optional["present"].cpu().numpy()
                 cases |= {
-                    case: Seen(int(label[i]), patients[i], present[i], said[i].numpy())
+                    case: Seen(int(label[i]), patients[i], present[i], said[i], possible[i])
                     for i, case in enumerate(names)
                 }
         return cases
 
-    def _pass(self, image: Tensor, optional: dict[str, Tensor], withheld: Tensor) -> Tensor:
-        """Return the probabilities [B, K] of a batch without some phases."""
-        seen = optional["present"] & ~withheld.to(optional["present"].device)
+    def _pass(
+        self,
+        removal: Removal,
+        names: Sequence[str],
+        image: Tensor,
+        optional: dict[str, Tensor],
+        withheld: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the probabilities [B, K] of a batch without some phases, and which cases allow it, [B]."""
+        present = optional["present"]
+        seen = present & ~withheld.to(present.device)
+        image, errors = removal.batch(names, image, present, seen)
         logits = self.inferer(image, self.network, **optional | {"present": seen})
-        return logits.float().softmax(dim=1).cpu()
+        possible = torch.tensor([error is None for error in errors])
+        return logits.float().softmax(dim=1).cpu(), possible
+
+    def _tell(self, cases: dict[str, Seen], subsets: Sequence[tuple[int, ...]]) -> None:
+        """Name the cases that cannot be prepared without some phases."""
+        for i, subset in enumerate(subsets):
+            names = [case for case, seen in cases.items() if not seen.possible[i]]
+            if names:
+                logger.warning(
+                    "%s without %s: %d of %d cases cannot be prepared from the rest and are taken out: %s",
+                    self.name, " + ".join(self.phases[p] for p in subset), len(names), len(cases),
+                    ", ".join(names),
+                )  # fmt: skip

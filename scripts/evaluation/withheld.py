@@ -83,6 +83,7 @@ def withheld_rows(
     patients: Sequence[str] | None = None,
     draws: int = 1000,
     seed: int = 0,
+    possible: np.ndarray | None = None,
 ) -> list[WithheldRow]:
     """Compute AUC and accuracy for each subset of withheld phases, and their mean over those of one size.
 
@@ -99,20 +100,24 @@ def withheld_rows(
         patients: the patient of each case; without it every case counts as one patient.
         draws: number of resamples.
         seed: of the resampling.
+        possible: whether each case can be prepared without each subset; None: all can.
 
     Shape:
-        probabilities: [n, K]. label: [n]. present: [n, P] bool.
+        probabilities: [n, K]. label: [n]. present: [n, P] bool. possible: [n, S] bool.
 
     Returns:
         One row per subset, in their order, and behind those of one size, if there are several, their mean.
     """
     patient = number_patients(patients, len(label))
     weights = np.concatenate(list(patient_weights(patient, draws, seed)))
+    order = {subset: i for i, subset in enumerate(probabilities)}
     rows: list[WithheldRow] = []
     for size in sorted({len(subset) for subset in probabilities}):
         group: list[Scored] = []
         for subset in (found for found in probabilities if len(found) == size):
             left = np.delete(present, subset, axis=1).any(axis=1) if subset else np.full(len(label), True)
+            if possible is not None:
+                left &= possible[:, order[subset]]
             name = JOIN.join(phases[p] for p in subset)
             scored = probabilities[subset][left], label[left], patient[left], weights[:, left]
             group.append(_row(name, size, classes, seed, *scored))

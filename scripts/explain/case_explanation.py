@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,8 +98,15 @@ class CaseExplainer:
                 f"found '{self.explained_class}'; correct it"
             )
 
-    def __call__(self, item: Mapping[str, Any]) -> CaseExplanation:
-        """Explain one case: an item of the preprocessing without `DeleteItemsd` (see `located`)."""
+    def __call__(
+        self, item: Mapping[str, Any], without: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    ) -> CaseExplanation:
+        """Explain one case.
+
+        Args:
+            item: of the preprocessing without `DeleteItemsd` (see `located`).
+            without: gives its image prepared from some phases alone (see `phase_contributions`).
+        """
         device = next(self.network.buffers()).device
         image, present = (torch.as_tensor(item[key]).to(device) for key in ("image", "present"))
         image = image.as_subclass(Tensor)
@@ -112,9 +119,8 @@ class CaseExplainer:
         )
         contributions = None
         if "contribution" in self.explanations:
-            prior = self.network.calibration.prior
             contributions = phase_contributions(
-                self.network, image, present, prior, clinical, self.batch_size
+                self.network, image, present, clinical, self.batch_size, without
             )
         inside = self._inside(item)
         maps: dict[str, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""From the prior to the prediction, phase by phase, as a picture."""
+"""From what the network says without any phase to the prediction, phase by phase, as a picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Waterfall:
 
     Attributes:
         class_name: class whose probability is shown.
-        prior: probability before anything is seen, 0 to 1.
+        start: probability that the network gives without any phase, 0 to 1.
         steps: contribution of each player, -1 to 1.
         prediction: predicted probability, 0 to 1.
         missing: cases that lack each player.
@@ -32,7 +32,7 @@ class Waterfall:
     """
 
     class_name: str
-    prior: float
+    start: float
     steps: Sequence[float]
     prediction: float
     missing: Sequence[int]
@@ -47,7 +47,7 @@ def contribution_figure(
     path: str | Path | None = None,
     classes: Sequence[str] = (),
 ) -> Figure:
-    """Draw how each phase moved the probability, from the share of the class in training to the prediction.
+    """Draw how each phase moved the probability, from the answer without any phase to the prediction.
 
     Every bar starts where the one above it ends. Orange bars raise the probability, blue ones lower it.
 
@@ -97,10 +97,10 @@ def _title(panel: Waterfall, case: str, shown: Mapping[str, str]) -> str:
 
 def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[str, str]) -> None:
     """Draw one panel, in percent."""
-    names = ["before any image\n(share in training)"]
-    axes.barh(0, 100 * panel.prior, color="#C8C8C8", height=0.62)
-    _write(axes, 100 * panel.prior, 0, f"{100 * panel.prior:.0f}%")
-    reached = 100 * panel.prior
+    names = ["without any phase\n(network's own answer)"]
+    axes.barh(0, 100 * panel.start, color="#C8C8C8", height=0.62)
+    _write(axes, 100 * panel.start, 0, f"{100 * panel.start:.0f}%")
+    reached = 100 * panel.start
     for row, (player, step, missing) in enumerate(zip(players, panel.steps, panel.missing, strict=True), 1):
         following = reached + 100 * step
         names.append(player + _lacking(missing, panel.cases))
@@ -126,11 +126,11 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[s
 
 def _ends(panel: Waterfall) -> list[float]:
     """Return where the bars end, in percent."""
-    ends, reached = [], panel.prior
+    ends, reached = [], panel.start
     for step in panel.steps:
         reached += step
         ends.append(100 * reached)
-    return [*ends, 100 * panel.prior]
+    return [*ends, 100 * panel.start]
 
 
 def _write(axes: Axes, x: float, row: int, text: str, bold: bool = False) -> None:

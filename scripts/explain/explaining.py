@@ -11,6 +11,7 @@ from monai.transforms import Compose
 from torch import nn
 
 from scripts.engines.network import load_trained
+from scripts.engines.removal import images_without
 from scripts.evaluation.atomic import check_writable
 from scripts.explain.atomic_folder import file_name, folder_atomically
 from scripts.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
@@ -91,7 +92,7 @@ def explain_cases(
     steps = located(preprocessing)
     found: list[CaseExplanation] = []
     for item in tqdm(chosen, desc="explaining", disable=len(chosen) == 1):
-        explanation = explain(steps(dict(item)))
+        explanation = explain(steps(dict(item)), images_without(item, preprocessing))
         write_case(folder, explanation, phases, players, classes)
         found.append(replace(explanation, heat={}, volumes={}, lesion=None))  # what the summary needs
     if len(found) > 1:
@@ -128,7 +129,7 @@ def case_waterfall(found: CaseExplanation, part: Contributions, classes: Sequenc
     k = found.explained
     return Waterfall(
         class_name=classes[k],
-        prior=float(part.prior[k]),
+        start=float(part.start[k]),
         steps=part.values[:, k].tolist(),
         prediction=float(part.prediction[k]),
         missing=(~part.present).int().tolist(),
@@ -168,7 +169,7 @@ def summary_lines(
                 f"{name} {100 * value:+.1f}" if there else f"{name} missing"
                 for name, value, there in zip(players, part.values[:, k].tolist(), part.present, strict=True)
             ]
-            start = f"  from {100 * float(part.prior[k]):.1f}% before any image, in points: "
+            start = f"  from {100 * float(part.start[k]):.1f}% without any phase, in points: "
             lines.append(start + ", ".join(steps))
     for method in dict.fromkeys(method for e in found for method in e.localisation):
         lines.append(f"{method}: {_count(found, method)}")

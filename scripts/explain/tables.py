@@ -24,18 +24,18 @@ def _cell(value: object) -> object:
 def write_contributions(
     path: Path, found: Sequence[CaseExplanation], players: Sequence[str], classes: Sequence[str]
 ) -> Path:
-    """Write one row per case and class: case, class, prior, prediction, one column per phase.
+    """Write one row per case and class: case, class, start, prediction, one column per phase.
 
-    The columns of the phases, and of the clinical table, sum to prediction - prior; all are probabilities
+    The columns of the phases, and of the clinical table, sum to prediction - start; all are probabilities
     from 0 to 1. What a case lacks has 0.
     """
     rows = [
-        [explanation.case, name, float(part.prior[k]), float(part.prediction[k]), *part.values[:, k].tolist()]
+        [explanation.case, name, float(part.start[k]), float(part.prediction[k]), *part.values[:, k].tolist()]
         for explanation in found
         if (part := explanation.contributions) is not None
         for k, name in enumerate(classes)
     ]
-    return write_rows(path, ["case", "class", "prior", "prediction", *players], rows)
+    return write_rows(path, ["case", "class", "start", "prediction", *players], rows)
 
 
 def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str]) -> list[Waterfall]:
@@ -48,7 +48,7 @@ def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str])
             panels.append(
                 Waterfall(
                     class_name=name,
-                    prior=float(parts[0].prior[k]),
+                    start=float(np.mean([float(part.start[k]) for part in parts])),
                     steps=np.mean([part.values[:, k].numpy() for part in parts], axis=0).tolist(),
                     prediction=float(np.mean([float(part.prediction[k]) for part in parts])),
                     missing=np.sum([~part.present.numpy() for part in parts], axis=0).tolist(),
@@ -59,9 +59,9 @@ def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str])
 
 
 def write_mean_contributions(path: Path, panels: Sequence[Waterfall], players: Sequence[str]) -> Path:
-    """Write one row per predicted class: class, cases, prior, prediction, one column per phase."""
-    rows = [[p.class_name, p.cases, p.prior, p.prediction, *p.steps] for p in panels]
-    return write_rows(path, ["predicted", "cases", "prior", "prediction", *players], rows)
+    """Write one row per predicted class: class, cases, start, prediction, one column per phase."""
+    rows = [[p.class_name, p.cases, p.start, p.prediction, *p.steps] for p in panels]
+    return write_rows(path, ["predicted", "cases", "start", "prediction", *players], rows)
 
 
 def write_localisation(

@@ -133,8 +133,8 @@ def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
         f"{name} {100 * by[prediction['class']]:+.1f}" for name, by in prediction["contributions"].items()
     ]
     steps += [f"{phase} missing" for phase in prediction["missing"]]
-    prior = prediction["prior"][prediction["class"]]
-    print(f"  from {prior:.1%} before any image, in points: {', '.join(steps)}")
+    start = prediction["start"][prediction["class"]]
+    print(f"  from {start:.1%} without any phase, in points: {', '.join(steps)}")
     if prediction["clinical"] or prediction["clinical_missing"]:
         given = ", ".join(f"{name} {value}" for name, value in prediction["clinical"].items())
         lacking = ", ".join(prediction["clinical_missing"])

@@ -15,6 +15,7 @@ from torch import nn
 from scripts.data.fingerprint import content_hash
 from scripts.engines.environment import environment
 from scripts.engines.network import load_trained
+from scripts.engines.removal import images_without
 from scripts.evaluation.atomic import write_text
 from scripts.explain.contributions import phase_contributions, reads_table
 from scripts.networks import TableEncoder
@@ -52,10 +53,11 @@ def predict_case(
     Returns:
         case; class, the most probable one; probabilities by class, calibrated on the validation split;
         with two classes `positive`: whether that of the second reaches the `threshold` fixed there; the
-        `prior` (class frequencies in training) and the `contributions` in probability by phase and class,
-        which sum to `explained_probabilities` minus prior (the probabilities without the averages of
-        test-time augmentation); phases that are `missing`; `clinical` values, and the columns that the model
-        reads without a value (`clinical_missing`); the model and what computed it.
+        `prior` (class frequencies in training); `start`, the network's own answer without any phase or table,
+        and the `contributions` in probability by phase and class, which sum to `explained_probabilities`
+        minus it (the probabilities without the averages of test-time augmentation); phases that are
+        `missing`; `clinical` values, and the columns that the model reads without a value
+        (`clinical_missing`); the model and what computed it.
 
     Raises:
         ValueError: an image that cannot be read, or weights of another configuration.
@@ -63,7 +65,8 @@ def predict_case(
     load_trained(network, model_file)
     network.eval()
     device = next(network.buffers()).device
-    ready = preprocessing(dict(item) | ({"point": point} if point else {}))
+    asked = dict(item) | ({"point": point} if point else {})
+    ready = preprocessing(dict(asked))
     batch = list_data_collate([{key: ready[key] for key in ("image", "present", "clinical") if key in ready}])
     image, _, _, optional = prepare_batch(batch, device)
     probability = inferer(image, network, **optional).double().softmax(dim=1)[0].cpu()
@@ -73,8 +76,8 @@ def predict_case(
         network,
         image[0],
         optional["present"][0],
-        calibration.get_buffer("prior"),
         None if table is None else table[0],
+        without=images_without(asked, preprocessing),
     )
     players = [*phases, TABLE] if reads_table(network) else list(phases)
     threshold = float(calibration.get_buffer("threshold"))
@@ -87,7 +90,8 @@ def predict_case(
         "class": classes[int(probability.argmax())],
         "probabilities": by_name(classes, probability),
         **binary,
-        "prior": by_name(classes, part.prior),
+        "prior": by_name(classes, calibration.get_buffer("prior")),
+        "start": by_name(classes, part.start),
         "contributions": {
             player: by_name(classes, values)
             for player, values, there in zip(players, part.values, part.present, strict=True)

@@ -80,6 +80,18 @@ class MeasuredIntensity(Intensity):
         """Return the (offset, width) that maps x to (x - offset) / width; the arrays are counted together."""
 
     @abstractmethod
+    def summarise(self, voxels: np.ndarray) -> torch.Tensor:
+        """Return what has to be known of one phase's voxels to measure them with those of others."""
+
+    @abstractmethod
+    def measure_summaries(self, summaries: list[np.ndarray]) -> tuple[float, float]:
+        """Return (offset, width) as `measure` does, from what was kept of each phase."""
+
+    def summary(self, item: Item, phase: str) -> torch.Tensor:
+        """Return the summary of a phase's voxels, float64; ``item["measured"]`` keeps it in their place."""
+        return self.summarise(COUNTED[self.statistics](item, self.key, phase))
+
+    @abstractmethod
     def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
         """Map the values of one phase."""
 
@@ -89,7 +101,10 @@ class MeasuredIntensity(Intensity):
         groups = [phases] if self.joint else [[phase] for phase in phases]
         rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
         for group in groups:
-            offset, width = self.measure([count(item, self.key, phase) for phase in group])
+            if "measured" in item:  # the files need not be read again
+                offset, width = self.measure_summaries([item["measured"][phase].numpy() for phase in group])
+            else:
+                offset, width = self.measure([count(item, self.key, phase) for phase in group])
             if not width > 0:
                 name, phase = phase_name(item, group[0]), group[0]
                 raise ValueError(

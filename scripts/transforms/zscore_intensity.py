@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from .intensity import MeasuredIntensity
 
@@ -25,16 +26,22 @@ class ZScoreIntensityd(MeasuredIntensity):
     """
 
     def measure(self, voxels: list[np.ndarray]) -> tuple[float, float]:
-        count = sum(part.size for part in voxels)
-        mean = sum(float(part.sum(dtype=np.float64)) for part in voxels) / count
-        square = sum(
-            part.var(dtype=np.float64) * part.size + part.size * _gap(part, mean) ** 2 for part in voxels
-        )
+        return self.measure_summaries([self._moments(part) for part in voxels])
+
+    def summarise(self, voxels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(self._moments(voxels))
+
+    def measure_summaries(self, summaries: list[np.ndarray]) -> tuple[float, float]:
+        count = int(sum(size for size, _, _, _ in summaries))
+        mean = float(sum(total for _, total, _, _ in summaries)) / count
+        square = sum(variance * size + size * (own - mean) ** 2 for size, _, own, variance in summaries)
         return mean, float(np.sqrt(square / count))
+
+    @staticmethod
+    def _moments(part: np.ndarray) -> np.ndarray:
+        """Return number, sum, mean and variance of the voxels of one phase."""
+        kind = np.float64
+        return np.array([part.size, part.sum(dtype=kind), part.mean(dtype=kind), part.var(dtype=kind)])
 
     def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
         return (values - offset) / width
-
-
-def _gap(part: np.ndarray, mean: float) -> float:
-    return float(part.mean(dtype=np.float64)) - mean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -14,6 +15,9 @@ import nibabel
 import numpy as np
 import pandas
 import pytest
+import torch
+
+from scripts.explain.shapley import shapley_values
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ["configs/inference.yaml", "configs/explain.yaml"]
@@ -40,18 +44,49 @@ def test_a_results_folder_is_explained_with_its_own_files(trained, bundle, small
         ["contributions.csv", "contributions.png", "heat.png", *PER_PHASE]
     )
     table = pandas.read_csv(folder / "contributions.csv").set_index("class")
-    assert list(table) == ["case", "prior", "prediction", "pre", "arterial", "portal"]
+    assert list(table) == ["case", "start", "prediction", "pre", "arterial", "portal"]
     for name in ("low", "high"):
         assert table.loc[name, "prediction"] == pytest.approx(case[f"p_{name}"], abs=1e-6)
-        assert table.loc[name, "prior"] == 0.5
         moved = table.loc[name, ["pre", "arterial", "portal"]].sum()
-        assert moved == pytest.approx(table.loc[name, "prediction"] - 0.5, abs=1e-8)
+        assert moved == pytest.approx(table.loc[name, "prediction"] - table.loc[name, "start"], abs=1e-8)
     for phase in ("pre", "arterial", "portal"):
         scan = nibabel.load(small_phantom / case["case"] / f"{phase}.nii.gz")
         heat = nibabel.load(folder / f"{phase}_occlusion.nii.gz")
         assert heat.shape == scan.shape
         np.testing.assert_allclose(heat.affine, scan.affine, atol=1e-4)
         assert heat.get_fdata().any()
+
+
+def test_contributions_are_those_of_cases_without_the_files(trained, bundle, small_phantom, tmp_path):
+    """Every choice of the phases, the reference among them, as a case of its own, predicted by `inferring`."""
+    document = json.loads((small_phantom / "dataset.json").read_text())
+    case = next(entry for entry in document["test"] if len(entry["image"]) == 3)
+    files = {phase: str(small_phantom / path) for phase, path in case["image"].items()}
+    choices = [[phase for phase in files if i >> list(files).index(phase) & 1] for i in range(1, 8)]
+    entries = [
+        {"case": "+".join(choice), "image": {phase: files[phase] for phase in choice},
+         "roi": str(small_phantom / case["roi"])}
+        for choice in choices
+    ]  # fmt: skip
+    (tmp_path / "data").mkdir()
+    content = document | {"training": [], "validation": [], "test": [], "unlabelled": entries}
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(content))
+    configs, overrides = trained / "configs", {"bundle_root": str(trained)}
+    bundle(
+        "inferring", [str(configs / "inference.yaml")], dataset_dir=str(tmp_path / "data"),
+        output_dir=str(tmp_path / "inferred"), **overrides,
+    )  # fmt: skip
+    explain = [str(configs / name) for name in ("inference.yaml", "explain.yaml")]
+    chosen = {"case": case["case"], "explanations": ["contribution"], "dataset_dir": str(small_phantom)}
+    bundle("explaining", explain, output_dir=str(tmp_path / "explained"), **chosen, **overrides)
+    said = pandas.read_csv(tmp_path / "inferred" / "predictions.csv").set_index("case")["p_high"]
+    row = (
+        pandas.read_csv(tmp_path / "explained" / case["case"] / "contributions.csv")
+        .set_index("class")
+        .loc["high"]
+    )
+    value = torch.tensor([row["start"], *(said["+".join(choice)] for choice in choices)])
+    np.testing.assert_allclose(list(row[list(files)]), shapley_values(value).numpy(), atol=2e-6)
 
 
 def test_several_cases_have_a_summary_and_stay_apart(bundle, further, tmp_path, capsys):

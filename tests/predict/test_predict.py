@@ -107,7 +107,7 @@ def test_a_folder_of_image_files_is_predicted_as_inferring_does(
     assert found["positive"] == (found["probabilities"]["high"] >= found["threshold"])
     for name in ("low", "high"):
         moved = sum(by_class[name] for by_class in found["contributions"].values())
-        assert moved == pytest.approx(found["explained_probabilities"][name] - found["prior"][name], abs=1e-8)
+        assert moved == pytest.approx(found["explained_probabilities"][name] - found["start"][name], abs=1e-8)
     assert set(found["contributions"]) == {phase for phase in PHASES if phase not in found["missing"]}
     assert found["versions"]["torch"]
     assert not (tmp_path / "out" / "prediction.dcm").exists()  # there is no patient to report on

@@ -1,0 +1,253 @@
+"""Cases as they would be prepared if the files of some of their phases were not there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.data import Dataset
+from monai.transforms import CastToTyped, Compose, DeleteItemsd, Identityd, SelectItemsd, Transform
+from torch import Tensor
+
+from scripts.data.cache import DiskCache, MemoryCache
+from scripts.data.nearest import listing
+from scripts.transforms import (
+    EncodeClinicald,
+    FindPhasesd,
+    LoadImagePhasesd,
+    ReadLabeld,
+    ResamplePhasesd,
+    StackPhasesd,
+)
+from scripts.transforms.intensity import Intensity, MeasuredIntensity
+from scripts.transforms.region import Region
+
+logger = logging.getLogger(__name__)
+
+HIDES = ("slot", "scale", "file")
+FIRST = (ReadLabeld, FindPhasesd)
+"""Steps that do not look at the phases."""
+BY_PHASE = (*FIRST, LoadImagePhasesd, Region, ResamplePhasesd)
+"""Steps in which a phase meets the others by the grid alone, which is that of the reference phase."""
+AFTERWARDS = (StackPhasesd, Identityd, CastToTyped)
+"""Steps behind the intensity rule in which phases do not meet; any other filter may mix them."""
+OTHER_KEYS = (EncodeClinicald, SelectItemsd, DeleteItemsd)
+Item = dict[Any, Any]
+
+
+class Removal:
+    """Prepares cases without some of their phases, as if these files were not there.
+
+    A phase that is merely marked absent leaves its traces in the others: its share in an intensity rule of
+    all phases together (`joint`), and, where it is the reference phase, the grid. What a network says about
+    such a case it would never say of one that lacks the file. Here the steps of the preprocessing that depend
+    on which phases there are run again on those that are left, so that both answers are the same.
+
+    The volumes on their grid, before the intensity rule, are kept per case (and reference phase) as the
+    dataset keeps its cases: in memory, on disk, or not at all.
+
+    Args:
+        dataset: whose `data` are items and whose `transform` is the preprocessing; any other dataset, e.g. of
+            prepared tensors, has no files to remove, and phases in it are hidden by their mark alone.
+        hides: ``file``: everything as without the file; ``scale``: the intensities as without it, on the grid
+            that the case has; ``slot``: neither.
+
+    Raises:
+        ValueError: `hides` is none of these.
+    """
+
+    def __init__(self, dataset: Any, hides: str = "file") -> None:
+        if hides not in HIDES:
+            raise ValueError(
+                f"phase_dropout_hides must be one of {listing(str(hides), HIDES)}, found {hides!r}"
+            )
+        self.hides = hides
+        self.dataset = dataset
+        transform = getattr(dataset, "transform", None)
+        self.steps = list(transform.flatten().transforms) if isinstance(transform, Compose) else []
+        self.loader = next((step for step in self.steps if isinstance(step, LoadImagePhasesd)), None)
+        self.key = "image" if self.loader is None else self.loader.key
+        rule = next((i for i, step in enumerate(self.steps) if isinstance(step, Intensity)), len(self.steps))
+        self.before, self.after = self.steps[:rule], self.steps[rule:]
+        intensity = self.after[0] if self.after else None
+        self.alike = all(isinstance(step, BY_PHASE) for step in self.before)
+        self.mixes = (isinstance(intensity, MeasuredIntensity) and intensity.joint) or not all(
+            isinstance(step, (*AFTERWARDS, *OTHER_KEYS)) for step in self.after[1:]
+        )
+        self.stack = next((step for step in self.after if isinstance(step, StackPhasesd)), None)
+        self.kept: dict[tuple[str, tuple[str, ...]], Item] = {}
+        self._items: dict[str, Item] | None = None
+        self._disk: DiskCache | None = None
+
+    @property
+    def early(self) -> bool:
+        """Whether hiding any phase may change the others, so that it has to come before augmentation."""
+        if self.loader is None or self.hides == "slot":
+            return False
+        return self.mixes or not self.alike or self.hides == "file"
+
+    def matters(self, present: Tensor, shown: Tensor) -> bool:
+        """Return whether a case looks otherwise without the files of the phases that are not shown.
+
+        Args:
+            present: phases that the case has, [P] bool.
+            shown: phases that are left of them, [P] bool.
+        """
+        before, left = self._names(present), self._names(present & shown)
+        if not self.early or not left or left == before:
+            return False
+        return self.mixes or not self.alike or self._removed(before, left) != ()
+
+    def __call__(self, case: str, present: Tensor, shown: Tensor) -> Tensor:
+        """Return the image of a case prepared without the phases that are not shown: float32 [P, D, H, W].
+
+        Args:
+            case: its name.
+            present: phases that the case has, [P] bool.
+            shown: phases that are left of them, [P] bool; at least one.
+
+        Raises:
+            ValueError: what is left cannot be prepared, e.g. lies outside what is now the reference phase.
+        """
+        left = self._names(present & shown)
+        item = self._state(case, self._removed(self._names(present), left))
+        for name in (self.key, "inside", "measured"):
+            if name in item:
+                item[name] = {phase: item[name][phase] for phase in left}
+        for step in self.after:
+            if not isinstance(step, OTHER_KEYS):
+                item = step(item)
+        return torch.as_tensor(item[self.key]).as_subclass(Tensor)
+
+    def batch(
+        self, names: Sequence[str], image: Tensor, present: Tensor, shown: Tensor
+    ) -> tuple[Tensor, list[str | None]]:
+        """Replace the cases of a batch that look otherwise without the phases that are not shown.
+
+        Args:
+            names: of the cases.
+            image: [B, P, D, H, W], as they were prepared.
+            present: phases that they have, [B, P] bool.
+            shown: phases that are left, [B, P] bool.
+
+        Returns:
+            the image, and for each case why it cannot be prepared without these phases, or None.
+        """
+        found = image
+        errors: list[str | None] = [None] * len(names)
+        there, left = present.cpu(), shown.cpu()
+        for row, name in enumerate(names):
+            if self.matters(there[row], left[row]):
+                try:
+                    volume = self(str(name), there[row], left[row])
+                except ValueError as error:
+                    errors[row] = str(error)
+                    continue
+                found = found.clone() if found is image else found
+                found[row] = volume.to(image)
+        return found, errors
+
+    def names(self) -> list[str]:
+        """Return the names of the cases."""
+        return list(self.items())
+
+    def items(self) -> dict[str, Item]:
+        """Return the cases by name, with their paths by phase, which a server's do not have yet."""
+        if self._items is None:
+            self._items = {str(item["case"]): item for item in map(self._found, self.dataset.data)}
+        return self._items
+
+    def forget(self) -> None:
+        """Let go of the volumes that are kept in memory."""
+        self.kept.clear()
+
+    def _names(self, present: Tensor) -> list[str]:
+        """Return the channels of the phases that are marked; views of a phase are hidden together."""
+        if self.loader is None:
+            return []
+        views = len(self.loader.phases) // len(present)
+        marks = present.repeat_interleave(views).tolist()
+        return [phase for phase, there in zip(self.loader.phases, marks, strict=True) if there]
+
+    def _removed(self, before: Sequence[str], left: Sequence[str]) -> tuple[str, ...]:
+        """Return the phases whose files decide about the grid of what is left."""
+        if not self.alike:
+            return tuple(phase for phase in before if phase not in left)
+        if self.hides != "file" or self.loader is None:
+            return ()
+        reference = self.loader.reference
+        order = sorted(before, key=lambda phase: phase != reference)  # who stands in for whom
+        return tuple(order[: min(order.index(phase) for phase in left)])
+
+    def _state(self, case: str, removed: tuple[str, ...]) -> Item:
+        """Return the volumes of a case, without the files of `removed`, before the intensity rule."""
+        item = dict(self.items()[case])
+        item[self.key] = {phase: path for phase, path in item[self.key].items() if phase not in removed}
+        if isinstance(self.dataset, DiskCache):
+            if self._disk is None:
+                steps = Compose([*self.before, KeepVolumesd(self.key, self.after)])
+                self._disk = DiskCache([], steps, self.dataset.folder, progress=False)
+            return self._disk.prepared(item)
+        if (case, removed) not in self.kept:
+            for step in self.before:
+                item = step(item)
+            item = KeepVolumesd(self.key, self.after)(item)
+            if not isinstance(self.dataset, MemoryCache):
+                return item
+            self.kept[case, removed] = item
+        return dict(self.kept[case, removed])
+
+    def _found(self, item: Mapping[Any, Any]) -> Item:
+        found = dict(item)
+        for step in self.before:
+            if isinstance(step, FindPhasesd):
+                found = step(found)
+        return found
+
+
+def images_without(
+    item: Mapping[Any, Any], preprocessing: Compose
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return the function that prepares one case from some of its phases.
+
+    It is called as ``without(image, present, shown)``, [P, D, H, W], [P] and [P] bool, with the case as it
+    was prepared, and returns it as it would be without the files of the phases that are not shown. What
+    cannot be prepared from those left keeps the volumes of the case, with a warning.
+
+    Args:
+        item: the case, with the paths of its phases.
+        preprocessing: its steps.
+    """
+    removal = Removal(Dataset([item], preprocessing.flatten()))
+    name = removal.names()[0] if removal.loader is not None else str(item.get("case"))
+
+    def without(image: Tensor, present: Tensor, shown: Tensor) -> Tensor:
+        found, (error,) = removal.batch([name], image[None], present[None], shown[None])
+        if error is not None:
+            logger.warning(
+                "the contributions withhold phases that cannot be removed, since without them: %s", error
+            )
+        return found[0]
+
+    return without
+
+
+class KeepVolumesd(Transform):
+    """Keeps of a case its name, its volumes on the grid, and what the intensity rule measures in the files.
+
+    Args:
+        key: of the phases.
+        after: the intensity rule and the steps behind it.
+    """
+
+    def __init__(self, key: str, after: Sequence[Any]) -> None:
+        self.key = key
+        self.rule = after[0] if after and isinstance(after[0], MeasuredIntensity) else None
+
+    def __call__(self, data: Item) -> Item:
+        kept = {name: data[name] for name in ("case", self.key, "inside") if name in data}
+        if self.rule is not None and self.rule.statistics == "volume":
+            kept["measured"] = {phase: self.rule.summary(data, phase) for phase in data[self.key]}
+        return kept
