@@ -58,7 +58,7 @@ def test_a_results_folder_is_explained_with_its_own_files(trained, bundle, small
 
 
 def test_contributions_are_those_of_cases_without_the_files(trained, bundle, small_phantom, tmp_path):
-    """Every choice of the phases, the reference among them, as a case of its own, predicted by `inferring`."""
+    """Every choice of phases, the reference among them, is a case of its own for `inferring`."""
     document = json.loads((small_phantom / "dataset.json").read_text())
     case = next(entry for entry in document["test"] if len(entry["image"]) == 3)
     files = {phase: str(small_phantom / path) for phase, path in case["image"].items()}
