@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -63,16 +64,17 @@ def phase_scales(cases: Sequence[Mapping[str, Any]], phases: Sequence[str]) -> l
 
     Args:
         cases: entries of dataset.json with absolute paths.
-        phases: phases in order.
-
-    Raises:
-        ValueError: a volume that cannot be read.
+        phases: phases in order; volumes that cannot be read are left out, which other checks report.
     """
     several = [case for case in cases if sum(phase in case["image"] for phase in phases) > 1]
     chosen = np.unique(np.linspace(0, len(several) - 1, min(PROBED, len(several))).round().astype(int))
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for index in chosen:
-        seen = {phase: _voxels(several[index], phase) for phase in phases if phase in several[index]["image"]}
+        seen = {}
+        for phase in phases:
+            if phase in several[index]["image"]:
+                with suppress(OSError, ValueError, MemoryError):
+                    seen[phase] = _voxels(several[index], phase)
         for pair in combinations(seen, 2):
             found.setdefault(pair, []).append(_compare(*(seen[phase] for phase in pair)))
     return [_pair(*pair, figures) for pair, figures in found.items()]
@@ -86,8 +88,8 @@ def share_scale(scales: Sequence[PairScale]) -> bool:
 def scale_text(scales: Sequence[PairScale]) -> str:
     """Say in one sentence whether the phases share a scale, and by what.
 
-    >>> scale_text([PairScale("t2", "t1", 3.21, 1.13, 0.12, 12)])
-    'phases t2 and t1 differ in scale (in 12 cases: spreads 3.2 to 1, give or take a factor of 1.1, overlap 12%)'
+    >>> scale_text([PairScale("B", "A", 3.2, 1.1, 0.1, 9)])
+    'phases B and A differ in scale (in 9 cases: spreads 3.2 to 1, give or take a factor of 1.1, overlap 10%)'
     """
     if not scales:
         return "no case has two phases to compare"

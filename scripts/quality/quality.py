@@ -56,12 +56,12 @@ def check_quality(
     folder = check_writable(document.file.parent if output_dir is None else Path(output_dir).expanduser())
     cases = look_at_cases(items, workers)
     results = [check(cases) for check in CHECKS]
-    whole = [
+    readable = [
         item
+        | {"image": {phase: file for phase, file in item["image"].items() if not case.phases[phase].problem}}
         for item, case in zip(items, cases, strict=True)
-        if all(seen.values for seen in case.phases.values())
     ]
-    scales = phase_scales(whole, document.phases)
+    scales = phase_scales(readable, document.phases)
     findings = [finding for result in results for finding in result.findings]
     breaking = [finding for finding in findings if finding.breaks_training]
     warnings = [finding for finding in findings if not finding.breaks_training]
