@@ -11,6 +11,7 @@ from typing import Any
 from scripts.data.clinical import Column
 from scripts.data.survey import Survey
 
+
 def overlay_text(
     name: str,
     folder: Path,
@@ -44,7 +45,7 @@ def overlay_text(
         ("grid_size", proposal.grid_size, "voxels; holds the region of 95% of the cases"),
         ("region", proposal.region, "what the grid is centred on; margin in mm; component of the mask: largest, all"),
         ("intensity", proposal.intensity, proposal.intensity_reason),
-        ("phase_dropout_hides", "file", "a hidden phase leaves nothing in the others, neither scale nor grid"),
+        ("phase_dropout_hides", "file", "what a hidden phase takes with it: also its scale and grid"),
     ]
     return rows_text(name, training_command([from_here(folder / "data.yaml")]), rows)
 
