@@ -28,6 +28,7 @@ class Predictions:
         labels: index of the true class or None per case; None altogether without a column `true`.
         splits: split per case, or None.
         patients: patient per case, or None.
+        clinical_missing: clinical columns that each case lacked, or None.
     """
 
     cases: list[str]
@@ -36,6 +37,7 @@ class Predictions:
     labels: list[int | None] | None = None
     splits: list[str] | None = None
     patients: list[str] | None = None
+    clinical_missing: list[list[str]] | None = None
 
 
 def write_predictions(
@@ -148,4 +150,9 @@ def read_predictions(path: str | Path) -> Predictions:
         labels=labels if "true" in header else None,
         splits=[row["split"] for row in rows] if "split" in header else None,
         patients=[row["patient"] for row in rows] if "patient" in header else None,
+        clinical_missing=[
+            row["clinical_missing"].split("; ") if row["clinical_missing"] else [] for row in rows
+        ]
+        if "clinical_missing" in header
+        else None,
     )

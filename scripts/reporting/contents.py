@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ class Contents:
         history: learning curves, one row per validation.
         trained_on: summary of the training's dataset.
         reported: summary of the dataset that is reported.
+        clinical_missing: clinical column that the model reads -> number of predicted cases without it.
+        predicted: number of predicted cases, with a label or without.
     """
 
     folder: Path
@@ -51,6 +54,8 @@ class Contents:
     history: list[dict[str, float]]
     trained_on: Summary
     reported: Summary
+    clinical_missing: dict[str, int] = field(default_factory=dict)
+    predicted: int = 0
 
     @property
     def cases(self) -> str:
@@ -99,7 +104,17 @@ def read_contents(folder: str | Path) -> Contents:
         history=_history(model / "learning_curves.csv"),
         trained_on=trained_on,
         reported=evaluation.get("data") or trained_on,
+        **_clinical(folder / "predictions.csv"),
     )
+
+
+def _clinical(file: Path) -> dict[str, Any]:
+    """Return which clinical columns the predicted cases lacked; nothing where the model reads none."""
+    found = read_predictions(file) if file.is_file() else None
+    if found is None or found.clinical_missing is None:
+        return {}
+    lacked = Counter(name for names in found.clinical_missing for name in names)
+    return {"clinical_missing": dict(lacked), "predicted": len(found.cases)}
 
 
 def _json(file: Path) -> dict[str, Any]:

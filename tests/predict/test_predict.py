@@ -160,17 +160,24 @@ def test_the_validator_of_dicom_finds_no_error(from_dicom):
     assert "Comprehensive" in done.stdout + done.stderr  # it did read it
 
 
-def test_clinical_values_are_read_and_missing_phases_said(trained_with_table, small_phantom, case, tmp_path):
+def test_clinical_values_are_read_and_missing_ones_and_phases_said(
+    trained_with_table, small_phantom, case, tmp_path, capsys
+):
     source = tmp_path / "case"
     shutil.copytree(small_phantom / case, source)
     (source / "pre.nii.gz").unlink(missing_ok=True)
     results = []
-    for output, values in (("a", ["age=40", "sex=F"]), ("b", ["age=80", "sex=M"]), ("c", [])):
+    for output, values in (("a", ["age=40,0", "sex=f"]), ("b", ["age=80 years"]), ("c", ["sex=NA"])):
         arguments = [f"--run={trained_with_table}", f"--input={source}", f"--output={tmp_path / output}"]
         predict.main([*arguments, *(["--clinical", *values] if values else [])])
         results.append(json.loads((tmp_path / output / "prediction.json").read_text()))
     assert results[0]["clinical"] == {"age": 40.0, "sex": "F"}
+    assert [found["clinical_missing"] for found in results] == [[], ["sex"], ["age", "sex"]]
     assert results[0]["probabilities"] != results[1]["probabilities"]
+    printed = capsys.readouterr().out
+    assert "clinical values: age 40.0, sex F\n" in printed
+    assert "clinical values: age 80.0; not given: sex\n" in printed
+    assert "clinical values: none; not given: age, sex\n" in printed
     assert "clinical table" in results[0]["contributions"]
     assert "clinical table" not in results[2]["contributions"]
     assert all("pre" in found["missing"] for found in results)
@@ -206,3 +213,22 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert message, repr(caught.value)
     assert re.search(expected, message), message
     assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("age=old", r"found 'age=old': clinical column 'age' must be numbers, found 'old'; correct"),
+        (
+            "age=700 months",
+            r"found 'age=700 months': clinical column 'age' must be in 'years'.*found 'months'",
+        ),
+        ("sex=X", r"found 'sex=X': clinical column 'sex' must be one of \[F, M\], found 'X'"),
+    ],
+)
+def test_a_clinical_value_that_the_model_cannot_read_is_one_line(value, expected):
+    columns = [{"name": "age", "kind": "number", "unit": "years"}]
+    columns += [{"name": "sex", "kind": "category", "values": ["F", "M"]}]
+    with pytest.raises(ValueError, match=expected) as error:
+        predict.clinical_values([value], columns)
+    assert "\n" not in str(error.value)

@@ -109,6 +109,19 @@ def no_labels(folder: Path) -> None:
     (folder / "metrics.json").unlink()
 
 
+def without_clinical_values(folder: Path) -> None:
+    """Half of the predicted cases lack one column, few the other one."""
+    lines = (folder / "predictions.csv").read_text().splitlines()
+    had = ["age; psa"] + ["age", "age; psa"] * len(lines)
+    rows = [
+        f"{line},{there},{'psa' if there == 'age' else ''}"
+        for line, there in zip(lines[1:], had, strict=False)
+    ]
+    rows[0] = f"{lines[1]},psa,age"
+    text = "\n".join([f"{lines[0]},clinical,clinical_missing", *rows])
+    (folder / "predictions.csv").write_text(text + "\n")
+
+
 def untold(folder: Path) -> None:
     for name in ("environment.json", "evaluation.json"):
         edit(folder / name, lambda found: found.update(git={"revision": None, "dirty": None}))
@@ -170,6 +183,10 @@ PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         [r"The intensity rule is joint, but phases portal and pre differ in scale \(.* spreads (9|10)\."],
     ),
     "one class at a site": (cases(all_low_at_c), [r"All \d\d cases of site C are of class low\."]),
+    "clinical values": (
+        without_clinical_values,
+        [r"missing in many of the (\d+) reported cases: psa in \d+\.$"],
+    ),
     "data gone": (gone, [r"could not be read: dataset folder .* does not exist"]),
     "training cases": (
         lambda folder: edit(folder / "evaluation.json", lambda found: found.update(split="training")),

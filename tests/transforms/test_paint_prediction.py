@@ -79,3 +79,14 @@ def test_the_grid_is_that_of_the_file_asked_for(case, save) -> None:
     item["volumes"]["portal"] = open_volume(other)
     assert PAINT(item)["pred"].shape == (1, 9, 10, 11)
     assert PAINT({**item, "image_path": other})["pred"].shape == (1, 3, 4, 5)
+
+
+def test_the_answer_says_which_clinical_values_it_had(case) -> None:
+    columns = [{"name": name, "kind": "number"} for name in ("age", "psa", "sex")]
+    paint = PaintPredictiond(
+        classes=["a", "b", "c"], columns=columns, options={"age": "61", "psa": "", "sex": ["", "F"]}
+    )
+    result = paint(case("plain"))["result"]
+    assert result["clinical"] == {"age": "61", "psa": None, "sex": None}
+    assert [entry["label"] for entry in result["prediction"]] == ["a", "b", "c"]
+    assert "clinical" not in PAINT(case("plain"))["result"]

@@ -26,7 +26,12 @@ MOST_NAMED = 50
 def data_cautions(contents: Contents) -> list[Caution]:
     """Return the warnings about the training's cases and, where they are others, the reported ones."""
     trained, reported = contents.trained_on, contents.reported
-    found = [*_about_dataset(reported), *_regions(contents.evaluation.get("regions", {})), *_scales(contents)]
+    found = [
+        *_about_dataset(reported),
+        *_clinical(contents),
+        *_regions(contents.evaluation.get("regions", {})),
+        *_scales(contents),
+    ]
     if contents.same_data:
         return found
     if "reason" in trained:
@@ -126,6 +131,26 @@ def _sites(summary: Summary) -> list[Caution]:
         )
         for site, counts in sites.items()
         if len(counts) == 1 and sum(counts.values()) >= FEWEST_AT_SITE
+    ]
+
+
+def _clinical(contents: Contents) -> list[Caution]:
+    """Name the clinical columns that the reported predictions had to do without."""
+    lost = {
+        name: count
+        for name, count in contents.clinical_missing.items()
+        if count > MOST_MISSING * contents.predicted
+    }
+    if not lost:
+        return []
+    named = ", ".join(f"{name} in {count}" for name, count in lost.items())
+    return [
+        Caution(
+            "Clinical values that the model reads are missing in many of the "
+            f"{contents.predicted} reported cases: {named}.",
+            "These cases were predicted without them, which the figures do not show apart; "
+            "predictions.csv names them (clinical_missing).",
+        )
     ]
 
 
