@@ -11,6 +11,7 @@ from scripts.data.column_values import ColumnValues, is_missing, read_column
 from scripts.data.nearest import listing
 from scripts.data.note import note
 from scripts.data.numbers import decimal_mark_of_all
+from scripts.data.same_name import merged
 from scripts.data.splits import SPLITS
 from scripts.data.table_file import Table, is_identifier, missing_column, read_table, with_usual_names
 
@@ -98,6 +99,11 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
     columns, left_out = _columns(table, key, clinical, skip)
     notes += [line for column in columns for line in column.notes]
     unknown: dict[str, list[str]] = {"patient": [], "site": []}
+    spelling: dict[str, dict[str, str]] = {}
+    for name in unknown:
+        texts = [row[name] for row in table.rows if row.get(name) and not is_missing(row[name])]
+        spelling[name], lines = merged(texts, name)
+        notes += lines
     rows: dict[str, dict] = {}
     for position, row in enumerate(table.rows):
         case = row[key]
@@ -110,6 +116,8 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
             if name in entry and is_missing(entry[name]):
                 del entry[name]
                 cases.append(case)
+            elif name in entry:
+                entry[name] = spelling[name][entry[name]]
         if "split" in entry:
             entry["split"] = _split(table, case, entry["split"])
         values = {column.column["name"]: column.values[position] for column in columns if column.column}

@@ -11,6 +11,7 @@ from typing import Any
 
 from scripts.data.csv_text import clean, decode, split_rows
 from scripts.data.nearest import listing
+from scripts.data.note import note
 
 EXCEL = (".xlsx", ".xlsm")
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -75,8 +76,9 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
     twice = next((header for header in headers if header and headers.count(header) > 1), None)
     if twice is not None:
         raise ValueError(f"{name} {file} must have columns of different names, found {twice!r} twice; rename one")
-    rows = []
+    rows, short = [], []
     for number, line in enumerate(lines[1:], start=2):
+        short += [str(number)] if len(line) < len(headers) and any(headers[len(line) :]) else []
         while len(line) > len(headers) and not line[-1]:
             line = line[:-1]
         if len(line) > len(headers):
@@ -85,6 +87,8 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
                 "put texts with a separator in quotes"
             )
         rows.append(dict(zip(headers, [*line, *[""] * len(headers)], strict=False)))
+    if short and file.suffix.lower() not in EXCEL:
+        notes.append(note(f"rows of the {name} with fewer cells than the first one, the rest taken as empty", short))
     nameless = [index for index, header in enumerate(headers) if not header or header.startswith("Unnamed: ")]
     filled = [index for index in nameless if any(len(line) > index and line[index] for line in lines[1:])]
     if filled:

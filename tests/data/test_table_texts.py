@@ -254,6 +254,20 @@ def test_an_unknown_patient_does_not_join_cases(tmp_path):
     assert "cases whose patient counts as unknown: p1, p2" in table.notes
 
 
+def test_patients_and_sites_that_differ_by_accident_are_one(tmp_path):
+    """Else a patient could be in two splits."""
+    text = "case,label,patient,site\nc1,a,P1,Center A\nc2,b,p1,center a\nc3,a,P1,Center A\nc4,b,P2,Center B\n"
+    table = read(tmp_path, text)
+    assert [(row["patient"], row["site"]) for row in table.rows.values()] == [("P1", "Center A")] * 3 + [("P2", "Center B")]
+    assert "patient: 'p1' (1) and 'P1' (2) are taken for one, 'P1'" in table.notes
+
+
+def test_short_rows_are_said(tmp_path):
+    table = read(tmp_path, "case,label,age,size\nc1,a,50,2\nc2,b\nc3,a,51,3\n")
+    assert table.rows["c2"]["clinical"] == {}
+    assert "rows of the label file with fewer cells than the first one, the rest taken as empty: 3" in table.notes
+
+
 def test_a_quotation_mark_that_never_ends_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"a quotation mark is never closed"):
         read(tmp_path, 'case,label\np1,"a\np2,b\n')
