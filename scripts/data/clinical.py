@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.data.nearest import listing
-from scripts.data.plain_text import is_plain
+from scripts.data.plain_text import check_safe_names, is_plain
 
 Column = dict[str, Any]
 """{"name": str, "kind": "number" | "category", "unit": str (of a number), "values": [str] (of a category)}"""
@@ -58,6 +58,10 @@ def check_columns(columns: Any, where: str) -> list[Column]:
             )
         if not isinstance(column.get("unit", ""), str) or not is_plain(column.get("unit", "")):
             raise ValueError(f"{where}: clinical column {name!r} must have a text as 'unit', if any")
+    check_safe_names([column["name"] for column in columns], f"clinical columns in {where}")
+    for column in columns:
+        texts = [*(column.get("values") or []), *filter(None, [column.get("unit")])]
+        check_safe_names(texts, f"values and unit of the clinical column {column['name']!r} in {where}")
     return columns
 
 

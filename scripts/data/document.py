@@ -12,7 +12,7 @@ from typing import Any
 
 from scripts.data.clinical import Column, check_columns, check_values
 from scripts.data.nearest import listing
-from scripts.data.plain_text import is_plain
+from scripts.data.plain_text import check_safe_names, is_plain
 
 Item = dict[str, Any]
 """One case on its way through the transforms: case, patient, site, image {phase: path}, roi, box, clinical,
@@ -105,6 +105,7 @@ def name_list(names: Any, what: str) -> list[str]:
     twice = next((name for name in names if list(names).count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{what} must be different names, found {twice!r} twice in {list(names)}")
+    check_safe_names(names, what)
     return list(names)
 
 

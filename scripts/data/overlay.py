@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.clinical import Column
+from scripts.data.plain_text import check_safe_names, literal
 from scripts.data.survey import Survey
 
 
@@ -57,7 +58,7 @@ def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> 
         "bundle:",
         f"#   {command}",
         "",
-        *(f"{key}: {_flow(value)}  # {comment}" for key, value, comment in rows),
+        *(f"{key}: {_flow(_as_it_is(key, value))}  # {comment}" for key, value, comment in rows),
     ]
     return "\n".join(lines) + "\n"
 
@@ -68,9 +69,10 @@ def training_command(overlays: Sequence[str], dataset_dir: str | None = None) ->
     >>> print(training_command(["configs/data/acdc.yaml"]))
     python -m monai.bundle run training --config_file "['configs/train.yaml','configs/data/acdc.yaml']"
     """
-    files = ",".join(f"'{file}'" for file in ["configs/train.yaml", *overlays])
+    files = ",".join(repr(file) for file in ["configs/train.yaml", *overlays])
+    listed = f'"[{files}]"' if not set(files) & set('"$`\\!') else shlex.quote(f"[{files}]")
     where = f" --dataset_dir {shlex.quote(dataset_dir)}" if dataset_dir else ""
-    return f'python -m monai.bundle run training --config_file "[{files}]"{where}'
+    return f'python -m monai.bundle run training --config_file {listed}{where}'
 
 
 def from_here(path: Path) -> str:
@@ -85,6 +87,30 @@ def results_name(name: str) -> str:
     'my_liver_study_2024'
     """
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "dataset"
+
+
+FROM_DATA = frozenset(["phases", "reference_phase", "classes", "clinical", "positive", "views"])
+"""Keys whose texts come from the data, and must never be expressions or references."""
+
+
+def _as_it_is(key: str, value: Any) -> Any:
+    """Return a value that a configuration gives back as it is: a last check of what came from data.
+
+    Raises:
+        ValueError: a name that MONAI would execute, look up or change.
+    """
+    if key == "dataset_dir":
+        return literal(value)
+    if key in FROM_DATA:
+        check_safe_names(_texts(value), f"`{key}`")
+    return value
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in _texts(part)]
 
 
 def _flow(value: Any) -> str:

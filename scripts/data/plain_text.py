@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable
+from typing import Any
+from collections.abc import Iterable
+from typing import Any
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -38,3 +42,84 @@ def shown(text: str) -> str:
     ('M\\xfcller', 'Müller')
     """
     return re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found.group()) - 0xDC00:02x}", text)
+
+
+_SPOKEN = {"#": "number ", "$": "", "@": "at ", "%": "percent "}
+
+
+def is_safe_name(text: str) -> bool:
+    """Say whether a configuration gives a name back as it is.
+
+    In a configuration MONAI turns ``#`` into ``::``, executes what starts with ``$``, looks up what starts with
+    ``@`` or ``%``, and takes ``_target_`` and its like for orders.
+
+    >>> [name for name in ("grade #2", "$x", "@home", "%fat", "a::b", "_target_", "50% fat", "it's", "no")
+    ...  if is_safe_name(name)]
+    ['50% fat', "it's", 'no']
+    """
+    return not ("#" in text or "::" in text or text[:1] in _SPOKEN or re.fullmatch(r"_\w+_", text))
+
+
+def safe_name(text: str) -> str:
+    """Return the nearest name that is safe in a configuration.
+
+    >>> [safe_name(name) for name in ("grade #2", "# of lesions", "$x", "% fat", "a::b", "_target_")]
+    ['grade 2', 'number of lesions', 'x', 'percent fat', 'a:b', 'target']
+    """
+    while text[:1] in _SPOKEN:
+        text = _SPOKEN[text[0]] + text[1:].lstrip()
+    text = re.sub(":{2,}", ":", text.replace("#", ""))
+    return re.sub(r"_(\w+)_", r"\1", text).strip() if re.fullmatch(r"_\w+_", text) else text.strip() or "unnamed"
+
+
+def check_safe_names(names: Iterable[str], what: str) -> None:
+    """Refuse names that a configuration would not give back as they are.
+
+    Args:
+        names: of phases, classes, columns, categories or units.
+        what: what they name and where they stand, for the message.
+
+    Raises:
+        ValueError: every such name, with the nearest that is safe.
+    """
+    wrong = [name for name in dict.fromkeys(names) if not is_safe_name(name)]
+    if wrong:
+        instead = ", ".join(f"{name!r} (e.g. {safe_name(name)!r})" for name in wrong)
+        raise ValueError(
+            f"{what} must not have '#' or '::', nor begin with $, @ or %, nor be like _target_, which mean "
+            f"something of their own in a configuration; found {instead}; rename them where they come from"
+        )
+
+
+def is_reference(value: Any) -> bool:
+    """Say whether MONAI would execute, look up or copy what a text names, instead of taking it as it is."""
+    return isinstance(value, str) and value[:1] in ("$", "@", "%")
+
+
+def literal(text: str) -> str:
+    r"""Return a text so that a configuration gives it back as it is, whatever signs it has.
+
+    MONAI turns ``#`` into ``::`` everywhere, and executes what starts with ``$``.
+
+    >>> literal("/data/set 1")
+    '/data/set 1'
+    >>> literal("/data/set #1")
+    "$'/data/set \\x231'"
+    """
+    if not is_reference(text) and "#" not in text:
+        return text
+    return "$" + repr(text).replace("#", r"\x23").replace("@", r"\x40")
+
+
+def from_literal(text: str) -> str:
+    """Return the text that `literal` wrote; any other text as it is.
+
+    >>> from_literal(literal("/data/set #1")), from_literal("$@bundle_root + '/data'")
+    ('/data/set #1', "$@bundle_root + '/data'")
+    """
+    if text[:2] not in ("$'", '$"'):
+        return text
+    try:
+        return str(ast.literal_eval(text[1:]))
+    except (SyntaxError, ValueError):
+        return text

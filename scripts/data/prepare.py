@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from scripts.data.bias_field import BiasCorrection
 from scripts.data.chosen_phases import chosen_phases, chosen_reference, with_phases
 from scripts.data.class_names import one_spelling
+from scripts.data.clinical import check_columns
 from scripts.data.clinical_table import join_clinical_table
 from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
@@ -120,12 +122,13 @@ def prepare(
     check_names_are_text(files, "cases and their files")
     if clinical_table is not None:
         found = join_clinical_table(found, _absolute(clinical_table), clinical)
+    check_columns(found.clinical, "the table")
 
-    phases = chosen_phases(found, phases)
+    phases = name_list(chosen_phases(found, phases), "names of phases")
     cases, dropped = with_phases(found.cases, phases)
     cases, label_notes = one_spelling(cases, classes)
     labels_found = sorted({case["label"] for case in cases if "label" in case})
-    classes = name_list(classes or found.classes or labels_found, "`classes`")
+    classes = name_list(classes or found.classes or labels_found, "labels")
     reference_phase = chosen_reference(cases, phases, reference_phase)
     notes = [*found.notes, *label_notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
     if not found.views:
@@ -153,7 +156,8 @@ def prepare(
         print(grid_text(proposal))
     print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
     for fold_file in fold_files:
-        print(f"wrote {fold_file}, to be trained on with --dataset_dir {from_here(fold_file.parent)}")
+        where = shlex.quote(from_here(fold_file.parent))
+        print(f"wrote {fold_file}, to be trained on with --dataset_dir {where}")
     if proposal is None:
         images = [Path(path) for case in everyone for path in case["image"].values()]
         text = image_overlay_text(found.name, folder, phases, found.views, classes, clinical_columns, images)

@@ -15,9 +15,11 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import run
 
+from scripts.data.plain_text import is_reference, literal
+
 from .key_types import FREE, KeyTypes
 from .running_config import running_parser
-from .typed_values import PurePath, is_reference, literal, members, read_text, typed
+from .typed_values import PurePath, members, read_text, typed
 
 _FLAG = re.compile(r"--.*|-[a-zA-Z].*")
 _OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow_name", "workflow_type"}

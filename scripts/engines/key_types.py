@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from monai.bundle import ComponentLocator
 
-from .typed_values import is_reference
+from scripts.data.plain_text import is_reference
 
 DECLARED: dict[str, Any] = {
     "bundle_root": Path,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.data.plain_text import from_literal, safe_name
 from scripts.evaluation.atomic import write_text
 
 from .ensemble import ensemble_folders
@@ -84,7 +85,7 @@ def own_metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]
         base: metadata of the bundle that trained.
         config: merged configuration.
     """
-    dataset = Path(config["dataset_dir"]).name
+    dataset = safe_name(Path(from_literal(config["dataset_dir"])).name)
     described = {
         "name": str(config["name"]),
         "description": f"{len(config['classes'])}-class model of {len(config['phases'])} phases, trained on "

@@ -12,6 +12,7 @@ import yaml
 from ignite.engine import Engine, Events
 
 from scripts.data.fingerprint import content_hash
+from scripts.data.plain_text import literal
 from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
 from scripts.processes import is_first_process, process_count
 
@@ -78,7 +79,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     general = yaml.safe_load(documented.read_text(encoding="utf-8"))
     trained = config | {
         "bundle_root": ".",
-        "dataset_dir": str(Path(config["dataset_dir"]).resolve()),
+        "dataset_dir": literal(str(Path(config["dataset_dir"]).resolve())),
         "output_dir": general["output_dir"],  # to train again must not overwrite this folder
     }
     lists = served_lists(config)

@@ -15,6 +15,8 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from scripts.data.plain_text import is_reference
+
 _BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
 _NONE = frozenset(["null", "none", "~", ""])
 _WHOLE = re.compile(r"[+-]?\d+")
@@ -267,23 +269,3 @@ def typed(value: Any, kind: Any) -> Any:
         return value
     quotes = " (in quotes where it looks like a number or like true)" if str in kinds else ""
     raise ValueError(described(kind) + quotes)
-
-
-def is_reference(value: Any) -> bool:
-    """Say whether MONAI would execute, look up or copy what a text names, instead of taking it as it is."""
-    return isinstance(value, str) and value[:1] in ("$", "@", "%")
-
-
-def literal(text: str) -> str:
-    r"""Return a text so that a configuration gives it back as it is, whatever signs it has.
-
-    MONAI turns ``#`` into ``::`` everywhere, and executes what starts with ``$``.
-
-    >>> literal("/data/set 1")
-    '/data/set 1'
-    >>> literal("/data/set #1")
-    "$'/data/set \\x231'"
-    """
-    if not is_reference(text) and "#" not in text:
-        return text
-    return "$" + repr(text).replace("#", r"\x23").replace("@", r"\x40")

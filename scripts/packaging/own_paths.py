@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from scripts.data.plain_text import from_literal
+
 # What such a key holds in the bundle as shipped; {name} is the last part of the path.
 REPLACEMENTS = {
     "dataset_dir": "$@bundle_root + '/data/{name}'",
@@ -21,6 +23,7 @@ REPLACEMENTS = {
 
 
 def _is_own(text: str) -> bool:
+    text = from_literal(text)
     absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
     return absolute or text.startswith("~")
 
@@ -55,7 +58,8 @@ def remove_own_paths(file: Path) -> None:
             )
         new = REPLACEMENTS[key]
         if new is not None:
-            new = new.format(name=PureWindowsPath(str(value)).name.replace("'", ""))
+            name = PureWindowsPath(from_literal(str(value))).name
+            new = new.format(name=re.sub(r"['\"\\#@]", "", name))
         text = _replace(text, key, new)
     file.write_text(text, encoding="utf-8")
 

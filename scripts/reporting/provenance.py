@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from scripts.data.plain_text import from_literal
+
 from .contents import Contents
 
 Facts = list[tuple[str, str]]
@@ -12,7 +14,7 @@ Facts = list[tuple[str, str]]
 
 def provenance(contents: Contents) -> list[tuple[str, Facts]]:
     """Return what is known of the training and, where it was another run, of the evaluation."""
-    training = {"dataset_dir": contents.config.get("dataset_dir"), **contents.training}
+    training = {"dataset_dir": from_literal(str(contents.config.get("dataset_dir"))), **contents.training}
     found = [("Training", record_facts(training))] if contents.training else []
     if contents.model != contents.folder or not contents.training:
         evaluation = contents.evaluation or contents.metrics or {}

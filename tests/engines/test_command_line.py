@@ -15,10 +15,11 @@ import yaml
 from monai.bundle import ConfigWorkflow
 from monai.bundle.scripts import run
 
+from scripts.data.plain_text import is_reference, literal
 from scripts.engines.command_line import typed_options
 from scripts.engines.errors import message_of
 from scripts.engines.key_types import OF_TOOLS, KeyTypes
-from scripts.engines.typed_values import is_reference, literal, read_text, typed
+from scripts.engines.typed_values import read_text, typed
 from tests.conftest import ROOT
 
 COMMANDS = {

@@ -1,0 +1,148 @@
+"""Names are data: what a dataset calls its cases, classes, phases and columns is never an order to MONAI."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import shlex
+from pathlib import Path
+
+import fire
+import nibabel
+import numpy as np
+import pytest
+import yaml
+from monai.bundle import ConfigParser
+from monai.bundle.scripts import run
+
+from scripts.data.overlay import rows_text, training_command
+from scripts.data.plain_text import is_safe_name, safe_name
+from scripts.engines.errors import message_of
+from scripts.packaging.own_paths import remove_own_paths
+from tests.conftest import ROOT
+
+CASES = ["p#{}", "${}", "@p{}", "100%_{}", "it's {}", "%x{}", "a::b{}", "no{}"]
+
+
+def write(folder: Path, phases: list[str], labels: list[str], cases: int = 16, column: str = "age") -> None:
+    rows = [["case", "label", column]]
+    for number in range(cases):
+        name = CASES[number % len(CASES)].format(number)
+        for phase in phases:
+            voxels = (
+                np.random.default_rng([number, len(phase)]).integers(0, 200, (16, 16, 8)).astype(np.int16)
+            )
+            file = folder / "images" / name / f"{phase}.nii.gz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), file)
+        rows.append([name, labels[number % len(labels)], str(40 + number * 7 % 13)])
+    with (folder / "labels.csv").open("w", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)
+
+
+def bundle_command(*arguments: str) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        fire.Fire(run, command=list(arguments))
+    return said.getvalue()
+
+
+def prepare(folder: Path) -> str:
+    return bundle_command(
+        "preparing", "--config_file", str(ROOT / "configs" / "prepare.yaml"), "--bundle_root", str(ROOT),
+        "--layout", "folders", "--source", str(folder / "images"), "--labels", str(folder / "labels.csv"),
+        "--output", str(folder / "data"), "--workers", "1", "--quality", "off",
+    )  # fmt: skip
+
+
+def test_a_dataset_full_of_signs_is_prepared_trained_on_and_predicted(tmp_path, monkeypatch):
+    folder = tmp_path / "it's #1 $x @y"
+    write(folder, ["T1+C", "null"], ["no", "1e5"], column="say 'age'")
+    said = prepare(folder)
+    document = json.loads((folder / "data" / "dataset.json").read_text())
+    assert document["classes"] == ["1e5", "no"]
+    monkeypatch.chdir(ROOT)
+    command = shlex.split(next(line for line in said.splitlines() if "run training" in line))[4:]
+    results = tmp_path / "out #2"
+    small = ["--max_epochs", "1", "--grid_size", "16,16,8", "--spacing", "1,1,1", "--missing_phases", "no"]
+    bundle_command(*command, *small, "--output_dir", str(results), "--bundle_root", str(ROOT))
+    trained = yaml.safe_load((results / "configs" / "train.yaml").read_text())
+    assert ConfigParser(trained).get_parsed_content("dataset_dir") == str(folder / "data")
+    assert (trained["classes"], trained["phases"]) == (["1e5", "no"], ["T1+C", "null"])
+    bundle_command(
+        "inferring",
+        "--config_file",
+        str(results / "configs" / "inference.yaml"),
+        "--bundle_root",
+        str(results),
+    )
+    with (results / "inference" / "predictions.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["case"] for row in rows} <= {
+        CASES[number % len(CASES)].format(number) for number in range(16)
+    }
+    assert {"1e5", "no"} >= {row["label"] for row in rows if row.get("label")}
+    remove_own_paths(results / "configs" / "train.yaml")
+    assert str(tmp_path) not in (results / "configs" / "train.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"labels": ["grade #2", "grade 1"]}, "labels must not.*found 'grade #2' (e.g. 'grade 2')"),
+        ({"labels": ["$x", "@y"]}, "found '$x' (e.g. 'x'), '@y' (e.g. 'at y')"),
+        ({"phases": ["pre", "%late"]}, "names of phases must not.*'%late' (e.g. 'percent late')"),
+        ({"phases": ["a::b"]}, "'a::b' (e.g. 'a:b')"),
+        ({"column": "# of lesions"}, "'# of lesions' (e.g. 'number of lesions')"),
+        ({"column": "_target_"}, "'_target_' (e.g. 'target')"),
+        ({"column": "$__import__('os')"}, "clinical columns in the table must not"),
+    ],
+)
+def test_a_name_that_monai_would_not_keep_is_refused_with_the_nearest_that_it_does(
+    change, expected, tmp_path
+):
+    write(tmp_path, **({"phases": ["pre"], "labels": ["low", "high"]} | change))
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        prepare(tmp_path)
+    message = message_of(caught.value) or ""
+    for part in expected.split(".*"):
+        assert part in message
+    assert not (tmp_path / "data" / "dataset.json").exists()
+
+
+@pytest.mark.parametrize("name", ["#", "$$x", "@", "%%", "a###b", "::", "_mode_", "$import os", "ok"])
+def test_the_nearest_name_is_safe(name):
+    assert is_safe_name(safe_name(name))
+    assert safe_name(name)
+
+
+@pytest.mark.parametrize("name", ["$x", "@x", "%x", "a#b", "_target_"])
+def test_nothing_of_the_data_reaches_an_overlay_as_an_order(name):
+    column = {"name": "sex", "kind": "category", "values": ["F", name]}
+    for key, value in (("classes", ["low", name]), ("phases", [name]), ("clinical", [column])):
+        with pytest.raises(ValueError, match=f"`{key}` must not have"):
+            rows_text("x", "command", [(key, value, "comment")])
+
+
+@pytest.mark.parametrize(
+    "name", ["no", "null", "1e5", "0x1", "012", "~", "2024-01-01", "1:30", "it's", 'a "b"', "- a", "a: b"]
+)
+def test_words_of_yaml_come_back_as_texts(name, tmp_path):
+    file = tmp_path / "data.yaml"
+    file.write_text(
+        rows_text("x", "command", [("classes", [name, "b"], "comment"), ("reference_phase", name, "c")])
+    )
+    parser = ConfigParser(ConfigParser.load_config_file(file))
+    assert parser.get_parsed_content("classes") == [name, "b"]
+    assert parser.get_parsed_content("reference_phase") == name
+
+
+@pytest.mark.parametrize(
+    "path", ["/a b/data.yaml", "/it's/data.yaml", "/$HOME/#1/data.yaml", '/say "x"/`ls`/data.yaml']
+)
+def test_the_command_that_is_printed_can_be_typed(path):
+    words = shlex.split(training_command([path]))
+    found = {}
+    fire.Fire(lambda config_file: found.update(files=config_file), command=words[5:])
+    assert found["files"] == ["configs/train.yaml", path]
