@@ -47,11 +47,56 @@ def block(path: str, start: Sequence[int], size: Sequence[int]) -> Any:
 
 
 def dicom(path: str) -> Any:
-    """Decode the pixels of a DICOM file, [frames, rows, columns]."""
+    """Decode the stored numbers of a DICOM file, without any scale, [frames, rows, columns].
+
+    Compressed pixels go to GDCM in a file that says nothing of how values are meant: GDCM would apply what it finds.
+    """
+    import warnings
+
+    import numpy
+    import pydicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that break the standard
+        image = pydicom.dcmread(path, force=True)
+        if "TransferSyntaxUID" not in image.file_meta:
+            implicit, little = image.original_encoding
+            image.file_meta.TransferSyntaxUID = (
+                f"1.2.840.10008.1.2{'' if implicit else '.1' if little else '.2'}"
+            )
+        if (
+            image.file_meta.TransferSyntaxUID.is_compressed
+            and not image.file_meta.TransferSyntaxUID.is_deflated
+        ):
+            pixels = _decompressed(image)
+        else:
+            pixels = pydicom.pixels.pixel_array(image, raw=True)
+    frames = int(image.get("NumberOfFrames") or 1)
+    return numpy.ascontiguousarray(pixels.reshape(frames, *pixels.shape[-2:]) if frames == 1 else pixels)
+
+
+def _decompressed(image: Any) -> Any:
+    """Return what GDCM makes of the bare pixels of a pydicom dataset."""
+    import tempfile
+    from pathlib import Path
+
+    import pydicom
     import SimpleITK
 
-    pixels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path, imageIO="GDCMImageIO"))
-    return pixels if pixels.ndim == 3 else pixels[None]
+    kept = ("SamplesPerPixel", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit")
+    bare = pydicom.Dataset()
+    for name in (*kept, "PixelRepresentation", "PixelData"):
+        if name in image:
+            bare[name] = image[name]
+    bare.PhotometricInterpretation = "MONOCHROME2"
+    bare.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"  # MR: no rescaling of its own
+    bare.SOPInstanceUID = "1.2.3"
+    bare.file_meta = pydicom.dataset.FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = image.file_meta.TransferSyntaxUID
+    with tempfile.TemporaryDirectory(prefix="dicom-") as folder:
+        file = Path(folder, "image.dcm")
+        bare.save_as(file, enforce_file_format=True)
+        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO"))
 
 
 FUNCTIONS = {function.__name__: function for function in (header, block, dicom)}

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.dicom import Stack
+from scripts.data.dicom.headers import read_in_unicode
 from scripts.evaluation.atomic import write_atomically
 
 try:
     import highdicom
-    import pydicom
     from highdicom import sr as template
     from pydicom.sr.codedict import codes
 except ImportError:
@@ -22,6 +22,18 @@ except ImportError:
 
 SCHEME = "99MPFC"
 """Coding scheme of what no public one has a code for: the classes and phases of a model."""
+REQUIRED = (
+    *(
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "StudyTime",
+        "AccessionNumber",
+    ),
+    *("StudyID", "ReferringPhysicianName"),
+)
 SERIES_NUMBER = 9901
 MANUFACTURER = "multiphase_fusion_classification"
 
@@ -29,9 +41,9 @@ MANUFACTURER = "multiphase_fusion_classification"
 def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path) -> Path:
     """Write a Comprehensive SR after template TID 1500, Measurement Report.
 
-    It holds the predicted class, the probability of each class, the clinical values, what each phase
-    contributed to that of the predicted one, the name and version of the model, and references to every image
-    that was used. Patient and study are those of the images.
+    It holds the predicted class, the probability of each class, the clinical values, what each phase contributed to
+    that of the predicted one, the name and version of the model, and references to every image that was used.
+    Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever the images' character set.
 
     Args:
         prediction: as `predict_case` returns it.
@@ -40,7 +52,7 @@ def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], tar
 
     """
     files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
-    evidence = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+    evidence = [_complete(read_in_unicode(file)) for file in files]
     report = template.ComprehensiveSR(
         evidence=evidence,
         content=_content(prediction, evidence),
@@ -53,15 +65,24 @@ def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], tar
         is_complete=True,
         is_final=False,
         is_verified=False,
+        specific_character_set="ISO_IR 192",  # UTF-8, as the texts of `evidence` now are
     )
     return write_atomically(target, lambda path: report.save_as(path, enforce_file_format=True))
+
+
+def _complete(image: Any) -> Any:
+    """Add, empty, what every image must have and an anonymised one may lack."""
+    for name in REQUIRED:
+        if name not in image:
+            setattr(image, name, "")
+    return image
 
 
 def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
     """Return the tree of the report."""
     model = prediction["model"]
     algorithm = template.AlgorithmIdentification(
-        name=model["name"][:64], version=str(model["version"]), family=codes.DCM.ArtificialIntelligence
+        name=_text(model["name"]), version=str(model["version"]), family=codes.DCM.ArtificialIntelligence
     )
     predicted = prediction["class"]
     probabilities = [
@@ -88,7 +109,7 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
             *_clinical(prediction),
         ],
     )
-    device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=model["name"][:64])
+    device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=_text(model["name"]))
     observer = template.ObserverContext(
         observer_type=codes.DCM.Device, observer_identifying_attributes=device
     )
@@ -118,7 +139,16 @@ def coded(meaning: str) -> Any:
     'C4D5A21A966BD3'
     """
     value = "C" + hashlib.sha256(meaning.encode()).hexdigest()[:13].upper()
-    return template.CodedConcept(value, SCHEME, meaning[:64])
+    return template.CodedConcept(value, SCHEME, _text(meaning))
+
+
+def _text(name: str) -> str:
+    r"""Return a name as a DICOM long string can hold it: at most 64 characters, no backslash, no line break.
+
+    >>> _text("low\\high\n")
+    'low/high'
+    """
+    return " ".join(name.replace("\\", "/").split())[:64]
 
 
 def _number(value: float) -> float:

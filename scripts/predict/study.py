@@ -11,6 +11,7 @@ from typing import Any
 from scripts.data.case_folder import read_case_folder
 from scripts.data.dicom import Stack, assign_study, find_studies, read_rules, write_stack
 from scripts.data.dicom.geometry import Refused
+from scripts.data.dicom.paths import shown
 from scripts.data.dicom.table import assignment_table
 from scripts.data.nearest import listing
 
@@ -72,7 +73,7 @@ def _from_dicom(
 ) -> PatientImages:
     """Convert the series of one study that the rules take for phases of the model."""
     wanted = read_rules(rules)
-    studies, _ = find_studies(source)
+    studies, notes = find_studies(source)
     chosen = [one for one in studies if uid in (None, one.uid)]
     if len(chosen) != 1:
         names = ", ".join(one.uid for one in studies)
@@ -80,7 +81,9 @@ def _from_dicom(
             f"{source} must hold one study, found {len(chosen)} of {names}; pass --study and one of these"
         )
     assigned = assign_study(chosen[0], wanted)
-    print(f"\n{assignment_table({source.name: assigned})}\n")
+    case = shown(Path(source.resolve().name))
+    print(f"\n{assignment_table({case: assigned})}\n")
+    print("".join(f"note: {note}\n" for note in notes), end="")
     series = {volume.phase: volume.stack for volume in assigned if volume.phase in phases}
     if not series:
         raise ValueError(
@@ -97,7 +100,7 @@ def _from_dicom(
                 f"{stack.first.number} '{stack.first.description}': {error}; correct the "
                 "rules, or take the series away"
             ) from None
-    return PatientImages(source.name, image, series=series)
+    return PatientImages(case, image, series=series)
 
 
 def write_case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ import numpy as np
 from scripts.data.native import read_native
 
 from .geometry import Refused
+from .paths import shown
+from .slices import Scale
 from .stacks import Stack
 
 
 def write_stack(stack: Stack, target: Path) -> Path:
-    """Decode the images of a stack with GDCM, in a process of its own, and write them as NIfTI, complete or not at all.
+    """Decode the images of a stack in a process of its own, and write them as NIfTI, complete or not at all.
 
-    Voxels are in the units of the rescaling (HU for CT); int16 where that loses nothing, else float32.
+    Voxels are in the units of the rescaling (HU for CT), image by image, whether low values are meant to be shown black
+    or white; int16 where that loses nothing, else float32.
 
     Raises:
         Refused: an image cannot be decoded, or has another size than its header says.
@@ -42,7 +46,8 @@ def fingerprint(stack: Stack) -> str:
     digest = hashlib.sha256()
     for image in stack.slices:
         state = image.file.stat()
-        digest.update(f"{image.file}|{image.frame}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(image.file))
+        digest.update(f"|{image.frame}|{state.st_size}|{state.st_mtime_ns}|{image.scale}\n".encode())
     digest.update(np.round(np.asarray(stack.affine), 6).tobytes())
     return digest.hexdigest()[:16]
 
@@ -58,8 +63,8 @@ def _voxels(stack: Stack) -> np.ndarray:
         frames = opened[image.file]
         frame = frames[image.frame or 0] if (image.frame or 0) < len(frames) else frames[:0]
         if frame.shape != image.shape[::-1]:
-            raise Refused(f"{image.file.name} has {frames.shape} pixels, other than its header says")
-        slices.append(frame.T)
+            raise Refused(f"{shown(image.file)} has {frames.shape} pixels, other than its header says")
+        slices.append(_scaled(frame, image.scale).T)
     voxels = np.stack(slices, axis=-1)
     if not np.isfinite(voxels).all():
         raise Refused("pixels that are NaN or infinite")
@@ -68,11 +73,24 @@ def _voxels(stack: Stack) -> np.ndarray:
     return voxels.astype(np.float32)
 
 
+def _scaled(stored: np.ndarray, scale: Scale) -> np.ndarray:
+    """Return slope x stored number + intercept, in whole numbers where both are."""
+    slope, intercept = scale.slope or 1.0, scale.intercept or 0.0
+    if (slope, intercept) == (1.0, 0.0):
+        return stored
+    if slope.is_integer() and intercept.is_integer() and stored.dtype.kind in "iu":
+        exact = stored.astype(np.int64) * int(slope) + int(intercept)
+        return exact.astype(np.int32) if np.abs(exact).max() < 2**31 else exact
+    return (stored * slope + intercept).astype(np.float32)
+
+
 def _decode(file: Path) -> np.ndarray:
-    """Return the pixels of a file [frames, rows, columns]."""
+    """Return the stored numbers of a file [frames, rows, columns]."""
     try:
         return read_native("dicom", file)
     except (RuntimeError, OSError, MemoryError) as error:
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-        reason = last.rpartition("): ")[2]  # behind the address of the object that ITK names
-        raise Refused(f"pixels of {file.name} cannot be decoded ({reason.strip()[:120]})") from None
+        reason = last.rpartition("): ")[2] if last.startswith(("sitk::", "itk::")) or "): " in last else last
+        raise Refused(
+            f"pixels of {shown(Path(file.name))} cannot be decoded ({reason.strip()[:120]})"
+        ) from None

@@ -11,8 +11,14 @@ from .slices import Slice
 PLANES = ("sagittal", "coronal", "axial")
 LEAST_SLICES = 3
 """Fewer images are no volume."""
-SAME_PLACE = 0.01
-"""mm along the normal within which two images are at one position."""
+SAME_PLACE = 0.1
+"""mm along the normal within which two images are at one position, at most a tenth of the widest step."""
+UNEVEN = 0.1
+"""mm, and share of a step, by which a slice may lie off an even grid: scanners round positions."""
+NEAR = 0.25
+"""Share of a step within which an image is at the place of a slice of another volume."""
+DRIFT = 1.0
+"""Degrees between the first and any other slice of a volume."""
 
 
 class Refused(ValueError):
@@ -26,9 +32,36 @@ def normal_of(image: Slice) -> np.ndarray:
     return normal / np.linalg.norm(normal)
 
 
-def heights(slices: Sequence[Slice]) -> np.ndarray:
-    """Return the position of each slice along the normal of the first one, in mm."""
-    return np.array([image.position for image in slices]) @ normal_of(slices[0])
+def heights(slices: Sequence[Slice], along: Slice | None = None) -> np.ndarray:
+    """Return the position of each slice along the normal of `along` or the first one, in mm."""
+    return np.array([image.position for image in slices]) @ normal_of(along or slices[0])
+
+
+def centres(slices: Sequence[Slice], along: Slice) -> np.ndarray:
+    """Return the position of the centre of each image along the normal of `along`, in mm."""
+    places = []
+    for image in slices:
+        row, column = np.reshape(image.orientation, (2, 3))
+        across, down = (np.array(image.shape) - 1) / 2 * image.spacing
+        places.append(np.array(image.position) + across * row + down * column)
+    return np.array(places) @ normal_of(along)
+
+
+def angle_between(one: Slice, other: Slice) -> float:
+    """Return the angle between two images in degrees, the larger of those of their rows and their columns."""
+    first, second = np.reshape(one.orientation, (2, 3)), np.reshape(other.orientation, (2, 3))
+    cosines = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+    return float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).max())
+
+
+def places(along: np.ndarray) -> np.ndarray:
+    """Return for each height the number of its position, counted in space from 0; neighbours may share one."""
+    order = np.argsort(along, kind="stable")
+    steps = np.diff(along[order])
+    same = min(SAME_PLACE, 0.1 * steps.max()) if len(steps) else 0.0
+    numbers = np.empty(len(along), int)
+    numbers[order] = np.concatenate([[0], np.cumsum(steps > same)])
+    return numbers
 
 
 def plane_of(image: Slice) -> tuple[str, float]:
@@ -41,8 +74,8 @@ def ordered_volume(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
     r"""Sort slices along their normal; return them with the affine, voxel index -> mm (RAS), [4, 4].
 
     Columns of the affine: row direction x spacing of the columns, column direction x spacing of the rows, and
-    the step from slice to slice, :math:`(p_{n-1} - p_0) / (n - 1)`; its origin is :math:`p_0`. Oblique slices
-    need nothing else.
+    the step from slice to slice, :math:`(p_{n-1} - p_0) / (n - 1)`; its origin is :math:`p_0`. Directions and
+    spacings are the median of all slices. Oblique slices need nothing else.
 
     Raises:
         Refused: too few slices, several at one position, a gap, or a gantry tilt.
@@ -53,24 +86,38 @@ def ordered_volume(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
     if len(slices) < LEAST_SLICES:
         raise Refused(f"{len(slices)} image{'s' * (len(slices) > 1)}, a volume needs {LEAST_SLICES} or more")
     along = heights(slices)
-    order = np.argsort(along, kind="stable")
+    numbers = places(along)
+    order = np.lexsort((np.arange(len(slices)), along))
     ordered, steps = [slices[index] for index in order], np.diff(along[order])
-    repeated = int((steps <= SAME_PLACE).sum())
+    repeated = len(slices) - len(np.unique(numbers))
     if repeated:
         raise Refused(f"{len(slices)} images at {len(slices) - repeated} positions")
+    turned = max(angle_between(slices[0], image) for image in slices)
+    if turned > DRIFT:
+        raise Refused(f"slices turned against each other by {turned:.1f} degrees")
     usual = float(np.median(steps))
     worst = int(np.abs(steps - usual).argmax())
-    if abs(steps[worst] - usual) > max(0.02 * usual, SAME_PLACE):
+    if _off_grid(along[order]) > min(UNEVEN, UNEVEN * float(np.mean(steps))):
         what = "a slice is missing" if steps[worst] > 1.5 * usual else "uneven distances of the slices"
         raise Refused(
             f"{what}, {steps[worst]:.4g} mm after image {worst + 1} of {len(slices)}, usually {usual:.4g} mm"
         )
     first, last = np.array(ordered[0].position), np.array(ordered[-1].position)
     step = (last - first) / (len(slices) - 1)
-    tilt = np.degrees(np.arccos(min(step @ normal_of(ordered[0]) / np.linalg.norm(step), 1.0)))
+    row, column = np.reshape(np.median([image.orientation for image in slices], axis=0), (2, 3))
+    row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
+    normal = np.cross(row, column)
+    tilt = np.degrees(np.arccos(min(step @ normal / np.linalg.norm(normal) / np.linalg.norm(step), 1.0)))
     if tilt > 0.5:
         raise Refused(f"gantry tilt of {tilt:.1f} degrees; resample the series to right angles first")
-    row, column = np.reshape(ordered[0].orientation, (2, 3))
+    across, down = np.median([image.spacing for image in slices], axis=0)
     affine = np.eye(4)
-    affine[:3] = np.stack([row * ordered[0].spacing[0], column * ordered[0].spacing[1], step, first], axis=1)
+    affine[:3] = np.stack([row * across, column * down, step, first], axis=1)
     return ordered, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+def _off_grid(along: np.ndarray) -> float:
+    """Return the farthest that a sorted height lies off the even grid that fits all best, in mm."""
+    number = np.arange(len(along))
+    off = along - np.polyval(np.polyfit(number, along, 1), number)
+    return float(np.ptp(off) / 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,13 +19,15 @@ CHOICES = ("first", "last", "most_images", "highest_b_value")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a volume must be like to be a phase; what is None or empty is not asked.
+    r"""What a volume must be like to be a phase; what is None or empty is not asked.
 
     Attributes:
         phase: name of the phase.
         modality: CT, MR, ...
         description: patterns with * and ?, one of which the series description matches; case is ignored.
         exclude: patterns of which the series description matches none.
+        image_type: patterns, one of which a word of ImageType matches, or all its words joined by \; case is ignored.
+        exclude_image_type: patterns of which none matches.
         plane: axial, coronal or sagittal; an oblique series counts as the nearest.
         contrast: whether the header names a contrast agent.
         b_value: lowest and highest diffusion weighting in s/mm2.
@@ -36,6 +39,8 @@ class Rule:
     modality: str | None = None
     description: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    image_type: tuple[str, ...] = ()
+    exclude_image_type: tuple[str, ...] = ()
     plane: str | None = None
     contrast: bool | None = None
     b_value: tuple[float, float] | None = None
@@ -52,14 +57,33 @@ class Rule:
         image = stack.first
         if self.modality and image.modality != self.modality.upper():
             return f"modality {image.modality or 'unknown'}, not {self.modality}"
+        kind = "/".join(image.kind) or "none"
+        if self.image_type and not _has(image.kind, self.image_type):
+            return f"image type {kind}, not {' or '.join(self.image_type)}"
+        if _has(image.kind, self.exclude_image_type):
+            return f"image type {kind}, which is excluded"
         if self.plane and stack.plane != self.plane:
             return f"{stack.plane}, not {self.plane}"
-        if self.contrast is not None and image.contrast != self.contrast:
-            return "contrast agent named" if image.contrast else "no contrast agent named"
-        if self.b_value and (image.b_value is None or not self.b_value[0] <= image.b_value <= self.b_value[1]):
+        if self.contrast is not None and stack.contrast != self.contrast:
+            return "contrast agent named" if stack.contrast else "no contrast agent named"
+        if self.b_value and (
+            image.b_value is None or not self.b_value[0] <= image.b_value <= self.b_value[1]
+        ):
             found = "no b-value" if image.b_value is None else f"b {image.b_value:g}"
             return f"{found}, not {self.b_value[0]:g} to {self.b_value[1]:g}"
         return ""
+
+
+def _has(kind: Sequence[str], patterns: Sequence[str]) -> bool:
+    r"""Whether a word of ImageType, or all of them joined by \, match a pattern.
+
+    >>> _has(("DERIVED", "PRIMARY", "W"), ["w", "water"]), _has(("ORIGINAL", "PRIMARY"), [r"derived\*"])
+    (True, False)
+    """
+    words = [*kind, "\\".join(kind)]
+    return any(
+        fnmatchcase(word, pattern.upper().replace("/", "\\")) for word in words for pattern in patterns
+    )
 
 
 def read_rules(file: Path) -> list[Rule]:
@@ -72,21 +96,27 @@ def read_rules(file: Path) -> list[Rule]:
     import yaml
 
     if not file.is_file():
-        raise FileNotFoundError(f"rules {file} do not exist; correct --rules, e.g. configs/dicom/liver_ct.yaml")
+        raise FileNotFoundError(
+            f"rules {file} do not exist; correct --rules, e.g. configs/dicom/liver_ct.yaml"
+        )
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"rules {file} must be YAML ({' '.join(str(error).split())}); correct it") from None
     phases = content.get("phases") if isinstance(content, dict) else None
     if not isinstance(phases, dict) or not phases:
-        raise ValueError(f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}")
+        raise ValueError(
+            f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}"
+        )
     return [_rule(file, str(phase), conditions or {}) for phase, conditions in phases.items()]
 
 
 def _rule(file: Path, phase: str, conditions: Any) -> Rule:
     where = f"rules {file}: phase {phase!r}"
     if not re.fullmatch(r"[^./\\][^/\\]*", phase):
-        raise ValueError(f"{where}: the name becomes that of a file and must not have / or \\ or start with a dot")
+        raise ValueError(
+            f"{where}: the name becomes that of a file and must not have / or \\ or start with a dot"
+        )
     known = [name for name in Rule.__dataclass_fields__ if name != "phase"]
     if not isinstance(conditions, dict):
         raise ValueError(f"{where} must be conditions by name, found {conditions!r:.80}; known: {known}")
@@ -94,7 +124,7 @@ def _rule(file: Path, phase: str, conditions: Any) -> Rule:
         if name not in known:
             raise ValueError(f"{where}: condition {name!r} is not among {listing(str(name), known)}")
     values = {name: value for name, value in conditions.items() if value is not None}
-    for name in ("description", "exclude"):
+    for name in ("description", "exclude", "image_type", "exclude_image_type"):
         given = values.get(name, [])
         values[name] = tuple(map(str, [given] if isinstance(given, str) else given))
     checks = {

@@ -5,20 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from scripts.data.declared_size import DEFLATE_RATIO, memory_bytes
-
+from .headers import pydicom_reader, read_header
+from .moments import on_one_clock
+from .paths import files_below, shown
 from .slices import Slice, slices_of
-from .tags import KEYWORDS, PRIVATE_TAGS, Tags
+from .tags import Tags
 
-CONTENTS = "1.2.840.10008.1.3.10"
-"""SOP class of a DICOMDIR."""
-DEFLATED = b"1.2.840.10008.1.2.1.99"
-"""Transfer syntax of a file that is packed as a whole."""
-ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
+NOWHERE = Path()
 
 
 @dataclass(frozen=True)
@@ -46,12 +42,13 @@ class Study:
 
 
 def find_studies(root: Path) -> tuple[list[Study], list[str]]:
-    """Read the headers of all DICOM files below `root`, and `root` itself.
+    """Read the headers of all DICOM files below `root`, and `root` itself; links are followed.
 
-    A file that is there twice (same SOP Instance UID) counts once.
+    A file that is there twice (same SOP Instance UID and header) counts once.
 
     Returns:
-        The studies, by patient and date; and a line for the user about each kind of file that was left out.
+        The studies, by patient and date; and a line for the user about each kind of file that was left out, and
+        about what was assumed.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -61,103 +58,66 @@ def find_studies(root: Path) -> tuple[list[Study], list[str]]:
 
     if not root.is_dir():
         raise FileNotFoundError(f"source folder {root} does not exist; correct --source")
-    read = reader()
+    pydicom_reader()
     found: dict[tuple[str, str], list[tuple[Path, str, Slice]]] = {}
-    seen: set[tuple[str, str, int | None]] = set()
-    left_out: dict[str, list[str]] = {}
+    seen: set[Slice] = set()
+    identities: set[tuple[str, str, int | None]] = set()
+    remarks: dict[str, list[str]] = {}
+    files = files_below(root, remarks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of each value that breaks the standard
-        for file in tqdm(_files(root), desc="reading DICOM headers", unit="file"):
-            kind, dataset, truncated = _header(read, file)
-            if dataset is None:
-                left_out.setdefault(kind, []).append(str(file.relative_to(root)))
+        for file in tqdm(files, desc="reading DICOM headers", unit="file"):
+            header = read_header(file)
+            for remark in filter(None, [header.left_out, *header.remarks]):
+                remarks.setdefault(remark, []).append(shown(file, root))
+            if header.dataset is None:
                 continue
-            tags = Tags([dataset])
-            key = (tags.text("PatientID"), tags.text("StudyInstanceUID") or str(file.parent))
-            for image in slices_of(dataset, file, truncated):
-                if (image.series, image.uid, image.frame) in seen and image.uid:
-                    left_out.setdefault("files that are there twice, taken once", []).append(file.name)
+            tags = Tags([header.dataset])
+            key = (tags.text("PatientID"), tags.text("StudyInstanceUID") or os.fsdecode(file.parent))
+            for image in slices_of(header.dataset, file, header.fault):
+                content = replace(image, file=NOWHERE)
+                if content in seen and image.uid:
+                    remarks.setdefault("files that are there twice, taken once", []).append(shown(file, root))
                     continue
-                seen.add((image.series, image.uid, image.frame))
+                seen.add(content)
+                identity = (image.series, image.uid, image.frame)
+                if identity in identities and image.uid:
+                    remarks.setdefault("images that differ under one SOP Instance UID, all taken", []).append(
+                        shown(file, root)
+                    )
+                identities.add(identity)
                 found.setdefault(key, []).append((file, tags.text("StudyDate"), image))
-    notes = [f"{kind}: {files[0]}" + _more(files) for kind, files in sorted(left_out.items())]
     if not found:
-        raise ValueError(
-            f"{root} must hold DICOM files, found none" + "".join(f"; {note}" for note in notes)
-        )
-    studies = [_study(root, key, images) for key, images in found.items()]
-    return sorted(studies, key=lambda study: (study.patient_id, study.date, study.uid)), notes
+        notes = "".join(f"; {note}" for note in _lines(remarks))
+        raise ValueError(f"{shown(root)} must hold DICOM files, found none{notes}")
+    studies = []
+    for key, images in found.items():
+        study, assumed = _study(root, key, images)
+        studies.append(study)
+        if assumed:
+            remarks.setdefault(f"studies with {assumed}", []).append(shown(root / study.folder, root))
+    return sorted(studies, key=lambda study: (study.patient_id, study.date, study.uid)), _lines(remarks)
 
 
-def reader() -> Any:
-    """Return pydicom's function `dcmread`.
-
-    Raises:
-        ValueError: pydicom is not installed.
-    """
-    try:
-        from pydicom import dcmread
-    except ImportError:
-        raise ValueError(
-            "layout 'dicom' needs the package pydicom, which is not installed: "
-            "pip install -r requirements-dicom.txt"
-        ) from None
-    return dcmread
-
-
-def _files(root: Path) -> list[Path]:
-    files = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
-    return files
-
-
-def _header(read: Any, file: Path) -> tuple[str, Any, str]:
-    """Return (why the file is left out, None, "") or ("", its header, what its length lacks)."""
-    try:
-        with open(file, "rb") as stream:
-            start = stream.read(1024)
-            if start[128:132] != b"DICM":
-                name = file.name.lower()
-                packed = name.endswith(ARCHIVES) and not name.endswith(".nii.gz")
-                return ("packed files, unpack them first" if packed else "files that are no DICOM"), None, ""
-            size = os.path.getsize(file)
-            if DEFLATED in start and size * DEFLATE_RATIO > memory_bytes() / 4:  # pydicom unpacks it whole
-                return "deflated DICOM files that might not fit into memory, save them uncompressed", None, ""
-            stream.seek(0)
-            dataset = read(stream, stop_before_pixels=True, specific_tags=[*KEYWORDS, *PRIVATE_TAGS])
-            if dataset.file_meta.get("MediaStorageSOPClassUID") == CONTENTS:
-                return "lists of contents (DICOMDIR), not needed", None, ""
-            return "", dataset, _missing_bytes(dataset, size - stream.tell())
-    except Exception as error:  # pydicom meets broken files with errors of many types
-        return f"DICOM files that cannot be read ({type(error).__name__})", None, ""
-
-
-def _missing_bytes(dataset: Any, left: int) -> str:
-    """Compare what follows the header with the size of uncompressed pixels; compressed ones tell later."""
-    tags = Tags([dataset])
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is None or syntax.is_compressed:
-        return ""
-    sizes = [tags.number(name) or 0 for name in ("Rows", "Columns", "BitsAllocated")]
-    frames, samples = tags.number("NumberOfFrames") or 1, tags.number("SamplesPerPixel") or 1
-    left -= 8 if syntax.is_implicit_VR else 12  # the tag of the pixels, and their length
-    needed = int(sizes[0] * sizes[1] * frames * samples * sizes[2] / 8)
-    return f"truncated pixels, {max(left, 0)} of {needed} bytes" if left < needed else ""
-
-
-def _study(root: Path, key: tuple[str, str], images: Sequence[tuple[Path, str, Slice]]) -> Study:
+def _study(root: Path, key: tuple[str, str], images: Sequence[tuple[Path, str, Slice]]) -> tuple[Study, str]:
+    """Return a study, and what was assumed about its times."""
+    seconds, assumed = on_one_clock(
+        [image.moment for _, _, image in images], [_number(image.number) for _, _, image in images]
+    )
     series: dict[str, list[Slice]] = {}
-    for _, _, image in images:
-        series.setdefault(image.series, []).append(image)
+    for (_, _, image), second in zip(images, seconds, strict=True):
+        series.setdefault(image.series, []).append(replace(image, seconds=second))
     folder = Path(os.path.commonpath([file.parent for file, _, _ in images])).relative_to(root)
     ordered = sorted(series.values(), key=lambda items: (_number(items[0].number), items[0].series))
-    return Study(key[0], key[1], images[0][1], folder, ordered)
+    return Study(key[0], key[1], images[0][1], folder, ordered), assumed
 
 
 def _number(text: str) -> int:
     return int(text) if text.isdigit() else 10**9
+
+
+def _lines(remarks: dict[str, list[str]]) -> list[str]:
+    return [f"{remark}: {files[0]}" + _more(files) for remark, files in sorted(remarks.items())]
 
 
 def _more(names: Sequence[str]) -> str:

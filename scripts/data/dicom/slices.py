@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .makers import b_value, component
+from .moments import Moment, moment_of
+from .paths import shown
 from .tags import Tags
 
 NO_VOLUME = {
@@ -20,6 +23,40 @@ NO_VOLUME = {
     "KO": "a list of images, no image",
 }
 """Modality -> why it is no phase."""
+LOCALIZER = "a localizer"
+NO_AGENT = {
+    "",
+    "0",
+    "-",
+    "n",
+    "no",
+    "none",
+    "nil",
+    "without",
+    "no contrast",
+    "none given",
+    "not given",
+    "n/a",
+}
+"""What stands for no contrast agent where its name should stand."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the stored numbers stand for: value = slope x number + intercept.
+
+    Attributes:
+        slope, intercept: of the modality; None where the header has neither.
+        kind: RescaleType, e.g. HU, or "".
+        unit: of PET, e.g. BQML, with the SUV's type behind it; or "".
+        inverted: whether low values are meant to be shown white (MONOCHROME1).
+    """
+
+    slope: float | None = None
+    intercept: float | None = None
+    kind: str = ""
+    unit: str = ""
+    inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,20 +69,29 @@ class Slice:
         uid: SOP Instance UID.
         series: Series Instance UID.
         number: series number, or "".
+        instance: instance number.
         description: series description, or the protocol's name.
         modality: CT, MR, ...
         kind: the words of ImageType (or FrameType).
         shape: columns and rows.
         spacing: mm between columns and between rows.
+        thickness: mm.
         orientation: direction of a row, then of a column, as unit vectors (LPS).
         position: centre of the first pixel in mm (LPS).
+        frame_of_reference: UID of the coordinates.
+        stack: name of the stack within a file of several frames, or "".
         b_value: diffusion weighting in s/mm2.
-        echo_time: ms.
+        direction: of the diffusion gradient, or ().
+        echo_time, inversion_time: ms.
+        flip_angle: degrees.
+        kernel: of the reconstruction (CT).
         temporal_position: number of the time point.
         trigger_time: ms after the trigger.
         acquisition: acquisition number.
-        seconds: time of day in s.
+        moment: when it was taken.
+        seconds: the same on the clock of its study, in s since day 0.
         contrast: whether a contrast agent is named.
+        scale: what its numbers stand for.
         problem: why it cannot be part of a volume, or "".
     """
 
@@ -54,95 +100,155 @@ class Slice:
     uid: str
     series: str
     number: str
+    instance: int | None
     description: str
     modality: str
     kind: tuple[str, ...]
     shape: tuple[int, int]
     spacing: tuple[float, ...]
+    thickness: float | None
     orientation: tuple[float, ...]
     position: tuple[float, ...]
+    frame_of_reference: str = ""
+    stack: str = ""
     b_value: float | None = None
+    direction: tuple[float, ...] = ()
     echo_time: float | None = None
+    inversion_time: float | None = None
+    flip_angle: float | None = None
+    kernel: str = ""
     temporal_position: float | None = None
     trigger_time: float | None = None
     acquisition: float | None = None
+    moment: Moment | None = None
     seconds: float | None = None
     contrast: bool = False
+    scale: Scale = Scale()
     problem: str = ""
 
+    @property
+    def name(self) -> str:
+        """The file's name as one line of plain text."""
+        return shown(self.file.name)
 
-def slices_of(dataset: Any, file: Path, truncated: str = "") -> list[Slice]:
+
+def slices_of(dataset: Any, file: Path, fault: str = "") -> list[Slice]:
     """Return the images that a header describes.
 
     Args:
         dataset: pydicom dataset without pixels.
         file: where it was read.
-        truncated: what is wrong with the length of the file, or "".
+        fault: what keeps its pixels from being read, or "".
     """
     whole = Tags([dataset])
     per_frame = whole.value("PerFrameFunctionalGroupsSequence")
     frames = int(whole.number("NumberOfFrames") or 1)
     if frames > 1 and not per_frame:
-        return [_slice(whole, file, None, truncated or f"{frames} frames without a position each")]
+        return [_slice(whole, whole, file, None, fault or f"{frames} frames without a position each")]
     if not per_frame:
-        return [_slice(whole, file, None, truncated)]
-    shared = [group for item in whole.value("SharedFunctionalGroupsSequence") or [] for group in _groups(item)]
-    tags = [Tags([*_groups(item), *shared, dataset]) for item in per_frame]
+        return [_slice(whole, whole, file, None, fault)]
+    shared = [
+        group for item in whole.value("SharedFunctionalGroupsSequence") or [] for group in _groups(item)
+    ]
+    tags = [Tags([*_groups(item), item, *shared, dataset]) for item in per_frame]
     if len(tags) != frames:
-        truncated = truncated or f"{frames} frames but {len(tags)} descriptions of them"
-    scales = {(tag.number("RescaleSlope"), tag.number("RescaleIntercept")) for tag in tags}
-    if len(scales) > 1:
-        truncated = truncated or "frames with different scales of intensity"
-    return [_slice(tag, file, index, truncated) for index, tag in enumerate(tags)]
+        fault = fault or f"{frames} frames but {len(tags)} descriptions of them"
+    return [_slice(whole, tag, file, index, fault) for index, tag in enumerate(tags)]
 
 
 def _groups(item: Any) -> Sequence[Any]:
-    """Return the functional groups of one frame, each a dataset of its own."""
-    return [element.value[0] for element in item if element.VR == "SQ" and len(element.value)]
+    """Return the functional groups of one frame, each a dataset of its own; a maker's own sequences are none."""
+    return [e.value[0] for e in item if e.VR == "SQ" and not e.tag.is_private and len(e.value)]
 
 
-def _slice(tags: Tags, file: Path, frame: int | None, problem: str) -> Slice:
-    modality = tags.text("Modality").upper()
+def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str) -> Slice:
+    """Return one image: what names it stands in the file, all else may stand in its frame (`tags`)."""
+    modality = whole.text("Modality").upper()
     kind = tuple(word.upper() for word in tags.texts("FrameType") or tags.texts("ImageType"))
-    shape = (int(tags.number("Columns") or 0), int(tags.number("Rows") or 0))
+    part = component(tags)
+    shape = (int(whole.number("Columns") or 0), int(whole.number("Rows") or 0))
     spacing = tags.numbers("PixelSpacing", 2)
     orientation = tags.numbers("ImageOrientationPatient", 6)
     position = tags.numbers("ImagePositionPatient", 3)
+    photometric = whole.text("PhotometricInterpretation").upper()
+    scale = Scale(
+        tags.number("RescaleSlope"),
+        tags.number("RescaleIntercept"),
+        tags.text("RescaleType").upper(),
+        " ".join(filter(None, [whole.text("Units").upper(), whole.text("SUVType").upper()])),
+        photometric == "MONOCHROME1",
+    )
     faults = [
         (modality in NO_VOLUME, NO_VOLUME.get(modality, "")),
         (0 in shape, "no pixels"),
         ("MOSAIC" in kind, "a mosaic, all slices tiled in one image; unpack it with dcm2niix"),
-        ("LOCALIZER" in kind or "SCOUT" in kind, "a localizer"),
+        ("LOCALIZER" in kind or "SCOUT" in kind, LOCALIZER),
         (bool(problem), problem),
-        ((tags.number("SamplesPerPixel") or 1) > 1, "colour images"),
+        ((whole.number("SamplesPerPixel") or 1) > 1 or photometric == "PALETTE COLOR", "colour images"),
         (orientation is None or position is None, "images without a position and orientation in space"),
         (orientation is not None and not _right_angle(orientation), "rows and columns not at right angles"),
         (spacing is None or min(spacing or [0]) <= 0, "images without a pixel spacing"),
+        (
+            bool(whole.value("ModalityLUTSequence")),
+            "values by a table (modality LUT) instead of slope and intercept",
+        ),
+        (scale.slope == 0, "a rescale slope of 0"),
     ]
     return Slice(
         file=file,
         frame=frame,
-        uid=tags.text("SOPInstanceUID"),
-        series=tags.text("SeriesInstanceUID"),
-        number=tags.text("SeriesNumber"),
-        description=tags.text("SeriesDescription") or tags.text("ProtocolName"),
+        uid=whole.text("SOPInstanceUID"),
+        series=whole.text("SeriesInstanceUID"),
+        number=whole.text("SeriesNumber"),
+        instance=None if frame is not None else _whole_number(whole.number("InstanceNumber")),
+        description=whole.text("SeriesDescription") or whole.text("ProtocolName"),
         modality=modality,
-        kind=kind,
+        kind=kind if not part or part in kind else (*kind, part),
         shape=shape,
         spacing=(spacing or (0.0, 0.0))[::-1],  # PixelSpacing is that of the rows, then of the columns
+        thickness=tags.number("SliceThickness"),
         orientation=orientation or (),
         position=position or (),
-        b_value=tags.b_value(),
+        frame_of_reference=tags.text("FrameOfReferenceUID"),
+        stack=tags.text("StackID"),
+        b_value=b_value(tags),
+        direction=tags.numbers("DiffusionGradientOrientation", 3) or (),
         echo_time=tags.number("EffectiveEchoTime", "EchoTime"),
+        inversion_time=tags.number("InversionTime"),
+        flip_angle=tags.number("FlipAngle"),
+        kernel=" ".join(tags.texts("ConvolutionKernel")).upper(),
         temporal_position=tags.number("TemporalPositionIndex", "TemporalPositionIdentifier"),
         trigger_time=tags.number("NominalCardiacTriggerDelayTime", "TriggerTime"),
         acquisition=tags.number("AcquisitionNumber"),
-        seconds=tags.seconds(),
-        contrast=tags.text("ContrastBolusAgent").lower() not in ("", "no", "none"),
+        moment=moment_of(tags),
+        contrast=_contrast(tags),
+        scale=scale,
         problem=next((text for fault, text in faults if fault), ""),
     )
 
 
+def _contrast(tags: Tags) -> bool:
+    """Whether a contrast agent is named, and not said to be still missing at the time of this frame."""
+    usage = [
+        one.text("ContrastBolusAgentAdministered").upper() for one in tags.items("ContrastBolusUsageSequence")
+    ]
+    usage.append(tags.text("ContrastBolusAgentAdministered").upper())
+    if any(usage):
+        return "YES" in usage
+    if tags.text("ContrastBolusAgent").lower().strip(" .") not in NO_AGENT:
+        return True
+    return any(_named(agent) for agent in tags.items("ContrastBolusAgentSequence"))
+
+
+def _named(agent: Tags) -> bool:
+    named = agent.text("CodeMeaning").lower()
+    return bool(named or agent.text("CodeValue")) and named.strip(" .") not in NO_AGENT - {""}
+
+
+def _whole_number(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
 def _right_angle(orientation: Sequence[float]) -> bool:
     row, column = np.reshape(orientation, (2, 3))
-    return bool(np.allclose([row @ row, column @ column, row @ column], [1.0, 1.0, 0.0], atol=1e-3))
+    return bool(np.allclose([row @ row, column @ column, row @ column], [1.0, 1.0, 0.0], atol=0.02))

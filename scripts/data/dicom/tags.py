@@ -4,30 +4,59 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-TIMES = ("FrameAcquisitionDateTime", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "SeriesTime")
-"""Where the time of an image stands, the best first."""
-
 KEYWORDS = (
-    *TIMES,
-    *("PatientID", "StudyInstanceUID", "StudyDate", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
-    *("ProtocolName", "SOPInstanceUID", "Modality", "ImageType", "Rows", "Columns", "NumberOfFrames"),
-    *("BitsAllocated", "SamplesPerPixel", "RescaleSlope", "RescaleIntercept", "PixelSpacing"),
-    *("ImageOrientationPatient", "ImagePositionPatient", "DiffusionBValue", "EchoTime"),
-    *("TemporalPositionIdentifier", "TriggerTime", "AcquisitionNumber", "ContrastBolusAgent"),
+    *(
+        "SpecificCharacterSet",
+        "SOPClassUID",
+        "PatientID",
+        "PatientName",
+        "StudyInstanceUID",
+        "SeriesInstanceUID",
+    ),
+    *(
+        "SeriesNumber",
+        "SeriesDescription",
+        "ProtocolName",
+        "SOPInstanceUID",
+        "InstanceNumber",
+        "Modality",
+        "ImageType",
+    ),
+    *("StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "ContentDate", "ContentTime", "AcquisitionDate"),
+    *("AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC"),
+    *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "Units", "SUVType"),
+    *(
+        "PixelSpacing",
+        "SliceThickness",
+        "ImageOrientationPatient",
+        "ImagePositionPatient",
+        "FrameOfReferenceUID",
+    ),
+    *(
+        "DiffusionBValue",
+        "DiffusionGradientOrientation",
+        "SequenceName",
+        "EchoTime",
+        "InversionTime",
+        "FlipAngle",
+    ),
+    *(
+        "ConvolutionKernel",
+        "ComplexImageComponent",
+        "TemporalPositionIdentifier",
+        "TriggerTime",
+        "AcquisitionNumber",
+    ),
+    *("ContrastBolusAgent", "ContrastBolusAgentSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
-"""All that is read of a header."""
-B_VALUES = (("SIEMENS", 0x0019, 0x0C), ("GEMS_PARM", 0x0043, 0x39))
-"""Private b-values: start of the maker's name, group, element."""
-PRIVATE_TAGS = tuple(
-    (group, tag)
-    for _, group, element in B_VALUES
-    for block in range(0x10, 0x20)
-    for tag in (block, block << 8 | element)
-)
+"""All that is read of a header, but for the makers' own elements (`makers.py`)."""
+PRIVATE_BLOCKS = range(0x10, 0x40)
+"""Where a maker's elements may lie; the standard allows up to 0xFF, and scanners take the first that are free."""
 
 
 class Tags:
@@ -54,7 +83,7 @@ class Tags:
     def text(self, keyword: str) -> str:
         """Return a tag as one line of text, "" where it is absent."""
         value = self.value(keyword)
-        return "" if value is None else " ".join(str(value).split())
+        return "" if value is None else " ".join(str(value).replace("\0", " ").split())
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return a tag of one or several texts."""
@@ -76,47 +105,26 @@ class Tags:
         found = (self.numbers(keyword, 1) for keyword in keywords)
         return next((value[0] for value in found if value), None)
 
-    def seconds(self) -> float | None:
-        """Return the time of day at which the image was taken, in s; dates are dropped."""
-        return next((s for name in TIMES if (s := _seconds(self.text(name), "Date" in name)) is not None), None)
+    def items(self, keyword: str) -> Iterator[Tags]:
+        """Yield the items of a sequence."""
+        for item in self.value(keyword) or []:
+            yield Tags([item])
 
-    def b_value(self) -> float | None:
-        """Return the diffusion weighting in s/mm2, from the standard tag or that of Siemens or GE."""
-        standard = self.number("DiffusionBValue")
-        if standard is not None:
-            return standard
-        for maker, group, element in B_VALUES:
-            value = self._private(maker, group, element)
-            text = value.decode("ascii", "ignore") if isinstance(value, bytes) else _first(value)
-            match = re.match(r"\s*(\d+(?:\.\d+)?)", text)
-            if match:
-                return float(match.group(1)) % 1e9  # GE adds 1e9 to some
-        return None
+    def private(self, creator: str, group: int, element: int) -> Any:
+        """Return the value of a maker's own element, None where that maker did not reserve its block.
 
-    def _private(self, maker: str, group: int, element: int) -> Any:
+        Args:
+            creator: pattern of the maker's name in capitals, without blanks and signs.
+            group, element: e.g. 0x2001 and 0x03 for (2001,xx03).
+        """
         for dataset in self._datasets:
-            for block in range(0x10, 0x20):
-                creator = dataset.get((group, block))
-                tag = dataset.get((group, block << 8 | element))
-                if creator is not None and tag is not None and str(creator.value).startswith(maker):
-                    return tag.value
+            for tag in [tag for tag in dataset.keys() if tag >> 16 == group and 0x10 <= tag & 0xFFFF <= 0xFF]:
+                try:
+                    maker = dataset[tag].value
+                    name = maker.decode("ascii", "ignore") if isinstance(maker, bytes) else str(maker)
+                    found = dataset.get((group, (tag & 0xFF) << 8 | element))
+                    if found is not None and re.fullmatch(creator, re.sub(r"[^A-Z0-9]", "", name.upper())):
+                        return found.value
+                except Exception:  # as in `value`
+                    continue
         return None
-
-
-def _first(value: Any) -> str:
-    items = [value] if isinstance(value, str | int | float) else list(value or [""])
-    return str(items[0])
-
-
-def _seconds(text: str, dated: bool) -> float | None:
-    """Return HHMM[SS[.ffffff]] in s since midnight.
-
-    >>> _seconds("120342.5", False), _seconds("11:11:11", False), _seconds("20120820120804.06", True)
-    (43422.5, 40271.0, 43684.06)
-    """
-    text = text.replace(":", "")[8 if dated else 0 :]
-    match = re.match(r"(\d{2})(\d{2})(\d{2}(?:\.\d+)?)?", text)
-    if not match:
-        return None
-    hours, minutes, seconds = match.groups()
-    return round(int(hours) * 3600 + int(minutes) * 60 + float(seconds or 0), 6)

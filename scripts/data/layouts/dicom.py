@@ -20,6 +20,8 @@ from scripts.data.dicom import Assignment, Study, assign_study, find_studies, re
 from scripts.data.dicom.convert import fingerprint
 from scripts.data.dicom.geometry import Refused
 from scripts.data.dicom.names import Names, identifiers, pseudonyms, write_key
+from scripts.data.dicom.remarks import mixed_units
+from scripts.data.dicom.paths import shown
 from scripts.data.dicom.table import assignment_table
 from scripts.data.label_table import LabelTable, read_label_table
 from scripts.data.layouts.found import Found, Source
@@ -59,8 +61,20 @@ def find(source: Source) -> Found:
     names = identifiers(studies) if source.keep_ids else pseudonyms(studies, mapping)
     assigned = {study.key: assign_study(study, rules) for study in studies}
     print(f"\n{assignment_table({names[key][0]: volumes for key, volumes in assigned.items()})}\n")
-    print("".join(f"{names[study.key][0]}: {study.folder}, {study.date or 'no date'}\n" for study in studies))
-    phases = [rule.phase for rule in rules if any(v.phase == rule.phase for a in assigned.values() for v in a)]
+    print(
+        "".join(
+            f"{names[study.key][0]}: {shown(study.folder)}, {study.date or 'no date'}\n" for study in studies
+        )
+    )
+    notes += mixed_units(
+        (names[key][0], volume.phase, volume.stack)
+        for key, volumes in assigned.items()
+        for volume in volumes
+        if volume.phase
+    )
+    phases = [
+        rule.phase for rule in rules if any(v.phase == rule.phase for a in assigned.values() for v in a)
+    ]
     if not phases:
         raise ValueError(
             f"at least one series of {source.path} must fit a rule of {source.rules}, found none; the table says "
@@ -87,9 +101,7 @@ def find(source: Source) -> Found:
     return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes)
 
 
-def _convert(
-    case: str, volumes: Sequence[Assignment], output: Path
-) -> tuple[dict[str, str], list[str]]:
+def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[dict[str, str], list[str]]:
     """Write the phases of one case below `output`/images; return their files, and a line per refused series."""
     from scripts.evaluation.atomic import write_text
 

@@ -122,8 +122,8 @@ def test_a_dry_run_shows_the_assignment_and_writes_nothing(studies, capsys):
     assert run(studies, dry_run=True, labels=None) is None
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.splitlines() if line.startswith("case_0001")]
-    assert lines[0] == ["case_0001", "2", "t1_vibe_dyn", "6", "axial", "11:00:00", "-", "->", "arterial"]
-    assert lines[1] == ["case_0001", "3", "t1_vibe_dyn", "6", "axial", "10:00:00", "-", "->", "pre"]
+    assert lines[0] == ["case_0001", "2", "t1_vibe_dyn", "ORIGINAL/PRIMARY", "6", "axial", "11:00:00", "-", "->", "arterial"]
+    assert lines[1] == ["case_0001", "3", "t1_vibe_dyn", "ORIGINAL/PRIMARY", "6", "axial", "10:00:00", "-", "->", "pre"]
     assert sorted(studies.rglob("*")) == before
 
 

@@ -44,7 +44,7 @@ SPLITS = {
     "time alone": ({}, ["time point 1", "time point 2", "time point 3"]),
     "kinds": (
         {"ImageType": lambda n: ["ORIGINAL", "PRIMARY", "MPR"[n // 4]]},
-        ["kind 1", "kind 2", "kind 3"],
+        ["M", "P", "R"],
     ),
     "trigger": (
         {"TriggerTime": lambda n: float(n // 4 * 50), "AcquisitionTime": "100000"},

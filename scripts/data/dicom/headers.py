@@ -1,0 +1,178 @@
+"""One DICOM file: its header, with or without the file header of Part 10, its texts as they were meant."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from scripts.data.declared_size import DEFLATE_RATIO, memory_bytes
+
+from .makers import private_tags
+from .tags import KEYWORDS, Tags
+
+CONTENTS = "1.2.840.10008.1.3.10"
+"""SOP class of a DICOMDIR."""
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""Transfer syntax of a file that is packed as a whole."""
+DECODED = {
+    f"1.2.840.10008.1.2.{name}"
+    for name in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
+}
+"""Compressed transfer syntaxes that GDCM decodes: JPEG, lossless JPEG, JPEG-LS, JPEG 2000, RLE."""
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
+TEXTS = ("PatientID", "PatientName", "SeriesDescription", "ProtocolName", "ContrastBolusAgent")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was read of a file.
+
+    Attributes:
+        left_out: why the file is no image, or "".
+        dataset: pydicom dataset without pixels, or None.
+        fault: what keeps its pixels from being read, or "".
+        remarks: what was assumed to read it.
+    """
+
+    left_out: str = ""
+    dataset: Any = None
+    fault: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def pydicom_reader() -> Any:
+    """Return pydicom's function `dcmread`.
+
+    Raises:
+        ValueError: pydicom is not installed.
+    """
+    try:
+        from pydicom import dcmread
+    except ImportError:
+        raise ValueError(
+            "layout 'dicom' needs the package pydicom, which is not installed: "
+            "pip install -r requirements-dicom.txt"
+        ) from None
+    return dcmread
+
+
+def read_header(file: Path) -> Header:
+    """Read the tags of `KEYWORDS` and those of makers; never raises for what a file may hold."""
+    read = pydicom_reader()
+    try:
+        with open(file, "rb") as stream:
+            start = stream.read(1024)
+            bare = start[128:132] != b"DICM"
+            if bare and not _begins_with_a_tag(start):
+                return Header(_kind(file, start))
+            size = os.fstat(stream.fileno()).st_size
+            if DEFLATED in start and size * DEFLATE_RATIO > memory_bytes() / 4:  # pydicom unpacks it whole
+                return Header("deflated DICOM files that might not fit into memory, save them uncompressed")
+            stream.seek(0)
+            try:
+                dataset = read(stream, stop_before_pixels=True, specific_tags=_wanted(), force=bare)
+            except Exception:
+                if bare:
+                    return Header("files that are no DICOM")
+                raise
+            if bare and not (Tags([dataset]).text("SOPClassUID") or Tags([dataset]).text("Modality")):
+                return Header("files that are no DICOM")
+            if dataset.file_meta.get("MediaStorageSOPClassUID") == CONTENTS:
+                return Header("lists of contents (DICOMDIR), not needed")
+            remarks = (
+                *(["DICOM files without a file header, read all the same"] if bare else []),
+                *_mend(dataset),
+            )
+            return Header("", dataset, _fault(dataset, stream, size), remarks)
+    except Exception as error:  # pydicom meets broken files with errors of many types
+        if isinstance(error, FileNotFoundError) and file.is_symlink():
+            return Header("links that lead nowhere")
+        return Header(f"DICOM files that cannot be read ({type(error).__name__})")
+
+
+def read_in_unicode(file: Path) -> Any:
+    """Read all of a header but the pixels, with every text decoded, and declared as UTF-8 (ISO_IR 192)."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of values that break the standard
+        dataset = pydicom_reader()(file, stop_before_pixels=True, force=True)
+        _mend(dataset)
+        dataset.decode()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = bare_syntax(dataset)
+    return dataset
+
+
+def bare_syntax(dataset: Any) -> str:
+    """Return the transfer syntax of a file that does not say it: never a compressed one."""
+    implicit, little = dataset.original_encoding
+    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
+
+
+@lru_cache(maxsize=1)
+def _wanted() -> list[Any]:
+    from pydicom.tag import Tag
+
+    return [*(Tag(name) for name in KEYWORDS), *private_tags()]
+
+
+def _kind(file: Path, start: bytes) -> str:
+    name = file.name.lower()
+    if not start:
+        return "empty files"
+    packed = name.endswith(ARCHIVES) and not name.endswith(".nii.gz")
+    return "packed files, unpack them first" if packed else "files that are no DICOM"
+
+
+def _begins_with_a_tag(start: bytes) -> bool:
+    """Whether a file begins with a low element of group 0002 or 0008, in either byte order."""
+    return (
+        start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0" or start[:3] in (b"\0\x02\0", b"\0\x08\0")
+    )
+
+
+def _mend(dataset: Any) -> list[str]:
+    """Let texts be read as UTF-8 where no character set is declared and their bytes are nothing else."""
+    if str(dataset.get("SpecificCharacterSet") or "ISO_IR 6") != "ISO_IR 6":
+        return []
+    raw = [getattr(dataset.get_item(name), "value", None) for name in TEXTS if name in dataset]
+    foreign = [text for text in raw if isinstance(text, bytes) and not text.isascii()]
+    if not foreign:
+        return []
+    try:
+        b"".join(foreign).decode("utf-8")
+    except UnicodeDecodeError:
+        dataset.set_original_encoding(*dataset.original_encoding, ["iso8859"])
+        return ["texts of no declared character set, read as Western European (ISO_IR 100)"]
+    dataset.set_original_encoding(*dataset.original_encoding, ["utf8"])
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    return ["texts of no declared character set, read as UTF-8"]
+
+
+def _fault(dataset: Any, stream: BinaryIO, size: int) -> str:
+    """Compare what follows the header with the size of uncompressed pixels; compressed ones tell later."""
+    from pydicom.uid import UID
+
+    tags = Tags([dataset])
+    syntax = UID(dataset.file_meta.get("TransferSyntaxUID") or bare_syntax(dataset))
+    if not syntax.is_transfer_syntax or syntax.is_private:
+        return f"pixels in a format of the maker's own ({syntax}); export the series uncompressed"
+    if syntax.is_compressed:
+        known = syntax in DECODED or syntax.is_deflated
+        return (
+            ""
+            if known
+            else f"pixels compressed by {syntax.name}, for which there is no decoder; export uncompressed"
+        )
+    sizes = [tags.number(name) or 0 for name in ("Rows", "Columns", "BitsAllocated")]
+    frames, samples = tags.number("NumberOfFrames") or 1, tags.number("SamplesPerPixel") or 1
+    left = (
+        size - stream.tell() - (8 if syntax.is_implicit_VR else 12)
+    )  # the tag of the pixels, and their length
+    needed = int(sizes[0] * sizes[1] * frames * samples * sizes[2] / 8)
+    return f"truncated pixels, {max(left, 0)} of {needed} bytes" if left < needed else ""

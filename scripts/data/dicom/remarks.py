@@ -1,0 +1,61 @@
+"""What a user must know of the values of a volume: what they are in, and what the header leaves open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from scripts.data.note import note
+
+from .stacks import Stack
+
+
+def unit_of(stack: Stack) -> str:
+    """Return what the voxels of a volume are in: HU, BQML, ..., or "" where the header does not say or need not."""
+    scale = stack.first.scale
+    if scale.unit:
+        return scale.unit
+    if stack.first.modality == "CT":
+        return (scale.kind or "HU") if scale.slope is not None else "stored numbers"
+    return scale.kind if scale.kind not in ("US", "UNSPECIFIED", "NORMALIZED") else ""
+
+
+def remarks_of(stack: Stack) -> list[str]:
+    """Return one line for each thing that may make the values other than they seem."""
+    image = stack.first
+    unit = unit_of(stack)
+    found = []
+    if image.modality == "CT" and unit != "HU":
+        found.append(f"CT, but its values are not said to be HU, found {unit!r}; they are taken as they are")
+    if image.modality == "PT":
+        found.append(f"PET in {unit or 'no stated unit'}; values are not converted to SUV")
+    if any(one.scale.inverted for one in stack.slices) and image.modality not in ("CT", "PT"):
+        found.append(
+            "meant to be shown with low values white (MONOCHROME1); the values are kept, not inverted"
+        )
+    numbers = sorted(one.instance for one in stack.slices if one.instance is not None)
+    if len(set(numbers)) == len(stack.slices):
+        steps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+        if len(steps) > 1 and 1 in steps:
+            lost = [str(n) for n in range(numbers[0], numbers[-1]) if n not in set(numbers)]
+            found.append(note("evenly spaced, but instance numbers are not there", lost))
+    return found
+
+
+def mixed_units(volumes: Iterable[tuple[str, str, Stack]]) -> list[str]:
+    """Return one line for each phase whose volumes are in different units.
+
+    Args:
+        volumes: name of the case, phase, volume.
+    """
+    by_phase: dict[str, dict[str, list[str]]] = {}
+    for case, phase, stack in volumes:
+        by_phase.setdefault(phase, {}).setdefault(unit_of(stack) or "no stated unit", []).append(case)
+    return [
+        f"phase {phase!r} is in different units: {_cases(units)}"
+        for phase, units in by_phase.items()
+        if len(units) > 1
+    ]
+
+
+def _cases(units: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(note(unit, cases) for unit, cases in units.items())
