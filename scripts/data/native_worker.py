@@ -61,13 +61,10 @@ def dicom(path: str) -> Any:
         image = pydicom.dcmread(path, force=True)
         if "TransferSyntaxUID" not in image.file_meta:
             implicit, little = image.original_encoding
-            image.file_meta.TransferSyntaxUID = (
-                f"1.2.840.10008.1.2{'' if implicit else '.1' if little else '.2'}"
-            )
-        if (
-            image.file_meta.TransferSyntaxUID.is_compressed
-            and not image.file_meta.TransferSyntaxUID.is_deflated
-        ):
+            name = "1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2")
+            image.file_meta.TransferSyntaxUID = pydicom.uid.UID(name)
+        syntax = image.file_meta.TransferSyntaxUID
+        if syntax.is_compressed and not syntax.is_deflated:
             pixels = _decompressed(image)
         else:
             pixels = pydicom.pixels.pixel_array(image, raw=True)

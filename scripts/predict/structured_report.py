@@ -52,7 +52,12 @@ def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], tar
 
     """
     files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
-    evidence = [_complete(read_in_unicode(file)) for file in files]
+    read = [read_in_unicode(file) for file in files]
+    print(
+        "".join(f"note: {removed}\n" for removed in sorted({one for _, found in read for one in found})),
+        end="",
+    )
+    evidence = [_complete(image) for image, _ in read]
     report = template.ComprehensiveSR(
         evidence=evidence,
         content=_content(prediction, evidence),

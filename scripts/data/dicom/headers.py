@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO
 from scripts.data.declared_size import DEFLATE_RATIO, memory_bytes
 
 from .makers import private_tags
-from .tags import KEYWORDS, Tags
+from .tags import ESCAPE, KEYWORDS, Tags
 
 CONTENTS = "1.2.840.10008.1.3.10"
 """SOP class of a DICOMDIR."""
@@ -93,19 +94,55 @@ def read_header(file: Path) -> Header:
         return Header(f"DICOM files that cannot be read ({type(error).__name__})")
 
 
-def read_in_unicode(file: Path) -> Any:
-    """Read all of a header but the pixels, with every text decoded, and declared as UTF-8 (ISO_IR 192)."""
-    import warnings
+def read_in_unicode(file: Path) -> tuple[Any, list[str]]:
+    """Read all of a header but the pixels, with every text decoded, and declared as UTF-8 (ISO_IR 192).
 
+    Returns:
+        The dataset; and what was taken out of it, since it breaks the standard.
+    """
+    removed = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that break the standard
         dataset = pydicom_reader()(file, stop_before_pixels=True, force=True)
         _mend(dataset)
+        for tag in list(dataset.keys()):
+            try:
+                element = dataset[tag]
+                for value in element.value if element.VM > 1 else [element.value]:
+                    CHECKS.get(element.VR, str)(value)
+            except Exception:  # pydicom meets broken values with errors of many types
+                removed.append(f"{_keyword(tag)} is no valid value, left out of the report")
+                del dataset[tag]
         dataset.decode()
+        for element in dataset:
+            if element.VR in ("PN", "LO", "SH", "LT", "ST", "UT") and ESCAPE in str(element.value):
+                element.value = str(element.value).replace(ESCAPE, "")
     dataset.SpecificCharacterSet = "ISO_IR 192"
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = bare_syntax(dataset)
-    return dataset
+    return dataset, removed
+
+
+def _keyword(tag: Any) -> str:
+    from pydicom.datadict import keyword_for_tag
+
+    return keyword_for_tag(tag) or str(tag)
+
+
+def _date(value: str) -> None:
+    from pydicom.valuerep import DA
+
+    DA(value)
+
+
+def _time(value: str) -> None:
+    from pydicom.valuerep import TM
+
+    TM(value)
+
+
+CHECKS: dict[str, Any] = {"DA": _date, "TM": _time}
+"""What a value must be convertible to, by its type; numbers are converted when they are read."""
 
 
 def bare_syntax(dataset: Any) -> str:
@@ -137,21 +174,46 @@ def _begins_with_a_tag(start: bytes) -> bool:
 
 
 def _mend(dataset: Any) -> list[str]:
-    """Let texts be read as UTF-8 where no character set is declared and their bytes are nothing else."""
-    if str(dataset.get("SpecificCharacterSet") or "ISO_IR 6") != "ISO_IR 6":
-        return []
+    """Let texts be read in the character set that their bytes are in, where the one declared cannot be it.
+
+    Text in UTF-8 is hardly ever anything else; what is no UTF-8 is read as Western European where nothing else is
+    declared.
+    """
     raw = [getattr(dataset.get_item(name), "value", None) for name in TEXTS if name in dataset]
     foreign = [text for text in raw if isinstance(text, bytes) and not text.isascii()]
     if not foreign:
         return []
+    declared = str(dataset.get("SpecificCharacterSet") or "ISO_IR 6")
+    if "ISO 2022 IR 58" in declared and b"\x1b" not in b"".join(foreign):  # Chinese without its escape sequence
+        dataset.set_original_encoding(*dataset.original_encoding, ["gb18030"])
+        dataset.SpecificCharacterSet = "GB18030"
+        return []
+    if declared not in ("ISO_IR 6", "ISO_IR 100", "ISO_IR 192") and _is_known(dataset):
+        return []
     try:
         b"".join(foreign).decode("utf-8")
+        used, name, python_name = "ISO_IR 192", "UTF-8 (ISO_IR 192)", "utf8"
     except UnicodeDecodeError:
-        dataset.set_original_encoding(*dataset.original_encoding, ["iso8859"])
-        return ["texts of no declared character set, read as Western European (ISO_IR 100)"]
-    dataset.set_original_encoding(*dataset.original_encoding, ["utf8"])
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    return ["texts of no declared character set, read as UTF-8"]
+        used, name, python_name = "ISO_IR 100", "Western European (ISO_IR 100)", "latin_1"
+    if used == declared:
+        return []
+    dataset.set_original_encoding(*dataset.original_encoding, [python_name])
+    dataset.SpecificCharacterSet = used
+    what = "no declared character set" if declared == "ISO_IR 6" else f"a wrong character set ({declared})"
+    return [f"texts of {what}, read as {name}"]
+
+
+def _is_known(dataset: Any) -> bool:
+    """Whether pydicom knows all character sets that are declared."""
+    from pydicom.charset import convert_encodings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            convert_encodings(dataset.get("SpecificCharacterSet"))
+        except (LookupError, UserWarning):
+            return False
+    return True
 
 
 def _fault(dataset: Any, stream: BinaryIO, size: int) -> str:

@@ -58,6 +58,9 @@ KEYWORDS = (
 PRIVATE_BLOCKS = range(0x10, 0x40)
 """Where a maker's elements may lie; the standard allows up to 0xFF, and scanners take the first that are free."""
 
+ESCAPE = "\x1b$)A"
+"""Switches to Chinese (ISO 2022 IR 58); pydicom leaves it in the text."""
+
 
 class Tags:
     """The header of one image, or of one frame: the first of several datasets that has a tag gives its value.
@@ -83,7 +86,7 @@ class Tags:
     def text(self, keyword: str) -> str:
         """Return a tag as one line of text, "" where it is absent."""
         value = self.value(keyword)
-        return "" if value is None else " ".join(str(value).replace("\0", " ").split())
+        return "" if value is None else " ".join(str(value).replace("\0", " ").replace(ESCAPE, "").split())
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """Return a tag of one or several texts."""
