@@ -1,4 +1,4 @@
-"""Inputs made after public bug reports: small scripts that lie beside the test data, each run in a folder of its own."""
+"""Inputs made after public bug reports, by small scripts that lie beside the test data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASES = Path(os.environ.get("PHASE_FUSION_TEST_CASES", ROOT.parent / "shared" / 
 
 @pytest.fixture(scope="session")
 def awkward(tmp_path_factory) -> Callable[[str], Path]:
-    """Return a function that makes input n (of `make_<n>.py`) once and gives its folder, or skips with the reason."""
+    """Return a function that gives the folder made once by `make_<n>.py`, or skips with the reason."""
     folders: dict[str, Path] = {}
 
     def make(number: str) -> Path:
