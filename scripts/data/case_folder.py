@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.data.mask_names import is_mask, mask_rank
 from scripts.data.nearest import nearest
 from scripts.data.phase_names import phase_of
 from scripts.data.plain_text import check_names_are_text
-from scripts.data.volumes import image_ending
-
-IMAGE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
-REGION_NAMES = ("lesion", "roi", "mask", "seg")
-"""File names (without ending) of a region-of-interest mask; the first that exists is taken."""
+from scripts.data.volumes import IMAGE_ENDINGS, image_ending, image_files
 
 
 @dataclass(frozen=True)
@@ -26,12 +23,16 @@ class CaseFolder:
         images: phase -> file.
         roi: mask of the region of interest, or None.
         others: image files that are neither, by name.
+        masks: further files that are masks, which are not used, by name.
+        unread: names of files of no known kind, and of folders.
     """
 
     case: str
     images: dict[str, Path]
     roi: Path | None
     others: dict[str, Path]
+    masks: dict[str, Path] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
 
 def read_case_folder(
@@ -43,7 +44,8 @@ def read_case_folder(
 
     A file stands for the phase it is named after: `portal.nii.gz`, or `p017_portal.nii.gz` in the folder
         `p017`.
-    Letter case counts only where no phases are given.
+    Letter case counts only where no phases are given. A mask is told by its name (lesion, roi, mask or seg), or by
+    another usual one (`mask_names.py`) and its voxels; of several the first in that order is taken.
 
     Args:
         folder: the folder of one case; it is not searched deeper.
@@ -53,18 +55,22 @@ def read_case_folder(
     Raises:
         ValueError: two files for one phase; a file whose name is nearly that of a phase that is missing.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    files, no_images = image_files(folder)
+    volumes = [path for path in files if image_ending(path) in IMAGE_ENDINGS]
+    unread = no_images + ([path for path in files if path not in volumes] if volumes and phases is None else [])
+    below = [path.name + "/" for path in sorted(folder.iterdir()) if path.is_dir() and path.name[:1] != "."]
     by_stem: dict[str, Path] = {}
+    regions: dict[str, int] = {}
     phases = list(phase_names) if phase_names and phases is None else phases
     wanted = {phase.lower(): phase for phase in phases or ()}
     for path in files:
-        ending = image_ending(path)
-        if ending is None:
+        if path in unread:
             continue
-        stem = composed(path.name[: -len(ending)])
+        stem = composed(path.name[: -len(image_ending(path) or "")])
         if stem.lower() not in wanted:
             stem = stem.removeprefix(f"{composed(folder.name)}_")
-        if phase_names and (stem.lower() not in REGION_NAMES or stem.lower() in wanted):
+        region = stem.lower() not in wanted and is_mask(stem, path)
+        if phase_names and not region:
             stem = phase_of(stem, phase_names, f"case {folder.name}: {path.name}") or stem
         stem = wanted.get(stem.lower(), stem)
         if stem in by_stem:
@@ -73,12 +79,12 @@ def read_case_folder(
                 f"{path.name} in {folder}; remove one"
             )
         by_stem[stem] = path
+        if region:
+            regions[stem] = mask_rank(stem) or 0
 
-    regions = {
-        stem.lower(): stem for stem in by_stem if stem.lower() in REGION_NAMES and stem not in wanted.values()
-    }
-    region = next((regions[name] for name in REGION_NAMES if name in regions), None)
-    rest = {stem: path for stem, path in by_stem.items() if stem not in regions.values()}
+    chosen = min(regions, key=lambda stem: (regions[stem], stem), default=None)
+    masks = {stem: by_stem[stem] for stem in regions if stem != chosen}
+    rest = {stem: path for stem, path in by_stem.items() if stem not in regions}
     images = {phase: rest[phase] for phase in phases if phase in rest} if phases is not None else rest
     others = {stem: path for stem, path in rest.items() if stem not in images}
     for stem, path in others.items():
@@ -88,7 +94,8 @@ def read_case_folder(
                 f"case {folder.name}: {path} belongs to no phase, and phase {close!r} is missing; rename the "
                 f"file if it is that phase, else move it away"
             )
-    return CaseFolder(composed(folder.name), images, by_stem[region] if region else None, others)
+    roi, names = by_stem.get(chosen or ""), [path.name for path in unread] + below
+    return CaseFolder(composed(folder.name), images, roi, others, masks, names)
 
 
 def composed(name: str) -> str:

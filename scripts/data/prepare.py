@@ -22,11 +22,13 @@ from scripts.data.overlay import from_here, overlay_text, training_command
 from scripts.data.phase_names import check_names
 from scripts.data.plain_text import check_names_are_text
 from scripts.data.prepared_volumes import prepare_volumes
+from scripts.data.reading_notes import reading_notes
 from scripts.data.registration import Registration
 from scripts.data.splits import assign_splits
 from scripts.data.summary import grid_text, summary_text
 from scripts.data.survey import survey
 from scripts.data.suspicious import without_suspicious
+from scripts.data.without_mask import settle_masks
 from scripts.data.write_dataset import write_dataset, write_folds
 from scripts.evaluation.atomic import remove_partial, write_text
 
@@ -55,6 +57,7 @@ def prepare(
     registration: Registration = Registration(),
     workers: int | None = None,
     quality: bool = True,
+    without_mask: str | None = None,
 ) -> Path | None:
     """Write dataset.json and the overlay data.yaml for a folder of images, and say how to train on it.
 
@@ -83,6 +86,7 @@ def prepare(
         registration: how phases are registered to the reference phase.
         workers: volumes at a time; None takes one per core.
         quality: whether the images are checked at the end, which writes quality.html beside dataset.json.
+        without_mask: what is done with cases without a mask where others have one; see `settle_masks`.
 
     Returns:
         The dataset.json written; None for a dry run, which writes nothing.
@@ -134,6 +138,9 @@ def prepare(
     if not found.views:
         cases, more = settle_identical(cases, allow_identical, workers)
         notes += more
+    if not found.views:
+        cases, more = settle_masks(cases, reference_phase, without_mask, workers)
+        notes += more + ([] if found.overlay else reading_notes(cases, phases, workers))
     splits = assign_splits(cases, fractions, seed)
     splits, clinical_columns, more = without_suspicious(splits, found.clinical, keep_suspicious)
     notes += more

@@ -37,6 +37,8 @@ VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
     ".tiff": ImageVolume,
 }
 
+IMAGE_ENDINGS = tuple(ending for ending, kind in VOLUME_TYPES.items() if kind is not ImageVolume)
+"""Endings of 3D volumes."""
 PAIRS = {".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz", ".img.gz": ".hdr.gz"}
 """Endings of the two files of a NIfTI pair."""
 

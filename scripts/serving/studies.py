@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.data.case_folder import REGION_NAMES, case_folders, read_case_folder
-from scripts.data.volumes import image_ending
+from scripts.data.case_folder import case_folders, read_case_folder
+from scripts.data.mask_names import MASK_NAMES
+from scripts.data.volumes import image_ending, image_files
 from scripts.transforms.find_phases import phase_of, stem_of
 
 LABEL_FOLDER = "labels"
@@ -38,7 +39,7 @@ def study_patterns(folder: Path, phases: Sequence[str], reference: str) -> list[
         for entry in case_folders(folder)
         if entry.name != LABEL_FOLDER and read_case_folder(entry, phases).images
     ]
-    files = sorted(path for path in folder.iterdir() if path.is_file() and image_ending(path))
+    files, _ = image_files(folder)
     images = [path for path in files if not is_mask(path)]
     side_by_side = {path: phase_of(stem_of(path), phases) for path in images}
     beside = [path for path, phase in side_by_side.items() if phase]
@@ -75,7 +76,7 @@ def listed_by_reference(phase_of_file: dict[Path, str | None], reference: str) -
 
 def is_mask(path: Path) -> bool:
     """Return whether a file is the mask of a case, by its name."""
-    return stem_of(path).lower().rpartition("_")[2] in REGION_NAMES
+    return stem_of(path).lower().rpartition("_")[2] in MASK_NAMES
 
 
 def exactly(name: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data.case_folder import IMAGE_ENDINGS, REGION_NAMES, read_case_folder
+from scripts.data.case_folder import read_case_folder
+from scripts.data.mask_names import MASK_NAMES
 from scripts.data.volume_base import Frame
-from scripts.data.volumes import frames_of, image_ending, open_volume
+from scripts.data.volumes import IMAGE_ENDINGS, frames_of, image_ending, open_volume
 
 from .phase_transform import PhaseTransform
 from .region import asked
@@ -25,7 +26,8 @@ class FindPhasesd(PhaseTransform):
     - a 4D NIfTI file, ``p001.nii.gz``, whose fourth axis is the phases in their order; a phase that has the
       same value everywhere is absent. Its mask is ``p001_lesion.nii.gz``.
 
-    The mask may also be named roi, mask or seg. Where the item has a `box` or a `point`, the mask is not
+    The mask may also be named roi, mask or seg, or by another of
+    `MASK_NAMES`. Where the item has a `box` or a `point`, the mask is not
     used: what is asked for counts more than what lies there.
 
     Args:
@@ -70,7 +72,7 @@ class FindPhasesd(PhaseTransform):
         stem = stem_of(path)
         frames = frames_of(path, f"case {stem}")
         if frames:
-            return stem, self._frames(path, frames), sibling(path.parent, stem, REGION_NAMES)
+            return stem, self._frames(path, frames), sibling(path.parent, stem, MASK_NAMES)
         phase = phase_of(stem, self.phases)
         if phase is None:
             raise ValueError(
@@ -80,7 +82,7 @@ class FindPhasesd(PhaseTransform):
         case = stem[: -len(phase) - 1]
         images = {name: sibling(path.parent, case, [name]) for name in self.phases}
         found = {name: file for name, file in images.items() if file is not None}
-        return case, found, sibling(path.parent, case, REGION_NAMES)
+        return case, found, sibling(path.parent, case, MASK_NAMES)
 
     def _frames(self, path: Path, frames: list[Frame]) -> dict[str, str | Frame]:
         if len(frames) != len(self.phases):

@@ -25,7 +25,7 @@ def table(save_volume, tmp_path) -> Path:
 
 
 def test_paths_labels_and_clinical_values_come_from_one_file(table):
-    file = prepare(table / "cases.csv", "table", table / "out")
+    file = prepare(table / "cases.csv", "table", table / "out", without_mask="whole_volume")
     cases = read_cases(file, ["early", "late"], ["a", "b"], ["age"])
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
     assert items["c1"]["image"] == {

@@ -111,6 +111,7 @@ def test_clean_data_has_no_finding_and_every_check_looked_at_it(cohort, capsys):
     looked_at = re.findall(r"^(.+?)\s{2,}0\s{2,}0\s{2,}(\d+) (volumes|regions|pairs)", printed, re.M)
     assert {check: int(number) for check, number, _ in looked_at} == {
         "readable": 20,
+        "headers that leave something open": 20,
         "NaN or infinite voxels": 20,
         "empty or constant volume": 20,
         "region inside the images": 20,

@@ -33,6 +33,11 @@ def macro(**values) -> Callable[[Path], None]:
     return metrics(lambda found: found["macro"].update(values))
 
 
+def regions(**found) -> Callable[[Path], None]:
+    facts = {"cases": 900, "cropped": [], "left_out": {}} | found
+    return lambda folder: edit(folder / "evaluation.json", lambda content: content.update(regions=facts))
+
+
 def git(name: str, value: dict) -> Callable[[Path], None]:
     return lambda folder: edit(folder / name, lambda found: found.update(git=value))
 
@@ -187,6 +192,11 @@ PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         without_clinical_values,
         [r"missing in many of the (\d+) reported cases: psa in \d+\.$"],
     ),
+    "pieces of masks": (
+        regions(left_out={"p7": 0.483, "p9": 0.001}),
+        [r"several pieces in 2 of 900 cases, .* left out, of the mask's volume: p7 \(48%\), p9 \(< 1%\)\."],
+    ),
+    "cropped": (regions(cropped=["p3"]), [r"larger than the grid and is cropped in 1 of 900 cases: p3\."]),
     "data gone": (gone, [r"could not be read: dataset folder .* does not exist"]),
     "training cases": (
         lambda folder: edit(folder / "evaluation.json", lambda found: found.update(split="training")),

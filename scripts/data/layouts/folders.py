@@ -2,7 +2,7 @@
 
 source/p001/pre.nii.gz
 source/p001/portal.nii.gz
-source/p001/lesion.nii.gz     region of interest; also roi, mask or seg (optional)
+source/p001/lesion.nii.gz     region of interest; also roi, mask, seg, segmentation, label, ... (optional)
 labels.csv                    case,label[,patient,site,split][,clinical columns]
 
 Where file names vary, `phase_names` gives patterns per phase, e.g. {arterial: ['*art*', ap], portal: ['*pv*']};
@@ -11,14 +11,17 @@ files that fit no pattern are then left out.
 
 from __future__ import annotations
 
-from scripts.data.case_folder import REGION_NAMES, CaseFolder, case_folders, read_case_folder
+from scripts.data.case_folder import CaseFolder, case_folders, read_case_folder
 from scripts.data.label_table import read_label_table
 from scripts.data.layouts.found import Found, Source
+from scripts.data.mask_names import mask_rank
 from scripts.data.note import note
 from scripts.data.nearest import listing, nearest
 from scripts.data.same_name import match_names
 
 OPTIONS = {"phase_names"}
+MOST_FILES = 20
+"""Names of files listed in one note."""
 
 
 def find(source: Source) -> Found:
@@ -43,7 +46,7 @@ def find(source: Source) -> Found:
     if not with_images:
         raise ValueError(
             f"{source.path} must hold one folder per case with one image per phase, found {len(folders)} "
-            "folders, none with an image (.nii.gz, .nii, .nrrd, .mha, .mhd)"
+            "folders, none with an image (.nii.gz, .nrrd, .mha, ...)"
             + (f" named after a phase of [{', '.join(source.phases)}]" if source.phases else "")
         )
     match = match_names([folder.case for folder in with_images], table.rows)
@@ -72,6 +75,12 @@ def find(source: Source) -> Found:
         note(
             "image files that are no phase, left out", sorted({name for f in folders for name in f.others})
         ),
+        *_region_notes(with_images),
+        note(
+            "files and folders that are no image of a kind that is read, left out",
+            _counted([(folder.case, name) for folder in folders for name in folder.unread]),
+            most=MOST_FILES,
+        ),
     ]
     notes = [line for line in notes if line]
     return Found(source.path.name, list(phases), cases, clinical=table.clinical, notes=notes)
@@ -82,11 +91,32 @@ def _check_phases(source: Source) -> None:
     folders = [read_case_folder(folder, None, source.phase_names) for folder in case_folders(source.path)]
     found = {phase for folder in folders for phase in folder.images}
     for phase in source.phases or ():
-        if phase.lower() not in {*(name.lower() for name in found), *REGION_NAMES}:
+        if phase.lower() not in {name.lower() for name in found} and mask_rank(phase) is None:
             raise ValueError(
                 f"phase {phase!r} must be a file in at least one case, found {listing(phase, sorted(found))} "
                 f"in {source.path}; correct --phases"
             )
+
+
+def _region_notes(folders: list[CaseFolder]) -> list[str]:
+    """Return which files are taken for the region of interest where their names are not the documented ones."""
+    taken = [(folder.case, folder.roi.name) for folder in folders if folder.roi]
+    unusual = [(case, name) for case, name in taken if mask_rank(name.split(".")[0]) not in range(4)]
+    unused = [(folder.case, path.name) for folder in folders for path in folder.masks.values()]
+    return [
+        note("masks taken for the region of interest by name and voxels", _counted(unusual), most=MOST_FILES),
+        note("further masks, not used", _counted(unused), most=MOST_FILES),
+    ]
+
+
+def _counted(files: list[tuple[str, str]]) -> list[str]:
+    """Return names of files without that of their case, each once, with the number of cases or the case."""
+    cases: dict[str, list[str]] = {}
+    for case, name in files:
+        cases.setdefault(name.removeprefix(f"{case}_"), []).append(case)
+    return [
+        f"{name} ({of[0] if len(of) == 1 else f'{len(of)} cases'})" for name, of in sorted(cases.items())
+    ]
 
 
 def _doubtful(folders: list[CaseFolder]) -> list[str]:

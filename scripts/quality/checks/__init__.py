@@ -6,6 +6,7 @@ from scripts.quality.finding import Checked
 from scripts.quality.seen import CaseSeen
 
 from .copies import copies
+from .headers import headers
 from .orientation import orientation
 from .outliers import intensity, spacing
 from .overlap import overlap
@@ -17,6 +18,7 @@ from .voxels import constant, finite
 
 CHECKS: tuple[Callable[[Sequence[CaseSeen]], Checked], ...] = (
     readable,
+    headers,
     finite,
     constant,
     region,
