@@ -41,9 +41,10 @@ MANUFACTURER = "multiphase_fusion_classification"
 def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path) -> Path:
     """Write a Comprehensive SR after template TID 1500, Measurement Report.
 
-    It holds the predicted class, the probability of each class, the clinical values, what each phase contributed to
-    that of the predicted one, the name and version of the model, and references to every image that was used.
-    Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever the images' character set.
+    It holds the predicted class, the probability of each class, the clinical values, what each phase
+    contributed to that of the predicted one, the name and version of the model, and references to every
+    image that was used. Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever
+    the images' character set.
 
     Args:
         prediction: as `predict_case` returns it.

@@ -86,3 +86,28 @@ def test_the_values_of_a_ct_are_hounsfield_units_however_it_is_shown(awkward, tm
     found = phases_of(awkward("25"))["arterial"]
     voxels = nibabel.load(write_stack(found, tmp_path / "volume.nii.gz")).get_fdata()
     np.testing.assert_array_equal(voxels[:, :, 0].T, dcmread(found.first.file).pixel_array)
+
+
+@pytest.mark.parametrize(("study", "patient"), [("latin", "Müller^X"), ("japanese", "Yamada^Tarou=山田^太郎")])
+def test_a_report_shows_class_and_patient_in_any_script(study, patient, awkward, tmp_path):
+    from pydicom import dcmread
+
+    from scripts.predict.structured_report import write_report
+
+    (found,), _ = find_studies(awkward("4") / study)
+    rules = read_rules(awkward("4") / "rules.yaml")
+    series = {one.phase: one.stack for one in assign_study(found, rules) if one.phase}
+    assert sorted(series) == ["art", "pre"]
+    prediction = {
+        "case": "P-1",
+        "class": "恶性",
+        "probabilities": {"良性": 0.25, "恶性": 0.75},
+        "model": {"name": "multiphase", "version": "0.1.0"},
+        "clinical": {},
+        "contributions": {},
+    }
+    report = dcmread(write_report(prediction, series, tmp_path / "report.dcm"))
+    assert report.SpecificCharacterSet == "ISO_IR 192"
+    assert str(report.PatientName) == patient
+    assert "恶性" in str(report)
+    assert "?" not in str(report.PatientName)
