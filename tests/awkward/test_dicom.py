@@ -88,7 +88,9 @@ def test_the_values_of_a_ct_are_hounsfield_units_however_it_is_shown(awkward, tm
     np.testing.assert_array_equal(voxels[:, :, 0].T, dcmread(found.first.file).pixel_array)
 
 
-@pytest.mark.parametrize(("study", "patient"), [("latin", "Müller^X"), ("japanese", "Yamada^Tarou=山田^太郎")])
+@pytest.mark.parametrize(
+    ("study", "patient"), [("latin", "Müller^X"), ("japanese", "Yamada^Tarou=山田^太郎")]
+)
 def test_a_report_shows_class_and_patient_in_any_script(study, patient, awkward, tmp_path):
     from pydicom import dcmread
 

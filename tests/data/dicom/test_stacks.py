@@ -147,3 +147,50 @@ def test_frames_of_an_enhanced_file_are_slices(write_dicom, tmp_path):
 
     written = nibabel.load(write_stack(found[1], tmp_path / "out" / "dwi.nii.gz"))
     np.testing.assert_array_equal(written.get_fdata()[0, 0], [4, 5, 6, 7])
+
+
+JITTER = {
+    "direction cosines": {"ImageOrientationPatient": lambda n: [1, [1e-3, -1e-3][n % 2], 0, 0, 1, 0]},
+    "echo time": {"EchoTime": lambda n: [2.156, 2.16][n % 2]},
+    "rescale": {"RescaleSlope": lambda n: [1.0, 1.02][n % 2]},
+}
+
+
+@pytest.mark.parametrize("name", JITTER)
+def test_what_a_tag_means_the_same_by_does_not_split_a_volume(name, write_dicom, tmp_path):
+    write_dicom(tmp_path, heights=[0, 3, 6, 9, 12, 15, 18, 21], **JITTER[name])
+    (stack,) = stacks(tmp_path)
+    assert (len(stack.slices), stack.refused) == (8, "")
+
+
+def test_a_part_of_a_series_does_not_pass_as_the_volume(write_dicom, tmp_path):
+    """Five of eight slices are turned by 5 degrees: neither part explains the series."""
+    angle = np.radians(5)
+    turned = [float(np.cos(angle)), float(np.sin(angle)), 0, float(-np.sin(angle)), float(np.cos(angle)), 0]
+    write_dicom(
+        tmp_path,
+        heights=[0, 3, 6, 9, 12, 15, 18, 21],
+        ImageOrientationPatient=lambda n: [1, 0, 0, 0, 1, 0] if n % 3 == 0 else turned,
+    )
+    assert all(stack.refused for stack in stacks(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("creator", "tag", "vr", "stored"),
+    [
+        ("SIEMENS MR HEADER", 0x0019_100C, "IS", "800"),
+        ("Philips Imaging DD 001", 0x2001_1003, "FL", 800.0),
+        ("GEMS_PARM_01", 0x0043_1039, "IS", ["1000000800", "8", "0", "0"]),
+    ],
+)
+def test_a_makers_b_value_counts_under_its_own_creator_alone(creator, tag, vr, stored, write_dicom, tmp_path):
+    from pydicom import dcmread
+
+    group, element = tag >> 16, tag & 0xFF
+    for folder, name in (("own", creator), ("other", "SOMEBODY ELSE")):
+        for file in write_dicom(tmp_path / folder, heights=[0, 3, 6, 9]):
+            image = dcmread(file)
+            image.private_block(group, name, create=True).add_new(element, vr, stored)
+            image.save_as(file)
+    assert [stack.first.b_value for stack in stacks(tmp_path / "own")] == [800]
+    assert [stack.first.b_value for stack in stacks(tmp_path / "other")] == [None]
