@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.optim import Optimizer
 
+from scripts.evaluation import selection_value
 from scripts.processes import all_processes, is_first_process
 
 from .selection import SelectionScore
@@ -17,10 +20,11 @@ from .selection import SelectionScore
 class LearningCurves:
     """Records one row per validation, and writes TensorBoard events and ``learning_curves.png``/``.csv``.
 
-    A row holds ``epoch``, ``train_loss`` (mean over the iterations since the last validation),
-    ``learning_rate``, the validation scores ``validation_auc``, ``validation_accuracy``, ``validation_loss``,
-    the smoothed ``selection`` score, and ``best`` (1 where it was the highest so far). Of several processes
-    all have the rows, and the first writes.
+    A row holds ``epoch``, ``train_loss``, ``train_auc`` and ``train_accuracy`` (over the cases since the last
+    validation, augmented, each as it was predicted in its step), ``learning_rate``, the validation scores
+    ``validation_auc``, ``validation_accuracy``, ``validation_loss``, the smoothed ``selection`` score, and
+    ``best`` (1 where it was the highest so far). Rows of older checkpoints lack the scores of training. Of
+    several processes all have the rows, and the first writes.
 
     Args:
         history: list that receives the rows; a resumed run restores it.
@@ -53,6 +57,7 @@ class LearningCurves:
         self.classes = classes
         self.spacing = spacing
         self.losses: list[Tensor] = []
+        self.predictions: list[tuple[Tensor, Tensor]] = []
         self.writer: Any = None
 
     def attach(self, engine: Engine) -> None:
@@ -73,7 +78,10 @@ class LearningCurves:
         return self.writer
 
     def _collect(self, engine: Any) -> None:
-        self.losses.append(engine.state.output["loss"].detach())  # read later: a GPU need not be waited for
+        output = engine.state.output
+        self.losses.append(output["loss"].detach())  # read later: a GPU need not be waited for
+        if "pred" in output and "label" in output:
+            self.predictions.append((output["pred"].detach(), output["label"].detach()))
 
     def _montage(self, engine: Any) -> None:
         from scripts.evaluation import montage_figure
@@ -98,6 +106,7 @@ class LearningCurves:
         row = {
             "epoch": trainer.state.iteration / trainer.state.epoch_length,
             "train_loss": sum(losses) / max(1, len(losses)),
+            **self._training_scores(),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "validation_auc": metrics["auc"],
             "validation_accuracy": metrics["accuracy"],
@@ -106,11 +115,28 @@ class LearningCurves:
             "best": float(self.selection.improved),
         }
         self.losses.clear()
+        self.predictions.clear()
         self.history.append(row)
+
+    def _training_scores(self) -> dict[str, float]:
+        """Return accuracy and AUC of the cases since the last validation, NaN where they are not defined."""
+        parts = [[part.float().cpu().numpy() for part in pair] for pair in self.predictions]
+        found = [pair for process in all_processes(parts) for pair in process]
+        scores = {"train_auc": math.nan, "train_accuracy": math.nan}
+        if not found:
+            return scores
+        probabilities, labels = (np.concatenate(part) for part in zip(*found, strict=True))
+        labels = labels.astype(np.int64)
+        if not np.isfinite(probabilities).all():
+            return scores
+        scores["train_accuracy"] = selection_value(probabilities, labels, "accuracy")
+        if len(np.unique(labels)) > 1:
+            scores["train_auc"] = selection_value(probabilities, labels, "auc")
+        return scores
 
     def _scalars(self, _: Any, trainer: Any) -> None:
         for name, value in self.history[-1].items():
-            if name not in ("epoch", "best"):
+            if name not in ("epoch", "best") and math.isfinite(value):
                 self._show().add_scalar(name, value, trainer.state.iteration)
 
     def _draw(self, _: Any) -> None:

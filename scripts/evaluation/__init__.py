@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.evaluation.attention_report import AttentionReport
 from scripts.evaluation.error_report import ErrorReport
 from scripts.evaluation.feature_report import FeatureReport
 from scripts.evaluation.interval import Interval
@@ -25,6 +26,7 @@ from scripts.evaluation.weight_report import WeightReport
 
 __all__ = [
     "SELECTION_RULES",
+    "AttentionReport",
     "ErrorReport",
     "EvaluationReport",
     "FeatureReport",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,21 @@ from scripts.evaluation.tensorboard import show_figures
 if TYPE_CHECKING:
     from scripts.networks.fusion_weights import FusionWeights
 
+logger = logging.getLogger(__name__)
+
 TABLE = "clinical table"
+
+
+def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> list[str]:
+    """Name `count` tokens: each view of each phase, or each phase; that of the clinical table comes last.
+
+    >>> weight_names(["pre", "portal"], [], 3), weight_names(["pre"], ["axial"], 2)
+    (['pre', 'portal', 'clinical table'], ['pre axial', 'clinical table'])
+    """
+    from scripts.networks.view_encoder import token_names
+
+    tokens = token_names(list(phases), list(views))
+    return [*(tokens if count >= len(tokens) else phases), TABLE][:count]
 
 
 class WeightReport(CaseHandler):
@@ -30,8 +45,9 @@ class WeightReport(CaseHandler):
 
     and shows the figure in TensorBoard. The weights are those of the evaluation itself, no case passes
     through the network twice; they sum to 1 in a case, an absent phase has 0. With test-time augmentation, or
-    an ensemble, they are averaged as the probabilities are. Cases whose class is not known are in the table,
-    and in the figure only where no class is known at all.
+    an ensemble, they are averaged as the probabilities are; of a hybrid see `FusionWeights`. Where a strategy
+    weighs all phases of every case alike, nothing is written but a line in the log. Cases whose class is not
+    known are in the table, and in the figure only where no class is known at all.
 
     Args:
         network: the network that the evaluator runs.
@@ -79,17 +95,20 @@ class WeightReport(CaseHandler):
             self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
 
     def names(self, count: int) -> list[str]:
-        """Name `count` weights: of each view of each phase, or of each phase; the table's comes last."""
-        from scripts.networks.view_encoder import token_names
-
-        tokens = token_names(self.phases, self.views)
-        return [*(tokens if count >= len(tokens) else self.phases), TABLE][:count]
+        """Name `count` weights: see `weight_names`; behind them the levels of a hybrid that fuse early."""
+        levels = [] if self.weights is None else self.weights.levels_together
+        together = [f"all together (level {number})" for number in levels]
+        views = [] if together else self.views
+        return [*weight_names(self.phases, views, count - len(together)), *together]
 
     def write(self, device: str) -> None:
         """Write the table and the figure."""
         if not self.notes:
             return
         weights = np.stack([self.notes[p.case] for p in self.predictions])
+        if np.allclose(weights, weights.max(axis=1, keepdims=True) * (weights > 0), atol=1e-6):
+            logger.info("%s: no figure of the phases' weights, this strategy gives all the same", self.name)
+            return
         tokens = self.names(weights.shape[1])
         columns = dict(zip(tokens, weights.T, strict=True))
         write_case_table(self.output_dir / "phase_weights.csv", self.predictions, self.classes, columns)

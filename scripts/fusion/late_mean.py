@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scripts.fusion.base import softmax_over_present
 from scripts.fusion.decision import DecisionFusion, log_mixture
 
 
@@ -20,12 +21,13 @@ class LateMean(DecisionFusion):
         num_phases: P.
         num_classes: K.
 
-    Shape: phase_logits [B, P, K], present [B, P] -> logits [B, K].
+    Shape: phase_logits [B, P, K], present [B, P] -> logits [B, K] with ``weights`` [B, P], 1/n where present.
 
     Reference: Kittler et al., On combining classifiers, IEEE TPAMI 1998.
     """
 
     def forward(self, phase_logits: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Combine."""
-        aux: dict[str, Tensor] = {}
-        return log_mixture(phase_logits, torch.zeros_like(phase_logits[:, :, 0]), present), aux
+        scores = torch.zeros_like(phase_logits[:, :, 0])
+        weights = softmax_over_present(scores, present)
+        return log_mixture(phase_logits, scores, present), {"weights": weights}

@@ -16,8 +16,8 @@ class FusedFeatures:
     * A network with a last layer (its attribute ``head``): what enters it, [B, F].
     * Fusion of decisions (its attribute ``combination``), where no vector is fused: the probabilities that
       each phase alone gives, side by side, F = M K; an absent phase has 1 / K for each class.
-    * An ensemble: the features of its members side by side.
-    * Any other network, as the clinical table alone, or a hybrid of two levels: none.
+    * An ensemble: the features of its members side by side; a hybrid: those of its levels.
+    * Any other network, as the clinical table alone: none.
 
     Args:
         network: in eval mode when cases pass.

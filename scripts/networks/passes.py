@@ -9,27 +9,28 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks.ensemble import Ensemble
+from scripts.networks.hybrid import HybridNetwork
 
 Read = Callable[[tuple[Any, ...], Any], Tensor | None]
 """From the inputs and the output of a part to one tensor [B, ...], or None where there is nothing to read."""
 
 
 class Passes:
-    """Collects one tensor per forward pass of one part of a network, or of each member of an ensemble.
+    """Collects one tensor per forward pass of one part of a network, or of each member or level of it.
 
     Test-time augmentation passes a batch through the network several times. As it averages the probabilities
     of these passes, what was collected is averaged, too.
 
     Args:
-        network: the network, or an `Ensemble`.
-        part: from the network, or from each member, to the part and how it is read; None: it has none.
+        network: the network, an `Ensemble`, or a `HybridNetwork` of several levels.
+        part: from the network, or from each member or level, to the part and how it is read; None: it has
+            none.
     """
 
     def __init__(
         self, network: nn.Module, part: Callable[[nn.Module], tuple[nn.Module, Read] | None]
     ) -> None:
-        members = list(network.members) if isinstance(network, Ensemble) else [network]
-        parts = [found for member in members if (found := part(member)) is not None]
+        parts = [found for member in _networks(network) if (found := part(member)) is not None]
         self.passes: list[list[Tensor]] = [[] for _ in parts]
         self.handles = [
             module.register_forward_hook(self._keep(passes, read))
@@ -56,3 +57,12 @@ class Passes:
         """Stop collecting."""
         for handle in self.handles:
             handle.remove()
+
+
+def _networks(network: nn.Module) -> list[nn.Module]:
+    """Return the members of an ensemble, the levels of a hybrid, or the network itself."""
+    if isinstance(network, Ensemble):
+        return [found for member in network.members for found in _networks(member)]
+    if isinstance(network, HybridNetwork):
+        return [found for level in network.levels for found in _networks(level)]
+    return [network]

@@ -78,6 +78,11 @@ KNOWN = (
         "used.",
     ),
     Known(
+        "attention.png",
+        "Attention between the phases",
+        "A row looks at the columns: which phase is read in the light of which, in all cases and per class.",
+    ),
+    Known(
         "features_pca.png",
         "Features, principal components",
         "One point per case: classes that lie apart can be told by the network, a case among those of "
@@ -98,8 +103,8 @@ KNOWN = (
     Known(
         "learning_curves.png",
         "Learning curves",
-        "A training loss that falls while the validation loss rises is overfitting; the mark is the chosen "
-        "checkpoint.",
+        "Training (dashed) that improves while validation does not is overfitting; the mark is the chosen "
+        "checkpoint. Training scores are of augmented cases, while the network learned from them.",
         STEERED,
     ),
     Known(

@@ -17,6 +17,7 @@ from .metric_tables import metric_tables
 from .provenance import again, provenance
 from .record import write_record
 from .render import NOTHING, configurations, write_page
+from .run_settings import show_settings
 from .warnings import cautions_about
 
 
@@ -43,6 +44,8 @@ def report_run(
 ) -> Path:
     """Write evaluation.json and report.html at the end of a training or an evaluation, by the first process.
 
+    TensorBoard gets the results and settings of the run, see `show_settings`.
+
     Args:
         output_dir: folder of metrics.json, predictions and figures.
         model_file: weights of the model, or of each member of an ensemble.
@@ -58,6 +61,7 @@ def report_run(
         return folder / "report.html"
     files = [model_file] if isinstance(model_file, str | Path) else list(model_file)
     write_record(folder, [Path(file) for file in files], dataset_dir, split, phases, environment(device))
+    show_settings(read_contents(folder))
     return report_folder(folder)
 
 

@@ -161,7 +161,7 @@ def test_learning_curves_show_raw_smoothed_and_chosen(tmp_path: Path) -> None:
     losses, scores = curves_figure(history, 4, "concat", path).axes
     assert path.read_bytes().startswith(PNG)
     assert legend(losses) == ["training", "validation", "chosen: epoch 4"]
-    assert legend(scores) == ["AUC", "AUC, smoothed", "chosen: epoch 4"]
+    assert legend(scores) == ["AUC, validation", "AUC, validation, smoothed", "chosen: epoch 4"]
     assert list(losses.get_lines()[0].get_xdata()) == [1, 2, 3, 4]
     assert list(losses.get_lines()[1].get_xdata()) == [2, 4], "what is not finite is left out"
     assert list(losses.get_lines()[-1].get_xdata()) == [4, 4]
@@ -173,9 +173,9 @@ def test_the_selection_score_is_drawn_on_its_own_scale_and_only_if_it_is_another
         history: list = [{"epoch": i, "selection": s, **scores} for i, s in enumerate(selection)]
         return [legend(axes) for axes in curves_figure(history).axes]
 
-    assert panels([0.7, 0.75]) == [["validation"], ["AUC", "selection score"]]
-    assert panels([-0.6, -0.55]) == [["validation", "selection score"], ["AUC"]]
-    assert panels([0.8, 0.8]) == [["validation"], ["AUC"]]
+    assert panels([0.7, 0.75]) == [["validation"], ["AUC, validation", "selection score"]]
+    assert panels([-0.6, -0.55]) == [["validation", "selection score"], ["AUC, validation"]]
+    assert panels([0.8, 0.8]) == [["validation"], ["AUC, validation"]]
 
 
 def test_a_history_without_scores_is_drawn_and_without_epochs_refused() -> None:

@@ -47,8 +47,13 @@ def passed(network: nn.Module, collector: type) -> tuple[Tensor, Tensor | None]:
 def test_the_features_are_what_the_logits_are_computed_from(strategy: str) -> None:
     network = network_of(strategy)
     logits, features = passed(network, FusedFeatures)
-    if strategy in ("hybrid", "table"):
+    if strategy == "table":
         assert features is None
+    elif strategy == "hybrid":
+        early, late = network.levels
+        torch.testing.assert_close(
+            features, torch.cat([passed(n, FusedFeatures)[1] for n in (early, late)], dim=1)
+        )
     elif hasattr(network, "head"):
         torch.testing.assert_close(network.head(features) / 1.7, logits)
     else:
@@ -70,11 +75,16 @@ def test_the_weights_are_those_of_the_fusion(strategy: str) -> None:
         _, aux = network.fusion(network.maps(images(), PRESENT), PRESENT)
         torch.testing.assert_close(weights, aux["weights"])
         return
+    if strategy == "hybrid":  # early and late, each of half the weight; the late one weighs all alike
+        there = torch.cat([PRESENT, ~CLINICAL.isnan()], dim=1)
+        expected = torch.cat([there / there.sum(dim=1, keepdim=True), torch.ones(4, 1)], dim=1) / 2
+        torch.testing.assert_close(weights, expected)
+        return
     if strategy not in WEIGH:
         assert weights is None
         return
     tokens, there = network.with_table(network.tokens(images(), PRESENT), PRESENT, CLINICAL)
-    if strategy == "late_weighted":
+    if strategy in ("late_mean", "late_weighted"):
         _, aux = network.combination(network.phase_logits(tokens), there)
     else:
         _, aux = network.fusion(tokens, there)

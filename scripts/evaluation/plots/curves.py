@@ -13,7 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOSSES = {"train_loss": "training", "validation_loss": "validation"}
-SCORES = {"validation_auc": "AUC", "validation_accuracy": "accuracy"}
+SCORES = {
+    "validation_auc": "AUC, validation",
+    "train_auc": "AUC, training",
+    "validation_accuracy": "accuracy, validation",
+    "train_accuracy": "accuracy, training",
+}
 SMOOTHED = "_smoothed"
 SELECTION = "selection"
 
@@ -24,16 +29,17 @@ def curves_figure(
     name: str = "",
     path: str | Path | None = None,
 ) -> Figure:
-    """Draw the losses above and the validation AUC and accuracy below, over the epochs.
+    """Draw the losses above and AUC and accuracy below, over the epochs; training is dashed.
 
-    A raw curve is thin where its smoothed one is there too. Values that are absent, None or not finite are
-    left out, so training loss every epoch and validation every few epochs may share one history.
+    A training score that rises while that of validation does not is overfitting. A raw curve is thin where
+    its smoothed one is there too. Values that are absent, None or not finite are left out, so training loss
+    every epoch and validation every few epochs may share one history.
 
     Args:
         history: one dictionary per record with `epoch` (may be fractional) and any of train_loss,
-            validation_loss, validation_auc, validation_accuracy, each also with the ending _smoothed; and
-            selection, the score (higher is better) by which the weights were chosen, which is drawn as a
-            loss where it is minus a loss.
+            validation_loss, train_auc, train_accuracy, validation_auc, validation_accuracy, each also with
+            the ending _smoothed; and selection, the score (higher is better) by which the weights were
+            chosen, which is drawn as a loss where it is minus a loss.
         chosen_epoch: the epoch whose weights were kept, marked in both panels.
         name: what was trained, for the title.
         path: where to save the figure, too.
@@ -47,10 +53,10 @@ def curves_figure(
         )
     figure = new_figure(7.2, 6.2)
     losses, scores = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.2))
-    for axes, keys, title in ((losses, LOSSES, "loss"), (scores, SCORES, "validation score")):
+    for axes, keys, title in ((losses, LOSSES, "loss"), (scores, SCORES, "score")):
         drawn = 0
         for i, (key, label) in enumerate(keys.items()):
-            drawn += _draw(axes, history, key, label, COLOURS[i] if axes is losses else COLOURS[i + 2])
+            drawn += _draw(axes, history, key, label, COLOURS[i] if axes is losses else COLOURS[2 + i // 2])
         drawn += _draw_selection(axes, history, keys, axes is losses)
         axes.set_ylabel(title)
         plain_axes(axes)
@@ -74,13 +80,23 @@ def _draw(
     axes: Axes, history: Sequence[Mapping[str, float | None]], key: str, label: str, colour: str
 ) -> int:
     """Draw one quantity raw and smoothed, as far as recorded; return the number of lines."""
+    dashes = "--" if key.startswith("train") else "-"
     raw, smooth = _points(history, key), _points(history, key + SMOOTHED)
     if raw[0]:
         width, alpha = (1.0, 0.45) if smooth[0] else (1.8, 1.0)
         marker = "o" if len(raw[0]) <= 40 else ""
-        axes.plot(*raw, color=colour, marker=marker, markersize=3, label=label, linewidth=width, alpha=alpha)
+        axes.plot(
+            *raw,
+            color=colour,
+            marker=marker,
+            markersize=3,
+            label=label,
+            linewidth=width,
+            alpha=alpha,
+            ls=dashes,
+        )
     if smooth[0]:
-        axes.plot(*smooth, color=colour, linewidth=2.2, label=f"{label}, smoothed")
+        axes.plot(*smooth, color=colour, linewidth=2.2, label=f"{label}, smoothed", ls=dashes)
     return bool(raw[0]) + bool(smooth[0])
 
 
