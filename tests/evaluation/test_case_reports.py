@@ -120,6 +120,8 @@ def test_no_error_is_said_and_no_label_leaves_nothing(tmp_path, drawn):
 def fused(n: int, labelled: int, strategy: str = "gated") -> tuple[list[dict[str, Any]], nn.Module]:
     torch.manual_seed(0)
     network = build(PHASES, fusion=strategy, num_classes=3)
+    for parameter in network.fusion.parameters():  # as after training: gates start from equal weights
+        torch.nn.init.normal_(parameter)
     image = torch.rand(n, 2, 12, 12, 12)
     items = [{"case": f"c{i}", "image": image[i], "present": torch.ones(2) > 0} for i in range(n)]
     return [item | ({"label": i % 3} if i < labelled else {}) for i, item in enumerate(items)], network

@@ -15,7 +15,7 @@ from scripts.networks import Ensemble, FusedFeatures, FusionWeights
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "fusion"
 STRATEGIES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-WEIGH = ("abaf", "attention", "gated", "late_weighted", "weighted_sum")
+WEIGH = ("abaf", "attention", "gated", "late_mean", "late_weighted", "weighted_sum")
 WEIGH_MAPS = ("se", "spatial_gated")
 PHASES = ["pre", "arterial", "portal"]
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)
