@@ -76,5 +76,6 @@ def neutral(message: str) -> str:
 
 
 def _row(tried: str, message: str) -> str:
-    cells = (re.sub(r"([|<])", r"\\\1", text) for text in (tried, message))
+    one_line = re.sub(r"\n\s*", " / ", message)
+    cells = (re.sub(r"([|<])", r"\\\1", text) for text in (tried, one_line))
     return "| {} | {} |\n".format(*cells)

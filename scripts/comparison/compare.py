@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from scripts.data import cached_dataset, read_cases
+from scripts.data.cache import NoCache
 from scripts.engines import errors, running_config, start
 from scripts.engines.command_line import settle_types
 from scripts.engines.running_config import bundle_folder
@@ -148,10 +149,11 @@ def _digest(pool: Pool) -> str:
 
 
 def _prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:
-    """Fill the disk cache once for all jobs; bad images show here."""
-    if place.cache != "disk":
-        return
+    """Prepare all cases before the first job: bad images show here; a disk cache is filled for all jobs."""
     names: Mapping[str, Any] = {"phases": pool.phases, "classes": pool.classes, "clinical": pool.columns}
     cases = read_cases(place.folder / "folds" / fold, **names)
     items = [*cases.training, *cases.validation, *cases.test]
-    cached_dataset(items, parser.get_parsed_content("train#preprocessing"), place.cache, place.cache_dir)
+    kind = "disk" if place.cache == "disk" else "none"  # memory is that of each job
+    dataset = cached_dataset(items, parser.get_parsed_content("train#preprocessing"), kind, place.cache_dir)
+    if isinstance(dataset, NoCache):
+        dataset.check()

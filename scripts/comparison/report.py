@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from scripts.data.splits import patients_known
 from scripts.evaluation.atomic import write_text
 from scripts.evaluation.paired import p_text
 
@@ -59,6 +60,8 @@ def write_report(
 def about(pool: Pool, rows: Sequence[Row]) -> str:
     """Say what was compared on what."""
     labels = pool.values("label")
+    number = len(set(pool.values("patient")))
+    patients = f"{number} patients" if patients_known(pool.items) else "an unknown number of patients"
     counts = ", ".join(f"{labels.count(name)} {name}" for name in pool.classes)
     folds, repeats, seeds = (len({row[key] for row in rows}) for key in ("fold", "repeat", "seed"))
     sites = sites_of(rows)
@@ -66,7 +69,7 @@ def about(pool: Pool, rows: Sequence[Row]) -> str:
     once = "1 training seed" if seeds == 1 else f"{seeds} training seeds"
     machine = sorted({f"{row['threads']} thread on {row['processor']}, torch {row['torch']}" for row in rows})
     return (
-        f"{len(labels)} cases of {len(set(pool.values('patient')))} patients ({counts}); "
+        f"{len(labels)} cases of {patients} ({counts}); "
         f"{parts}, {repeats} {'repeat' if repeats == 1 else 'repeats'}, {once}; {'; '.join(machine)}."
     )
 

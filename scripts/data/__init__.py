@@ -6,6 +6,7 @@ from .cases import Cases, read_cases, read_unlabelled
 from .columns import declared_columns
 from .phantom import ensure_phantom
 from .prepare import prepare
+from .readable import ReadableLoader, name_bad
 from .shares import BatchShares, CaseShare
 from .splits import split_by_patient
 from .start_preparing import start_preparing
@@ -16,10 +17,12 @@ __all__ = [
     "CaseShare",
     "Cases",
     "EpochBatchSampler",
+    "ReadableLoader",
     "Volume",
     "cached_dataset",
     "declared_columns",
     "ensure_phantom",
+    "name_bad",
     "open_volume",
     "prepare",
     "read_cases",

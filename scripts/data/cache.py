@@ -7,6 +7,7 @@ import os
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, RandomizableTrait, Transform
 from monai.utils import convert_to_tensor
+
+from scripts.evaluation.atomic import no_room
+from scripts.workers import BadCases, lines_of, work_through
 
 from .cut_regions import CutRegions, cut_of
 from .fingerprint import code_version, fingerprint, item_fingerprint
@@ -51,6 +55,7 @@ def cached_dataset(
 
     Raises:
         ValueError: an unknown kind of cache, or a disk cache without a folder.
+        BadCases: cases that cannot be prepared, all of them; without a cache when they are asked for.
     """
     if cache not in CACHES:
         raise ValueError(f"`cache` must be one of {listing(str(cache), CACHES)}, found {cache!r}")
@@ -65,16 +70,23 @@ class MemoryCache(CacheDataset):
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
     ) -> None:
         self.cut = CutRegions()
+        self.bad: dict[int, list[str]] = {}
         super().__init__(data, transform, num_workers=_threads(), progress=progress)
 
     def _fill_cache(self, indices: Sequence[int] | None = None) -> list:
         self.cut = CutRegions()
+        self.bad.clear()
         filled = super()._fill_cache(indices)
+        refuse_bad([self.bad[index] for index in sorted(self.bad)], len(filled))
         self.cut.tell(len(filled))
         return filled
 
     def _load_cache_item(self, idx: int) -> Any:
-        item, cut = prepare(self.transform, self.data[idx])
+        try:
+            item, cut = prepare(self.transform, self.data[idx])
+        except (ValueError, OSError) as error:  # told when all others have been tried
+            self.bad[idx] = lines_of(error)
+            return None
         self.cut.add(_case(self.data[idx]), cut)
         return item
 
@@ -113,19 +125,32 @@ class DiskCache(PersistentDataset):
     def _fill(self) -> None:
         from tqdm import tqdm
 
-        cut, pool = CutRegions(), ThreadPool(_threads())
+        cut, bad, pool = CutRegions(), [], ThreadPool(_threads())
         try:
             with pool:
-                found = pool.imap(self._entry, self.data)
+                found = pool.imap(self._tried, self.data)
                 bar = tqdm(found, total=len(self.data), desc="Caching cases", disable=not self.progress)
                 for item, entry in zip(self.data, bar, strict=True):
-                    cut.add(_case(item), entry["cut"])
+                    if isinstance(entry, list):
+                        bad.append(entry)
+                    else:
+                        cut.add(_case(item), entry["cut"])
         finally:
             pool.join()  # after an error, too: what other threads write at that moment is not left half-written
+        refuse_bad(bad, len(self.data))
         cut.tell(len(self.data))
 
     def _cachecheck(self, item_transformed: Any) -> Any:
         return self.prepared(item_transformed)
+
+    def _tried(self, item: Any) -> Item | list[str]:
+        """Return the entry of a case, or the lines that say why it cannot be prepared."""
+        try:
+            return self._entry(item)
+        except (ValueError, OSError) as error:
+            if no_room(error) is not None:
+                raise
+            return lines_of(error)
 
     def _entry(self, item: Any) -> Item:
         """Return the prepared item from disk, or prepare and store it; a case may move to another split."""
@@ -160,6 +185,14 @@ class NoCache(Dataset):
         self.cut = CutRegions()
         super().__init__(data, transform)
 
+    def check(self) -> None:
+        """Prepare every case once and keep nothing.
+
+        Raises:
+            BadCases: cases that cannot be prepared.
+        """
+        work_through(partial(prepare, self.transform), self.data, _threads(), bar="Checking cases")
+
     def _transform(self, index: int) -> Any:
         item, cut = prepare(self.transform, self.data[index])
         if self.cut.add(_case(self.data[index]), cut):
@@ -191,6 +224,20 @@ def prepare(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
         now = cut_of(item)
         cut = now if any(now.values()) else cut
     return item, cut
+
+
+def refuse_bad(bad: Sequence[list[str]], total: int) -> None:
+    """Raise one error for all cases that could not be prepared, if any.
+
+    Args:
+        bad: of each such case its lines.
+        total: number of cases.
+
+    Raises:
+        BadCases: with these lines.
+    """
+    if bad:
+        raise BadCases([line for lines in bad for line in lines], total, bad=len(bad))
 
 
 def _steps(transform: Compose) -> int:

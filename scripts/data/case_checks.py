@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from scripts.data.document import Document, Item
 from scripts.data.nearest import listing, nearest
 from scripts.data.splits import SPLITS
-
-MOST_LISTED = 3
-"""Missing files named one by one in an error; the rest are counted."""
+from scripts.workers import BadCases
 
 
 def check_split(document: Document, split: str, items: Sequence[Item]) -> None:
@@ -113,7 +111,7 @@ def check_files(document: Document, items: Sequence[Item]) -> None:
     """Refuse a dataset that names files which do not exist; all files are looked for.
 
     Raises:
-        FileNotFoundError: names the first few and counts the rest.
+        BadCases: one line for each file.
     """
     files = [
         (item["case"], phase, path)
@@ -123,9 +121,9 @@ def check_files(document: Document, items: Sequence[Item]) -> None:
     ]
     missing = [entry for entry in files if not os.path.isfile(entry[2])]
     if missing:
-        listed = "; ".join(f"case {case}, {phase!r}: {path}" for case, phase, path in missing[:MOST_LISTED])
-        more = f"; and {len(missing) - MOST_LISTED} more" if len(missing) > MOST_LISTED else ""
-        raise FileNotFoundError(
-            f"{len(missing)} of the {len(files)} files named in {document.file} do not exist: "
-            f"{listed}{more}; restore them, or take a missing phase out of its case"
-        )
+        lines = [
+            f"case {case}, {phase!r}: {path} does not exist; restore it, or take "
+            f"{'the mask' if phase == 'roi' else 'the phase'} out of the case"
+            for case, phase, path in missing
+        ]
+        raise BadCases(lines, len(files), f"files named in {document.file}")

@@ -107,6 +107,7 @@ def read_unlabelled(
     clinical: Sequence[str | Mapping] = (),
     classes: Sequence[str] | None = None,
     clinical_table: str | Path | None = None,
+    keep_bad: bool = False,
 ) -> list[Item]:
     """Read cases to be classified: all cases of a dataset.json, or a folder with one sub-folder per case.
 
@@ -121,6 +122,8 @@ def read_unlabelled(
             of them as its label, so that all items of a batch have the same keys.
         clinical_table: CSV or Excel file with the columns of the model by case or patient; what cases lack is
             printed once.
+        keep_bad: whether files that do not exist, and folders that are no case, wait for their loader, which names
+            them (`problem` in the item); else they are errors here.
 
     Raises:
         FileNotFoundError: no such folder, or files that a dataset.json names do not exist.
@@ -130,7 +133,7 @@ def read_unlabelled(
     root = Path(dataset_dir).expanduser()
     if root.is_dir() and not (root / "dataset.json").exists():
         declared = [dict(column) for column in clinical if isinstance(column, Mapping)]
-        return _with_table(_read_folder(root, phases), declared, clinical_table, str(root))
+        return _with_table(_read_folder(root, phases, keep_bad), declared, clinical_table, str(root))
     document = open_document(dataset_dir)
     check_phases(document, phases)
     columns = select_columns(document.columns, clinical, str(document.file), required=False)
@@ -144,7 +147,8 @@ def read_unlabelled(
             f"{document.file} must list at least one case, found none; add cases under 'unlabelled'"
         )
     check_unique(document, items)
-    check_files(document, items)
+    if not keep_bad:
+        check_files(document, items)
     labelled = classes is not None and all(item.get("label") in classes for item in items)
     for item in items:
         label = item.pop("label", None)
@@ -167,7 +171,7 @@ def _with_table(
     return items
 
 
-def _read_folder(root: Path, phases: list[str]) -> list[Item]:
+def _read_folder(root: Path, phases: list[str], keep_bad: bool) -> list[Item]:
     folders = case_folders(root)
     if not folders:
         raise ValueError(
@@ -175,25 +179,26 @@ def _read_folder(root: Path, phases: list[str]) -> list[Item]:
         )
     items: list[Item] = []
     for folder in folders:
-        files = read_case_folder(folder.absolute(), phases)
-        if not files.images:
-            found = ", ".join(path.name for path in files.others.values()) or "no image file"
-            raise ValueError(
-                f"case {files.case}: {folder} must hold at least one of the phases [{', '.join(phases)}] as "
-                f"<phase>.nii.gz, .nii, .nrrd, .mha or .mhd, found {found}; rename the files or move the "
-                "folder away"
-            )
+        try:
+            files = read_case_folder(folder.absolute(), phases)
+            if not files.images:
+                found = ", ".join(path.name for path in files.others.values()) or "no image file"
+                raise ValueError(
+                    f"case {files.case}: {folder} must hold at least one of the phases [{', '.join(phases)}] as "
+                    f"<phase>.nii.gz, .nii, .nrrd, .mha or .mhd, found {found}; rename the files or move the "
+                    "folder away"
+                )
+        except (ValueError, OSError) as error:
+            if not keep_bad:
+                raise
+            items.append(_item(folder.name, {}, None) | {"problem": str(error)})
+            continue
         image = {phase: str(path) for phase, path in files.images.items()}
-        roi = str(files.roi) if files.roi else None
-        items.append(
-            {
-                "case": files.case,
-                "patient": files.case,
-                "site": None,
-                "image": image,
-                "roi": roi,
-                "clinical": {},
-            }
-            | {"split": "unlabelled"}
-        )
+        items.append(_item(files.case, image, str(files.roi) if files.roi else None))
     return items
+
+
+def _item(case: str, image: dict[str, str], roi: str | None) -> Item:
+    """Return the item of a case of which only the files are known."""
+    item = {"case": case, "patient": case, "site": None, "image": image, "roi": roi, "clinical": {}}
+    return item | {"split": "unlabelled"}

@@ -1,4 +1,4 @@
-"""Which phases of a source are used, and which of them defines the grid."""
+"""Which phases of a source are used."""
 
 from __future__ import annotations
 
@@ -33,15 +33,3 @@ def with_phases(
         else:
             dropped.append(case["case"])
     return kept, dropped
-
-
-def chosen_reference(cases: Sequence[dict[str, Any]], phases: Sequence[str], wanted: str | None) -> str:
-    """Return the reference phase: the one wanted, or the one that fewest cases lack."""
-    if wanted is None:
-        return max(phases, key=lambda phase: sum(phase in case["image"] for case in cases))
-    if wanted not in phases:
-        raise ValueError(
-            f"reference phase {wanted!r} is not among the phases {listing(wanted, phases)}; correct "
-            "--reference_phase"
-        )
-    return wanted

@@ -7,12 +7,14 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from scripts.data.fingerprint import content_hash, fingerprint, item_fingerprint
+from scripts.workers import work_through
 
 Record = dict[str, Any]
 """What is kept of a volume made: plain values, as they stand in a CSV file."""
@@ -60,19 +62,12 @@ def derive(
         what: name of the progress bar.
 
     Raises:
-        ValueError, OSError: the first that a job raises; what is done until then stays.
+        BadCases: jobs that failed, each with its line; what the others made stays.
+        OSError: there is no room for a file; what was made until then stays.
     """
-    from joblib import Parallel, cpu_count, delayed
-    from tqdm import tqdm
-
     version = [metadata.version("SimpleITK"), *(content_hash(str(module.__file__)) for module in code)]
-    at_a_time = max(1, min(workers or cpu_count(), len(jobs)))
-    parallel = Parallel(at_a_time, return_as="generator")
-    records = parallel(delayed(_derive_one)(make, job, settings, version) for job in jobs)
-    try:
-        return list(tqdm(records, desc=what, total=len(jobs), unit="volume"))
-    except (ValueError, OSError) as error:  # raised anew, since one of another process does not say where
-        raise type(error)(str(error)) from None
+    one = partial(_derive_one, make, settings=settings, version=version)
+    return work_through(one, jobs, workers, bar=what, unit="volume", processes=True, what="volumes")
 
 
 def volume_file(folder: Path, case: str, phase: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.data.volumes import Volume, open_volume
+from scripts.data.volumes import BadVolume, Volume, open_volume
 
 
 def open_phase(path: str, case: str, phase: str) -> Volume:
@@ -20,16 +20,16 @@ def ras_axes(volume: Volume) -> np.ndarray:
     return np.argsort(io_orientation(volume.affine)[:, 0])
 
 
-def ras_extent(volume: Volume, low: ArrayLike, high: ArrayLike) -> np.ndarray:
-    """Return the size in mm along R, A, S of the voxels from index `low` to index `high`, both included."""
-    return ((np.subtract(high, low) + 1) * volume.spacing)[ras_axes(volume)]
+def voxel_corners(volume: Volume, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """Return the outer corners in mm (RAS) of the block of voxels `low` to `high`, both included, [8, 3]."""
+    edges = np.stack([np.asarray(low) - 0.5, np.asarray(high) + 0.5])
+    corners = np.stack(np.meshgrid(*edges.T, indexing="ij"), axis=-1).reshape(-1, 3)
+    return corners @ volume.affine[:3, :3].T + volume.affine[:3, 3]
 
 
 def ras_bounds(volume: Volume, low: ArrayLike, high: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return the corners in mm (RAS) of the axis-aligned box around the voxels `low` to `high`, included."""
-    edges = np.stack([np.asarray(low) - 0.5, np.asarray(high) + 0.5])
-    corners = np.stack(np.meshgrid(*edges.T, indexing="ij"), axis=-1).reshape(-1, 3)
-    points = corners @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    points = voxel_corners(volume, low, high)
     return points.min(axis=0), points.max(axis=0)
 
 
@@ -37,11 +37,11 @@ def mask_limits(mask: Volume, case: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the first and last voxel index above 0 along each axis.
 
     Raises:
-        ValueError: no voxel is above 0.
+        BadVolume: no voxel is above 0.
     """
     voxels = np.argwhere(mask.read() > 0)
     if not len(voxels):
-        raise ValueError(
+        raise BadVolume(
             f"case {case}: the region mask must have a voxel above 0, found none in {mask.path}; "
             "correct the mask or remove the case"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.data.extents import open_phase
 from scripts.data.splits import patient_of
-
+from scripts.workers import work_through
 
 Case = dict[str, Any]
 
@@ -75,7 +75,8 @@ def settle_identical(
 
     Raises:
         ValueError: the source fixes such cases to two splits, and it is not `allowed`; names the first pair and
-            counts the others. A volume that cannot be read.
+            counts the others.
+        BadCases: volumes that cannot be read.
     """
     pairs = identical_volumes(cases, workers)
     notes = [f"warning: {pair}" for pair in pairs]
@@ -120,7 +121,7 @@ def identical_volumes(cases: Sequence[Case], workers: int | None = None) -> list
         workers: threads at a time; None takes one per core.
 
     Raises:
-        ValueError: a volume that cannot be read.
+        BadCases: volumes that cannot be read.
     """
     places = [
         Place(case["case"], patient_of(case), case.get("split", ""), phase, file)
@@ -137,13 +138,9 @@ def _groups(
     places: Sequence[Place], look: Callable[[Place], str], workers: int | None, what: str
 ) -> list[list[Place]]:
     """Return the groups of at least two places that look the same, in the order of the places."""
-    from joblib import Parallel, cpu_count, delayed
-    from tqdm import tqdm
-
-    parallel = Parallel(workers or cpu_count(), prefer="threads", return_as="generator")
-    looks = parallel(delayed(look)(place) for place in places)
+    looks = work_through(look, places, workers, bar=what, unit="volume", what="volumes")
     groups: dict[str, list[Place]] = defaultdict(list)
-    for place, seen in zip(places, tqdm(looks, desc=what, total=len(places), unit="volume"), strict=True):
+    for place, seen in zip(places, looks, strict=True):
         groups[seen].append(place)
     return [group for group in groups.values() if len(group) > 1]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from scripts.data.clinical import Column
 from scripts.data.overlay import from_here, results_name, rows_text, training_command
-from scripts.data.volume_image import FIELD, ImageVolume, brightest
+from scripts.data.volume_base import Volume
+from scripts.data.volume_image import FIELD, brightest
 
 LARGEST = 224
 """Pixels; larger images are reduced to it."""
@@ -22,7 +23,7 @@ def image_overlay_text(
     views: Sequence[str],
     classes: Sequence[str],
     clinical: Sequence[Column],
-    files: Sequence[Path],
+    images: Sequence[Volume],
 ) -> str:
     """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key.
 
@@ -33,15 +34,15 @@ def image_overlay_text(
         views: names of the views.
         classes: class names in order.
         clinical: declarations of the clinical columns.
-        files: all images.
+        images: those that decide on size and brightness, opened.
     """
     phases = list(dict.fromkeys(channel.removesuffix(f"_{views[0]}") for channel in channels[:: len(views)]))
-    shapes = [ImageVolume(file).shape[1:] for file in files]
+    shapes = [image.shape[1:] for image in images]
     height, width = (median(shape[axis] for shape in shapes) for axis in (0, 1))
     shrink = min(1.0, LARGEST / max(height, width))
     size = [1, max(1, round(height * shrink)), max(1, round(width * shrink))]
     spacing = [1.0, *(round(FIELD / pixels, 6) for pixels in size[1:])]
-    white = max(brightest(file) for file in files)
+    white = max(brightest(image.path) for image in images)
     geometry = {
         "_target_": "scripts.transforms.RandomGeometry", "flip": [0.0, 0.0, 0.5], "rotate": [15.0, 0.0, 0.0],
         "scale": 0.1, "translate": [0.0, 4.0, 4.0], "spacing": "@spacing",

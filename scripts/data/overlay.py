@@ -10,6 +10,8 @@ from typing import Any
 
 from scripts.data.clinical import Column
 from scripts.data.plain_text import check_safe_names, literal
+from scripts.data.reference_phase import product
+from scripts.data.summary import held_text
 from scripts.data.survey import Survey
 
 
@@ -17,7 +19,6 @@ def overlay_text(
     name: str,
     folder: Path,
     phases: Sequence[str],
-    reference_phase: str,
     classes: Sequence[str],
     clinical: Sequence[Column],
     proposal: Survey,
@@ -28,22 +29,22 @@ def overlay_text(
         name: name of the dataset.
         folder: absolute folder of dataset.json.
         phases: phases in order.
-        reference_phase: the phase whose axes define the grid.
         classes: class names in order.
         clinical: declarations of the clinical columns.
-        proposal: spacing, grid size, region and intensity rule.
+        proposal: reference phase, spacing, grid size, region and intensity rule.
     """
-    native = " x ".join(f"{value:g}" for value in proposal.native_spacing)
+    reference = proposal.reference
+    finest = product(reference.finest)
     rows: list[tuple[str, Any, str]] = [
         ("name", results_name(name), "name of the results folder"),
         ("dataset_dir", str(folder), "folder with dataset.json"),
         ("phases", list(phases), "volumes that are fused; the order of the channels"),
-        ("reference_phase", reference_phase, "phase whose axes define the common grid"),
+        ("reference_phase", reference.phase, f"phase whose axes define the common grid: {reference.reason}"),
         ("classes", list(classes), "names of the labels; the order of the outputs"),
         ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
         ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
-        ("spacing", proposal.spacing, f"mm per voxel; the median of the files is {native}"),
-        ("grid_size", proposal.grid_size, "voxels; holds the region of 95% of the cases"),
+        ("spacing", proposal.spacing, f"mm per voxel; the finest phase has {finest} on each axis, in the median case"),
+        ("grid_size", proposal.grid_size, f"voxels; holds the region of {held_text(proposal)}"),
         ("region", proposal.region, "what the grid is centred on; margin in mm; component of the mask: largest, all"),
         ("intensity", proposal.intensity, proposal.intensity_reason),
         ("phase_dropout_hides", "file", "what a hidden phase takes with it: also its scale and grid"),

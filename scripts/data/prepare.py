@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from scripts.data.bias_field import BiasCorrection
-from scripts.data.chosen_phases import chosen_phases, chosen_reference, with_phases
+from scripts.data.chosen_phases import chosen_phases, with_phases
 from scripts.data.class_names import one_spelling
 from scripts.data.clinical import check_columns
 from scripts.data.clinical_table import join_clinical_table
+from scripts.data.deciding import Deciding
 from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
+from scripts.data.grids import look_at_grids
 from scripts.data.identical import settle_identical
 from scripts.data.layouts import Source, check_options, find_layout
 from scripts.data.image_overlay import image_overlay_text
@@ -23,14 +26,17 @@ from scripts.data.phase_names import check_names
 from scripts.data.plain_text import check_names_are_text
 from scripts.data.prepared_volumes import prepare_volumes
 from scripts.data.reading_notes import reading_notes
+from scripts.data.reference_phase import check_reference, choose_reference
 from scripts.data.registration import Registration
-from scripts.data.splits import assign_splits
-from scripts.data.summary import grid_text, summary_text
+from scripts.data.splits import assign_splits, everyone
+from scripts.data.summary import grid_lines, size_lines, summary_text
 from scripts.data.survey import survey
 from scripts.data.suspicious import without_suspicious
 from scripts.data.without_mask import settle_masks
+from scripts.data.volume_base import BadVolume
 from scripts.data.write_dataset import write_dataset, write_folds
-from scripts.evaluation.atomic import remove_partial, write_text
+from scripts.evaluation.atomic import not_left_empty, remove_partial, write_text
+from scripts.workers import BadCases, lines_of
 
 def prepare(
     source: str | Path | None,
@@ -58,6 +64,7 @@ def prepare(
     workers: int | None = None,
     quality: bool = True,
     without_mask: str | None = None,
+    decide_on: str = "all",
 ) -> Path | None:
     """Write dataset.json and the overlay data.yaml for a folder of images, and say how to train on it.
 
@@ -70,7 +77,7 @@ def prepare(
         output: folder that receives dataset.json and data.yaml.
         labels: CSV file with a label per case, for layouts that need one.
         phases: phases to use, in order; None takes all.
-        reference_phase: phase whose axes define the grid; None takes the one that fewest cases lack.
+        reference_phase: phase whose axes define the grid; None takes the most finely sampled (`choose_reference`).
         classes: class names in order; None takes the layout's, or all labels sorted.
         clinical: columns of `labels` to take; None takes all.
         fractions: shares of training, validation and test, where the source does not fix the split.
@@ -87,6 +94,7 @@ def prepare(
         workers: volumes at a time; None takes one per core.
         quality: whether the images are checked at the end, which writes quality.html beside dataset.json.
         without_mask: what is done with cases without a mask where others have one; see `settle_masks`.
+        decide_on: which cases decide on grid, intensity rule and columns: all, or training.
 
     Returns:
         The dataset.json written; None for a dry run, which writes nothing.
@@ -101,6 +109,7 @@ def prepare(
             raise ValueError(f"{name} must be given, found nothing; pass --{name}")
     find = find_layout(str(layout))
     folder = _absolute(str(output))
+    deciding = Deciding(decide_on)
     phases = None if phases is None else name_list(phases, "`phases`")
     given = Source(
         path=_absolute(str(source)),
@@ -115,65 +124,69 @@ def prepare(
         dry_run=dry_run,
     )
     check_options(str(layout), given)
-    if not dry_run:
-        remove_partial(_output_folder(folder, overwrite))
-    found = find(given)
     if dry_run:
-        print("".join(f"note: {note}\n" for note in found.notes) + "dry run: nothing was written")
+        notes = find(given).notes
+        print("".join(f"note: {note}\n" for note in notes) + "dry run: nothing was written")
         return None
+    with not_left_empty(folder):
+        remove_partial(_output_folder(folder, overwrite))
+        found = find(given)
+        names = [str(name) for case in found.cases for name in (case["case"], *case["image"].values(), case.get("roi", ""))]
+        check_names_are_text(names, "cases and their files")
+        if clinical_table is not None:
+            found = join_clinical_table(found, _absolute(clinical_table), clinical)
+        check_columns(found.clinical, "the table")
+        phases = name_list(chosen_phases(found, phases), "names of phases")
+        check_reference(phases, reference_phase)
+        cases, dropped = with_phases(found.cases, phases)
+        cases, label_notes = one_spelling(cases, classes)
+        labels_found = sorted({case["label"] for case in cases if "label" in case})
+        classes = name_list(classes or found.classes or labels_found, "labels")
+        notes = [*found.notes, *label_notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
+        proposal = None
+        with every_bad_image(found.name, phases, cases, folder if quality else None, workers):
+            if not found.views:
+                cases, more = settle_identical(cases, allow_identical, workers)
+                notes += more
+                cases, more = settle_masks(cases, reference_phase or phases[0], without_mask, workers)
+                notes += more + ([] if found.overlay else reading_notes(cases, phases, workers))
+            splits = assign_splits(cases, fractions, seed)
+            splits, columns, more = without_suspicious(splits, found.clinical, keep_suspicious)
+            notes += more
+            grids = look_at_grids(everyone(splits), workers)
+            deciders = [one for one in grids if one.case in deciding.names(splits)]
+            if not found.views:
+                reference = choose_reference(deciders, phases, reference_phase)
+                splits, more = prepare_volumes(
+                    splits, phases, reference.phase, folder, bias_correction, registration, workers
+                )
+                notes += more
+                proposal = survey(
+                    everyone(splits), grids, phases, reference, deciding.names(splits), deciding.kind, workers
+                )
 
-    files = [str(file) for case in found.cases for file in (case["case"], *case["image"].values(), case.get("roi", ""))]
-    check_names_are_text(files, "cases and their files")
-    if clinical_table is not None:
-        found = join_clinical_table(found, _absolute(clinical_table), clinical)
-    check_columns(found.clinical, "the table")
-
-    phases = name_list(chosen_phases(found, phases), "names of phases")
-    cases, dropped = with_phases(found.cases, phases)
-    cases, label_notes = one_spelling(cases, classes)
-    labels_found = sorted({case["label"] for case in cases if "label" in case})
-    classes = name_list(classes or found.classes or labels_found, "labels")
-    reference_phase = chosen_reference(cases, phases, reference_phase)
-    notes = [*found.notes, *label_notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
-    if not found.views:
-        cases, more = settle_identical(cases, allow_identical, workers)
-        notes += more
-    if not found.views:
-        cases, more = settle_masks(cases, reference_phase, without_mask, workers)
-        notes += more + ([] if found.overlay else reading_notes(cases, phases, workers))
-    splits = assign_splits(cases, fractions, seed)
-    splits, clinical_columns, more = without_suspicious(splits, found.clinical, keep_suspicious)
-    notes += more
-    if not found.views:
-        splits, more = prepare_volumes(
-            splits, phases, reference_phase, folder, bias_correction, registration, workers
-        )
-        notes += more
-    everyone = [case for entries in splits.values() for case in entries]
-    proposal = None if found.views else survey(everyone, phases, reference_phase)
-
-    header: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
-    header |= {"clinical": clinical_columns, "seed": seed} | ({"views": found.views} if found.views else {})
-    file = write_dataset(folder, header, splits)
-    fold_files = write_folds(folder, header, fold_splits(everyone, folds, fractions, seed) if folds else {})
-    print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, clinical_columns)}\n")
-    if proposal is not None:
-        overlay = overlay_text(found.name, folder, phases, reference_phase, classes, clinical_columns, proposal)
+        header: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
+        decided = [deciding.note(splits), *(grid_lines(proposal) if proposal is not None else [])]
+        header |= {"clinical": columns, "seed": seed} | ({"views": found.views} if found.views else {})
+        header["preparation"] = [*decided, *size_lines(splits, "data.yaml")]  # no path of this machine
+        file = write_dataset(folder, header, splits)
+        drawn = fold_splits(everyone(splits), folds, fractions, seed) if folds else {}
+        fold_files = write_folds(folder, header, drawn)
+        if proposal is None:
+            images = [volume for one in deciders for volume in one.volumes.values()]
+            overlay = image_overlay_text(found.name, folder, phases, found.views, classes, columns, images)
+        else:
+            overlay = overlay_text(found.name, folder, phases, classes, columns, proposal)
         write_text(folder / "data.yaml", overlay)
-        print(grid_text(proposal))
+
+    print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, columns)}\n")
+    print("\n".join([*decided, *size_lines(splits, from_here(folder / "data.yaml"))]))
     print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
     for fold_file in fold_files:
         where = shlex.quote(from_here(fold_file.parent))
         print(f"wrote {fold_file}, to be trained on with --dataset_dir {where}")
-    if proposal is None:
-        images = [Path(path) for case in everyone for path in case["image"].values()]
-        text = image_overlay_text(found.name, folder, phases, found.views, classes, clinical_columns, images)
-        write_text(folder / "data.yaml", text)
-        print(f"wrote {file}\n      {folder / 'data.yaml'}\n\nnext:")
-        print("  " + training_command([from_here(folder / "data.yaml")]))
-        return file
     print(f"wrote {file}\n      {folder / 'data.yaml'}")
-    if quality:
+    if quality and not found.views:
         from scripts.quality import require_quality  # which reads dataset.json with this package
 
         require_quality(folder, workers=workers)
@@ -181,6 +194,32 @@ def prepare(
     own = training_command([from_here(folder / "data.yaml")])
     print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else own))
     return file
+
+
+@contextmanager
+def every_bad_image(
+    name: str, phases: Sequence[str], cases: Sequence[dict[str, Any]], folder: Path | None, workers: int | None
+) -> Iterator[None]:
+    """Where an image inside cannot be used, look at all of them, and name every one that would break training.
+
+    Args:
+        name: of the dataset.
+        phases: its phases.
+        cases: entries of dataset.json with absolute paths.
+        folder: receives quality.html; None: nothing more is looked at than was.
+        workers: cases at a time; None takes one per core.
+
+    Raises:
+        BadCases: one line for each image or mask.
+    """
+    try:
+        yield
+    except (BadCases, BadVolume, FileNotFoundError) as error:
+        if folder is None:
+            raise
+        from scripts.quality import list_bad  # which reads volumes with this package
+
+        raise list_bad(name, phases, cases, folder, workers, lines_of(error)) from None
 
 
 def _absolute(path: str | Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 from scripts.data.extents import open_phase
 from scripts.data.mask_names import values_of_file
 from scripts.data.note import note
+from scripts.workers import work_through
 
 LOOKED_AT = 3
 """Cases whose voxels tell whether a phase is a mask."""
@@ -22,15 +23,11 @@ def reading_notes(cases: Sequence[dict[str, Any]], phases: Sequence[str], worker
         workers: threads at a time; None takes one per core.
 
     Raises:
-        ValueError: a file that cannot be read.
+        BadCases: files that cannot be read.
     """
-    from joblib import Parallel, cpu_count, delayed
-
     files = [(case["case"], phase, case["image"][phase]) for case in cases for phase in phases if phase in case["image"]]
     files += [(case["case"], "roi", case["roi"]) for case in cases if case.get("roi")]
-    found = Parallel(workers or cpu_count(), prefer="threads")(
-        delayed(lambda case, phase, file: open_phase(file, case, phase).remarks)(*place) for place in files
-    )
+    found = work_through(lambda place: open_phase(place[2], place[0], place[1]).remarks, files, workers, what="files")
     told: dict[tuple[str, str], list[str]] = {}
     for (case, phase, _), remarks in zip(files, found, strict=True):
         for remark in remarks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +10,23 @@ from typing import Any
 import numpy as np
 
 SPLITS = ("training", "validation", "test")
+SMALL = 60
+"""Patients below which the share of the test is rounded up, and a single test says little."""
 
 
 def patient_of(case: Mapping[str, Any]) -> str:
     """Return the patient of an entry of dataset.json: a case without one is a patient of its own."""
     return case.get("patient") or case["case"]
+
+
+def everyone(splits: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return the cases of all splits, one split after the other."""
+    return [case for cases in splits.values() for case in cases]
+
+
+def patients_known(cases: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a case names a patient that is not just its own name."""
+    return any(patient_of(case) != case["case"] for case in cases)
 
 
 def assign_splits(
@@ -60,6 +73,8 @@ def split_by_patient(
 
     The patients of each class are put in an order drawn from the seed and dealt out by largest remainder:
     split s takes :math:`\lfloor f_s n \rfloor` or one more of the class's n patients, and at least one.
+    Of fewer than 60 patients in all the test takes :math:`\lceil f_s n \rceil` of each class, and the other splits
+    share the rest: what is measured on few cases is what suffers most from their number.
     A patient with cases of several classes counts for the rarest of them. Within a class, the patients of
     each site are dealt out by the same shares, as far as whole patients and the totals of the class allow.
     The result does not depend on the order of the cases.
@@ -98,6 +113,7 @@ def split_by_patient(
         stratum[patient] = min(known, label, key=lambda name: (frequency[name], name))
 
     home = _homes(patients, sites)
+    favoured = "test" if len(stratum) < SMALL else ""
     rng = np.random.default_rng(seed)
     split_of: dict[str, str] = {}
     for label in sorted(frequency):
@@ -110,7 +126,7 @@ def split_by_patient(
             )
         members = [patient for patient in sorted(stratum) if stratum[patient] == label]
         drawn = [members[index] for index in rng.permutation(len(members))]
-        counts = _shares(len(members), fractions)
+        counts = _shares(len(members), fractions, favoured)
         if len(set(home.values())) > 1:
             drawn = _in_turn(drawn, home, counts)
         start = 0
@@ -157,11 +173,26 @@ def _in_turn(drawn: Sequence[str], home: Mapping[str, str], counts: Mapping[str,
     return [patient for members in dealt.values() for patient in members]
 
 
-def _shares(count: int, fractions: Mapping[str, float]) -> dict[str, int]:
-    """Deal `count` patients out by largest remainder, at least one to each split where there are enough."""
+def _shares(count: int, fractions: Mapping[str, float], favoured: str = "") -> dict[str, int]:
+    """Deal `count` patients out by largest remainder, at least one to each split where there are enough.
+
+    Args:
+        count: patients to deal out.
+        fractions: split -> its share.
+        favoured: split whose number is rounded up, before the others share the rest.
+
+    >>> _shares(8, {"training": 0.6, "validation": 0.2, "test": 0.2}, "test")
+    {'training': 5, 'validation': 1, 'test': 2}
+    """
     total = sum(fractions.values())
     exact = {split: count * share / total for split, share in fractions.items()}
     shares = {split: int(value + 1e-9) for split, value in exact.items()}
+    if favoured in exact and len(exact) > 1:
+        first = min(count, math.ceil(exact[favoured] - 1e-9))
+        others = {split: share for split, share in fractions.items() if split != favoured}
+        rest = {split: (count - first) * share / sum(others.values()) for split, share in others.items()}
+        exact, shares = rest | {favoured: float(first)}, {split: int(value + 1e-9) for split, value in rest.items()}
+        shares = {split: shares.get(split, first) for split in fractions}
     by_remainder = sorted(exact, key=lambda split: shares[split] - exact[split])
     for split in by_remainder[: count - sum(shares.values())]:
         shares[split] += 1

@@ -8,6 +8,8 @@ from typing import Any
 from scripts.data.clinical import Column
 from scripts.data.cut_regions import percent
 from scripts.data.note import note
+from scripts.data.reference_phase import losses, product
+from scripts.data.splits import SMALL, SPLITS, everyone, patient_of, patients_known
 from scripts.data.survey import Survey
 
 MOST_CUT = 30
@@ -31,8 +33,8 @@ def summary_text(
     >>> entry = {"case": "a", "image": {"pre": "a.nii"}, "label": "low", "clinical": {"age": 61.0}}
     >>> print(summary_text({"training": [entry]}, ["pre", "portal"], ["low", "high"],
     ...                    [{"name": "age", "kind": "number", "unit": "years"}]))
-    split     cases  patients  low  high
-    training      1         1    1     0
+    split     cases  low  high
+    training      1    1     0
     <BLANKLINE>
     phase   present  missing
     pre           1        0
@@ -41,12 +43,14 @@ def summary_text(
     clinical     values       present  missing
     age (years)  61.0 - 61.0        1        0
     """
-    entries = [entry for cases in splits.values() for entry in cases]
-    split_rows = [["split", "cases", "patients", *classes]]
+    entries = everyone(splits)
+    known = patients_known(entries)
+    split_rows = [["split", "cases", *(["patients"] if known else []), *classes]]
     for split, cases in splits.items():
         if cases:
             counts = [sum(entry.get("label") == name for entry in cases) for name in classes]
-            split_rows.append([split, *map(str, (len(cases), len({_patient(e) for e in cases}), *counts))])
+            patients = [len({patient_of(entry) for entry in cases})] if known else []
+            split_rows.append([split, *map(str, (len(cases), *patients, *counts))])
     phase_rows = [["phase", "present", "missing"]]
     for phase in phases:
         phase_rows.append([phase, *_present(sum(phase in entry["image"] for entry in entries), len(entries))])
@@ -65,31 +69,64 @@ def summary_text(
     return "\n\n".join(tables)
 
 
-def grid_text(proposal: Survey) -> str:
-    """Return the proposed grid in one line, the cases that it cuts off in another, and the intensity rule."""
-
-    def product(values: Sequence[float]) -> str:
-        return " x ".join(f"{value:g}" for value in values)
-
-    text = f"grid: {product(proposal.grid_size)} voxels of {product(proposal.spacing)} mm"
-    text += f" (median of the files {product(proposal.native_spacing)} mm), "
-    text += proposal.region["_target_"].split(".")[-1]
+def grid_lines(proposal: Survey) -> list[str]:
+    """Return the reference phase, the grid, what each phase loses on it, and the cases that it cuts off."""
+    reference = proposal.reference
+    grid = f"{product(proposal.grid_size)} voxels of {product(proposal.spacing)} mm"
+    lines = [
+        f"reference phase: {reference.phase}, {reference.reason}",
+        f"grid: {grid}, {region_name(proposal)}; it holds the region of {held_text(proposal)}",
+        *(f"on this grid, {line}" for line in losses(reference, proposal.spacing)),
+    ]
     if proposal.larger:
-        text += "\n" + note("cases with a region larger than the grid, which is cropped", proposal.larger)
+        count = f"{len(proposal.larger)} cases have" if len(proposal.larger) > 1 else "1 case has"
+        lines.append(f"{count} a region larger than the grid, which is cropped: {', '.join(proposal.larger)}")
     if proposal.region.get("component") == "all":
         what = "masks in several pieces, most of all, so that the region holds all of them (component: all)"
-        text += "\n" + note(what, proposal.several)
+        lines.append(note(what, proposal.several))
     elif proposal.left_out:
         cut = [f"{case} ({percent(share)} left out)" for case, share in proposal.left_out.items()]
-        text += "\n" + note(
-            "masks in several pieces, of which the region is the largest with those that fit into the grid "
-            "(component: largest)", cut, most=MOST_CUT
-        )  # fmt: skip
-    return f"{text}\nintensities: {proposal.intensity_reason}"
+        what = "masks in several pieces, of which the region is the largest with those that fit into the grid"
+        lines.append(note(f"{what} (component: largest)", cut, most=MOST_CUT))
+    return [line for line in [*lines, f"intensities: {proposal.intensity_reason}"] if line]
 
 
-def _patient(entry: Mapping[str, Any]) -> str:
-    return entry.get("patient") or entry["case"]
+def held_text(proposal: Survey) -> str:
+    """Return how many of the deciding cases have a region that the grid holds.
+
+    The number stands before what it is of, e.g. "19 of 20 training cases".
+    """
+    return f"{proposal.held} of {proposal.decided_on}"
+
+
+def region_name(proposal: Survey) -> str:
+    """Return the name of the region rule."""
+    return str(proposal.region["_target_"]).split(".")[-1]
+
+
+def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], data: str) -> list[str]:
+    """Return what the size of a dataset means: whether patients are known, and what few cases can tell.
+
+    Args:
+        splits: split -> entries of dataset.json.
+        data: path of data.yaml, as one would type it.
+    """
+    labelled = [case for split in SPLITS for case in splits.get(split, ())]
+    lines = []
+    if not patients_known(labelled):
+        lines.append(
+            "patients are unknown: each case counts as a patient of its own; where one has several cases, name it "
+            "in a column 'patient', or they may lie in two splits"
+        )
+    if len({patient_of(case) for case in labelled}) < SMALL:
+        tested = len(splits.get("test", ()))
+        wrong = f", and each wrong answer in the test costs {100 / tested:.0f} points of accuracy" if tested else ""
+        lines.append(
+            f"{len(labelled)} labelled cases are few, {tested} of them the test{wrong}: use comparing, which tests every "
+            "case once in each of several rounds: python -m monai.bundle run comparing --config_file "
+            f"\"['configs/compare.yaml','{data}']\""
+        )
+    return lines
 
 
 def _present(number: int, total: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
     path = path.path if isinstance(path, Frame) else Path(path)
     if not path.is_file():
         text = volume_message(
-            path, name, "must exist", "no file", "correct the path or take it out of the case"
+            path, name, "must exist", _in_its_place(path), "correct the path or take it out of the case"
         )
         raise FileNotFoundError(text)
     ending = image_ending(path)
@@ -76,6 +77,13 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
             rule = f"must be what its name says ({ending})"
             raise bad_volume(path, name, rule, content, "give it its right name, or export it again") from None
         raise unreadable(path, name, error) from None
+
+
+def _in_its_place(path: Path) -> str:
+    """Return what lies where a file should."""
+    if path.is_symlink() and not path.exists():
+        return f"a link to {os.readlink(path)}, where nothing is,"
+    return "a folder" if path.is_dir() else "no file"
 
 
 def files_of(path: str | Path) -> list[Path]:
@@ -102,7 +110,8 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
 
     Hidden files are left out.
     """
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    files = [path for path in found if path.is_file() or image_ending(path)]  # links to nowhere are named when opened
     images = [path for path in files if image_ending(path)]
     parts = {
         part

@@ -13,6 +13,7 @@ from scripts.data.mask_names import may_be_mask
 from scripts.data.nearest import listing
 from scripts.data.note import note
 from scripts.data.volumes import image_ending, image_files
+from scripts.workers import work_through
 
 CHOICES = ("leave_out", "whole_volume", "box")
 MOST_NAMED = 20
@@ -71,24 +72,16 @@ def mask_sizes(cases: Sequence[Case], workers: int | None = None) -> dict[str, n
     """Return case -> size of its mask along R, A, S in mm; None for an empty mask, no entry for no mask.
 
     Raises:
-        ValueError: masks that cannot be read; one line each.
+        BadCases: masks that cannot be read; one line each.
     """
-    from joblib import Parallel, cpu_count, delayed
-
     masked = [case for case in cases if case.get("roi")]
-    found = Parallel(workers or cpu_count(), prefer="threads")(delayed(_size)(case) for case in masked)
-    bad = [str(size) for size in found if isinstance(size, Exception)]
-    if bad:
-        raise ValueError("\n".join(bad))
+    found = work_through(_size, masked, workers, what="masks")
     return {case["case"]: size for case, size in zip(masked, found, strict=True)}
 
 
-def _size(case: Case) -> np.ndarray | Exception | None:
-    try:
-        mask = open_phase(case["roi"], case["case"], "roi")
-        voxels = np.argwhere(mask.read() > 0)
-    except (OSError, ValueError) as error:
-        return error
+def _size(case: Case) -> np.ndarray | None:
+    mask = open_phase(case["roi"], case["case"], "roi")
+    voxels = np.argwhere(mask.read() > 0)
     if not len(voxels):
         return None
     low, high = ras_bounds(mask, voxels.min(axis=0), voxels.max(axis=0))

@@ -15,6 +15,7 @@ from .loaded_weights import LoadWeights
 from .logits import SelectLogitsd
 from .metadata import check_model
 from .network import place_network
+from .prepared_splits import prepare_splits
 from .progress import Progress
 from .randomness import EpochSeed
 from .removal import Removal
@@ -58,6 +59,7 @@ __all__ = [
     "model_files",
     "place_network",
     "pooled_output",
+    "prepare_splits",
     "process_device",
     "results_folder",
     "running_config",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,48 +13,70 @@ from types import TracebackType
 from torch.distributed import Store
 
 from scripts.evaluation.atomic import no_room, no_room_message
+from scripts.workers import BadCases
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"
+_FRAME = re.compile(r'^ *File "(.+?)", line \d+, in ', re.MULTILINE)
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Volume|Cases): ", re.MULTILINE)
+
+
+def error_chain(error: BaseException) -> list[BaseException]:
+    """Return an error, what it was raised from, and so on."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and not any(current is one for one in found):
+        found.append(current)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return found
 
 
 def root_cause(error: BaseException) -> BaseException:
     """Return the first error of a chain: the one that MONAI wraps as "Failed to evaluate"."""
-    seen = {id(error)}
-    while True:
-        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        if cause is None or id(cause) in seen:
-            return error
-        seen.add(id(cause))
-        error = cause
+    return error_chain(error)[-1]
 
 
 def _explaining(error: BaseException) -> BaseException | None:
     """Return the outermost error of the chain that the bundle itself raised with a message, if any."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
+    for current in error_chain(error):
         frames = traceback.extract_tb(current.__traceback__)
         raised_here = bool(frames) and os.path.abspath(frames[-1].filename).startswith(_PACKAGE)
         if raised_here and isinstance(current, (ValueError, OSError)):
             return current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return None
+
+
+def _of_worker(error: BaseException) -> str | None:
+    """Return the message of an error of the bundle that a worker process raised, or None.
+
+    Pools hand over such an error without its frames: joblib, concurrent.futures and multiprocessing with the
+    worker's traceback as the text of its cause, torch's DataLoader with that in the place of its message.
+    """
+    for text, said in ((str(error.__cause__ or ""), str(error)), (str(error), "")):
+        frames = _FRAME.findall(text)
+        if isinstance(error, (ValueError, OSError)) and frames and frames[-1].startswith(_PACKAGE):
+            kinds = list(_RAISED.finditer(text))
+            return said or (text[kinds[-1].end() :].strip() if kinds else None)
     return None
 
 
 def message_of(error: BaseException) -> str | None:
-    """Return the one line that explains `error` to a user, or None where a traceback says more.
+    """Return the line that explains `error` to a user, or None where a traceback says more.
 
     The bundle's own ``ValueError`` and ``OSError`` (raised inside `scripts`) are shown as they are. A wrong
     argument name in a configuration (``TypeError`` from a constructor) is shown with the component. A
-    full disk is told whatever library met it.
+    full disk is told whatever library met it. Of several bad cases each has a line.
     """
     explaining = _explaining(error)
+    if isinstance(explaining, BadCases):
+        return str(explaining)  # each of its lines is one already
     if explaining is not None:
         return " ".join(str(explaining).split())
     if no_room(error) is not None:
         return no_room_message(None, error)
+    worker = next(filter(None, map(_of_worker, error_chain(error))), None)
+    if worker is not None:
+        return " ".join(worker.split())
     cause = root_cause(error)
     if isinstance(cause, TypeError) and "unexpected keyword argument" in str(cause):
         return f"a configuration entry has an argument its component does not take: {cause}"

@@ -43,9 +43,8 @@ class Progress:
     def _step(self, engine: Any) -> None:
         state = engine.state
         if self.bar is None:  # made here, because a resumed run knows its iteration only after the start
-            self.bar = progress_bar(
-                state.max_epochs * state.epoch_length, self.description, initial=state.iteration - 1
-            )
+            steps = state.epoch_length or getattr(state.dataloader, "batches", 0)
+            self.bar = progress_bar(state.max_epochs * steps, self.description, initial=state.iteration - 1)
         due = time.time() - self.bar.last_print_t >= self.bar.mininterval
         if self.evaluator is not None and (due or state.iteration % state.epoch_length == 0):
             # read only to be shown: a GPU has to be waited for

@@ -8,8 +8,8 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,12 @@ def write_tensors(path: str | Path, state: Any, lasting: bool = True) -> Path:
     return write_atomically(path, write, lasting)
 
 
-def check_writable(folder: str | Path) -> Path:
+def check_writable(folder: str | Path, keep: bool = True) -> Path:
     """Make `folder` if needed and prove that a file can be written there, before any long work starts.
+
+    Args:
+        folder: the folder.
+        keep: whether it stays where it was made here; what is written later makes it again.
 
     Raises:
         ValueError: the folder cannot be made or written; says which and why.
@@ -153,10 +157,14 @@ def check_writable(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     probe = folder / f"{PARTIAL}{uuid.uuid4().hex}"
+    made = [] if keep else [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
+        for path in made:
+            with suppress(OSError):  # someone else writes there
+                path.rmdir()
     except OSError as error:
         if no_room(error):
             raise OSError(no_room_message(folder, error)) from None
@@ -164,3 +172,22 @@ def check_writable(folder: str | Path) -> Path:
             f"results folder {folder} cannot be written ({error.strerror}): choose another output_dir"
         ) from None
     return folder
+
+
+@contextmanager
+def not_left_empty(folder: str | Path) -> Iterator[None]:
+    """Where an error ends what is done inside, remove the folders made there that hold no file.
+
+    Args:
+        folder: the folder that may be made inside, with those above it.
+    """
+    folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True) if made else []
+        for path in [*below, *made]:
+            with suppress(OSError):  # it holds something
+                path.rmdir()
+        raise

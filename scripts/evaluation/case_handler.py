@@ -13,7 +13,7 @@ import torch
 
 from scripts.evaluation.atomic import check_writable
 from scripts.evaluation.checks import as_probabilities
-from scripts.processes import all_processes, is_first_process
+from scripts.processes import all_processes, is_first_process, process_count
 
 if TYPE_CHECKING:
     from ignite.engine import Engine
@@ -98,7 +98,7 @@ class CaseHandler(ABC):
         """Write the files, from all predictions and notes; `device` is where the network ran."""
 
     def _start(self, engine: Engine) -> None:
-        check_writable(self.output_dir)
+        check_writable(self.output_dir, keep=process_count() > 1)
         self.predictions, self.notes = [], {}
         self.stop()
         self.start()

@@ -90,8 +90,9 @@ def write_results(
         calibration,
     )
     figures = _figures(output_dir, found, classes, name, rows, random)
-    patients = len(set(found.patients))
-    title = f"{name}: {len(found.label)} cases, {patients} patients"
+    number = len(set(found.patients))
+    patients = None if number == len(found.label) else number  # perhaps no patient is named at all
+    title = f"{name}: {len(found.label)} cases" + ("" if patients is None else f", {patients} patients")
     print(f"\n{format_table(rows, title, patients, at_threshold, calibration)}\n", flush=True)
     return rows, figures
 

@@ -10,6 +10,7 @@ from typing import Any
 from monai.transforms import Compose
 from torch import nn
 
+from scripts.data.cache import prepare, refuse_bad
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
 from scripts.evaluation.atomic import check_writable
@@ -27,6 +28,7 @@ from scripts.explain.tables import (
     write_localisation,
     write_mean_contributions,
 )
+from scripts.workers import lines_of
 
 TABLE = "clinical table"
 
@@ -72,11 +74,12 @@ def explain_cases(
     Raises:
         FileNotFoundError: no weights.
         ValueError: no such case, explanation or class; a folder that cannot be written.
+        BadCases: cases that cannot be read, after all others have been explained.
     """
     from tqdm import tqdm
 
     chosen = choose_cases(items, case)
-    folder = check_writable(output_dir)
+    folder = check_writable(output_dir, keep=False)
     load_trained(network, model_file)
     explain = CaseExplainer(
         network.eval(),
@@ -91,14 +94,21 @@ def explain_cases(
     players = [*phases, TABLE] if reads_table(network) else list(phases)
     steps = located(preprocessing)
     found: list[CaseExplanation] = []
+    bad: list[list[str]] = []
     for item in tqdm(chosen, desc="explaining", disable=len(chosen) == 1):
-        explanation = explain(steps(dict(item)), images_without(item, preprocessing))
+        try:
+            ready, _ = prepare(steps, dict(item))
+        except (ValueError, OSError) as error:
+            bad.append(lines_of(error))
+            continue
+        explanation = explain(ready, images_without(item, preprocessing))
         write_case(folder, explanation, phases, players, classes)
         found.append(replace(explanation, heat={}, volumes={}, lesion=None))  # what the summary needs
     if len(found) > 1:
         write_summary(folder, found, phases, players, classes)
     for line in summary_lines(found, players, classes):
         print(line)
+    refuse_bad(bad, len(chosen))
     return found
 
 

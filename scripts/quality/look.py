@@ -12,6 +12,7 @@ from scripts.data.document import Item
 from scripts.data.mask_values import mask_values
 from scripts.data.volumes import Volume, open_volume
 from scripts.transforms.mask_pieces import shares_of_pieces
+from scripts.workers import work_through
 
 from .seen import CaseSeen, RegionSeen, VolumeSeen
 from .values import values_of
@@ -29,12 +30,7 @@ def look_at_cases(items: Sequence[Item], workers: int | None = None) -> list[Cas
         items: cases with absolute paths.
         workers: threads at a time; None takes one per core.
     """
-    from joblib import Parallel, cpu_count, delayed
-    from tqdm import tqdm
-
-    parallel = Parallel(workers or cpu_count(), prefer="threads", return_as="generator")
-    seen = parallel(delayed(look_at_case)(item) for item in items)
-    return list(tqdm(seen, desc="checking volumes", total=len(items), unit="case"))
+    return work_through(look_at_case, items, workers, bar="checking volumes")
 
 
 def look_at_case(item: Item) -> CaseSeen:

@@ -31,6 +31,7 @@ def write_quality_page(
     cases: Sequence[CaseSeen],
     results: Sequence[Checked],
     scales: Sequence[PairScale] = (),
+    preparation: Sequence[str] = (),
 ) -> Path:
     """Write quality.html into a folder, as a whole or not at all.
 
@@ -41,6 +42,7 @@ def write_quality_page(
         cases: all cases.
         results: of all checks.
         scales: how the intensities of every two phases compare.
+        preparation: what `preparing` decided, a sentence each.
     """
     findings = [finding for result in results for finding in result.findings]
     breaking = [finding for finding in findings if finding.breaks_training]
@@ -58,6 +60,7 @@ def write_quality_page(
             phase_table(cases, phases),
             *([scale_table(scales)] if scales else []),
         ],
+        "preparation": preparation,
         "volumes": volume_table(cases, marked),
         "shown": shown,
         "shown_n": f"n = {len(shown):,} of {counted(len(cases), 'case')}",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.data.document import open_document, read_item
 from scripts.data.phase_scale import phase_scales, scale_text
-from scripts.data.splits import SPLITS
+from scripts.data.splits import SPLITS, patient_of
+from scripts.workers import BadCases
 
 from .checks import CHECKS
 from .finding import Finding
@@ -53,7 +56,9 @@ def check_quality(
     ]
     if not items:
         raise ValueError(f"{document.file} must list at least one case, found none; list cases in it")
-    folder = check_writable(document.file.parent if output_dir is None else Path(output_dir).expanduser())
+    folder = check_writable(
+        document.file.parent if output_dir is None else Path(output_dir).expanduser(), False
+    )
     cases = look_at_cases(items, workers)
     results = [check(cases) for check in CHECKS]
     readable = [
@@ -75,8 +80,47 @@ def check_quality(
     for finding in breaking:
         print(f"breaks training: {finding}")
     print(headline(cases, breaking, warnings))
-    write_quality_page(folder, document.name, document.phases, cases, results, scales)
+    preparation = [line for line in document.content.get("preparation", []) if isinstance(line, str)]
+    write_quality_page(folder, document.name, document.phases, cases, results, scales, preparation)
     return [*breaking, *warnings]
+
+
+def list_bad(
+    name: str,
+    phases: Sequence[str],
+    cases: Sequence[dict[str, Any]],
+    folder: Path,
+    workers: int | None = None,
+    known: Sequence[str] = (),
+) -> BadCases:
+    """Check cases of which no dataset.json can be made, and write quality.html.
+
+    Args:
+        name: name of the dataset.
+        phases: its phases, in order.
+        cases: entries of dataset.json with absolute paths.
+        folder: receives quality.html.
+        workers: cases at a time; None takes one per core.
+        known: lines of what is wrong; they are returned where the check finds nothing.
+
+    Returns:
+        The error that names everything that would break training, one line each.
+    """
+    items = [
+        {"roi": None, **case, "patient": patient_of(case), "split": case.get("split", "")} for case in cases
+    ]
+    seen = look_at_cases(items, workers)
+    results = [check(seen) for check in CHECKS]
+    breaking = [finding for result in results for finding in result.findings if finding.breaks_training]
+    if not breaking:
+        return BadCases(known, len(cases))
+    page = write_quality_page(folder, name, phases, seen, results)
+    print(f"wrote {page}, which shows what is wrong; there is no dataset.json yet")
+    lines = []
+    for one in breaking:
+        place = one.phase if one.phase == "region" else f"phase {one.phase!r}"
+        lines.append(f"case {one.case}: {place}: {one.what}; {one.remedy}")
+    return BadCases(lines, len(cases), bad=len({finding.case for finding in breaking}))
 
 
 def require_quality(

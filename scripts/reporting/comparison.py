@@ -70,7 +70,8 @@ class Comparison:
             f"{counted(self.folds, 'site')} left out in turn" if self.sites else counted(self.folds, "fold")
         )
         drawn = f"{parts}, {counted(self.repeats, 'repeat')}"
-        return f"n = {counted(cases, 'case')} of {counted(patients, 'patient')}, {drawn}"
+        several = f" of {counted(patients, 'patient')}" if patients != cases else ""
+        return f"n = {counted(cases, 'case')}{several}, {drawn}"
 
     def of(self, metric: str) -> list[Row]:
         """Return the rows of the summary about one metric, those with the highest pooled value first."""

@@ -28,7 +28,7 @@ class Contents:
         split: split that is reported.
         metrics: metrics.json, None where no case had a label.
         n: cases with a label, or all where none has.
-        patients: patients of these.
+        patients: patients of these; 0 where they are unknown.
         config: configuration of the model's training; {} where the model's folder is gone.
         config_text: the same, as the file has it.
         training: environment.json of the training, {} where there is none.
@@ -136,8 +136,9 @@ def _counts(folder: Path, metrics: dict[str, Any] | None) -> tuple[int, int]:
     found = read_predictions(file)
     labels = found.labels or [None] * len(found.cases)
     rows = [row for row, label in enumerate(labels) if metrics is None or label is not None]
-    patients = found.patients or found.cases
-    return len(rows), len({patients[row] for row in rows})
+    if found.patients is None or found.patients == found.cases:  # none is named
+        return len(rows), 0
+    return len(rows), len({found.patients[row] for row in rows})
 
 
 def _training_data(folder: Path, model: Path, evaluation: dict[str, Any], config: dict[str, Any]) -> Summary:

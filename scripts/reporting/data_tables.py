@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .dataset_summary import Summary
@@ -20,12 +20,19 @@ def split_table(summary: Summary) -> Table:
         _cases(summary),
         ["split", "cases", "patients", *classes],
         [
-            [name, *(f"{split[key]:,}" for key in ("cases", "patients"))]
+            [name, f"{split['cases']:,}", UNKNOWN if split["patients"] is None else f"{split['patients']:,}"]
             + [f"{split['classes'].get(label, 0):,}" for label in classes]
             for name, split in splits.items()
         ],
-        ["Training fits the weights; validation chooses the checkpoint and calibrates; test is read once."],
+        [
+            "Training fits the weights; validation chooses the checkpoint and calibrates; test is read once.",
+            *(["Patients are unknown: each case counts as one."] if _unknown(splits) else []),
+        ],
     )
+
+
+def _unknown(splits: Mapping[str, Any]) -> bool:
+    return all(split["patients"] is None for split in splits.values())
 
 
 def missing_table(summary: Summary) -> Table:

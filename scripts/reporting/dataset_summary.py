@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.document import Document, Item, open_document, read_item
-from scripts.data.splits import SPLITS
+from scripts.data.splits import SPLITS, patients_known
 
 from .volume_grids import volume_grids
 
@@ -24,10 +24,10 @@ def summarise_dataset(dataset_dir: str | Path, phases: Sequence[str]) -> Summary
         phases: the phases that are used; only these are counted.
 
     Returns:
-        name, phases and classes that the file declares, `splits` ({split: cases, patients, classes {class:
-        cases}, missing {phase: {class: cases without it}}}), `sites` ({site: {class: cases}}, of labelled
-        cases that name one) and `volumes` (of `volume_grids`); or only `reason`, in one line, where the file
-        is gone or cannot be read.
+        name, phases and classes that the file declares, `splits` ({split: cases, patients (None: unknown),
+        classes {class: cases}, missing {phase: {class: cases without it}}}), `sites` ({site: {class: cases}},
+        of labelled cases that name one) and `volumes` (of `volume_grids`); or only `reason`, in one line,
+        where the file is gone or cannot be read.
     """
     try:
         document = open_document(dataset_dir)
@@ -59,6 +59,7 @@ def _classes(document: Document, items: Sequence[Item]) -> list[str]:
 
 def _splits(items: Sequence[Item], phases: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
     found = {}
+    known = patients_known(items)
     for split in (*SPLITS, "unlabelled"):
         cases = [item for item in items if item["split"] == split]
         if not cases:
@@ -70,7 +71,7 @@ def _splits(items: Sequence[Item], phases: Sequence[str], classes: Sequence[str]
         }
         found[split] = {
             "cases": len(cases),
-            "patients": len({item["patient"] for item in cases}),
+            "patients": len({item["patient"] for item in cases}) if known else None,
             "classes": {name: labels[name] for name in [*classes, *sorted(set(labels) - set(classes))]},
             "missing": missing,
         }

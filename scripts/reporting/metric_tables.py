@@ -35,9 +35,9 @@ def _metrics(contents: Contents, metrics: dict[str, Any]) -> Table:
         ):  # of two classes there is one kappa
             rows.append([NAMES[name], with_interval(macro, name), *[UNKNOWN] * len(classes)])
     notes = [
-        "[ ]: 95% interval over patients. All: the mean over the classes, but accuracy is the share of all "
-        "cases predicted right. Each class stands against the rest; the predicted class is the one with the "
-        "highest probability.",
+        f"[ ]: 95% interval over {'patients' if contents.patients else 'cases'}. All: the mean over the "
+        "classes, but accuracy is the share of all cases predicted right. Each class stands against the "
+        "rest; the predicted class is the one with the highest probability.",
         *(f"{name}: {row['note']}." for name, row in _named(metrics) if row.get("note")),
     ]
     header = ["metric", "all", *(str(row["class"]) for row in classes)]

@@ -9,9 +9,13 @@ import numpy as np
 
 from scripts.data.nearest import listing
 from scripts.data.volumes import open_volume
+from scripts.workers import BadCases
 
 from .frame import field_of_view, frame_axes
 from .phase_transform import PhaseTransform, case_name, phase_name
+
+ROI = object()
+"""Key of the region mask among the phases, whatever these are called."""
 
 
 class LoadImagePhasesd(PhaseTransform):
@@ -47,6 +51,8 @@ class LoadImagePhasesd(PhaseTransform):
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
+        if item.get("problem"):  # found before any file was opened
+            raise ValueError(item["problem"])
         paths = {phase: path for phase, path in item[self.key].items() if path is not None}
         for phase in paths:
             if phase not in self.phases:
@@ -60,15 +66,15 @@ class LoadImagePhasesd(PhaseTransform):
                 f"{case_name(item)}: at least one of the phases [{', '.join(self.phases)}] must be there, "
                 "found none; add a phase or remove the case"
             )
-        volumes = {
-            phase: open_volume(paths[phase], phase_name(item, phase))
-            for phase in self.phases
-            if phase in paths
-        }
+        roi = item.get("roi")
+        places = {phase: (paths[phase], phase_name(item, phase)) for phase in self.phases if phase in paths}
+        mask = {} if roi is None else {ROI: (roi, f"{case_name(item)}: roi")}
+        volumes, problems = _open_all(places | mask)
+        if problems:
+            raise problems[0] if len(problems) == 1 else BadCases([str(error) for error in problems])
+        item["roi"] = volumes.pop(ROI, None)
         item["reference"] = self.reference if self.reference in volumes else next(iter(volumes))
         self._check_overlap(item, volumes)
-        roi = item.get("roi")
-        item["roi"] = None if roi is None else open_volume(roi, f"{case_name(item)}: roi")
         item[self.key], item["volumes"] = dict(volumes), volumes
         return item
 
@@ -86,6 +92,18 @@ class LoadImagePhasesd(PhaseTransform):
                     f"found them {_gap(low, high, other_low, other_high):.0f} mm apart in {volume.path} and "
                     f"{reference.path}; correct the position in one header, or take the phase out of the case"
                 )
+
+
+def _open_all(places: Mapping[Any, tuple[Any, str]]) -> tuple[dict[Any, Any], list[Exception]]:
+    """Open volumes by path and name; return those that open, and the errors of the others."""
+    volumes: dict[Any, Any] = {}
+    problems: list[Exception] = []
+    for key, (path, name) in places.items():
+        try:
+            volumes[key] = open_volume(path, name)
+        except (ValueError, OSError) as error:
+            problems.append(error)
+    return volumes, problems
 
 
 def _gap(low: np.ndarray, high: np.ndarray, other_low: np.ndarray, other_high: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from monai.transforms import Compose, MapTransform, RandomizableTransform, Selec
 
 from scripts.data import cached_dataset
 from scripts.data import fingerprint as fingerprint_module
+from scripts.workers import BadCases
 from scripts.transforms import (
     BoxRegiond,
     LoadImagePhasesd,
@@ -304,14 +305,14 @@ def test_regions_larger_than_the_grid_are_listed_once(
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_is_the_transform_s_own(items: list, tmp_path: Path, kind: str) -> None:
     items[1]["image"]["portal"] = str(tmp_path / "none.nii.gz")
-    with pytest.raises(FileNotFoundError, match=r"^case p002: phase 'portal': the volume must exist"):
+    with pytest.raises((FileNotFoundError, BadCases), match=r"^case p002: phase 'portal': the volume must exist"):
         _ = make(items, tmp_path, cache=kind)[1]
 
 
 def test_what_the_disk_cannot_keep(items: list, tmp_path: Path) -> None:
     transform = Compose([LoadImagePhasesd(phases=["pre", "portal"]), WholeVolumeRegiond()])
     with pytest.raises(
-        ValueError, match=r"^case p001: the disk cache keeps .* found NiftiVolume .* SelectItemsd"
+        BadCases, match=r"case p001: the disk cache keeps .* found NiftiVolume .* SelectItemsd"
     ):
         make(items, tmp_path, transform)
 

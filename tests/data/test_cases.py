@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.data import read_cases
+from scripts.workers import BadCases
 
 PHASES, CLASSES = ["pre", "portal"], ["low", "high"]
 Document = dict[str, Any]
@@ -176,14 +177,14 @@ def test_a_mistake_is_one_clear_line(name, document, write, say):
     say("dataset.json", name, raised.value)
 
 
-def test_all_missing_files_are_counted_and_the_first_ones_named(document, write, tmp_path, say):
+def test_all_missing_files_are_named(document, write, tmp_path, say):
     for case in "ab":
         (tmp_path / case / "pre.nii.gz").unlink()
         (tmp_path / case / "portal.nii.gz").unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"4 of the 10 files .* case a, 'pre': .*; and 1 more; restore"
-    ) as raised:
+    with pytest.raises(BadCases, match=r"^4 of 10 files named in .*dataset.json cannot be used:") as raised:
         read_cases(write(document), PHASES, CLASSES)
+    named = [f"case {case}, {phase!r}: " for case in "ab" for phase in ("pre", "portal")]
+    assert [line.startswith(name) for line, name in zip(raised.value.lines, named, strict=True)] == [True] * 4
     say("dataset.json", "files that do not exist", raised.value)
 
 

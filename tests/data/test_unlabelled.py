@@ -7,6 +7,7 @@ import re
 import pytest
 
 from scripts.data import read_unlabelled
+from scripts.workers import BadCases
 
 PHASES, CLASSES = ["pre", "portal"], ["low", "high"]
 
@@ -88,5 +89,7 @@ def test_wrong_folders(files, message, tmp_path):
 
 def test_the_messages_name_the_case_and_the_file(document, write, tmp_path):
     (tmp_path / "c" / "pre.nii.gz").unlink()
-    with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "c" / "pre.nii.gz"))):
+    with pytest.raises(BadCases, match=re.escape(str(tmp_path / "c" / "pre.nii.gz"))):
         read_unlabelled(write(document), PHASES)
+    kept = read_unlabelled(write(document), PHASES, keep_bad=True)  # their loader names them
+    assert len(kept) == 5

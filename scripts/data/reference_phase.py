@@ -1,0 +1,168 @@
+"""Which phase defines the common grid: the one that samples the region most finely, and what the others lose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from scripts.data.grids import CaseGrids
+from scripts.data.nearest import listing
+
+OFTEN = 0.9
+"""A reference phase is there in this share of the cases that the most frequent phase has, at least."""
+COVERED = 0.9
+"""It shows this share of the region, in the middle of the cases, unless none does."""
+ALIKE = 1.25
+"""Phases whose coarseness is within this factor of the finest count as equally fine."""
+USUAL = 0.5
+"""Phases that this share of the cases has decide on the spacing."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a phase is sampled in the cases that decide.
+
+    Attributes:
+        phase: its name.
+        present: cases that have it.
+        cases: cases in all.
+        spacing: median over the cases, mm along R, A, S.
+        covered: median share of the region that it shows, 0 to 1.
+    """
+
+    phase: str
+    present: int
+    cases: int
+    spacing: np.ndarray
+    covered: float
+
+    @property
+    def coarseness(self) -> float:
+        """Volume of a voxel times its longest edge, mm^4: of voxels of one volume the even one is the finer."""
+        return float(self.spacing.prod() * self.spacing.max())
+
+    def __str__(self) -> str:
+        """Name, spacing and number of cases, as a sentence names them."""
+        share = "" if self.covered >= COVERED else f", shows {self.covered:.0%} of the region"
+        return f"{self.phase} ({product(self.spacing)} mm, {self.present} of {self.cases} cases{share})"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The reference phase, and why it is this one.
+
+    Attributes:
+        phase: its name.
+        reason: why, in a few words.
+        sampling: of all phases that a deciding case has, in their order.
+    """
+
+    phase: str
+    reason: str
+    sampling: Sequence[Sampling]
+
+    @property
+    def finest(self) -> np.ndarray:
+        """Spacing in mm along R, A, S: on each axis that of the finest phase that at least half of the cases have."""
+        most = max(one.present for one in self.sampling)
+        return np.min([one.spacing for one in self.sampling if one.present >= USUAL * most], axis=0)
+
+
+def sampling(grids: Sequence[CaseGrids], phases: Sequence[str]) -> list[Sampling]:
+    """Measure how each phase is sampled; a phase that no case has is left out.
+
+    Args:
+        grids: the cases that decide.
+        phases: phases in order.
+    """
+    found = []
+    for phase in phases:
+        those = [one for one in grids if phase in one.volumes]
+        if those:
+            spacing = np.median([one.spacing(phase) for one in those], axis=0)
+            covered = float(np.median([one.covered(phase) for one in those]))
+            found.append(Sampling(phase, len(those), len(grids), spacing, covered))
+    return found
+
+
+def choose_reference(
+    grids: Sequence[CaseGrids], phases: Sequence[str], wanted: str | None = None
+) -> Reference:
+    """Return the reference phase: the one wanted, or the finest of those that nearly all cases have.
+
+    Of the phases that at least 90% as many cases have as the most frequent one, and that show at least 90% of the
+    region, the one with the least coarseness (see `Sampling`); of several within a factor of 1.25 of it the most
+    frequent, and of these the first.
+
+    Args:
+        grids: the cases that decide.
+        phases: phases in order.
+        wanted: the user's choice.
+
+    Raises:
+        ValueError: the phase wanted is none of the phases.
+    """
+    check_reference(phases, wanted)
+    found = sampling(grids, phases)
+    if wanted is not None:
+        return Reference(wanted, "as asked for", found)
+    if len(found) == 1:
+        return Reference(found[0].phase, "the only phase", found)
+    most = max(one.present for one in found)
+    often = [one for one in found if one.present >= OFTEN * most]
+    showing = [one for one in often if one.covered >= COVERED] or often
+    least = min(one.coarseness for one in showing)
+    alike = [one for one in showing if one.coarseness <= ALIKE * least]
+    chosen = max(alike, key=lambda one: one.present)  # the first of several
+    if len(alike) == len(found):
+        several = len({one.present for one in found}) > 1
+        reason = "all phases are sampled alike; fewest cases lack it" if several else "all phases are sampled alike"
+        return Reference(chosen.phase, reason, found)
+    finer = [one for one in found if one not in alike and one.coarseness < chosen.coarseness / ALIKE]
+    passed = f"; finer, but not as complete: {', '.join(map(str, finer))}" if finer else ""
+    return Reference(chosen.phase, f"the most finely sampled of those that nearly all cases have{passed}", found)
+
+
+def check_reference(phases: Sequence[str], wanted: str | None) -> None:
+    """Refuse a reference phase that is none of the phases.
+
+    Raises:
+        ValueError: names the nearest.
+    """
+    if wanted is not None and wanted not in phases:
+        raise ValueError(
+            f"reference phase {wanted!r} is not among the phases {listing(wanted, phases)}; correct "
+            "--reference_phase"
+        )
+
+
+def losses(reference: Reference, spacing: Sequence[float]) -> list[str]:
+    """Say of each phase what becomes of its voxels on the common grid, in one line each.
+
+    Args:
+        reference: with the sampling of the phases.
+        spacing: of the grid, mm along R, A, S.
+    """
+    lines = []
+    for one in reference.sampling:
+        ratio = np.asarray(spacing) / one.spacing
+        merged, stretched = np.maximum(ratio, 1).prod(), (1 / ratio).max()
+        said = []
+        if merged > 1.5:
+            said.append(f"{merged:.1f} voxels of a file become one of the grid")
+        if stretched > 1.5:
+            axis = ("right-left", "front-back", "top-bottom")[int((1 / ratio).argmax())]
+            said.append(f"between two voxels of a file lie up to {stretched:.1f} of the grid ({axis})")
+        lines.append(f"{one}: {', '.join(said) or 'keeps its resolution'}")
+    return lines
+
+
+def product(values: Sequence[float] | np.ndarray) -> str:
+    """Return numbers as one writes a size.
+
+    >>> product([1.0, 0.5, 3.25])
+    '1 x 0.5 x 3.25'
+    """
+    return " x ".join(f"{value:.3g}" for value in values)

@@ -1,0 +1,36 @@
+"""What a worker finds is said as one process says it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("workers", ["", "--workers 1"])
+def test_a_bad_file_is_one_line_whatever_the_number_of_workers(workers, awkward, tmp_path):
+    folder = awkward("5")
+    text = tmp_path / "data"
+    text.mkdir()
+    for case in sorted((folder / "data").iterdir()):
+        (text / case.name).symlink_to(case)
+    for case in ("p003", "p004"):
+        (text / case).unlink()
+        (text / case).mkdir()
+        (text / case / "arterial.nii.gz").write_bytes(b"no image")
+    command = [sys.executable, "-m", "monai.bundle", "run", "preparing"]
+    command += ["--config_file", "configs/prepare.yaml"]
+    command += ["--layout", "folders", "--source", str(text), "--labels", str(folder / "labels.csv")]
+    command += ["--output", str(tmp_path / "out"), *workers.split()]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("  case ")]
+    named = [line.split()[1].rstrip(":") for line in lines]
+    assert (named.count("p003"), named.count("p004")) == (1, 1)
+    assert all(str(text) in line and "; " in line for line in lines)
