@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.data.clinical import Column, name_and_unit
 from scripts.data.column_values import ColumnValues
+from scripts.data.decided_columns import CellValues, texts_of
 from scripts.data.label_table import PLAIN, read_columns
 from scripts.data.layouts.found import Found
 from scripts.data.nearest import listing
@@ -63,7 +64,10 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
         for header, column in taken.items():
             value = None if row is None else read[header].values[position[id(row)]]
             values |= {} if value is None else {column["name"]: value}
-        cases.append(case | {"clinical": {name: values[name] for name in values if name in names}})
+        texts = texts_of(case) | ({} if row is None else {header: row[header] for header in headers})
+        wanted_texts = {h: text for h, text in texts.items() if wanted is None or name_and_unit(h)[0] in wanted}
+        chosen_values = {name: values[name] for name in values if name in names}
+        cases.append(case | {"clinical": CellValues(chosen_values, wanted_texts, table.decimal)})
     ignored = [header for header in table.headers if header in NOT_CLINICAL or columns.get(header, 1) is None]
     reasons = {h: read[h].reason for h in ignored if h in read and read[h].reason not in PLAIN}
     told = [f"{header} ({reasons[header]})" if header in reasons else header for header in ignored]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scripts.data.clinical import Column, name_and_unit
 from scripts.data.column_values import ColumnValues, is_missing, read_column
+from scripts.data.decided_columns import CellValues
 from scripts.data.nearest import listing
 from scripts.data.note import note
 from scripts.data.numbers import decimal_mark_of_all
@@ -96,7 +97,7 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
             raise missing_column(table, needed, "--labels", RULE)
     if table.rows and not any(row["label"] for row in table.rows):
         raise ValueError(f"{table} must give a label to at least one case, found the column 'label' empty; fill it")
-    columns, left_out = _columns(table, key, clinical, skip)
+    columns, left_out, read = _columns(table, key, clinical, skip)
     notes += [line for column in columns for line in column.notes]
     unknown: dict[str, list[str]] = {"patient": [], "site": []}
     spelling: dict[str, dict[str, str]] = {}
@@ -121,7 +122,8 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
         if "split" in entry:
             entry["split"] = _split(table, case, entry["split"])
         values = {column.column["name"]: column.values[position] for column in columns if column.column}
-        rows[case] = entry | {"clinical": {name: value for name, value in values.items() if value is not None}}
+        filled = {name: value for name, value in values.items() if value is not None}
+        rows[case] = entry | {"clinical": CellValues(filled, {header: row[header] for header in read}, table.decimal)}
     notes += [note(f"cases whose {name} counts as unknown", cases) for name, cases in unknown.items() if cases]
     declared = [column.column for column in columns if column.column]
     return LabelTable(rows, declared, left_out, notes)
@@ -135,8 +137,8 @@ def _split(table: Table, case: str, text: str) -> str:
 
 def _columns(
     table: Table, key: str, clinical: Sequence[str] | None, skip: Sequence[str]
-) -> tuple[list[ColumnValues], list[str]]:
-    """Return the wanted clinical columns, and the headers that are left out."""
+) -> tuple[list[ColumnValues], list[str], list[str]]:
+    """Return the wanted clinical columns, the headers that are left out, and those that were read."""
     rest = [
         header
         for header in table.headers
@@ -164,7 +166,7 @@ def _columns(
     taken = {header for header, column in read.items() if column.column is not None}
     names = [header for header in table.headers if is_identifier(header) and header not in (*FIXED, *rest)]
     left_out = [_with_reason(header, read) for header in [*rest, *names] if header not in taken]
-    return [read[header] for header in read if header in taken], left_out
+    return [read[header] for header in read if header in taken], left_out, list(read)
 
 
 PLAIN = ("free text", "empty", "")

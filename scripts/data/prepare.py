@@ -14,6 +14,7 @@ from scripts.data.chosen_phases import chosen_phases, with_phases
 from scripts.data.class_names import one_spelling
 from scripts.data.clinical import check_columns
 from scripts.data.clinical_table import join_clinical_table
+from scripts.data.decided_columns import decided_columns
 from scripts.data.deciding import Deciding
 from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
@@ -151,7 +152,9 @@ def prepare(
                 cases, more = settle_masks(cases, reference_phase or phases[0], without_mask, workers)
                 notes += more + ([] if found.overlay else reading_notes(cases, phases, workers))
             splits = assign_splits(cases, fractions, seed)
-            splits, columns, more = without_suspicious(splits, found.clinical, keep_suspicious)
+            splits, columns, more = decided_columns(splits, found.clinical, deciding)
+            notes += more
+            splits, columns, more = without_suspicious(splits, columns, keep_suspicious)
             notes += more
             grids = look_at_grids(everyone(splits), workers)
             deciders = [one for one in grids if one.case in deciding.names(splits)]

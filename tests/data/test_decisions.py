@@ -150,6 +150,30 @@ def test_the_choice_is_on_the_screen_in_the_overlay_and_on_the_page(tmp_path, ca
     assert "chosen from all 16 cases, test cases among them; --decide_on training" in page
 
 
+def test_categories_and_kinds_are_those_of_the_training_cases(tmp_path, capsys):
+    folder = cohort(tmp_path)
+    header, *rows = (folder / "labels.csv").read_text().splitlines()
+    table = [f"{header},sex"] + [f"{row},{'FM'[n % 3 > 0]}" for n, row in enumerate(rows)]
+    (folder / "labels.csv").write_text("\n".join(table))
+    before = run(folder, decide_on="training", quality=False)
+    assert before["clinical"] == [
+        {"name": "age", "kind": "number"}, {"name": "sex", "kind": "category", "values": ["F", "M"]}
+    ]  # fmt: skip
+    table[-1] = table[-1][: -len("55,F")] + "seventy,X"
+    table[-2] = table[-2][:-1] + "m"
+    (folder / "labels.csv").write_text("\n".join(table))
+    capsys.readouterr()
+    assert run(folder, decide_on="training", quality=False) == before
+    printed = capsys.readouterr().out
+    assert "clinical column 'age': what the training cases do not know counts as missing: 'seventy' (c15)" in printed
+    assert "clinical column 'sex': what the training cases do not know counts as missing: 'X' (c15)" in printed
+    content = json.loads((folder / "out" / "dataset.json").read_text())
+    values = {entry["case"]: entry.get("clinical", {}) for entry in content["test"]}
+    assert values["c15"] == {}
+    assert values["c14"] == {"age": 54.0, "sex": "M"}
+    assert run(folder, quality=False) != before
+
+
 def change_the_others(folder: Path) -> None:
     """Make everything of the validation and test cases different: spacing, size, intensities, masks, table."""
     for index in range(8, 16):
