@@ -104,7 +104,7 @@ def test_missing_and_empty_masks_are_listed_and_the_choice_is_the_users(cohort: 
 def test_masks_that_cannot_be_read_are_all_named(cohort: Path) -> None:
     for case in ("p03", "p07"):
         (cohort / f"images/{case}/lesion.nii.gz").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"case p03: phase 'roi'.*\ncase p07: phase 'roi'"):
+    with pytest.raises(ValueError, match=r"case p03: region.*\n  case p07: region"):
         preparing(cohort)
 
 
