@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ def compare(
         parser.get_parsed_content(key) for key in ("dataset_dir", "phases", "classes", "clinical")
     )
     pool = read_pool(dataset_dir, phases, classes, clinical, splits)
+    pool = replace(pool, positive=parser.get_parsed_content("positive_class"))
     parts = make_folds(
         pool.values("label"),
         pool.values("patient"),
@@ -127,7 +129,7 @@ def compare(
         )
     rows = read_rows(place, every)
     write_tables(folder, rows)
-    write_report(folder, pool, rows, write_pooled(place, every), draws, seed)
+    write_report(folder, pool, rows, write_pooled(place, every, pool.positive), draws, seed)
     report_comparison(folder)
     print(f"\nresults: {folder}")
 

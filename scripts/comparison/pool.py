@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Pool:
         classes: class names, in order.
         columns: the chosen clinical columns, declared in full.
         items: the cases, with absolute paths and the label as a name.
+        positive: the positive one of two classes, for the dataset.json of folds; it changes no training.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Pool:
     classes: list[str]
     columns: list[Column]
     items: list[Item]
+    positive: str | None = field(default=None, repr=False)
 
     def values(self, key: str) -> list[Any]:
         """Return one value of each case."""
@@ -101,6 +103,7 @@ def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
     content: dict[str, Any] = {
         "name": pool.name, "phases": pool.phases, "classes": pool.classes, "clinical": pool.columns
     }  # fmt: skip
+    content |= {} if pool.positive is None else {"positive": pool.positive}
     for split in SPLITS:
         chosen = [pool.items[case] for case in getattr(fold, split)]
         content[split] = [

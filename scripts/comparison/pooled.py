@@ -44,8 +44,14 @@ def pooled_predictions(parts: Sequence[Predictions]) -> Predictions:
     )
 
 
-def write_pooled(place: Place, jobs: Sequence[Job]) -> dict[str, Path]:
-    """Write predictions/<strategy>.csv for each strategy, and return the files by strategy."""
+def write_pooled(place: Place, jobs: Sequence[Job], positive: str | None = None) -> dict[str, Path]:
+    """Write predictions/<strategy>.csv for each strategy, and return the files by strategy.
+
+    Args:
+        place: where the jobs left theirs.
+        jobs: all jobs.
+        positive: the positive one of two classes, named in the files.
+    """
     files = {}
     for strategy in dict.fromkeys(job.strategy for job in jobs):
         chosen = [job for job in jobs if job.strategy == strategy]
@@ -59,5 +65,6 @@ def write_pooled(place: Place, jobs: Sequence[Job]) -> dict[str, Path]:
             pooled.classes,
             pooled.labels,
             patients=pooled.patients,
+            positive=positive,
         )
     return files

@@ -104,6 +104,7 @@ def fit_regression(place: Place, job: Job) -> dict[str, Any]:
         classes=classes,
         labels=[classes.index(case["label"]) for case in test],
         patients=[case["patient"] for case in test],
+        positive=dataset.get("positive"),
     )
     fitted = model[-1]
     return {

@@ -62,7 +62,10 @@ def about(pool: Pool, rows: Sequence[Row]) -> str:
     labels = pool.values("label")
     number = len(set(pool.values("patient")))
     patients = f"{number} patients" if patients_known(pool.items) else "an unknown number of patients"
-    counts = ", ".join(f"{labels.count(name)} {name}" for name in pool.classes)
+    counts = ", ".join(
+        f"{labels.count(name)} {name}{', the positive class' if name == pool.positive else ''}"
+        for name in pool.classes
+    )
     folds, repeats, seeds = (len({row[key] for row in rows}) for key in ("fold", "repeat", "seed"))
     sites = sites_of(rows)
     parts = f"{folds} sites left out in turn ({', '.join(sites)})" if sites else f"{folds} folds"

@@ -4,6 +4,7 @@ from .batches import EpochBatchSampler
 from .cache import cached_dataset
 from .cases import Cases, read_cases, read_unlabelled
 from .columns import declared_columns
+from .positive import positive_class
 from .phantom import ensure_phantom
 from .prepare import prepare
 from .readable import ReadableLoader, name_bad
@@ -21,6 +22,7 @@ __all__ = [
     "Volume",
     "cached_dataset",
     "declared_columns",
+    "positive_class",
     "ensure_phantom",
     "name_bad",
     "open_volume",

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from scripts.data.clinical import Column
-from scripts.data.overlay import from_here, results_name, rows_text, training_command
+from scripts.data.overlay import from_here, positive_rows, results_name, rows_text, training_command
 from scripts.data.volume_base import Volume
 from scripts.data.volume_image import FIELD, brightest
 
@@ -24,6 +24,7 @@ def image_overlay_text(
     classes: Sequence[str],
     clinical: Sequence[Column],
     images: Sequence[Volume],
+    positive: str | None = None,
 ) -> str:
     """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key.
 
@@ -35,6 +36,7 @@ def image_overlay_text(
         classes: class names in order.
         clinical: declarations of the clinical columns.
         images: those that decide on size and brightness, opened.
+        positive: the positive one of two classes.
     """
     phases = list(dict.fromkeys(channel.removesuffix(f"_{views[0]}") for channel in channels[:: len(views)]))
     shapes = [image.shape[1:] for image in images]
@@ -58,6 +60,7 @@ def image_overlay_text(
         ("slicer", {"_target_": "scripts.transforms.GivenViews", "views": "@views"}, "views come as images"),
         ("reference_phase", channels[0], "image whose size is read first; all fill the same field"),
         ("classes", list(classes), "names of the labels; the order of the outputs"),
+        *positive_rows(positive),
         ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
         ("orientation", "SPL", "one slice, rows downwards, columns to the right of the image"),
         ("grid_size", size, "1, rows and columns: every image is resized to it; change spacing with it"),

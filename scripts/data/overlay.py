@@ -22,6 +22,7 @@ def overlay_text(
     classes: Sequence[str],
     clinical: Sequence[Column],
     proposal: Survey,
+    positive: str | None = None,
 ) -> str:
     """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key.
 
@@ -32,6 +33,7 @@ def overlay_text(
         classes: class names in order.
         clinical: declarations of the clinical columns.
         proposal: reference phase, spacing, grid size, region and intensity rule.
+        positive: the positive one of two classes.
     """
     reference = proposal.reference
     finest = product(reference.finest)
@@ -41,6 +43,7 @@ def overlay_text(
         ("phases", list(phases), "volumes that are fused; the order of the channels"),
         ("reference_phase", reference.phase, f"phase whose axes define the common grid: {reference.reason}"),
         ("classes", list(classes), "names of the labels; the order of the outputs"),
+        *positive_rows(positive),
         ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
         ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
         ("spacing", proposal.spacing, f"mm per voxel; the finest phase has {finest} on each axis, in the median case"),
@@ -50,6 +53,12 @@ def overlay_text(
         ("phase_dropout_hides", "file", "what a hidden phase takes with it: also its scale and grid"),
     ]
     return rows_text(name, training_command([from_here(folder / "data.yaml")]), rows)
+
+
+def positive_rows(positive: str | None) -> list[tuple[str, Any, str]]:
+    """Return the row of the positive class, where there is one."""
+    comment = "class that threshold, ROC and decision curve are about; the other one is as good a choice"
+    return [] if positive is None else [("positive", positive, comment)]
 
 
 def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> str:

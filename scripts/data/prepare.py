@@ -25,6 +25,7 @@ from scripts.data.image_overlay import image_overlay_text
 from scripts.data.overlay import from_here, overlay_text, training_command
 from scripts.data.phase_names import check_names
 from scripts.data.plain_text import check_names_are_text
+from scripts.data.positive import positive_class
 from scripts.data.prepared_volumes import prepare_volumes
 from scripts.data.reading_notes import reading_notes
 from scripts.data.reference_phase import check_reference, choose_reference
@@ -37,6 +38,7 @@ from scripts.data.without_mask import settle_masks
 from scripts.data.volume_base import BadVolume
 from scripts.data.write_dataset import write_dataset, write_folds
 from scripts.evaluation.atomic import not_left_empty, remove_partial, write_text
+from scripts.evaluation.positive import named_class
 from scripts.workers import BadCases, lines_of
 
 def prepare(
@@ -47,6 +49,7 @@ def prepare(
     phases: Sequence[str] | None = None,
     reference_phase: str | None = None,
     classes: Sequence[str] | None = None,
+    positive: str | None = None,
     clinical: Sequence[str] | None = None,
     fractions: Sequence[float] = (0.6, 0.2, 0.2),
     seed: int = 0,
@@ -80,6 +83,7 @@ def prepare(
         phases: phases to use, in order; None takes all.
         reference_phase: phase whose axes define the grid; None takes the most finely sampled (`choose_reference`).
         classes: class names in order; None takes the layout's, or all labels sorted.
+        positive: of two classes the one that threshold, ROC and decision curve are about; None is the last.
         clinical: columns of `labels` to take; None takes all.
         fractions: shares of training, validation and test, where the source does not fix the split.
         seed: seed of the split.
@@ -112,6 +116,8 @@ def prepare(
     folder = _absolute(str(output))
     deciding = Deciding(decide_on)
     phases = None if phases is None else name_list(phases, "`phases`")
+    if classes and positive is not None:
+        named_class(positive, name_list(classes, "`classes`"))
     given = Source(
         path=_absolute(str(source)),
         output=folder,
@@ -143,6 +149,7 @@ def prepare(
         cases, label_notes = one_spelling(cases, classes)
         labels_found = sorted({case["label"] for case in cases if "label" in case})
         classes = name_list(classes or found.classes or labels_found, "labels")
+        positive = positive_class(positive, classes)
         notes = [*found.notes, *label_notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
         proposal = None
         with every_bad_image(found.name, phases, cases, folder if quality else None, workers):
@@ -169,6 +176,7 @@ def prepare(
                 )
 
         header: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
+        header |= {} if positive is None else {"positive": positive}
         decided = [deciding.note(splits), *(grid_lines(proposal) if proposal is not None else [])]
         header |= {"clinical": columns, "seed": seed} | ({"views": found.views} if found.views else {})
         header["preparation"] = [*decided, *size_lines(splits, "data.yaml")]  # no path of this machine
@@ -177,9 +185,11 @@ def prepare(
         fold_files = write_folds(folder, header, drawn)
         if proposal is None:
             images = [volume for one in deciders for volume in one.volumes.values()]
-            overlay = image_overlay_text(found.name, folder, phases, found.views, classes, columns, images)
+            overlay = image_overlay_text(
+                found.name, folder, phases, found.views, classes, columns, images, positive
+            )
         else:
-            overlay = overlay_text(found.name, folder, phases, classes, columns, proposal)
+            overlay = overlay_text(found.name, folder, phases, classes, columns, proposal, positive)
         write_text(folder / "data.yaml", overlay)
 
     print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, columns)}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import torch
 from monai.inferers import Inferer
 from torch import nn
 
-from scripts.evaluation.temperature import fit_temperature, temperature_probabilities
-from scripts.evaluation.youden import youden_threshold
+from scripts.evaluation.positive import positive_index
+from scripts.evaluation.temperature import temperature_probabilities, trusted_temperature
+from scripts.evaluation.youden import trusted_threshold
 from scripts.networks import Calibration, RawLogits
 from scripts.processes import all_processes, is_first_process, wait_for_all
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 class CalibrateModel:
     """Fits temperature and threshold of a trained model on the validation split, and stores them in its file.
 
+    What the cases cannot tell is not fitted, and said (`trusted_temperature`, `trusted_threshold`).
+
     The logits are those before any division, so that calibrating a calibrated model gives the same again:
     a run that was killed may calibrate once more. The file is replaced as a whole or not at all.
 
@@ -37,6 +40,8 @@ class CalibrateModel:
         prepare_batch: from a batch to the network's arguments, without augmentation.
         inferer: as in the test.
         device: where the network runs.
+        classes: names of the classes; the threshold of two is on the probability of the positive one.
+        positive: its name; None is the last.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class CalibrateModel:
         prepare_batch: Callable[..., tuple],
         inferer: Inferer,
         device: torch.device | str,
+        classes: Sequence[str] = (),
+        positive: str | None = None,
     ) -> None:
         self.enabled = enabled
         self.network = network
@@ -56,6 +63,7 @@ class CalibrateModel:
         self.prepare_batch = prepare_batch
         self.inferer = inferer
         self.device = device
+        self.positive = positive_index(classes, positive) if classes else 1
 
     def run(self) -> None:
         """Calibrate, where enabled."""
@@ -64,12 +72,15 @@ class CalibrateModel:
         calibration = self._calibration()
         load_trained(self.network, self.model_file)
         logits, label = self._validation_logits()
-        temperature = fit_temperature(logits, label)
+        temperature, reason = trusted_temperature(logits, label)
         calibration.temperature.fill_(temperature)
         calibration.threshold.fill_(0.5)
+        kept = [f"the temperature stays 1, {reason}"] if reason else []
         if logits.shape[2] == 2:
-            risk = temperature_probabilities(logits, float(calibration.temperature))[:, 1]
-            calibration.threshold.fill_(youden_threshold(risk, label == 1))
+            risk = temperature_probabilities(logits, float(calibration.temperature))[:, self.positive]
+            threshold, reason = trusted_threshold(risk, label == self.positive)
+            calibration.threshold.fill_(threshold)
+            kept += [f"the threshold stays 0.5, {reason}"] if reason else []
         if is_first_process():
             save_weights(self.network, self.model_file)
         wait_for_all()
@@ -77,6 +88,8 @@ class CalibrateModel:
             "calibrated on %d validation cases: temperature %.3f, threshold %.3f",
             len(label), temperature, float(calibration.threshold),
         )  # fmt: skip
+        if kept:
+            logger.warning("%d validation cases tell too little: %s", len(label), "; ".join(kept))
 
     def _calibration(self) -> Calibration:
         found = getattr(self.network, "calibration", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from scripts.evaluation.atomic import write_tensors
-from scripts.processes import is_first_process, wait_for_all
+from scripts.processes import is_first_process, process_count, process_number, wait_for_all
 
 from . import errors
+from .curves import Step, pending_steps
 from .network import with_calibration
 from .selection import SelectionScore
 from .weights import load_tensors
@@ -47,7 +49,7 @@ FREE_ON_RESUME = frozenset(
 
 
 PARTS = {"network", "optimizer", "schedule", "selection", "epoch", "iteration", "history", "config"}
-"""What ``last.pt`` holds."""
+"""What ``last.pt`` holds; since iterations between two validations are kept, also ``steps``."""
 
 
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -65,6 +67,13 @@ def save_weights(network: nn.Module, path: Path) -> None:
     """Write the flat state dict of a network, as a whole or not at all."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     write_tensors(path, state)
+
+
+def own_steps(steps: Sequence[Sequence[Step]]) -> list[Step]:
+    """Return the iterations that this process goes on with: its own, where as many run as did before."""
+    if len(steps) == process_count():
+        return list(steps[process_number()])
+    return [step for part in steps for step in part] if is_first_process() else []
 
 
 class Checkpoints:
@@ -133,6 +142,7 @@ class Checkpoints:
         wait_for_all()
 
     def _save_last(self, trainer: Engine) -> None:
+        steps = pending_steps(trainer)
         if not is_first_process():
             return
         state = {name: part.state_dict() for name, part in self.parts.items()}
@@ -140,6 +150,7 @@ class Checkpoints:
             "epoch": trainer.state.epoch,
             "iteration": trainer.state.iteration,
             "history": list(self.history),
+            "steps": steps,
             "config": json.loads(json.dumps(self.config, default=str)),
         }
         write_tensors(self.last_file, state)
@@ -169,6 +180,7 @@ class Checkpoints:
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.history[:] = state["history"]
+        trainer.state.steps = own_steps(state.get("steps", []))  # type: ignore[attr-defined]
         trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]
         self.saved_epoch = state["epoch"]
         logger.info("resumed after epoch %d from %s", state["epoch"], self.last_file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,39 @@ from scripts.processes import all_processes, is_first_process
 from .selection import SelectionScore
 
 
+Step = dict[str, Tensor]
+"""Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""
+
+
+def pending_steps(trainer: Any) -> list[list[Step]]:
+    """Return the iterations since the last validation, for each process its own, on the CPU."""
+    steps = getattr(trainer.state, "steps", [])
+    return all_processes([{name: _plain(value) for name, value in step.items()} for step in steps])
+
+
+def _plain(value: Tensor) -> Tensor:
+    plain = value.as_subclass(Tensor)
+    return (plain.float() if plain.is_floating_point() else plain).cpu()
+
+
+def _training_scores(steps: Sequence[Step]) -> dict[str, float]:
+    """Return accuracy and AUC of the cases since the last validation, NaN where they are not defined."""
+    found = [
+        (step["pred"].numpy(), step["label"].numpy()) for step in steps if {"pred", "label"} <= step.keys()
+    ]
+    scores = {"train_auc": math.nan, "train_accuracy": math.nan}
+    if not found:
+        return scores
+    probabilities, labels = (np.concatenate(part) for part in zip(*found, strict=True))
+    labels = labels.astype(np.int64)
+    if not np.isfinite(probabilities).all():
+        return scores
+    scores["train_accuracy"] = selection_value(probabilities, labels, "accuracy")
+    if len(np.unique(labels)) > 1:
+        scores["train_auc"] = selection_value(probabilities, labels, "auc")
+    return scores
+
+
 class LearningCurves:
     """Records one row per validation, and writes TensorBoard events and ``learning_curves.png``/``.csv``.
 
@@ -25,6 +59,9 @@ class LearningCurves:
     ``validation_auc``, ``validation_accuracy``, ``validation_loss``, the smoothed ``selection`` score, and
     ``best`` (1 where it was the highest so far). Rows of older checkpoints lack the scores of training. Of
     several processes all have the rows, and the first writes.
+
+    The iterations since the last validation are in the trainer's ``state.steps``, where `Checkpoints` finds
+    and restores them: an epoch may end between two validations.
 
     Args:
         history: list that receives the rows; a resumed run restores it.
@@ -56,12 +93,11 @@ class LearningCurves:
         self.phases = phases
         self.classes = classes
         self.spacing = spacing
-        self.losses: list[Tensor] = []
-        self.predictions: list[tuple[Tensor, Tensor]] = []
         self.writer: Any = None
 
     def attach(self, engine: Engine) -> None:
         """Follow the iterations of `engine` and the validations of the evaluator."""
+        engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         self.evaluator.add_event_handler(Events.COMPLETED, self._record, engine)
         if is_first_process():
@@ -77,11 +113,16 @@ class LearningCurves:
             self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
         return self.writer
 
+    @staticmethod
+    def _begin(engine: Any) -> None:
+        if not hasattr(engine.state, "steps"):
+            engine.state.steps = []
+
     def _collect(self, engine: Any) -> None:
         output = engine.state.output
-        self.losses.append(output["loss"].detach())  # read later: a GPU need not be waited for
-        if "pred" in output and "label" in output:
-            self.predictions.append((output["pred"].detach(), output["label"].detach()))
+        names = ("loss", "pred", "label")
+        step = {name: output[name].detach() for name in names if name in output}
+        engine.state.steps.append(step)  # read later: a GPU need not be waited for
 
     def _montage(self, engine: Any) -> None:
         from scripts.evaluation import montage_figure
@@ -102,11 +143,12 @@ class LearningCurves:
 
     def _record(self, evaluator: Any, trainer: Any) -> None:
         metrics = evaluator.state.metrics
-        losses = [loss for part in all_processes([float(loss) for loss in self.losses]) for loss in part]
+        steps = [step for part in pending_steps(trainer) for step in part]
+        losses = [float(step["loss"]) for step in steps]
         row = {
             "epoch": trainer.state.iteration / trainer.state.epoch_length,
             "train_loss": sum(losses) / max(1, len(losses)),
-            **self._training_scores(),
+            **_training_scores(steps),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "validation_auc": metrics["auc"],
             "validation_accuracy": metrics["accuracy"],
@@ -114,25 +156,8 @@ class LearningCurves:
             "selection": metrics[evaluator.state.key_metric_name],
             "best": float(self.selection.improved),
         }
-        self.losses.clear()
-        self.predictions.clear()
+        trainer.state.steps = []
         self.history.append(row)
-
-    def _training_scores(self) -> dict[str, float]:
-        """Return accuracy and AUC of the cases since the last validation, NaN where they are not defined."""
-        parts = [[part.float().cpu().numpy() for part in pair] for pair in self.predictions]
-        found = [pair for process in all_processes(parts) for pair in process]
-        scores = {"train_auc": math.nan, "train_accuracy": math.nan}
-        if not found:
-            return scores
-        probabilities, labels = (np.concatenate(part) for part in zip(*found, strict=True))
-        labels = labels.astype(np.int64)
-        if not np.isfinite(probabilities).all():
-            return scores
-        scores["train_accuracy"] = selection_value(probabilities, labels, "accuracy")
-        if len(np.unique(labels)) > 1:
-            scores["train_auc"] = selection_value(probabilities, labels, "auc")
-        return scores
 
     def _scalars(self, _: Any, trainer: Any) -> None:
         for name, value in self.history[-1].items():

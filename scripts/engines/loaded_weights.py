@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from ignite.engine import Engine, Events
 from torch import nn
 
+from scripts.networks import Ensemble
+
 from .network import load_trained
+
+logger = logging.getLogger(__name__)
+
+
+def load_members(network: nn.Module, paths: Sequence[str | Path]) -> None:
+    """Load the weights of each member of an ensemble, and say at which threshold it decides."""
+    members = list(network.get_submodule("members").children())
+    for member, path in zip(members, paths, strict=True):
+        load_trained(member, path)
+    if not isinstance(network, Ensemble):
+        return
+    network.combine_calibrations()
+    if len(network.calibration.prior) == 2:
+        each = ", ".join(f"{float(member.get_buffer('calibration.threshold')):.3f}" for member in members)
+        mean = float(network.calibration.threshold)
+        logger.info("threshold of the ensemble: %.3f, the mean of its members' (%s)", mean, each)
 
 
 class LoadWeights:
@@ -32,6 +51,4 @@ class LoadWeights:
         if isinstance(self.path, str | Path):
             load_trained(self.network, self.path)
             return
-        members: Iterable[nn.Module] = self.network.get_submodule("members").children()
-        for member, path in zip(members, self.path, strict=True):
-            load_trained(member, path)
+        load_members(self.network, self.path)

@@ -9,14 +9,15 @@ from typing import Any
 
 from scripts.data.plain_text import from_literal, safe_name
 from scripts.evaluation.atomic import write_text
+from scripts.evaluation.positive import positive_index
 
 from .ensemble import ensemble_folders
 from .running_config import bundle_folder
 
 # What a checkpoint depends on; evaluation and inference must run with the same values.
 MODEL_KEYS = (
-    "phases", "reference_phase", "classes", "clinical", "orientation", "spacing", "grid_size", "region",
-    "intensity", "image_filter",
+    "phases", "reference_phase", "classes", "positive", "clinical", "orientation", "spacing", "grid_size",
+    "region", "intensity", "image_filter",
     "views", "slices", "slice_pooling", "slicer", "encoder", "plane_encoder", "reader",
     "fusion", "share_encoder", "share_views", "network_def",
 )  # fmt: skip
@@ -46,7 +47,7 @@ def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     return base | {
         "image_classes": f"{len(phases)} {'images' if shape[0] == 1 else 'volumes'}: {', '.join(phases)}",
         "label_classes": ", ".join(classes),
-        "pred_classes": f"probability of each of: {', '.join(classes)}",
+        "pred_classes": f"probability of each of: {', '.join(classes)}{_positive_words(config)}",
         "network_data_format": {
             "inputs": {
                 "image": {
@@ -74,8 +75,14 @@ def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
                 }
             },
         },
-        "model_configuration": model_configuration(config),
+        "model_configuration": _with_positive(model_configuration(config)),
     }
+
+
+def _positive_words(config: dict[str, Any]) -> str:
+    """Say which of two classes is the positive one."""
+    named = _with_positive({key: config.get(key) for key in ("classes", "positive")}).get("positive")
+    return f"; the positive class is {named}" if named else ""
 
 
 def own_metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def own_metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]
     described = {
         "name": str(config["name"]),
         "description": f"{len(config['classes'])}-class model of {len(config['phases'])} phases, trained on "
-        f"the dataset '{dataset}' with the bundle '{base['name']}'",
+        f"the dataset '{dataset}' with the bundle '{base['name']}'{_positive_words(config)}",
         "authors": "",
         "copyright": "",
         "data_source": dataset,
@@ -134,8 +141,8 @@ def _check_model(bundle_root: Path, config: dict[str, Any]) -> None:
         raise FileNotFoundError(
             f"folder {bundle_root} must hold configs/metadata.json; give a results folder"
         )
-    trained = json.loads(file.read_text(encoding="utf-8")).get("model_configuration", {})
-    running = json.loads(json.dumps(model_configuration(config)))
+    trained = _with_positive(json.loads(file.read_text(encoding="utf-8")).get("model_configuration", {}))
+    running = _with_positive(json.loads(json.dumps(model_configuration(config))))
     differing = [
         _difference(key, trained.get(key), running.get(key))
         for key in sorted(set(trained) | set(running))
@@ -147,6 +154,14 @@ def _check_model(bundle_root: Path, config: dict[str, Any]) -> None:
             f"the model in {bundle_root} was trained with another configuration: {'; '.join(differing)}; run "
             f"it with its own files, {own}"
         )
+
+
+def _with_positive(config: dict[str, Any]) -> dict[str, Any]:
+    """Name the positive class where it was left to the order of the classes, as by earlier versions."""
+    classes = config.get("classes") or []
+    if len(classes) != 2:
+        return config | {"positive": None}
+    return config | {"positive": classes[positive_index(classes, config.get("positive"))]}
 
 
 def _difference(key: str, trained: Any, running: Any) -> str:

@@ -49,12 +49,15 @@ def bundle_folder(bundle_root: str | Path) -> Path:
     return Path(workflow.config_root_path).resolve().parent
 
 
-def running_config(columns: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+def running_config(
+    columns: Sequence[Mapping[str, Any]] | None = None, positive: str | None = None
+) -> dict[str, Any]:
     """Return the merged, unresolved configuration (files, overlays, command line) that is being run.
 
     Args:
         columns: full declarations, which replace the names of the columns in `clinical`: a trained model must
             know its categories and their order wherever it goes.
+        positive: name of the positive class, which replaces `positive` likewise; None leaves it.
 
     Raises:
         RuntimeError: when called outside a configuration.
@@ -63,4 +66,5 @@ def running_config(columns: Sequence[Mapping[str, Any]] | None = None) -> dict[s
     if parser is None:
         raise RuntimeError("running_config() works only inside an expression of a bundle configuration")
     config = {key: value for key, value in parser.get().items() if key != ConfigParser.meta_key}
-    return config if columns is None else config | {"clinical": [dict(column) for column in columns]}
+    config |= {} if columns is None else {"clinical": [dict(column) for column in columns]}
+    return config | ({} if positive is None else {"positive": positive})

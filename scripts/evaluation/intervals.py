@@ -22,6 +22,7 @@ def confidence_intervals(
     draws: int = 1000,
     seed: int = 0,
     threshold: float | None = None,
+    positive: int = 1,
 ) -> list[dict[str, Interval]]:
     """Compute 95% intervals of every metric of every row of `classification_table`.
 
@@ -38,7 +39,7 @@ def confidence_intervals(
         patients: the patient of each case; without it every case counts as one patient.
         draws: number of resamples.
         seed: of the resampling; the same seed gives the same interval.
-        threshold: as for `classification_table`.
+        threshold, positive: as for `classification_table`.
 
     Shape:
         probabilities: [n, K]. labels: [n]. patients: n names.
@@ -58,7 +59,7 @@ def confidence_intervals(
     patient = number_patients(patients, len(label))
     n_patients, rows = int(patient.max()) + 1, probability.shape[1] + 1
     parts = [
-        weighted_scores(probability, label, weights, threshold)
+        weighted_scores(probability, label, weights, threshold, positive)
         for weights in patient_weights(patient, draws, seed)
     ]
     scores = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -49,8 +49,10 @@ def write_predictions(
     splits: Sequence[str] | None = None,
     patients: Sequence[str] | None = None,
     clinical: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None,
+    positive: str | None = None,
+    threshold: float | None = None,
 ) -> Path:
-    """Write the columns case, [patient], [split], [true], predicted and p_<class> for each class.
+    """Write case, [patient], [split], [true], predicted, [positive_class, called_positive] and p_<class>.
 
     The bracketed columns are there when given, and so are `clinical` and `clinical_missing` at the end.
     `predicted` is the class with the highest probability (of equal ones the first). Probabilities have 9
@@ -66,6 +68,8 @@ def write_predictions(
         patients: patient per case.
         clinical: names of the clinical columns that each case had, and that it lacked: the columns `clinical`
             and `clinical_missing`, names separated by semicolons.
+        positive: the positive one of two classes, whose name fills a column.
+        threshold: the model's, on its probability: ``called_positive`` is yes where it is reached, else no.
 
     Shape:
         probabilities: [n, K].
@@ -94,6 +98,11 @@ def write_predictions(
             raise ValueError(f"case {case}: label must lie in 0..{len(classes) - 1}, found {wrong[0]}")
         columns["true"] = ["" if label is None else classes[label] for label in labels]
     columns["predicted"] = [classes[k] for k in probability.argmax(axis=1)]
+    if positive is not None:
+        columns["positive_class"] = [positive] * len(cases)
+    if positive is not None and threshold is not None:
+        reached = probability[:, list(classes).index(positive)] >= threshold
+        columns["called_positive"] = ["yes" if one else "no" for one in reached]
     for k, name in enumerate(classes):
         columns[PREFIX + name] = [f"{value:.9g}" for value in probability[:, k]]
     if clinical is not None:

@@ -27,12 +27,13 @@ def write_metrics(
     device: str = "cpu",
     at_threshold: Mapping[str, Any] | None = None,
     calibration: Mapping[str, float] | None = None,
+    positive: str | None = None,
 ) -> Path:
     """Write the rows of `classification_table` with seed, class names, versions, machine and thread count.
 
-    The file has the keys name, n, classes, seed, macro (a row), per_class (rows), at_threshold, calibration,
-    intervals (of the macro row, with how they were got), threads, machine and versions. It holds no time and
-    no path, so that the same run gives the same bytes; undefined metrics are null.
+    The file has the keys name, n, classes, positive, seed, macro (a row), per_class (rows), at_threshold,
+    calibration, intervals (of the macro row, with how they were got), threads, machine and versions. It holds
+    no time and no path, so that the same run gives the same bytes; undefined metrics are null.
 
     Args:
         path: the file; complete or untouched, never half-written.
@@ -45,6 +46,7 @@ def write_metrics(
         at_threshold: from `threshold_row`; null with more than two classes.
         calibration: temperature, and Brier score and calibration error before and after; null where the
             model's temperature is not known.
+        positive: name of the positive one of two classes; null with more.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -54,6 +56,7 @@ def write_metrics(
         "name": name,
         "n": macro["n"],
         "classes": list(classes),
+        "positive": positive,
         "seed": seed,
         "macro": macro,
         "per_class": per_class,

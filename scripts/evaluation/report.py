@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from scripts.evaluation.case_handler import Case, CaseHandler, Prediction
+from scripts.evaluation.positive import positive_index
 from scripts.evaluation.predictions import write_predictions
 from scripts.evaluation.results import LabelledPredictions, write_results
 from scripts.evaluation.tensorboard import show_figures
@@ -23,8 +24,9 @@ class EvaluationReport(CaseHandler):
 
     When an evaluation ends it writes into `output_dir`
 
-        predictions.csv         case, [patient], [split], [true], predicted, one probability per class; with
-                                a clinical table also which columns the case had and lacked
+        predictions.csv         case, [patient], [split], [true], predicted, of two classes positive_class and
+                                called_positive, one probability per class; with a clinical table also which
+                                columns the case had and lacked
         metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
         roc.png                 one curve per class against the rest, a single one for two classes
         precision_recall.png    likewise
@@ -47,6 +49,7 @@ class EvaluationReport(CaseHandler):
         tensorboard: also show the figures in TensorBoard, by an event file in `output_dir`/tensorboard.
         prediction_key: key of the probabilities in the output.
         columns: declarations of the clinical columns that the network reads, in the order of its table.
+        positive: with two classes, the name of the positive one; None is the last.
 
     Attributes:
         rows: the rows of the last table, None before the first and without labels.
@@ -66,10 +69,12 @@ class EvaluationReport(CaseHandler):
         tensorboard: bool = False,
         prediction_key: str = "pred",
         columns: Sequence[Mapping[str, Any]] = (),
+        positive: str | None = None,
     ) -> None:
         super().__init__(output_dir, classes, name, prediction_key)
         self.columns = [str(column["name"]) for column in columns]
         self.seed = seed
+        self.positive = list(classes)[positive_index(classes, positive)] if len(classes) == 2 else None
         self.draws = draws
         self.network = network
         self.tensorboard = tensorboard
@@ -90,7 +95,7 @@ class EvaluationReport(CaseHandler):
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
         """Note the probabilities [K] before the division by the network's temperature."""
-        if self.raw_logits is not None:
+        if self.raw_logits is not None and self.raw_logits.passes:  # an exported network divides by itself
             before = self.raw_logits.take().softmax(dim=-1).mean(dim=1).numpy()
             self.notes |= {p.case: row for p, row in zip(predictions, before, strict=True)}
 
@@ -106,6 +111,8 @@ class EvaluationReport(CaseHandler):
             splits=[p.split or "" for p in found] if any(p.split for p in found) else None,
             patients=[p.patient or p.case for p in found] if any(p.patient for p in found) else None,
             clinical=[self._clinical(p) for p in found] if self.columns else None,
+            positive=self.positive,
+            threshold=self._threshold(),
         )
         labelled = [p for p in found if p.label is not None]
         if labelled:
@@ -118,6 +125,16 @@ class EvaluationReport(CaseHandler):
         had = [name for name in self.columns if given.get(name)]
         return had, [name for name in self.columns if name not in had]
 
+    def _members(self) -> int:
+        """Return how many models predict together, each with a temperature of its own."""
+        members: Any = getattr(self.network, "members", None)
+        return 1 if members is None else len(members)
+
+    def _threshold(self) -> float | None:
+        """Return the network's threshold on the probability of the positive class, where there is one."""
+        calibration: Any = getattr(self.network, "calibration", None)
+        return None if calibration is None or self.positive is None else float(calibration.threshold)
+
     def _write_results(self, labelled: Sequence[Prediction], device: str) -> None:
         """Compute, print and write everything that needs labels."""
         known = bool(self.notes) and self.network is not None
@@ -127,8 +144,10 @@ class EvaluationReport(CaseHandler):
             label=np.array([p.label for p in labelled]),
             patients=[p.patient or p.case for p in labelled],
             uncalibrated=np.stack([self.notes[p.case] for p in labelled]) if known else None,
-            temperature=float(calibration.temperature) if known else None,
-            threshold=float(calibration.threshold) if known and len(self.classes) == 2 else None,
+            temperature=float(calibration.temperature) if known and self._members() == 1 else None,
+            threshold=self._threshold(),
+            positive=self.positive,
+            members=self._members(),
         )
         self.rows, figures = write_results(
             self.output_dir, found, self.classes, self.name, self.seed, self.draws, device

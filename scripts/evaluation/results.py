@@ -11,7 +11,12 @@ import numpy as np
 
 from scripts.evaluation.at_threshold import threshold_row
 from scripts.evaluation.intervals import confidence_intervals
-from scripts.evaluation.metrics import brier_score, classification_table, expected_calibration_error
+from scripts.evaluation.metrics import (
+    brier_score,
+    classification_table,
+    expected_calibration_error,
+    mean_log_loss,
+)
 from scripts.evaluation.plots import (
     confusion_figure,
     decision_figure,
@@ -37,6 +42,8 @@ class LabelledPredictions:
         uncalibrated: [n, K], the probabilities before the division by the temperature, where known.
         temperature: of the model, where known.
         threshold: with two classes, that of the model, where known.
+        positive: with two classes, the name of the positive one.
+        members: number of models whose probabilities were averaged.
     """
 
     probability: np.ndarray
@@ -45,6 +52,8 @@ class LabelledPredictions:
     uncalibrated: np.ndarray | None = None
     temperature: float | None = None
     threshold: float | None = None
+    positive: str | None = None
+    members: int = 1
 
 
 def write_results(
@@ -76,7 +85,8 @@ def write_results(
     rows = classification_table(*data, classes, intervals or None)
     at_threshold = None
     if found.threshold is not None:
-        at_threshold = threshold_row(*data, classes, found.threshold, **random)
+        at_threshold = threshold_row(*data, classes, found.threshold, **random, positive=found.positive)
+        at_threshold["chosen_by"] = threshold_source(found.members, found.threshold)
     calibration = _calibration(found, rows[-1])
     write_metrics(
         output_dir / "metrics.json",
@@ -88,6 +98,7 @@ def write_results(
         device,
         at_threshold,
         calibration,
+        found.positive,
     )
     figures = _figures(output_dir, found, classes, name, rows, random)
     number = len(set(found.patients))
@@ -95,6 +106,15 @@ def write_results(
     title = f"{name}: {len(found.label)} cases" + ("" if patients is None else f", {patients} patients")
     print(f"\n{format_table(rows, title, patients, at_threshold, calibration)}\n", flush=True)
     return rows, figures
+
+
+def threshold_source(members: int, threshold: float) -> str:
+    """Say where the threshold of a model, or of several that predict together, comes from."""
+    if members > 1:
+        return f"the mean of the thresholds that {members} models fitted, each on its validation split"
+    if threshold == 0.5:
+        return "default, as no threshold was fitted on the validation split"
+    return "the validation split, for the highest sensitivity + specificity"
 
 
 def _calibration(found: LabelledPredictions, macro: dict[str, Any]) -> dict[str, float] | None:
@@ -105,6 +125,8 @@ def _calibration(found: LabelledPredictions, macro: dict[str, Any]) -> dict[str,
     for name, measure in (("brier", brier_score), ("ece", expected_calibration_error)):
         scores[f"{name}_before"] = float(measure(found.uncalibrated, found.label)[0])
         scores[f"{name}_after"] = macro[name]
+    scores["log_loss_before"] = mean_log_loss(found.uncalibrated, found.label)
+    scores["log_loss_after"] = mean_log_loss(found.probability, found.label)
     return scores
 
 
@@ -125,20 +147,29 @@ def _figures(
             *data,
             intervals=[row.get("auc_interval") for row in rows],
             **random,
+            positive=found.positive,
             path=output_dir / "roc.png",
         ),
         "precision_recall": precision_recall_figure(
             *data,
             intervals=[row.get("average_precision_interval") for row in rows],
+            positive=found.positive,
             path=output_dir / "precision_recall.png",
         ),
-        "confusion_matrix": confusion_figure(*data, path=output_dir / "confusion_matrix.png"),
+        "confusion_matrix": confusion_figure(
+            *data, positive=found.positive, path=output_dir / "confusion_matrix.png"
+        ),
         "reliability": reliability_figure(
             *data,
             uncalibrated=found.uncalibrated if changed else None,
+            positive=found.positive,
             path=output_dir / "reliability.png",
         ),
         "decision_curve": decision_figure(
-            *data, threshold=found.threshold, **random, path=output_dir / "decision_curve.png"
+            *data,
+            threshold=found.threshold,
+            **random,
+            positive=found.positive,
+            path=output_dir / "decision_curve.png",
         ),
     }

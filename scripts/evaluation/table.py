@@ -31,6 +31,7 @@ NAMES = {
     "brier": "Brier score (0 is best)",
     "ece": "expected calibration error (0 is best)",
     "net_benefit": "net benefit",
+    "log_loss": "log loss (0 is best)",
 }
 
 
@@ -112,7 +113,11 @@ def _overall(
 
 def _threshold(row: Mapping[str, Any]) -> str:
     """Write what the threshold of the validation split does."""
-    lines = [f"At the model's threshold, {row['class']} from P({row['class']}) = {row['threshold']:.3f}:"]
+    named = shorten(str(row["class"]))
+    at = f"{named} (the positive class) from P({named}) = {row['threshold']:.3f}"
+    lines = [f"At the model's threshold, {at}:"]
+    if "chosen_by" in row:
+        lines.append(f"  chosen by {row['chosen_by']}")
     lines += [_line(row, metric) for metric in (*DECISIONS, "kappa", "net_benefit")]
     lines[-1] += f"   {row['net_benefit_of_treating_all']:.3f} if every case were called {row['class']}"
     return "\n".join(lines)

@@ -8,6 +8,10 @@ import numpy as np
 
 LIMITS = (0.25, 10.0)
 """The temperature is kept within: a factor of 4 sharper, a factor of 10 softer."""
+FEWEST_CASES = 20
+"""Validation cases below which no temperature is fitted."""
+LIKELIHOOD_DROP = 1.92
+"""Fall of the log-likelihood at the ends of a 95% interval: half the 0.95 quantile of chi-square (1)."""
 
 
 def temperature_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -56,10 +60,54 @@ def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
     if (logits.argmax(axis=2) == label[:, None]).all():
         return 1.0
 
-    def loss(log_temperature: float) -> float:
-        found = temperature_probabilities(logits, math.exp(log_temperature))[np.arange(len(label)), label]
-        return -float(np.log(np.maximum(found, np.finfo(np.float64).tiny)).mean())
-
     bounds = (math.log(LIMITS[0]), math.log(LIMITS[1]))
-    best = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    best = minimize_scalar(
+        lambda log_temperature: log_loss(logits, label, math.exp(log_temperature)),
+        bounds=bounds,
+        method="bounded",
+        options={"xatol": 1e-6},
+    )
     return math.exp(float(best.x))
+
+
+def log_loss(logits: np.ndarray, label: np.ndarray, temperature: float) -> float:
+    """Return the mean of -log p(true class) under a temperature.
+
+    Shape:
+        logits: [n, V, K]. label: [n].
+    """
+    found = temperature_probabilities(logits, temperature)[np.arange(len(label)), label]
+    return -float(np.log(np.maximum(found, np.finfo(np.float64).tiny)).mean())
+
+
+def trusted_temperature(logits: np.ndarray, label: np.ndarray) -> tuple[float, str]:
+    """Return the fitted temperature where the cases can tell it, else 1 and why.
+
+    They can with `FEWEST_CASES` cases or more, one of which is predicted wrong, unless its 95% interval by
+    the likelihood holds both 1 and one of the `LIMITS`: then the cases neither need a temperature nor bound
+    it.
+
+    Args:
+        logits, label: as for `fit_temperature`.
+
+    Returns:
+        The temperature, and in words why it is 1; "" where it was fitted.
+
+    Raises:
+        ValueError: as for `fit_temperature`.
+    """
+    logits = np.asarray(logits, dtype=np.float64)
+    fitted = fit_temperature(logits, label)
+    if len(label) < FEWEST_CASES:
+        return 1.0, f"a temperature needs {FEWEST_CASES} cases"
+    if (logits.argmax(axis=2) == label[:, None]).all():
+        return 1.0, "every case is predicted right"
+    least = len(label) * log_loss(logits, label, fitted)
+
+    def fits(temperature: float) -> bool:
+        return len(label) * log_loss(logits, label, temperature) - least < LIKELIHOOD_DROP
+
+    for limit in LIMITS:
+        if fits(1.0) and fits(limit):
+            return 1.0, f"1 and {limit:g} fit the cases about as well as {fitted:.2f}"
+    return fitted, ""

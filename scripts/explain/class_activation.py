@@ -8,7 +8,7 @@ import torch
 from monai.visualize import GradCAM, GradCAMpp
 from torch import Tensor, nn
 
-from scripts.explain.feature_maps import EncoderMaps, halving_upsampler
+from scripts.explain.feature_maps import EncoderMaps
 
 
 class LayerCAM(GradCAM):
@@ -75,10 +75,11 @@ def _relative_heat(
     clinical: Tensor | None,
 ) -> Tensor:
     """Run one of MONAI's visualisers and divide by the hottest voxel."""
+    maps = EncoderMaps(network)
     visualiser: Any = method(
-        EncoderMaps(network),  # type: ignore[arg-type]
+        maps,  # type: ignore[arg-type]
         (),  # type: ignore[arg-type]
-        upsampler=halving_upsampler,
+        upsampler=maps.upsampler,
         postprocessing=lambda heat: heat,
     )
     table = None if clinical is None else clinical.unsqueeze(0)

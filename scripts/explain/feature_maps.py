@@ -7,15 +7,18 @@ from typing import Any
 
 import torch
 from monai.visualize.class_activation_maps import ModelWithHooks
-from monai.visualize.visualizer import default_upsampler
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample
+
+from scripts.explain.cells import CellPlaces
 
 COARSEST = 4  # voxels
 
 
 class EncoderMaps(ModelWithHooks):
     """Gives MONAI's visualisers feature maps of every phase, and their gradients.
+
+    Of an encoder that reads planes beside the whole volume, the maps are those of the volume.
 
     The layer is chosen by a rule, not by its name: the deepest maps inside `network.encoder`, which every
     network that reads images has, with at least one cell per 4 voxels along every axis; the encoder's output
@@ -44,7 +47,8 @@ class EncoderMaps(ModelWithHooks):
                 f"heat maps need a network that reads images, found {type(network).__name__} without "
                 "`encoder`; take the heat maps out of `explanations`"
             )
-        self.encoders = list(encoder) if isinstance(encoder, nn.ModuleList) else [encoder]
+        parts = list(encoder) if isinstance(encoder, nn.ModuleList) else [encoder]
+        self.encoders = [volume_reader(part) for part in parts]
 
     def class_score(self, logits: Tensor, class_idx: int) -> Tensor:
         """Return the log odds of a class: logits [1, K] -> scalar."""
@@ -71,7 +75,9 @@ class EncoderMaps(ModelWithHooks):
             maps.append(inner[-1] if inner else output)
             inner.clear()
 
-        hooks = [
+        self.places = CellPlaces(x.shape[2:])
+        hooks = self.places.follow(self.encoders)
+        hooks += [
             part.register_forward_hook(keep_fine) for encoder in self.encoders for part in encoder.modules()
         ]
         hooks += [encoder.register_forward_hook(keep_call) for encoder in self.encoders]
@@ -89,33 +95,44 @@ class EncoderMaps(ModelWithHooks):
         filled = [torch.zeros_like(m) if g is None else g for m, g in zip(maps, gradients, strict=True)]
         return logits, (torch.cat(maps).detach().contiguous(),), (torch.cat(filled).contiguous(),)
 
+    def upsampler(self, size: Sequence[int]) -> Callable[[Tensor], Tensor]:
+        """Return what brings the maps of the last call to voxels, each cell to the middle of what it reads.
 
-def halving_upsampler(size: Sequence[int]) -> Callable[[Tensor], Tensor]:
-    """Return a trilinear interpolation of maps whose cells lie where padded, strided convolutions put them.
+        MONAI's `default_upsampler` stretches the cells over the volume instead, which is beside the middle by
+        up to half a cell.
 
-    A convolution of stride 2 that is padded by half its kernel centres its cell i on voxel 2 i; after j of
-    them the cell lies on voxel 2^j i. MONAI's `default_upsampler` places it at the middle of voxels 2^j i to
-    2^j (i + 1) - 1, half a cell farther; it serves maps whose size is not a halved one.
+        Args:
+            size: voxels along the three axes.
+        """
+        return lambda maps: place_cells(maps, size, *self.places.of(maps.shape[2:]))
+
+
+def volume_reader(encoder: nn.Module) -> nn.Module:
+    """Return the part of an encoder that reads whole volumes, where it reads planes beside them."""
+    volume = getattr(encoder, "volume", None)
+    return volume if isinstance(volume, nn.Module) else encoder
+
+
+def place_cells(maps: Tensor, size: Sequence[int], first: Sequence[float], step: Sequence[float]) -> Tensor:
+    """Interpolate maps trilinearly to voxels, cell i of an axis at voxel first + step i.
 
     Args:
+        maps: [N, 1, d, h, w].
         size: voxels along the three axes.
+        first: position of the first cell along each axis, voxels.
+        step: distance of two cells along each axis, voxels.
+
+    Shape: [N, 1, d, h, w] -> [N, 1, D, H, W].
 
     >>> maps = torch.zeros(1, 1, 4, 4, 4)
     >>> maps[0, 0, 2, 1, 0] = 1
-    >>> torch.unravel_index(halving_upsampler([16, 16, 16])(maps).argmax(), (16, 16, 16))
-    (tensor(8), tensor(4), tensor(0))
+    >>> torch.unravel_index(place_cells(maps, [16, 16, 16], [1, 1, 1], [4, 4, 4]).argmax(), (16, 16, 16))
+    (tensor(9), tensor(5), tensor(0))
     """
-
-    def upsample(maps: Tensor) -> Tensor:
-        axes = []
-        for voxels, cells in zip(size, maps.shape[2:], strict=True):
-            stride = next(2**j for j in range(voxels.bit_length() + 1) if -(-voxels // 2**j) <= cells)
-            if -(-voxels // stride) != cells:
-                return default_upsampler(size)(maps)
-            positions = torch.arange(voxels, device=maps.device, dtype=maps.dtype) / stride
-            axes.append(2 * positions / max(cells - 1, 1) - 1)
-        where = torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1)  # x, y, z: last axis first
-        where = where.expand(len(maps), *where.shape)
-        return grid_sample(maps, where, mode="bilinear", padding_mode="border", align_corners=True)
-
-    return upsample
+    axes = []
+    for voxels, cells, start, distance in zip(size, maps.shape[2:], first, step, strict=True):
+        positions = (torch.arange(voxels, device=maps.device, dtype=maps.dtype) - start) / distance
+        axes.append(2 * positions / max(cells - 1, 1) - 1)
+    where = torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1)  # x, y, z: last axis first
+    where = where.expand(len(maps), *where.shape)
+    return grid_sample(maps, where, mode="bilinear", padding_mode="border", align_corners=True)

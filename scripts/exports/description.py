@@ -9,10 +9,11 @@ from typing import Any
 from torch import nn
 
 from scripts.data.fingerprint import content_hash
+from scripts.evaluation.positive import positive_index
 
 KEYS = (
-    "phases", "reference_phase", "classes", "clinical", "orientation", "spacing", "grid_size", "region",
-    "intensity", "image_filter",
+    "phases", "reference_phase", "classes", "positive", "clinical", "orientation", "spacing", "grid_size",
+    "region", "intensity", "image_filter",
 )  # fmt: skip
 VERSIONS = ("name", "version", "monai_version", "pytorch_version")
 
@@ -26,13 +27,16 @@ def describe(network: nn.Module, weights: Path, bundle_root: Path) -> dict[str, 
         bundle_root: folder whose configs/metadata.json describes the model.
 
     Returns:
-        phases, reference_phase, classes, clinical, orientation, spacing (mm), grid_size (voxels), region,
-        intensity and image_filter, as in the configuration; temperature, threshold and prior, as in
-        `Calibration` (the logits are divided by the temperature already); name and versions; and the SHA-256
-        of the weights.
+        phases, reference_phase, classes, positive (of two classes, that of the threshold), clinical,
+        orientation, spacing (mm), grid_size (voxels), region, intensity and image_filter, as in the
+        configuration; temperature, threshold and prior, as in `Calibration` (the logits are divided by the
+        temperature already); name and versions; and the SHA-256 of the weights.
     """
     metadata = json.loads((bundle_root / "configs" / "metadata.json").read_text(encoding="utf-8"))
     model = metadata["model_configuration"]
+    classes = list(model["classes"])
+    if len(classes) == 2:
+        model["positive"] = classes[positive_index(classes, model.get("positive"))]
     return {
         **{key: model[key] for key in KEYS if key in model},
         **{key: metadata[key] for key in VERSIONS if key in metadata},

@@ -21,7 +21,7 @@ class Calibration(nn.Module):
 
     Attributes:
         temperature: T > 0, float32 scalar, fitted on the validation split after training; 1 until then.
-        threshold: with two classes, the probability of the last class from which a case is called positive,
+        threshold: with two classes, the probability of the positive class from which a case is called so,
             fitted on the validation split after training; 0.5 until then, and always with more classes.
         prior: [K] float32, the frequency of each class in the training split; 1/K until `fit_prior`.
 

@@ -16,7 +16,8 @@ class Ensemble(nn.Module):
     .. math:: \log \frac{1}{N} \sum_{n=1}^{N} \mathrm{softmax}(f_n(x))
 
     The result is again a vector of logits, whose softmax is the averaged probability. Each member divides its
-    logits by its own temperature; the ensemble's own calibration changes nothing.
+    logits by its own temperature; the ensemble's own stays 1. Its threshold and class frequencies are the
+    means of its members' (`combine_calibrations`): no cases are known that none of them was fitted on.
 
     Args:
         members: N networks with a `Calibration`, each with its own weights.
@@ -36,6 +37,13 @@ class Ensemble(nn.Module):
             raise ValueError("an ensemble needs at least 1 member, found none")
         self.members = nn.ModuleList(members)
         self.calibration = Calibration(len(members[0].get_buffer("calibration.prior")))
+
+    @torch.no_grad()
+    def combine_calibrations(self) -> None:
+        """Take the mean of the members' thresholds and class frequencies, once their weights are loaded."""
+        for name in ("threshold", "prior"):
+            found = [member.get_buffer(f"calibration.{name}") for member in self.members]
+            self.calibration.get_buffer(name).copy_(torch.stack(found).mean(dim=0))
 
     def forward(self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None) -> Tensor:
         """Return the logarithm of the mean probability."""

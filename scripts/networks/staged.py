@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks.convolution import guard_convolutions
+from scripts.networks.normalisation import guard_normalisation
 from scripts.networks.size import check_size
 
 
@@ -44,7 +45,7 @@ class StagedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.net = nn.Sequential(OrderedDict(layers))
-        guard_convolutions(self.net)
+        guard_normalisation(guard_convolutions(self.net))
         names = list(layers)
         self.ends: list[int] = [names.index(end) for end in ends]
         self.out_dim = out_dim

@@ -11,6 +11,7 @@ import yaml
 
 from scripts.engines.network_parts import network_parts
 from scripts.evaluation.table import HEADINGS
+from scripts.reporting.headline import config_positive
 
 from .contents import FIGURES
 
@@ -57,6 +58,7 @@ def model_card(root: Path) -> str:
         "phases": ", ".join(config["phases"]),
         "num_phases": meta["network_data_format"]["inputs"]["image"]["num_channels"],
         "classes": ", ".join(config["classes"]),
+        "positive": f" (positive: {named})" if (named := config_positive(config)) else "",
         "num_classes": len(config["classes"]),
         "clinical": ", ".join(columns) or "none",
         "grid_size": " × ".join(map(str, config["grid_size"])),

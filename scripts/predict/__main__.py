@@ -113,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             bundle_root=str(run),
             dataset_dir=str(write_case(images, clinical, config, Path(scratch))),
             output_file=str(output / "prediction.json"),
+            positive=config.get("positive"),
             point=" ".join(f"{value:g}" for value in given.point or ()),
         )
         workflow.initialize()
@@ -129,6 +130,10 @@ def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
     """Print the prediction in a few lines."""
     probability = ", ".join(f"{name} {value:.1%}" for name, value in prediction["probabilities"].items())
     print(f"\n{prediction['case']}: {prediction['class']} ({probability})")
+    if "positive" in prediction:
+        named, threshold = prediction["positive_class"], prediction["threshold"]
+        reached = "positive" if prediction["positive"] else "negative"
+        print(f"  {reached} for {named}, called so from a probability of {threshold:.1%}")
     steps = [
         f"{name} {100 * by[prediction['class']]:+.1f}" for name, by in prediction["contributions"].items()
     ]

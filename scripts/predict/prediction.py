@@ -17,6 +17,7 @@ from scripts.engines.environment import environment
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
 from scripts.evaluation.atomic import write_text
+from scripts.evaluation.positive import positive_index
 from scripts.explain.contributions import phase_contributions, reads_table
 from scripts.networks import TableEncoder
 
@@ -37,6 +38,7 @@ def predict_case(
     phases: Sequence[str],
     classes: Sequence[str],
     metadata: Mapping[str, Any],
+    positive: str | None = None,
 ) -> Prediction:
     """Predict one case as `inferring` does, and divide the prediction between its phases.
 
@@ -49,14 +51,15 @@ def predict_case(
         phases: names of the phases.
         classes: names of the classes.
         metadata: of the model, for its name and version.
+        positive: with two classes, the name of the positive one; None is the last.
 
     Returns:
         case; class, the most probable one; probabilities by class, calibrated on the validation split;
-        with two classes `positive`: whether that of the second reaches the `threshold` fixed there; the
-        `prior` (class frequencies in training); `start`, the network's own answer without any phase or table,
-        and the `contributions` in probability by phase and class, which sum to `explained_probabilities`
-        minus it (the probabilities without the averages of test-time augmentation); phases that are
-        `missing`; `clinical` values, and the columns that the model reads without a value
+        with two classes `positive_class`, and `positive`: whether its probability reaches the `threshold`
+        fixed there; the `prior` (class frequencies in training); `start`, the network's own answer without
+        any phase or table, and the `contributions` in probability by phase and class, which sum to
+        `explained_probabilities` minus it (the probabilities without the averages of test-time augmentation);
+        phases that are `missing`; `clinical` values, and the columns that the model reads without a value
         (`clinical_missing`); the model and what computed it.
 
     Raises:
@@ -80,10 +83,11 @@ def predict_case(
         without=images_without(asked, preprocessing),
     )
     players = [*phases, TABLE] if reads_table(network) else list(phases)
-    threshold = float(calibration.get_buffer("threshold"))
-    binary = (
-        {"threshold": threshold, "positive": bool(probability[-1] >= threshold)} if len(classes) == 2 else {}
-    )
+    binary: dict[str, Any] = {}
+    if len(classes) == 2:
+        threshold, k = float(calibration.get_buffer("threshold")), positive_index(classes, positive)
+        binary = {"positive_class": classes[k], "threshold": threshold}
+        binary["positive"] = bool(probability[k] >= threshold)
     made = environment(device)
     return {
         "case": item["case"],
@@ -126,17 +130,29 @@ def write_prediction(
     phases: Sequence[str],
     classes: Sequence[str],
     output_file: str | Path,
+    positive: str | None = None,
 ) -> None:
     """Predict the one case of `items` (see `predict_case`) and write it as JSON.
 
     Args:
         bundle_root: folder of the model, whose configs/metadata.json has its name and version.
         output_file: receives the prediction.
+        positive: with two classes, the name of the positive one; None is the last.
     """
     metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text(encoding="utf-8"))
     (item,) = items
     found = predict_case(
-        network, model_file, item, point, preprocessing, prepare_batch, inferer, phases, classes, metadata
+        network,
+        model_file,
+        item,
+        point,
+        preprocessing,
+        prepare_batch,
+        inferer,
+        phases,
+        classes,
+        metadata,
+        positive,
     )
     write_text(output_file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 

@@ -34,6 +34,8 @@ REQUIRED = (
     ),
     *("StudyID", "ReferringPhysicianName"),
 )
+YES = template.CodedConcept("373066001", "SCT", "Yes")
+NO = template.CodedConcept("373067005", "SCT", "No")
 SERIES_NUMBER = 9901
 MANUFACTURER = "multiphase_fusion_classification"
 
@@ -41,7 +43,8 @@ MANUFACTURER = "multiphase_fusion_classification"
 def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path) -> Path:
     """Write a Comprehensive SR after template TID 1500, Measurement Report.
 
-    It holds the predicted class, the probability of each class, the clinical values, what each phase
+    It holds the predicted class, the probability of each class, of two classes which is the positive one,
+    from which probability a case is called so and whether this one is, the clinical values, what each phase
     contributed to that of the predicted one, the name and version of the model, and references to every
     image that was used. Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever
     the images' character set.
@@ -105,15 +108,27 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         )
         for phase, by_class in prediction["contributions"].items()
     ]  # fmt: skip
+    judged = [template.QualitativeEvaluation(name=coded("Predicted class"), value=coded(predicted))]
+    measured = [*probabilities, *contributions]
+    if "positive_class" in prediction:
+        named = prediction["positive_class"]
+        threshold = template.Measurement(
+            name=coded(f"Threshold on the probability of {named}"), value=_number(prediction["threshold"]),
+            unit=codes.UCUM.NoUnits, algorithm_id=algorithm,
+        )  # fmt: skip
+        measured.append(threshold)
+        judged += [
+            template.QualitativeEvaluation(name=coded("Positive class"), value=coded(named)),
+            template.QualitativeEvaluation(
+                name=coded(f"Positive for {named}"), value=YES if prediction["positive"] else NO
+            ),
+        ]
     group = template.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=template.TrackingIdentifier(uid=highdicom.UID(), identifier="classification"),
         source_images=None,
         algorithm_id=algorithm,
-        measurements=[*probabilities, *contributions],
-        qualitative_evaluations=[
-            template.QualitativeEvaluation(name=coded("Predicted class"), value=coded(predicted)),
-            *_clinical(prediction),
-        ],
+        measurements=measured,
+        qualitative_evaluations=[*judged, *_clinical(prediction)],
     )
     device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=_text(model["name"]))
     observer = template.ObserverContext(

@@ -10,6 +10,7 @@ import yaml
 
 from .comparison import Comparison, comparison_headline, comparison_tables, read_comparison
 from .forest import forest
+from .headline import config_positive
 from .provenance import Facts, record_facts
 from .render import NOTHING, configurations, write_page
 from .warnings import comparison_cautions
@@ -67,6 +68,7 @@ def _facts(comparison: Comparison, job: Path) -> Facts:
         ("Strategies", ", ".join(dict.fromkeys(row["strategy"] for row in comparison.jobs))),
         ("Phases", ", ".join(config["phases"])),
         ("Classes", ", ".join(map(str, config["classes"]))),
+        *([("Positive class", named)] if (named := config_positive(config)) else []),
         ("Date", date.replace("T", " ").replace("+00:00", " UTC")),
     ]
 

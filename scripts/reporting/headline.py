@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.engines.network_parts import network_parts
+from scripts.evaluation.positive import positive_index
 
 from .contents import Contents
 from .table import counted, number
@@ -40,6 +41,7 @@ def facts(contents: Contents) -> list[tuple[str, str]]:
             ("Strategy", strategy(config)),
             ("Phases", ", ".join(config["phases"])),
             ("Classes", ", ".join(map(str, config["classes"]))),
+            *([("Positive class", positive)] if (positive := positive_of(contents)) else []),
             ("Clinical table", ", ".join(columns) or "none"),
         ]
     if contents.models > 1:
@@ -50,6 +52,21 @@ def facts(contents: Contents) -> list[tuple[str, str]]:
         found.append(("Reported on", contents.reported.get("name", "not known")))
     found.append(("Date", date.replace("T", " ").replace("+00:00", " UTC")))
     return found
+
+
+def positive_of(contents: Contents) -> str | None:
+    """Return the positive one of two classes: as it was evaluated, else as configured; None with more."""
+    metrics = contents.metrics or {}
+    named = metrics.get("positive") or contents.config.get("positive")
+    return config_positive(
+        {"classes": metrics.get("classes") or contents.config.get("classes"), "positive": named}
+    )
+
+
+def config_positive(config: dict[str, Any]) -> str | None:
+    """Return the positive one of two classes of a configuration: the last where it names none."""
+    classes = list(map(str, config.get("classes") or []))
+    return classes[positive_index(classes, config.get("positive"))] if len(classes) == 2 else None
 
 
 def headline(contents: Contents) -> str:

@@ -56,14 +56,18 @@ def _threshold(contents: Contents, row: dict[str, Any]) -> Table:
         contents.cases,
         ["metric", "value"],
         rows,
-        ["The threshold was chosen on the validation split, for the highest sensitivity + specificity."],
+        [
+            f"Positive is {row['class']}. The threshold was chosen by "
+            f"{row.get('chosen_by', 'the validation split, for the highest sensitivity + specificity')}."
+        ],
     )
 
 
 def _calibration(contents: Contents, found: dict[str, float]) -> Table:
     rows = [
         [NAMES[name], number(found[f"{name}_before"]), number(found[f"{name}_after"])]
-        for name in ("brier", "ece")
+        for name in ("brier", "ece", "log_loss")
+        if f"{name}_before" in found
     ]
     return Table(
         f"Calibration: logits divided by the temperature {found['temperature']:.2f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from scripts.data.fingerprint import content_hash
 from scripts.engines.twins import write_twins
 from scripts.packaging.package import BUNDLE_NAME
-from scripts.serving.grade import GRADE_NAME, write_grade_bundle
+from scripts.serving.grade import GRADE_NAME, judging_configuration, write_grade_bundle
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,10 @@ def lay_out(app: Path, bundle: Path) -> list[str]:
             shutil.copyfile(source, target)
     write_twins(served / "configs")
     copy_weights(weights, served / "models")
+    file = served / "configs" / "inference.json"
+    inference = json.loads(file.read_text(encoding="utf-8"))
     write_grade_bundle(served, app / "model" / GRADE_NAME)
+    file.write_text(json.dumps(judging_configuration(inference), indent=4) + "\n", encoding="utf-8")
     return [BUNDLE_NAME, GRADE_NAME]
 
 

@@ -13,6 +13,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+JUDGE = {
+    "_target_": "scripts.transforms.JudgePositived",
+    "keys": "pred",
+    "classes": "@classes",
+    "positive": "@positive",
+    "model_file": "@model_file",
+}
+"""Step that says whether the case is called positive, behind the softmax."""
 GRADE_NAME = "multiphase_fusion_grade"
 """Name of the directory; MONAI Label takes the task from it, and it must not say classification."""
 
@@ -23,16 +31,25 @@ def grade_configuration(inference: dict[str, Any]) -> dict[str, Any]:
     Args:
         inference: content of the classifier's ``inference.json``.
     """
-    config = copy.deepcopy(inference)
+    config = copy.deepcopy(inference) | {"positive": inference.get("positive")}
     chain = config["preprocessing"]["transforms"]
     config["preprocessing"]["transforms"] = [  # the mask needs the files that the last step would drop
         step for step in chain if isinstance(step, str) or step["_target_"] != "DeleteItemsd"
     ]
     config["postprocessing"]["transforms"] = [
         {"_target_": "Activationsd", "keys": "pred", "softmax": True},
+        JUDGE,
         {"_target_": "scripts.transforms.PaintPredictiond", "keys": "pred", "classes": "@classes"}
         | {"columns": "@columns", "options": "@displayable_configs"},
     ]
+    return config
+
+
+def judging_configuration(inference: dict[str, Any]) -> dict[str, Any]:
+    """Return the classifier's inference configuration with an answer that names the positive class."""
+    config = copy.deepcopy(inference) | {"positive": inference.get("positive")}
+    chain = config["postprocessing"]["transforms"]
+    config["postprocessing"]["transforms"] = [chain[0], JUDGE, *chain[1:]]
     return config
 
 

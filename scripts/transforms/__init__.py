@@ -6,6 +6,7 @@ from .clinical_dropout import ClinicalDropout
 from .contour_region import ContourRegiond
 from .encode_clinical import EncodeClinicald
 from .find_phases import FindPhasesd
+from .judge_positive import JudgePositived
 from .load_phases import LoadImagePhasesd
 from .mask_region import MaskRegiond
 from .paint_prediction import PaintPredictiond
@@ -29,6 +30,7 @@ __all__ = [
     "EncodeClinicald",
     "FindPhasesd",
     "GivenViews",
+    "JudgePositived",
     "LoadImagePhasesd",
     "MaskRegiond",
     "PaintPredictiond",

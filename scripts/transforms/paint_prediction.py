@@ -63,10 +63,11 @@ class PaintPredictiond(MapTransform):
             item[key] = torch.from_numpy(painted[None])
             scores = zip(self.classes, probability.tolist(), strict=True)
             item["result"] = {
+                **item.get("result", {}),
                 "prediction": [
                     {"idx": index, "label": name, "score": score}
                     for index, (name, score) in enumerate(scores)
-                ]
+                ],
             } | ({"clinical": self.clinical} if self.clinical else {})
         item["image_meta_dict"] = {"original_affine": volume.affine, "spatial_shape": volume.shape}
         item.pop("image", None)

@@ -98,31 +98,39 @@ def test_metrics_are_those_of_the_predictions(trained):
 
 
 def test_the_model_is_calibrated_on_its_validation_split_and_the_report_says_so(
-    trained, bundle, quick, tmp_path
+    trained, bundle, quick, tmp_path, monkeypatch
 ):
-    state = torch.load(trained / "models" / "model.pt", weights_only=True)
-    found = json.loads((trained / "metrics.json").read_text())
+    """8 validation cases tell neither temperature nor threshold; where they are taken to, both are fitted."""
+    plain = json.loads((trained / "metrics.json").read_text())
+    assert plain["calibration"]["temperature"] == 1
+    assert plain["at_threshold"]["threshold"] == 0.5
+    again = tmp_path / "again"
+    shutil.copytree(trained, again)
+    for name, value in (
+        ("temperature.FEWEST_CASES", 2), ("temperature.LIKELIHOOD_DROP", 0.0), ("youden.FEWEST_CASES", 2),
+        ("youden.LEVEL", 1.1),
+    ):  # fmt: skip
+        monkeypatch.setattr(f"scripts.evaluation.{name}", value)
+    bundle("training", ["configs/train.yaml"], output_dir=str(again), resume=True, **quick)
+    state = torch.load(again / "models" / "model.pt", weights_only=True)
+    found = json.loads((again / "metrics.json").read_text())
     temperature, threshold = (state[f"calibration.{name}"] for name in ("temperature", "threshold"))
     assert state["calibration.prior"].tolist() == [0.5, 0.5]
     assert found["calibration"]["temperature"] == float(temperature) != 1
     assert found["at_threshold"]["threshold"] == float(threshold) != 0.5
-    plain = tmp_path / "plain"
-    bundle("training", ["configs/train.yaml"], output_dir=str(plain), calibrate=False, **quick)
-    before = json.loads((plain / "metrics.json").read_text())
-    assert before["calibration"]["temperature"] == 1
-    assert found["macro"]["auc"] == before["macro"]["auc"]
-    assert found["macro"]["accuracy"] == before["macro"]["accuracy"]
-    assert found["calibration"]["brier_before"] == pytest.approx(before["macro"]["brier"], abs=1e-6)
-    said = pandas.read_csv(plain / "predictions.csv")["p_high"]
+    assert found["macro"]["auc"] == plain["macro"]["auc"]
+    assert found["macro"]["accuracy"] == plain["macro"]["accuracy"]
+    assert found["calibration"]["brier_before"] == pytest.approx(plain["macro"]["brier"], abs=1e-6)
+    said = pandas.read_csv(trained / "predictions.csv")["p_high"]
     logit = torch.logit(torch.tensor(said.to_numpy())) / temperature
-    calibrated = pandas.read_csv(trained / "predictions.csv")["p_high"]
+    calibrated = pandas.read_csv(again / "predictions.csv")["p_high"]
     np.testing.assert_allclose(torch.sigmoid(logit), calibrated, atol=1e-5)
 
-    # killed after the last epoch, before the calibration; and again after it
-    for _ in range(2):
-        bundle("training", ["configs/train.yaml"], output_dir=str(plain), resume=True, **quick)
-        for name in ("models/model.pt", "predictions.csv"):
-            assert (plain / name).read_bytes() == (trained / name).read_bytes()
+    # killed after the calibration: calibrating once more starts from the logits before it
+    monkeypatch.undo()
+    bundle("training", ["configs/train.yaml"], output_dir=str(again), resume=True, **quick)
+    for name in ("models/model.pt", "predictions.csv"):
+        assert (again / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_evaluation_of_the_results_folder_repeats_the_test_table(trained, small_phantom, bundle, tmp_path):

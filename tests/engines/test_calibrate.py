@@ -37,8 +37,8 @@ class Halved:
 
 def batches() -> list[dict]:
     generator = torch.Generator().manual_seed(0)
-    label = torch.randint(0, 2, (60,), generator=generator)
-    image = torch.randn(60, 1, 2, 2, 2, generator=generator) + 0.8 * (2 * label - 1).reshape(-1, 1, 1, 1, 1)
+    label = torch.randint(0, 2, (240,), generator=generator)
+    image = torch.randn(240, 1, 2, 2, 2, generator=generator) + 0.5 * (2 * label - 1).reshape(-1, 1, 1, 1, 1)
     parts = zip(image.split(16), label.split(16), strict=True)
     return [{"image": i, "label": y, "present": torch.ones(len(y), 1)} for i, y in parts]
 

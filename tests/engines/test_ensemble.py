@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -36,6 +37,19 @@ def test_softmax_is_the_mean_of_the_members_probabilities():
         alone = [member(image, present=present).softmax(dim=-1) for member in members]
     torch.testing.assert_close(found, torch.stack(alone).mean(dim=0))
     assert (torch.stack(alone).std(dim=0) > 1e-3).any(), "the members say the same"
+
+
+def test_threshold_and_class_frequencies_are_the_means_of_the_members():
+    network = build(phases=["a", "b"], num_classes=2)
+    members = [perturbed(network, seed) for seed in range(2)]
+    for member, threshold, prior in zip(members, (0.2, 0.6), ([0.5, 0.5], [0.7, 0.3]), strict=True):
+        member.calibration.threshold.fill_(threshold)
+        member.calibration.prior.copy_(torch.tensor(prior))
+    found = Ensemble(members)
+    found.combine_calibrations()
+    assert float(found.calibration.threshold) == pytest.approx(0.4)
+    assert found.calibration.prior.tolist() == pytest.approx([0.6, 0.4])
+    assert float(found.calibration.temperature) == 1
 
 
 def test_an_ensemble_needs_members():
@@ -67,6 +81,7 @@ def models(trained, tmp_path_factory) -> list[Path]:
         for name, value in state.items():
             if name.endswith("weight"):
                 value.add_(0.05 * torch.randn_like(value))
+        state["calibration.threshold"].fill_((0.2, 0.3, 0.55)[number])
         torch.save(state, folder / "models" / "model.pt")
         folders.append(folder)
     return folders
@@ -91,6 +106,17 @@ def test_the_bundle_averages_what_each_model_says_alone(run_id, models, bundle, 
     together = predict(models[0], tmp_path / "together", ensemble=[str(folder) for folder in models])
     np.testing.assert_allclose(together, np.mean(alone, axis=0), atol=1e-6)
     assert np.std(alone, axis=0).max() > 1e-3, "the models say the same"
+    table = pandas.read_csv(tmp_path / "together" / "predictions.csv")
+    assert set(table["positive_class"]) == {"high"}
+    assert ((table["called_positive"] == "yes") == (table["p_high"] >= 0.35)).all()
+    if run_id == "evaluating":
+        found = json.loads((tmp_path / "together" / "metrics.json").read_text())
+        assert found["at_threshold"]["threshold"] == pytest.approx(0.35)
+        assert "the mean of the thresholds that 3 models fitted" in found["at_threshold"]["chosen_by"]
+        assert found["calibration"] is None, "each member has a temperature of its own"
+        assert (
+            "the mean of the thresholds that 3 models" in (tmp_path / "together" / "report.html").read_text()
+        )
 
 
 def test_members_of_another_configuration_are_refused(models, bundle, tmp_path):

@@ -169,7 +169,7 @@ def test_the_table_shows_the_threshold_and_what_the_temperature_changed() -> Non
     calibration = {"temperature": 2.0, "brier_before": 0.2, "brier_after": 0.1, "ece_before": 0.3}
     text = format_table(rows, "test", None, at_threshold, calibration)
     assert "0.107   0.200 before division by temperature 2.00" in text
-    assert "At the model's threshold, high from P(high) = 0.400:" in text
+    assert "At the model's threshold, high (the positive class) from P(high) = 0.400:" in text
     assert "net benefit                              0.667   0.444 if every case were called high" in text
     assert "before division" not in format_table(rows, calibration={**calibration, "temperature": 1.0})
 

@@ -110,7 +110,7 @@ def test_without_labels_there_are_predictions_only(tmp_path: Path) -> None:
     evaluator(items(labelled=False), report).run()
     assert [p.name for p in tmp_path.iterdir()] == ["predictions.csv"]
     with (tmp_path / "predictions.csv").open() as file:
-        assert next(csv.reader(file)) == ["case", "patient", "predicted", "p_low", "p_high"]
+        assert next(csv.reader(file)) == ["case", "patient", "predicted", "positive_class", "p_low", "p_high"]
     assert report.rows is None
 
 

@@ -7,8 +7,13 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from scripts.evaluation.temperature import LIMITS, fit_temperature, temperature_probabilities
-from scripts.evaluation.youden import youden_threshold
+from scripts.evaluation.temperature import (
+    LIMITS,
+    fit_temperature,
+    temperature_probabilities,
+    trusted_temperature,
+)
+from scripts.evaluation.youden import trusted_threshold, youden_threshold
 
 
 def calibrated(n: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +60,31 @@ def test_tiny_and_separated_splits_are_safe() -> None:
         fit_temperature(np.full((2, 1, 2), np.nan), np.array([0, 1]))
 
 
+def test_few_cases_give_no_temperature_and_say_why() -> None:
+    logits, label = calibrated(4000, 2)
+    assert trusted_temperature(3 * logits, label) == (fit_temperature(3 * logits, label), "")
+    two = np.array([[[0.5, 0.0]], [[0.0, 0.6]]])
+    wrong = np.array([[[0.5, 0.0]], [[0.3, 0.2]]])
+    assert fit_temperature(two, np.array([0, 1])) == 1.0
+    assert trusted_temperature(wrong, np.array([0, 1])) == (1.0, "a temperature needs 20 cases")
+    assert trusted_temperature(3 * logits[:19], label[:19])[0] == 1.0
+    right = np.tile(two, (20, 1, 1))
+    assert trusted_temperature(right, np.array([0, 1] * 20)) == (1.0, "every case is predicted right")
+
+
+def test_cases_that_hardly_bound_the_temperature_leave_it_at_1() -> None:
+    """One wrong case, barely, among 24 far ones: 0.25 and 1 explain them about as well as what fits best."""
+    logits = np.tile([[[4.0, 0.0]], [[0.0, 4.0]]], (12, 1, 1))
+    label = np.array([0, 1] * 12)
+    logits[0] = [[0.0, 0.1]]
+    assert fit_temperature(logits, label) < 0.9
+    temperature, reason = trusted_temperature(logits, label)
+    assert temperature == 1.0
+    assert reason.startswith("1 and 0.25 fit the cases about as well as 0.")
+    blown, truth = calibrated(40, 2, seed=3)
+    assert trusted_temperature(6 * blown, truth)[1] == "", "40 cases that are far too sure tell it"
+
+
 def test_several_passes_are_averaged_as_probabilities() -> None:
     logits, label = calibrated(400, 3)
     views = np.concatenate([logits, 0.3 * logits[:, :, ::-1]], axis=1) * 2
@@ -89,3 +119,15 @@ def test_a_threshold_that_nothing_speaks_for_is_a_half() -> None:
     assert youden_threshold(np.array([0.3, 0.3]), yes) == 0.5
     assert youden_threshold(np.array([0.9, 0.2]), yes) == 0.5, "the wrong way round"
     assert youden_threshold(np.array([0.1, 0.3, 0.5, 0.8]), np.array([0, 1, 0, 1], dtype=bool)) == 0.65
+
+
+def test_a_threshold_is_taken_only_where_the_classes_differ_by_more_than_chance() -> None:
+    rng = np.random.default_rng(0)
+    positive = np.arange(60) % 2 == 0
+    apart = rng.normal(size=60) + 2.0 * positive
+    assert trusted_threshold(apart, positive) == (youden_threshold(apart, positive), "")
+    assert trusted_threshold(-apart, positive)[0] == 0.5, "the wrong way round"
+    few = np.r_[np.full(4, True), np.full(40, False)]
+    assert trusted_threshold(few.astype(float), few) == (0.5, "a threshold needs 5 cases of each class")
+    taken = [trusted_threshold(rng.normal(size=30), np.arange(30) % 2 == 0)[0] != 0.5 for _ in range(400)]
+    assert np.mean(taken) < 0.08, "by chance, at most in 5% of splits"

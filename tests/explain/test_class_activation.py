@@ -7,17 +7,30 @@ import copy
 import pytest
 import torch
 from monai.visualize import GradCAMpp
-from monai.visualize.visualizer import default_upsampler
 from torch import Tensor, nn
 
 from scripts import build
 from scripts.explain import grad_cam, layer_cam
-from scripts.explain.feature_maps import EncoderMaps, halving_upsampler
-from scripts.networks import PhaseFusionNetwork
+from scripts.explain.cells import CellPlaces
+from scripts.explain.feature_maps import EncoderMaps, place_cells
+from scripts.networks import (
+    MonaiDenseNetEncoder,
+    MonaiEfficientNetEncoder,
+    MonaiResNetEncoder,
+    MonaiSEResNetEncoder,
+    MonaiViTEncoder,
+    PhaseFusionNetwork,
+    ResidualEncoder,
+)
 
 from .conftest import FUSIONS
 
 ALL = torch.tensor([True, True, True])
+
+
+def fourfold(size):
+    """Cells 4 voxels apart, the first on the first voxel."""
+    return lambda maps: place_cells(maps, size, [0.0] * 3, [4.0] * 3)
 
 
 @pytest.fixture(params=[layer_cam, grad_cam])
@@ -147,9 +160,101 @@ def test_a_frozen_network_has_maps_too_and_gathers_no_gradients(network, image):
     assert all(parameter.grad is None for parameter in loose.parameters())
 
 
-def test_maps_that_were_not_halved_are_stretched_as_monai_does():
-    maps = torch.rand(1, 1, 5, 5, 5)
-    assert torch.equal(halving_upsampler([16, 16, 16])(maps), default_upsampler([16, 16, 16])(maps))
+ALIGNED = {
+    "residual": 32, "resnet10": 32, "resnet18": 28, "densenet121": 32, "efficientnet": 32, "vit": 32,
+    "resnet50": 30, "seresnet50": 32,
+}  # fmt: skip
+SLOW = ("resnet18", "resnet50", "seresnet50")
+
+
+def plain(encoder: nn.Module) -> nn.Module:
+    """Let every layer that looks around itself average: equal weights, and means in the place of maxima."""
+    for part in list(encoder.modules()):
+        for name, child in part.named_children():
+            if isinstance(child, nn.MaxPool3d):
+                setattr(part, name, nn.AvgPool3d(child.kernel_size, child.stride, child.padding))
+    for part in encoder.modules():
+        if isinstance(part, nn.Conv3d):
+            nn.init.constant_(part.weight, 1 / part.weight[0].numel())
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+    return encoder.eval()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in ALIGNED]
+)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_cells_lie_in_the_middle_of_what_they_read(name, pooled):
+    """The voxels that move a cell, weighed by how much, have their centre where the cell is placed."""
+    makers = {
+        "residual": ResidualEncoder, "densenet121": MonaiDenseNetEncoder, "vit": MonaiViTEncoder,
+        "efficientnet": MonaiEfficientNetEncoder, "seresnet50": MonaiSEResNetEncoder,
+    }  # fmt: skip
+    takes = name in ("densenet121", "resnet10", "seresnet50")
+    if pooled and not takes:
+        pytest.skip("has no pooling in its stem")
+    options = {"pool_stem": True} if pooled else {}
+    if name == "vit":
+        pytest.importorskip("einops")
+    maker = makers.get(name) or (lambda **given: MonaiResNetEncoder(model=name, **given))
+    torch.manual_seed(0)
+    encoder = plain(maker(in_channels=1, **options))
+    size = ALIGNED[name] * (2 if pooled and name == "densenet121" else 1)
+    places, kept = CellPlaces([size] * 3), []
+    handles = places.follow([encoder])
+    for part in encoder.modules():
+        handles.append(part.register_forward_hook(lambda _, __, output: kept.append(output)))
+    image = torch.ones(1, 1, size, size, size, requires_grad=True)
+    encoder(image)
+    for handle in handles:
+        handle.remove()
+    seen = set()
+    for maps in kept:
+        cells = maps.shape[-1] if isinstance(maps, Tensor) and maps.dim() == 5 else 1
+        if cells < 4 or cells == size or cells in seen:
+            continue
+        seen.add(cells)
+        (first, *_), (step, *_) = places.of(maps.shape[2:])
+        i = cells // 2
+        (reach,) = torch.autograd.grad(maps[0, :, i, i, i].sum(), image, retain_graph=True)
+        weight = reach[0, 0].abs()
+        centre = (weight.sum(dim=(1, 2)) * torch.arange(size)).sum() / weight.sum()
+        assert abs(float(centre) - (first + step * i)) < 0.1 * step, (cells, centre, first, step)
+    assert seen
+
+
+@pytest.mark.parametrize("encoder", ["residual", "resnet10", "densenet121", "efficientnet", "vit"])
+def test_heat_of_every_encoder_lies_where_its_cells_are(encoder):
+    """Heat in one cell, by the gradient alone: its middle is that of the cell, to less than half of one."""
+    if encoder == "vit":
+        pytest.importorskip("einops")
+    torch.manual_seed(0)
+    net = build(["a", "b"], encoder, "mean").eval()
+    maps = EncoderMaps(net)
+    _, (found,), _ = maps(torch.rand(1, 2, 32, 32, 32), class_idx=0)
+    first, step = maps.places.of(found.shape[2:])
+    assert set(step) == {4.0}
+    assert set(first) == {{"densenet121": 1.0, "vit": 1.5}.get(encoder, 0.0)}
+    heat = torch.zeros_like(found[:, :1])
+    heat[..., 3, 4, 5] = 1
+    shown = maps.upsampler([32, 32, 32])(heat)[1, 0]
+    for axis, cell in enumerate((3, 4, 5)):
+        line = shown.sum(dim=[other for other in range(3) if other != axis])
+        middle = float((line * torch.arange(32)).sum() / line.sum())
+        assert middle == pytest.approx(first[axis] + 4 * cell, abs=0.3)
+
+
+def test_of_planes_beside_the_volume_the_heat_is_the_volumes():
+    torch.manual_seed(0)
+    net = build(
+        ["a", "b"], "residual", "mean", views=["volume", "axial"], slices=0, plane_encoder="residual_plane"
+    )
+    image = torch.zeros(2, 16, 16, 16)
+    image[0, 12:, 4:8, 8:12] = 1
+    found = EncoderMaps(net.eval())(image[None], class_idx=0)[1][0]
+    assert list(found.shape) == [2, 128, 4, 4, 4]
+    assert layer_cam(net.eval(), image, torch.tensor([True, True]), 0).max() == pytest.approx(1)
 
 
 def test_the_map_is_that_of_monai_where_monai_can_make_it(network):
@@ -166,7 +271,7 @@ def test_the_map_is_that_of_monai_where_monai_can_make_it(network):
             return logits[:, 1:2] - logits[:, [0, 2]].logsumexp(dim=1, keepdim=True)
 
     visualiser = GradCAMpp(
-        Odds().eval(), "net.encoder.stages.0", upsampler=halving_upsampler, postprocessing=lambda heat: heat
+        Odds().eval(), "net.encoder.stages.0", upsampler=fourfold, postprocessing=lambda heat: heat
     )
     reference = visualiser(image[None], class_idx=0)[0, 0].detach()
     torch.testing.assert_close(
@@ -182,7 +287,7 @@ def test_layer_cam_is_its_formula(network):
     hook.remove()
     odds = logits.softmax(dim=0)[2].logit()
     (gradient,) = torch.autograd.grad(odds, kept)
-    heat = halving_upsampler(image.shape[1:])((gradient.relu() * kept[0]).sum(dim=1, keepdim=True).relu())
+    heat = fourfold(image.shape[1:])((gradient.relu() * kept[0]).sum(dim=1, keepdim=True).relu())
     expected = (heat[:, 0] / heat.max()).detach()
     torch.testing.assert_close(layer_cam(net, image, ALL, 2), expected, rtol=0, atol=1e-4)
 

@@ -105,6 +105,7 @@ def test_a_folder_of_image_files_is_predicted_as_inferring_does(
     assert found["probabilities"]["high"] == pytest.approx(known["p_high"], abs=1e-6)
     assert found["class"] == max(found["probabilities"], key=found["probabilities"].get)
     assert found["positive"] == (found["probabilities"]["high"] >= found["threshold"])
+    assert found["positive_class"] == "high"
     for name in ("low", "high"):
         moved = sum(by_class[name] for by_class in found["contributions"].values())
         assert moved == pytest.approx(found["explained_probabilities"][name] - found["start"][name], abs=1e-8)
@@ -139,6 +140,11 @@ def test_the_report_reads_back_with_all_it_should_say(from_dicom):
         assert values[f"Contribution of {phase}"] == pytest.approx(by_class[found["class"]], abs=1e-6)
     (predicted,) = group.get_qualitative_evaluations(coded("Predicted class"))
     assert predicted.value.meaning == found["class"]
+    assert values["Threshold on the probability of high"] == pytest.approx(found["threshold"], abs=1e-6)
+    (named,) = group.get_qualitative_evaluations(coded("Positive class"))
+    (called,) = group.get_qualitative_evaluations(coded("Positive for high"))
+    assert named.value.meaning == "high"
+    assert called.value.meaning == ("Yes" if found["positive"] else "No")
     used = {
         instance.ReferencedSOPInstanceUID
         for study in report.CurrentRequestedProcedureEvidenceSequence

@@ -38,6 +38,10 @@ def regions(**found) -> Callable[[Path], None]:
     return lambda folder: edit(folder / "evaluation.json", lambda content: content.update(regions=facts))
 
 
+def calibration(**values) -> Callable[[Path], None]:
+    return metrics(lambda found: found.update(calibration={**(found["calibration"] or {}), **values}))
+
+
 def git(name: str, value: dict) -> Callable[[Path], None]:
     return lambda folder: edit(folder / name, lambda found: found.update(git=value))
 
@@ -172,6 +176,20 @@ PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "no temperature": (
         metrics(lambda found: found.update(calibration=None)),
         [r"not calibrated \(expected calibration error 0\.\d{3}\)"],
+    ),
+    "calibration made it worse": (
+        calibration(
+            temperature=0.5, log_loss_before=0.5, log_loss_after=0.6, brier_before=0.2, brier_after=0.2
+        ),
+        [r"Calibration made the probabilities of the test split worse: log loss from 0\.500 to 0\.600"],
+    ),
+    "calibration error became larger": (
+        calibration(temperature=2.0, ece_before=0.02, ece_after=0.03),
+        [r"split worse: expected calibration error from 0\.020 to 0\.030"],
+    ),
+    "no temperature told": (
+        calibration(temperature=1.0),
+        [r"No temperature was fitted: the validation split"],
     ),
     "calibrate false": (uncalibrated, [r"not calibrated"]),
     "calibration error": (macro(ece=0.2, ece_interval=[0.11, 0.25]), [r"is 0\.200, 95% interval 0\.110"]),

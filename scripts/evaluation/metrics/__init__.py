@@ -9,7 +9,7 @@ from __future__ import annotations
 from scripts.evaluation.metrics.decisions import decision_scores, predicted_class, weighted_confusion
 from scripts.evaluation.metrics.names import DECISIONS, MACRO, METRICS, OVERALL, RANKINGS
 from scripts.evaluation.metrics.net_benefit import net_benefit
-from scripts.evaluation.metrics.probabilities import brier_score, expected_calibration_error
+from scripts.evaluation.metrics.probabilities import brier_score, expected_calibration_error, mean_log_loss
 from scripts.evaluation.metrics.ranking import class_scores, weighted_auc, weighted_average_precision
 from scripts.evaluation.metrics.rows import classification_table
 from scripts.evaluation.metrics.selection import SELECTION_RULES, selection_value
@@ -27,6 +27,7 @@ __all__ = [
     "classification_table",
     "decision_scores",
     "expected_calibration_error",
+    "mean_log_loss",
     "net_benefit",
     "predicted_class",
     "selection_value",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 
-def predicted_class(probability: np.ndarray, threshold: float | None = None) -> np.ndarray:
+def predicted_class(probability: np.ndarray, threshold: float | None = None, positive: int = 1) -> np.ndarray:
     """Return the predicted class: the one with the highest probability, of equal ones the first.
 
     Args:
         probability: one row per case.
-        threshold: with two classes, predict the last one where its probability is at least so high.
+        threshold: with two classes, predict the positive one where its probability is at least so high.
+        positive: index of that class.
 
     Shape:
         probability: [n, K]. Result: [n].
@@ -21,12 +22,14 @@ def predicted_class(probability: np.ndarray, threshold: float | None = None) -> 
     Example:
         >>> predicted_class(np.array([[0.7, 0.3], [0.4, 0.6]]), threshold=0.25)
         array([1, 1])
+        >>> predicted_class(np.array([[0.7, 0.3], [0.4, 0.6]]), threshold=0.25, positive=0)
+        array([0, 0])
     """
     if threshold is None:
         return probability.argmax(axis=1)
     if probability.shape[1] != 2:
         raise ValueError(f"a threshold needs exactly 2 classes, found {probability.shape[1]}")
-    return (probability[:, 1] >= threshold).astype(np.int64)
+    return np.where(probability[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
 
 
 def weighted_confusion(

@@ -74,3 +74,19 @@ def expected_calibration_error(
     w = np.ones((1, len(label))) if weights is None else weights
     per_bin = w @ (np.eye(BINS)[number] * gap[:, None])
     return np.abs(per_bin).sum(axis=1) / w.sum(axis=1)
+
+
+def mean_log_loss(probability: np.ndarray, label: np.ndarray) -> float:
+    """Compute the mean of -log p(true class), which no probability but the true one makes smaller.
+
+    Shape:
+        probability: [n, K]. label: [n].
+
+    Example:
+        >>> round(mean_log_loss(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([0, 1])), 6)
+        0.490415
+    """
+    from sklearn.metrics import log_loss
+
+    normalised = probability / probability.sum(axis=1, keepdims=True)
+    return float(log_loss(label, normalised, labels=np.arange(probability.shape[1])))

@@ -24,6 +24,7 @@ def classification_table(
     classes: Sequence[str],
     intervals: Sequence[Mapping[str, Interval]] | None = None,
     threshold: float | None = None,
+    positive: int = 1,
 ) -> list[dict[str, Any]]:
     """Compute one row of metrics per class (this class against the rest) and a macro row.
 
@@ -49,7 +50,8 @@ def classification_table(
         labels: index of the true class of each case.
         classes: K class names.
         intervals: confidence intervals of each row, from `confidence_intervals`.
-        threshold: with two classes, predict the last one where its probability is at least so high.
+        threshold: with two classes, predict the positive one where its probability is at least so high.
+        positive: index of that class.
 
     Shape:
         probabilities: [n, K]. labels: [n].
@@ -72,7 +74,7 @@ def classification_table(
 
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
-    score, predicted = class_scores(probability), predicted_class(probability, threshold)
+    score, predicted = class_scores(probability), predicted_class(probability, threshold, positive)
     rows = [_class_row(name, score[:, k], predicted == k, label == k) for k, name in enumerate(classes)]
     macro: dict[str, Any] = {"class": MACRO, "n": len(label), "n_positive": None}
     for metric in METRICS:

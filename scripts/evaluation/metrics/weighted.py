@@ -11,7 +11,11 @@ from scripts.evaluation.metrics.ranking import class_scores, weighted_auc, weigh
 
 
 def weighted_scores(
-    probability: np.ndarray, label: np.ndarray, weights: np.ndarray, threshold: float | None = None
+    probability: np.ndarray,
+    label: np.ndarray,
+    weights: np.ndarray,
+    threshold: float | None = None,
+    positive: int = 1,
 ) -> dict[str, np.ndarray]:
     """Compute the metrics of `classification_table` once per weighting.
 
@@ -19,8 +23,9 @@ def weighted_scores(
         probability: one row per case.
         label: index of the true class of each case.
         weights: one weighting of the cases per row, not negative.
-        threshold: with two classes, the probability of the last one from which it is predicted; None: the
+        threshold: with two classes, the probability of the positive one from which it is predicted; None: the
             class with the highest probability.
+        positive: index of that class.
 
     Shape:
         probability: [n, K]. label: [n]. weights: [R, n].
@@ -35,7 +40,7 @@ def weighted_scores(
     for name, measure in (("auc", weighted_auc), ("average_precision", weighted_average_precision)):
         columns[name] = np.stack([measure(score[:, k], label == k, weights) for k in range(size)], axis=1)
     decided = decision_scores(
-        weighted_confusion(label, predicted_class(probability, threshold), size, weights)
+        weighted_confusion(label, predicted_class(probability, threshold, positive), size, weights)
     )
     columns |= {name: decided[name] for name in DECISIONS}
     macro = {name: _mean_of_defined(values) for name, values in columns.items()}

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from scripts.evaluation.checks import as_labels, as_probabilities
 from scripts.evaluation.plots.style import columns, new_figure, save_figure, wrap
+from scripts.evaluation.positive import positive_index
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +24,7 @@ def confusion_figure(
     classes: Sequence[str],
     name: str = "",
     path: str | Path | None = None,
+    positive: str | None = None,
 ) -> Figure:
     """Draw the cases per true class (row) and predicted class (column): left as counts, right as rates.
 
@@ -36,6 +38,7 @@ def confusion_figure(
         classes: K class names.
         name: what was evaluated, for the title.
         path: where to save the figure, too.
+        positive: with two classes, the name of the positive one, which is marked.
 
     Shape:
         probabilities: [n, K]. labels: [n].
@@ -61,11 +64,14 @@ def confusion_figure(
     left.set_title("number of cases", fontsize=11)
     right.set_title("% of the true class", fontsize=11)
     font = 10 if size <= 6 else 8 if size <= 12 else 7
-    names = [wrap(label_name) for label_name in figure.names(classes, "class", 24 if size > 4 else 40)]
+    shown = figure.names(classes, "class", 24 if size > 4 else 40)
+    positive_at = positive_index(classes, positive) if positive is not None else None
+    names = [wrap(one) + ("\n(positive)" if k == positive_at else "") for k, one in enumerate(shown)]
     longest = max(columns(line) for label_name in names for line in label_name.split("\n"))
     turn = 0 if longest * font < 72 * side * 0.75 / size else 40
     if turn:  # several lines would lie over each other
-        names = figure.names(classes, "class")
+        one_line = figure.names(classes, "class")
+        names = [one + (" (positive)" if k == positive_at else "") for k, one in enumerate(one_line)]
     for axes in (left, right):
         axes.set_xticks(range(size), names, fontsize=font, rotation=turn, ha="right" if turn else "center")
         axes.set_xlabel("predicted class", fontsize=11)

@@ -41,11 +41,12 @@ def decision_figure(
     draws: int = 500,
     seed: int = 0,
     path: str | Path | None = None,
+    positive: str | None = None,
 ) -> Figure:
     """Draw the net benefit of acting on the model over the risk from which one would act.
 
     The model is worth following where its curve lies above both others: acting on every case, and on none.
-    With two classes there is one panel, of the last class; with more, one per class against the rest.
+    With two classes there is one panel, of the positive class; with more, one per class against the rest.
 
     Args:
         probabilities: one row per case, each summing to 1.
@@ -57,6 +58,7 @@ def decision_figure(
         draws: number of resamples for the 95% band; 0 for none.
         seed: of the resampling.
         path: where to save the figure, too.
+        positive: with two classes, the name of the positive one; None is the last.
 
     Shape:
         probabilities: [n, K]. labels: [n].
@@ -69,7 +71,7 @@ def decision_figure(
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
     patient = number_patients(patients, len(label))
-    shown = shown_classes(classes)
+    shown = shown_classes(classes, positive)
     figure, panels = class_panels(len(shown), 6.4, 4.8)
     names = figure.names(classes, "class")
     for axes, k in zip(panels, shown, strict=True):
@@ -80,8 +82,9 @@ def decision_figure(
             panels[0].axvline(
                 threshold, color="black", linewidth=1, linestyle=":", label="the model's threshold"
             )
+        k = shown[0]
         panels[0].set_title(
-            f"{heading}: {names[1]}, {int((label == 1).sum())} of n = {len(label)}", fontsize=11
+            f"{heading}: {names[k]}, {int((label == k).sum())} of n = {len(label)}", fontsize=11
         )
         panels[0].legend(loc="upper right", fontsize=8, framealpha=0.9)
     else:
@@ -89,7 +92,7 @@ def decision_figure(
         for axes, k in zip(panels, shown, strict=True):
             axes.set_title(f"{names[k]} ({int((label == k).sum())})", fontsize=10)
         panels[0].legend(loc="upper right", fontsize=7, framealpha=0.9)
-    what = f"risk of {names[1]}" if len(classes) == 2 else "risk of the class"
+    what = f"risk of {names[shown[0]]}" if len(classes) == 2 else "risk of the class"
     label_panels(panels, f"{what} from which one would act", "net benefit (true positives per case)")
     if path is not None:
         save_figure(figure, path)

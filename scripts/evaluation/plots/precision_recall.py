@@ -34,10 +34,11 @@ def precision_recall_figure(
     name: str = "",
     intervals: Sequence[Sequence[float] | None] | None = None,
     path: str | Path | None = None,
+    positive: str | None = None,
 ) -> Figure:
     """Draw the positive predictive value over the sensitivity for all thresholds on P(class).
 
-    With two classes there is one panel, of the last class; with more, one per class against the rest. The
+    With two classes there is one panel, of the positive class; with more, one per class against the rest. The
     dashed line is the prevalence, where a classifier without skill lies. The average precision is the area
     under the steps.
 
@@ -48,6 +49,7 @@ def precision_recall_figure(
         name: what was evaluated, for the title.
         intervals: lower and upper 95% bound of each class's average precision, to be written behind it.
         path: where to save the figure, too.
+        positive: with two classes, the name of the positive one; None is the last.
 
     Shape:
         probabilities: [n, K]. labels: [n].
@@ -59,26 +61,27 @@ def precision_recall_figure(
 
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
-    shown = shown_classes(classes)
+    shown = shown_classes(classes, positive)
     figure, panels = class_panels(len(shown), 5.6, 5.9)
     names = figure.names(classes, "class")
     for axes, k in zip(panels, shown, strict=True):
-        positive = label == k
+        is_it = label == k
         unit_square(axes)
-        title = f"{names[k]} ({int(positive.sum())} of {len(label)})"
-        if positive.all() or not positive.any():
+        title = f"{names[k]} ({int(is_it.sum())} of {len(label)})"
+        if is_it.all() or not is_it.any():
             axes.text(0.5, 0.5, f"{title}:\nundefined", ha="center", color=GREY, fontsize=9)
             continue
-        precision, recall, _ = precision_recall_curve(positive, probability[:, k])
-        average = average_precision_score(positive, probability[:, k])
+        precision, recall, _ = precision_recall_curve(is_it, probability[:, k])
+        average = average_precision_score(is_it, probability[:, k])
         area = f"average precision {average:.3f}{interval_text(intervals, k)}"
         axes.step(recall, precision, where="post", color=COLOURS[0], linewidth=2, label=area)
-        axes.axhline(positive.mean(), color=GREY, linestyle=(0, (4, 3)), linewidth=1, label=NO_SKILL)
+        axes.axhline(is_it.mean(), color=GREY, linestyle=(0, (4, 3)), linewidth=1, label=NO_SKILL)
         if len(shown) > 1:
             axes.set_title(f"{title}\n{area}", fontsize=9)
     heading = f"Precision and recall{f', {name}' if name else ''}"
     if len(shown) == 1:
-        what = f"{names[1]} ({int((label == 1).sum())} of {len(label)})"
+        k = shown[0]
+        what = f"{names[k]} ({int((label == k).sum())} of {len(label)})"
         panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
         if panels[0].get_lines():
             panels[0].legend(loc="lower left", fontsize=8, framealpha=0.9)

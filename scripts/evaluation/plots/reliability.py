@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scripts.evaluation.checks import as_labels, as_probabilities
 from scripts.evaluation.metrics import brier_score, expected_calibration_error
 from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure
+from scripts.evaluation.positive import positive_index
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,10 +27,11 @@ def reliability_figure(
     name: str = "",
     uncalibrated: ArrayLike | None = None,
     path: str | Path | None = None,
+    positive: str | None = None,
 ) -> Figure:
     """Draw how often the cases that were given a probability are what it says, with the number of cases.
 
-    With two classes: of the cases with P(last class) in each of 10 steps, the share that has this class.
+    With two classes: of the cases with P(positive class) in each of 10 steps, the share that has this class.
     With more: of the cases whose highest probability lies in each step, the share predicted right. With fewer
     than 150 cases there are 5 steps. Bars are 95% Wilson intervals; below stands the number of cases of each
     step. On the diagonal, saying and truth agree; under it, the model is too sure of the class.
@@ -41,6 +43,7 @@ def reliability_figure(
         name: what was evaluated, for the title.
         uncalibrated: the probabilities before the division by the temperature, drawn in grey.
         path: where to save the figure, too.
+        positive: with two classes, the name of the positive one; None is the last.
 
     Shape:
         probabilities and uncalibrated: [n, K]. labels: [n].
@@ -50,6 +53,7 @@ def reliability_figure(
     """
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
+    k = positive_index(classes, positive) if len(classes) == 2 else None
     steps = 10 if len(label) >= 10 * CASES_PER_BIN else 5
     figure = new_figure(5.6, 7.2)
     names = figure.names(classes, "class")
@@ -57,11 +61,11 @@ def reliability_figure(
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="perfectly calibrated")
     if uncalibrated is not None:
         before = as_probabilities(uncalibrated, classes)
-        said, share, _, _ = _bins(before, label, steps)
+        said, share, _, _ = _bins(before, label, steps, k)
         axes.plot(
             said, share, "o--", color=GREY, markersize=4, linewidth=1, label=_legend("before", before, label)
         )
-    said, share, count, bounds = _bins(probability, label, steps)
+    said, share, count, bounds = _bins(probability, label, steps, k)
     axes.errorbar(
         said,
         share,
@@ -75,17 +79,17 @@ def reliability_figure(
         label=_legend("calibrated" if uncalibrated is not None else "model", probability, label),
     )
     edges = np.linspace(0, 1, steps + 1)
-    number = np.bincount(_bin(_said(probability), steps), minlength=steps)
+    number = np.bincount(_bin(_said(probability, k), steps), minlength=steps)
     bars = below.bar(edges[:-1], number, width=1 / steps, align="edge", color=COLOURS[0], alpha=0.5)
     bars_with_cases = [str(n) if n else "" for n in number]
     below.bar_label(bars, bars_with_cases, fontsize=8, padding=1)
     below.set(ylabel="cases", ylim=(0, max(1, number.max()) * 1.3))
-    what = names[1] if len(classes) == 2 else "the predicted class"
+    what = "the predicted class" if k is None else names[k]
     below.set_xlabel(f"predicted probability of {what}")
     axes.set(
         xlim=(-0.01, 1.01),
         ylim=(-0.01, 1.01),
-        ylabel=f"share of cases that are {what}" if len(classes) == 2 else "share of cases predicted right",
+        ylabel="share of cases predicted right" if k is None else f"share of cases that are {what}",
     )
     axes.set_yticks(np.linspace(0, 1, 6))
     below.set_xticks(np.linspace(0, 1, 6))
@@ -98,9 +102,9 @@ def reliability_figure(
     return figure
 
 
-def _said(probability: np.ndarray) -> np.ndarray:
-    """Return the probability that is looked at: of the last of two classes, else of the predicted one."""
-    return probability[:, 1] if probability.shape[1] == 2 else probability.max(axis=1)
+def _said(probability: np.ndarray, k: int | None) -> np.ndarray:
+    """Return the probability that is looked at: of class k, or where that is None of the predicted one."""
+    return probability.max(axis=1) if k is None else probability[:, k]
 
 
 def _bin(said: np.ndarray, steps: int) -> np.ndarray:
@@ -108,12 +112,12 @@ def _bin(said: np.ndarray, steps: int) -> np.ndarray:
     return np.clip((said * steps).astype(np.int64), 0, steps - 1)
 
 
-def _bins(probability: np.ndarray, label: np.ndarray, steps: int) -> tuple[Any, Any, Any, Any]:
+def _bins(probability: np.ndarray, label: np.ndarray, steps: int, k: int | None) -> tuple[Any, Any, Any, Any]:
     """Return mean probability, share, number of cases and Wilson bounds [2, b] of the b steps with cases."""
     from scipy.stats import binomtest
 
-    said = _said(probability)
-    true = label == 1 if probability.shape[1] == 2 else probability.argmax(axis=1) == label
+    said = _said(probability, k)
+    true = probability.argmax(axis=1) == label if k is None else label == k
     number = _bin(said, steps)
     used = np.unique(number)
     mean = np.array([said[number == b].mean() for b in used])

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from scripts.evaluation.bands import roc_band
 from scripts.evaluation.checks import as_labels, as_probabilities
+from scripts.evaluation.metrics.ranking import class_scores
 from scripts.evaluation.plots.style import (
     BAND,
     COLOURS,
@@ -43,12 +44,13 @@ def roc_figure(
     draws: int = 500,
     seed: int = 0,
     path: str | Path | None = None,
+    positive: str | None = None,
 ) -> Figure:
     """Draw sensitivity over 1 - specificity for all thresholds on P(class), with the AUC and a 95% band.
 
-    With two classes there is one panel, of the last class against the first; with more, one per class against
-    the rest. The dot on each curve is the working point of the table: the class with the highest probability
-    is predicted. A class whose AUC is undefined has a panel that says so, without a curve.
+    With two classes there is one panel, of the positive class against the other; with more, one per class
+    against the rest. The dot on each curve is the working point of the table: the class with the highest
+    probability is predicted. A class whose AUC is undefined has a panel that says so, without a curve.
 
     Args:
         probabilities: one row per case, each summing to 1.
@@ -60,6 +62,7 @@ def roc_figure(
         draws: number of resamples for the bands (see `roc_band`); 0 for none.
         seed: of the resampling.
         path: where to save the figure, too.
+        positive: with two classes, the name of the positive one; None is the last.
 
     Shape:
         probabilities: [n, K]. labels: [n].
@@ -72,27 +75,28 @@ def roc_figure(
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
     predicted, patient = probability.argmax(axis=1), number_patients(patients, len(label))
-    shown = shown_classes(classes)
+    shown = shown_classes(classes, positive)
     figure, panels = class_panels(len(shown), 5.6, 5.9)
     names = figure.names(classes, "class")
     aucs = []
+    score = class_scores(probability)
     for axes, k in zip(panels, shown, strict=True):
-        positive = label == k
+        is_it = label == k
         unit_square(axes)
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance: AUC 0.500")
-        title = f"{names[k]} ({int(positive.sum())} of {len(label)})"
-        if positive.all() or not positive.any():
+        title = f"{names[k]} ({int(is_it.sum())} of {len(label)})"
+        if is_it.all() or not is_it.any():
             _write(axes, f"{title}: AUC undefined", len(shown))
             continue
-        aucs.append(float(roc_auc_score(positive, probability[:, k])))
+        aucs.append(float(roc_auc_score(is_it, score[:, k])))
         if draws > 0 and patient.max() > 0:
             rates = np.linspace(0, 1, 201)
-            band = roc_band(probability[:, k], positive, patient, rates, draws, seed)
+            band = roc_band(score[:, k], is_it, patient, rates, draws, seed)
             draw_band(axes, rates, band)
-        false_positive, sensitivity, _ = roc_curve(positive, probability[:, k], drop_intermediate=False)
+        false_positive, sensitivity, _ = roc_curve(is_it, score[:, k], drop_intermediate=False)
         title = f"{title}: AUC {aucs[-1]:.3f}{interval_text(intervals, k)}"
         axes.plot(false_positive, sensitivity, color=COLOURS[0], linewidth=2, label=title)
-        point = ((predicted == k)[~positive].mean(), (predicted == k)[positive].mean())
+        point = ((predicted == k)[~is_it].mean(), (predicted == k)[is_it].mean())
         axes.plot(
             *point,
             "o",
@@ -106,7 +110,7 @@ def roc_figure(
         _write(axes, title, len(shown))
     heading = f"ROC{f', {name}' if name else ''}"
     if len(shown) == 1:
-        what = f"{names[1]} against {names[0]}"
+        what = f"{names[shown[0]]} against {names[1 - shown[0]]}"
         panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
         panels[0].legend(loc="lower right", fontsize=8, framealpha=0.9)
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.evaluation.atomic import write_atomically
+from scripts.evaluation.positive import positive_index
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,9 +67,9 @@ def class_panels(count: int, width: float, height: float) -> tuple[NamedFigure, 
     return figure, grid[:count]
 
 
-def shown_classes(classes: Sequence[str]) -> list[int]:
-    """Return which classes have a panel: of two the last, of more each against the rest."""
-    return [1] if len(classes) == 2 else list(range(len(classes)))
+def shown_classes(classes: Sequence[str], positive: str | None = None) -> list[int]:
+    """Return which classes have a panel: of two the positive one, of more each against the rest."""
+    return [positive_index(classes, positive)] if len(classes) == 2 else list(range(len(classes)))
 
 
 def interval_text(intervals: Sequence[Sequence[float] | None] | None, index: int) -> str:

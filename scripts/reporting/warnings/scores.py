@@ -18,6 +18,9 @@ WIDEST_INTERVAL = 0.2
 LARGEST_CALIBRATION_ERROR = 0.05
 """Expected calibration error that the interval must reach down to."""
 
+LEAST_CHANGE = 5e-4
+"""Change of a calibration score that shows in its third digit."""
+
 
 def score_cautions(contents: Contents) -> list[Caution]:
     """Return the warnings about metrics, classes with few cases, and probabilities."""
@@ -130,15 +133,46 @@ def _drop(contents: Contents, metrics: dict[str, Any]) -> list[Caution]:
     return found
 
 
+def _worse_by_calibration(contents: Contents, known: dict[str, float]) -> list[Caution]:
+    """Warn where the temperature that fits the validation split makes probabilities worse here."""
+    worse = []
+    for name in ("log_loss", "brier", "ece"):
+        before, after = known.get(f"{name}_before"), known.get(f"{name}_after")
+        if before is not None and after is not None and after - before > LEAST_CHANGE:
+            worse.append(f"{NAMES[name].partition(' (')[0]} from {number(before)} to {number(after)}")
+    if not worse:
+        return []
+    return [
+        Caution(
+            f"Calibration made the probabilities of the {contents.split} split worse: {', '.join(worse)}.",
+            f"The temperature {known['temperature']:.2f} was fitted on the validation split, which is small "
+            "or differs from these cases. Use more validation cases, or train with --calibrate false and "
+            "compare.",
+        )
+    ]
+
+
 def _calibration(contents: Contents, metrics: dict[str, Any]) -> list[Caution]:
     macro, known, found = metrics["macro"], metrics.get("calibration"), []
-    if not known or (known["temperature"] == 1 and contents.config.get("calibrate") is False):
+    off = contents.config.get("calibrate") is False
+    if contents.models == 1 and (not known or (known["temperature"] == 1 and off)):
         found.append(
             Caution(
                 "The model was not calibrated"
                 + (f" (expected calibration error {number(macro['ece'])})." if "ece" in macro else "."),
                 "Its probabilities may be too extreme: use them to rank cases, not as a risk. Train with "
                 "--calibrate true.",
+            )
+        )
+    elif known and known["temperature"] != 1:
+        found += _worse_by_calibration(contents, known)
+    elif known:
+        found.append(
+            Caution(
+                "No temperature was fitted: the validation split is too small to tell one, or all of it is "
+                "predicted right.",
+                "The probabilities are those of the network, which may be too sure of itself. Use them to "
+                "rank cases, or validate on more.",
             )
         )
     bounds = macro.get("ece_interval")
