@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,3 +209,26 @@ def test_a_dataset_is_replaced_only_when_asked(cohort):
         prepare(**arguments, seed=1)
     assert (cohort / "out/dataset.json").read_text() == before
     assert prepare(**arguments, seed=1, overwrite=True).read_text() != before
+
+
+def test_the_positive_class_is_one_of_two_in_any_letter_case(cohort, capsys):
+    """It stands in dataset.json and data.yaml; the classes keep their order; another name writes nothing."""
+    given = {
+        "source": cohort / "images",
+        "labels": cohort / "labels.csv",
+        "layout": "folders",
+        "quality": False,
+    }
+    with pytest.raises(
+        ValueError, match=r"`positive` must be one of the classes .*nearest: 'benign'.*found 'bening'"
+    ):
+        prepare(**given, output=cohort / "out", positive="bening")
+    assert not (cohort / "out" / "dataset.json").exists()
+    prepare(**given, output=cohort / "out", positive="Benign")
+    found = json.loads((cohort / "out" / "dataset.json").read_text())
+    assert (found["positive"], found["classes"]) == ("benign", CLASSES)
+    assert yaml.safe_load((cohort / "out" / "data.yaml").read_text())["positive"] == "benign"
+    assert "assumed" not in capsys.readouterr().out
+    prepare(**given, output=cohort / "assumed")
+    assert "positive class: malignant, assumed as the last of `classes`" in capsys.readouterr().out
+    assert yaml.safe_load((cohort / "assumed" / "data.yaml").read_text())["positive"] == "malignant"
