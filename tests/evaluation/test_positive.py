@@ -13,9 +13,7 @@ import torch
 import yaml
 from monai.data import DataLoader
 
-from scripts.data.overlay import overlay_text
 from scripts.data.positive import positive_class
-from scripts.data.survey import Survey
 from scripts.engines import CalibrateModel
 from scripts.engines.errors import message_of
 from scripts.engines.metadata import check_model, metadata
@@ -246,23 +244,6 @@ def test_what_a_server_answers_names_it(tmp_path) -> None:
     assert answer == {"positive_class": "aggressive", "threshold": 0.25, "positive": True}
     assert tell({"pred": torch.tensor([0.2, 0.8])})["result"]["positive"] is False
     assert JudgePositived("pred", ["a", "b", "c"])({"pred": torch.ones(3) / 3})["result"] == {}
-
-
-def test_the_overlay_of_a_dataset_names_it(tmp_path) -> None:
-    region = {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"}
-    intensity = {"_target_": "scripts.transforms.ZScoreIntensityd", "keys": "image"}
-    proposal = Survey.__new__(Survey)
-    for name, value in (
-        ("native_spacing", [1.0, 1.0, 1.0]), ("spacing", [1.0, 1.0, 1.0]), ("grid_size", [8, 8, 8]),
-        ("region", region), ("intensity", intensity),
-    ):  # fmt: skip
-        object.__setattr__(proposal, name, value)
-    text = overlay_text("x", tmp_path, ["a"], "a", CLASSES, [], proposal, "aggressive")
-    found = yaml.safe_load(text)
-    assert (found["classes"], found["positive"]) == (CLASSES, "aggressive")
-    assert "positive" not in yaml.safe_load(
-        overlay_text("x", tmp_path, ["a"], "a", ["a", "b", "c"], [], proposal)
-    )
 
 
 def test_a_training_carries_it_into_all_it_leaves(
