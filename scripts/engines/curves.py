@@ -17,7 +17,6 @@ from scripts.processes import all_processes, is_first_process
 
 from .selection import SelectionScore
 
-
 Step = dict[str, Tensor]
 """Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""
 
