@@ -54,7 +54,7 @@ def plot_weights(
     label = as_labels(labels, len(weight), len(classes))
     figure = new_figure(min(13.0, 2.2 + 0.5 * len(tokens) * (len(classes) + 0.6)), 4.4)
     axes = figure.add_subplot()
-    shown_classes, shown_tokens = figure.names(classes, "class"), figure.names(tokens, "phase", 18)
+    shown_classes, shown_tokens = figure.names(classes, "class"), figure.names(tokens, "phase", 26)
     axes.axhline(1 / len(tokens), color=GREY, linestyle=(0, (4, 3)), linewidth=1)
     axes.text(1.01, 1 / len(tokens), "equal share", transform=axes.get_yaxis_transform(), **SHARE)
     step = len(classes) + 1
