@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from scripts.data import declared_size, native, volume_itk
-from scripts.data.dicom import find_studies, scan, stacks_of
+from scripts.data.dicom import find_studies, headers, stacks_of
 from scripts.data.volumes import open_volume
 
 LONG = 2**15
@@ -179,7 +179,7 @@ def test_a_deflated_dicom_file_that_could_unpack_to_more_than_memory(write_dicom
     dataset.save_as(files[0])
     (study,), notes = find_studies(tmp_path / "series")
     assert (len(study.series[0]), notes) == (6, [])
-    monkeypatch.setattr(scan, "memory_bytes", lambda: 4.0 * files[0].stat().st_size * 1000)
+    monkeypatch.setattr(headers, "memory_bytes", lambda: 4.0 * files[0].stat().st_size * 1000)
     (study,), notes = find_studies(tmp_path / "series")
     assert len(study.series[0]) == 5
     (note,) = notes

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from scripts.data.declared_size import DEFLATE_RATIO, memory_bytes
 
 from .makers import private_tags
+from .paths import shown
 from .tags import ESCAPE, KEYWORDS, Tags
 
 CONTENTS = "1.2.840.10008.1.3.10"
@@ -87,7 +88,7 @@ def read_header(file: Path) -> Header:
                 *(["DICOM files without a file header, read all the same"] if bare else []),
                 *_mend(dataset),
             )
-            return Header("", dataset, _fault(dataset, stream, size), remarks)
+            return Header("", dataset, _fault(dataset, stream, size, shown(file.name)), remarks)
     except Exception as error:  # pydicom meets broken files with errors of many types
         if isinstance(error, FileNotFoundError) and file.is_symlink():
             return Header("links that lead nowhere")
@@ -184,7 +185,9 @@ def _mend(dataset: Any) -> list[str]:
     if not foreign:
         return []
     declared = str(dataset.get("SpecificCharacterSet") or "ISO_IR 6")
-    if "ISO 2022 IR 58" in declared and b"\x1b" not in b"".join(foreign):  # Chinese without its escape sequence
+    if "ISO 2022 IR 58" in declared and b"\x1b" not in b"".join(
+        foreign
+    ):  # Chinese without its escape sequence
         dataset.set_original_encoding(*dataset.original_encoding, ["gb18030"])
         dataset.SpecificCharacterSet = "GB18030"
         return []
@@ -216,20 +219,22 @@ def _is_known(dataset: Any) -> bool:
     return True
 
 
-def _fault(dataset: Any, stream: BinaryIO, size: int) -> str:
+def _fault(dataset: Any, stream: BinaryIO, size: int, name: str) -> str:
     """Compare what follows the header with the size of uncompressed pixels; compressed ones tell later."""
     from pydicom.uid import UID
 
     tags = Tags([dataset])
     syntax = UID(dataset.file_meta.get("TransferSyntaxUID") or bare_syntax(dataset))
     if not syntax.is_transfer_syntax or syntax.is_private:
-        return f"pixels in a format of the maker's own ({syntax}); export the series uncompressed"
+        return f"{name}: pixels in a format that is not known here ({syntax}); export uncompressed"
+    if syntax.is_deflated:
+        return ""  # as a whole; pydicom has unpacked it
     if syntax.is_compressed:
-        known = syntax in DECODED or syntax.is_deflated
+        known = syntax in DECODED
         return (
             ""
             if known
-            else f"pixels compressed by {syntax.name}, for which there is no decoder; export uncompressed"
+            else f"{name}: pixels compressed by {syntax.name}, for which there is no decoder; export uncompressed"
         )
     sizes = [tags.number(name) or 0 for name in ("Rows", "Columns", "BitsAllocated")]
     frames, samples = tags.number("NumberOfFrames") or 1, tags.number("SamplesPerPixel") or 1

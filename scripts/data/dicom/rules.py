@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -48,9 +49,9 @@ class Rule:
 
     def named(self, stack: Stack) -> bool:
         """Whether the series description fits."""
-        text = stack.first.description.lower()
-        fits = not self.description or any(fnmatchcase(text, name.lower()) for name in self.description)
-        return fits and not any(fnmatchcase(text, name.lower()) for name in self.exclude)
+        text = _plain(stack.first.description)
+        fits = not self.description or any(fnmatchcase(text, _plain(name)) for name in self.description)
+        return fits and not any(fnmatchcase(text, _plain(name)) for name in self.exclude)
 
     def objection(self, stack: Stack) -> str:
         """Return what keeps a volume with a fitting description from being the phase, or ""."""
@@ -72,6 +73,11 @@ class Rule:
             found = "no b-value" if image.b_value is None else f"b {image.b_value:g}"
             return f"{found}, not {self.b_value[0]:g} to {self.b_value[1]:g}"
         return ""
+
+
+def _plain(text: str) -> str:
+    """Return a text in lower case, each accent in one character with its letter."""
+    return unicodedata.normalize("NFC", text).lower()
 
 
 def _has(kind: Sequence[str], patterns: Sequence[str]) -> bool:

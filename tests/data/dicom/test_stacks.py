@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data.dicom import find_studies, stacks_of, write_stack
+from scripts.data.dicom import assign_study, find_studies, read_rules, stacks_of, write_stack
 
 
 def stacks(folder: Path):
@@ -194,3 +194,28 @@ def test_a_makers_b_value_counts_under_its_own_creator_alone(creator, tag, vr, s
             image.save_as(file)
     assert [stack.first.b_value for stack in stacks(tmp_path / "own")] == [800]
     assert [stack.first.b_value for stack in stacks(tmp_path / "other")] == [None]
+
+
+def test_a_file_packed_as_a_whole_is_read_and_one_without_a_decoder_is_named(write_dicom, tmp_path):
+    from pydicom import dcmread
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    for file in write_dicom(tmp_path / "a"):
+        image = dcmread(file)
+        image.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        image.save_as(file)
+    (stack,) = stacks(tmp_path / "a")
+    voxels = nibabel.load(write_stack(stack, tmp_path / "a.nii.gz")).get_fdata()
+    np.testing.assert_array_equal(voxels[0, 0], 100 + np.arange(6))
+    for file in write_dicom(tmp_path / "b"):
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"))
+    (stack,) = stacks(tmp_path / "b")
+    assert stack.refused.startswith("image000: pixels in a format that is not known here (1.2.840.10008.9.9.9)")
+
+
+def test_patterns_match_accents_however_they_are_written(write_dicom, tmp_path):
+    write_dicom(tmp_path / "s", SpecificCharacterSet="ISO_IR 100", SeriesDescription="Sp\u00e4tphase")
+    (tmp_path / "rules.yaml").write_text("phases: {late: {description: 'SPA\u0308T*'}}", encoding="utf-8")
+    (study,), _ = find_studies(tmp_path / "s")
+    assert [one.phase for one in assign_study(study, read_rules(tmp_path / "rules.yaml"))] == ["late"]
