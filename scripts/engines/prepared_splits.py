@@ -36,8 +36,8 @@ def prepare_splits() -> None:
                 dataset.check()
         except Exception as error:  # MONAI wraps what a constructor raises
             bad = next((one for one in error_chain(error) if isinstance(one, BadCases)), None)
-            if bad is None:
-                raise
+            if bad is None or any(bad.lines == other.lines for other in found):
+                raise  # in the second case it is dataset.json that cannot be used, whatever the split
             found.append(bad)
             total += bad.of if not isinstance(error, BadCases) else 0
     if found:

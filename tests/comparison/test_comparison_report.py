@@ -49,7 +49,7 @@ def test_n_is_everywhere_and_the_best_is_named(compared):
     page = shown(compared)
     captions = [caption.text for caption in page.all("figcaption")]
     assert len(captions) == 4
-    assert all("n = 40 cases of 40 patients, 2 folds, 1 repeat" in one for one in captions[:3])
+    assert all("n = 40 cases, 2 folds, 1 repeat" in one for one in captions[:3])
     assert "n = 10 jobs" in captions[3]
     summary = pandas.read_csv(compared / "summary.csv").query("metric == 'auc'")
     best = summary.loc[summary["pooled"].idxmax(), "strategy"]
@@ -93,7 +93,7 @@ def test_warnings_are_planted(copy):
     (copy / "logs" / "gated_r1_f1_s0.log").unlink()
     report_comparison(copy)
     assert shown(copy).all("strong") == []
-    assert "n = 40 cases of 40 patients, 2 folds, 3 repeats" in shown(copy).all("figcaption")[0].text
+    assert "n = 40 cases, 2 folds, 3 repeats" in shown(copy).all("figcaption")[0].text
 
 
 def test_the_report_of_a_training_shows_a_comparison(copy, bundle):
