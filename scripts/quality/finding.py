@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_NAMED = 20
+"""Cases that are named where many have the same finding."""
+_FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True)
@@ -46,3 +52,37 @@ class Checked:
     check: str
     tested: str
     findings: Sequence[Finding]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Findings that differ in case, file and numbers alone; the first stands for all."""
+
+    findings: Sequence[Finding]
+
+    @property
+    def first(self) -> Finding:
+        """The finding that is shown in full."""
+        return self.findings[0]
+
+    @property
+    def cases(self) -> str:
+        """The cases, as far as they fit."""
+        names = list(dict.fromkeys(finding.case for finding in self.findings))
+        return ", ".join(names[:MOST_NAMED]) + (
+            f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED)
+        )
+
+
+def together(findings: Sequence[Finding]) -> list[Alike]:
+    """Put findings that say the same of several cases together, in the order of the first of each.
+
+    >>> found = [Finding(c, "pre", f"{n} voxels are NaN", f"see ({c}.nii)") for n, c in enumerate("abc")]
+    >>> [(len(one.findings), one.cases) for one in together([*found, Finding("a", "region", "it", "see")])]
+    [(3, 'a, b, c'), (1, 'a')]
+    """
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        said = [_NUMBER.sub("#", _FILE.sub("", text)) for text in (finding.what, finding.remedy)]
+        groups.setdefault((finding.phase, finding.breaks_training, *said), []).append(finding)
+    return [Alike(group) for group in groups.values()]

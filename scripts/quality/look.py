@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from scripts.transforms.mask_pieces import shares_of_pieces
 from scripts.workers import work_through
 
 from .seen import CaseSeen, RegionSeen, VolumeSeen
+from .shown_region import ShownRegion, box_region, mask_region
 from .values import values_of
 
 MOST_VOXELS = 2**30
@@ -35,42 +37,69 @@ def look_at_cases(items: Sequence[Item], workers: int | None = None) -> list[Cas
 
 def look_at_case(item: Item) -> CaseSeen:
     """Read every volume of a case once; what cannot be read is noted, not raised."""
-    phases = {phase: _look_at_volume(item, phase) for phase in item["image"]}
+    mask = None if item["roi"] is None else _read_mask(item["roi"])
+    box = item.get("box")
+    region = _shown_region(item, mask, box)
+    phases = {phase: _look_at_volume(item, phase, region) for phase in item["image"]}
     volumes = {phase: seen.volume for phase, seen in phases.items() if seen.volume is not None}
     regions = []
-    if item["roi"] is not None:
-        regions.append(_look_at_mask(item["roi"], volumes))
-    if item.get("box") is not None:
+    if mask is not None:
+        regions.append(_look_at_mask(item["roi"], mask, volumes))
+    if box is not None:
         lattice = np.array(list(product(np.linspace(0.05, 0.95, 10), repeat=3)))
-        low, high = np.asarray(item["box"])
+        low, high = np.asarray(box)
         regions.append(RegionSeen("box", inside=_inside(low + lattice * (high - low), volumes)))
     return CaseSeen(item["case"], phases, regions)
 
 
-def _look_at_volume(item: Item, phase: str) -> VolumeSeen:
+Mask = tuple[np.ndarray, np.ndarray] | str
+"""Voxels and affine of a mask, or why it cannot be read."""
+
+
+def _read_mask(file: str) -> Mask:
+    volume, problem = _open(file)
+    if volume is None:
+        return problem
+    try:
+        return volume.read(), volume.affine
+    except (ValueError, MemoryError) as error:
+        return _line(error)
+
+
+def _shown_region(item: Item, mask: Mask | None, box: Any) -> ShownRegion | None:
+    """Return where the pictures of a case are cut: its mask, its box, else the middle of its first phase."""
+    if isinstance(mask, tuple) and (mask[0] > 0).any():
+        return mask_region(mask[0] > 0, mask[1])
+    if box is not None:
+        return box_region(*np.asarray(box, dtype=float))
+    for file in item["image"].values():
+        volume, _ = _open(file)
+        if volume is not None:
+            middle = [(length - 1) // 2 for length in volume.shape]
+            return ShownRegion(volume.affine[:3, :3] @ middle + volume.affine[:3, 3])
+    return None
+
+
+def _look_at_volume(item: Item, phase: str, region: ShownRegion | None) -> VolumeSeen:
     place = (item["case"], item["patient"], item["split"], phase, item["image"][phase])
     volume, problem = _open(item["image"][phase])
     if volume is None:
         return VolumeSeen(*place, problem)
     try:
-        return VolumeSeen(*place, volume=volume, values=values_of(volume))
+        return VolumeSeen(*place, volume=volume, values=values_of(volume, region))
     except (ValueError, MemoryError) as error:
         return VolumeSeen(*place, _line(error), volume)
 
 
-def _look_at_mask(file: str, volumes: Mapping[str, Volume]) -> RegionSeen:
-    mask, problem = _open(file)
-    if mask is None:
-        return RegionSeen("mask", file, problem)
-    try:
-        values = mask.read()
-        voxels = np.argwhere(values > 0)
-    except (ValueError, MemoryError) as error:
-        return RegionSeen("mask", file, _line(error))
+def _look_at_mask(file: str, mask: Mask, volumes: Mapping[str, Volume]) -> RegionSeen:
+    if isinstance(mask, str):
+        return RegionSeen("mask", file, mask)
+    values, affine = mask
+    voxels = np.argwhere(values > 0)
     if not len(voxels):
         return RegionSeen("mask", file, empty=True)
     chosen = voxels[np.unique(np.linspace(0, len(voxels) - 1, MOST_POINTS).round().astype(int))]
-    points = chosen @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+    points = chosen @ affine[:3, :3].T + affine[:3, 3]
     return RegionSeen(
         "mask", file, inside=_inside(points, volumes), pieces=shares_of_pieces(values > 0),
         whole_numbers=mask_values(values) is not None,

@@ -10,7 +10,7 @@ from scripts.data.phase_scale import PairScale
 from scripts.reporting.render import write_page
 from scripts.reporting.table import counted
 
-from .finding import Checked, Finding
+from .finding import Checked, Finding, together
 from .seen import CaseSeen, volumes_of
 from .tables import check_table, phase_table, scale_table, volume_table
 from .thumbnail import picture
@@ -48,12 +48,13 @@ def write_quality_page(
     breaking = [finding for finding in findings if finding.breaks_training]
     warnings = [finding for finding in findings if not finding.breaks_training]
     marked = {(finding.case, finding.phase) for finding in findings}
-    shown, left = _pictures(cases, {finding.case for finding in findings})
+    shown, left = _pictures(cases, phases, {finding.case for finding in findings})
     values = {
         "title": f"Quality of {name}",
         "headline": headline(cases, breaking, warnings),
-        "breaking": breaking[:MOST_LISTED],
-        "warnings": warnings[:MOST_LISTED],
+        "breaking": together(breaking[:MOST_LISTED]),
+        "warnings": together(warnings[:MOST_LISTED]),
+        "counts": [len(breaking), len(warnings)],
         "unlisted": max(0, len(breaking) - MOST_LISTED) + max(0, len(warnings) - MOST_LISTED),
         "tables": [
             check_table(results, len(cases)),
@@ -80,7 +81,9 @@ def headline(cases: Sequence[CaseSeen], breaking: Sequence[Finding], warnings: S
     return f"{looked}: {stops}, {counted(len(warnings), 'warning') if warnings else 'no warnings'}."
 
 
-def _pictures(cases: Sequence[CaseSeen], marked: set[str]) -> tuple[list[dict[str, Any]], int]:
+def _pictures(
+    cases: Sequence[CaseSeen], phases: Sequence[str], marked: set[str]
+) -> tuple[list[dict[str, Any]], int]:
     """Return the cases to show, those with a finding first, and how many of these had no room."""
     chosen = [case for case in cases if case.case in marked]
     found = len(chosen)
@@ -88,19 +91,29 @@ def _pictures(cases: Sequence[CaseSeen], marked: set[str]) -> tuple[list[dict[st
     shown: list[dict[str, Any]] = []
     room = MOST_BYTES
     for case in chosen:
-        images = list(_images(case))
+        images = list(_images(case, phases))
         room -= sum(len(image["source"]) for image in images)
         if room < 0:
             break
-        shown.append({"name": case.case, "images": images, "marked": case.case in marked})
+        shown.append({"name": case.case, "images": images, "marked": case.case in marked, "cut": _cut(case)})
     return shown, max(0, found - len(shown))
 
 
-def _images(case: CaseSeen) -> Iterable[dict[str, Any]]:
-    for phase, seen in case.phases.items():
-        if seen.values is None:
-            yield {"phase": phase, "source": "", "width": 0, "height": 0}
+def _cut(case: CaseSeen) -> str:
+    """Say which slice is shown."""
+    found = [one for one in case.regions if not one.problem and not one.empty]
+    return f"slice through its {found[0].kind}" if found else "middle slice: no mask that can be drawn"
+
+
+def _images(case: CaseSeen, phases: Sequence[str]) -> Iterable[dict[str, Any]]:
+    """Go through all phases of the dataset, so that each has its own column; one that is missing is said."""
+    for phase in phases:
+        seen = case.phases.get(phase)
+        if seen is None or seen.values is None:
+            note = "missing" if seen is None else "not readable"
+            yield {"phase": phase, "source": "", "width": 0, "height": 0, "note": note}
         else:
-            height, width = seen.values.thumbnail.shape
+            height, width = seen.values.thumbnail.shape[:2]
+            note = "" if seen.values.through_region else "does not reach this slice: its middle"
             source = picture(seen.values.thumbnail)
-            yield {"phase": phase, "source": source, "width": width, "height": height}
+            yield {"phase": phase, "source": source, "width": width, "height": height, "note": note}

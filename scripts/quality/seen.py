@@ -23,7 +23,8 @@ class Values:
         slice_axis: the axis of the file with the largest spacing.
         small: the volume on 16 x 16 x 16 voxels along R, A, S, of mean 0 and length 1, or all 0.
         digest: text that two volumes share where all voxels are the same.
-        thumbnail: the centre slice, axial, uint8 [rows, columns].
+        thumbnail: an axial slice, uint8 [rows, columns], or [rows, columns, 3] with the region's outline.
+        through_region: whether it passes through the point at which the case is shown, else it is the middle.
     """
 
     not_finite: int
@@ -38,6 +39,7 @@ class Values:
     small: np.ndarray
     digest: str
     thumbnail: np.ndarray
+    through_region: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from scripts.data.identical import voxel_hash
 from scripts.data.volumes import Volume
 
 from .seen import Values
+from .shown_region import ShownRegion
 from .slices import jumps, repeated_slices
-from .thumbnail import centre_slice
+from .thumbnail import slice_picture
 
 SMALL = 16
 """Voxels per axis of the small volume that is compared with the cohort."""
@@ -17,13 +18,13 @@ MOST_SAMPLED = 10**6
 """Voxels, spread evenly, from which quantiles are taken."""
 
 
-def values_of(volume: Volume) -> Values | None:
-    """Read a volume and sum it up; None where no voxel is finite.
+def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | None:
+    """Read a volume and sum it up; None where no voxel is finite. Its picture is cut through the region.
 
     Raises:
         BadVolume: the file cannot be read.
     """
-    from nibabel.orientations import apply_orientation, io_orientation
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
     voxels = volume.read_unchecked()
     digest = voxel_hash(volume.shape, voxels)
@@ -38,6 +39,8 @@ def values_of(volume: Volume) -> Values | None:
     slice_axis = _slice_axis(volume)
     orientation = io_orientation(volume.affine)
     ras = apply_orientation(voxels, orientation)
+    affine = volume.affine @ inv_ornt_aff(orientation, volume.shape)
+    thumbnail, through = slice_picture(ras, affine, low, high, region)
     return Values(
         not_finite=not_finite,
         lowest=float(voxels.min()),
@@ -50,7 +53,8 @@ def values_of(volume: Volume) -> Values | None:
         slice_axis=slice_axis,
         small=_small(np.clip(ras, low, high)),
         digest=digest,
-        thumbnail=centre_slice(ras, volume.spacing[np.argsort(orientation[:, 0])], low, high),
+        thumbnail=thumbnail,
+        through_region=through,
     )
 
 

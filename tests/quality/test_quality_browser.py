@@ -28,6 +28,26 @@ def page(small_phantom, tmp_path_factory) -> Path:
     return folder / "quality.html"
 
 
+@pytest.mark.parametrize("width", [PHONE, 1100, DESK, 1600])
+def test_nothing_is_cut_and_what_is_wider_says_how_to_see_it(browser, page, width):  # noqa: F811
+    show(browser, page, width)
+    browser.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    boxes = """return [...document.querySelectorAll('.wide')].map(one =>
+        [one.scrollWidth - one.clientWidth, one.querySelector('.sideways').offsetHeight,
+         getComputedStyle(one).overflowX])"""
+    found = browser.execute_script(boxes)
+    assert len(found) >= 3
+    assert all((wider > 0) == (hint > 0) and scroll == "auto" for wider, hint, scroll in found)
+    if width != PHONE:
+        assert not any(wider > 0 for wider, _, _ in found)
+    else:
+        assert any(wider > 0 for wider, _, _ in found)
+    beyond = """return [...document.querySelectorAll('main *')].filter(one =>
+        !one.closest('.wide') && one.getBoundingClientRect().right > innerWidth + 1).length"""
+    assert browser.execute_script(beyond) == 0
+
+
 @pytest.mark.parametrize("width", [PHONE, DESK])
 def test_pictures_load_and_only_tables_scroll_sideways(browser, page, width):  # noqa: F811
     show(browser, page, width)

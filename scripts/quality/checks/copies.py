@@ -10,9 +10,10 @@ from scripts.quality.seen import CaseSeen, volumes_of
 
 
 def copies(cases: Sequence[CaseSeen]) -> Checked:
-    """Find volumes with the same voxels; each copy is reported with the first place of the image."""
+    """Find volumes with the same voxels; two cases that share several images are reported once."""
     first: dict[str, Place] = {}
-    findings, tested = [], 0
+    pairs: dict[tuple[str, str], list[Pair]] = {}
+    tested = 0
     for seen in volumes_of(cases):
         if seen.values is None or seen.values.lowest == seen.values.highest:
             continue
@@ -21,9 +22,13 @@ def copies(cases: Sequence[CaseSeen]) -> Checked:
         other = first.setdefault(seen.values.digest, place)
         if other is place:
             continue
-        pair = Pair(other, place)
-        what = f"it holds the same voxels as {other}"
-        if pair.across:
+        pairs.setdefault((other.case, seen.case), []).append(Pair(other, place))
+    findings = []
+    for pair, *others in pairs.values():
+        what = f"it holds the same voxels as {pair.first}"
+        if others:
+            what += "; so do " + ", ".join(f"{p.second.phase!r} and {p.first.phase!r}" for p in others)
+        if any(one.across for one in (pair, *others)):
             what += ", another patient in another split, so that scores would be too good"
-        findings.append(Finding(seen.case, seen.phase, what, pair.remedy))
+        findings.append(Finding(pair.second.case, pair.second.phase, what, pair.remedy))
     return Checked("identical volumes", f"{tested:,} volumes", findings)
