@@ -24,7 +24,13 @@ def curves(folder, history: list) -> tuple[LearningCurves, Part, Part]:
     handler = LearningCurves(
         history, evaluator, Part(improved=True), optimizer, folder, ["pre"], ["a", "b"], [1.0, 1.0, 1.0]
     )
-    return handler, evaluator, Part(state=Part(iteration=3, epoch_length=3))
+    return handler, evaluator, Part(state=Part(iteration=3, epoch_length=3, steps=[]))
+
+
+def step(handler: LearningCurves, trainer: Part, pred: torch.Tensor, label: torch.Tensor) -> None:
+    """Let the handler see one training step."""
+    trainer.state.output = {"loss": torch.tensor(1.0), "pred": pred, "label": label}
+    handler._collect(trainer)
 
 
 def test_training_scores_are_those_of_all_cases_since_the_last_validation(tmp_path):
@@ -33,8 +39,7 @@ def test_training_scores_are_those_of_all_cases_since_the_last_validation(tmp_pa
     for _ in range(2):
         batches = [(rng.dirichlet((1, 1), 5), rng.integers(0, 2, 5)) for _ in range(3)]
         for pred, label in batches:
-            output = {"loss": torch.tensor(1.0), "pred": torch.tensor(pred), "label": torch.tensor(label)}
-            handler._collect(Part(state=Part(output=output)))
+            step(handler, trainer, torch.tensor(pred), torch.tensor(label))
         handler._record(evaluator, trainer)
         p, y = (np.concatenate(part) for part in zip(*batches, strict=True))
         row = handler.history[-1]
@@ -44,8 +49,7 @@ def test_training_scores_are_those_of_all_cases_since_the_last_validation(tmp_pa
 
 def test_one_class_alone_has_no_auc_and_stops_nothing(tmp_path):
     handler, evaluator, trainer = curves(tmp_path, [])
-    output = {"loss": torch.tensor(1.0), "pred": torch.tensor([[0.4, 0.6]]), "label": torch.tensor([1])}
-    handler._collect(Part(state=Part(output=output)))
+    step(handler, trainer, torch.tensor([[0.4, 0.6]]), torch.tensor([1]))
     handler._record(evaluator, trainer)
     assert np.isnan(handler.history[0]["train_auc"])
     assert handler.history[0]["train_accuracy"] == 1
@@ -58,8 +62,7 @@ def test_rows_of_an_older_checkpoint_go_on(tmp_path):
     old = {"epoch": 1.0, "train_loss": 0.9, "learning_rate": 0.1, "validation_auc": 0.5}
     old |= {"validation_accuracy": 0.5, "validation_loss": 0.7, "selection": 0.5, "best": 1.0}
     handler, evaluator, trainer = curves(tmp_path, [dict(old)])
-    output = {"loss": torch.tensor(1.0), "pred": torch.eye(2), "label": torch.tensor([0, 1])}
-    handler._collect(Part(state=Part(output=output)))
+    step(handler, trainer, torch.eye(2), torch.tensor([0, 1]))
     handler._record(evaluator, trainer)
     handler._draw(trainer)
     table = pandas.read_csv(tmp_path / "learning_curves.csv")
