@@ -43,7 +43,9 @@ class Ensemble(nn.Module):
         """Take the mean of the members' thresholds and class frequencies, once their weights are loaded."""
         for name in ("threshold", "prior"):
             found = [member.get_buffer(f"calibration.{name}") for member in self.members]
-            self.calibration.get_buffer(name).copy_(torch.stack(found).mean(dim=0))
+            setattr(
+                self.calibration, name, torch.stack(found).mean(dim=0)
+            )  # exported ones learn K by loading
 
     def forward(self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None) -> Tensor:
         """Return the logarithm of the mean probability."""
