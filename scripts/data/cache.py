@@ -177,12 +177,17 @@ class DiskCache(PersistentDataset):
 
 
 class NoCache(Dataset):
-    """Prepares a case whenever it is asked for."""
+    """Prepares a case whenever it is asked for.
+
+    Attributes:
+        cut: what the grid does not show of the cases so far.
+        tell_at_once: whether each case that is cut has its own line; else whoever goes through them calls `cut.tell`.
+    """
 
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
     ) -> None:
-        self.cut = CutRegions()
+        self.cut, self.tell_at_once = CutRegions(), True
         super().__init__(data, transform)
 
     def check(self) -> None:
@@ -195,7 +200,7 @@ class NoCache(Dataset):
 
     def _transform(self, index: int) -> Any:
         item, cut = prepare(self.transform, self.data[index])
-        if self.cut.add(_case(self.data[index]), cut):
+        if self.cut.add(_case(self.data[index]), cut) and self.tell_at_once:
             one = CutRegions()
             one.add(_case(self.data[index]), cut)
             one.tell(len(self.data))

@@ -17,7 +17,7 @@ WINDOW_HU = (-100.0, 250.0)
 
 
 def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether the first few cases hold Hounsfield units, by their lowest values.
+    """Tell whether the first few cases hold Hounsfield units in every phase, by their lowest values.
 
     Args:
         cases: entries of dataset.json with absolute paths.
@@ -26,9 +26,9 @@ def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
         ValueError: a volume that cannot be read.
     """
     for entry in cases[:PROBED]:
-        phase, path = next(iter(entry["image"].items()))
-        if open_phase(path, entry["case"], phase).read_image().min() > BELOW_WATER_HU:
-            return False
+        for phase, path in entry["image"].items():
+            if open_phase(path, entry["case"], phase).read_image().min() > BELOW_WATER_HU:
+                return False
     return True
 
 

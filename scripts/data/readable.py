@@ -10,6 +10,7 @@ from typing import Any
 
 from monai.data import DataLoader, Dataset, list_data_collate
 
+from scripts.data.cache import NoCache
 from scripts.evaluation.atomic import write_table
 from scripts.workers import BadCases, lines_of
 
@@ -65,6 +66,9 @@ class ReadableLoader(DataLoader):
             Tried(dataset), batch_size=batch_size, num_workers=num_workers, collate_fn=without_bad
         )
         self.total = len(dataset)
+        self.cut = None
+        if isinstance(dataset, NoCache) and num_workers == 0:  # processes tell for themselves
+            self.cut, dataset.tell_at_once = dataset.cut, False
         self.batches = math.ceil(self.total / batch_size)
         self.bad: dict[str, list[str]] = {}
 
@@ -81,6 +85,8 @@ class ReadableLoader(DataLoader):
                 yield batch
         if self.bad and not some:
             raise self.error()
+        if self.cut is not None:
+            self.cut.tell(self.total)  # once, for all cases
 
     def error(self) -> BadCases:
         """Return the error that names the bad cases of the last pass."""
