@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 MOST_NAMED = 20
 """Cases that are named where many have the same finding."""
 _FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")
+"""Files that are not known by name."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -56,7 +58,7 @@ class Checked:
 
 @dataclass(frozen=True)
 class Alike:
-    """Findings that differ in case, file and numbers alone; the first stands for all."""
+    """Findings that differ in case, phase, file and numbers alone; the first stands for all."""
 
     findings: Sequence[Finding]
 
@@ -64,6 +66,14 @@ class Alike:
     def first(self) -> Finding:
         """The finding that is shown in full."""
         return self.findings[0]
+
+    @property
+    def place(self) -> str:
+        """The phases, or the region."""
+        names = [repr(name) for name in dict.fromkeys(one.phase for one in self.findings) if name != "region"]
+        phases = f"phase{'s' * (len(names) > 1)} {', '.join(names)}" if names else ""
+        region = "region" * any(one.phase == "region" for one in self.findings)
+        return " and ".join(filter(None, (region, phases)))
 
     @property
     def cases(self) -> str:
@@ -74,8 +84,14 @@ class Alike:
         )
 
 
-def together(findings: Sequence[Finding]) -> list[Alike]:
-    """Put findings that say the same of several cases together, in the order of the first of each.
+def together(
+    findings: Sequence[Finding], files: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> list[Alike]:
+    """Put findings that say the same of several cases or phases together, in the order of the first of each.
+
+    Args:
+        findings: in the order in which they are shown.
+        files: case -> its files, whose paths make no difference.
 
     >>> found = [Finding(c, "pre", f"{n} voxels are NaN", f"see ({c}.nii)") for n, c in enumerate("abc")]
     >>> [(len(one.findings), one.cases) for one in together([*found, Finding("a", "region", "it", "see")])]
@@ -83,6 +99,13 @@ def together(findings: Sequence[Finding]) -> list[Alike]:
     """
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
-        said = [_NUMBER.sub("#", _FILE.sub("", text)) for text in (finding.what, finding.remedy)]
-        groups.setdefault((finding.phase, finding.breaks_training, *said), []).append(finding)
+        said = [_gist(text, files.get(finding.case, ())) for text in (finding.what, finding.remedy)]
+        groups.setdefault((finding.breaks_training, *said), []).append(finding)
     return [Alike(group) for group in groups.values()]
+
+
+def _gist(text: str, files: Sequence[str]) -> str:
+    """Return a text without paths and numbers; known paths may hold blanks and brackets."""
+    for file in sorted(files, key=len, reverse=True):
+        text = text.replace(file, "")
+    return _NUMBER.sub("#", _FILE.sub("", text))

@@ -48,12 +48,13 @@ def write_quality_page(
     breaking = [finding for finding in findings if finding.breaks_training]
     warnings = [finding for finding in findings if not finding.breaks_training]
     marked = {(finding.case, finding.phase) for finding in findings}
+    files = {case.case: _files(case) for case in cases}
     shown, left = _pictures(cases, phases, {finding.case for finding in findings})
     values = {
         "title": f"Quality of {name}",
         "headline": headline(cases, breaking, warnings),
-        "breaking": together(breaking[:MOST_LISTED]),
-        "warnings": together(warnings[:MOST_LISTED]),
+        "breaking": together(breaking[:MOST_LISTED], files),
+        "warnings": together(warnings[:MOST_LISTED], files),
         "counts": [len(breaking), len(warnings)],
         "unlisted": max(0, len(breaking) - MOST_LISTED) + max(0, len(warnings) - MOST_LISTED),
         "tables": [
@@ -99,10 +100,20 @@ def _pictures(
     return shown, max(0, found - len(shown))
 
 
+def _files(case: CaseSeen) -> list[str]:
+    files = [seen.file for seen in case.phases.values()] + [region.file for region in case.regions]
+    return [file for file in files if file]
+
+
+def _region(case: CaseSeen) -> str:
+    """Return what the case is cut through: its mask, its box, or nothing."""
+    return next((one.kind for one in case.regions if not one.problem and not one.empty), "")
+
+
 def _cut(case: CaseSeen) -> str:
     """Say which slice is shown."""
-    found = [one for one in case.regions if not one.problem and not one.empty]
-    return f"slice through its {found[0].kind}" if found else "middle slice: no mask that can be drawn"
+    region = _region(case)
+    return f"slice through its {region}" if region else "middle slice: no mask that can be drawn"
 
 
 def _images(case: CaseSeen, phases: Sequence[str]) -> Iterable[dict[str, Any]]:
@@ -115,5 +126,7 @@ def _images(case: CaseSeen, phases: Sequence[str]) -> Iterable[dict[str, Any]]:
         else:
             height, width = seen.values.thumbnail.shape[:2]
             note = "" if seen.values.through_region else "does not reach this slice: its middle"
+            if not note and _region(case) and seen.values.thumbnail.ndim == 2:
+                note = f"its {_region(case)} lies beside this picture"
             source = picture(seen.values.thumbnail)
             yield {"phase": phase, "source": source, "width": width, "height": height, "note": note}

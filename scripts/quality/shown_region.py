@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,14 +13,23 @@ Contains = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class ShownRegion:
-    """A point in mm (R, A, S) through which all phases are cut, and the region, where a case has one."""
+    """Where all phases of a case are cut, and its region, where it has one.
+
+    Attributes:
+        point: mm (R, A, S); all phases are cut through it.
+        contains: the region; None where the case has none.
+        centres: its points around `point`, which the coarsest picture marks too, mm, [N, 3].
+        reach: radius within which the region surrounds each of them, mm.
+    """
 
     point: np.ndarray
     contains: Contains | None = None
+    centres: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    reach: float = 0.0
 
 
 def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
-    """Return the centre of the axial slice in which a mask is largest.
+    """Return a mask, to be cut where its axial area is largest, in the middle of equally large slices.
 
     Args:
         inside: bool, True in at least one voxel.
@@ -31,8 +40,13 @@ def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
     """
     through = int(np.abs(affine[2, :3]).argmax())
     area = inside.sum(axis=tuple(axis for axis in range(3) if axis != through))
-    voxels = np.argwhere(np.take(inside, [int(area.argmax())], axis=through)).mean(axis=0)
-    voxels[through] = int(area.argmax())
+    largest = np.flatnonzero(area == area.max())
+    number = int(largest[(len(largest) - 1) // 2])
+    voxels = np.argwhere(np.take(inside, [number], axis=through))
+    voxels[:, through] = number
+    centres = voxels @ affine[:3, :3].T + affine[:3, 3]
+    # a point of the mask itself: the middle of a ring or of two pieces is none
+    point = centres[np.linalg.norm(centres - centres.mean(axis=0), axis=1).argmin()]
 
     def contains(points: np.ndarray) -> np.ndarray:
         index = np.linalg.solve(affine[:3, :3], (points - affine[:3, 3]).T).T.round().astype(int)
@@ -41,13 +55,15 @@ def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
         found[there] = inside[tuple(index[there].T)]
         return found
 
-    return ShownRegion(affine[:3, :3] @ voxels + affine[:3, 3], contains)
+    reach = float(np.linalg.norm(affine[:3, :3], axis=0).min()) / 2
+    return ShownRegion(point, contains, centres, reach)
 
 
 def box_region(low: np.ndarray, high: np.ndarray) -> ShownRegion:
-    """Return the centre of a box from corner to corner, in mm."""
+    """Return a box from corner to corner, in mm, to be cut in its middle."""
 
     def contains(points: np.ndarray) -> np.ndarray:
         return np.asarray(np.logical_and(points >= low, points <= high).all(axis=1))
 
-    return ShownRegion((low + high) / 2, contains)
+    middle = (low + high) / 2
+    return ShownRegion(middle, contains, middle[None])

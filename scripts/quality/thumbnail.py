@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 
-from .shown_region import ShownRegion
+from .shown_region import Contains, ShownRegion
 
 EDGE = 190
 """Longest edge of a picture in pixels."""
@@ -27,14 +27,15 @@ def slice_picture(
         region: where to cut, and what to outline; None: the middle.
 
     Returns:
-        uint8 [rows, columns], or [rows, columns, 3] with an outline; pixels are squares, the longer edge has
-        at most 190. And whether the slice passes through the point of the region.
+        uint8 [rows, columns], or [rows, columns, 3] where an outline is drawn; pixels are squares, the longer
+        edge has at most 190. And whether the slice passes through the point of the region. The outline is
+        that of the region at the height of its point, not at the middle of the slice, which may be thick.
     """
-    number, through = ras.shape[2] // 2, False
+    number, through, height = ras.shape[2] // 2, False, 0.0
     if region is not None:
-        index = np.linalg.solve(affine, [*region.point, 1.0])[2]
-        through = bool(-0.5 <= index <= ras.shape[2] - 0.5)
-        number = int(np.clip(round(index), 0, ras.shape[2] - 1)) if through else number
+        height = float(np.linalg.solve(affine, [*region.point, 1.0])[2])
+        through = bool(-0.5 <= height <= ras.shape[2] - 0.5)
+        number = int(np.clip(round(height), 0, ras.shape[2] - 1)) if through else number
     plane = ras[:, :, number]
     size = np.array(plane.shape) * np.linalg.norm(affine[:3, :2], axis=0)
     columns, rows = np.maximum(1, np.round(EDGE * size / size.max())).astype(int)
@@ -44,21 +45,57 @@ def slice_picture(
     shades = np.round(255 * np.clip(grey, 0, 1)).astype(np.uint8)
     if region is None or region.contains is None or not through:
         return shades, through
-    # centres of the pixels, not of the voxels, so that the outline of a fine mask is fine
-    i = ((np.arange(columns) + 0.5) * plane.shape[0] / columns - 0.5)[::-1]
-    j = ((np.arange(rows) + 0.5) * plane.shape[1] / rows - 0.5)[::-1]
-    grid = np.stack([*np.meshgrid(i, j), np.full((rows, columns), number), np.ones((rows, columns))], axis=-1)
-    inside = region.contains((grid.reshape(-1, 4) @ affine.T)[:, :3]).reshape(rows, columns)
+    inside = _section(plane.shape, (rows, columns), affine, height, region.contains)
+    inside |= _marks(plane.shape, (rows, columns), affine, region)
+    if not inside.any():
+        return shades, through
     picture = np.repeat(shades[:, :, None], 3, axis=2)
     picture[_edge(inside)] = OUTLINE
     return picture, through
 
 
+def _section(
+    shape: tuple[int, ...], size: tuple[int, int], affine: np.ndarray, height: float, contains: Contains
+) -> np.ndarray:
+    """Return the pixels whose centres lie in a region; those of the voxels would make a fine mask coarse.
+
+    Args:
+        shape: voxels of the slice.
+        size: rows and columns of the picture.
+        affine: of the voxels, index -> mm.
+        height: index of the slice, not rounded.
+        contains: the region.
+    """
+    rows, columns = size
+    i = ((np.arange(columns) + 0.5) * shape[0] / columns - 0.5)[::-1]
+    j = ((np.arange(rows) + 0.5) * shape[1] / rows - 0.5)[::-1]
+    grid = np.stack([*np.meshgrid(i, j), np.full(size, height), np.ones(size)], axis=-1)
+    return contains((grid.reshape(-1, 4) @ affine.T)[:, :3]).reshape(size)
+
+
+def _marks(
+    shape: tuple[int, ...], size: tuple[int, int], affine: np.ndarray, region: ShownRegion
+) -> np.ndarray:
+    """Return the pixels that hold centres of a region, which may lie between the centres of the pixels."""
+    normal = np.cross(affine[:3, 0], affine[:3, 1])
+    distance = (region.centres - region.point) @ (normal / np.linalg.norm(normal))
+    cut = region.centres[np.abs(distance) <= region.reach + 1e-6]
+    index = np.linalg.solve(affine[:3, :3], (cut - affine[:3, 3]).T)[:2].T + 0.5
+    place = np.floor(index * size[::-1] / shape[:2]).astype(int)
+    column, row = place[((place >= 0) & (place < size[::-1])).all(axis=1)].T
+    marks = np.zeros(size, dtype=bool)
+    marks[size[0] - 1 - row, size[1] - 1 - column] = True
+    return marks
+
+
 def _edge(inside: np.ndarray) -> np.ndarray:
-    """Return the pixels just outside an area, so that the area itself is seen."""
+    """Return the pixels just outside an area, so that it is seen itself; at the picture's border its own."""
     from scipy.ndimage import binary_dilation
 
-    return binary_dilation(inside, np.ones((3, 3))) & ~inside
+    edge = np.asarray(binary_dilation(inside, np.ones((3, 3))) & ~inside)
+    for border in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        edge[border] |= inside[border]
+    return edge
 
 
 def picture(thumbnail: np.ndarray) -> str:

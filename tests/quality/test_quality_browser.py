@@ -56,3 +56,23 @@ def test_pictures_load_and_only_tables_scroll_sideways(browser, page, width):  #
     assert min(sizes) > 0
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_pictures_of_one_row_and_their_names_are_level(browser, page, width):  # noqa: F811
+    show(browser, page, width)
+    browser.execute_async_script("""
+        const flat = 'data:image/svg+xml,<svg xmlns="http://www.w3.org/2000/svg" width="190" height="60"/>';
+        const every = [...document.querySelectorAll('.thumbs img')].filter((_, n) => n % 2);
+        every.forEach(one => { one.src = flat; one.height = 60; });
+        Promise.all(every.map(one => one.decode())).then(arguments[0])""")
+    rows = browser.execute_script("""
+        return [...document.querySelectorAll('.thumbs figure > div')].map(row =>
+            [...row.children].map(one => [one.getBoundingClientRect().top,
+                one.querySelector('b').getBoundingClientRect().top]))""")
+    assert len(rows) > 10
+    for row in rows:
+        tops: dict[float, set[int]] = {}
+        for top, name in row:
+            tops.setdefault(top, set()).add(round(name))
+        assert all(len(names) == 1 for names in tops.values())

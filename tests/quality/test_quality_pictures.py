@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from scripts.quality import check_quality
+from scripts.quality.finding import Finding, together
 from scripts.quality.look import look_at_case
+from scripts.quality.page import write_quality_page
 from scripts.quality.thumbnail import OUTLINE
 from tests.reporting.page import Page
 
@@ -104,3 +106,119 @@ def test_the_page_tells_alike_findings_and_pairs_of_copies_once(tmp_path, capsys
     assert columns == [["pre", "late"]] * 6
     assert "missing" in rows[[figure.all("figcaption")[0].text for figure in rows].index("p5")].text
     assert all("middle slice: no mask" in figure.text for figure in rows)
+
+
+def region_case(
+    folder: Path, mask: np.ndarray, mask_affine: np.ndarray, planes: float = 1.0, tilt: float = 0.0
+):
+    """Look at a case of 80 x 80 x 48 mm with one phase; planes are that many mm apart, tilt is in degrees."""
+    folder.mkdir()
+    shape = (40, 40, round(48 / planes))
+    sine, cosine = np.sin(np.radians(tilt)), np.cos(np.radians(tilt))
+    turn = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([2.0, 2.0, planes])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    voxels = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), folder / "a.nii")
+    nibabel.save(nibabel.Nifti1Image(mask.astype(np.uint8), mask_affine), folder / "m.nii")
+    return look_at_case(
+        {
+            "case": "c1",
+            "patient": "c1",
+            "split": "",
+            "image": {"a": str(folder / "a.nii")},
+            "roi": str(folder / "m.nii"),
+        }
+    )
+
+
+def centred(shape: tuple[int, ...], spacing: tuple[float, ...], shift=(0.0, 0.0, 0.0)) -> np.ndarray:
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = np.array(shift) - np.array(spacing) * (np.array(shape) - 1) / 2
+    return affine
+
+
+@pytest.mark.parametrize(("planes", "tilt"), [(1.0, 0.0), (16.0, 0.0), (3.0, 25.0), (16.0, 25.0)], ids=str)
+@pytest.mark.parametrize(
+    ("size", "shift"),
+    [
+        ((4, 4, 2), (6, 6, 6)),
+        ((1, 1, 1), (6, 6, 6)),
+        ((60, 1, 1), (6, 6, 6)),
+        ((1, 1, 1), (-11.3, 5.2, -6.9)),
+    ],
+    ids=str,
+)
+def test_a_region_is_outlined_however_small_and_however_far_apart_the_planes(
+    tmp_path, planes, tilt, size, shift
+):
+    mask = np.ones(size)
+    seen = region_case(tmp_path / "c", mask, centred(size, (0.5, 0.5, 0.5), shift), planes, tilt)
+    assert seen.phases["a"].values.through_region
+    _, outline = shown(seen, "a")
+    rows, columns = np.nonzero(outline)
+    assert len(rows), "nothing is outlined"
+    # the patient's left, -x, is at the picture's right; its front, +y, at the top
+    assert (columns.min() + columns.max()) / 2 == pytest.approx(95 - shift[0] * 190 / 80, abs=2.5)
+    along = np.array([0, np.cos(np.radians(tilt)), np.sin(np.radians(tilt))]) @ np.array(shift)
+    assert (rows.min() + rows.max()) / 2 == pytest.approx(95 - along * 190 / 80, abs=2.5)
+
+
+def test_a_mask_whose_slices_are_equally_large_is_cut_in_its_middle(tmp_path):
+    voxels = np.zeros((20, 20, 48), np.uint8)
+    voxels[4:8, 5:15, 11:30] = 1
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 1.0, 1.0])), tmp_path / "m.nii")
+    seen = look_at_case(item(tmp_path, False) | {"roi": str(tmp_path / "m.nii")})
+    assert shown(seen, "a")[0] == pytest.approx(20, abs=1)
+
+
+def test_a_mask_that_fills_the_picture_is_framed(tmp_path):
+    shape = (60, 60, 60)
+    seen = region_case(tmp_path / "c", np.ones(shape), centred(shape, (2.0, 2.0, 2.0)))
+    _, outline = shown(seen, "a")
+    assert all(outline[border].all() for border in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]))
+    assert not outline[1:-1, 1:-1].any()
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"),
+    [
+        ((300, 0, 0), "its mask lies beside this picture"),
+        ((0, 0, 300), "does not reach this slice: its middle"),
+    ],
+)
+def test_a_mask_that_the_picture_cannot_show_is_said(tmp_path, shift, said):
+    seen = region_case(tmp_path / "c", np.ones((4, 4, 4)), centred((4, 4, 4), (2.0, 2.0, 2.0), shift))
+    page = Page(write_quality_page(tmp_path, "n", ["a"], [seen], []).read_text())
+    assert said in page.all("figure")[-1].text
+
+
+def found_alike(*names: str, what: str, phases: tuple[str, ...] = ("late",)) -> list[Finding]:
+    return [Finding(name, phase, what.format(name), "restore it") for name in names for phase in phases]
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "it ended in /my study (x)/{0}/a.nii",
+        "Empty file: '/my study (x)/{0}/a.nii' in /my study (x)/{0}/a.nii",
+        "File /my study (x)/{0}/a.nii is not a gzip file",
+        "slice /my study (x)/{0}/a.nii/IM7 cannot be read",
+        "3% of the mask (/my study (x)/{0}/a.nii) lie inside",
+    ],
+)
+def test_findings_that_differ_in_the_file_alone_are_one_whatever_its_path(what):
+    names = ["anna", "bob k", "cem"]
+    files = {name: [f"/my study (x)/{name}", f"/my study (x)/{name}/a.nii"] for name in names}
+    (alike,) = together(found_alike(*names, what=what), files)
+    assert alike.cases == "anna, bob k, cem"
+    assert len(together(found_alike(*names, what="the value {0} is unknown"), files)) == 3
+
+
+def test_one_fault_in_several_phases_is_told_once_with_the_phases():
+    found = found_alike("p1", "p2", what="0% of the mask lie inside", phases=("T1", "T2", "DWI"))
+    (alike,) = together(found)
+    assert (len(alike.findings), alike.cases, alike.place) == (6, "p1, p2", "phases 'T1', 'T2', 'DWI'")
+    assert together(found_alike("p1", "p2", what="x", phases=("region",)))[0].place == "region"
+    assert together(found[:1])[0].place == "phase 'T1'"
