@@ -31,6 +31,8 @@ def slice_picture(
         edge has at most 190. And whether the slice passes through the point of the region. The outline is
         that of the region at the height of its point, not at the middle of the slice, which may be thick.
     """
+    from scipy.ndimage import binary_dilation
+
     number, through, height = ras.shape[2] // 2, False, 0.0
     if region is not None:
         height = float(np.linalg.solve(affine, [*region.point, 1.0])[2])
@@ -39,14 +41,15 @@ def slice_picture(
     plane = ras[:, :, number]
     size = np.array(plane.shape) * np.linalg.norm(affine[:3, :2], axis=0)
     columns, rows = np.maximum(1, np.round(EDGE * size / size.max())).astype(int)
-    at_column = (np.arange(columns) * plane.shape[0] // columns)[::-1]
-    at_row = (np.arange(rows) * plane.shape[1] // rows)[::-1]
+    at_column = ((2 * np.arange(columns) + 1) * plane.shape[0] // (2 * columns))[::-1]
+    at_row = ((2 * np.arange(rows) + 1) * plane.shape[1] // (2 * rows))[::-1]
     grey = (plane[np.ix_(at_column, at_row)].T - low) / max(high - low, 1e-12)
     shades = np.round(255 * np.clip(grey, 0, 1)).astype(np.uint8)
     if region is None or region.contains is None or not through:
         return shades, through
     inside = _section(plane.shape, (rows, columns), affine, height, region.contains)
-    inside |= _marks(plane.shape, (rows, columns), affine, region)
+    marks = _marks(plane.shape, (rows, columns), affine, region)
+    inside |= marks & ~binary_dilation(inside, np.ones((3, 3)))  # where the section has no pixel
     if not inside.any():
         return shades, through
     picture = np.repeat(shades[:, :, None], 3, axis=2)

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
 from scripts.quality import check_quality
 from scripts.quality.finding import Finding, together
@@ -222,3 +223,20 @@ def test_one_fault_in_several_phases_is_told_once_with_the_phases():
     assert (len(alike.findings), alike.cases, alike.place) == (6, "p1, p2", "phases 'T1', 'T2', 'DWI'")
     assert together(found_alike("p1", "p2", what="x", phases=("region",)))[0].place == "region"
     assert together(found[:1])[0].place == "phase 'T1'"
+
+
+def test_the_outline_lies_on_the_voxels_that_it_is_of(tmp_path):
+    """A fine image that is its own mask: every pixel inside the outline is white, none outside."""
+    voxels = np.zeros((500, 500, 3), np.float32)
+    voxels[101:318, 207:399] = 1
+    affine = np.diag([0.4, 0.4, 4.0, 1.0])
+    for name in ("a", "m"):
+        nibabel.save(nibabel.Nifti1Image(voxels.astype(np.uint8), affine), tmp_path / f"{name}.nii")
+    case = {"case": "c", "patient": "c", "split": "", "image": {"a": str(tmp_path / "a.nii")}}
+    seen = look_at_case(case | {"roi": str(tmp_path / "m.nii")})
+    plain = look_at_case(case | {"roi": None}).phases["a"].values.thumbnail
+    _, outline = shown(seen, "a")
+    assert outline.any()
+    assert (plain[outline] == 0).all()
+    white = plain == 255
+    assert (binary_dilation(white, np.ones((3, 3))) & ~white == outline).all()
