@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BEHIND = ("scripts/data/dicom/", "scripts/data/native_worker.py")
-"""Where functions import pydicom behind `pydicom_reader`, which names requirements-dicom.txt where it is absent."""
+"""Where functions import pydicom behind `pydicom_reader`, which names its requirements file."""
 
 
 def pinned() -> set[str]:
