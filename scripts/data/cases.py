@@ -16,7 +16,7 @@ from scripts.data.case_checks import (
 )
 from scripts.data.case_folder import case_folders, read_case_folder
 from scripts.data.clinical import Column, select_columns
-from scripts.data.document import Item, check_phases, name_list, open_document, read_item
+from scripts.data.document import Item, check_phases, name_list, open_document, read_item, read_items
 from scripts.data.splits import SPLITS
 
 
@@ -137,11 +137,7 @@ def read_unlabelled(
     document = open_document(dataset_dir)
     check_phases(document, phases)
     columns = select_columns(document.columns, clinical, str(document.file), required=False)
-    items = [
-        read_item(document, split, position, entry, phases, columns)
-        for split in (*SPLITS, "unlabelled")
-        for position, entry in enumerate(document.entries(split))
-    ]
+    items = read_items(document, phases, columns)
     if not items:
         raise ValueError(
             f"{document.file} must list at least one case, found none; add cases under 'unlabelled'"

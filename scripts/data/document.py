@@ -13,6 +13,7 @@ from typing import Any
 from scripts.data.clinical import Column, check_columns, check_values
 from scripts.data.nearest import listing
 from scripts.data.plain_text import check_safe_names, is_plain
+from scripts.data.splits import SPLITS
 
 Item = dict[str, Any]
 """One case on its way through the transforms: case, patient, site, image {phase: path}, roi, box, clinical,
@@ -117,6 +118,15 @@ def check_phases(document: Document, phases: Sequence[str]) -> None:
                 f"phase {phase!r} is not among the phases {listing(phase, document.phases)} of "
                 f"{document.file}; correct `phases`, or pass the overlay that belongs to the dataset"
             )
+
+
+def read_items(document: Document, phases: Sequence[str], columns: Sequence[Column] = ()) -> list[Item]:
+    """Check every entry of dataset.json, split by split, the unlabelled ones last: see `read_item`."""
+    return [
+        read_item(document, split, position, entry, list(phases), list(columns))
+        for split in (*SPLITS, "unlabelled")
+        for position, entry in enumerate(document.entries(split))
+    ]
 
 
 def read_item(

@@ -154,16 +154,7 @@ def numbers_for(
     """
     name = column["name"]
     cells = [None if is_missing(text) else number(text) for text in texts]
-    wrong = [
-        f"{text!r} (case {row})"
-        for text, row, cell in zip(texts, rows, cells, strict=True)
-        if cell is None and not is_missing(text)
-    ]
-    if wrong:
-        raise ValueError(
-            f"clinical column {name!r} must be numbers, {note('found', wrong).replace(':', '', 1)}; correct these "
-            "cells, or empty them where the value is not known"
-        )
+    _refuse_unread(name, "numbers", texts, rows, cells)
     if not any(cell is not None for cell in cells):
         return ColumnValues(dict(column), [None] * len(texts))
     read = read_numbers(name, name_and_unit(header)[1], cells, rows, [], elsewhere, custom)
@@ -187,6 +178,16 @@ def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) ->
     """
     spelling = {folded(value): value for value in reversed(column["values"])} | {v: v for v in column["values"]}
     values: list[float | str | None] = [spelling.get(text, spelling.get(folded(text))) for text in texts]
+    _refuse_unread(column["name"], f"one of [{', '.join(column['values'])}]", texts, rows, values)
+    changed = {text: value for text, value in zip(texts, values, strict=True) if value not in (None, text)}
+    said = [f"{column['name']}: {', '.join(f'{text!r} is {value!r}' for text, value in changed.items())}"]
+    return ColumnValues(dict(column), values, said if changed else [])
+
+
+def _refuse_unread(
+    name: str, what: str, texts: Sequence[str], rows: Sequence[str], values: Sequence[object]
+) -> None:
+    """Raise where a cell that is not empty has no value (None), and name all such cells."""
     wrong = [
         f"{text!r} (case {row})"
         for text, row, value in zip(texts, rows, values, strict=True)
@@ -194,9 +195,6 @@ def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) ->
     ]
     if wrong:
         raise ValueError(
-            f"clinical column {column['name']!r} must be one of [{', '.join(column['values'])}], "
-            f"{note('found', wrong).replace(':', '', 1)}; correct these cells, or empty them where the value is not known"
+            f"clinical column {name!r} must be {what}, {note('found', wrong).replace(':', '', 1)}; correct these cells, "
+            "or empty them where the value is not known"
         )
-    changed = {text: value for text, value in zip(texts, values, strict=True) if value not in (None, text)}
-    said = [f"{column['name']}: {', '.join(f'{text!r} is {value!r}' for text, value in changed.items())}"]
-    return ColumnValues(dict(column), values, said if changed else [])

@@ -6,8 +6,6 @@ import ast
 import re
 from collections.abc import Iterable
 from typing import Any
-from collections.abc import Iterable
-from typing import Any
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
-from torch import nn
 
 from scripts.evaluation.atomic import write_table
-from scripts.evaluation.case_handler import Case, CaseHandler, Prediction
+from scripts.evaluation.case_handler import Case, Prediction
 from scripts.evaluation.plots.attention import Attention, attention_figure
 from scripts.evaluation.tensorboard import show_figures
-from scripts.evaluation.weight_report import weight_names
-
-if TYPE_CHECKING:
-    from scripts.networks.attention_maps import AttentionMaps
+from scripts.evaluation.weight_report import FusionReport, weight_names
 
 CLASS_TOKEN = "class token"
 KEPT = "(kept to itself)"
 
 
-class AttentionReport(CaseHandler):
+class AttentionReport(FusionReport):
     """Writes how much each phase looked at each other, for strategies that fuse by attention.
 
     When an evaluation ends it writes into `output_dir`
@@ -47,35 +42,15 @@ class AttentionReport(CaseHandler):
         ValueError: as for `CaseHandler`.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        phases: Sequence[str],
-        output_dir: str | Path,
-        classes: Sequence[str],
-        name: str = "test",
-        views: Sequence[str] = (),
-    ) -> None:
-        super().__init__(output_dir, classes, name)
-        self.network = network
-        self.phases = list(phases)
-        self.views = list(views)
-        self.maps: AttentionMaps | None = None
-
-    def start(self) -> None:
-        """Listen to the fusion."""
+    def listener(self) -> Any:
+        """Listen to the attention."""
         from scripts.networks.attention_maps import AttentionMaps
 
-        self.maps = AttentionMaps(self.network)
-
-    def stop(self) -> None:
-        """Stop listening."""
-        if self.maps is not None:
-            self.maps.remove()
+        return AttentionMaps(self.network)
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
         """Note the attention {kind: [Q, M]} of each case."""
-        found = {} if self.maps is None else self.maps.take()
+        found = {} if self.heard is None else self.heard.take()
         for i, p in enumerate(predictions):
             if found:
                 self.notes[p.case] = {kind: maps[i].numpy() for kind, maps in found.items()}

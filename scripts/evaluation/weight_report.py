@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -14,9 +15,6 @@ from scripts.evaluation.case_handler import Case, CaseHandler, Prediction
 from scripts.evaluation.case_table import write_case_table
 from scripts.evaluation.plots import plot_weights
 from scripts.evaluation.tensorboard import show_figures
-
-if TYPE_CHECKING:
-    from scripts.networks.fusion_weights import FusionWeights
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +33,51 @@ def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> lis
     return [*(tokens if count >= len(tokens) else phases), TABLE][:count]
 
 
-class WeightReport(CaseHandler):
+class FusionReport(CaseHandler):
+    """What the reports on a fusion share: they listen to the network while cases pass.
+
+    Args:
+        network: the network that the evaluator runs.
+        phases: P names.
+        output_dir: folder of the results, made if missing.
+        classes: K class names.
+        name: what is evaluated, e.g. "test"; heads the figure.
+        views: names of the views.
+
+    Raises:
+        ValueError: as for `CaseHandler`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        phases: Sequence[str],
+        output_dir: str | Path,
+        classes: Sequence[str],
+        name: str = "test",
+        views: Sequence[str] = (),
+    ) -> None:
+        super().__init__(output_dir, classes, name)
+        self.network = network
+        self.phases = list(phases)
+        self.views = list(views)
+        self.heard: Any = None
+
+    @abstractmethod
+    def listener(self) -> Any:
+        """Return what collects from the network until its ``remove``, and gives it by ``take``."""
+
+    def start(self) -> None:
+        """Listen to the fusion."""
+        self.heard = self.listener()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self.heard is not None:
+            self.heard.remove()
+
+
+class WeightReport(FusionReport):
     """Writes the weights that the fusion gave to the phases, where its strategy gives weights.
 
     When an evaluation ends it writes into `output_dir`
@@ -62,41 +104,21 @@ class WeightReport(CaseHandler):
         ValueError: as for `CaseHandler`.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        phases: Sequence[str],
-        output_dir: str | Path,
-        classes: Sequence[str],
-        name: str = "test",
-        views: Sequence[str] = (),
-    ) -> None:
-        super().__init__(output_dir, classes, name)
-        self.network = network
-        self.phases = list(phases)
-        self.views = list(views)
-        self.weights: FusionWeights | None = None
-
-    def start(self) -> None:
-        """Listen to the fusion."""
+    def listener(self) -> Any:
+        """Listen to the weights."""
         from scripts.networks.fusion_weights import FusionWeights
 
-        self.weights = FusionWeights(self.network)
-
-    def stop(self) -> None:
-        """Stop listening."""
-        if self.weights is not None:
-            self.weights.remove()
+        return FusionWeights(self.network)
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
         """Note the weights [M] of each case."""
-        found = None if self.weights is None else self.weights.take()
+        found = None if self.heard is None else self.heard.take()
         if found is not None:
             self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
 
     def names(self, count: int) -> list[str]:
         """Name `count` weights: see `weight_names`; behind them the levels of a hybrid that fuse early."""
-        levels = [] if self.weights is None else self.weights.levels_together
+        levels = [] if self.heard is None else self.heard.levels_together
         together = [f"all together (level {number})" for number in levels]
         views = [] if together else self.views
         return [*weight_names(self.phases, views, count - len(together)), *together]

@@ -6,7 +6,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class GuardedBatchNorm3d(nn.BatchNorm3d):
+class _Guarded(nn.modules.batchnorm._BatchNorm):
+    """What the guarded layers share; see `GuardedBatchNorm3d`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # the name is torch's
+        """Normalise."""
+        varies = self.training and input.numel() > input.size(1)
+        if varies and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        rate = 0.1 if self.momentum is None else self.momentum  # None is left alone, see guard_normalisation
+        mean, variance = self.running_mean, self.running_var
+        return functional.batch_norm(input, mean, variance, self.weight, self.bias, varies, rate, self.eps)
+
+
+class GuardedBatchNorm3d(_Guarded, nn.BatchNorm3d):
     """`torch.nn.BatchNorm3d` that takes a single value per channel as evaluation would.
 
     One case whose map is one voxel has no variance: its normalised value would be 0 whatever it is, and torch
@@ -17,32 +30,14 @@ class GuardedBatchNorm3d(nn.BatchNorm3d):
     Shape: [N, C, D, H, W] -> the same.
     """
 
-    def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.BatchNorm3d
-        """Normalise."""
-        varies = self.training and input.numel() > input.size(1)
-        if varies and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        rate = 0.1 if self.momentum is None else self.momentum  # None is left alone, see guard_normalisation
-        mean, variance = self.running_mean, self.running_var
-        return functional.batch_norm(input, mean, variance, self.weight, self.bias, varies, rate, self.eps)
 
-
-class GuardedBatchNorm2d(nn.BatchNorm2d):
+class GuardedBatchNorm2d(_Guarded, nn.BatchNorm2d):
     """`torch.nn.BatchNorm2d` that takes a single value per channel as evaluation would.
 
     As `GuardedBatchNorm3d`.
 
     Shape: [N, C, H, W] -> the same.
     """
-
-    def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.BatchNorm2d
-        """Normalise."""
-        varies = self.training and input.numel() > input.size(1)
-        if varies and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        rate = 0.1 if self.momentum is None else self.momentum  # None is left alone, see guard_normalisation
-        mean, variance = self.running_mean, self.running_var
-        return functional.batch_norm(input, mean, variance, self.weight, self.bias, varies, rate, self.eps)
 
 
 def guard_normalisation(network: nn.Module) -> nn.Module:

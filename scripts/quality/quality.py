@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data.document import open_document, read_item
+from scripts.data.document import open_document, read_items
 from scripts.data.phase_scale import phase_scales, scale_text
-from scripts.data.splits import SPLITS, patient_of
+from scripts.data.splits import patient_of
 from scripts.workers import BadCases
 
 from .checks import CHECKS
@@ -49,11 +49,7 @@ def check_quality(
     from scripts.evaluation.atomic import check_writable
 
     document = open_document(dataset_dir)
-    items = [
-        read_item(document, split, position, entry, document.phases, [])
-        for split in (*SPLITS, "unlabelled")
-        for position, entry in enumerate(document.entries(split))
-    ]
+    items = read_items(document, document.phases)
     if not items:
         raise ValueError(f"{document.file} must list at least one case, found none; list cases in it")
     folder = check_writable(

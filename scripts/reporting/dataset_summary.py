@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data.document import Document, Item, open_document, read_item
+from scripts.data.document import Document, Item, open_document, read_items
 from scripts.data.splits import SPLITS, patients_known
 
 from .volume_grids import volume_grids
@@ -31,11 +31,7 @@ def summarise_dataset(dataset_dir: str | Path, phases: Sequence[str]) -> Summary
     """
     try:
         document = open_document(dataset_dir)
-        items = [
-            read_item(document, split, position, entry, list(phases), [])
-            for split in (*SPLITS, "unlabelled")
-            for position, entry in enumerate(document.entries(split))
-        ]
+        items = read_items(document, phases)
     except (OSError, ValueError) as error:
         return {"reason": " ".join(str(error).split())}
     classes = _classes(document, items)

@@ -11,10 +11,9 @@ from typing import Any
 
 import yaml
 
-from scripts.data.document import open_document, read_item
+from scripts.data.document import open_document, read_items
 from scripts.data.fingerprint import content_hash
 from scripts.data.phase_scale import phase_scales
-from scripts.data.splits import SPLITS
 from scripts.evaluation.atomic import write_text
 
 from .dataset_summary import summarise_dataset
@@ -93,11 +92,7 @@ def _scales(model: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, 
         return {}
     try:
         document = open_document(dataset_dir)
-        items = [
-            read_item(document, split, position, entry, list(phases), [])
-            for split in (*SPLITS, "unlabelled")
-            for position, entry in enumerate(document.entries(split))
-        ]
+        items = read_items(document, phases)
         return {"phase_scales": [asdict(pair) for pair in phase_scales(items, phases)]}
     except (OSError, ValueError):
         return {}  # `data` says why

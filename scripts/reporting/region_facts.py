@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.cut_regions import CutRegions, cut_of
-from scripts.data.document import open_document, read_item
-from scripts.data.splits import SPLITS
+from scripts.data.document import open_document, read_items
 
 KEYS = ("phases", "reference_phase", "region", "spacing", "grid_size", "orientation")
 
@@ -41,11 +40,7 @@ def region_facts(dataset_dir: str | Path, config: Mapping[str, Any]) -> dict[str
         phases = list(config["phases"])
         load = LoadImagePhasesd(phases=phases, reference=config["reference_phase"])
         document = open_document(dataset_dir)
-        items = [
-            read_item(document, split, position, entry, phases, [])
-            for split in (*SPLITS, "unlabelled")
-            for position, entry in enumerate(document.entries(split))
-        ]
+        items = read_items(document, phases)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return {"reason": " ".join(str(error).split())}
     found, looked = CutRegions(), 0

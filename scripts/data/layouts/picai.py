@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from scripts.data.label_table import LabelTable, read_cells, read_label_table
 from scripts.data.layouts.found import Found, Source
