@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 
 def header(path: str) -> dict[str, Any]:
-    """Read the header of a .nrrd, .mha or .mhd file: the grid in LPS, and the bytes of a voxel."""
+    """Read the header of a .nrrd, .mha or .mhd file: the grid in LPS, the bytes of a voxel, the type of its numbers."""
     import SimpleITK
 
     reader = _reader(path)
@@ -32,6 +32,7 @@ def header(path: str) -> dict[str, Any]:
         "direction": reader.GetDirection(),
         "components": components,
         "bytes": sample.GetSizeOfPixelComponent() * components,
+        "type": str(SimpleITK.GetArrayViewFromImage(sample).dtype),
     }
 
 
@@ -96,6 +97,8 @@ def _decompressed(image: Any) -> Any:
         return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO"))
 
 
+READERS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".gipl": "GiplImageIO"}
+
 FUNCTIONS = {function.__name__: function for function in (header, block, dicom)}
 
 
@@ -105,6 +108,9 @@ def _reader(path: str) -> Any:
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     reader = SimpleITK.ImageFileReader()
+    for ending, name in READERS.items():  # the library itself knows endings in lower case alone
+        if path.lower().endswith(ending) and not path.endswith(ending):
+            reader.SetImageIO(name)
     reader.SetFileName(path)
     reader.ReadImageInformation()
     return reader

@@ -19,10 +19,12 @@ class TextHeader:
     Attributes:
         fields: name in lower case without blanks -> value.
         files: the files of the voxels, whether they exist or not; empty where they follow the header.
+        begin: byte at which the voxels begin, in this file or in each of `files`.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
+    begin: int = 0
 
     @property
     def packed(self) -> bool:
@@ -45,7 +47,9 @@ def read_text_header(path: Path) -> TextHeader:
     with open(path, "rb") as file:
         lines = iter(file.read(MOST_BYTES).decode("utf-8", "surrogateescape").split("\n"))
     fields: dict[str, str] = {}
+    length = 0
     for line in lines:
+        length += len(line.encode("utf-8", "surrogateescape")) + 1
         mark = "=" if "=" in line and ":" not in line.partition("=")[0] else ":"
         name, found, value = (part.strip() for part in line.partition(mark))
         if not line.strip():
@@ -55,13 +59,19 @@ def read_text_header(path: Path) -> TextHeader:
         name, value = name.lower().replace(" ", ""), value.strip()
         fields[name] = value
         if name in ("elementdatafile", "datafile") and value.split()[:1] == ["LIST"]:
-            return TextHeader(fields, [path.parent / line.strip() for line in lines if line.strip()])
+            return TextHeader(fields, [path.parent / line.strip() for line in lines if line.strip()], _skipped(fields))
         if name == "elementdatafile":
             break
     named = fields.get("elementdatafile", fields.get("datafile", "LOCAL"))
     if named.upper() == "LOCAL":
-        return TextHeader(fields)
-    return TextHeader(fields, [path.parent / name for name in _names(named, path.parent, fields)])
+        return TextHeader(fields, begin=length)
+    return TextHeader(fields, [path.parent / name for name in _names(named, path.parent, fields)], _skipped(fields))
+
+
+def _skipped(fields: dict[str, str]) -> int:
+    """Return the bytes in front of the voxels in a file of their own, 0 where the header does not say a number."""
+    text = fields.get("headersize", "")
+    return int(text) if text.isdecimal() else 0
 
 
 def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
@@ -75,6 +85,8 @@ def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
     try:
         first, last = int((words[1:] or ["1"])[0]), int((words[2:] or [last_axis])[0])
         step = int((words[3:] or ["1"])[0]) or 1
+        if "elementdatafile" in fields and (step < 0 or last < first):  # MetaImage counts upwards alone
+            raise ValueError
         for number in range(first, last + (1 if step > 0 else -1), step)[:MOST_FILES]:
             yield pattern % number
     except (TypeError, ValueError):  # no numbers, or a pattern of another kind: what cannot be read is told elsewhere

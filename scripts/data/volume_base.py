@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -164,8 +165,9 @@ def bad_volume(path: Path, name: str, rule: str, found: str, remedy: str) -> Bad
 
 def unreadable(path: Path, name: str, error: Exception) -> BadVolume:
     """Return the error for a file that a library could not read."""
-    lines = str(error).strip().splitlines() or [""]
-    reason = lines[-1].rpartition("ERROR: ")[2].strip()[:200]
+    said = str(error).strip().splitlines() or [""]
+    lines = [line for line in said if not line.startswith("Reason: ")] or said  # the system's last error, of anything
+    reason = re.sub(r"\(0x[0-9a-f]+\)", "", lines[-1].rpartition("ERROR: ")[2]).strip()[:200]
     if not isinstance(error, ReaderDied):
         reason = f"{type(error).__name__}: {reason}"
     return bad_volume(path, name, "must be readable", reason, "restore it or take it out of the case")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,19 @@ import numpy as np
 from .declared_size import DEFLATE_RATIO, check_declared_size
 from .native import read_native
 from .text_header import TextHeader, read_text_header
-from .units import in_millimetres
+from .units import in_millimetres, millimetres
 from .volume_base import Slices, Volume, bad_volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 TEXT_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
 KNOWN_SPACES = {"left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las"}
+TIMED_SPACES = {
+    "left-posterior-superior-time": (1, 1), "lpst": (1, 1), "right-anterior-superior-time": (-1, -1), "rast": (-1, -1),
+    "left-anterior-superior-time": (1, -1), "last": (1, -1),
+}  # fmt: skip
+"""Spaces of NRRD with time -> signs that bring the first two axes to LPS, which SimpleITK does without time only."""
+ANY_ZLIB = 47
+"""Of zlib: with or without the frame of gzip."""
 NO_AXES = "its header does not say how it lies in the patient; its axes are taken to run to left, back and top"
 
 
@@ -29,7 +38,11 @@ class ItkVolume(Volume):
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             rule, found = "must have the files of its voxels", f"no {missing[0].name}{more}"
             raise bad_volume(path, name, rule, found, "restore them beside the header, or take it out of the case")
+        if path.suffix == ".MHD":  # the library reads a header of this name as if its voxels followed it
+            raise bad_volume(path, name, "must end in lower case", path.suffix, "rename it to .mhd")
+        self._text = text
         header = read_native("header", path)
+        self._type, self._count = np.dtype(header["type"]), math.prod(header["size"])
         rank, shape, components = header["rank"], list(header["size"]), header["components"]
         spacing = np.array(header["spacing"][:3])
         if not (np.isfinite(spacing).all() and (spacing > 0).all()):
@@ -43,12 +56,31 @@ class ItkVolume(Volume):
             affine[:3, :3] = np.reshape(header["direction"], (rank, rank))[:3, :3] * spacing
             affine[:3, 3] = header["origin"][:3]
             affine[:3] *= factor
+        if text and rank > 3:
+            affine[:2] *= np.reshape(TIMED_SPACES.get(text.fields.get("space", "").lower(), (1, 1)), (2, 1))
         super().__init__(path, shape, LPS_TO_RAS @ affine, name, [*remarks, *_assumed(text)])
         check_declared_size(path, name, self.shape, header["bytes"], _most_bytes(path, text))
 
     def _read(self, slices: Slices) -> np.ndarray:
+        if self._text and self._text.fields.get("compresseddata", "").lower().startswith("t"):
+            return self._unpacked()[slices]
         start, size = [part.start for part in slices], [part.stop - part.start for part in slices]
         return read_native("block", self.path, start, size).astype(np.float32)
+
+    def _unpacked(self) -> np.ndarray:
+        """Return the voxels of a packed MetaImage, which SimpleITK takes from anywhere where CompressedDataSize is wrong."""
+        assert self._text is not None
+        fields, needed = self._text.fields, self._count * self._type.itemsize
+        content = b""
+        for file in self._text.files or [self.path]:
+            with open(file, "rb") as stream:
+                stream.seek(self._text.begin)
+                content += zlib.decompressobj(ANY_ZLIB).decompress(stream.read(), needed - len(content) + 1)
+        if len(content) != needed:
+            raise EOFError(f"{'truncated, ' if len(content) < needed else 'more than '}{len(content)} of {needed} bytes")
+        high_first = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "")).lower().startswith("t")
+        voxels = np.frombuffer(content, self._type.newbyteorder(">" if high_first else "<"))
+        return voxels.reshape(self.shape, order="F")
 
 
 def _unit(header: TextHeader | None, path: Path, name: str) -> str:
@@ -60,7 +92,7 @@ def _unit(header: TextHeader | None, path: Path, name: str) -> str:
     fields = header.fields if header else {}
     quoted = fields.get("spaceunits") or fields.get("units") or ""
     stated = {unit for unit in re.findall(r'"([^"]*)"', quoted)[:3] if unit.strip()}
-    if len(stated) > 1:
+    if len({millimetres(unit) or unit for unit in stated}) > 1:
         found = f"units {quoted}"
         raise bad_volume(path, name, "must have one unit of length", found, "correct the header")
     return next(iter(stated), fields.get("distanceunits", "").strip("? "))
@@ -83,11 +115,12 @@ def _assumed(header: TextHeader | None) -> list[str]:
     elif "spacings" in fields and "nan" in fields["spacings"].lower().split():
         said.append("its header has no spacing along one axis; it is taken to be 1 mm")
     space = fields.get("space", "").lower()
-    return [*said, NO_AXES] if space not in KNOWN_SPACES else said
+    return [*said, NO_AXES] if space not in KNOWN_SPACES | TIMED_SPACES.keys() else said
 
 
 def _most_bytes(path: Path, header: TextHeader | None) -> float:
     """Return how many bytes of voxels a file, or the files that it names, can hold."""
     files = header.files if header and header.files else [path]
     packed = header.packed if header else path.name.lower().endswith(".gz")
-    return sum(file.stat().st_size for file in files) * (DEFLATE_RATIO if packed else 1)
+    begin = header.begin if header else 0
+    return sum(max(0, file.stat().st_size - begin) for file in files) * (DEFLATE_RATIO if packed else 1)

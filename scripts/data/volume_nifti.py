@@ -20,6 +20,8 @@ USUAL_RATIO = 50
 """Bytes that one byte of a .nii.gz file stands for, at most, when its length is taken on trust."""
 RATIOS = {"gzip": float(DEFLATE_RATIO), "bzip2": 46e6}
 """Most bytes that one byte of a packing can stand for."""
+FORM_CODES = range(1, 6)
+"""Codes of qform and sform that say where the patient lies; nibabel takes all others for none."""
 FORM_TOLERANCE = 0.5
 """How far qform and sform may lie apart at a corner of the volume, in voxels."""
 
@@ -68,6 +70,9 @@ class NiftiVolume(Volume):
         if proxy.dtype.kind not in "iuf":
             found = f"voxels of type {proxy.dtype}"
             raise bad_volume(path, name, "must hold one number per voxel", found, "export it as a grey image")
+        if nifti and header_file == self._voxel_file and proxy.offset < header.sizeof_hdr:
+            found = f"vox_offset {proxy.offset}, inside the header,"
+            raise bad_volume(path, name, "must say where its voxels begin", found, "correct the header")
         ratio = 1.0
         for packing in self._packings:
             ratio *= RATIOS[packing]
@@ -137,7 +142,7 @@ def unit_of(header: Any) -> str:
 
 def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
     """Return what a header leaves open about the place of the voxels, or says in two ways."""
-    sform, qform = int(header["sform_code"]), int(header["qform_code"])
+    sform, qform = (int(header[name]) in FORM_CODES for name in ("sform_code", "qform_code"))
     if not sform and not qform:
         return ["its header does not say how it lies in the patient; its axes are taken to run to left, front and top"]
     if not sform:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +61,7 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "plain .mgz": lambda d: renamed(nifti(d / "b.mgh", nib.MGHImage), "a.mgz"),
     "nhdr": lambda d: (sitk.WriteImage(itk_image(), str(d / "a.nhdr")), d / "a.nhdr")[1],
     "packed mhd": lambda d: (sitk.WriteImage(itk_image(), str(d / "a.mhd"), True), d / "a.mhd")[1],
+    "mha in capitals": lambda d: (sitk.WriteImage(itk_image(), str(d / "b.mha")), renamed(d / "b.mha", "A.MHA"))[1],
 }  # fmt: skip
 
 
@@ -141,6 +144,69 @@ def test_every_file_of_a_volume_counts(kind: str, scattered: Path) -> None:
     assert item_fingerprint(item) == before
 
 
+def test_a_pattern_that_the_library_counts_otherwise_is_refused(scattered: Path) -> None:
+    (scattered / "a.mhd").write_text(META.format(SPACING, "s%02d.raw 4 0 -1"))
+    with pytest.raises(ValueError, match=r"must have the files of its voxels, found no s%02d.raw 4 0 -1 in"):
+        open_volume(scattered / "a.mhd")
+
+
+PACKED = zlib.compress(VOXELS.T.tobytes())
+
+
+@pytest.mark.parametrize("size", [None, 0, -5, len(PACKED) - 50, len(PACKED), len(PACKED) + 50, 10**11])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_packed_metaimage_is_read_whatever_size_its_header_says(size: int | None, order: str, tmp_path: Path) -> None:
+    said = "CompressedData = True\n" + ("" if size is None else f"CompressedDataSize = {size}\n")
+    head = META.format(said + SPACING, "LOCAL").replace("MSB = False", f"MSB = {order == '>'}")
+    content = zlib.compress(VOXELS.T.astype(f"{order}i2").tobytes())
+    (tmp_path / "a.mha").write_bytes(head.encode() + content)
+    volume = open_volume(tmp_path / "a.mha")
+    np.testing.assert_array_equal(volume.read(), VOXELS)
+    block = (slice(1, 5), slice(2, 6), slice(3, 4))
+    np.testing.assert_array_equal(volume.read(block), VOXELS[block])
+
+
+DAMAGED = {
+    "voxels are missing": (zlib.compress(VOXELS.T.tobytes()[:-60]), "truncated, 360 of 420 bytes"),
+    "too many voxels": (zlib.compress(VOXELS.T.tobytes() * 2), "more than 421 of 420 bytes"),
+    "cut": (PACKED[:-40], "truncated"),
+    "noise": (bytes(range(200)), "incorrect header check"),
+    "not packed": (VOXELS.T.tobytes(), "incorrect header check"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_packed_metaimage_with_other_content_is_one_line(kind: str, tmp_path: Path) -> None:
+    """The library leaves such voxels as they were in memory, or takes them from elsewhere in the file."""
+    content, said = DAMAGED[kind]
+    head = META.format(f"CompressedData = True\nCompressedDataSize = {len(content)}\n" + SPACING, "LOCAL")
+    (tmp_path / "a.mha").write_bytes(head.encode() + content)
+    with pytest.raises(ValueError, match=said) as raised:
+        open_volume(tmp_path / "a.mha").read()
+    assert "\n" not in str(raised.value)
+
+
+def test_a_truncated_metaimage_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.mha").write_bytes(META.format(SPACING, "LOCAL").encode() + VOXELS.T.tobytes()[:-20])
+    with pytest.raises(ValueError, match=r"7 x 6 x 5 voxels of 2 bytes declared, more than .*truncated"):
+        open_volume(tmp_path / "a.mha")
+
+
+@pytest.mark.parametrize(
+    ("space", "signs"), [("left-posterior-superior", (-1, -1)), ("RAST", (1, 1)), ("left-anterior-superior", (-1, 1))]
+)
+def test_spaces_of_nrrd_with_time_are_those_without(space: str, signs: tuple[int, int], tmp_path: Path) -> None:
+    name = space if space.isupper() else f"{space}-time"
+    axes = "space directions: (1,0,0,0) (0,1,0,0) (0,0,2,0) (0,0,0,1)\nspace origin: (9,-7,3,0)\n"
+    head = NRRD.replace("dimension: 3\nsizes: 7 6 5", "dimension: 4\nsizes: 7 6 5 1").format(f"space: {name}\n{axes}\n")
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + VOXELS.T.tobytes())
+    volume = open_volume(tmp_path / "a.nrrd")
+    np.testing.assert_array_equal(volume.read(), VOXELS)
+    x, y = signs
+    np.testing.assert_allclose(volume.affine[:3], [[x, 0, 0, 9 * x], [0, y, 0, -7 * y], [0, 0, 2, 3]])
+    assert volume.remarks == ()
+
+
 @pytest.mark.parametrize("key", ["image", "roi"])
 @pytest.mark.parametrize("ending", [".img", ".img.gz"])
 def test_both_files_of_a_pair_count(key: str, ending: str, tmp_path: Path) -> None:
@@ -196,6 +262,7 @@ def test_a_spacing_that_no_patient_has_is_told(tmp_path: Path) -> None:
         (LPS + "space units: \"mm\" \"mm\" \"mm\"\n", 1.0, None),
         (LPS + "space units: \"cm\" \"cm\" \"cm\"\n", 10.0, "it is in cm, and was brought to mm"),
         (LPS + "space units: \"µm\" \"µm\" \"µm\"\n", 1e-3, "it is in µm, and was brought to mm"),
+        (LPS + "space units: \"mm\" \"millimeter\" \"mm\"\n", 1.0, None),
         (LPS + "space units: \"pixels\" \"pixels\" \"pixels\"\n", 1.0, "its unit 'pixels' is not known"),
         ("spacings: 1 1 2\nunits: \"cm\" \"cm\" \"cm\"\n", 10.0, "it is in cm, and was brought to mm"),
         ("spacings: 1 1 2\n", 1.0, "its header does not say how it lies in the patient"),
@@ -236,6 +303,23 @@ def test_a_header_without_spacing_or_axes_is_told(scattered: Path) -> None:
     image.set_qform(None, 0)
     nib.save(image, scattered / "a.nii")
     assert "does not say how it lies in the patient" in open_volume(scattered / "a.nii").remarks[0]
+
+
+@pytest.mark.parametrize("codes", [(0, 7), (-1, -1), (0, 0)])
+def test_codes_that_say_no_place_are_told(codes: tuple[int, int], tmp_path: Path) -> None:
+    content = bytearray(nifti(tmp_path / "a.nii").read_bytes())
+    content[252:256] = struct.pack("<hh", *codes)
+    (tmp_path / "a.nii").write_bytes(content)
+    (remark,) = open_volume(tmp_path / "a.nii").remarks
+    assert "does not say how it lies in the patient" in remark
+
+
+def test_voxels_that_would_begin_inside_the_header_are_refused(tmp_path: Path) -> None:
+    content = bytearray(nifti(tmp_path / "a.nii").read_bytes())
+    content[108:112] = struct.pack("<f", 0.0)
+    (tmp_path / "a.nii").write_bytes(content)
+    with pytest.raises(ValueError, match=r"must say where its voxels begin, found vox_offset 0, inside the header, in"):
+        open_volume(tmp_path / "a.nii")
 
 
 @pytest.mark.parametrize(("moved", "told"), [(0.0, False), (0.4, False), (5.0, True)])
