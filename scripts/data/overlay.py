@@ -15,6 +15,10 @@ from scripts.data.summary import held_text
 from scripts.data.survey import Survey
 
 
+BUNDLE = Path(__file__).resolve().parents[2]
+"""Folder of this bundle."""
+
+
 def overlay_text(
     name: str,
     folder: Path,
@@ -64,8 +68,7 @@ def positive_rows(positive: str | None) -> list[tuple[str, Any, str]]:
 def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> str:
     """Return the text of an overlay: what it is for, how to use it, and keys with values and comments."""
     lines = [
-        f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, in the folder of the "
-        "bundle:",
+        f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, from the same folder as `preparing`:",
         f"#   {command}",
         "",
         *(f"{key}: {_flow(_as_it_is(key, value))}  # {comment}" for key, value, comment in rows),
@@ -74,15 +77,30 @@ def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> 
 
 
 def training_command(overlays: Sequence[str], dataset_dir: str | None = None) -> str:
-    """Return the command that trains with train.yaml and `overlays`, as one would type it.
+    """Return the command that trains with train.yaml and `overlays`, as one would type it where one is.
 
     >>> print(training_command(["configs/data/acdc.yaml"]))
     python -m monai.bundle run training --config_file "['configs/train.yaml','configs/data/acdc.yaml']"
     """
-    files = ",".join(repr(file) for file in ["configs/train.yaml", *overlays])
-    listed = f'"[{files}]"' if not set(files) & set('"$`\\!') else shlex.quote(f"[{files}]")
     where = f" --dataset_dir {shlex.quote(dataset_dir)}" if dataset_dir else ""
-    return f'python -m monai.bundle run training --config_file {listed}{where}'
+    return bundle_command("training", ["configs/train.yaml", *overlays], BUNDLE) + where
+
+
+def bundle_command(run: str, files: Sequence[str], bundle: Path | None = None) -> str:
+    """Return a command of the bundle, as one would type it.
+
+    Args:
+        run: what is run.
+        files: configurations; those in `configs` are the bundle's own.
+        bundle: its folder, which is named where one is elsewhere; None: the command is given in it.
+    """
+    root = ""
+    if bundle is not None and bundle != Path.cwd():
+        files = [from_here(bundle / file) if file.startswith("configs/") else file for file in files]
+        root = f" --bundle_root {shlex.quote(from_here(bundle))}"
+    listed = f"[{','.join(map(repr, files))}]"
+    listed = f'"{listed}"' if not set(listed) & set('"$`\\!') else shlex.quote(listed)
+    return f"python -m monai.bundle run {run} --config_file {listed}{root}"
 
 
 def from_here(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def positive_class(
         if is_first_process():
             print(
                 f"positive class: {names[-1]}, assumed as the last of `classes`; threshold, ROC and decision "
-                f'curve are about it; set positive: "{names[0]}" for the other',
+                f"curve are about it; pass --positive {shlex.quote(names[0])} for the other",
                 flush=True,
             )
         return names[-1]

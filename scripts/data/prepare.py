@@ -22,7 +22,7 @@ from scripts.data.grids import look_at_grids
 from scripts.data.identical import settle_identical
 from scripts.data.layouts import Source, check_options, find_layout
 from scripts.data.image_overlay import image_overlay_text
-from scripts.data.overlay import from_here, overlay_text, training_command
+from scripts.data.overlay import BUNDLE, bundle_command, from_here, overlay_text, training_command
 from scripts.data.phase_names import check_names
 from scripts.data.plain_text import check_names_are_text
 from scripts.data.positive import positive_class
@@ -179,7 +179,8 @@ def prepare(
         header |= {} if positive is None else {"positive": positive}
         decided = [deciding.note(splits), *(grid_lines(proposal) if proposal is not None else [])]
         header |= {"clinical": columns, "seed": seed} | ({"views": found.views} if found.views else {})
-        header["preparation"] = [*decided, *size_lines(splits, "data.yaml")]  # no path of this machine
+        comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])  # no path of this machine
+        header["preparation"] = [*decided, *size_lines(splits, comparing)]
         file = write_dataset(folder, header, splits)
         drawn = fold_splits(everyone(splits), folds, fractions, seed) if folds else {}
         fold_files = write_folds(folder, header, drawn)
@@ -193,7 +194,9 @@ def prepare(
         write_text(folder / "data.yaml", overlay)
 
     print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, columns)}\n")
-    print("\n".join([*decided, *size_lines(splits, from_here(folder / "data.yaml"))]))
+    data = from_here(folder / "data.yaml")
+    comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
+    print("\n".join([*decided, *size_lines(splits, comparing)]))
     print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
     for fold_file in fold_files:
         where = shlex.quote(from_here(fold_file.parent))
@@ -204,8 +207,7 @@ def prepare(
 
         require_quality(folder, workers=workers)
     print("\nnext:")
-    own = training_command([from_here(folder / "data.yaml")])
-    print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else own))
+    print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else training_command([data])))
     return file
 
 

@@ -104,12 +104,12 @@ def region_name(proposal: Survey) -> str:
     return str(proposal.region["_target_"]).split(".")[-1]
 
 
-def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], data: str) -> list[str]:
+def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], comparing: str) -> list[str]:
     """Return what the size of a dataset means: whether patients are known, and what few cases can tell.
 
     Args:
         splits: split -> entries of dataset.json.
-        data: path of data.yaml, as one would type it.
+        comparing: the command that compares strategies on them.
     """
     labelled = [case for split in SPLITS for case in splits.get(split, ())]
     lines = []
@@ -123,8 +123,7 @@ def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], data: str) -> lis
         wrong = f", and each wrong answer in the test costs {100 / tested:.0f} points of accuracy" if tested else ""
         lines.append(
             f"{len(labelled)} labelled cases are few, {tested} of them the test{wrong}: use comparing, which tests every "
-            "case once in each of several rounds: python -m monai.bundle run comparing --config_file "
-            f"\"['configs/compare.yaml','{data}']\""
+            f"case once in each of several rounds: {comparing}"
         )
     return lines
 

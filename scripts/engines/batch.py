@@ -45,6 +45,7 @@ class PrepareBatch:
         self.removal = removal
         self.told: set[str] = set()
         self.clinical_dropout = clinical_dropout
+        self.seen: Tensor | None = None  # phases of the last batch that are not hidden, [B, P]
 
     def __call__(
         self,
@@ -65,6 +66,7 @@ class PrepareBatch:
         if self.phase_dropout is not None and not early:
             present = self.phase_dropout(present)
         label = move(batch["label"]).long() if "label" in batch else None
+        self.seen = present
         optional = {"present": present}
         if "clinical" in batch and batch["clinical"].shape[1] > 0:
             clinical = move(batch["clinical"])

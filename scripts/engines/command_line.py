@@ -137,6 +137,7 @@ def _harmless(key: str, value: Any, free: bool) -> Any:
 def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes) -> bool:
     """Bring the value at a path to its type, and what is below it."""
     value = parent[name]
+    types.check(path, parent)
     kind, strict = types.of(path, parent)
     if is_reference(value):
         return False

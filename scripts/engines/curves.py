@@ -127,6 +127,7 @@ class LearningCurves:
         from scripts.evaluation import montage_figure
         from scripts.networks.presence import by_channel
 
+        seen = getattr(engine.prepare_batch, "seen", None)
         figure = montage_figure(
             engine.state.output["image"],
             by_channel(engine.state.batch["present"], len(self.phases)),
@@ -137,6 +138,7 @@ class LearningCurves:
             spacing=self.spacing,
             orientation=None,  # after random flips, left and right are not known
             path=self.output_dir / "first_batch.png",
+            seen=None if seen is None else by_channel(seen, len(self.phases)),
         )
         self._show().add_figure("first_batch", figure, close=False)
 

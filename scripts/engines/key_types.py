@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from monai.bundle import ComponentLocator
 
+from scripts.data.nearest import listing
 from scripts.data.plain_text import is_reference
 
 DECLARED: dict[str, Any] = {
@@ -152,14 +153,43 @@ class KeyTypes:
         default = self.default(path)
         return default is MISSING or isinstance(default, Mapping) or is_reference(default)
 
+    def check(self, path: Sequence[str], parent: Any) -> None:
+        """Refuse an argument that its component does not take.
+
+        Raises:
+            ValueError: naming the key and the nearest argument.
+        """
+        target = self._place(parent.get("_target_")) if isinstance(parent, Mapping) else None
+        names = None if target is None or path[-1] in COMPONENT_KEYS else _names(target)
+        if names is not None and path[-1] not in names:
+            raise ValueError(
+                f"unknown key '{'#'.join(path)}': {target.rpartition('.')[2]} takes "  # type: ignore[union-attr]
+                f"{listing(path[-1], names)}; correct it"
+            )
+
+    def _place(self, target: Any) -> str | None:
+        """Return module and name of a component; None where an expression says which it is."""
+        if not isinstance(target, str) or is_reference(target):
+            return None
+        if "." in target:
+            return target
+        module = self.locator.get_component_module_name(target)
+        return f"{module[0] if isinstance(module, list) else module}.{target}"
+
     def _argument(self, target: Any, name: str) -> Any:
         """Return the type that a component declares for an argument."""
-        if not isinstance(target, str) or is_reference(target):
-            return Any
-        if "." not in target:
-            module = self.locator.get_component_module_name(target)
-            target = f"{module[0] if isinstance(module, list) else module}.{target}"
-        return _arguments(target).get(name, Any)
+        place = self._place(target)
+        return Any if place is None else _arguments(place).get(name, Any)
+
+
+@cache
+def _names(target: str) -> tuple[str, ...] | None:
+    """Return the arguments of a class or function; None where any is taken, or it cannot be looked at."""
+    try:
+        found = inspect.signature(pydoc.locate(target)).parameters  # type: ignore[arg-type]
+    except (Exception, pydoc.ErrorDuringImport):
+        return None
+    return None if any(one.kind is one.VAR_KEYWORD for one in found.values()) else tuple(found)
 
 
 @cache

@@ -113,4 +113,5 @@ def finish(output_dir: str | Path) -> None:
         print((f"note: {note}\n" if note else "") + "\nnext, for new cases:")
         place, model = (shlex.quote(from_here(part.resolve())) for part in (folder, folder / MODEL))
         command = f"python -m monai.bundle run inferring --config_file {model} --bundle_root {place}"
-        print(f"  {command} --dataset_dir FOLDER")
+        reads_table = yaml.safe_load((folder / MODEL).read_text(encoding="utf-8")).get("clinical")
+        print(f"  {command} --dataset_dir FOLDER{' --clinical_table FILE.csv' if reads_table else ''}")

@@ -31,7 +31,7 @@ def named_class(positive: str | int, classes: Sequence[str], where: str = "`posi
     if len(names) != 2:
         raise ValueError(
             f"{where} names one of two classes, found {text!r} with the {len(names)} classes "
-            f"[{', '.join(names)}], each of which stands against the rest; set positive: null"
+            f"[{', '.join(names)}], each of which stands against the rest; leave it out"
         )
     if len(found) != 1:
         raise ValueError(

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from scripts.data.note import note
+from scripts.reporting.table import counted
+
 MOST_NAMED = 20
 """Cases that are named where many have the same finding."""
 _FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")
@@ -66,6 +69,13 @@ class Alike:
     def first(self) -> Finding:
         """The finding that is shown in full."""
         return self.findings[0]
+
+    def __str__(self) -> str:
+        """One line: of several the number of cases, the first names, and the first finding."""
+        if len(self.findings) == 1:
+            return str(self.first)
+        names = list(dict.fromkeys(finding.case for finding in self.findings))
+        return f"{self.place} of {note(counted(len(names), 'case'), names)}; the first: {self.first}"
 
     @property
     def place(self) -> str:

@@ -48,15 +48,16 @@ def write_quality_page(
     breaking = [finding for finding in findings if finding.breaks_training]
     warnings = [finding for finding in findings if not finding.breaks_training]
     marked = {(finding.case, finding.phase) for finding in findings}
-    files = {case.case: _files(case) for case in cases}
+    files = {case.case: case.files for case in cases}
+    lists = [together(part, files) for part in (breaking, warnings)]
     shown, left = _pictures(cases, phases, {finding.case for finding in findings})
     values = {
         "title": f"Quality of {name}",
         "headline": headline(cases, breaking, warnings),
-        "breaking": together(breaking[:MOST_LISTED], files),
-        "warnings": together(warnings[:MOST_LISTED], files),
+        "breaking": lists[0][:MOST_LISTED],
+        "warnings": lists[1][:MOST_LISTED],
         "counts": [len(breaking), len(warnings)],
-        "unlisted": max(0, len(breaking) - MOST_LISTED) + max(0, len(warnings) - MOST_LISTED),
+        "unlisted": sum(max(0, len(alike) - MOST_LISTED) for alike in lists),
         "tables": [
             check_table(results, len(cases)),
             phase_table(cases, phases),
@@ -98,11 +99,6 @@ def _pictures(
             break
         shown.append({"name": case.case, "images": images, "marked": case.case in marked, "cut": _cut(case)})
     return shown, max(0, found - len(shown))
-
-
-def _files(case: CaseSeen) -> list[str]:
-    files = [seen.file for seen in case.phases.values()] + [region.file for region in case.regions]
-    return [file for file in files if file]
 
 
 def _region(case: CaseSeen) -> str:

@@ -12,7 +12,7 @@ from scripts.data.splits import patient_of
 from scripts.workers import BadCases
 
 from .checks import CHECKS
-from .finding import Finding
+from .finding import Finding, together
 from .look import look_at_cases
 from .page import PAGE, headline, write_quality_page
 from .tables import as_text, check_table, phase_table
@@ -71,8 +71,8 @@ def check_quality(
     )
     if len(document.phases) > 1:
         print(f"scale: {scale_text(scales)}\n")
-    for finding in warnings:
-        print(f"warning: {finding}")
+    for alike in together(warnings, {case.case: case.files for case in cases}):
+        print(f"warning: {alike}")
     for finding in breaking:
         print(f"breaks training: {finding}")
     print(headline(cases, breaking, warnings))

@@ -101,6 +101,12 @@ class CaseSeen:
     phases: Mapping[str, VolumeSeen]
     regions: Sequence[RegionSeen]
 
+    @property
+    def files(self) -> list[str]:
+        """Its files, as far as they are known."""
+        files = [seen.file for seen in self.phases.values()] + [region.file for region in self.regions]
+        return [file for file in files if file]
+
 
 def volumes_of(cases: Sequence[CaseSeen]) -> Iterator[VolumeSeen]:
     """Go through all volumes, case by case."""

@@ -146,3 +146,15 @@ def test_the_command_that_is_printed_can_be_typed(path):
     found = {}
     fire.Fire(lambda config_file: found.update(files=config_file), command=words[5:])
     assert found["files"] == ["configs/train.yaml", path]
+
+
+def test_the_command_that_is_printed_elsewhere_names_the_bundle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(training_command(["data.yaml"]))
+    assert words[6:] == [f"['{ROOT}/configs/train.yaml','data.yaml']", "--bundle_root", str(ROOT)]
+    monkeypatch.chdir(ROOT.parent)
+    assert shlex.split(training_command(["configs/data/acdc.yaml"]))[6:] == [
+        f"['{ROOT.name}/configs/train.yaml','{ROOT.name}/configs/data/acdc.yaml']",
+        "--bundle_root",
+        ROOT.name,
+    ]

@@ -228,6 +228,14 @@ def test_an_argument_of_a_component_has_the_type_its_constructor_declares(away):
     assert workflow.parser.get_parsed_content("intensity").joint is False
 
 
+def test_an_argument_that_a_component_does_not_take_names_the_nearest(away):
+    assert refusal("training", *away, "--optimizer#weight_deca", "0.1") == (
+        "unknown key 'optimizer#weight_deca': AdamW takes [params, lr, betas, eps, weight_decay, amsgrad, "
+        "maximize, foreach, capturable, differentiable, fused] (nearest: 'weight_decay'); correct it"
+    )
+    assert "(nearest: 'hidden')" in refusal("training", *away, "--table#hiden", "0")
+
+
 def test_an_overlay_that_quotes_means_the_same(away, tmp_path):
     overlay = tmp_path / "quoting.yaml"
     overlay.write_text(

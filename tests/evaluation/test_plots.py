@@ -236,6 +236,17 @@ def test_the_montage_names_cases_classes_phases_and_what_is_missing(tmp_path: Pa
     assert [text.get_text() for text in axes[0, 1].texts] == ["R", "L", "A"]
 
 
+def test_the_montage_tells_a_phase_that_training_hides_from_an_empty_one() -> None:
+    image, present = torch.rand(1, 3, 4, 4, 4), torch.tensor([[True, True, True]])
+    image[0, 1:] = 0
+    figure = montage_figure(
+        image, present, ["p1"], ["pre", "portal", "late"], ["low"], seen=torch.tensor([[True, False, True]])
+    )
+    assert [axes.texts[0].get_text() for axes in figure.axes[1:]] == [
+        "hidden in\ntraining", "nothing in\nthis slice"
+    ]  # fmt: skip
+
+
 def test_without_a_known_orientation_no_direction_is_claimed() -> None:
     figure = montage_figure(
         torch.rand(1, 1, 4, 4, 4), torch.ones(1, 1), ["c"], ["pre"], ["low"], orientation=None

@@ -183,7 +183,7 @@ def test_names_that_differ_by_their_case_alone_are_told_apart() -> None:
             ["no", "yes"],
             "must be the name of one of the classes .*found True; write the name in quotes",
         ),
-        ("b", ["a", "b", "c"], "one of two classes, found 'b' with the 3 classes .*set positive: null"),
+        ("b", ["a", "b", "c"], "one of two classes, found 'b' with the 3 classes .*leave it out"),
         ("TT", ["Tt", "tT"], "must be one of the classes .*found 'TT'"),
         (["high"], ["low", "high"], "must be the name of one of the classes"),
     ],

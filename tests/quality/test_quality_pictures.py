@@ -97,6 +97,8 @@ def test_the_page_tells_alike_findings_and_pairs_of_copies_once(tmp_path, capsys
     document = {"name": "n", "phases": ["pre", "late"], "classes": ["a", "b"], "training": entries}
     (tmp_path / "dataset.json").write_text(json.dumps(document))
     check_quality(tmp_path, workers=1)
+    said = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("breaks training: case p") for line in said) == 4
     page = Page((tmp_path / "quality.html").read_text())
     told = [one.text for one in page.all("strong")]
     assert sum("it holds the same voxels" in one.text for one in page.all("li")) == 1
@@ -223,6 +225,24 @@ def test_one_fault_in_several_phases_is_told_once_with_the_phases():
     assert (len(alike.findings), alike.cases, alike.place) == (6, "p1, p2", "phases 'T1', 'T2', 'DWI'")
     assert together(found_alike("p1", "p2", what="x", phases=("region",)))[0].place == "region"
     assert together(found[:1])[0].place == "phase 'T1'"
+    assert str(alike) == f"phases 'T1', 'T2', 'DWI' of 2 cases: p1, p2; the first: {found[0]}"
+    assert str(together(found[:1])[0]) == str(found[0])
+    names = together(found_alike(*"abcdefg", what="x"))[0]
+    assert " of 7 cases: a, b, c, d, e, ... (7 in all); the first: case a, " in str(names)
+
+
+def test_the_screen_says_each_kind_of_warning_once(tmp_path, capsys):
+    entries = []
+    for number in range(7):
+        voxels = np.random.default_rng(number).normal(size=(12, 12, 12)).astype(np.float32)
+        voxels[:, :, 7] = voxels[:, :, 6] if number else voxels[:, :, 7]
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / f"p{number}.nii")
+        entries.append({"case": f"p{number}", "image": {"pre": f"p{number}.nii"}, "label": "ab"[number % 2]})
+    document = {"name": "n", "phases": ["pre"], "classes": ["a", "b"], "training": entries}
+    (tmp_path / "dataset.json").write_text(json.dumps(document))
+    assert len(check_quality(tmp_path, workers=1)) == 6
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "warning: " in line]
+    assert "phase 'pre' of 6 cases: p1, p2, p3, p4, p5, ... (6 in all); the first: case p1, phase" in line
 
 
 def test_the_outline_lies_on_the_voxels_that_it_is_of(tmp_path):

@@ -41,6 +41,7 @@ def montage_figure(
     orientation: str | None = "RAS",
     max_cases: int = 8,
     path: str | Path | None = None,
+    seen: Tensor | np.ndarray | None = None,
 ) -> Figure:
     """Draw the middle slice of every phase, one case per row; a box without a picture says why.
 
@@ -61,6 +62,7 @@ def montage_figure(
             known, as after random flips: slices lie as for RAS, but no direction is written.
         max_cases: cases at most; with more than 4 phases 4 at most. The title says how many were left out.
         path: where to save the figure, too.
+        seen: which of the present phases training does not hide, [B, P] bool; None: all.
 
     Shape:
         image: [B, P, D, H, W]. present: [B, P] bool.
@@ -69,6 +71,7 @@ def montage_figure(
         ValueError: shapes that do not agree, an unknown view or orientation, a folder that cannot be written.
     """
     volumes, there = _as_array(image), _as_array(present).astype(bool)
+    kept = there if seen is None else _as_array(seen).astype(bool)
     number = None if labels is None else [int(value) for value in _as_array(labels)]
     _check(volumes, there, cases, phases, number, classes, view, orientation)
     blocks = 2 if len(phases) <= MOST_PHASES_IN_TWO and min(len(cases), max_cases) > MOST_ROWS else 1
@@ -90,6 +93,8 @@ def montage_figure(
             picture, aspect = anatomical_slice(volumes[b, p], view, axes_of_grid, spacing)
             if not there[b, p]:
                 draw_empty(axes, f"{wrap(phase, 14)}\nmissing", first.shape, aspect)
+            elif not kept[b, p]:
+                draw_empty(axes, "hidden in\ntraining", first.shape, aspect)
             elif np.ptp(picture) == 0:
                 draw_empty(axes, "nothing in\nthis slice", first.shape, aspect)
             else:
