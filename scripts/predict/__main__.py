@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if images.series:
             from scripts.predict.structured_report import write_report  # only here is highdicom needed
 
-            write_report(prediction, images.series, output / "prediction.dcm")
+            write_report(prediction, images.series, output / "prediction.dcm", images.character_set)
     show(prediction, output, bool(images.series))
 
 

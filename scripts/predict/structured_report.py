@@ -40,7 +40,9 @@ SERIES_NUMBER = 9901
 MANUFACTURER = "multiphase_fusion_classification"
 
 
-def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path) -> Path:
+def write_report(
+    prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path, character_set: str = ""
+) -> Path:
     """Write a Comprehensive SR after template TID 1500, Measurement Report.
 
     It holds the predicted class, the probability of each class, of two classes which is the positive one,
@@ -53,10 +55,11 @@ def write_report(prediction: Mapping[str, Any], series: Mapping[str, Stack], tar
         prediction: as `predict_case` returns it.
         series: the DICOM images of each phase.
         target: the file.
+        character_set: of texts of the images whose header names none or a wrong one; "" is Western European.
 
     """
     files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
-    read = [read_in_unicode(file) for file in files]
+    read = [read_in_unicode(file, character_set) for file in files]
     print(
         "".join(f"note: {removed}\n" for removed in sorted({one for _, found in read for one in found})),
         end="",

@@ -12,6 +12,8 @@ from scripts.data.case_folder import read_case_folder
 from scripts.data.dicom import Stack, assign_study, find_studies, read_rules, write_stack
 from scripts.data.dicom.geometry import Refused
 from scripts.data.dicom.paths import shown
+from scripts.data.dicom.persons import Persons
+from scripts.data.dicom.rules import read_character_set
 from scripts.data.dicom.table import assignment_table
 from scripts.data.nearest import listing
 
@@ -25,12 +27,14 @@ class PatientImages:
         image: phase -> NIfTI, NRRD or MetaImage file.
         roi: mask of the region of interest, or None.
         series: phase -> DICOM images that the file was made of; empty for a folder of image files.
+        character_set: of DICOM texts whose header names none or a wrong one, as the rules say.
     """
 
     case: str
     image: dict[str, Path]
     roi: Path | None = None
     series: dict[str, Stack] = field(default_factory=dict)
+    character_set: str = ""
 
     def with_roi(self, roi: Path) -> PatientImages:
         """Return the same images with another region of interest."""
@@ -73,7 +77,8 @@ def _from_dicom(
 ) -> PatientImages:
     """Convert the series of one study that the rules take for phases of the model."""
     wanted = read_rules(rules)
-    studies, notes = find_studies(source)
+    character_set = read_character_set(rules)
+    studies, notes = find_studies(source, character_set)
     chosen = [one for one in studies if uid in (None, one.uid)]
     if len(chosen) != 1:
         names = ", ".join(one.uid for one in studies)
@@ -81,9 +86,13 @@ def _from_dicom(
             f"{source} must hold one study, found {len(chosen)} of {names}; pass --study and one of these"
         )
     assigned = assign_study(chosen[0], wanted)
+    person = Persons([chosen[0].person])
     case = shown(Path(source.resolve().name))
-    print(f"\n{assignment_table({case: assigned})}\n")
-    print("".join(f"note: {note}\n" for note in notes), end="")
+    if person.named_in(case):
+        case = "case_0001"
+        notes.append(f"the name of the folder holds the patient's; the case is called {case}")
+    print(f"\n{assignment_table({case: assigned}, {case: person})}\n")
+    print("".join(f"note: {person.without_names(note)}\n" for note in notes), end="")
     series = {volume.phase: volume.stack for volume in assigned if volume.phase in phases}
     if not series:
         raise ValueError(
@@ -100,7 +109,7 @@ def _from_dicom(
                 f"{stack.first.number} '{stack.first.description}': {error}; correct the "
                 "rules, or take the series away"
             ) from None
-    return PatientImages(case, image, series=series)
+    return PatientImages(case, image, series=series, character_set=character_set)
 
 
 def write_case(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .rules import Rule
 from .scan import Study
+from .slices import LOCALIZER, NO_VOLUME
 from .stacks import Stack, stacks_of
 
 NO_KIND = {
@@ -38,11 +39,13 @@ class Assignment:
         stack: its images.
         phase: the phase it becomes, or "".
         reason: why it becomes none; or for a phase, what was assumed to choose it; or "".
+        missed: whether it may have been meant for a phase: a rule names it, and it was refused or the phase stays empty.
     """
 
     stack: Stack
     phase: str
     reason: str
+    missed: bool = False
 
 
 def assign_study(study: Study, rules: Sequence[Rule]) -> list[Assignment]:
@@ -61,15 +64,24 @@ def assign_study(study: Study, rules: Sequence[Rule]) -> list[Assignment]:
                 phase_of[id(stack)], assumed[id(stack)] = rule.phase, doubt
             elif not reason_of[id(stack)]:
                 reason_of[id(stack)] = f"{rule.phase}: {_reason(stack, rule, fitting, chosen, doubt)}"
+    empty = [rule for rule in rules if rule.phase not in phase_of.values()]
     return [
         Assignment(
             stack,
             phase,
             assumed[id(stack)] if phase else reason_of[id(stack)] or "no rule fits its description",
+            not phase and _meant(stack, rules if stack.refused else empty),
         )
         for stack in stacks
         for phase in [phase_of.get(id(stack), "")]
     ]
+
+
+def _meant(stack: Stack, rules: Sequence[Rule]) -> bool:
+    """Whether one of the rules names images that could be a volume."""
+    if stack.refused.startswith((LOCALIZER, *NO_VOLUME.values())):
+        return False
+    return any(rule.named(stack) and rule.modality in (None, stack.first.modality) for rule in rules)
 
 
 def _reason(stack: Stack, rule: Rule, fitting: Sequence[Stack], chosen: Stack | None, doubt: str) -> str:

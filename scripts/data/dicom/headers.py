@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from scripts.data.declared_size import DEFLATE_RATIO, memory_bytes
 
+from .character_sets import mend
 from .makers import private_tags
 from .paths import shown
 from .tags import ESCAPE, KEYWORDS, Tags
@@ -24,8 +25,9 @@ DECODED = {
     for name in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
 }
 """Compressed transfer syntaxes that GDCM decodes: JPEG, lossless JPEG, JPEG-LS, JPEG 2000, RLE."""
+DAMAGED, EMPTY, DEAD_LINKS = "DICOM files that cannot be read", "empty files", "links that lead nowhere"
+"""Kinds of files that are left out because something happened to them: each is named."""
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
-TEXTS = ("PatientID", "PatientName", "SeriesDescription", "ProtocolName", "ContrastBolusAgent")
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,13 @@ def pydicom_reader() -> Any:
     return dcmread
 
 
-def read_header(file: Path) -> Header:
-    """Read the tags of `KEYWORDS` and those of makers; never raises for what a file may hold."""
+def read_header(file: Path, character_set: str = "") -> Header:
+    """Read the tags of `KEYWORDS` and those of makers; never raises for what a file may hold.
+
+    Args:
+        file: the file.
+        character_set: of texts whose header names none or a wrong one; "" is Western European.
+    """
     read = pydicom_reader()
     try:
         with open(file, "rb") as stream:
@@ -80,23 +87,27 @@ def read_header(file: Path) -> Header:
                 if bare:
                     return Header("files that are no DICOM")
                 raise
-            if bare and not (Tags([dataset]).text("SOPClassUID") or Tags([dataset]).text("Modality")):
-                return Header("files that are no DICOM")
             if dataset.file_meta.get("MediaStorageSOPClassUID") == CONTENTS:
                 return Header("lists of contents (DICOMDIR), not needed")
+            if not (Tags([dataset]).text("SOPClassUID") or Tags([dataset]).text("Modality")):
+                return Header("files that are no DICOM" if bare else DAMAGED + " (the header breaks off)")
             remarks = (
                 *(["DICOM files without a file header, read all the same"] if bare else []),
-                *_mend(dataset),
+                *mend(dataset, character_set),
             )
             return Header("", dataset, _fault(dataset, stream, size, shown(file.name)), remarks)
     except Exception as error:  # pydicom meets broken files with errors of many types
-        if isinstance(error, FileNotFoundError) and file.is_symlink():
-            return Header("links that lead nowhere")
-        return Header(f"DICOM files that cannot be read ({type(error).__name__})")
+        if file.is_symlink() and not file.exists():
+            return Header(DEAD_LINKS)
+        return Header(f"{DAMAGED} ({type(error).__name__})")
 
 
-def read_in_unicode(file: Path) -> tuple[Any, list[str]]:
+def read_in_unicode(file: Path, character_set: str = "") -> tuple[Any, list[str]]:
     """Read all of a header but the pixels, with every text decoded, and declared as UTF-8 (ISO_IR 192).
+
+    Args:
+        file: the file.
+        character_set: as of `read_header`.
 
     Returns:
         The dataset; and what was taken out of it, since it breaks the standard.
@@ -105,7 +116,7 @@ def read_in_unicode(file: Path) -> tuple[Any, list[str]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that break the standard
         dataset = pydicom_reader()(file, stop_before_pixels=True, force=True)
-        _mend(dataset)
+        mend(dataset, character_set)
         for tag in list(dataset.keys()):
             try:
                 element = dataset[tag]
@@ -162,7 +173,7 @@ def _wanted() -> list[Any]:
 def _kind(file: Path, start: bytes) -> str:
     name = file.name.lower()
     if not start:
-        return "empty files"
+        return EMPTY
     packed = name.endswith(ARCHIVES) and not name.endswith(".nii.gz")
     return "packed files, unpack them first" if packed else "files that are no DICOM"
 
@@ -172,51 +183,6 @@ def _begins_with_a_tag(start: bytes) -> bool:
     return (
         start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0" or start[:3] in (b"\0\x02\0", b"\0\x08\0")
     )
-
-
-def _mend(dataset: Any) -> list[str]:
-    """Let texts be read in the character set that their bytes are in, where the one declared cannot be it.
-
-    Text in UTF-8 is hardly ever anything else; what is no UTF-8 is read as Western European where nothing else is
-    declared.
-    """
-    raw = [getattr(dataset.get_item(name), "value", None) for name in TEXTS if name in dataset]
-    foreign = [text for text in raw if isinstance(text, bytes) and not text.isascii()]
-    if not foreign:
-        return []
-    declared = str(dataset.get("SpecificCharacterSet") or "ISO_IR 6")
-    if "ISO 2022 IR 58" in declared and b"\x1b" not in b"".join(
-        foreign
-    ):  # Chinese without its escape sequence
-        dataset.set_original_encoding(*dataset.original_encoding, ["gb18030"])
-        dataset.SpecificCharacterSet = "GB18030"
-        return []
-    if declared not in ("ISO_IR 6", "ISO_IR 100", "ISO_IR 192") and _is_known(dataset):
-        return []
-    try:
-        b"".join(foreign).decode("utf-8")
-        used, name, python_name = "ISO_IR 192", "UTF-8 (ISO_IR 192)", "utf8"
-    except UnicodeDecodeError:
-        used, name, python_name = "ISO_IR 100", "Western European (ISO_IR 100)", "latin_1"
-    if used == declared:
-        return []
-    dataset.set_original_encoding(*dataset.original_encoding, [python_name])
-    dataset.SpecificCharacterSet = used
-    what = "no declared character set" if declared == "ISO_IR 6" else f"a wrong character set ({declared})"
-    return [f"texts of {what}, read as {name}"]
-
-
-def _is_known(dataset: Any) -> bool:
-    """Whether pydicom knows all character sets that are declared."""
-    from pydicom.charset import convert_encodings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            convert_encodings(dataset.get("SpecificCharacterSet"))
-        except (LookupError, UserWarning):
-            return False
-    return True
 
 
 def _fault(dataset: Any, stream: BinaryIO, size: int, name: str) -> str:

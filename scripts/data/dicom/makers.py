@@ -53,7 +53,7 @@ def b_value(tags: Tags) -> float | None:
         value = _number(tags.private(maker, group, element), packed)
         if value is not None and value >= 0:
             return value % OFFSET
-    named = re.search(r"ep_b(\d+)", tags.text("SequenceName"))
+    named = re.search(r"(?:ep|re|ez)_b(\d+)", tags.text("SequenceName"))
     return float(named.group(1)) if named else None
 
 

@@ -7,8 +7,10 @@ import io
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
+from .persons import Persons
 from .scan import Study
 
 HEADER = ["case", "patient", "patient_id", "study_uid", "study_date"]
@@ -42,13 +44,22 @@ def pseudonyms(studies: Sequence[Study], file: Path) -> Names:
     return names
 
 
-def identifiers(studies: Sequence[Study]) -> Names:
-    """Name each patient by PatientID, and each study by it and its date where a patient has several."""
+def identifiers(studies: Sequence[Study]) -> tuple[Names, list[str]]:
+    """Name each patient by PatientID, and each study by it and its date where a patient has several.
+
+    A PatientID that holds the patient's name is replaced by a number.
+
+    Returns:
+        The names; and those of the patients that are numbers.
+    """
     names: Names = {}
     taken: set[str] = set()
     number_of = Counter(study.patient_id for study in studies)
+    own = {study.patient_id for study in studies if Persons([study.person]).named_in(study.patient_id)}
+    free = (name for number in count(1) if (name := f"patient_{number:04d}") not in number_of)
+    numbers = dict(zip(sorted(own), free, strict=False))
     for study in studies:
-        patient = _safe(study.patient_id) or _safe(study.uid)
+        patient = numbers.get(study.patient_id) or _safe(study.patient_id) or _safe(study.uid)
         case = stem = f"{patient}_{_safe(study.date)}" if number_of[study.patient_id] > 1 else patient
         number = 1
         while case in taken:
@@ -56,7 +67,7 @@ def identifiers(studies: Sequence[Study]) -> Names:
             case = f"{stem}_{number}"
         taken.add(case)
         names[study.key] = (case, patient)
-    return names
+    return names, list(numbers.values())
 
 
 def write_key(studies: Sequence[Study], names: Names, file: Path) -> None:

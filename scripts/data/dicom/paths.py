@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+CLOSED = "folders that cannot be opened"
 
 def shown(path: str | Path, root: Path | None = None) -> str:
     r"""Return a path as one line of plain text, below `root` if given; bytes of another encoding as \xNN.
@@ -27,7 +28,7 @@ def files_below(root: Path, remarks: dict[str, list[str]]) -> list[Path]:
     reached = {_identity(root)}
 
     def closed(error: OSError) -> None:
-        remarks.setdefault("folders that cannot be opened", []).append(shown(Path(str(error.filename)), root))
+        remarks.setdefault(CLOSED, []).append(shown(Path(str(error.filename)), root))
 
     for place, folders, names in os.walk(root, onerror=closed, followlinks=True):
         inside = []

@@ -12,9 +12,11 @@ from typing import Any
 
 from scripts.data.nearest import listing
 
+from .character_sets import check_character_set
 from .geometry import PLANES
 from .stacks import Stack
 
+KEYS = ("phases", "character_set")
 CHOICES = ("first", "last", "most_images", "highest_b_value")
 
 
@@ -99,6 +101,29 @@ def read_rules(file: Path) -> list[Rule]:
         FileNotFoundError: no such file.
         ValueError: not YAML, no phases, an unknown condition or a value that it cannot have.
     """
+    phases = _content(file).get("phases")
+    if not isinstance(phases, dict) or not phases:
+        raise ValueError(
+            f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}"
+        )
+    return [_rule(file, str(phase), conditions or {}) for phase, conditions in phases.items()]
+
+
+def read_character_set(file: Path) -> str:
+    """Return the character set that rules name for texts whose header names none or a wrong one; "" where they do not.
+
+    Raises:
+        FileNotFoundError, ValueError: as of `read_rules`; or it is no character set of DICOM.
+    """
+    name = _content(file).get("character_set")
+    try:
+        return "" if name is None else check_character_set(str(name))
+    except ValueError as error:
+        raise ValueError(f"rules {file}: {error}") from None
+
+
+def _content(file: Path) -> dict[str, Any]:
+    """Return what a file of rules holds by its two keys."""
     import yaml
 
     if not file.is_file():
@@ -109,12 +134,12 @@ def read_rules(file: Path) -> list[Rule]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"rules {file} must be YAML ({' '.join(str(error).split())}); correct it") from None
-    phases = content.get("phases") if isinstance(content, dict) else None
-    if not isinstance(phases, dict) or not phases:
-        raise ValueError(
-            f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}"
-        )
-    return [_rule(file, str(phase), conditions or {}) for phase, conditions in phases.items()]
+    if not isinstance(content, dict):
+        raise ValueError(f"rules {file} must have a key 'phases', found {content!r:.80}")
+    for name in content:
+        if name not in KEYS:
+            raise ValueError(f"rules {file}: key {name!r} is not among {listing(str(name), KEYS)}; correct it")
+    return content
 
 
 def _rule(file: Path, phase: str, conditions: Any) -> Rule:

@@ -8,13 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .headers import pydicom_reader, read_header
+from scripts.workers import MOST_LINES
+
+from .headers import DAMAGED, DEAD_LINKS, EMPTY, pydicom_reader, read_header
 from .moments import on_one_clock
-from .paths import files_below, shown
+from .paths import CLOSED, files_below, shown
 from .slices import Slice, slices_of
 from .tags import Tags
 
 NOWHERE = Path()
+EACH = (DAMAGED, EMPTY, DEAD_LINKS, CLOSED)
+"""Remarks about files to which something happened."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Study:
         date: StudyDate, YYYYMMDD.
         folder: folder that all its files share, below the source.
         series: the images of each series, by SeriesInstanceUID, in the order of the series numbers.
+        person: PatientName, or several; stays on this machine.
     """
 
     patient_id: str
@@ -34,6 +39,7 @@ class Study:
     date: str
     folder: Path
     series: list[list[Slice]]
+    person: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -41,14 +47,18 @@ class Study:
         return self.patient_id, self.uid
 
 
-def find_studies(root: Path) -> tuple[list[Study], list[str]]:
+def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list[str]]:
     """Read the headers of all DICOM files below `root`, and `root` itself; links are followed.
 
     A file that is there twice (same SOP Instance UID and header) counts once.
 
+    Args:
+        root: the folder.
+        character_set: of texts whose header names none or a wrong one; "" is Western European.
+
     Returns:
-        The studies, by patient and date; and a line for the user about each kind of file that was left out, and
-        about what was assumed.
+        The studies, by patient and date; and a line for the user about each kind of file that was left out, each
+        damaged file, and what was assumed.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -62,18 +72,20 @@ def find_studies(root: Path) -> tuple[list[Study], list[str]]:
     found: dict[tuple[str, str], list[tuple[Path, str, Slice]]] = {}
     seen: set[Slice] = set()
     identities: set[tuple[str, str, int | None]] = set()
+    persons: dict[tuple[str, str], set[str]] = {}
     remarks: dict[str, list[str]] = {}
     files = files_below(root, remarks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of each value that breaks the standard
         for file in tqdm(files, desc="reading DICOM headers", unit="file"):
-            header = read_header(file)
+            header = read_header(file, character_set)
             for remark in filter(None, [header.left_out, *header.remarks]):
                 remarks.setdefault(remark, []).append(shown(file, root))
             if header.dataset is None:
                 continue
             tags = Tags([header.dataset])
             key = (tags.text("PatientID"), tags.text("StudyInstanceUID") or os.fsdecode(file.parent))
+            persons.setdefault(key, set()).add(tags.text("PatientName"))
             for image in slices_of(header.dataset, file, header.fault):
                 content = replace(image, file=NOWHERE)
                 if content in seen and image.uid:
@@ -93,7 +105,7 @@ def find_studies(root: Path) -> tuple[list[Study], list[str]]:
     studies = []
     for key, images in found.items():
         study, assumed = _study(root, key, images)
-        studies.append(study)
+        studies.append(replace(study, person="=".join(sorted(persons[key]))))
         if assumed:
             remarks.setdefault(f"studies with {assumed}", []).append(shown(root / study.folder, root))
     return sorted(studies, key=lambda study: (study.patient_id, study.date, study.uid)), _lines(remarks)
@@ -117,7 +129,14 @@ def _number(text: str) -> int:
 
 
 def _lines(remarks: dict[str, list[str]]) -> list[str]:
-    return [f"{remark}: {files[0]}" + _more(files) for remark, files in sorted(remarks.items())]
+    """Return a line for each file to which something happened, and one for each other remark."""
+    lines = []
+    for remark, files in sorted(remarks.items()):
+        if remark.startswith(EACH):
+            lines += [f"{remark}: {file}" for file in files[:MOST_LINES]]
+            files = files[MOST_LINES:]
+        lines += [f"{remark}: {files[0]}" + _more(files)] if files else []
+    return lines
 
 
 def _more(names: Sequence[str]) -> str:

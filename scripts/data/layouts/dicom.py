@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.dicom import Assignment, Study, assign_study, find_studies, read_rules, write_stack
+from scripts.data.dicom.persons import Persons
+from scripts.data.dicom.rules import read_character_set
 from scripts.data.dicom.convert import fingerprint
 from scripts.data.dicom.geometry import Refused
 from scripts.data.dicom.names import Names, identifiers, pseudonyms, write_key
 from scripts.data.dicom.remarks import mixed_units
 from scripts.data.dicom.paths import shown
-from scripts.data.dicom.table import assignment_table
+from scripts.data.dicom.table import assignment_table, count_missed
 from scripts.data.label_table import LabelTable, read_label_table
 from scripts.data.layouts.found import Found, Source
 from scripts.data.note import note
@@ -56,16 +58,19 @@ def find(source: Source) -> Found:
             "the PatientID or the StudyInstanceUID (or --dry_run True to see the assignment first)"
         )
     table = None if source.labels is None else read_label_table(source.labels, source.clinical)
-    studies, notes = find_studies(source.path)
+    studies, notes = find_studies(source.path, read_character_set(source.rules))
     mapping = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
-    names = identifiers(studies) if source.keep_ids else pseudonyms(studies, mapping)
+    names, numbered = identifiers(studies) if source.keep_ids else (pseudonyms(studies, mapping), [])
     assigned = {study.key: assign_study(study, rules) for study in studies}
-    print(f"\n{assignment_table({names[key][0]: volumes for key, volumes in assigned.items()})}\n")
-    print(
-        "".join(
-            f"{names[study.key][0]}: {shown(study.folder)}, {study.date or 'no date'}\n" for study in studies
-        )
-    )
+    persons = {names[study.key][0]: Persons([study.person]) for study in studies}
+    everybody = Persons([study.person for study in studies])
+    print(f"\n{assignment_table({names[key][0]: volumes for key, volumes in assigned.items()}, persons)}\n")
+    for study in studies:
+        case = names[study.key][0]
+        print(f"{case}: {persons[case].without_names(shown(study.folder))}, {study.date or 'no date'}")
+    print()
+    notes.append(count_missed(list(assigned.values()), [rule.phase for rule in rules]))
+    notes = [everybody.without_names(line) for line in notes if line]
     notes += mixed_units(
         (names[key][0], volume.phase, volume.stack)
         for key, volumes in assigned.items()
@@ -84,6 +89,7 @@ def find(source: Source) -> Found:
         return Found(source.output.name, phases, [], notes=notes)
     if source.keep_ids:
         notes.append("the names of the cases are the patients' identifiers (--keep_ids)")
+        notes += [note("identifiers that hold the patient's name, replaced by numbers", numbered)] if numbered else []
     else:
         write_key(studies, names, mapping)
         notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
@@ -94,6 +100,7 @@ def find(source: Source) -> Found:
         refused += problems
         if image:
             cases.append(_entry(study, names, image, table, match))
+    refused = [everybody.without_names(line) for line in refused]
     notes += [*_report(studies, names, cases, table, match), *refused]
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:

@@ -110,7 +110,7 @@ def test_what_is_no_volume_is_refused_with_the_reason(name, write_dicom, tmp_pat
     say("DICOM", f"series with this fault: {name} (it is left out)", stack.refused)
 
 
-def test_frames_of_an_enhanced_file_are_slices(write_dicom, tmp_path):
+def test_frames_of_an_enhanced_file_are_slices_each_with_its_scale(write_dicom, tmp_path):
     from pydicom import dcmread
     from pydicom.dataset import Dataset
     from pydicom.sequence import Sequence
@@ -132,6 +132,7 @@ def test_frames_of_an_enhanced_file_are_slices(write_dicom, tmp_path):
         frame = Dataset()
         frame.PlanePositionSequence = group(ImagePositionPatient=[0, 0, 3.0 * (number % 4)])
         frame.MRDiffusionSequence = group(DiffusionBValue=float(number // 4 * 800))
+        frame.PixelValueTransformationSequence = group(RescaleSlope=1 + number / 2, RescaleIntercept=-10, RescaleType="US")
         frames.append(frame)
     del image.PixelSpacing, image.ImageOrientationPatient, image.ImagePositionPatient
     image.SharedFunctionalGroupsSequence = Sequence([shared])
@@ -146,7 +147,7 @@ def test_frames_of_an_enhanced_file_are_slices(write_dicom, tmp_path):
     np.testing.assert_allclose(np.diag(found[1].affine), [-1.5, -2.0, 3.0, 1.0])
 
     written = nibabel.load(write_stack(found[1], tmp_path / "out" / "dwi.nii.gz"))
-    np.testing.assert_array_equal(written.get_fdata()[0, 0], [4, 5, 6, 7])
+    np.testing.assert_array_equal(written.get_fdata()[0, 0], [4 * 3 - 10, 5 * 3.5 - 10, 6 * 4 - 10, 7 * 4.5 - 10])
 
 
 JITTER = {
@@ -194,6 +195,12 @@ def test_a_makers_b_value_counts_under_its_own_creator_alone(creator, tag, vr, s
             image.save_as(file)
     assert [stack.first.b_value for stack in stacks(tmp_path / "own")] == [800]
     assert [stack.first.b_value for stack in stacks(tmp_path / "other")] == [None]
+
+
+@pytest.mark.parametrize("name", ["*ep_b{}t", "*re_b{}", "ez_b{}#1"])
+def test_the_name_of_a_sequence_may_hold_the_b_value(name, write_dicom, tmp_path):
+    write_dicom(tmp_path, heights=[0, 3, 6] * 2, SequenceName=lambda n: name.format([50, 1400][n // 3]))
+    assert [stack.part for stack in stacks(tmp_path)] == ["b 50", "b 1400"]
 
 
 def test_a_file_packed_as_a_whole_is_read_and_one_without_a_decoder_is_named(write_dicom, tmp_path):

@@ -1,0 +1,38 @@
+"""What a folder may hold besides the studies: every damaged file is named, links lead nowhere or in circles."""
+
+from __future__ import annotations
+
+import os
+
+from scripts.data.dicom import find_studies, stacks_of
+
+
+def test_folders_that_link_in_circles_are_read_once(write_dicom, tmp_path):
+    write_dicom(tmp_path / "p" / "s")
+    (tmp_path / "p" / "up").symlink_to("..", target_is_directory=True)
+    (tmp_path / "p" / "s" / "own").symlink_to(".", target_is_directory=True)
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    (study,), notes = find_studies(tmp_path)
+    assert [len(stack.slices) for series in study.series for stack in stacks_of(series)] == [6]
+    assert "folders to which several links lead, read once: p/up and 1 more" in notes
+    assert [note for note in notes if note.startswith("links")] == [
+        "links that lead nowhere: a",
+        "links that lead nowhere: b",
+    ]
+
+
+def test_every_damaged_file_has_a_line_and_is_no_study(write_dicom, tmp_path):
+    first, second, *_ = write_dicom(tmp_path / "s", heights=range(8))
+    whole = first.read_bytes()
+    names = ["cut0", "cut1", "noise0", "noise1", "empty0", "empty1"]
+    for number in range(2):
+        (tmp_path / f"cut{number}").write_bytes(whole[: 300 + number])  # ends in the file's own header
+        (tmp_path / f"noise{number}").write_bytes(b"\0" * 128 + b"DICM" + os.urandom(300))
+        (tmp_path / f"empty{number}").write_bytes(b"")
+        (tmp_path / f"page{number}.html").write_text("no DICOM")
+    studies, notes = find_studies(tmp_path)
+    assert [study.patient_id for study in studies] == ["P1"]
+    for name in names:
+        assert sum(note.endswith(f": {name}") for note in notes) == 1
+    assert "files that are no DICOM: page0.html and 1 more" in notes
