@@ -29,6 +29,7 @@ from scripts.data.label_table import LabelTable, read_label_table
 from scripts.data.layouts.found import Found, Source
 from scripts.data.note import note
 from scripts.data.same_name import Matches, match_names
+from scripts.workers import BadCases
 
 OPTIONS = {"rules", "mapping", "keep_ids", "dry_run"}
 
@@ -43,6 +44,7 @@ def find(source: Source) -> Found:
         FileNotFoundError: the folder, the rules or the label file does not exist.
         ValueError: no rules or labels given, wrong rules, pydicom is missing, no DICOM file, or no series that
             is assigned to a phase.
+        BadCases: no series could be converted; one line for each.
     """
     from tqdm import tqdm
 
@@ -104,7 +106,7 @@ def find(source: Source) -> Found:
     notes += [*_report(studies, names, cases, table, match), *refused]
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:
-        raise ValueError(f"no series of {source.path} could be converted: {'; '.join(refused)}")
+        raise BadCases(refused, len(refused), "series")
     return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes)
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from scripts.data import prepare
 from scripts.data.dicom import find_studies, stacks_of
+from scripts.workers import BadCases
+
+pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
+from pydicom import dcmread  # noqa: E402
+from pydicom.encaps import encapsulate  # noqa: E402
+from pydicom.uid import JPEG2000Lossless  # noqa: E402
 
 
 def test_folders_that_link_in_circles_are_read_once(write_dicom, tmp_path):
@@ -36,3 +45,22 @@ def test_every_damaged_file_has_a_line_and_is_no_study(write_dicom, tmp_path):
     for name in names:
         assert sum(note.endswith(f": {name}") for note in notes) == 1
     assert "files that are no DICOM: page0.html and 1 more" in notes
+
+
+def test_series_that_cannot_be_decoded_have_a_line_each(write_dicom, tmp_path):
+    """And neither the output folder nor an empty one in it stays."""
+    for number in range(3):
+        for file in write_dicom(tmp_path / "in" / f"{number}", range(3), f"P{number}", f"9.{number}", f"9.{number}.1"):
+            image = dcmread(file)
+            image.file_meta.TransferSyntaxUID = JPEG2000Lossless
+            image.PixelData = encapsulate([b"\xff\x4f\xff\x51"])
+            image["PixelData"].is_undefined_length = True
+            image.save_as(file)
+    (tmp_path / "rules.yaml").write_text("phases: {t2: {}}")
+    (tmp_path / "labels.csv").write_text("case,label\nP0,a\nP1,b\nP2,a\n")
+    with pytest.raises(BadCases, match="^3 of 3 series cannot be used:") as raised:
+        prepare(
+            tmp_path / "in", "dicom", tmp_path / "out", rules=tmp_path / "rules.yaml", labels=tmp_path / "labels.csv"
+        )
+    assert [line.split(":")[0] for line in raised.value.lines] == ["case_0001", "case_0002", "case_0003"]
+    assert not (tmp_path / "out").exists()

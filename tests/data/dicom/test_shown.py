@@ -69,6 +69,14 @@ def test_no_name_is_printed_or_written(keep_ids, export, capsys):
         assert (export / "out" / "images" / "patient_0001").is_dir()
 
 
+def test_a_prediction_is_not_called_after_a_folder_with_the_name(export, tmp_path, capsys):
+    from scripts.predict.study import read_images
+
+    found = read_images(export / "in" / "ROE_JANE", ["pre"], export / "rules.yaml", None, tmp_path)
+    assert found.case == "case_0001"
+    assert "the name of the folder holds the patient's; the case is called case_0001" in capsys.readouterr().out
+
+
 def test_volumes_that_no_rule_is_about_are_not_among_those_left_out(write_dicom, tmp_path, capsys):
     write_dicom(tmp_path / "in" / "a", series="1", SeriesDescription="native")
     write_dicom(tmp_path / "in" / "b", series="2", SeriesDescription="portal", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
