@@ -180,6 +180,7 @@ def prepare(
         decided = [deciding.note(splits), *(grid_lines(proposal) if proposal is not None else [])]
         header |= {"clinical": columns, "seed": seed} | ({"views": found.views} if found.views else {})
         comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])  # no path of this machine
+        decided += found.left_out
         header["preparation"] = [*decided, *size_lines(splits, comparing)]
         file = write_dataset(folder, header, splits)
         drawn = fold_splits(everyone(splits), folds, fractions, seed) if folds else {}

@@ -119,6 +119,7 @@ def nibabel_image(path: Path) -> Iterator[Any]:
     """Open a file with nibabel, by its content where its name says something else of its packing."""
     import nibabel
 
+    nibabel.imageglobals.logger.setLevel("CRITICAL")  # names no file; what it assumes, `nifti_remarks` says
     file: Any
     with unpacked(path) as (file, packings):
         start = file.read(4)
@@ -146,7 +147,8 @@ def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
     if not sform and not qform:
         return ["its header does not say how it lies in the patient; its axes are taken to run to left, front and top"]
     if not sform:
-        return []
+        face = float(header["pixdim"][0])
+        return [] if face in (-1, 1) else [f"its pixdim[0] is {face:g}, neither 1 nor -1; 1 is used, as for which way slices run"]
     said = []
     matrix, spacing = header.get_sform()[:3], np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if not np.allclose(np.linalg.norm(matrix[:, :3], axis=0), spacing, rtol=0.01):

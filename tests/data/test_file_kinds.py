@@ -314,6 +314,16 @@ def test_codes_that_say_no_place_are_told(codes: tuple[int, int], tmp_path: Path
     assert "does not say how it lies in the patient" in remark
 
 
+@pytest.mark.parametrize("face", [0.0, 5.0])
+def test_a_qform_that_leaves_the_way_of_the_slices_open_is_told(face: float, tmp_path: Path, caplog) -> None:
+    content = bytearray(nifti(tmp_path / "a.nii").read_bytes())
+    content[76:80], content[252:256] = struct.pack("<f", face), struct.pack("<hh", 1, 0)
+    (tmp_path / "a.nii").write_bytes(content)
+    (remark,) = open_volume(tmp_path / "a.nii").remarks
+    assert remark.startswith(f"its pixdim[0] is {face:g}, neither 1 nor -1; 1 is used")
+    assert not caplog.records  # the library's own line names no file
+
+
 def test_voxels_that_would_begin_inside_the_header_are_refused(tmp_path: Path) -> None:
     content = bytearray(nifti(tmp_path / "a.nii").read_bytes())
     content[108:112] = struct.pack("<f", 0.0)

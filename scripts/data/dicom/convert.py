@@ -47,7 +47,8 @@ def fingerprint(stack: Stack) -> str:
     for image in stack.slices:
         state = image.file.stat()
         digest.update(os.fsencode(image.file))
-        digest.update(f"|{image.frame}|{state.st_size}|{state.st_mtime_ns}|{image.scale}\n".encode())
+        times = f"{state.st_mtime_ns}|{state.st_ctime_ns}"  # the second is not set back by whoever sets the first
+        digest.update(f"|{image.frame}|{state.st_size}|{times}|{image.scale}\n".encode())
     digest.update(np.round(np.asarray(stack.affine), 6).tobytes())
     return digest.hexdigest()[:16]
 

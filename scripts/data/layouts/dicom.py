@@ -66,7 +66,8 @@ def find(source: Source) -> Found:
     assigned = {study.key: assign_study(study, rules) for study in studies}
     persons = {names[study.key][0]: Persons([study.person]) for study in studies}
     everybody = Persons([study.person for study in studies])
-    print(f"\n{assignment_table({names[key][0]: volumes for key, volumes in assigned.items()}, persons)}\n")
+    by_name = {names[key][0]: volumes for key, volumes in assigned.items()}
+    print(f"\n{assignment_table(by_name, persons)}\n")
     for study in studies:
         case = names[study.key][0]
         print(f"{case}: {persons[case].without_names(shown(study.folder))}, {study.date or 'no date'}")
@@ -74,8 +75,8 @@ def find(source: Source) -> Found:
     notes.append(count_missed(list(assigned.values()), [rule.phase for rule in rules]))
     notes = [everybody.without_names(line) for line in notes if line]
     notes += mixed_units(
-        (names[key][0], volume.phase, volume.stack)
-        for key, volumes in assigned.items()
+        (name, volume.phase, volume.stack)
+        for name, volumes in by_name.items()
         for volume in volumes
         if volume.phase
     )
@@ -96,28 +97,34 @@ def find(source: Source) -> Found:
         write_key(studies, names, mapping)
         notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
     match = match_names([key for study in studies for key in _keys(study, names)], table.rows)
+    left = [_place(name, one) for name, volumes in by_name.items() for one in volumes if one.missed]
     refused, cases = [], []
     for study in tqdm(studies, desc="converting", unit="study"):
         image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
-        refused += problems
+        refused += [everybody.without_names(line) for line in problems.values()]
+        left += problems
         if image:
             cases.append(_entry(study, names, image, table, match))
-    refused = [everybody.without_names(line) for line in refused]
     notes += [*_report(studies, names, cases, table, match), *refused]
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:
         raise BadCases(refused, len(refused), "series")
-    return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes)
+    left_out = [f"volumes left out, though a rule names them: {', '.join(left)}"] if left else []
+    return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes, left_out=left_out)
 
 
-def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[dict[str, str], list[str]]:
-    """Write the phases of one case below `output`/images; return their files, and a line per refused series."""
+def _place(case: str, volume: Assignment) -> str:
+    return f"{case} (series {volume.stack.first.number or 'without a number'})"
+
+
+def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Write the phases of one case below `output`/images; return their files, and place and reason of refused series."""
     from scripts.evaluation.atomic import write_text
 
     folder = output / "images" / case
     record = folder / ".converted.json"
     before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
-    image, now, problems = {}, {}, []
+    image, now, problems = {}, {}, {}
     for volume in volumes:
         if not volume.phase:
             continue
@@ -129,7 +136,8 @@ def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[di
             except Refused as error:
                 target.unlink(missing_ok=True)
                 first = volume.stack.first
-                problems.append(f"{case}: series {first.number} '{first.description}' left out: {error}")
+                line = f"{case}: series {first.number} '{first.description}' left out: {error}"
+                problems[_place(case, volume)] = line
                 continue
         image[volume.phase], now[volume.phase] = str(target), state
     if now != before and image:

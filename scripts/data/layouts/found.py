@@ -54,6 +54,7 @@ class Found:
         clinical: declarations of the clinical columns.
         overlay: configuration that the bundle ships for this dataset, or None.
         notes: lines for the user about what was left out.
+        left_out: sentences about what could have been used; they stand in dataset.json and on pages, and name no patient.
         views: names of the views where the images are 2D: each phase is then named <phase>_<view>, phases first,
             views inside. Empty for volumes.
     """
@@ -65,4 +66,5 @@ class Found:
     clinical: list[Column] = field(default_factory=list)
     overlay: str | None = None
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     views: list[str] = field(default_factory=list)

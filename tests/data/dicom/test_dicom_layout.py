@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -105,8 +106,10 @@ def test_what_has_not_changed_is_not_converted_again(studies, write_dicom):
     before = items_of(run(studies))
     images = {path: path.stat().st_mtime_ns for path in (studies / "out/images").rglob("*.nii.gz")}
     assert len(images) == 21
-    write_dicom(studies / "source/early", series="9.0.3", patient="Secret-0", study="9.9.0", prefix="s0_",
-                SeriesDescription="t1_vibe_dyn", AcquisitionTime="100000", value=900)  # fmt: skip
+    slice_ = studies / "source/early/s0_000"  # of the same size, with its old time stamp
+    state, content = slice_.stat(), slice_.read_bytes()
+    slice_.write_bytes(content[:-160] + np.int16(900).tobytes() + content[-158:])
+    os.utime(slice_, ns=(state.st_atime_ns, state.st_mtime_ns))
     write_dicom(studies / "source/new", series="9.7.3", patient="AAA", study="9.9.7", SeriesDescription="t1_vibe")
     (studies / "out/images/case_0002/adc.nii.gz").unlink()
     after = items_of(run(studies, mapping=studies / "out_mapping.csv"))

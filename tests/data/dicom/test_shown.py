@@ -56,6 +56,7 @@ def test_what_a_rule_names_and_is_left_out_comes_first_and_is_counted(export, ca
 def test_no_name_is_printed_or_written(keep_ids, export, capsys):
     run(export, keep_ids=keep_ids)
     printed = capsys.readouterr().out
+    page = (export / "out" / "quality.html").read_text()
     written = [file.read_text() for file in (export / "out").rglob("*") if file.suffix in (".json", ".yaml", ".html")]
     paths = [str(file.relative_to(export)) for file in (export / "out").rglob("*")]
     for text in [printed.replace(str(export), ""), *written, *paths]:
@@ -64,6 +65,9 @@ def test_no_name_is_printed_or_written(keep_ids, export, capsys):
     assert "(name)" in printed
     assert "empty files: (name)/empty.dcm" in printed
     assert "PX-4" in printed  # no name, but a pseudonym
+    left = ["id0", "id5"] if keep_ids else ["case_0002", "case_0006"]
+    told = ", ".join(f"{case} (series 1)" for case in left)
+    assert f"Volumes left out, though a rule names them: {told}." in page
     if keep_ids:
         assert "identifiers that hold the patient's name, replaced by numbers: patient_0001" in printed
         assert (export / "out" / "images" / "patient_0001").is_dir()
