@@ -11,7 +11,7 @@ from scripts.data.clinical import Column, name_and_unit
 from scripts.data.clinical_table import NAME, OPTION, measurements, read_clinical_rows, rows_by_case
 from scripts.data.column_values import ColumnValues, is_missing, plain_unit, read_numbers
 from scripts.data.document import Item
-from scripts.data.nearest import listing
+from scripts.data.nearest import listing, nearest
 from scripts.data.note import note
 from scripts.data.numbers import decimal_mark_of_all, number
 from scripts.data.same_name import folded
@@ -58,6 +58,9 @@ def with_clinical_table(
     notes += [line for column in read.values() for line in column.notes]
     unread = [header for header in measurements(table) if header not in headers.values()]
     notes.append(note(f"columns of the {NAME} that the model does not read", unread))
+    for name in (column["name"] for column in columns if column["name"] not in headers):
+        meant = nearest(name, (name_and_unit(header)[0] for header in unread), cutoff=0.8)
+        notes.append(f"the {NAME} has {meant!r} and lacks {name!r}: rename the column if it is the same" if meant else "")
     return filled, [line for line in notes if line]
 
 

@@ -151,13 +151,13 @@ def prepare(
         classes = name_list(classes or found.classes or labels_found, "labels")
         positive = positive_class(positive, classes)
         notes = [*found.notes, *label_notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
-        proposal = None
+        proposal, unmasked = None, list[str]()
         with every_bad_image(found.name, phases, cases, folder if quality else None, workers):
             if not found.views:
                 cases, more = settle_identical(cases, allow_identical, workers)
                 notes += more
-                cases, more = settle_masks(cases, reference_phase or phases[0], without_mask, workers)
-                notes += more + ([] if found.overlay else reading_notes(cases, phases, workers))
+                cases, unmasked = settle_masks(cases, reference_phase or phases[0], without_mask, workers)
+                notes += unmasked + ([] if found.overlay else reading_notes(cases, phases, workers))
             splits = assign_splits(cases, fractions, seed)
             splits, columns, more = decided_columns(splits, found.clinical, deciding)
             notes += more
@@ -181,7 +181,7 @@ def prepare(
         header |= {"clinical": columns, "seed": seed} | ({"views": found.views} if found.views else {})
         comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])  # no path of this machine
         decided += found.left_out
-        header["preparation"] = [*decided, *size_lines(splits, comparing)]
+        header["preparation"] = [*decided, *unmasked, *size_lines(splits, comparing)]
         file = write_dataset(folder, header, splits)
         drawn = fold_splits(everyone(splits), folds, fractions, seed) if folds else {}
         fold_files = write_folds(folder, header, drawn)

@@ -75,7 +75,7 @@ def grid_lines(proposal: Survey) -> list[str]:
     grid = f"{product(proposal.grid_size)} voxels of {product(proposal.spacing)} mm"
     lines = [
         f"reference phase: {reference.phase}, {reference.reason}",
-        f"grid: {grid}, {region_name(proposal)}; it holds the region of {held_text(proposal)}",
+        f"grid: {grid}, {centre(proposal)}; it holds the region of {held_text(proposal)}",
         *(f"on this grid, {line}" for line in losses(reference, proposal.spacing)),
     ]
     if proposal.larger:
@@ -99,9 +99,10 @@ def held_text(proposal: Survey) -> str:
     return f"{proposal.held} of {proposal.decided_on}"
 
 
-def region_name(proposal: Survey) -> str:
-    """Return the name of the region rule."""
-    return str(proposal.region["_target_"]).split(".")[-1]
+def centre(proposal: Survey) -> str:
+    """Return what the grid is centred on."""
+    rule = str(proposal.region["_target_"]).split(".")[-1]
+    return {"MaskRegiond": "around the mask", "BoxRegiond": "around the box"}.get(rule, "for the whole volume")
 
 
 def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], comparing: str) -> list[str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.data.overlay import from_here
 from scripts.data.plain_text import from_literal, safe_name
 from scripts.evaluation.atomic import write_text
 from scripts.evaluation.positive import positive_index
 
 from .ensemble import ensemble_folders
-from .running_config import bundle_folder
+from .running_config import bundle_folder, folder_of_files
 
 # What a checkpoint depends on; evaluation and inference must run with the same values.
 MODEL_KEYS = (
@@ -141,7 +143,7 @@ def _check_model(bundle_root: Path, config: dict[str, Any]) -> None:
         raise FileNotFoundError(
             f"folder {bundle_root} must hold configs/metadata.json; give a results folder"
         )
-    trained = _with_positive(json.loads(file.read_text(encoding="utf-8")).get("model_configuration", {}))
+    trained = _trained(file)
     running = _with_positive(json.loads(json.dumps(model_configuration(config))))
     differing = [
         _difference(key, trained.get(key), running.get(key))
@@ -149,11 +151,23 @@ def _check_model(bundle_root: Path, config: dict[str, Any]) -> None:
         if trained.get(key) != running.get(key)
     ]
     if differing:
+        files = folder_of_files()
+        if files is not None and _trained(files / "configs" / "metadata.json") == running:
+            raise ValueError(
+                f"the model in {bundle_root} has other phases, classes or settings than the configuration of "
+                f"{files}; pass --bundle_root {shlex.quote(from_here(files))}"
+            )
         own = " or ".join(str(bundle_root / "configs" / name) for name in ("inference.yaml", "train.yaml"))
         raise ValueError(
             f"the model in {bundle_root} was trained with another configuration: {'; '.join(differing)}; run "
             f"it with its own files, {own}"
         )
+
+
+def _trained(file: Path) -> dict[str, Any]:
+    """Return what a model was trained with, from its metadata.json; nothing where there is none."""
+    content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return _with_positive(content.get("model_configuration", {}))
 
 
 def _with_positive(config: dict[str, Any]) -> dict[str, Any]:

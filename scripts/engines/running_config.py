@@ -42,11 +42,14 @@ def bundle_folder(bundle_root: str | Path) -> Path:
 
     ``.`` is no bundle where `monai.bundle.load` or a federated client reads a bundle from another folder.
     """
-    root = Path(bundle_root).resolve()
+    root, files = Path(bundle_root).resolve(), folder_of_files()
+    return root if files is None or (root / "configs" / "metadata.json").is_file() else files
+
+
+def folder_of_files() -> Path | None:
+    """Return the folder of the bundle whose configuration files are read, or None outside a workflow."""
     workflow = _callers(ConfigWorkflow)
-    if workflow is None or (root / "configs" / "metadata.json").is_file():
-        return root
-    return Path(workflow.config_root_path).resolve().parent
+    return None if workflow is None else Path(workflow.config_root_path).resolve().parent
 
 
 def running_config(

@@ -71,7 +71,5 @@ def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Inter
     if used < draws:
         notes.append(f"from {used} of {draws} draws, the others miss a class")
     if lower == upper:
-        notes.append(
-            f"no width, as all resamples of the {n_patients} patients agree; that does not make it certain"
-        )
+        notes.append("no width, as all resamples agree; that does not make it certain")
     return Interval(lower, upper, draws, used, n_patients, seed, "; ".join(notes))

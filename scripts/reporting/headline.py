@@ -81,10 +81,17 @@ def headline(contents: Contents) -> str:
 
 
 def _value(macro: dict[str, Any], metric: str) -> str:
+    """Return a metric with its interval; one without width says nothing.
+
+    >>> _value({"accuracy": 1.0, "accuracy_interval": [1.0, 1.0]}, "accuracy")
+    '1.000 (no interval, as all resamples agree, which does not make it certain)'
+    """
     if macro[metric] is None:
         return "undefined"
     bounds = macro.get(f"{metric}_interval")
     interval = f"95% interval {number(bounds[0])} to {number(bounds[1])}" if bounds else "no interval"
+    if bounds and bounds[0] == bounds[1]:
+        interval = "no interval, as all resamples agree, which does not make it certain"
     return f"{number(macro[metric])} ({interval})"
 
 

@@ -62,7 +62,7 @@ class MaskRegiond(Region):
             if given is None:
                 raise ValueError(
                     f"{case_name(item)}: a region from a mask needs 'roi', found none, nor a 'box' or "
-                    "'point' in mm; add the mask, or use WholeVolumeRegiond"
+                    "'point' in mm; add the mask (in a folder of files as lesion.nii.gz, for instance)"
                 )
             return given
         inside = self.counted(mask.read())

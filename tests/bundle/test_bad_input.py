@@ -165,6 +165,13 @@ def test_weights_of_another_configuration_say_which_keys_differ(trained, bundle,
     say("Weights and checkpoints", "weights of a model with another grid", message)
 
 
+def test_the_files_of_a_model_without_its_folder_ask_for_it(trained, bundle, small_phantom, tmp_path):
+    options = {"dataset_dir": str(small_phantom), "output_dir": str(tmp_path / "out")}
+    with pytest.raises(RuntimeError) as caught:
+        bundle("inferring", [str(trained / "configs/inference.yaml")], bundle_root=str(ROOT), **options)
+    assert message_of(caught.value).endswith(f"; pass --bundle_root {trained}")
+
+
 def test_the_command_line_prints_one_line(tmp_path):
     line = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
     done = subprocess.run(

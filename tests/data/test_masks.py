@@ -97,6 +97,7 @@ def test_missing_and_empty_masks_are_listed_and_the_choice_is_the_users(cohort: 
         preparing(cohort, without_mask="leave")
     preparing(cohort, without_mask="leave_out")
     assert "cases without a mask, left out: p02, p05" in capsys.readouterr().out
+    assert "Cases without a mask, left out: p02, p05" in (cohort / "out/quality.html").read_text()
     preparing(cohort, without_mask="box", overwrite=True)
     assert "box of 6 x 6 x 10 mm in the middle of the volume: p02, p05" in capsys.readouterr().out
 

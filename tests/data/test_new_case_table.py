@@ -46,6 +46,13 @@ def test_columns_and_cases_are_found_however_they_are_spelt(tmp_path):
         assert line in notes
 
 
+def test_a_misspelt_column_is_asked_for(tmp_path):
+    _, notes = joined(tmp_path, "case,age,Sexx [1],stage\na,61,M,3\n", "a")
+    assert [line for line in notes if "lacks" in line] == [
+        "the clinical table has 'Sexx' and lacks 'sex': rename the column if it is the same"
+    ]
+
+
 WRONG = {
     "no number": ("case,age\na,61\nb,old\n", r"'age' must be numbers, found 'old' \(case b\); correct these cells"),
     "other unit": ("case,age [months]\na,600\n", r"'age' must be in 'years', the unit of the model, found 'months'"),
