@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import BundleWorkflow, ConfigParser
 from monai.bundle.scripts import run
 
 from scripts.data.plain_text import is_reference, literal
@@ -54,9 +54,18 @@ def typed_options(arguments: Sequence[str]) -> dict[str, str | None]:
 
 
 def command_line() -> list[str]:
-    """Return the arguments of the command that is running, or none where Python called the bundle."""
+    """Return the arguments of the command that is running, or none where Python called the bundle.
+
+    A training that `comparing` starts in its own process was called by Python: what was typed is not for it.
+    """
     frame = sys._getframe(1)
+    workflow: BundleWorkflow | None = None
     while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, BundleWorkflow):
+            if owner is not (workflow or owner):
+                return []
+            workflow = owner
         if frame.f_code.co_name == "Fire" and frame.f_globals.get("__name__") == "fire.core":
             command = frame.f_locals.get("command")
             return sys.argv[1:] if command is None else list(frame.f_locals["args"])

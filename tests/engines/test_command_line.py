@@ -72,6 +72,27 @@ def refusal(command: str, *typed: str) -> str:
     return message
 
 
+def test_a_training_that_a_command_starts_takes_nothing_that_was_typed_for_the_command(tmp_path):
+    """As `comparing` trains with one job at a time, in its own process."""
+    files = {name: str(ROOT / "configs" / f"{name}.yaml") for name in ("compare", "train")}
+    own = {"seed": 7, "name": "fold", "output_dir": str(tmp_path / "fold"), "dataset_dir": str(tmp_path)}
+    inner = []
+
+    class Comparing(ConfigWorkflow):
+        def run(self):
+            inner.append(ConfigWorkflow([files["train"]], logging_file=False, run_id="training", **own))
+            inner[0].initialize()
+
+    def compare(run_id=None, config_file=None, **override):
+        workflow = Comparing([config_file], logging_file=False, run_id=run_id, **override)
+        workflow.initialize()
+        workflow.run()
+
+    typed_there = ["--seed=3", "--name=all", f"--output_dir={tmp_path / 'all'}", "--dataset_dir=."]
+    fire.Fire(compare, command=["comparing", "--config_file", files["compare"], *typed_there])
+    assert {key: inner[0].parser[key] for key in own} == own
+
+
 BOOLS = {
     "training": [
         "calibrate", "missing_phases", "share_views", "share_encoder", "val_by_epoch", "resume",
