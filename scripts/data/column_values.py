@@ -14,13 +14,14 @@ from scripts.data.same_name import merged
 
 # fmt: off
 MISSING = frozenset([
-    "", "na", "n/a", "n.a.", "n.a", "n/d", "n.d.", "nd", "nan", "null", "nil", "<na>", "#n/a", "#na", "#value!",
-    "#ref!", "#div/0!", "#name?", "#null!", "#num!", "-", "--", "---", "–", "—", ".", "..", "?", "??", "unknown",
-    "unk", "missing", "not available", "not applicable", "not known", "not done", "not reported", "not recorded",
+    "", "na", "n/a", "n.a.", "n.a", "n/d", "n.d.", "nd", "nan", "null", "nil", "<na>", "#na", "-", "--", "---", "–", "—",
+    ".", "..", "?", "??", "unknown", "unk", "missing", "not available", "not applicable", "not known", "not done", "not reported", "not recorded",
     "no data", "k.a.", "k. a.", "unbekannt", "inconnu", "inconnue", "desconocido", "不明", "未知", "不详",
 ])
 # fmt: on
 """Texts that say that a value is not known, in lower case; a dash is none beside a plus."""
+_EXCEL_ERROR = re.compile(r"#(N/A|¡?[^\W\d_a-z]{2,}(/0)?[!?]?)")
+"""#N/A, #VALUE!, #WERT!, #NV, ...: what Excel shows in the place of a value, in any language."""
 CODES = frozenset([-1.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 99.0, 999.0, 9999.0, 99999.0, 88.0, 888.0])
 """Numbers that often stand for a missing value. They are named where they lie far from all others, never dropped."""
 MOSTLY = 0.75
@@ -58,10 +59,10 @@ class ColumnValues:
 def is_missing(text: str) -> bool:
     """Say whether a text stands for a value that is not known.
 
-    >>> is_missing("N/A"), is_missing("?"), is_missing("none"), is_missing("0")
+    >>> is_missing("N/A"), is_missing("#WERT!"), is_missing("none"), is_missing("0")
     (True, True, False, False)
     """
-    return text.strip().casefold() in MISSING
+    return text.strip().casefold() in MISSING or _EXCEL_ERROR.fullmatch(text.strip()) is not None
 
 
 def is_file(text: str) -> bool:
@@ -158,7 +159,8 @@ def read_numbers(
     values: list[float | str | None] = [None if cell is None else cell.value(decimal) for cell in cells]
     comma = next((one for one in found if "," in one.digits), None)
     point = next((one for one in found if "." in one.digits and decimal == ","), None)
-    doubtful = point or (comma if comma and decimal == "." else None) or comma
+    grouped = next((one for one in found if one.mark == "?." and custom == ","), None)
+    doubtful = point or (comma if comma and decimal == "." else None) or comma or grouped
     if doubtful is not None:
         notes = [*notes, f"{name}: {doubtful.text!r} is read as {doubtful.value(decimal):.12g}"]
     limits = [f"{cell.text} ({row})" for cell, row in zip(cells, rows, strict=True) if cell and cell.limit]
@@ -168,7 +170,7 @@ def read_numbers(
     for code, count in _codes(known):
         notes = [
             *notes,
-            f"{name}: {code:g} ({count} cases) lies far from all others and is taken as it is; if it means "
+            f"warning: {name}: {code:g} ({count} cases) lies far from all others and is taken as it is; if it means "
             "missing, empty these cells",
         ]
     return ColumnValues({"name": name, "kind": "number"} | ({"unit": unit} if unit else {}), values, notes)

@@ -55,7 +55,7 @@ class Table:
 def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | None = None) -> Table:
     """Read a table whose first row has the names of the columns; empty rows do not count.
 
-    CSV: comma, semicolon, tab or bar as the separator, in UTF-8, UTF-16 or Windows-1252. Excel: the first sheet
+    CSV: comma, semicolon, tab or bar as the separator, in an encoding that `decode` knows. Excel: the first sheet
     that is not empty, with the values that were last computed; whole numbers without a decimal point, dates as
     2024-01-31, percentages as 45%. Spaces around a cell do not count; letters with accents are composed.
 
@@ -173,7 +173,7 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
         lines, separator = split_rows(text)
     except (ValueError, UnicodeError) as error:
         raise ValueError(
-            f"{name} {file} cannot be read as a text of UTF-8, UTF-16 or Windows-1252 ({error}); save it as CSV (UTF-8)"
+            f"{name} {file} cannot be read as a text ({error}); save it as CSV (UTF-8)"
         ) from None
     if not assumed:
         return lines, [], separator

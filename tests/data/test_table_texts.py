@@ -41,7 +41,33 @@ def test_encodings_of_western_tables(encoding, tmp_path):
     assert len(said) == (encoding in ("cp1252", "latin-1"))
 
 
-@pytest.mark.parametrize(("text", "encoding"), [("良性", "gb18030"), ("悪性", "shift-jis"), ("злой", "cp1251"), ("łagodny", "cp1250"), ("악성", "euc-kr")])
+EAST_ASIAN = {
+    "gb18030": ("年龄;吸烟;B超;癫痫;男;女", "男;女;是;否"),
+    "big5": ("年齡;性別;惡性;吸菸", "男;女"),
+    "cp932": ("年齢;性別;はい;CT検査", "男;有;無"),
+    "euc_jp": ("年齢;性別;はい", "はい"),
+    "cp949": ("나이;성별;흡연;환자;양성;악성",),
+}
+
+
+@pytest.mark.parametrize(("encoding", "text"), [(name, text) for name, texts in EAST_ASIAN.items() for text in texts])
+def test_encodings_of_east_asian_tables_are_told_apart_and_said(encoding, text, tmp_path):
+    words = text.split(";")
+    content = "case,label\n" + "\n".join(f"p{n},{word}" for n, word in enumerate(words))
+    table = read(tmp_path, content.encode(encoding))
+    assert [row["label"] for row in table.rows.values()] == words
+    name = {"gb18030": "GB18030", "big5": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "CP949"}[encoding]
+    assert any(f"is no UTF-8 and was read as {name} (" in line and words[0] in line for line in table.notes)
+
+
+@pytest.mark.parametrize("words", ["patient’s age", "INFORMAÇÃO;ação", "AÇÕES", "Œuvre;l’état;“oui”", "kg/m²;µg/ml;37 °C;5–10", "ÓÐINN"])
+def test_western_words_are_no_east_asian_ones(words, tmp_path):
+    content = "case,label\n" + "\n".join(f"p{n},{word}" for n, word in enumerate(words.split(";")))
+    table = read(tmp_path, content.encode("cp1252"))
+    assert [row["label"] for row in table.rows.values()] == words.split(";")
+
+
+@pytest.mark.parametrize(("text", "encoding"), [("злой", "cp1251"), ("łagodny", "cp1250")])
 def test_other_alphabets_must_be_unicode(text, encoding, tmp_path):
     with pytest.raises(ValueError, match=r"labels.csv cannot be read .* line 2 .*; save it as CSV \(UTF-8\)$"):
         read(tmp_path, f"case,label\np1,{text}\np2,b\n".encode(encoding))
@@ -56,6 +82,7 @@ def test_other_alphabets_must_be_unicode(text, encoding, tmp_path):
         "case\tlabel\tage\rp1\ta\t61\rp2\tb\t62\r",
         "case|label|age\np1|a|61\np2|b|62",
         "sep=;\r\ncase;label;age\r\np1;a;61\r\np2;b;62\r\n",
+        'case,label,age\n="p1",a,61\n"=""p2""",b,"=""62"""\n',
         'case,label,"age\n"\np1,a,"61 "\n,,\np2,b,62,,\n',
         "Case , LABEL,age\np1,a,61\np2,b,62\n",
         "case_id,Diagnosis,age\np1,a,61\np2,b,62\n",
@@ -113,7 +140,7 @@ NUMBERS = {
     "limits": (["<0.5", "> 100", "3"], [0.5, 100.0, 3.0]),
     "unit": (["12 mg/dl", "13 mg/dL", "14"], [12.0, 13.0, 14.0]),
     "percent": (["45%", "50 %", "5.5%"], [45.0, 50.0, 5.5]),
-    "codes": (["12", "NA", "#N/A"], [12.0, None, None]),
+    "codes": (["12", "NA", "#N/A", "#NV", "#WERT!", "#¡DIV/0!"], [12.0, *[None] * 5]),
     "semicolons tell": (["1,234", "2,345", "3,456"], [1.234, 2.345, 3.456]),
     "points": (["1.234", "2.345", "3.456"], [1.234, 2.345, 3.456]),
 }
@@ -131,10 +158,11 @@ def test_numbers(name, tmp_path):
 
 def test_what_was_assumed_of_numbers_is_said(tmp_path):
     assert "x: limits are taken as the value: <0.5 (p0), > 100 (p1)" in column(tmp_path, "<0.5", "> 100", "3")[0].notes
+    assert "x: '5.400' is read as 5.4" in column(tmp_path, "5.400", "900", "11.200")[0].notes
     assert "x: '1.234,5' is read as 1234.5" in column(tmp_path, "1.234,5", "2,0", "3")[0].notes
     codes = column(tmp_path, "41", "50", "999", "45", "60", "72", "999")
     assert codes[1][2] == 999.0
-    assert any("x: 999 (2 cases) lies far from all others and is taken as it is" in line for line in codes[0].notes)
+    assert any("warning: x: 999 (2 cases) lies far from all others and is taken as it is" in line for line in codes[0].notes)
     assert any("x: -9 (1 cases)" in line for line in column(tmp_path, "1", "0", "-9", "3", "2", "1")[0].notes)
     assert column(tmp_path, "41", "50", "99", "85", "60", "72", "97")[0].notes == []
 
