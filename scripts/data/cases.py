@@ -163,7 +163,8 @@ def _with_table(
     if clinical_table is not None:
         items, notes = with_clinical_table(items, clinical_table, columns)
     line = lacking(items, columns, where if clinical_table is None else str(clinical_table))
-    print("".join(f"note: {text}\n" for text in notes) + (f"{line}\n" if line else ""), end="", flush=True)
+    said = [text if text.startswith("warning: ") else f"note: {text}" for text in [*notes, *([line] if line else [])]]
+    print("".join(f"{text}\n" for text in said), end="", flush=True)
     return items
 
 

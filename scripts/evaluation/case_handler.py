@@ -30,8 +30,8 @@ class Prediction:
     label: int | None
     patient: str | None
     split: str | None
-    clinical: tuple[bool, ...] = ()
-    """Whether the case had a value in each column of the clinical table."""
+    clinical: tuple[float, ...] = ()
+    """Value in each column of the clinical table, of a category its number; NaN where it is missing."""
 
     @property
     def predicted(self) -> int:
@@ -139,7 +139,7 @@ class CaseHandler(ABC):
             label=None if label is None else int(label),
             patient=None if item.get("patient") is None else str(item["patient"]),
             split=None if item.get("split") is None else str(item["split"]),
-            clinical=tuple((~table.isnan()).tolist()),
+            clinical=tuple(table.tolist()),
         )
 
     def _finish(self, engine: Engine) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from scripts.evaluation.case_handler import Case, CaseHandler, Prediction
+from scripts.evaluation.clinical_values import clinical_lines
 from scripts.evaluation.positive import positive_index
 from scripts.evaluation.predictions import write_predictions
 from scripts.evaluation.results import LabelledPredictions, write_results
@@ -117,12 +118,13 @@ class EvaluationReport(CaseHandler):
         labelled = [p for p in found if p.label is not None]
         if labelled:
             self._write_results(labelled, device)
+        print("".join(f"{line}\n" for line in clinical_lines(found, self.columns, self.network)), end="")
         print(f"{self.name}: results of {len(found)} cases in {self.output_dir}", flush=True)
 
     def _clinical(self, prediction: Prediction) -> tuple[list[str], list[str]]:
         """Return the clinical columns that a case had, and those that it lacked."""
         given = dict(zip(self.columns, prediction.clinical, strict=False))
-        had = [name for name in self.columns if given.get(name)]
+        had = [name for name in self.columns if not np.isnan(given.get(name, np.nan))]
         return had, [name for name in self.columns if name not in had]
 
     def _members(self) -> int:

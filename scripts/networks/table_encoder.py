@@ -91,6 +91,11 @@ class TableEncoder(nn.Module):
             self.mean[position] = known.mean() if values else 0.0
             self.sd[position] = known.std(correction=0) if varies else math.inf
 
+    def cut_off_columns(self, clinical: Sequence[float]) -> list[str]:
+        """Return the columns whose number the encoder cuts off; [T] values of one case, NaN where missing."""
+        z = (torch.as_tensor(clinical, device=self.mean.device)[self.number_index] - self.mean) / self.sd
+        return [name for name, far in zip(self.names, z.abs() > self.cut_off, strict=True) if far]
+
     def forward(self, clinical: Tensor | None, image: Tensor) -> tuple[Tensor, Tensor]:
         """Encode.
 

@@ -144,6 +144,9 @@ def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
         given = ", ".join(f"{name} {value}" for name, value in prediction["clinical"].items())
         lacking = ", ".join(prediction["clinical_missing"])
         print(f"  clinical values: {given or 'none'}" + (f"; not given: {lacking}" if lacking else ""))
+    if prediction["clinical_cut_off"]:
+        far = ", ".join(prediction["clinical_cut_off"])
+        print(f"warning: far from all training values, and cut off: {far}; check unit and decimal mark")
     print(f"written: {output / 'prediction.json'}" + (f" and {output / 'prediction.dcm'}" if report else ""))
     print(prediction["intended_use"])
 

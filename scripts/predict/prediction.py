@@ -60,7 +60,8 @@ def predict_case(
         any phase or table, and the `contributions` in probability by phase and class, which sum to
         `explained_probabilities` minus it (the probabilities without the averages of test-time augmentation);
         phases that are `missing`; `clinical` values, and the columns that the model reads without a value
-        (`clinical_missing`); the model and what computed it.
+        (`clinical_missing`), or with one so far from those of training that it cuts it off
+        (`clinical_cut_off`); the model and what computed it.
 
     Raises:
         ValueError: an image that cannot be read, or weights of another configuration.
@@ -89,6 +90,7 @@ def predict_case(
         binary = {"positive_class": classes[k], "threshold": threshold}
         binary["positive"] = bool(probability[k] >= threshold)
     made = environment(device)
+    encoders = [] if table is None else table_encoders(network)
     return {
         "case": item["case"],
         "class": classes[int(probability.argmax())],
@@ -105,6 +107,7 @@ def predict_case(
         "missing": [phase for phase in phases if phase not in item["image"]],
         "clinical": dict(item["clinical"]),
         "clinical_missing": [name for name in table_columns(network) if name not in item["clinical"]],
+        "clinical_cut_off": [name for part in encoders for name in part.cut_off_columns(table[0])],
         "model": {
             "name": metadata["name"],
             "version": metadata["version"],
@@ -157,10 +160,15 @@ def write_prediction(
     write_text(output_file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
+def table_encoders(network: nn.Module) -> list[TableEncoder]:
+    """Return the encoders of the clinical table that a network has."""
+    return [module for module in network.modules() if isinstance(module, TableEncoder)]
+
+
 def table_columns(network: nn.Module) -> list[str]:
     """Return the names of the clinical columns that a network reads."""
-    encoders = [module for module in network.modules() if isinstance(module, TableEncoder)]
-    return list(dict.fromkeys(str(column["name"]) for encoder in encoders for column in encoder.columns))
+    names = [str(column["name"]) for encoder in table_encoders(network) for column in encoder.columns]
+    return list(dict.fromkeys(names))
 
 
 def by_name(classes: Sequence[str], values: torch.Tensor) -> dict[str, float]:

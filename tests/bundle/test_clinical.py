@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 
+from scripts.engines import finish
 from scripts.engines.errors import message_of
 
 CLINICAL = ["age", "sex", "log_afp", "cirrhosis"]
@@ -153,6 +154,9 @@ def test_new_cases_with_their_table_are_predicted_as_from_a_dataset(
     printed = capsys.readouterr().out
     assert "note: rows of the clinical table without a case, left out: stranger" in printed
     assert "note: columns of the clinical table that the model does not read: ward" in printed
+    assert printed.count("warning: clinical values more than 5 standard deviations from the mean") == 1
+    wild = [case for case, values in new_cases.items() if values.get("age") == 1e6]
+    assert f"which count as 5: age: {wild[0]} (1e+06); check their unit" in printed
     for case, row in said_columns(tmp_path).iterrows():
         had = [name for name in CLINICAL if name in new_cases[case]]
         assert row["clinical"] == "; ".join(had)
@@ -220,7 +224,7 @@ def test_other_columns_than_the_model_s_are_named(trained_with_table, dataset, b
 
 @pytest.mark.parametrize(("strategy", "chosen"), [("abaf", {}), ("film", {}), ("table", {"table#hidden": 0})])
 def test_every_strategy_on_the_table_trains_and_its_folder_predicts(
-    strategy, chosen, bundle, quick, dataset, predict, tmp_path
+    strategy, chosen, bundle, quick, dataset, predict, tmp_path, capsys
 ):
     """Inference builds the encoder of the table as the training did."""
     folder = tmp_path / strategy
@@ -233,3 +237,9 @@ def test_every_strategy_on_the_table_trains_and_its_folder_predicts(
         name for name in torch.load(folder / "models" / "model.pt") if name.startswith("table.out")
     ]
     assert bool(hidden_layer) is not bool(chosen)
+    capsys.readouterr()
+    predict(folder, changed(dataset, tmp_path, without_table))
+    blind = "this model reads clinical values alone, and knows nothing of the cases without any: phantom_"
+    assert (blind in capsys.readouterr().out) is (strategy == "table")
+    finish(str(folder))
+    assert capsys.readouterr().out.endswith(" --dataset_dir FOLDER --clinical_table FILE.csv\n")

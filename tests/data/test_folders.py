@@ -147,6 +147,7 @@ MISTAKES = {
     "no label file": ({"labels": None}, r"needs a label file; pass --labels"),
     "label file missing": ({"labels": "nowhere.csv"}, r"label file .*nowhere.csv does not exist"),
     "source missing": ({"source": "nowhere"}, r"source folder .*nowhere does not exist"),
+    "file as source": ({"source": "labels.csv"}, r"must be the folder of the images, found the file .*labels.csv"),
     "no source": ({"source": None}, r"source must be given.*--source"),
     "no images": ({"source": "."}, r"must hold one folder per case"),
     "unknown phase": ({"phases": ["pre", "portl"]}, r"phase 'portl' must be a file in .*nearest: 'portal'"),
@@ -170,7 +171,7 @@ def test_a_mistake_is_one_clear_line_and_nothing_is_written(name, cohort, monkey
     monkeypatch.chdir(cohort)
     changed, message = MISTAKES[name]
     arguments = {"source": "images", "layout": "folders", "output": "out", "labels": "labels.csv"} | changed
-    with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
+    with pytest.raises((ValueError, OSError), match=message) as raised:
         prepare(**arguments)
     assert "\n" not in str(raised.value)
     assert not (cohort / "out/dataset.json").exists()

@@ -173,7 +173,7 @@ def test_clinical_values_are_read_and_missing_ones_and_phases_said(
     shutil.copytree(small_phantom / case, source)
     (source / "pre.nii.gz").unlink(missing_ok=True)
     results = []
-    for output, values in (("a", ["age=40,0", "sex=f"]), ("b", ["age=80 years"]), ("c", ["sex=NA"])):
+    for output, values in (("a", ["age=40,0", "sex=f"]), ("b", ["age=8000 years"]), ("c", ["sex=NA"])):
         arguments = [f"--run={trained_with_table}", f"--input={source}", f"--output={tmp_path / output}"]
         predict.main([*arguments, *(["--clinical", *values] if values else [])])
         results.append(json.loads((tmp_path / output / "prediction.json").read_text()))
@@ -182,7 +182,9 @@ def test_clinical_values_are_read_and_missing_ones_and_phases_said(
     assert results[0]["probabilities"] != results[1]["probabilities"]
     printed = capsys.readouterr().out
     assert "clinical values: age 40.0, sex F\n" in printed
-    assert "clinical values: age 80.0; not given: sex\n" in printed
+    assert "clinical values: age 8000.0; not given: sex\n" in printed
+    assert [found["clinical_cut_off"] for found in results] == [[], ["age"], []]
+    assert printed.count("warning: far from all training values, and cut off: age; check unit and") == 1
     assert "clinical values: none; not given: age, sex\n" in printed
     assert "clinical table" in results[0]["contributions"]
     assert "clinical table" not in results[2]["contributions"]

@@ -51,10 +51,12 @@ class Server:
         lines = [f"--{mark}", f"Content-Disposition: {head}", "", content, f"--{mark}--", ""]
         return self.ask(path, method, "\r\n".join(lines).encode(), f"multipart/form-data; boundary={mark}")
 
-    def scores(self, image: str, **params) -> dict[str, float]:
+    def answer(self, image: str, **params) -> dict:
         path = f"/infer/{CLASSIFIER}?image={image}"
-        answer = json.loads(self.form(path, "POST", "params", json.dumps(params)))
-        return {entry["label"]: entry["score"] for entry in answer["prediction"]}
+        return json.loads(self.form(path, "POST", "params", json.dumps(params)))
+
+    def scores(self, image: str, **params) -> dict[str, float]:
+        return {entry["label"]: entry["score"] for entry in self.answer(image, **params)["prediction"]}
 
     def refusal(self, image: str, **params) -> str:
         with pytest.raises(urllib.error.HTTPError) as error:
@@ -65,9 +67,9 @@ class Server:
 
 @pytest.fixture(scope="module")
 def results(bundle, quick, tmp_path_factory) -> Path:
-    """A model of the phantom that reads two columns of its table."""
+    """A model of the phantom that reads two columns of its table; its first class is the positive one."""
     folder = tmp_path_factory.mktemp("results") / "with_table"
-    settings = quick | {"clinical": ["age", "sex"], "learning_rate": 0.03}
+    settings = quick | {"clinical": ["age", "sex"], "learning_rate": 0.03, "positive": "Low"}
     bundle("training", ["configs/train.yaml"], output_dir=str(folder), **settings)
     return folder
 
@@ -179,6 +181,18 @@ def test_it_answers_as_the_bundle_does_and_typed_values_change_the_answer(
     assert server.scores(names[0])["high"] == pytest.approx(unknown[names[0]], abs=1e-5), (
         "nothing stays typed"
     )
+
+
+def test_its_answers_name_the_positive_class_and_how_it_was_judged(server, cases, results) -> None:
+    threshold = json.loads((results / "metrics.json").read_text())["at_threshold"]["threshold"]
+    for entry in cases[:2]:
+        answer = server.answer(entry["case"])
+        painted = json.loads(server.ask(f"/infer/{GRADE}?image={entry['case']}&output=json", "POST"))
+        for said in (answer, painted):
+            low = said["prediction"][0]
+            assert (said["positive_class"], low["label"]) == ("low", "low")
+            assert said["threshold"] == pytest.approx(threshold, abs=1e-6)
+            assert said["positive"] is (low["score"] >= said["threshold"])
 
 
 def test_the_layouts_of_a_case_give_one_answer(server, studies, cases, small_phantom, tmp_path) -> None:

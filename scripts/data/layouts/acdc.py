@@ -27,7 +27,7 @@ import numpy as np
 
 from scripts.data.case_folder import case_folders
 from scripts.data.extents import mask_limits, open_phase, ras_bounds
-from scripts.data.layouts.found import Found, Source
+from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.nearest import listing
 
 CLASSES = ["NOR", "DCM", "HCM", "MINF", "RV"]
@@ -47,8 +47,7 @@ def find(source: Source) -> Found:
         FileNotFoundError: the folder, an Info.cfg or a frame does not exist.
         ValueError: no patient folder, or a group that is not one of the five.
     """
-    if not source.path.is_dir():
-        raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
+    check_folder(source.path)
     table = source.path / "cases.csv"
     if table.is_file():
         with table.open(newline="", encoding="utf-8-sig") as stream:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.label_table import LabelTable, read_cells, read_label_table
-from scripts.data.layouts.found import Found, Source
+from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.note import note
 from scripts.data.phase_names import phase_of
 from scripts.data.same_name import match_names
@@ -34,8 +34,7 @@ def find(source: Source) -> Found:
         FileNotFoundError: the folder or the labels do not exist.
         ValueError: no image, no column with labels, two images for one phase, or labels of other subjects.
     """
-    if not source.path.is_dir():
-        raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
+    check_folder(source.path)
     table = _labels(source)
     cases: list[dict[str, Any]] = []
     others = set()

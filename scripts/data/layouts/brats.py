@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.label_table import LabelTable, read_cells, read_label_table
-from scripts.data.layouts.found import Found, Source
+from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.note import note
 from scripts.data.same_name import match_names
 
@@ -33,8 +33,7 @@ def find(source: Source) -> Found:
         FileNotFoundError: the folder or the label file does not exist.
         ValueError: no case, no labels, or labels of other cases.
     """
-    if not source.path.is_dir():
-        raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
+    check_folder(source.path)
     table = _labels(source)
     roots = [source.path / grade for grade in GRADES if (source.path / grade).is_dir()] or [source.path]
     folders = sorted(path for root in roots for path in root.iterdir() if path.is_dir())

@@ -26,7 +26,7 @@ from scripts.data.dicom.remarks import mixed_units
 from scripts.data.dicom.paths import shown
 from scripts.data.dicom.table import assignment_table, count_missed
 from scripts.data.label_table import LabelTable, read_label_table
-from scripts.data.layouts.found import Found, Source
+from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.note import note
 from scripts.data.same_name import Matches, match_names
 from scripts.workers import BadCases
@@ -60,6 +60,7 @@ def find(source: Source) -> Found:
             "the PatientID or the StudyInstanceUID (or --dry_run True to see the assignment first)"
         )
     table = None if source.labels is None else read_label_table(source.labels, source.clinical)
+    check_folder(source.path)
     studies, notes = find_studies(source.path, read_character_set(source.rules))
     mapping = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
     names, numbered = identifiers(studies) if source.keep_ids else (pseudonyms(studies, mapping), [])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from scripts.data.case_folder import CaseFolder, case_folders, read_case_folder
 from scripts.data.label_table import read_label_table
-from scripts.data.layouts.found import Found, Source
+from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.mask_names import mask_rank
 from scripts.data.note import note
 from scripts.data.nearest import listing, nearest
@@ -33,8 +33,7 @@ def find(source: Source) -> Found:
         FileNotFoundError: the folder or the label file does not exist.
         ValueError: no label file given, no folder with images, or no row that matches a folder.
     """
-    if not source.path.is_dir():
-        raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
+    check_folder(source.path)
     if source.labels is None:
         raise ValueError(
             "layout 'folders' needs a label file; pass --labels FILE.csv with the columns case,label"

@@ -68,3 +68,19 @@ class Found:
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a source that is no folder.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        NotADirectoryError: a file is.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"source folder {path} does not exist; correct --source")
+    if not path.is_dir():
+        raise NotADirectoryError(
+            f"source must be the folder of the images, found the file {path}; correct --source (a table that names the "
+            "images is --layout table, one of labels is --labels, one of clinical values is --clinical_table)"
+        )

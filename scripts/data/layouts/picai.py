@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts.data.label_table import LabelTable, read_cells, read_label_table
-from scripts.data.layouts.found import Found, Source
+from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.note import note
 
 PHASES = ["t2w", "adc", "hbv", "cor", "sag"]
@@ -33,8 +33,7 @@ def find(source: Source) -> Found:
         FileNotFoundError: the folder or the marksheet does not exist.
         ValueError: no image, no study of the marksheet, or a clinical column that gives the answer away.
     """
-    if not source.path.is_dir():
-        raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
+    check_folder(source.path)
     for name in source.clinical or ():
         if LEAKING.fullmatch(name):
             raise ValueError(

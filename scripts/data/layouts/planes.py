@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.case_folder import case_folders
-from scripts.data.layouts.found import Found, Source
+from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.note import note
 from scripts.data.phase_names import phase_of
 
@@ -40,8 +40,7 @@ def find(source: Source) -> Found:
         FileNotFoundError: the folder does not exist.
         ValueError: no image, two images of a case for one phase and view, or a case in two classes or splits.
     """
-    if not source.path.is_dir():
-        raise FileNotFoundError(f"source folder {source.path} does not exist; correct --source")
+    check_folder(source.path)
     names = source.phase_names or PHASE_NAMES
     trees: dict[str, Path] = {}
     for folder in case_folders(source.path):

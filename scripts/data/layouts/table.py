@@ -39,8 +39,9 @@ def find(source: Source) -> Found:
     phases = [header for header in paths if header != "roi"]
     if not phases:
         raise ValueError(
-            f"table {file} must have a column with paths of images for each phase, found the columns "
-            f"[{', '.join(cells.headers)}]; a path ends in .nii.gz, .nii, .nrrd, .mha or .mhd"
+            f"table {file} must have a column with paths of images for each phase (ending in .nii.gz, .nii, .nrrd, .mha or "
+            f".mhd), found the columns [{', '.join(cells.headers)}]; add one. A table without any image cannot be trained "
+            "on here: take scikit-learn's LogisticRegression, with which `comparing` compares the images, too"
         )
     table = label_table(cells, source.clinical, skip=[*phases, "roi"])
     cases = []

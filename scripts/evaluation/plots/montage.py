@@ -121,7 +121,7 @@ def _grid(figure: NamedFigure, rows: int, blocks: int, columns: int) -> np.ndarr
     """Make the panels of the cases, [rows * blocks, columns]: down the first block, then down the next."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.04, wspace=0.01, hspace=0.01))
     parts = [
         part.subplots(rows, columns, squeeze=False) for part in figure.subfigures(1, blocks, squeeze=False)[0]
     ]
