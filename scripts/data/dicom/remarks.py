@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from scripts.data.note import note
 
 from .stacks import Stack
+
+APART = 1.5
+"""Times their thickness by which slices lie apart where some may be lost."""
 
 
 def unit_of(stack: Stack) -> str:
@@ -38,7 +43,18 @@ def remarks_of(stack: Stack) -> list[str]:
         if len(steps) > 1 and 1 in steps:
             lost = [str(n) for n in range(numbers[0], numbers[-1]) if n not in set(numbers)]
             found.append(note("evenly spaced, but instance numbers are not there", lost))
+        thick, apart = image.thickness or 0.0, _distance(stack)
+        if len(steps) == 1 and max(steps) > 1 and apart > APART * thick > 0:
+            found.append(
+                f"slices of {thick:g} mm lie {apart:.4g} mm apart, and only one in {max(steps)} instance numbers is there; "
+                "others may be lost"
+            )
     return found
+
+
+def _distance(stack: Stack) -> float:
+    """Return the distance from slice to slice in mm, 0 where they make no volume."""
+    return 0.0 if stack.affine is None else float(np.linalg.norm(stack.affine[:3, 2]))
 
 
 def mixed_units(volumes: Iterable[tuple[str, str, Stack]]) -> list[str]:

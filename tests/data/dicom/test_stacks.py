@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scripts.data.dicom import assign_study, find_studies, read_rules, stacks_of, write_stack
+from scripts.data.dicom.remarks import remarks_of
 
 
 def stacks(folder: Path):
@@ -162,6 +163,22 @@ def test_what_a_tag_means_the_same_by_does_not_split_a_volume(name, write_dicom,
     write_dicom(tmp_path, heights=[0, 3, 6, 9, 12, 15, 18, 21], **JITTER[name])
     (stack,) = stacks(tmp_path)
     assert (len(stack.slices), stack.refused) == (8, "")
+
+
+def test_rounded_positions_of_a_thin_stack_are_no_gantry_tilt(write_dicom, tmp_path):
+    rounded = {0: [10, 20, 30], 1: [10, 20.01, 30.5], 2: [10.01, 20.02, 31]}
+    write_dicom(tmp_path, heights=range(3), ImagePositionPatient=lambda n: rounded[n])
+    (stack,) = stacks(tmp_path)
+    assert stack.refused == ""
+
+
+@pytest.mark.parametrize(("thickness", "step", "told"), [(3.0, 2, True), (6.0, 2, False), (3.0, 1, False)])
+def test_every_second_slice_lost_is_told(thickness, step, told, write_dicom, tmp_path):
+    """Slices are apart by more than they are thick, and so are their numbers."""
+    write_dicom(tmp_path, heights=[0, 6, 12, 18], SliceThickness=thickness, InstanceNumber=lambda n: 1 + step * n)
+    (stack,) = stacks(tmp_path)
+    lost = "slices of 3 mm lie 6 mm apart, and only one in 2 instance numbers is there; others may be lost"
+    assert remarks_of(stack) == ([lost] if told else [])
 
 
 def test_a_part_of_a_series_does_not_pass_as_the_volume(write_dicom, tmp_path):
