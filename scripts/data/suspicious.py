@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from scripts.data.clinical import Column
 from scripts.data.telling import FILLED, MOST_PAIRS, Table, Telling, chance_level
@@ -19,10 +21,10 @@ WORTH_A_LOOK = 0.85
 """From here on they are warned of, and kept."""
 MORE = 0.03
 """What columns must tell together beyond the best of them alone (or the best pair), else that one is meant."""
-FEWEST_CASES = 20
-"""Labelled cases that a column must be known for before it is judged; fewer separate by chance."""
+FEWEST_TO_LEAVE_OUT = 20
+"""Patients with a label that a column must be known for before it is left out; of fewer it is warned of."""
 FEWEST_PER_CLASS = 5
-"""Cases of a class, and of all others together, before the class is judged."""
+"""Patients of a class, and of all others together, before the class is judged."""
 MOST_NAMED = 5
 
 
@@ -43,6 +45,8 @@ class Findings:
     best: list[Telling] = field(default_factory=list)
     chance: float = 1.0
     cases: int = 0
+    unjudged: str = ""
+    """Why no column could be judged, in words."""
 
     def lines(self, keep: bool) -> list[str]:
         """Return what to tell the user."""
@@ -52,6 +56,8 @@ class Findings:
             f"warning: {sentence(one)}: kept; if it is written down after the diagnosis, take it out by --clinical"
             for one in self.doubtful
         ]
+        if self.unjudged:
+            lines.append(f"warning: clinical columns are not looked at for the answer: {self.unjudged}")
         if self.best:
             lines.append(
                 f"most telling clinical columns of {self.cases} training cases, by AUC: "
@@ -106,7 +112,7 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
     with about the same value; pairs and all columns together by a small tree and a logistic regression that are
     tested on other patients.
     Columns are left out from an AUC of 0.95 on (0.70 for whether they are filled in), where chance does not
-    reach it either.
+    reach it either and there are 20 patients. The cases of a patient count as one.
 
     Args:
         cases: entries of dataset.json; those without a label do not count.
@@ -119,28 +125,26 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
     "clinical column 'pathology' alone tells the class 'ill' by its values (AUC 1.000, 40 cases)"
     """
     labelled = [case for case in cases if "label" in case]
-    labels = sorted({case["label"] for case in labelled})
-    counts = {label: sum(case["label"] == label for case in labelled) for label in labels}
-    judged = [
-        label
-        for label in (labels[:1] if len(labels) == 2 else labels)  # the other one of two is told as well
-        if min(counts[label], len(labelled) - counts[label]) >= FEWEST_PER_CLASS
-    ]
-    if len(labelled) < FEWEST_CASES or not judged or not columns:
+    if not columns:
         return Findings()
-    tables = [Table(labelled, columns, label) for label in judged]
-    most_pairs = MOST_PAIRS // len(judged)
-    looks = len(judged) * (2 * len(columns) + min(most_pairs, len(columns) * (len(columns) - 1) // 2))
+    labels = sorted({case["label"] for case in labelled})
+    tables = [Table(labelled, columns, label) for label in (labels[:1] if len(labels) == 2 else labels)]  # two: one
+    everyone = np.full(len(labelled), True)
+    tables = [table for table in tables if min(table.sides(everyone)) >= FEWEST_PER_CLASS]
+    if not tables:
+        why = f"{FEWEST_PER_CLASS} patients of a class and as many others are needed among {len(labelled)} training cases"
+        return Findings(cases=len(labelled), unjudged=why)
+    fewest = min(FEWEST_TO_LEAVE_OUT, sum(tables[0].sides(everyone)))
+    most_pairs = MOST_PAIRS // len(tables)
+    looks = len(tables) * (2 * len(columns) + min(most_pairs, len(columns) * (len(columns) - 1) // 2))
 
     def chance(one: Telling) -> float:
-        members = round(one.cases * counts[one.label] / len(labelled))
-        return chance_level(max(members, 1), max(one.cases - members, 1), looks)
+        members, others = one.patients
+        return chance_level(max(members, 1), max(others, 1), looks)
 
     alone: dict[str, Telling] = {}
-    seen: list[Telling] = []
     for index, column in enumerate(columns):
-        found = [one for table in tables for one in table.alone(index, FEWEST_PER_CLASS) if one.cases >= FEWEST_CASES]
-        seen += found
+        found = [one for table in tables for one in table.alone(index, FEWEST_PER_CLASS) if sum(one.patients) >= fewest]
         if found:
             alone[column["name"]] = max(found, key=lambda one: (_level(one, chance(one)), one.auc))
     levels = {name: _level(one, chance(one)) for name, one in alone.items()}
@@ -156,6 +160,8 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
         pair = pair or top
         news = [one for one in pairs if one.auc >= MORE + max(_auc(alone, name) for name in one.columns)]
         new = max(news, key=lambda one: one.auc, default=None)
+        if new is not None:
+            new = next(table for table in tables if table.label == new.label).fewest(new, MORE)
         level = _level(new, chance(new)) if new else 0
         if new is None or level == 0:
             break
@@ -172,8 +178,8 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
         level = _level(whole, chance(whole)) if whole.auc >= before + MORE and len(used) > 2 else 0
         if level:
             names = tuple(columns[i]["name"] for i in sorted(used))
-            (suspicious if level == 2 else doubtful).append(Telling(names, whole.label, whole.auc, whole.cases))
-    likely = chance_level(min(counts[label] for label in judged), len(labelled) - min(counts[label] for label in judged), looks)
+            (suspicious if level == 2 else doubtful).append(replace(whole, columns=names))
+    likely = chance_level(*min((table.sides(everyone) for table in tables), key=min), looks)
     clear = {name for one in suspicious for name in one.columns}
     doubtful = [one for one in doubtful if not clear & set(one.columns)]
     return Findings(suspicious, doubtful, [*best, *([pair] if pair else [])], min(likely, 1.0), len(labelled))
@@ -184,7 +190,9 @@ def _level(found: Telling, chance: float) -> int:
     if found.auc <= min(chance, 1 - 1e-9) and chance < 1 or found.auc < chance:
         return 0
     leave_out = LEAST_AUC_FILLED if found.by == FILLED else LEAST_AUC
-    return 2 if found.auc >= leave_out else int(found.auc >= WORTH_A_LOOK)
+    if found.auc >= leave_out and sum(found.patients) >= FEWEST_TO_LEAVE_OUT:
+        return 2
+    return int(found.auc >= min(leave_out, WORTH_A_LOOK))
 
 
 def _auc(alone: Mapping[str, Telling], name: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -32,6 +33,7 @@ class Telling:
         auc: 0.5 is chance.
         cases: number of cases it was computed from.
         by: for a single column, what tells: `VALUES` or `FILLED`.
+        patients: patients of the class, and others, that these cases are worth; see `worth`.
     """
 
     columns: tuple[str, ...]
@@ -39,6 +41,7 @@ class Telling:
     auc: float
     cases: int
     by: str = VALUES
+    patients: tuple[float, float] = (0.0, 0.0)
 
     def __str__(self) -> str:
         name = " + ".join(self.columns) + (f" ({self.by})" if self.by == FILLED else "")
@@ -63,27 +66,43 @@ class Table:
         """Return what one column tells by its values, in either direction, and by being filled in."""
         known = ~np.isnan(self.values[:, index])
         found = []
-        if _enough(self.member[known], fewest):
-            auc = shares_auc(self.groups[known, index], self.member[known])
+        if min(self.sides(known)) >= fewest:
+            auc = shares_auc(self.groups[known, index], self.member[known], self.patients[known])
             if self.is_number[index]:
                 ranked = auc_of(self.values[known, index], self.member[known])
                 auc = max(auc, ranked, 1 - ranked)
-            found.append(Telling((self.names[index],), self.label, max(auc, 0.5), int(known.sum())))
+            found.append(self._telling([index], max(auc, 0.5), known))
         if 0 < known.sum() < len(known):
             auc = auc_of(known, self.member)
-            found.append(Telling((self.names[index],), self.label, max(auc, 1 - auc), len(known), FILLED))
+            found.append(self._telling([index], max(auc, 1 - auc), np.full(len(known), True), FILLED))
         return found
+
+    def sides(self, known: np.ndarray) -> tuple[float, float]:
+        """Return how many patients of the class, and how many others, the known cases are worth."""
+        return worth(self.patients[known & self.member]), worth(self.patients[known & ~self.member])
+
+    def _telling(self, indices: Sequence[int], auc: float, known: np.ndarray, by: str = VALUES) -> Telling:
+        names = tuple(self.names[index] for index in sorted(indices))
+        return Telling(names, self.label, auc, int(known.sum()), by, self.sides(known))
 
     def pairs(self, indices: Sequence[int], most: int) -> list[Telling]:
         """Return the pairs that tell most, by cross-validated trees, the best one first.
 
-        Shares of the class in the groups of each pair, found by leaving out one case at a time, choose the pairs.
+        Shares of the class in the groups of each pair, found by leaving out one patient at a time, choose the pairs.
         """
         every = list(combinations(indices, 2))[:most]
         width = self.groups.max(initial=0) + 1
-        scores = [shares_auc(self.groups[:, a] * width + self.groups[:, b], self.member) for a, b in every]
+        scores = [
+            shares_auc(self.groups[:, a] * width + self.groups[:, b], self.member, self.patients) for a, b in every
+        ]
         best = sorted(range(len(every)), key=lambda pair: -scores[pair])[:CONFIRMED]
         return sorted((self.together(every[pair]) for pair in best), key=lambda found: -found.auc)
+
+    def fewest(self, pair: Telling, least: float) -> Telling:
+        """Return the one column of a pair that tells nearly as much by a tree, as by a gap in its values, or the pair."""
+        alone = [self.together([self.names.index(name)]) for name in pair.columns]
+        best = max(alone, key=lambda one: one.auc)
+        return best if best.auc > pair.auc - least else pair
 
     def together(self, indices: Sequence[int]) -> Telling:
         """Return what columns tell together, on patients that a small tree or a logistic regression did not see.
@@ -98,8 +117,7 @@ class Table:
         for model in (small_tree(), regression()):
             told = cross_val_predict(model, values, self.member, cv=self.folds, method="predict_proba")
             aucs.append(auc_of(told[:, 1], self.member))
-        names = tuple(self.names[index] for index in sorted(indices))
-        return Telling(names, self.label, max(aucs), len(self.member))
+        return self._telling(indices, max(aucs), np.full(len(self.member), True))
 
     def _folds(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return training and test cases of each fold; the cases of a patient stay together."""
@@ -139,51 +157,64 @@ def regression() -> Any:
 
 def auc_of(scores: np.ndarray, member: np.ndarray) -> float:
     """Return the AUC of scores [n] for a class [n]."""
-    from sklearn.metrics import roc_auc_score
+    from scipy.stats import rankdata
 
-    return float(roc_auc_score(member, scores))
+    inside = int(member.sum())
+    above = rankdata(scores)[member].sum() - inside * (inside + 1) / 2
+    return float(above / (inside * (len(member) - inside)))
 
 
-def shares_auc(groups: np.ndarray, member: np.ndarray) -> float:
-    r"""Return the AUC of the share of the class among the *other* cases of a case's group.
+def shares_auc(groups: np.ndarray, member: np.ndarray, patients: np.ndarray) -> float:
+    r"""Return the AUC of the share of the class among the cases of *other* patients in a case's group.
 
-    Of a group of n cases with m of the class, the score is (m - 1) / (n - 1) for one of the class and
-    m / (n - 1) for another; alone in its group a case has the share of the class in all. So groups of few cases
-    prove nothing, and a group that always goes with one class has the AUC 1. Groups that tell nothing come out
-    below 0.5, since the case itself is what its group lacks.
+    Of a group of n cases with m of the class the score is (m - a) / (n - b), where b cases, a of them of the
+    class, are the patient's own; without another patient in its group a case has the share of the class in all.
+    So groups of few patients prove nothing, and a group that always goes with one class has the AUC 1. Groups
+    that tell nothing come out below 0.5, since the patient is what its group lacks.
 
     Args:
         groups: whole numbers from 0, [n].
         member: whether a case is of the class, [n].
+        patients: whole numbers from 0, [n].
     """
-    count = np.bincount(groups).astype(float)
-    members = np.bincount(groups, weights=member)
-    others = np.maximum(count - 1, 1)
-    alone = count == 1
-    inside = np.where(alone, member.mean(), (members - 1) / others)
-    outside = np.where(alone, member.mean(), members / others)
-    _, rank = np.unique(np.concatenate([inside, outside]).round(12), return_inverse=True)
-    of_class = np.bincount(rank[: len(count)], weights=members, minlength=rank.max() + 1)
-    of_others = np.bincount(rank[len(count) :], weights=count - members, minlength=rank.max() + 1)
-    below = np.cumsum(of_others) - of_others / 2
-    return float((of_class * below).sum() / (of_class.sum() * of_others.sum()))
+    own = np.unique(groups * (patients.max() + 1) + patients, return_inverse=True)[1]
+    count, members = (
+        np.bincount(groups, weights)[groups] - np.bincount(own, weights)[own] for weights in (None, member)
+    )
+    share = np.where(count > 0, members / np.maximum(count, 1), member.mean())
+    return auc_of(share.round(12), member)
 
 
-def chance_level(members: int, others: int, looks: int, level: float = 0.01) -> float:
+def worth(patients: np.ndarray) -> float:
+    r"""Return the number of patients with equally many cases that tell as much: (\Sum n_i)^2 / \Sum n_i^2.
+
+    >>> worth(np.array([0, 1, 2])), worth(np.array([0, 0, 1, 1])), worth(np.array([]))
+    (3.0, 2.0, 0.0)
+    """
+    counts = np.unique(patients, return_counts=True)[1]
+    return float(counts.sum() ** 2 / max((counts**2).sum(), 1))
+
+
+def chance_level(members: float, others: float, looks: int, level: float = 0.01) -> float:
     r"""Return the AUC that chance exceeds in `level` of all datasets, whatever the number of looks.
 
     .. math:: \frac{1}{2} + z \sqrt{\frac{a + b + 1}{12\,a\,b}}
 
-    with a cases of the class and b others: the Mann-Whitney statistic without any relation, and z after
-    Bonferroni for the number of looks.
+    with a patients of the class and b others: the Mann-Whitney statistic without any relation, and z after
+    Bonferroni for the number of looks. Few patients reach beyond 1 by this formula, while only 2 of their
+    :math:`\binom{a + b}{a}` orders part the classes: where these are rare enough, it is just below 1.
 
     >>> round(chance_level(50, 50, 2), 3), round(chance_level(10, 10, 1000), 3)
     (0.663, 1.084)
+    >>> chance_level(6, 18, 50) < 1 < chance_level(5, 5, 50)
+    True
     """
     from scipy.stats import norm
 
     spread = np.sqrt((members + others + 1) / (12 * members * others))
-    return float(0.5 + norm.isf(level / (2 * looks)) * spread)
+    found = float(0.5 + norm.isf(level / (2 * looks)) * spread)
+    orders = math.comb(int(members + others), int(members))
+    return min(found, 1 - 1e-9) if orders > 2 * looks / level else found
 
 
 def _code(value: float | str | None, column: Column) -> float:
@@ -202,7 +233,3 @@ def _groups(values: np.ndarray, is_number: bool) -> np.ndarray:
     else:
         place = np.searchsorted(different, values)
     return np.where(known, place + 1, 0)
-
-
-def _enough(member: np.ndarray, fewest: int) -> bool:
-    return bool(min(member.sum(), (~member).sum()) >= fewest)
