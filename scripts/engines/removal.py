@@ -88,15 +88,18 @@ class Removal:
             return False
         return self.mixes or not self.alike or self.hides == "file"
 
-    def matters(self, present: Tensor, shown: Tensor) -> bool:
+    def matters(self, case: str, present: Tensor, shown: Tensor) -> bool:
         """Return whether a case looks otherwise without the files of the phases that are not shown.
 
         Args:
+            case: its name.
             present: phases that the case has, [P] bool.
             shown: phases that are left of them, [P] bool.
         """
-        before, left = self._names(present), self._names(present & shown)
-        if not self.early or not left or left == before:
+        if not self.early:
+            return False
+        before, left = self._names(case, present), self._names(case, present & shown)
+        if not left or left == before:
             return False
         return self.mixes or not self.alike or self._removed(before, left) != ()
 
@@ -111,8 +114,8 @@ class Removal:
         Raises:
             ValueError: what is left cannot be prepared, e.g. lies outside what is now the reference phase.
         """
-        left = self._names(present & shown)
-        item = self._state(case, self._removed(self._names(present), left))
+        left = self._names(case, present & shown)
+        item = self._state(case, self._removed(self._names(case, present), left))
         for name in (self.key, "inside", "measured"):
             if name in item:
                 item[name] = {phase: item[name][phase] for phase in left}
@@ -139,7 +142,7 @@ class Removal:
         errors: list[str | None] = [None] * len(names)
         there, left = present.cpu(), shown.cpu()
         for row, name in enumerate(names):
-            if self.matters(there[row], left[row]):
+            if self.matters(str(name), there[row], left[row]):
                 try:
                     volume = self(str(name), there[row], left[row])
                 except ValueError as error:
@@ -163,13 +166,15 @@ class Removal:
         """Let go of the volumes that are kept in memory."""
         self.kept.clear()
 
-    def _names(self, present: Tensor) -> list[str]:
-        """Return the channels of the phases that are marked; views of a phase are hidden together."""
+    def _names(self, case: str, present: Tensor) -> list[str]:
+        """Return a case's channels of the phases that are marked; views of a phase are hidden together."""
         if self.loader is None:
             return []
         views = len(self.loader.phases) // len(present)
         marks = present.repeat_interleave(views).tolist()
-        return [phase for phase, there in zip(self.loader.phases, marks, strict=True) if there]
+        paths = self.items()[case][self.key]
+        channels = zip(self.loader.phases, marks, strict=True)
+        return [phase for phase, there in channels if there and paths.get(phase) is not None]
 
     def _removed(self, before: Sequence[str], left: Sequence[str]) -> tuple[str, ...]:
         """Return the phases whose files decide about the grid of what is left."""

@@ -50,6 +50,8 @@ class CellPlaces:
         settings = [_per_axis(getattr(layer, name, 1), axes) for name in names]
         for axis, (kernel, stride, padding, dilation) in enumerate(zip(*settings, strict=True)):
             before, after = inputs[0].shape[2 + axis], output.shape[2 + axis]
+            if before not in self.known[axis] and kernel == stride:  # patches, the last one filled up
+                before = next((voxels for voxels in self.known[axis] if 0 < before - voxels < stride), before)
             if after in self.known[axis] or before not in self.known[axis]:
                 continue
             first, step = self.known[axis][before]
