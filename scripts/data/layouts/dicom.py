@@ -102,11 +102,12 @@ def find(source: Source) -> Found:
     refused, cases = [], []
     for study in tqdm(studies, desc="converting", unit="study"):
         image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
-        refused += [everybody.without_names(line) for line in problems.values()]
+        refused += problems.values()
         left += problems
         if image:
             cases.append(_entry(study, names, image, table, match))
-    notes += [*_report(studies, names, cases, table, match), *refused]
+    refused = [everybody.without_names(line) for line in refused]
+    notes += [everybody.without_names(line) for line in _report(studies, names, cases, table, match)] + refused
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:
         raise BadCases(refused, len(refused), "series")
