@@ -99,7 +99,8 @@ def find(source: Source) -> Found:
         notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
     match = match_names([key for study in studies for key in _keys(study, names)], table.rows)
     left = [_place(name, one) for name, volumes in by_name.items() for one in volumes if one.missed]
-    refused, cases = [], []
+    refused: list[str] = []
+    cases = []
     for study in tqdm(studies, desc="converting", unit="study"):
         image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
         refused += problems.values()
