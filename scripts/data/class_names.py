@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from scripts.data.column_values import is_missing
+from scripts.data.column_values import is_code, is_missing
 from scripts.data.same_name import folded, merged, slips
 
 
@@ -45,7 +45,7 @@ def one_spelling(
         f"label {name!r} ({count} cases) is a class of its own; if it means that the label is not known, empty these "
         "cells"
         for name, count in counts.items()
-        if is_missing(name)
+        if is_missing(name) or is_code(name)
     ]
     changed = [case | {"label": spelling[case["label"]]} if "label" in case else case for case in cases]
     return changed, [f"warning: {line}" for line in lines]

@@ -24,6 +24,8 @@ _EXCEL_ERROR = re.compile(r"#(N/A|¡?[^\W\d_a-z]{2,}(/0)?[!?]?)")
 """#N/A, #VALUE!, #WERT!, #NV, ...: what Excel shows in the place of a value, in any language."""
 CODES = frozenset([-1.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 99.0, 999.0, 9999.0, 99999.0, 88.0, 888.0])
 """Numbers that often stand for a missing value. They are named where they lie far from all others, never dropped."""
+_CODE = re.compile(r"(-9{1,4}|9{2,5})([.,]0+)?")
+_DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([ T].*)?")
 MOSTLY = 0.75
 """Share of numbers from which a column is one of numbers with a slip, not of categories."""
 _GRADE = re.compile(r"[0-9]{1,2} ?[a-zA-Z+]{1,2}|[<>≥≤]? ?\d{1,2}\+?")
@@ -65,6 +67,15 @@ def is_missing(text: str) -> bool:
     return text.strip().casefold() in MISSING or _EXCEL_ERROR.fullmatch(text.strip()) is not None
 
 
+def is_code(text: str) -> bool:
+    """Say whether a text among words is a number that mostly stands for a value that is not known.
+
+    >>> is_code("-999"), is_code("99.0"), is_code("9"), is_code("-1")
+    (True, True, False, False)
+    """
+    return _CODE.fullmatch(text.strip()) is not None
+
+
 def is_file(text: str) -> bool:
     """Say whether a text is the path of a file, of whatever type.
 
@@ -83,7 +94,7 @@ def read_column(
     - Numbers may have a decimal comma, thousands, a limit (<0.5 is 0.5) and a unit, which may also stand in the
       header in brackets; the same for all cells.
     - Categories that differ by letter case or spaces only are one.
-    - Paths of files are never taken, nor numbers with a slip among them.
+    - Paths of files and dates are never taken, nor numbers with a slip among them.
 
     Args:
         header: of the column.
@@ -106,6 +117,8 @@ def read_column(
         return ColumnValues(None, reason="empty")
     if sum(map(is_file, filled)) > len(filled) / 2:
         return ColumnValues(None, reason="paths of files")
+    if sum(_DATE.fullmatch(text) is not None for text in filled) > len(filled) / 2:
+        return ColumnValues(None, reason="dates")
     codes = Counter(text for text, there in zip(texts, known, strict=True) if text and not there)
     notes = [f"{name}: {', '.join(f'{text!r} ({count})' for text, count in codes.items())} counts as missing"] if codes else []
     cells = [number(text) if there else None for text, there in zip(texts, known, strict=True)]
@@ -125,6 +138,10 @@ def read_column(
     if len(set(spelling.values())) > MOST_CATEGORIES:
         return ColumnValues(None, reason="free text")
     column = {"name": name, "kind": "category", "values": sorted(set(spelling.values()))}
+    lines += [
+        f"warning: {name}: {text!r} ({filled.count(text)}) is a category of its own; if it means missing, empty these cells"
+        for text in filter(is_code, column["values"])
+    ]
     return ColumnValues(column, list(values), notes + lines)
 
 

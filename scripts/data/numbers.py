@@ -11,9 +11,9 @@ _CELL = re.compile(
     r"(?P<limit>[<>≤≥~≈]=?|=)?\s*(?P<sign>[-+−–]?)\s*"
     r"(?P<digits>\d[\d.,'’ ]*|[.,]\d+)(?P<power>[eE][-+]?\d+)?\s*(?P<unit>[^\W\d_].*|[%‰°/μΩ].*)?"
 )
-_NO_UNIT = re.compile(r"(?:^|[\s+–-])\d|[,;]|^/\d")
-"""In what stands behind a number: it is a text, not a unit ("2 cm x 3 cm", "5 of 8")."""
-_POWER_OF_TEN = re.compile(r"[x×*] ?10\^?\d+.*")
+_NO_UNIT = re.compile(r"(?:^|[\s+–-])\d|[,;]|^/\d|^[xX×]\d|^[a-zA-Z]\d\d")
+"""In what stands behind a number: it is a text, not a unit ("2 cm x 3 cm", "2x3 cm", "5 of 8", "1h30")."""
+_POWER_OF_TEN = re.compile(r"[x×*] ?10\^?[1-9]\d*.*")
 _GROUPS = {mark: re.compile(rf"\d{{1,3}}(?:\{mark}\d{{3}})+") for mark in ".,"}
 
 

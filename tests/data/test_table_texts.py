@@ -165,6 +165,8 @@ def test_what_was_assumed_of_numbers_is_said(tmp_path):
     assert any("warning: x: 999 (2 cases) lies far from all others and is taken as it is" in line for line in codes[0].notes)
     assert any("x: -9 (1 cases)" in line for line in column(tmp_path, "1", "0", "-9", "3", "2", "1")[0].notes)
     assert column(tmp_path, "41", "50", "99", "85", "60", "72", "97")[0].notes == []
+    words = column(tmp_path, "m", "f", "-999", "m")[0].notes
+    assert words == ["warning: x: '-999' (1) is a category of its own; if it means missing, empty these cells"]
 
 
 def test_another_column_tells_what_a_comma_is(tmp_path):
@@ -218,6 +220,16 @@ def test_what_is_no_number_stays_a_category(name, tmp_path):
         assert "x: 'Male' (1) and 'male' (2) are taken for one, 'male'" in table.notes
 
 
+@pytest.mark.parametrize("cells", [["2x3 cm", "1x1 cm"], ["2 X 3", "4 X 4"], ["1h30", "2h15"], ["2x100 mm", "3x4 mm"]])
+def test_two_numbers_in_a_cell_are_not_the_first_one(cells, tmp_path):
+    assert column(tmp_path, *cells)[0].clinical[0]["kind"] == "category"
+
+
+def test_dates_are_never_clinical(tmp_path):
+    table, _ = column(tmp_path, "01.02.2019", "2019-03-01 10:00", "n/a", "1/2/19")
+    assert (table.clinical, table.left_out) == ([], ["x (dates)"])
+
+
 def test_a_slip_among_numbers_is_named_and_no_category(tmp_path):
     table, values = column(tmp_path, "41", "50", "ca. 60", "45", "60", "72")
     assert table.clinical == []
@@ -259,9 +271,10 @@ def test_levels_are_not_slips_and_codes_stay_labels():
     assert notes == []
     _, notes = one_spelling(labelled(*["malignant"] * 30, "malignent", *["benign"] * 9))
     assert "'malignent' (1 cases) and 'malignant' (30 cases) are spelt nearly alike" in notes[0]
-    cases, notes = one_spelling(labelled("NA", "b", "b"))
-    assert cases[0]["label"] == "NA"
-    assert "label 'NA' (1 cases) is a class of its own" in notes[0]
+    for code in ("NA", "-999"):
+        cases, notes = one_spelling(labelled(code, "b", "b"))
+        assert cases[0]["label"] == code
+        assert f"label {code!r} (1 cases) is a class of its own" in notes[0]
 
 
 @pytest.mark.parametrize("labels", [[], ["a", "a"], ["a", "A"]])
