@@ -37,12 +37,13 @@ def settle_masks(
 
     Raises:
         ValueError: an unknown choice; cases without a mask among others that have one, and no choice: names them,
-            the files that are probably their masks, and the options. A mask that cannot be read.
+            the files that are probably their masks, and the options. No mask to take a size from, or no case left. A
+            mask that cannot be read.
     """
     if choice is not None and choice not in CHOICES:
         known = listing(str(choice), CHOICES)
         raise ValueError(f"without_mask must be one of {known}, or null, found {choice!r}; correct --without_mask")
-    if not any(case.get("roi") for case in cases):
+    if not any(case.get("roi") for case in cases) and choice in (None, "whole_volume"):
         return list(cases), []
     sizes = mask_sizes(cases, workers)
     having = {name for name, size in sizes.items() if size is not None}
@@ -51,6 +52,12 @@ def settle_masks(
     empty = [case["case"] for case in lacking if case.get("roi")]
     if not lacking:
         return list(cases), []
+    if not having and choice != "whole_volume" and (choice != "leave_out" or len(lacking) == len(cases)):
+        those = note("cases without", [case["case"] for case in lacking])
+        raise ValueError(
+            f"at least one case must have a mask of the region with a voxel above 0, found none ({those}); correct the "
+            "masks or their names, or pass --without_mask whole_volume"
+        )
     if choice is None:
         raise ValueError(_refusal(cases, lacking, empty))
     names = [case["case"] for case in lacking]

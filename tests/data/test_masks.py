@@ -102,6 +102,17 @@ def test_missing_and_empty_masks_are_listed_and_the_choice_is_the_users(cohort: 
     assert "box of 6 x 6 x 10 mm in the middle of the volume: p02, p05" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("given", ["empty", "no"])
+def test_no_mask_at_all_leaves_nothing_to_go_on_with_and_no_box(given: str, cohort: Path, capsys) -> None:
+    for file in cohort.glob("images/*/lesion.nii.gz"):
+        save(file, mask()) if given == "empty" else file.unlink()
+    for choice in ("leave_out", "box", *([None] if given == "empty" else [])):
+        with pytest.raises(ValueError, match=r"^at least one case must .* \(cases without: p00, .* \(12 in all\)\); "):
+            preparing(cohort, without_mask=choice)
+    preparing(cohort, without_mask="whole_volume", quality=False)
+    assert "for the whole volume" in capsys.readouterr().out
+
+
 def test_masks_that_cannot_be_read_are_all_named(cohort: Path) -> None:
     for case in ("p03", "p07"):
         (cohort / f"images/{case}/lesion.nii.gz").write_bytes(b"no image")
