@@ -125,7 +125,9 @@ def values_apart(slices: Sequence[Slice]) -> str:
     if len({scale.slope is None for scale in scales}) > 1:
         number = sum(scale.slope is None for scale in scales)
         return f"{number} of {len(slices)} images have no rescale slope, the others have one"
-    for what, found in (("units", {s.unit for s in scales}), ("types of value", {s.kind for s in scales})):
+    traits = {"units": "unit", "types of value": "kind", "real world values": "real"}
+    for what, trait in traits.items():
+        found = {getattr(scale, trait) for scale in scales}
         if len(found) > 1:
             return f"images in different {what}: {', '.join(sorted(name or 'none' for name in found))}"
     if len({scale.inverted for scale in scales}) > 1 and slices[0].modality not in ("CT", "PT"):

@@ -17,8 +17,8 @@ APART = 1.5
 def unit_of(stack: Stack) -> str:
     """Return what the voxels of a volume are in: HU, BQML, ..., or "" where the header does not say or need not."""
     scale = stack.first.scale
-    if scale.unit:
-        return scale.unit
+    if scale.unit or scale.real:
+        return scale.unit or f"stored numbers of {scale.real}"
     if stack.first.modality == "CT":
         return (scale.kind or "HU") if scale.slope is not None else "stored numbers"
     return scale.kind if scale.kind not in ("US", "UNSPECIFIED", "NORMALIZED") else ""
@@ -31,6 +31,8 @@ def remarks_of(stack: Stack) -> list[str]:
     found = []
     if image.modality == "CT" and unit != "HU":
         found.append(f"CT, but its values are not said to be HU, found {unit!r}; they are taken as they are")
+    if image.scale.real:
+        found.append(f"values are stored numbers; that 1 of them is {image.scale.real}, as its header says, is not applied")
     if image.modality == "PT":
         found.append(f"PET in {unit or 'no stated unit'}; values are not converted to SUV")
     if any(one.scale.inverted for one in stack.slices) and image.modality not in ("CT", "PT"):

@@ -17,6 +17,7 @@ from .slices import Slice, slices_of
 from .tags import Tags
 
 NOWHERE = Path()
+NO_STUDY = "images without a StudyInstanceUID, those of one patient in one folder taken for a study"
 EACH = (DAMAGED, EMPTY, DEAD_LINKS, CLOSED)
 """Remarks about files to which something happened."""
 
@@ -85,6 +86,8 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
                 continue
             tags = Tags([header.dataset])
             key = (tags.text("PatientID"), tags.text("StudyInstanceUID") or os.fsdecode(file.parent))
+            if not tags.text("StudyInstanceUID"):
+                remarks.setdefault(NO_STUDY, []).append(shown(file, root))
             persons.setdefault(key, set()).add(tags.text("PatientName"))
             for image in slices_of(header.dataset, file, header.fault):
                 content = replace(image, file=NOWHERE)

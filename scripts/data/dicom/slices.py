@@ -50,6 +50,7 @@ class Scale:
         kind: RescaleType, e.g. HU, or "".
         unit: of PET, e.g. BQML, with the SUV's type behind it; or "".
         inverted: whether low values are meant to be shown white (MONOCHROME1).
+        real: real world value of 1 where there is no slope of the modality, e.g. 1e-06 mm2/s; or "".
     """
 
     slope: float | None = None
@@ -57,6 +58,7 @@ class Scale:
     kind: str = ""
     unit: str = ""
     inverted: bool = False
+    real: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
         tags.text("RescaleType").upper(),
         " ".join(filter(None, [whole.text("Units").upper(), whole.text("SUVType").upper()])),
         photometric == "MONOCHROME1",
+        "" if tags.number("RescaleSlope") is not None else _real_world(tags),
     )
     faults = [
         (modality in NO_VOLUME, NO_VOLUME.get(modality, "")),
@@ -225,6 +228,17 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
         scale=scale,
         problem=next((text for fault, text in faults if fault), ""),
     )
+
+
+def _real_world(tags: Tags) -> str:
+    """Return slope and unit of the first real world mapping, of a frame or of the file."""
+    mapped = [tags, *tags.items("RealWorldValueMappingSequence")]
+    for one in mapped:
+        slope = one.number("RealWorldValueSlope")
+        if slope is not None:
+            units = [unit.text("CodeValue") for unit in one.items("MeasurementUnitsCodeSequence")]
+            return " ".join([f"{slope:g}", *units[:1]])
+    return ""
 
 
 def _contrast(tags: Tags) -> bool:

@@ -29,6 +29,7 @@ KEYWORDS = (
     *("AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC"),
     *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation"),
     *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "Units", "SUVType"),
+    "RealWorldValueMappingSequence",
     *(
         "PixelSpacing",
         "SliceThickness",

@@ -31,6 +31,14 @@ def test_folders_that_link_in_circles_are_read_once(write_dicom, tmp_path):
     ]
 
 
+def test_images_without_a_study_are_told(write_dicom, tmp_path):
+    for name in "ab":
+        write_dicom(tmp_path / name, study="", series=f"1.{name}")
+    studies, notes = find_studies(tmp_path)
+    assert len(studies) == 2
+    assert [note.startswith("images without a StudyInstanceUID, those of one") for note in notes] == [True]
+
+
 def test_every_damaged_file_has_a_line_and_is_no_study(write_dicom, tmp_path):
     first, second, *_ = write_dicom(tmp_path / "s", heights=range(8))
     whole = first.read_bytes()

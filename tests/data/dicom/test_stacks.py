@@ -151,6 +151,24 @@ def test_frames_of_an_enhanced_file_are_slices_each_with_its_scale(write_dicom, 
     np.testing.assert_array_equal(written.get_fdata()[0, 0], [4 * 3 - 10, 5 * 3.5 - 10, 6 * 4 - 10, 7 * 4.5 - 10])
 
 
+@pytest.mark.parametrize("slopes", [(1e-6, 1e-6), (1e-6, 2e-6)])
+def test_real_world_values_are_told_and_never_mixed(slopes, write_dicom, tmp_path):
+    from pydicom.dataset import Dataset
+
+    def mapping(n: int) -> list:
+        unit, item = Dataset(), Dataset()
+        unit.CodeValue = "mm2/s"
+        item.RealWorldValueSlope, item.MeasurementUnitsCodeSequence = slopes[n % 2], [unit]
+        return [item]
+
+    write_dicom(tmp_path, RealWorldValueMappingSequence=mapping)
+    (stack,) = stacks(tmp_path)
+    if slopes[0] == slopes[1]:
+        assert "that 1 of them is 1e-06 mm2/s, as its header says, is not applied" in remarks_of(stack)[0]
+    else:
+        assert stack.refused == "images in different real world values: 1e-06 mm2/s, 2e-06 mm2/s"
+
+
 JITTER = {
     "direction cosines": {"ImageOrientationPatient": lambda n: [1, [1e-3, -1e-3][n % 2], 0, 0, 1, 0]},
     "echo time": {"EchoTime": lambda n: [2.156, 2.16][n % 2]},
