@@ -69,7 +69,7 @@ def curves_figure(
         if not drawn:
             axes.text(0.5, 0.5, "not recorded", transform=axes.transAxes, ha="center", color=GREY)
     scores.set_xlabel("epoch")
-    scores.xaxis.get_major_locator().set_params(integer=True)
+    scores.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     figure.suptitle(f"Learning curves{f', {name}' if name else ''}", fontsize=12)
     if path is not None:
         save_figure(figure, path)
