@@ -139,13 +139,13 @@ def check_reference(phases: Sequence[str], wanted: str | None) -> None:
 
 
 def losses(reference: Reference, spacing: Sequence[float]) -> list[str]:
-    """Say of each phase what becomes of its voxels on the common grid, in one line each.
+    """Say what becomes of the voxels of each phase on the common grid, those that keep their resolution together.
 
     Args:
         reference: with the sampling of the phases.
         spacing: of the grid, mm along R, A, S.
     """
-    lines = []
+    lines, kept = [], []
     for one in reference.sampling:
         ratio = np.asarray(spacing) / one.spacing
         merged, stretched = np.maximum(ratio, 1).prod(), (1 / ratio).max()
@@ -155,8 +155,12 @@ def losses(reference: Reference, spacing: Sequence[float]) -> list[str]:
         if stretched > 1.5:
             axis = ("right-left", "front-back", "top-bottom")[int((1 / ratio).argmax())]
             said.append(f"between two voxels of a file lie up to {stretched:.1f} of the grid ({axis})")
-        lines.append(f"{one}: {', '.join(said) or 'keeps its resolution'}")
-    return lines
+        if said:
+            lines.append(f"{one}: {', '.join(said)}")
+        else:
+            kept.append(str(one))
+    verb = "keep their" if len(kept) > 1 else "keeps its"
+    return [*lines, f"{', '.join(kept)}: {verb} resolution"] if kept else lines
 
 
 def product(values: Sequence[float] | np.ndarray) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from scripts.transforms.mask_pieces import largest_piece
+
 Contains = Callable[[np.ndarray], np.ndarray]
 """From points [N, 3] in mm to whether each lies in the region, [N] bool."""
 
@@ -29,7 +31,9 @@ class ShownRegion:
 
 
 def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
-    """Return a mask, to be cut where its axial area is largest, in the middle of equally large slices.
+    """Return a mask, to be cut where its largest piece has its largest axial area, in the middle of several.
+
+    The grid is centred on that piece; another one may have a larger area in some slice.
 
     Args:
         inside: bool, True in at least one voxel.
@@ -39,14 +43,16 @@ def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
         inside: [X, Y, Z].
     """
     through = int(np.abs(affine[2, :3]).argmax())
-    area = inside.sum(axis=tuple(axis for axis in range(3) if axis != through))
+    piece = largest_piece(inside, affine)
+    area = piece.sum(axis=tuple(axis for axis in range(3) if axis != through))
     largest = np.flatnonzero(area == area.max())
     number = int(largest[(len(largest) - 1) // 2])
     voxels = np.argwhere(np.take(inside, [number], axis=through))
     voxels[:, through] = number
     centres = voxels @ affine[:3, :3].T + affine[:3, 3]
     # a point of the mask itself: the middle of a ring or of two pieces is none
-    point = centres[np.linalg.norm(centres - centres.mean(axis=0), axis=1).argmin()]
+    own = centres[piece[tuple(voxels.T)]]
+    point = own[np.linalg.norm(own - own.mean(axis=0), axis=1).argmin()]
 
     def contains(points: np.ndarray) -> np.ndarray:
         index = np.linalg.solve(affine[:3, :3], (points - affine[:3, 3]).T).T.round().astype(int)

@@ -15,6 +15,8 @@ from .contents import Contents
 REPORTED: tuple[str, ...] = ()
 TRAINING = ("training",)
 STEERED = ("training", "validation")
+LARGEST_HALF = 1200
+"""Pixels across that are still read in half a page."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ KNOWN = (
         "phase_weights.png",
         "Weights of the phases",
         "Which phases the fusion listens to; a weight near zero throughout means that a phase is hardly "
-        "used.",
+        'used. "All together" is a level that fuses all phases before it decides.',
     ),
     Known(
         "attention.png",
@@ -137,6 +139,11 @@ class Figure:
     source: str
     width: int
     height: int
+
+    @property
+    def broad(self) -> bool:
+        """Whether it takes the whole width of the page: half of it would make its text too small to read."""
+        return self.width > LARGEST_HALF or self.width > 1.5 * self.height
 
 
 def figures(contents: Contents) -> list[Figure]:

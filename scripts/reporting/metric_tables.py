@@ -69,10 +69,12 @@ def _calibration(contents: Contents, found: dict[str, float]) -> Table:
         for name in ("brier", "ece", "log_loss")
         if f"{name}_before" in found
     ]
+    fitted = "The temperature was fitted on the validation split."
+    none = "No temperature was fitted, and 1.00 changes nothing."
     return Table(
         f"Calibration: logits divided by the temperature {found['temperature']:.2f}",
         contents.cases,
         ["metric", "before", "after"],
         rows,
-        ["The temperature was fitted on the validation split; 1.00 changes nothing."],
+        [none if found["temperature"] == 1 else fitted],
     )

@@ -63,16 +63,12 @@ def pieces_of(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, margin: 
         axes: the frame, [3, 3].
         margin: mm around the region.
     """
-    from scipy.ndimage import find_objects, label
+    from scipy.ndimage import find_objects
 
-    labels, count = label(inside, structure=np.ones((3, 3, 3)))
     index = np.argwhere(inside)
     centres = (index @ affine[:3, :3].T + affine[:3, 3]) @ axes
+    labels, order, sizes = _by_size(inside, index, centres)
     number = labels[tuple(index.T)]
-    sizes = np.bincount(number, minlength=count + 1)[1:]
-    sums = [np.bincount(number, centres[:, axis], count + 1)[1:] for axis in range(3)]
-    middle = np.stack(sums, axis=1) / sizes[:, None]
-    order = np.lexsort((*np.round(middle, 2).T[::-1], -sizes))
     chosen = [piece for piece in order if sizes[piece] >= LEAST_PIECE * sizes[order[0]]]
     where = find_objects(labels)
     boxes = [
@@ -80,6 +76,38 @@ def pieces_of(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, margin: 
         for piece in chosen
     ]
     return Pieces(np.stack(boxes), centres[number != order[0] + 1], int(sizes.sum()), margin)
+
+
+def _by_size(
+    inside: np.ndarray, index: np.ndarray, centres: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the number of each voxel's piece, from 1; the pieces, from 0, largest first; and their sizes.
+
+    Args:
+        inside: bool [X, Y, Z].
+        index: of its voxels, [N, 3].
+        centres: of these, mm in the frame, [N, 3].
+    """
+    from scipy.ndimage import label
+
+    labels, count = label(inside, structure=np.ones((3, 3, 3)))
+    number = labels[tuple(index.T)]
+    sizes = np.bincount(number, minlength=count + 1)[1:]
+    sums = [np.bincount(number, centres[:, axis], count + 1)[1:] for axis in range(3)]
+    middle = np.stack(sums, axis=1) / sizes[:, None]
+    return labels, np.lexsort((*np.round(middle, 2).T[::-1], -sizes)), sizes
+
+
+def largest_piece(inside: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Return the piece on which `MaskRegiond` centres the grid, bool [X, Y, Z].
+
+    Args:
+        inside: bool [X, Y, Z], at least one of them.
+        affine: index -> mm (R, A, S), [4, 4].
+    """
+    index = np.argwhere(inside)
+    labels, order, _ = _by_size(inside, index, index @ affine[:3, :3].T + affine[:3, 3])
+    return np.asarray(labels == order[0] + 1)
 
 
 def shares_of_pieces(inside: np.ndarray) -> list[float]:

@@ -63,13 +63,13 @@ def test_a_fine_phase_that_shows_half_the_region_is_passed_over_and_named():
 
 
 def test_the_spacing_is_the_finest_on_each_axis_and_losses_are_named():
-    grids = [Grid({"a": (0.5, 0.5, 17), "t1": (1, 1, 1)})] * 10
-    found = choose_reference(grids, ["a", "t1"])
+    grids = [Grid({"a": (0.5, 0.5, 17), "t1": (1, 1, 1), "t2": (1, 1, 1)})] * 10
+    found = choose_reference(grids, ["a", "t1", "t2"])
     assert found.finest.tolist() == [0.5, 0.5, 1]
     assert losses(found, [1, 1, 1]) == [
         "a (0.5 x 0.5 x 17 mm, 10 of 10 cases): 4.0 voxels of a file become one of the grid, between two voxels of a "
         "file lie up to 17.0 of the grid (top-bottom)",
-        "t1 (1 x 1 x 1 mm, 10 of 10 cases): keeps its resolution",
+        "t1 (1 x 1 x 1 mm, 10 of 10 cases), t2 (1 x 1 x 1 mm, 10 of 10 cases): keep their resolution",
     ]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from scripts import build
 from scripts.evaluation import AttentionReport, FeatureReport, WeightReport
+from scripts.evaluation.plots.attention import Attention, attention_figure
 from tests.evaluation.test_case_reports import evaluate
 
 PHASES = ["pre", "arterial", "portal"]
@@ -71,6 +72,20 @@ def test_the_matrix_is_the_mean_over_heads_and_cases_that_have_both_tokens(strat
                 assert float(kept["mean"]) == pytest.approx(float(alone), abs=1e-5)
     with Image.open(tmp_path / "attention.png") as picture:
         assert picture.width > 500
+
+
+def test_no_text_of_the_matrices_lies_over_another():
+    tokens = ["native_unenhanced_breathhold", "hepatobiliary_phase_20min", *"abcde"]
+    share = np.full((7, 7), 1 / 7)
+    found = [
+        Attention("attention", group, tokens, tokens, share, np.full((7, 7), 9)) for group in ("", "a", "b")
+    ]
+    figure = attention_figure(found, CLASSES)
+    figure.draw_without_rendering()
+    note = figure._supxlabel.get_window_extent()
+    ticks = [label for axes in figure.axes for label in axes.get_xticklabels()]
+    assert min(label.get_window_extent().y0 for label in ticks if label.get_text()) >= note.y1
+    assert figure.get_figwidth() <= 12
 
 
 def test_a_strategy_without_attention_leaves_no_matrix(tmp_path):

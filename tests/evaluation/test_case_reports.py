@@ -88,7 +88,7 @@ def test_the_worst_errors_are_the_surest_ones_and_nothing_else(tmp_path, drawn):
     assert [line.split("\n")[0] for line in found] == [f"case{n:02d}" for n in (5, 2, 6, 4, 9, 1)]
     assert found[0] == "case05\ntruth: a\npredicted: b, 95%"
     first, second = drawn[0].axes[0], drawn[0].axes[2]
-    assert [text.get_text() for text in first.texts] == ["pre\nnot acquired"]
+    assert [text.get_text() for text in first.texts] == ["pre\nmissing"]
     assert not first.images
     assert np.asarray(second.images[0].get_array()).flatten().tolist() == [3.0] * 16, "case02, phase pre"
     assert drawn[0].get_suptitle().startswith("Worst errors, test: 6 of 8 wrong predictions among 10 cases")

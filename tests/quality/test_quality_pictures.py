@@ -14,6 +14,7 @@ from scripts.quality import check_quality
 from scripts.quality.finding import Finding, together
 from scripts.quality.look import look_at_case
 from scripts.quality.page import write_quality_page
+from scripts.quality.shown_region import mask_region
 from scripts.quality.thumbnail import OUTLINE
 from tests.reporting.page import Page
 
@@ -67,6 +68,16 @@ def test_every_phase_is_cut_where_the_mask_is_largest_and_outlined(tmp_path):
         assert columns.max() / 190 == pytest.approx(16 / 20, abs=0.02)
         assert rows.min() / 190 == pytest.approx(5 / 20, abs=0.02)
         assert rows.max() / 190 == pytest.approx(15 / 20, abs=0.02)
+
+
+def test_of_two_pieces_the_one_that_the_grid_is_centred_on_is_shown(tmp_path):
+    """The flat piece has the largest area of any slice, the tall one the larger volume."""
+    inside = np.zeros((20, 20, 16), bool)
+    inside[1:11, 1:11, 2] = True
+    inside[14:19, 14:19, 8:13] = True
+    region = mask_region(inside, np.diag([2.0, 2.0, 3.0, 1.0]))
+    assert region.point.tolist() == [32.0, 32.0, 30.0]
+    assert region.contains(np.array([[8.0, 8.0, 6.0]])).all(), "the other piece is outlined where it is cut"
 
 
 def test_a_box_is_outlined_and_without_a_region_all_phases_show_the_middle_of_the_first(tmp_path):

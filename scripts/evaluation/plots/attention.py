@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.evaluation.plots.style import GREY, new_figure, save_figure, wrap
+from scripts.evaluation.plots.style import GREY, LONGEST_TITLE, new_figure, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLUMNS = 4
+WIDEST = 12.0  # inches; wider, a page shows the names too small to read
 MOST_WRITTEN = 8
 """Tokens up to which every number is written."""
 
@@ -68,15 +69,16 @@ def attention_figure(
     """
     kinds = list(dict.fromkeys(one.kind for one in found))
     groups = [[one for one in found if one.kind == kind] for kind in kinds]
-    columns = min(COLUMNS, max(map(len, groups)))
-    lines = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
     across = max(len(one.asked) for one in found)
     side = min(5.0, 1.4 + 0.42 * across)
-    high = [0.9 + side * max(1.2, len(line[0].asking)) / across for line in lines]
+    columns = min(COLUMNS, max(map(len, groups)), max(1, int((WIDEST - 1.9) / side)))
+    lines = [group[i : i + columns] for group in groups for i in range(0, len(group), columns)]
+    high = [1.9 + side * max(1.2, len(line[0].asking)) / across for line in lines]
     figure = new_figure(1.9 + side * columns, 0.8 + sum(high))
     shown = dict(zip(classes, figure.names(classes, "class"), strict=True))
     tokens = list(dict.fromkeys(token for one in found for token in (*one.asking, *one.asked)))
-    names = dict(zip(tokens, (wrap(t, 16) for t in figure.names(tokens, "phase", 24)), strict=True))
+    written = [wrap(token, 16) for token in figure.names(tokens, "phase", LONGEST_TITLE)]
+    names = dict(zip(tokens, written, strict=True))
     grid = figure.subplots(len(lines), columns, squeeze=False, height_ratios=high)
     image: Any = None
     for row, line in zip(grid, lines, strict=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scripts.evaluation.plots.slices import draw_empty, write_directions
-from scripts.evaluation.plots.style import GREY, new_figure, save_figure, wrap
+from scripts.evaluation.plots.style import GREY, LONGEST_TITLE, new_figure, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ class WrongCase:
         true: name of its class.
         predicted: name of the class that it was taken for.
         probability: of that class.
-        pictures: per phase a slice [rows, columns] as it is looked at; None: the phase was not acquired.
+        pictures: per phase a slice [rows, columns] as it is looked at; None: the phase is missing.
         aspect: height of a pixel over its width.
         grey: values that are black and white, the same for all phases.
     """
@@ -95,7 +95,7 @@ def _draw(
     every = list(dict.fromkeys([*classes, *(name for case in wrong for name in (case.true, case.predicted))]))
     shown = dict(zip(every, figure.names(every, "class", 20), strict=True))
     cases = figure.names([case.case for case in wrong], "case", 20)
-    titles = figure.names(phases, "phase", 18)
+    titles = figure.names(phases, "phase", LONGEST_TITLE)
     grid = figure.subplots(len(wrong), len(phases), squeeze=False)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
     for row, case, name in zip(grid, wrong, cases, strict=True):
@@ -103,7 +103,7 @@ def _draw(
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_color("#BBBBBB")
             if picture is None:
-                draw_empty(axes, f"{wrap(phase, 14)}\nnot acquired", shape, aspect)
+                draw_empty(axes, f"{wrap(phase, 14)}\nmissing", shape, aspect)
                 continue
             lower, upper = case.grey
             axes.imshow(picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest")

@@ -15,7 +15,7 @@ from scripts.evaluation.plots.slices import (
     grey_range,
     write_directions,
 )
-from scripts.evaluation.plots.style import new_figure, save_figure, wrap
+from scripts.evaluation.plots.style import LONGEST_TITLE, new_figure, save_figure, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def montage_figure(
     figure = new_figure(blocks * (1.5 + TILE * len(phases)), 0.9 + (height + 0.06) * rows)
     grid = _grid(figure, rows, blocks, len(phases))
     named = figure.names(cases, "case", 20), figure.names(classes, "class", 20)
-    titles = figure.names(phases, "phase", 18)
+    titles = figure.names(phases, "phase", LONGEST_TITLE)
     for b in range(count):
         lower, upper = grey_range(volumes[b][there[b]])
         for p, phase in enumerate(titles):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ DPI = 150
 BAND = "95% band, at each point"
 LONGEST = 24
 """Columns that a name may take in a figure, see `columns`."""
+LONGEST_TITLE = 36
+"""Columns that the name of a phase may take above a picture, in about three lines of 14."""
 NAMES = "Names"
 """Key of the text in a PNG that says which names are drawn otherwise, as JSON."""
 
@@ -132,11 +135,13 @@ def columns(text: str) -> int:
 
 
 def shorten(name: str, length: int = LONGEST) -> str:
-    """Cut a long name in the middle, keeping both ends.
+    """Cut a long name in the middle, keeping both ends; whole words where that leaves enough of them.
 
     Example:
         >>> shorten("hepatocellular carcinoma, poorly differentiated", 20)
         'hepatocell…rentiated'
+        >>> shorten("moderately differentiated carcinoma", 24)
+        'moderately…carcinoma'
     """
     if columns(name) <= length:
         return name
@@ -149,7 +154,12 @@ def shorten(name: str, length: int = LONGEST) -> str:
         if columns(character + tail) > length - length // 2 - 1:
             break
         tail = character + tail
-    return f"{head}…{tail}"
+    first, last = head.rfind(" "), tail.find(" ")
+    if not name[len(head) :].startswith(" ") and columns(head[: max(first, 0)]) * 4 >= length:
+        head = head[:first]
+    if not name[: -len(tail)].endswith(" ") and columns(tail[last + 1 :]) * 4 >= length and last >= 0:
+        tail = tail[last + 1 :]
+    return f"{head.strip()}…{tail.strip()}"
 
 
 def wrap(name: str, width: int = 18) -> str:
@@ -158,17 +168,20 @@ def wrap(name: str, width: int = 18) -> str:
     Example:
         >>> wrap("focal nodular hyperplasia").splitlines()
         ['focal nodular', 'hyperplasia']
+        >>> wrap("late_arterial_35s", 12).splitlines()
+        ['late_', 'arterial_35s']
     """
-    lines, line, rest = [], "", name
-    while rest:
-        line, rest = line + rest[0], rest[1:]
-        if rest and columns(line) + columns(rest[0]) > width:
-            cut = max(line.rfind(sign) for sign in " _-/…") + 1
-            if columns(line[:cut]) * 2 > width:
-                line, rest = line[:cut], line[cut:] + rest
+    lines, line = [], ""
+    for word in re.findall(r"[^ _\-/…]*[ _\-/…]|[^ _\-/…]+", name):
+        if columns((line + word).strip()) > width:
             lines.append(line.strip())
-            line, rest = "", rest.lstrip()
-    return "\n".join([*lines, line.strip()] if line.strip() else lines)
+            line = ""
+        for character in word:
+            if columns((line + character).strip()) > width:
+                lines.append(line.strip())
+                line = ""
+            line += character
+    return "\n".join(one for one in [*lines, line.strip()] if one)
 
 
 def save_figure(figure: NamedFigure, path: str | Path) -> Path:

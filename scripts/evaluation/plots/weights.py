@@ -53,8 +53,9 @@ def plot_weights(
         raise ValueError("weights must be finite and not negative; give those of the fusion's aux output")
     label = as_labels(labels, len(weight), len(classes))
     figure = new_figure(min(13.0, 2.2 + 0.5 * len(tokens) * (len(classes) + 0.6)), 4.4)
+    room = max(10, int(10 * (figure.get_figwidth() - 2.2) / len(tokens)))  # columns below its boxes
     axes = figure.add_subplot()
-    shown_classes, shown_tokens = figure.names(classes, "class"), figure.names(tokens, "phase", 26)
+    shown_classes, shown_tokens = figure.names(classes, "class"), figure.names(tokens, "phase", 3 * room)
     axes.axhline(1 / len(tokens), color=GREY, linestyle=(0, (4, 3)), linewidth=1)
     axes.text(1.01, 1 / len(tokens), "equal share", transform=axes.get_yaxis_transform(), **SHARE)
     step = len(classes) + 1
@@ -76,7 +77,7 @@ def plot_weights(
         axes.plot([], [], "s", color=colour, alpha=0.6, markersize=9, label=class_name)
     absent = [int((weight[:, m] == 0).sum()) for m in range(len(tokens))]
     names = [
-        f"{wrap(token, 12)}\n({count} missing)" if count else wrap(token, 12)
+        f"{wrap(token, room)}\n({count} missing)" if count else wrap(token, room)
         for token, count in zip(shown_tokens, absent, strict=True)
     ]
     axes.set_xticks([m * step + (len(classes) - 1) / 2 for m in range(len(tokens))], names)
