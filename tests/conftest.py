@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,25 @@ def test_data():
         return DATA / name
 
     return folder
+
+
+@contextmanager
+def no_pixels() -> Iterator[None]:
+    """Leave out what takes most of the time of a tiny training: turning its figures into pixels."""
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda self, file, **options: Path(file).touch())
+        patch.setattr(SummaryWriter, "add_figure", lambda self, *figure, **options: None)
+        yield
+
+
+@pytest.fixture
+def without_pixels() -> Iterator[None]:
+    """For tests that look at no figure."""
+    with no_pixels():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure, wrap
+from scripts.evaluation.plots.style import (
+    COLOURS,
+    GREY,
+    LONGEST_TITLE,
+    new_figure,
+    plain_axes,
+    save_figure,
+    wrap,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +80,7 @@ def contribution_figure(
         dict.fromkeys([*classes, *(name for p in panels for name in (p.class_name, p.truth) if name)])
     )
     shown = dict(zip(every, figure.names(every, "class"), strict=True))
-    names = figure.names(players, "phase", 22)
+    names = figure.names(players, "phase", LONGEST_TITLE)
     for axes, panel in zip(grid.flat, panels, strict=False):
         case = figure.names([panel.case], "case", 30)[0] if panel.case else ""
         _draw(axes, panel, [wrap(name, 20) for name in names], shown)

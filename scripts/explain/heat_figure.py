@@ -62,7 +62,7 @@ def heat_figure(
     scales = {method: _scale(method, found) for method in found.heat}
     tall = float(np.clip(np.mean([part.height for part in slices.values()]), 0.5, 1.8))
     figure = new_figure(2.2 + 2.1 * len(phases), 1.0 + (2.1 * tall + 0.1) * (1 + len(scales)))
-    shown, titles = figure.names(classes, "class"), figure.names(phases, "phase", LONGEST_TITLE)
+    shown, titles = figure.names(classes, "class", 60), figure.names(phases, "phase", LONGEST_TITLE)
     widths = [0.62, *[1.0] * len(phases), 0.06]  # names of the rows, phases, colour bars
     panels = figure.subplots(1 + len(scales), len(widths), squeeze=False, width_ratios=widths)
     names, grid, bars = panels[:, 0], panels[:, 1:-1], panels[:, -1]

@@ -15,6 +15,9 @@ import yaml
 
 from scripts.engines import finish
 from scripts.engines.errors import message_of
+from tests.conftest import no_pixels
+
+pytestmark = pytest.mark.usefixtures("without_pixels")
 
 CLINICAL = ["age", "sex", "log_afp", "cirrhosis"]
 
@@ -35,7 +38,8 @@ def dataset(small_phantom, tmp_path_factory) -> Path:
 def trained_with_table(bundle, quick, dataset, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("results") / "table"
     settings = quick | {"dataset_dir": str(dataset), "clinical": CLINICAL, "learning_rate": 0.03}
-    bundle("training", ["configs/train.yaml"], output_dir=str(folder), **settings)
+    with no_pixels():
+        bundle("training", ["configs/train.yaml"], output_dir=str(folder), **settings)
     return folder
 
 

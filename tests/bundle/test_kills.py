@@ -106,6 +106,7 @@ def server(tmp_path) -> Iterator[subprocess.Popen]:
     process.wait()
 
 
+@pytest.mark.slow
 def test_three_kills_at_random_moments_change_nothing(server, quick, tmp_path):
     """Training, calibration and test; one kill falls into the writing of a checkpoint."""
     handlers = yaml.safe_load((ROOT / "configs" / "train.yaml").read_text())["test"]["handlers"][:2]

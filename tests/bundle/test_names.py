@@ -56,6 +56,7 @@ def prepare(folder: Path) -> str:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_a_dataset_full_of_signs_is_prepared_trained_on_and_predicted(tmp_path, monkeypatch):
     folder = tmp_path / "it's #1 $x @y"
     write(folder, ["T1+C", "null"], ["no", "1e5"], column="say 'age'")

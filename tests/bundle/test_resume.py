@@ -11,6 +11,7 @@ import torch
 from scripts.engines.checkpoint import Checkpoints, own_steps
 
 
+@pytest.mark.usefixtures("without_pixels")
 @pytest.mark.parametrize("interval", [2, pytest.param(5, marks=pytest.mark.slow)])  # an epoch has 3
 def test_an_epoch_may_end_between_two_validations(bundle, quick, tmp_path, interval, monkeypatch):
     """Every row of the learning curves is the same, with loss and scores of training since the last one."""

@@ -97,6 +97,7 @@ def test_metrics_are_those_of_the_predictions(trained):
     assert macro["accuracy"] == pytest.approx((table["true"] == table["predicted"]).mean())
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_the_model_is_calibrated_on_its_validation_split_and_the_report_says_so(
     trained, bundle, quick, tmp_path, monkeypatch
 ):
@@ -133,6 +134,7 @@ def test_the_model_is_calibrated_on_its_validation_split_and_the_report_says_so(
         assert (again / name).read_bytes() == (trained / name).read_bytes()
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_evaluation_of_the_results_folder_repeats_the_test_table(trained, small_phantom, bundle, tmp_path):
     """On a dataset that has no other split, as external test cases have."""
     content = json.loads((small_phantom / "dataset.json").read_text())
@@ -173,12 +175,14 @@ def test_inference_gives_the_same_probabilities_without_labels(trained, small_ph
     np.testing.assert_allclose(found.loc[known.index, "p_high"], known["p_high"], atol=1e-6)
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_one_seed_gives_one_result(trained, bundle, quick, tmp_path):
     bundle("training", ["configs/train.yaml"], output_dir=str(tmp_path / "again"), **quick)
     first, second = (folder / "models" / "model.pt" for folder in (trained, tmp_path / "again"))
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.usefixtures("without_pixels")
 def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, quick, tmp_path):
     """One epoch, then resumed to the second; the schedule spans two epochs both times."""
     folder = tmp_path / "halves"
@@ -208,7 +212,14 @@ def test_resuming_with_other_settings_names_them_and_changes_nothing(trained, bu
     assert {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()} == before
 
 
-@pytest.mark.parametrize("overlay", ["training/sgd", "training/plateau", "training/tiny_dataset"])
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        "training/tiny_dataset",
+        *(pytest.param(f"training/{name}", marks=pytest.mark.slow) for name in ("sgd", "plateau")),
+    ],
+)
+@pytest.mark.usefixtures("without_pixels")
 def test_training_overlays_train(overlay, bundle, quick, tmp_path):
     settings = quick | ({"val_interval": 2} if overlay.endswith("tiny_dataset") else {})
     files = ["configs/train.yaml", f"configs/{overlay}.yaml"]
@@ -220,12 +231,13 @@ def test_training_overlays_train(overlay, bundle, quick, tmp_path):
 
 
 FRAGMENTS = sorted(path.stem for path in (ROOT / "configs" / "fusion").glob("*.yaml"))
-QUICK = ("abaf", "early", "single", "evidential")  # one per kind of network and loss
+QUICK = ("abaf", "early", "evidential")  # one per kind of network and loss
 
 
 @pytest.mark.parametrize(
     "strategy", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FRAGMENTS]
 )
+@pytest.mark.usefixtures("without_pixels")
 def test_every_strategy_trains_and_its_folder_predicts(strategy, bundle, quick, tmp_path):
     files = ["configs/train.yaml", f"configs/fusion/{strategy}.yaml"]
     folder = tmp_path / strategy

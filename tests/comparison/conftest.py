@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import no_pixels
 
 STRATEGIES = ["concat", "single_portal"]
 BASELINES = ["single_arterial", "table", "logistic_regression"]
 
 
-@contextmanager
-def no_pixels() -> Iterator[None]:
-    """Leave out what takes most of the time of a tiny training: turning its figures into pixels."""
-    from matplotlib.figure import Figure
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Figure, "savefig", lambda self, file, **options: Path(file).touch())
-        yield
-
-
 @pytest.fixture(autouse=True)
-def without_pixels() -> Iterator[None]:
+def no_figures(without_pixels: None) -> None:
     """No test of this folder looks at a figure."""
-    with no_pixels():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def test_hounsfield_units_get_a_window(small_phantom):
 
 def test_magnetic_resonance_gets_z_scores(test_data, tmp_path):
     prepare(
-        layout="acdc", source=test_data("acdc_ed_es"), output=tmp_path / "acdc"
+        layout="acdc", source=test_data("acdc_ed_es"), output=tmp_path / "acdc", quality=False
     )  # the images of patient 074 are those of patient 076
     overlay = yaml.safe_load((tmp_path / "acdc" / "data.yaml").read_text())
     assert overlay["intensity"]["_target_"] == "scripts.transforms.ZScoreIntensityd"

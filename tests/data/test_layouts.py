@@ -119,9 +119,9 @@ class TestAcdc:
         assert settings["region"]["_target_"].endswith("BoxRegiond")
         assert settings["spacing"] == [1.5, 1.5, 10.0]
 
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "second")
+        prepare(real("acdc_ed_es"), "acdc", tmp_path / "second", quality=False)
         assert (tmp_path / "second/dataset.json").read_text() == text
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "third", seed=1)
+        prepare(real("acdc_ed_es"), "acdc", tmp_path / "third", seed=1, quality=False)
         assert (tmp_path / "third/dataset.json").read_text() != text
 
 

@@ -35,15 +35,7 @@ from scripts.explain.contribution_figure import Waterfall, contribution_figure
 
 LONG = "moderately differentiated hepatocellular carcinoma of segment IVb"
 NAMES = {
-    "scripts": [
-        "良性 악성",
-        "😀 🦠 Καλοήθης",
-        "خبيث",
-        "na\u0308iv",
-        "$x^2$",
-        "a_b^c %d {y}",
-        "\\alpha & <b>",
-    ],
+    "scripts": ["良性 악성", "😀 🦠 Καλοήθης", "na\u0308iv خبيث", "$x^2$ a_b^c %d {y} \\alpha & <b>"],
     "long": [LONG, LONG.replace("segment", "section"), "x" * 60],
     "twelve": [f"class with a rather long name {k}" for k in range(12)],
 }
