@@ -12,7 +12,7 @@ import yaml
 
 from scripts.engines.errors import message_of
 from scripts.reporting import report_folder, report_run
-from scripts.reporting.figures import KNOWN
+from scripts.reporting.figures import KNOWN, Figure
 from scripts.reporting.volume_grids import MOST_HEADERS, volume_grids
 
 from .page import Page
@@ -202,6 +202,18 @@ def test_every_known_figure_is_shown_with_its_caption(copy):
     for known in KNOWN[:-1]:
         assert known.caption in figures[known.title].text
     assert "n = 24 training cases, n = 8 validation cases" in figures["Learning curves"].text
+
+
+def test_a_figure_of_several_panels_has_the_whole_width():
+    sizes = {(1650, 1275): True, (1350, 1071): True, (1110, 780): False, (840, 885): False, (900, 500): True}
+    found = {size: Figure("title", "caption", "n = 9", {}, "data:", *size).broad for size in sizes}
+    assert found == sizes
+
+
+def test_a_temperature_that_was_not_fitted_is_not_said_to_be(page):
+    text = page.all("main")[0].text
+    assert "No temperature was fitted, and 1.00 changes nothing." in text
+    assert "The temperature was fitted" not in text
 
 
 def test_an_evaluation_has_a_report_of_its_own(trained, bundle, tmp_path):
