@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
-from scripts.data.note import note
-
 if TYPE_CHECKING:
     from scripts.evaluation.case_handler import Prediction
 
@@ -24,6 +22,7 @@ def clinical_lines(
         columns: names of the clinical columns, in the order of the network's table.
         network: as it predicted; an exported one does not tell what it cuts off.
     """
+    from scripts.data.note import note
     from scripts.networks import TableEncoder, TableNetwork
 
     parts = [] if network is None else list(network.modules())
