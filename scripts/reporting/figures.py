@@ -113,7 +113,8 @@ KNOWN = (
         "first_batch.png",
         "First training cases",
         "What the network sees, after augmentation: the lesion must be in every image, and all phases of a "
-        "case must show the same place. Phases hidden in training are there; the network learns to do without.",
+        "case must show the same place. Phases hidden in training are there; the network learns to do "
+        "without.",
         TRAINING,
     ),
 )
