@@ -84,7 +84,7 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
         if len(line) > len(headers):
             raise ValueError(
                 f"{name} {file}: row {number} must have {len(headers)} cells, found {len(line)}; "
-                "put texts with a separator in quotes"
+                "put cells with a separator (decimal commas, too) in quotes"
             )
         rows.append(dict(zip(headers, [*line, *[""] * len(headers)], strict=False)))
     if short and file.suffix.lower() not in EXCEL:
