@@ -12,9 +12,10 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from scripts.data import cached_dataset, read_cases
-from scripts.data.cache import NoCache
+from scripts.data.cache import NoCache, check_cache
 from scripts.engines import errors, running_config, start
 from scripts.engines.command_line import settle_types
+from scripts.engines.results_place import check_name
 from scripts.engines.running_config import bundle_folder
 from scripts.reporting import report_comparison
 
@@ -36,6 +37,7 @@ def start_comparing(bundle_root: str | Path, seed: int) -> None:
     bundle = bundle_folder(bundle_root)
     settle_types(bundle / "configs", "compare.yaml")
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
+    check_name(running_config()["name"])
     start(bundle_root, parser.get_parsed_content("dataset_dir"), seed, "compare.yaml")
     errors.on_interrupt(
         lambda: "stopped; the same command goes on, and keeps the trainings that are finished"
@@ -69,10 +71,14 @@ def compare(
         ValueError: a mistake in the data, the folds, the strategies or the settings; the results folder
             holds another comparison; jobs that failed, after all others are done.
     """
-    if not training_seeds or not all(isinstance(number, int) and number >= 0 for number in training_seeds):
+    good = all(isinstance(number, int) and number >= 0 for number in training_seeds)
+    if not training_seeds or not good or len(set(training_seeds)) < len(training_seeds):
         raise ValueError(
-            f"training_seeds must be a list of whole numbers of at least 0, found {training_seeds!r}"
+            f"training_seeds must be different whole numbers of at least 0, found {training_seeds!r}"
         )
+    if draws < 1:
+        raise ValueError(f"draws must be a whole number of at least 1, found {draws}")
+    check_cache(cache)
     bundle, folder = bundle_folder(bundle_root), Path(output_dir).resolve()
     settings = user_settings(running_config(), own_keys(bundle))
     parser = training_parser(bundle, settings)

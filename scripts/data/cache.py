@@ -57,10 +57,15 @@ def cached_dataset(
         ValueError: an unknown kind of cache, or a disk cache without a folder.
         BadCases: cases that cannot be prepared, all of them; without a cache when they are asked for.
     """
-    if cache not in CACHES:
-        raise ValueError(f"`cache` must be one of {listing(str(cache), CACHES)}, found {cache!r}")
+    check_cache(cache)
     steps = transform if isinstance(transform, Compose) else Compose(transform)
     return CACHES[cache](list(data), steps.flatten(), cache_dir, progress)
+
+
+def check_cache(cache: str) -> None:
+    """Raise ValueError for an unknown kind of cache; names the nearest."""
+    if cache not in CACHES:
+        raise ValueError(f"`cache` must be one of {listing(str(cache), CACHES)}, found {cache!r}")
 
 
 class MemoryCache(CacheDataset):

@@ -84,7 +84,7 @@ def select_columns(
         raise ValueError(f"`clinical` must be a list of columns, found {wanted!r}; write [{wanted!r}]")
     chosen: list[Column] = []
     for entry in wanted:
-        name = entry if isinstance(entry, str) else str(entry.get("name"))
+        name = entry if isinstance(entry, str) else str(entry.get("name", entry))
         if name not in by_name:
             if required or isinstance(entry, str):
                 raise ValueError(

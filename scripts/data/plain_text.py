@@ -70,22 +70,23 @@ def safe_name(text: str) -> str:
     return re.sub(r"_(\w+)_", r"\1", text).strip() if re.fullmatch(r"_\w+_", text) else text.strip() or "unnamed"
 
 
-def check_safe_names(names: Iterable[str], what: str) -> None:
+def check_safe_names(names: Iterable[str], what: str, instead: str = "rename them where they come from") -> None:
     """Refuse names that a configuration would not give back as they are.
 
     Args:
         names: of phases, classes, columns, categories or units.
         what: what they name and where they stand, for the message.
+        instead: what to do.
 
     Raises:
         ValueError: every such name, with the nearest that is safe.
     """
     wrong = [name for name in dict.fromkeys(names) if not is_safe_name(name)]
     if wrong:
-        instead = ", ".join(f"{name!r} (e.g. {safe_name(name)!r})" for name in wrong)
+        found = ", ".join(f"{name!r} (e.g. {safe_name(name)!r})" for name in wrong)
         raise ValueError(
             f"{what} must not have '#' or '::', nor begin with $, @ or %, nor be like _target_, which mean "
-            f"something of their own in a configuration; found {instead}; rename them where they come from"
+            f"something of their own in a configuration; found {found}; {instead}"
         )
 
 
@@ -97,16 +98,17 @@ def is_reference(value: Any) -> bool:
 def literal(text: str) -> str:
     r"""Return a text so that a configuration gives it back as it is, whatever signs it has.
 
-    MONAI turns ``#`` into ``::`` everywhere, and executes what starts with ``$``.
+    MONAI turns ``#`` into ``::`` everywhere, and executes what starts with ``$``; what it finds as ``::`` may
+    have been either.
 
     >>> literal("/data/set 1")
     '/data/set 1'
     >>> literal("/data/set #1")
     "$'/data/set \\x231'"
     """
-    if not is_reference(text) and "#" not in text:
+    if not is_reference(text) and "#" not in text and "::" not in text:
         return text
-    return "$" + repr(text).replace("#", r"\x23").replace("@", r"\x40")
+    return "$" + repr(text).replace("#", r"\x23").replace("@", r"\x40").replace("::", r"\x3a:")
 
 
 def from_literal(text: str) -> str:

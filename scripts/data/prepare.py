@@ -20,10 +20,10 @@ from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
 from scripts.data.grids import look_at_grids
 from scripts.data.identical import settle_identical
-from scripts.data.layouts import Source, check_options, find_layout
+from scripts.data.layouts import Source, check_options, find_layout, options_of
 from scripts.data.image_overlay import image_overlay_text
 from scripts.data.overlay import BUNDLE, bundle_command, from_here, overlay_text, training_command
-from scripts.data.phase_names import check_names
+from scripts.data.phase_names import check_found_phases, check_names
 from scripts.data.plain_text import check_names_are_text
 from scripts.data.positive import positive_class
 from scripts.data.prepared_volumes import prepare_volumes
@@ -143,7 +143,9 @@ def prepare(
         if clinical_table is not None:
             found = join_clinical_table(found, _absolute(clinical_table), clinical)
         check_columns(found.clinical, "the table")
-        phases = name_list(chosen_phases(found, phases), "names of phases")
+        phases = chosen_phases(found, phases)
+        check_found_phases(phases, (given.phase_names or {}) if "phase_names" in options_of(str(layout)) else None)
+        phases = name_list(phases, "names of phases")
         check_reference(phases, reference_phase)
         cases, dropped = with_phases(found.cases, phases)
         cases, label_notes = one_spelling(cases, classes)

@@ -25,7 +25,7 @@ from .running_config import running_config
 from .schedule import ScheduleHandler, warmup_cosine
 from .selection import PooledScore, SelectionScore, pooled_output
 from .served import hand_over, training_cases
-from .start import check_output, finish, start
+from .start import check_output, finish, settle, start
 from .withhold import WithholdPhases
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "process_device",
     "results_folder",
     "running_config",
+    "settle",
     "start",
     "start_processes",
     "training_cases",

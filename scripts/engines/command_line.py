@@ -6,6 +6,7 @@ number, ``None`` is dropped. The texts are therefore taken from the command line
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from .key_types import FREE, KeyTypes
 from .running_config import running_parser
 from .typed_values import PurePath, members, read_text, typed
 
-_FLAG = re.compile(r"--.*|-[a-zA-Z].*")
+_FLAG = re.compile(r"--.*|-[a-zA-Z].*", re.DOTALL)
 _OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow_name", "workflow_type"}
 
 
@@ -93,8 +94,9 @@ def settle_types(configs: Path, tool: str | None = None) -> bool:
     changed = False
     for key, text in typed_options(command_line()).items():
         changed |= _settle_option(parser, types, key, text)
+    text = json.dumps(parser.get(), default=str)
     for name in [name for name in parser.get() if name != ConfigParser.meta_key]:
-        changed |= _settle(parser.get(), name, (name,), types)
+        changed |= _settle(parser.get(), name, (name,), types, text)
     if changed:
         parser.parse(reset=True)
     return changed
@@ -131,6 +133,8 @@ def _harmless(key: str, value: Any, free: bool) -> Any:
     """Return a value with its texts as MONAI keeps them, or refuse a text that it would not keep."""
     if isinstance(value, list):
         return [_harmless(key, part, free) for part in value]
+    if isinstance(value, Mapping):
+        return {name: _harmless(key, part, free) for name, part in value.items()}
     if isinstance(value, str) and free:
         return literal(value)
     if isinstance(value, str) and literal(value) != value:
@@ -143,8 +147,10 @@ def _harmless(key: str, value: Any, free: bool) -> Any:
     return value
 
 
-def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes) -> bool:
-    """Bring the value at a path to its type, and what is below it."""
+def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text: str) -> bool:
+    """Bring the value at a path to its type, and what is below it; `text` is the whole configuration."""
+    if isinstance(parent, Mapping):
+        types.check_place(path, parent, text)
     value = parent[name]
     types.check(path, parent)
     kind, strict = types.of(path, parent)
@@ -167,11 +173,11 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes) -> b
         parent[name] = settled
     if isinstance(settled, Mapping):
         for key in settled:
-            changed |= _settle(settled, key, (*path, str(key)), types)
+            changed |= _settle(settled, key, (*path, str(key)), types, text)
     elif isinstance(settled, list):
         for position, part in enumerate(settled):
             if isinstance(part, Mapping | list):
-                changed |= _settle(settled, position, (*path, str(position)), types)
+                changed |= _settle(settled, position, (*path, str(position)), types, text)
     return changed
 
 

@@ -12,6 +12,10 @@ from typing import Any
 
 import yaml
 
+from scripts.data.nearest import listing
+from scripts.data.plain_text import is_reference
+from scripts.data.splits import SPLITS
+
 # What MONAI's experiment tracking adds to a configuration.
 TRACKING_KEYS = frozenset(
     [
@@ -24,6 +28,19 @@ TRACKING_KEYS = frozenset(
         "artifacts",
     ]
 )
+# Commands, and the one whose file stands in front of theirs.
+BASES = {
+    "training": "",
+    "evaluating": "training",
+    "comparing": "training",
+    "inferring": "",
+    "explaining": "inferring",
+    "exporting": "inferring",
+    "predicting": "inferring",
+    "preparing": "",
+    "checking": "",
+    "reporting": "",
+}
 _REFERENCE = re.compile(r"[@%](\w+)")
 
 
@@ -35,6 +52,56 @@ def known_keys(configs: Path) -> frozenset[str]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
         keys.update(str(key).partition("#")[0].lstrip("+") for key in content or {})
     return frozenset(keys)
+
+
+def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, run_id: str | None) -> None:
+    """Refuse a typed key that only another command reads, e.g. `--folds 5` for a training.
+
+    Args:
+        typed: keys of the command line.
+        config: merged configuration; what it refers to is read.
+        configs: the bundle's configs folder.
+        run_id: the key that is being run.
+
+    Raises:
+        ValueError: names the key and the commands that read it.
+    """
+    others: dict[str, set[str]] = {}
+    read = set(_REFERENCE.findall(json.dumps(config, default=str)))
+    for file in sorted(configs.rglob("*.yaml")):
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        commands = BASES.keys() & content
+        if not commands or {run_id, BASES.get(run_id or "")} & commands:
+            read |= {str(key) for key in content}
+        else:
+            for key in content:
+                others.setdefault(str(key), set()).update(commands)
+    for key in typed:
+        if run_id in BASES and key in others and key not in read:
+            names = " and ".join(sorted(others[key]))
+            raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")
+
+
+def check_values(config: dict[str, Any]) -> None:
+    """Refuse values that a run would stumble over late.
+
+    Raises:
+        ValueError: names key and value.
+
+    >>> check_values({"max_epochs": 0})
+    Traceback (most recent call last):
+    ValueError: max_epochs must be a whole number of at least 1, found 0; correct it
+    """
+    for key, least, most in (("max_epochs", 1, 10**9), ("seed", 0, 2**32 - 1)):
+        value = config.get(key)
+        if isinstance(value, int) and not least <= value <= most:
+            limit = f"of at least {least}" if value < least else f"up to {most}"
+            raise ValueError(f"{key} must be a whole number {limit}, found {value}; correct it")
+    split = config.get("split", SPLITS[0])
+    if split not in SPLITS and not is_reference(split):
+        raise ValueError(
+            f"split must be one of {listing(str(split), SPLITS)}, found {split!r:.80}; correct it"
+        )
 
 
 def _is_run_list(value: Any) -> bool:

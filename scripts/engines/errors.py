@@ -15,6 +15,8 @@ from torch.distributed import Store
 from scripts.evaluation.atomic import no_room, no_room_message
 from scripts.workers import BadCases
 
+from .config_errors import configuration_message
+
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"
 _FRAME = re.compile(r'^ *File "(.+?)", line \d+, in ', re.MULTILINE)
@@ -64,8 +66,9 @@ def message_of(error: BaseException) -> str | None:
     """Return the line that explains `error` to a user, or None where a traceback says more.
 
     The bundle's own ``ValueError`` and ``OSError`` (raised inside `scripts`) are shown as they are. A wrong
-    argument name in a configuration (``TypeError`` from a constructor) is shown with the component. A
-    full disk is told whatever library met it. Of several bad cases each has a line.
+    argument name in a configuration (``TypeError`` from a constructor) is shown with the component, and what
+    MONAI cannot resolve with its key. A full disk is told whatever library met it. Of several bad cases each
+    has a line.
     """
     explaining = _explaining(error)
     if isinstance(explaining, BadCases):
@@ -80,6 +83,8 @@ def message_of(error: BaseException) -> str | None:
     cause = root_cause(error)
     if isinstance(cause, TypeError) and "unexpected keyword argument" in str(cause):
         return f"a configuration entry has an argument its component does not take: {cause}"
+    if (message := configuration_message(error_chain(error))) is not None:
+        return message
     if isinstance(cause, ModuleNotFoundError):
         return f"{cause}; install the requirements: pip install -r requirements.txt"
     return None

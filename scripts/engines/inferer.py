@@ -9,6 +9,8 @@ import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
 
+from scripts.data.nearest import listing
+
 from .case_options import chosen_row
 from .precision import autocast
 
@@ -78,6 +80,10 @@ class TestTimeInferer(PhaseInferer):
         if number < 0:
             raise ValueError(f"test_time_augmentation must be 0 or more transforms per case, found {number}")
         self.views = list(geometry.fixed(number, seed)) if geometry is not None and number > 1 else []
+        names = ["point", *(column["name"] for column in columns)]
+        for name in options or {}:
+            if name not in names:
+                raise ValueError(f"displayable_configs must be of {listing(name, names)}, found {name!r}")
         self.row = chosen_row(columns, options or {})
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

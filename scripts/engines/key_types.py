@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
 import typing
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -70,8 +71,11 @@ OF_TOOLS: dict[str, dict[str, Any]] = {
 }
 """Types of the keys of a command's own file, which come first."""
 
-FREE = frozenset(["case", "layout"])
+FREE = frozenset(["case", "layout", "phase_names"])
 """Keys whose text is only looked up when the command runs, so that any sign may be in it."""
+
+OF_DATA = frozenset(["displayable_configs", "phase_names"])
+"""Mappings whose keys come from the data."""
 
 COMPONENT_KEYS = frozenset(["_target_", "_disabled_", "_requires_", "_desc_", "_mode_"])
 MISSING = object()
@@ -85,14 +89,14 @@ def _content(file: Path) -> dict[str, Any]:
 def shown_type(default: Any) -> Any:
     """Return the type that a default value shows; `Any` where it shows none.
 
-    >>> shown_type([2.0, 2.0, 2.0]), shown_type(None), shown_type("$len(@phases)")
-    (list[float], typing.Any, typing.Any)
+    >>> shown_type([2.0, 2.0, 2.0]), shown_type(None), shown_type("$len(@phases)"), shown_type({"keys": "x"})
+    (list[float], typing.Any, typing.Any, <class 'dict'>)
     """
     if isinstance(default, list):
         kinds = {shown_type(part) for part in default}
         element = kinds.pop() if len(kinds) == 1 else Any
-        return Any if element is Any else list[element]  # type: ignore[valid-type]
-    if default is None or default is MISSING or isinstance(default, dict) or is_reference(default):
+        return list if element is Any else list[element]  # type: ignore[valid-type]
+    if default is None or default is MISSING or is_reference(default):
         return Any
     return type(default)
 
@@ -147,6 +151,38 @@ class KeyTypes:
                 return argument, False
         shown = shown_type(self.default(path))
         return shown, len(path) == 1
+
+    def check_place(self, path: Sequence[str], parent: Any, text: str) -> None:
+        """Refuse a key that nothing reads below a section such as ``train``, and a component without class.
+
+        Args:
+            path: names from the top level down.
+            parent: the mapping that holds the key in the configuration that is run.
+            text: the whole configuration; what it refers to is read.
+
+        Raises:
+            ValueError: names the key, and the nearest.
+        """
+        if "#" in path[-1]:
+            raise ValueError(f"names within {path[0]} must be without '#', found {path[-1]!r}; leave it out")
+        key, default, value = "#".join(path), self.default(path), parent[path[-1]]
+        section = self.default(path[:-1]) if len(path) > 1 else None
+        if (
+            default is MISSING
+            and isinstance(section, Mapping)
+            and not {"_target_", *COMPONENT_KEYS} & {*section, *parent, path[-1]}
+            and path[0] not in OF_DATA
+            and not re.search(rf"[@%]{'(?:#|::)'.join(map(re.escape, path))}\b", text)
+        ):
+            known = listing(path[-1], map(str, section))
+            raise ValueError(f"unknown key {key!r}: `{'#'.join(path[:-1])}` has {known}; correct it")
+        component = isinstance(default, Mapping) and "_target_" in default
+        if component and isinstance(value, Mapping) and "_target_" not in value:
+            first = next(iter(value), next(iter(default)))
+            raise ValueError(
+                f"{key} must be a component {{_target_: CLASS, ...}}, found {dict(value)!r:.120}; name its "
+                f"class, or set one argument by {key}#{first}"
+            )
 
     def takes_expressions(self, path: Sequence[str]) -> bool:
         """Say whether a key is meant for expressions: its default is one, a component, or there is none."""

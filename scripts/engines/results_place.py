@@ -7,6 +7,7 @@ import contextlib
 import re
 from pathlib import Path
 
+from scripts.data.plain_text import is_plain
 from scripts.processes import from_first_process, is_first_process
 
 _made: set[Path] = set()
@@ -20,8 +21,27 @@ def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> 
     together each has its own; it goes again with the process if nothing was written into it. With `resume`
     it is the newest that was interrupted, else the newest.
     """
+    check_name(name)
     chosen = str(_choose(Path(bundle_root) / "results", name, resume)) if is_first_process() else ""
     return from_first_process(chosen)
+
+
+def check_name(name: str) -> None:
+    r"""Refuse a name of a training or comparison that is no name of a folder below ``results``.
+
+    Raises:
+        ValueError: nothing, a line break, or a way out of the folder.
+
+    >>> check_name("liver/2024-01-01")
+    >>> check_name("..")
+    Traceback (most recent call last):
+    ValueError: name must be the name of a folder below results, found '..'; give another --name
+    """
+    parts = Path(name).parts
+    if not parts or ".." in parts or Path(name).is_absolute() or name != name.strip() or not is_plain(name):
+        raise ValueError(
+            f"name must be the name of a folder below results, found {name!r}; give another --name"
+        )
 
 
 def place_note(folder: str | Path) -> str | None:

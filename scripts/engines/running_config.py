@@ -42,7 +42,7 @@ def bundle_folder(bundle_root: str | Path) -> Path:
 
     ``.`` is no bundle where `monai.bundle.load` or a federated client reads a bundle from another folder.
     """
-    root, files = Path(bundle_root).resolve(), folder_of_files()
+    root, files = Path(str(bundle_root)).resolve(), folder_of_files()  # MONAI makes 2024 a number
     return root if files is None or (root / "configs" / "metadata.json").is_file() else files
 
 

@@ -15,8 +15,8 @@ from scripts.data.overlay import from_here
 from scripts.processes import is_first_process, wait_for_all
 
 from . import errors
-from .command_line import settle_types
-from .config_check import check_keys, known_keys
+from .command_line import command_line, settle_types, typed_options
+from .config_check import check_command, check_keys, check_values, known_keys
 from .metadata import record_metrics
 from .results_place import place_note
 from .running_config import bundle_folder, running_config, running_parser, running_run_id
@@ -24,6 +24,30 @@ from .served import served_lists
 from .twins import warn_of_stale_twins
 
 MODEL = "configs/inference.yaml"
+
+
+def settle(tool: str | None = None) -> bool:
+    """Show a user's mistakes as one line, refuse unknown keys and type the values, before any is resolved.
+
+    Args:
+        tool: file below configs of a command that is no training and needs no model, e.g. compare.yaml.
+
+    Returns:
+        Whether a value changed.
+
+    Raises:
+        ValueError: for a key that no configuration declares, or a value of another type than its key's.
+    """
+    errors.install()
+    errors.on_interrupt(lambda: "stopped; give the same command again")
+    config = running_config()
+    options = typed_options(command_line())
+    configs = bundle_folder(options.get("bundle_root") or config.get("bundle_root", ".")) / "configs"
+    check_keys(config, known_keys(configs), running_run_id())
+    check_command(options, config, configs, running_run_id())
+    changed = settle_types(configs, tool)
+    check_values(running_config())
+    return changed
 
 
 def start(
@@ -43,17 +67,12 @@ def start(
     """
     from scripts.data import ensure_phantom
 
-    errors.install()
-    errors.on_interrupt(lambda: "stopped; give the same command again")
     warnings.filterwarnings("ignore", category=FutureWarning)
-    bundle = bundle_folder(bundle_root)
-    check_keys(running_config(), known_keys(bundle / "configs"), running_run_id())
     parser = running_parser()
-    if (
-        settle_types(bundle / "configs", tool) and parser is not None
-    ):  # what MONAI had resolved was of other types
+    if settle(tool) and parser is not None:  # what MONAI had resolved was of other types
         bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
         dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
+    bundle = bundle_folder(bundle_root)
     warn_of_stale_twins(bundle / "configs")
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)

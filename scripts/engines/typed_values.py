@@ -75,8 +75,11 @@ def described(kind: Any) -> str:
     words = []
     for member in members(kind):
         if (typing.get_origin(member) or member) in _LISTS:
-            part = described(_element(member)).removeprefix("a ")
-            words.append("a list" if part == "value" else f"a list of {part}s")
+            part = described(_element(member))
+            several = (
+                f"a list, each of it {part}" if " or " in part else f"a list of {part.removeprefix('a ')}s"
+            )
+            words.append("a list" if part == "a value" else several)
         elif (typing.get_origin(member) or member) in _DICTS:
             words.append("a mapping {key: value}")
         else:
@@ -99,7 +102,8 @@ def read_text(text: str, kind: Any) -> Any:
     >>> read_text("[T1, T1+C]", list[str]), read_text("[001,1_0]", list[str]), read_text("1,1,3", list[float])
     (['T1', 'T1+C'], ['001', '1_0'], [1.0, 1.0, 3.0])
     """
-    kinds, bare = members(kind), text.strip()
+    kinds = members(kind)
+    bare = (text if {str, PurePath, Any} & set(map(_hashable, kinds)) else unquoted(text)).strip()
     if type(None) in kinds and bare.lower() in _NONE:
         if bare.lower() == "none" and _of(kinds, _LISTS) is not None and str not in kinds:
             raise ValueError(
@@ -121,7 +125,7 @@ def read_text(text: str, kind: Any) -> Any:
         return int(bare)
     if float in kinds and (number := _number(bare)) is not None:
         return number
-    if str in kinds or PurePath in kinds:
+    if str in kinds or (PurePath in kinds and bare):
         return unquoted(text)
     if Any in kinds:
         return _read_any(text)
@@ -141,10 +145,17 @@ def _number(text: str) -> float | None:
 
 
 def unquoted(text: str) -> str:
-    """Return a text without the quotes that stand around all of it."""
+    r"""Return a text without quotes around all of it; within they are doubled, or behind a backslash.
+
+    >>> unquoted("'T2'"), unquoted("'it''s'"), unquoted(r"'it\'s'"), unquoted("'a' 'b'"), unquoted("it's")
+    ('T2', "it's", "it's", "'a' 'b'", "it's")
+    """
     bare = text.strip()
-    if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "'\"" and bare[0] not in bare[1:-1]:
-        return bare[1:-1]
+    if len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "'\"":
+        quote, within = bare[0], bare[1:-1]
+        escaped = rf"\\{quote}|{quote}{quote}"
+        if quote not in re.sub(escaped, "", within):
+            return re.sub(escaped, quote, within)
     return text
 
 
@@ -174,7 +185,7 @@ def split_list(text: str) -> list[str]:
 def _read_list(text: str, kind: Any, alone: bool) -> list[Any] | None:
     """Read ``[a, b]``, ``(a, b)`` or ``a,b``; a single value is a list only of texts."""
     bracketed = text[:1] in ("[", "(")
-    if bracketed and not text.endswith(_CLOSING[text[0]]):
+    if not text or (bracketed and not text.endswith(_CLOSING[text[0]])):
         return None
     element = _element(kind)
     texts = split_list(text[1:-1] if bracketed else text)
@@ -188,11 +199,13 @@ def _read_list(text: str, kind: Any, alone: bool) -> list[Any] | None:
 
 def _read_mapping(text: str, kind: Any) -> dict[str, Any]:
     try:
-        content = yaml.load(text, yaml.BaseLoader)
+        content, node = yaml.load(text, yaml.BaseLoader), yaml.compose(text, yaml.BaseLoader)
     except yaml.YAMLError:
-        content = None
-    if not isinstance(content, dict):
+        content = node = None
+    if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
         raise ValueError(f"{described(kind)}, with a blank behind each colon")
+    if len(content) < len(node.value):
+        raise ValueError(f"{described(kind)} with different keys")
     return {key: _read_leaves(value, _element(kind)) for key, value in content.items()}
 
 
@@ -258,12 +271,18 @@ def typed(value: Any, kind: Any) -> Any:
         return float(value)
     listed, mapped = _of(kinds, _LISTS), _of(kinds, _DICTS)
     if listed is not None and isinstance(value, list | tuple | set):
+        if _element(listed) is Any:
+            return list(value)
         try:
             return [typed(part, _element(listed)) for part in value]
         except ValueError as error:
             raise ValueError(f"a list, each of it {error}") from None
     if mapped is not None and isinstance(value, Mapping):
-        return {key: typed(part, _element(mapped)) for key, part in value.items()}
+        return (
+            value
+            if _element(mapped) is Any
+            else {key: typed(part, _element(mapped)) for key, part in value.items()}
+        )
     plain = value is None or isinstance(value, bool | Real | Sequence | Mapping)
     if Any in kinds or not plain:
         return value

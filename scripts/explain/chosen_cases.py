@@ -44,6 +44,8 @@ def choose_cases(items: Sequence[Mapping[str, Any]], case: str | Sequence[str]) 
             raise ValueError(
                 f"the dataset must have cases in the split '{names[0]}', found none; give another"
             )
+    if not names:
+        raise ValueError("`case` must name at least one case, found []; or give 'all' or a split")
     for name in names:
         if name not in by_name:
             close = get_close_matches(name, by_name, n=3, cutoff=0.0)

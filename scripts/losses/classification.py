@@ -43,7 +43,8 @@ def class_weights_from(
         return counts.sum() / (len(counts) * counts)
     weights = torch.as_tensor([float(w) for w in class_weights])
     if (
-        weights.min() < 0
+        len(weights) == 0
+        or weights.min() < 0
         or weights.sum() == 0
         or (class_counts is not None and len(weights) != len(class_counts))
     ):

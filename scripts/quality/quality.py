@@ -127,6 +127,8 @@ def require_quality(
     Raises:
         FileNotFoundError, ValueError: as `check_quality`; ValueError also for findings that break training.
     """
+    if dataset_dir is None:
+        raise ValueError("dataset_dir must be given, found nothing; pass --dataset_dir")
     findings = check_quality(dataset_dir, output_dir, workers)
     number = sum(finding.breaks_training for finding in findings)
     if number:

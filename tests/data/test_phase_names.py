@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 
 from scripts.data import prepare, read_cases
@@ -53,8 +56,22 @@ def test_an_exact_name_goes_before_a_pattern():
     assert phase_of("Early", names, "") == "early"
 
 
-@pytest.mark.parametrize("wrong", ["art", {}, {"a": []}, {"a": [1]}, ["a"]])
+@pytest.mark.parametrize("wrong", ["art", {}, {"a": []}, {"a": [1]}, {"a": [""]}, {"a: b": ""}, ["a"]])
 def test_what_is_no_mapping_is_refused(wrong):
     with pytest.raises(ValueError, match=r"phase_names must be patterns per phase, e.g. {arterial:"):
         check_names(wrong)
     assert check_names({"a": "b*"}) == {"a": ["b*"]}
+
+
+def test_names_that_a_configuration_would_change_are_refused_with_the_argument_for_them(save_volume, tmp_path):
+    for number in range(8):
+        for name in ("T1", "T2 fat#sat", "%pd"):
+            save_volume(tmp_path / f"source/p{number}/{name}.nii.gz")
+    (tmp_path / "labels.csv").write_text("case,label\n" + "".join(f"p{i},{'ab'[i // 4]}\n" for i in range(8)))
+    settings = {"labels": tmp_path / "labels.csv", "quality": False}
+    with pytest.raises(ValueError, match=r"found '%pd' .*, 'T2 fat#sat' \(e.g. 'T2 fatsat'\); rename") as caught:
+        prepare(tmp_path / "source", "folders", tmp_path / "out", **settings)
+    argument = json.loads(shlex.split(str(caught.value).rpartition("--phase_names ")[2])[0])
+    assert argument == {"percent pd": ["?pd"], "T1": ["T1"], "T2 fatsat": ["T2 fat#sat"]}
+    file = prepare(tmp_path / "source", "folders", tmp_path / "out", **settings, phase_names=argument)
+    assert set(json.loads(file.read_text())["phases"]) == set(argument)

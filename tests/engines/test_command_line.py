@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import sys
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def from_command_line(command: str, *typed: str, files: list[str] | None = None)
 @pytest.fixture(autouse=True)
 def _from_the_bundle(monkeypatch):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
 
 
 @pytest.fixture
@@ -69,6 +71,8 @@ def refusal(command: str, *typed: str) -> str:
         from_command_line(command, *typed)
     message = message_of(caught.value)
     assert message, caught.value
+    assert sys.excepthook is not sys.__excepthook__, "it is shown as a traceback"
+    assert "\n" not in message
     return message
 
 
@@ -150,8 +154,11 @@ def test_a_text_stays_as_it_was_typed(text, away):
             "clinical": ("[]", []),
             "labels": ("None", None),
             "folds": ("5", 5),
-            "phase_names": ("{pre: ['*a*', 01], late: c}", {"pre": ["*a*", "01"], "late": "c"}),
+            "phase_names": (
+                "{pre: ['*a#*', 01], late: $c}", {"pre": ["$'*a\\x23*'", "01"], "late": "$'$c'"},
+            ),
             "source": ("/data/set #1", "$'/data/set \\x231'"),
+            "rules": ("a::b", "$'a\\x3a:b'"),
             "output": ("0123", "0123"),
             "fractions": (".5,.25,.25", [0.5, 0.25, 0.25]),
             "reference_phase": ("none", None),
@@ -165,7 +172,11 @@ def test_a_text_stays_as_it_was_typed(text, away):
             "scheduler": ("none", None),
         }),
         ("training", {
-            "phases": ("[T1,T1+C]", ["T1", "T1+C"]),
+            "phases": ("'[T1,T1+C]'", ["T1", "T1+C"]),
+            "max_epochs": ("'5'", 5),
+            "calibrate": ('"off"', False),
+            "name": ("it's", "it's"),
+            "classes": ("['it''s', 'b\\'s', c's]", ["it's", "b's", "c's"]),
             "learning_rate": ("1", 1.0),
             "grid_size": ("32,32,16", [32, 32, 16]),
             "class_weights": ("[1,2.5]", [1.0, 2.5]),
@@ -226,6 +237,34 @@ def test_none_of_python_is_not_dropped(away):
         ("training", ["--name", "$exit()"], "--name takes a plain text, found '$exit()'"),
         ("training", ["--name", "@seed"], "--name takes a plain text, found '@seed'"),
         ("training", ["--classes", "[low,grade #2]"], "--classes takes a plain text, found 'grade #2'"),
+        ("training", ["--output_dir="], "--output_dir must be a path, found ''"),
+        ("training", ["--spacing="], "--spacing must be a list of numbers, found ''"),
+        ("training", ["--clinical="], "--clinical must be a list, each of it a text or a mapping"),
+        ("training", ["--region", "5"], "--region must be a mapping {key: value}, found '5'"),
+        ("training", ["--run", "5"], "--run must be a list, found '5'"),
+        ("training", ["--intensity", "{joint: false}"], "or set one argument by intensity#joint"),
+        ("training", ["--validate#evaluatr", "3"], "(nearest: 'evaluator')"),
+        ("training", ["--seed", "@nothing"], "--seed must be a whole number, found '@nothing'"),
+        ("training", ["--max_epochs", "0"], "max_epochs must be a whole number of at least 1, found 0"),
+        ("training", ["--seed", "4294967296"], "seed must be a whole number up to 4294967295"),
+        (
+            "training",
+            ["--split", "tset"],
+            "split must be one of [training, validation, test] (nearest: 'test')",
+        ),
+        (
+            "training",
+            ["--folds", "5"],
+            "--folds is a key of comparing and preparing; training does not read it",
+        ),
+        ("inferring", ["--split", "test"], "--split is a key of evaluating and training; inferring does not"),
+        ("preparing", ["--phase_names", "{a: x, a: y}"], "a mapping {key: value} with different keys"),
+        (
+            "preparing",
+            ["--phase_names", "{a#b: x}"],
+            "names within phase_names must be without '#', found 'a#b'",
+        ),
+        ("comparing", ["--name", ".."], "name must be the name of a folder below results, found '..'"),
         ("preparing", ["--folds", "many"], "--folds must be a whole number or null, found 'many'"),
         ("preparing", ["--clinical", "none"], "'none' could mean null or the empty list []"),
         ("checking", ["--workers", "yes"], "--workers must be a whole number or null, found 'yes'"),
@@ -235,6 +274,36 @@ def test_none_of_python_is_not_dropped(away):
 def test_another_type_is_refused_in_one_line(command, typed, expected, away):
     options = away if command in ("training", "comparing") else []
     assert expected in refusal(command, *options, *typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "key", "expected"),
+    [
+        ("--learning_rate=@nothing", "optimizer", "--learning_rate must be a number, found '@nothing'"),
+        ("--optimizer#lr=@max_epoch", "optimizer", "no such key; did you mean '@max_epochs'"),
+        ("--optimizer#lr=@optimizer", "optimizer", "optimizer refers to itself in a circle"),
+        ("--optimizer#lr=$1 / 0", "optimizer", "the expression '$1 / 0' fails with ZeroDivisionError"),
+        ("--optimizer#lr=$(1", "optimizer", "'(1' is no Python expression ('(' was never closed)"),
+        ("--dropout=1.5", "network_def", "network_def cannot be made with num_phases=3, num_classes=2"),
+        ("--device=cpu0", "network", "network cannot be made with device='cpu0', grid_size=[32, 32, 32]: "),
+        ("--encoder#_target_=scripts.Nope", "network_def", "encoder: there is no component 'scripts.Nope'"),
+        ("--output_dir=$nothing", "output_dir", "output_dir: the expression '$nothing' fails with NameError"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_made_names_its_key_in_one_line(typed, key, expected, small_phantom, tmp_path):
+    options = ["--dataset_dir", str(small_phantom), "--output_dir", str(tmp_path / "out"), typed]
+    with pytest.raises((RuntimeError, ValueError, SyntaxError, ModuleNotFoundError)) as caught:
+        from_command_line("training", *options).parser.get_parsed_content(key)
+    message = message_of(caught.value) or ""
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_a_bundle_may_be_called_like_a_number(tmp_path, monkeypatch):
+    (tmp_path / "2024").mkdir()
+    monkeypatch.chdir(tmp_path)
+    parser = from_command_line("exporting", "--bundle_root", "2024").parser
+    assert parser["bundle_root"] == "2024"
 
 
 def test_an_argument_of_a_component_has_the_type_its_constructor_declares(away):

@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from scripts.data.layouts.found import Found, Source
 from scripts.data.nearest import listing
 
-__all__ = ["Found", "Source", "check_options", "find_layout", "layout_names"]
+__all__ = ["Found", "Source", "check_options", "find_layout", "layout_names", "options_of"]
 
 
 def layout_names() -> list[str]:
@@ -21,13 +21,18 @@ def layout_names() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__) if module.name != "found")
 
 
+def options_of(name: str) -> set[str]:
+    """Return the options that only some layouts use, and this one does."""
+    return getattr(import_module(f"{__name__}.{name}"), "OPTIONS", set())
+
+
 def check_options(name: str, source: Source) -> None:
     """Refuse an option that the layout does not use, rather than ignore it.
 
     Raises:
         ValueError: names the option and the layouts that use it.
     """
-    used: dict[str, set[str]] = {layout: getattr(import_module(f"{__name__}.{layout}"), "OPTIONS", set()) for layout in layout_names()}
+    used = {layout: options_of(layout) for layout in layout_names()}
     for option in sorted(set().union(*used.values()) - used[name]):
         if getattr(source, option):
             takers = [layout for layout, options in used.items() if option in options]
