@@ -84,6 +84,8 @@ def decided_columns(
         note(f"clinical column {name!r}: what the {deciding.kind} cases do not know counts as missing", those)
         for name, those in unknown.items()
     ]
+    taken = [column["name"] for column in decided if column["name"] not in before]
+    notes.append(note(f"clinical columns taken after all, as the {deciding.kind} cases alone give them", taken))
     gone = [column["name"] for column in columns if column["name"] not in {one["name"] for one in decided}]
     notes.append(note(f"clinical columns that the {deciding.kind} cases alone do not give", gone))
     return kept, decided, [line for line in notes if line]

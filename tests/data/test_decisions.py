@@ -167,6 +167,7 @@ def test_categories_and_kinds_are_those_of_the_training_cases(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "clinical column 'age': what the training cases do not know counts as missing: 'seventy' (c15)" in printed
     assert "clinical column 'sex': what the training cases do not know counts as missing: 'X' (c15)" in printed
+    assert "clinical columns taken after all, as the training cases alone give them: age" in printed
     content = json.loads((folder / "out" / "dataset.json").read_text())
     values = {entry["case"]: entry.get("clinical", {}) for entry in content["test"]}
     assert values["c15"] == {}
