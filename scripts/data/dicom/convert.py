@@ -13,7 +13,7 @@ from scripts.data.native import read_native
 
 from .geometry import Refused
 from .paths import shown
-from .slices import Scale
+from .scales import Scale
 from .stacks import Stack
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from .makers import b_value, component
 from .moments import Moment, moment_of
 from .paths import shown
+from .scales import Scale, scale_of
 from .tags import Tags
 
 NO_VOLUME = {
@@ -39,26 +40,6 @@ NO_AGENT = {
     "n/a",
 }
 """What stands for no contrast agent where its name should stand."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What the stored numbers stand for: value = slope x number + intercept.
-
-    Attributes:
-        slope, intercept: of the modality; None where the header has neither.
-        kind: RescaleType, e.g. HU, or "".
-        unit: of PET, e.g. BQML, with the SUV's type behind it; or "".
-        inverted: whether low values are meant to be shown white (MONOCHROME1).
-        real: real world value of 1 where there is no slope of the modality, e.g. 1e-06 mm2/s; or "".
-    """
-
-    slope: float | None = None
-    intercept: float | None = None
-    kind: str = ""
-    unit: str = ""
-    inverted: bool = False
-    real: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,14 +154,7 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
     orientation = tags.numbers("ImageOrientationPatient", 6)
     position = tags.numbers("ImagePositionPatient", 3)
     photometric = whole.text("PhotometricInterpretation").upper()
-    scale = Scale(
-        tags.number("RescaleSlope"),
-        tags.number("RescaleIntercept"),
-        tags.text("RescaleType").upper(),
-        " ".join(filter(None, [whole.text("Units").upper(), whole.text("SUVType").upper()])),
-        photometric == "MONOCHROME1",
-        "" if tags.number("RescaleSlope") is not None else _real_world(tags),
-    )
+    scale = scale_of(whole, tags)
     faults = [
         (modality in NO_VOLUME, NO_VOLUME.get(modality, "")),
         (0 in shape, "no pixels"),
@@ -228,17 +202,6 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
         scale=scale,
         problem=next((text for fault, text in faults if fault), ""),
     )
-
-
-def _real_world(tags: Tags) -> str:
-    """Return slope and unit of the first real world mapping, of a frame or of the file."""
-    mapped = [tags, *tags.items("RealWorldValueMappingSequence")]
-    for one in mapped:
-        slope = one.number("RealWorldValueSlope")
-        if slope is not None:
-            units = [unit.text("CodeValue") for unit in one.items("MeasurementUnitsCodeSequence")]
-            return " ".join([f"{slope:g}", *units[:1]])
-    return ""
 
 
 def _contrast(tags: Tags) -> bool:

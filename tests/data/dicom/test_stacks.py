@@ -151,24 +151,6 @@ def test_frames_of_an_enhanced_file_are_slices_each_with_its_scale(write_dicom, 
     np.testing.assert_array_equal(written.get_fdata()[0, 0], [4 * 3 - 10, 5 * 3.5 - 10, 6 * 4 - 10, 7 * 4.5 - 10])
 
 
-@pytest.mark.parametrize("slopes", [(1e-6, 1e-6), (1e-6, 2e-6)])
-def test_real_world_values_are_told_and_never_mixed(slopes, write_dicom, tmp_path):
-    from pydicom.dataset import Dataset
-
-    def mapping(n: int) -> list:
-        unit, item = Dataset(), Dataset()
-        unit.CodeValue = "mm2/s"
-        item.RealWorldValueSlope, item.MeasurementUnitsCodeSequence = slopes[n % 2], [unit]
-        return [item]
-
-    write_dicom(tmp_path, RealWorldValueMappingSequence=mapping)
-    (stack,) = stacks(tmp_path)
-    if slopes[0] == slopes[1]:
-        assert "that 1 of them is 1e-06 mm2/s, as its header says, is not applied" in remarks_of(stack)[0]
-    else:
-        assert stack.refused == "images in different real world values: 1e-06 mm2/s, 2e-06 mm2/s"
-
-
 JITTER = {
     "direction cosines": {"ImageOrientationPatient": lambda n: [1, [1e-3, -1e-3][n % 2], 0, 0, 1, 0]},
     "echo time": {"EchoTime": lambda n: [2.156, 2.16][n % 2]},
@@ -209,33 +191,6 @@ def test_a_part_of_a_series_does_not_pass_as_the_volume(write_dicom, tmp_path):
         ImageOrientationPatient=lambda n: [1, 0, 0, 0, 1, 0] if n % 3 == 0 else turned,
     )
     assert all(stack.refused for stack in stacks(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("creator", "tag", "vr", "stored"),
-    [
-        ("SIEMENS MR HEADER", 0x0019_100C, "IS", "800"),
-        ("Philips Imaging DD 001", 0x2001_1003, "FL", 800.0),
-        ("GEMS_PARM_01", 0x0043_1039, "IS", ["1000000800", "8", "0", "0"]),
-    ],
-)
-def test_a_makers_b_value_counts_under_its_own_creator_alone(creator, tag, vr, stored, write_dicom, tmp_path):
-    from pydicom import dcmread
-
-    group, element = tag >> 16, tag & 0xFF
-    for folder, name in (("own", creator), ("other", "SOMEBODY ELSE")):
-        for file in write_dicom(tmp_path / folder, heights=[0, 3, 6, 9]):
-            image = dcmread(file)
-            image.private_block(group, name, create=True).add_new(element, vr, stored)
-            image.save_as(file)
-    assert [stack.first.b_value for stack in stacks(tmp_path / "own")] == [800]
-    assert [stack.first.b_value for stack in stacks(tmp_path / "other")] == [None]
-
-
-@pytest.mark.parametrize("name", ["*ep_b{}t", "*re_b{}", "ez_b{}#1"])
-def test_the_name_of_a_sequence_may_hold_the_b_value(name, write_dicom, tmp_path):
-    write_dicom(tmp_path, heights=[0, 3, 6] * 2, SequenceName=lambda n: name.format([50, 1400][n // 3]))
-    assert [stack.part for stack in stacks(tmp_path)] == ["b 50", "b 1400"]
 
 
 def test_a_file_packed_as_a_whole_is_read_and_one_without_a_decoder_is_named(write_dicom, tmp_path):
