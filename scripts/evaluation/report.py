@@ -118,7 +118,8 @@ class EvaluationReport(CaseHandler):
         labelled = [p for p in found if p.label is not None]
         if labelled:
             self._write_results(labelled, device)
-        print("".join(f"{line}\n" for line in clinical_lines(found, self.columns, self.network)), end="")
+        for line in clinical_lines({p.case: p.clinical for p in found}, self.network):
+            print(line)
         print(f"{self.name}: results of {len(found)} cases in {self.output_dir}", flush=True)
 
     def _clinical(self, prediction: Prediction) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from monai.transforms import Compose
 from torch import nn
 
@@ -14,6 +15,7 @@ from scripts.data.cache import prepare, refuse_bad
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
 from scripts.evaluation.atomic import check_writable
+from scripts.evaluation.clinical_values import clinical_lines
 from scripts.explain.atomic_folder import file_name, folder_atomically
 from scripts.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
 from scripts.explain.chosen_cases import choose_cases, lesion_labels, located
@@ -95,18 +97,20 @@ def explain_cases(
     steps = located(preprocessing)
     found: list[CaseExplanation] = []
     bad: list[list[str]] = []
+    tables: dict[str, list[float]] = {}
     for item in tqdm(chosen, desc="explaining", disable=len(chosen) == 1):
         try:
             ready, _ = prepare(steps, dict(item))
         except (ValueError, OSError) as error:
             bad.append(lines_of(error))
             continue
+        tables[str(ready["case"])] = torch.as_tensor(ready.get("clinical", ())).tolist()
         explanation = explain(ready, images_without(item, preprocessing))
         write_case(folder, explanation, phases, players, classes)
         found.append(replace(explanation, heat={}, volumes={}, lesion=None))  # what the summary needs
     if len(found) > 1:
         write_summary(folder, found, phases, players, classes)
-    for line in summary_lines(found, players, classes):
+    for line in [*clinical_lines(tables, network), *summary_lines(found, players, classes)]:
         print(line)
     refuse_bad(bad, len(chosen))
     return found

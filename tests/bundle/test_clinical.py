@@ -141,7 +141,7 @@ def test_a_plain_folder_has_no_table_and_says_so_once(
 
 
 def test_new_cases_with_their_table_are_predicted_as_from_a_dataset(
-    trained_with_table, dataset, predict, new_cases, tmp_path, capsys
+    trained_with_table, dataset, bundle, predict, new_cases, tmp_path, capsys
 ):
     """A table as a hospital sends it: semicolons, decimal commas, other letter case, a patient too many."""
     rows = ["PatientID;SEX;Age [years];log_afp;Cirrhosis;ward"]
@@ -165,6 +165,13 @@ def test_new_cases_with_their_table_are_predicted_as_from_a_dataset(
         had = [name for name in CLINICAL if name in new_cases[case]]
         assert row["clinical"] == "; ".join(had)
         assert row["clinical_missing"] == "; ".join(name for name in CLINICAL if name not in had)
+    bundle(
+        "explaining", [str(trained_with_table / "configs" / "inference.yaml"), "configs/explain.yaml"],
+        bundle_root=str(trained_with_table), dataset_dir=str(tmp_path / "cases"), case=wild[0],
+        clinical_table=str(tmp_path / "new.csv"), output_dir=str(tmp_path / "why"),
+        explanations=["contribution"],
+    )  # fmt: skip
+    assert f"which count as 5: age: {wild[0]} (1e+06); check their unit" in capsys.readouterr().out
 
 
 def test_a_table_of_other_units_is_one_line_and_nothing_is_written(
