@@ -3,8 +3,8 @@
     make label                                   the shipped model, on cases of the phantom
     make label RUN=results/mine STUDIES=scans    your model, on your cases
 
-The server listens on this machine alone. Folders with one file per phase, files <case>_<phase>.nii.gz side by
-side, and 4D files are told apart by themselves.
+The server listens on this machine alone, and answers to those who hold the token that it prints. Folders with
+one file per phase, files <case>_<phase>.nii.gz side by side, and 4D files are told apart by themselves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,14 +25,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).resolve().parent / "site"
 
 
-def environment(studies: Path, configs: Path) -> dict[str, str]:
-    """Return the variables that MONAI Label reads: which files are cases, and nothing from the internet."""
+def environment(studies: Path, configs: Path, token: str) -> dict[str, str]:
+    """Return the variables that the server reads: which files are cases, the token, nothing from outside."""
     inference = json.loads((configs / "inference.json").read_text(encoding="utf-8"))
     patterns = study_patterns(studies, inference["phases"], inference["reference_phase"])
     path = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH", "")]))
     return os.environ | {
         "MONAI_LABEL_DATASTORE_FILE_EXT": json.dumps(patterns),
         "MONAI_LABEL_TRACKING_ENABLED": "false",
+        "PHASE_FUSION_TOKEN": token,
         "PYTHONPATH": path,
     }
 
@@ -48,15 +50,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--app", type=Path, help="folder of the server; default: .label/<name of the run>")
     parser.add_argument("--port", type=int, default=8000)
     given = parser.parse_args(arguments)
+    token = os.environ.get("PHASE_FUSION_TOKEN") or secrets.token_urlsafe(24)
     try:
         studies = given.studies or phantom_studies(ROOT / "data" / "label_studies")
         bundle = given.run.resolve()
         app = (given.app or ROOT / ".label" / bundle.name).resolve()
         models = lay_out(app, bundle)
-        variables = environment(studies, app / "model" / BUNDLE_NAME / "configs")
+        variables = environment(studies, app / "model" / BUNDLE_NAME / "configs", token)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    print(f"studies {studies}, app {app}: http://127.0.0.1:{given.port}", flush=True)
+    address = f"http://127.0.0.1:{given.port}"
+    print(f"studies {studies}, app {app}")
+    print(f"3D Slicer: server {address}, any user name, password {token}")
+    print(f"browser: {address}/?token={token}", flush=True)
     command = [
         *[sys.executable, "-m", "monailabel.main", "start_server"],
         *["--app", str(app), "--studies", str(studies.resolve())],

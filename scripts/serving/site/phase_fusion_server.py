@@ -1,10 +1,12 @@
-"""MONAI Label's web application, which says what is wrong with a request."""
+"""MONAI Label's web application behind our door, which says what is wrong with a request."""
 
-from fastapi import Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.middleware import Middleware
 from fastapi.responses import JSONResponse
-from monailabel.app import app
+from monailabel.app import app as label
 from monailabel.interfaces.exception import MONAILabelException
 from monailabel.transform.writer import ClassificationWriter
+from phase_fusion_door import Door, check, log_in
 
 scores_alone = ClassificationWriter.__call__
 
@@ -16,6 +18,31 @@ def with_judgement(self, data):
 
 
 ClassificationWriter.__call__ = with_judgement
+
+app = FastAPI(
+    title=label.title, docs_url=None, redoc_url=None, openapi_url=None, middleware=[Middleware(Door)],
+)  # fmt: skip
+
+
+@app.get("/auth/")
+async def says_how() -> dict:
+    """Tell a client to log in here, with a name and a password."""
+    return {"enabled": True, "client_id": None, "realm": None}
+
+
+@app.post("/auth/token")
+async def gives_token(request: Request) -> dict:
+    """Log in."""
+    return await log_in(request)
+
+
+@app.get("/auth/token/valid")
+async def is_valid() -> dict:
+    """Reached by those who hold the token."""
+    return {"username": "label", "email": None, "name": None, "roles": []}
+
+
+app.include_router(label.router, dependencies=[Depends(check)])
 
 
 @app.exception_handler(MONAILabelException)
