@@ -132,12 +132,13 @@ def check_model(bundle_root: str | Path, config: dict[str, Any], ensemble: str |
         FileNotFoundError: when the folder has no ``configs/metadata.json``.
         ValueError: naming the keys that differ.
     """
+    files = None if ensemble else folder_of_files()
     for folder in ensemble_folders(ensemble) if ensemble else [bundle_folder(bundle_root)]:
-        _check_model(Path(folder), config)
+        _check_model(Path(folder), config, files)
 
 
-def _check_model(bundle_root: Path, config: dict[str, Any]) -> None:
-    """Raise when one bundle's weights were trained with another configuration."""
+def _check_model(bundle_root: Path, config: dict[str, Any], files: Path | None = None) -> None:
+    """Raise when one bundle's weights were trained with another configuration; that of `files` is run."""
     file = bundle_root / "configs" / "metadata.json"
     if not file.is_file():
         raise FileNotFoundError(
@@ -151,7 +152,6 @@ def _check_model(bundle_root: Path, config: dict[str, Any]) -> None:
         if trained.get(key) != running.get(key)
     ]
     if differing:
-        files = folder_of_files()
         if files is not None and _trained(files / "configs" / "metadata.json") == running:
             raise ValueError(
                 f"the model in {bundle_root} has other phases, classes or settings than the configuration of "
