@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .alike import CONSTANT, THICKNESS, WHERE_REPEATED, Trait, by_direction, values_apart, words_apart
-from .geometry import Refused, angle_between, heights, ordered_volume, places, plane_of
+from .geometry import LEAST_SLICES, Refused, angle_between, heights, ordered_volume, places, plane_of
 from .leftovers import doubled, lacking, turned
 from .slices import LOCALIZER, Slice
 
@@ -168,8 +168,17 @@ def _separate(slices: list[Slice]) -> list[Stack]:
     if by_rank:
         return _numbered("time point", None, by_rank)
     if "positions" in reason:
-        reason += f", which no b-value, echo or time tells apart{doubled(slices)}"
+        reason += _parts_of_positions(slices) or f", which no b-value, echo or time tells apart{doubled(slices)}"
     return [Stack(tuple(slices), refused=reason)]
+
+
+def _parts_of_positions(slices: list[Slice]) -> str:
+    """Say which tag divides images into stacks that overlap, each without any position twice; "" where none does."""
+    for name, trait in WHERE_REPEATED:
+        groups = trait.groups(slices)
+        if len(groups) > 1 and all(len(group) >= LEAST_SLICES and not _repeated(group) for group in groups):
+            return f": {len(groups)} groups by {name} that reach differently far; export each as a series of its own"
+    return ""
 
 
 def _numbered(name: str, trait: Trait | None, groups: list[list[Slice]]) -> list[Stack]:

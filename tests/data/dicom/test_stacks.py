@@ -73,6 +73,14 @@ def test_times_that_differ_from_slice_to_slice_do_not_split_a_volume(write_dicom
     assert (len(stack.slices), stack.part, stack.refused) == (6, "", "")
 
 
+def test_acquisitions_of_different_ranges_that_overlap_are_told(write_dicom, tmp_path):
+    write_dicom(tmp_path, heights=[0, 3, 6, 9, 12, 9, 12, 15, 18], AcquisitionNumber=lambda n: n // 5)
+    (stack,) = stacks(tmp_path)
+    assert stack.refused == (
+        "9 images at 7 positions: 2 groups by acquisition that reach differently far; export each as a series of its own"
+    )
+
+
 def test_halves_of_a_volume_with_a_gap_do_not_pass_as_two_volumes(write_dicom, tmp_path):
     write_dicom(tmp_path, heights=[0, 3, 6, 9, 15, 18, 21, 24], AcquisitionNumber=lambda n: n // 4)
     (stack,) = stacks(tmp_path)
