@@ -62,7 +62,7 @@ def test_the_next_free_name_is_said_at_the_start_and_at_the_end(tmp_path, capsys
     (folder / "models").mkdir()
     (folder / "models" / "model.pt").touch()
     (folder / "configs").mkdir()
-    (folder / "configs" / "inference.yaml").touch()
+    (folder / "configs" / "inference.yaml").write_text("clinical: []\n")
     (folder / "configs" / "metadata.json").write_text("{}")
     capsys.readouterr()
     finish(folder)

@@ -154,7 +154,7 @@ def test_the_table_is_aligned_and_says_what_it_shows() -> None:
     assert set(rule) == {"-"}
     for heading, value in (("cases", "1 of 3"), ("AUC", "1.000"), ("F1", "0.667")):
         assert low[header.index(heading) :].startswith(value)
-    assert "a very long …" in lines[3]
+    assert "a very long…indeed " in lines[3]
     assert macro.startswith("macro")
     start = lines.index("All classes together [95% interval over 3 patients]:")
     figures = dict(line.strip().split("  ", 1) for line in lines[start + 1 :])
