@@ -4,8 +4,8 @@ from .batches import EpochBatchSampler
 from .cache import cached_dataset
 from .cases import Cases, read_cases, read_unlabelled
 from .columns import declared_columns
-from .positive import positive_class
 from .phantom import ensure_phantom
+from .positive import positive_class
 from .prepare import prepare
 from .readable import ReadableLoader, name_bad
 from .shares import BatchShares, CaseShare
@@ -22,10 +22,10 @@ __all__ = [
     "Volume",
     "cached_dataset",
     "declared_columns",
-    "positive_class",
     "ensure_phantom",
     "name_bad",
     "open_volume",
+    "positive_class",
     "prepare",
     "read_cases",
     "read_unlabelled",

@@ -186,7 +186,8 @@ class NoCache(Dataset):
 
     Attributes:
         cut: what the grid does not show of the cases so far.
-        tell_at_once: whether each case that is cut has its own line; else whoever goes through them calls `cut.tell`.
+        tell_at_once: whether each case that is cut has its own line; else whoever goes through them calls
+            `cut.tell`.
     """
 
     def __init__(

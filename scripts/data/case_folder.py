@@ -44,8 +44,8 @@ def read_case_folder(
 
     A file stands for the phase it is named after: `portal.nii.gz`, or `p017_portal.nii.gz` in the folder
         `p017`.
-    Letter case counts only where no phases are given. A mask is told by its name (lesion, roi, mask or seg), or by
-    another usual one (`mask_names.py`) and its voxels; of several the first in that order is taken.
+    Letter case counts only where no phases are given. A mask is told by its name (lesion, roi, mask or seg),
+    or by another usual one (`mask_names.py`) and its voxels; of several the first in that order is taken.
 
     Args:
         folder: the folder of one case; it is not searched deeper.
@@ -57,7 +57,9 @@ def read_case_folder(
     """
     files, no_images = image_files(folder)
     volumes = [path for path in files if image_ending(path) in IMAGE_ENDINGS]
-    unread = no_images + ([path for path in files if path not in volumes] if volumes and phases is None else [])
+    unread = no_images + (
+        [path for path in files if path not in volumes] if volumes and phases is None else []
+    )
     below = [path.name + "/" for path in sorted(folder.iterdir()) if path.is_dir() and path.name[:1] != "."]
     by_stem: dict[str, Path] = {}
     regions: dict[str, int] = {}

@@ -122,8 +122,8 @@ def read_unlabelled(
             of them as its label, so that all items of a batch have the same keys.
         clinical_table: CSV or Excel file with the columns of the model by case or patient; what cases lack is
             printed once.
-        keep_bad: whether files that do not exist, and folders that are no case, wait for their loader, which names
-            them (`problem` in the item); else they are errors here.
+        keep_bad: whether files that do not exist, and folders that are no case, wait for their loader, which
+            names them (`problem` in the item); else they are errors here.
 
     Raises:
         FileNotFoundError: no such folder, or files that a dataset.json names do not exist.
@@ -163,7 +163,10 @@ def _with_table(
     if clinical_table is not None:
         items, notes = with_clinical_table(items, clinical_table, columns)
     line = lacking(items, columns, where if clinical_table is None else str(clinical_table))
-    said = [text if text.startswith("warning: ") else f"note: {text}" for text in [*notes, *([line] if line else [])]]
+    said = [
+        text if text.startswith("warning: ") else f"note: {text}"
+        for text in [*notes, *([line] if line else [])]
+    ]
     print("".join(f"{text}\n" for text in said), end="", flush=True)
     return items
 
@@ -181,9 +184,9 @@ def _read_folder(root: Path, phases: list[str], keep_bad: bool) -> list[Item]:
             if not files.images:
                 found = ", ".join(path.name for path in files.others.values()) or "no image file"
                 raise ValueError(
-                    f"case {files.case}: {folder} must hold at least one of the phases [{', '.join(phases)}] as "
-                    f"<phase>.nii.gz, .nii, .nrrd, .mha or .mhd, found {found}; rename the files or move the "
-                    "folder away"
+                    f"case {files.case}: {folder} must hold at least one of the phases [{', '.join(phases)}] "
+                    f"as <phase>.nii.gz, .nii, .nrrd, .mha or .mhd, found {found}; rename the files or move "
+                    "the folder away"
                 )
         except (ValueError, OSError) as error:
             if not keep_bad:

@@ -28,22 +28,25 @@ def one_spelling(
     labels = [case["label"] for case in cases if "label" in case]
     spelling, lines = merged(labels, "label")
     wished = {folded(name): str(name) for name in classes or ()}
-    spelling = {text: text if text in wished.values() else wished.get(folded(text), best) for text, best in spelling.items()}
+    spelling = {
+        text: text if text in wished.values() else wished.get(folded(text), best)
+        for text, best in spelling.items()
+    }
     counts = Counter(spelling[text] for text in labels)
     if len(counts) < 2:
         found = f"{next(iter(counts))!r} for all {len(labels)} cases" if counts else "none"
         raise ValueError(
-            f"the cases must have labels of at least two classes, found {found}; fill the labels of the source or the "
-            "label file"
+            f"the cases must have labels of at least two classes, found {found}; fill the labels of the "
+            "source or the label file"
         )
     lines += [
-        f"classes {rare!r} ({counts[rare]} cases) and {other!r} ({counts[other]} cases) are spelt nearly alike; if one "
-        "is a slip, correct it"
+        f"classes {rare!r} ({counts[rare]} cases) and {other!r} ({counts[other]} cases) are spelt nearly "
+        "alike; if one is a slip, correct it"
         for rare, other in slips(counts)
     ]
     lines += [
-        f"label {name!r} ({count} cases) is a class of its own; if it means that the label is not known, empty these "
-        "cells"
+        f"label {name!r} ({count} cases) is a class of its own; if it means that the label is not known, "
+        "empty these cells"
         for name, count in counts.items()
         if is_missing(name) or is_code(name)
     ]

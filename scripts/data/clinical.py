@@ -43,7 +43,8 @@ def check_columns(columns: Any, where: str) -> list[Column]:
         kind = column.get("kind")
         if kind not in KINDS:
             raise ValueError(
-                f"{where}: clinical column {name!r} must have the kind 'number' or 'category', found {kind!r:.80}"
+                f"{where}: clinical column {name!r} must have the kind 'number' or 'category', found "
+                f"{kind!r:.80}"
             )
         values = column.get("values")
         if kind == "category" and not (
@@ -153,8 +154,8 @@ def _check_value(value: Any, column: Column, case: str, where: str) -> float | s
         if value not in column["values"] or not isinstance(value, str):
             raise ValueError(
                 f"case {case}: clinical value {name!r} must be one of "
-                f"{listing(str(value), column['values'])}, found {value!r:.80} in {where}; correct it, or leave "
-                "it out when it is missing"
+                f"{listing(str(value), column['values'])}, found {value!r:.80} in {where}; correct it, or "
+                "leave it out when it is missing"
             )
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -32,8 +32,8 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
     """Return the cases with the values of a table, whose columns come behind those of the layout.
 
     The table has a column `case`, or `patient`, or both (also `case_id`, `PatientID`, see `USUAL_HEADERS`). A
-    case takes the row with its name, else the row of its patient. Numbers, categories, units and missing values
-    are read as in a label file.
+    case takes the row with its name, else the row of its patient. Numbers, categories, units and missing
+    values are read as in a label file.
 
     Args:
         found: what the layout found.
@@ -42,8 +42,8 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no column to join by, a join that is not one to one, no row that matches, a column that the
-            layout has already, or a wanted column that is missing or free text.
+        ValueError: no column to join by, a join that is not one to one, no row that matches, a column that
+            the layout has already, or a wanted column that is missing or free text.
     """
     table = read_clinical_rows(file)
     joined, notes = rows_by_case(table, found.cases)
@@ -65,13 +65,17 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
             value = None if row is None else read[header].values[position[id(row)]]
             values |= {} if value is None else {column["name"]: value}
         texts = texts_of(case) | ({} if row is None else {header: row[header] for header in headers})
-        wanted_texts = {h: text for h, text in texts.items() if wanted is None or name_and_unit(h)[0] in wanted}
+        wanted_texts = {
+            h: text for h, text in texts.items() if wanted is None or name_and_unit(h)[0] in wanted
+        }
         chosen_values = {name: values[name] for name in values if name in names}
         cases.append(case | {"clinical": CellValues(chosen_values, wanted_texts, table.decimal)})
     ignored = [header for header in table.headers if header in NOT_CLINICAL or columns.get(header, 1) is None]
     reasons = {h: read[h].reason for h in ignored if h in read and read[h].reason not in PLAIN}
     told = [f"{header} ({reasons[header]})" if header in reasons else header for header in ignored]
-    notes += [line for header, column in taken.items() if column["name"] in names for line in read[header].notes]
+    notes += [
+        line for header, column in taken.items() if column["name"] in names for line in read[header].notes
+    ]
     notes.append(note(f"columns of the {NAME} not taken (free text, empty, or no measurement)", told))
     return replace(
         found, cases=cases, clinical=chosen, notes=[*found.notes, *(line for line in notes if line)]
@@ -93,7 +97,9 @@ def read_clinical_rows(file: Path) -> Table:
         )
     blank = dict.fromkeys(("case", "patient"), "")
     rows = [blank | row for row in table.rows]
-    return replace(table, rows=[row | {ROW: row["case"] or row["patient"] or "without a name"} for row in rows])
+    return replace(
+        table, rows=[row | {ROW: row["case"] or row["patient"] or "without a name"} for row in rows]
+    )
 
 
 def measurements(table: Table) -> list[str]:
@@ -112,7 +118,9 @@ def rows_by_case(table: Table, cases: Sequence[Mapping[str, Any]]) -> tuple[dict
     """
     by_case, by_patient = _keyed(table, "case"), _keyed(table, "patient")
     case_rows = match_names([case["case"] for case in cases], by_case)
-    spare = by_patient or {name: row for name, row in by_case.items() if name not in case_rows.row_of.values()}
+    spare = by_patient or {
+        name: row for name, row in by_case.items() if name not in case_rows.row_of.values()
+    }
     patient_rows = match_names([patient_of(case) for case in cases], spare)
     joined: dict[str, Row] = {}
     for case in cases:
@@ -121,7 +129,11 @@ def rows_by_case(table: Table, cases: Sequence[Mapping[str, Any]]) -> tuple[dict
         row = spare[patient_rows.row_of[patient]] if row is None and patient in patient_rows.row_of else row
         if row is None:
             continue
-        if row["patient"] and case.get("patient") and not match_names([row["patient"]], [case["patient"]]).row_of:
+        if (
+            row["patient"]
+            and case.get("patient")
+            and not match_names([row["patient"]], [case["patient"]]).row_of
+        ):
             raise ValueError(
                 f"case {name} must be of one patient, found {case['patient']!r} with the images and "
                 f"{row['patient']!r} in {table}; correct one"
@@ -139,7 +151,9 @@ def rows_by_case(table: Table, cases: Sequence[Mapping[str, Any]]) -> tuple[dict
     lines = [
         *table.notes,
         note(f"names that the {NAME} spells differently (there, and here)", loose),
-        note(f"rows of the {NAME} without a case, left out", [r[ROW] for r in table.rows if id(r) not in used]),
+        note(
+            f"rows of the {NAME} without a case, left out", [r[ROW] for r in table.rows if id(r) not in used]
+        ),
         note(f"cases without a row in the {NAME}", [c["case"] for c in cases if c["case"] not in joined]),
     ]
     return joined, [line for line in lines if line]
@@ -175,13 +189,15 @@ def _check_names(
                 "images or in another column; remove or rename one"
             )
     known = [column["name"] for column in own] + here
-    texts = {name_and_unit(header)[0]: column.reason for header, column in read.items() if column.column is None}
+    texts = {
+        name_and_unit(header)[0]: column.reason for header, column in read.items() if column.column is None
+    }
     for name in wanted or ():
         if name in texts:
             raise ValueError(
                 f"clinical column {name!r} must be numbers or few different texts, found "
-                f"{'free text or nothing' if texts[name] in PLAIN else texts[name]} in {NAME} {file}; take it out of "
-                "--clinical"
+                f"{'free text or nothing' if texts[name] in PLAIN else texts[name]} in {NAME} {file}; take "
+                "it out of --clinical"
             )
         if name not in known:
             raise ValueError(

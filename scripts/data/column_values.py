@@ -31,8 +31,54 @@ MOSTLY = 0.75
 _GRADE = re.compile(r"[0-9]{1,2} ?[a-zA-Z+]{1,2}|[<>≥≤]? ?\d{1,2}\+?")
 """What belongs to a scale beside plain numbers: 3a, 3+."""
 _SHORT_UNITS = frozenset(
-    "mm cm dm m km ml mL dl dL cl cL l L fl fL g kg mg ug ng pg s h d y yr wk mo ms U IU kU mU K C Pa Hz HU Gy Sv V J "
-    "mM nM pM cc".split()
+    [
+        "mm",
+        "cm",
+        "dm",
+        "m",
+        "km",
+        "ml",
+        "mL",
+        "dl",
+        "dL",
+        "cl",
+        "cL",
+        "l",
+        "L",
+        "fl",
+        "fL",
+        "g",
+        "kg",
+        "mg",
+        "ug",
+        "ng",
+        "pg",
+        "s",
+        "h",
+        "d",
+        "y",
+        "yr",
+        "wk",
+        "mo",
+        "ms",
+        "U",
+        "IU",
+        "kU",
+        "mU",
+        "K",
+        "C",
+        "Pa",
+        "Hz",
+        "HU",
+        "Gy",
+        "Sv",
+        "V",
+        "J",
+        "mM",
+        "nM",
+        "pM",
+        "cc",
+    ]
 )
 _FILE = re.compile(
     r".*[\\/].*\.[A-Za-z]\w{0,4}(\.(gz|bz2|zst))?|\S.*\.(nii|mgz|mgh|mha|mhd|nrrd|nhdr|hdr|img|dcm|ima|png|jpe?g|tiff?|"
@@ -91,8 +137,8 @@ def read_column(
     """Read a column: a number where all its cells are, else a category where it has few different values.
 
     - A cell of `MISSING` is a missing value, as an empty one is.
-    - Numbers may have a decimal comma, thousands, a limit (<0.5 is 0.5) and a unit, which may also stand in the
-      header in brackets; the same for all cells.
+    - Numbers may have a decimal comma, thousands, a limit (<0.5 is 0.5) and a unit, which may also stand in
+      the header in brackets; the same for all cells.
     - Categories that differ by letter case or spaces only are one.
     - Paths of files and dates are never taken, nor numbers with a slip among them.
 
@@ -120,7 +166,11 @@ def read_column(
     if sum(_DATE.fullmatch(text) is not None for text in filled) > len(filled) / 2:
         return ColumnValues(None, reason="dates")
     codes = Counter(text for text, there in zip(texts, known, strict=True) if text and not there)
-    notes = [f"{name}: {', '.join(f'{text!r} ({count})' for text, count in codes.items())} counts as missing"] if codes else []
+    notes = (
+        [f"{name}: {', '.join(f'{text!r} ({count})' for text, count in codes.items())} counts as missing"]
+        if codes
+        else []
+    )
     cells = [number(text) if there else None for text, there in zip(texts, known, strict=True)]
     found = [cell for cell in cells if cell is not None]
     if len(found) == len(filled) and not _is_scale(found):
@@ -139,7 +189,8 @@ def read_column(
         return ColumnValues(None, reason="free text")
     column = {"name": name, "kind": "category", "values": sorted(set(spelling.values()))}
     lines += [
-        f"warning: {name}: {text!r} ({filled.count(text)}) is a category of its own; if it means missing, empty these cells"
+        f"warning: {name}: {text!r} ({filled.count(text)}) is a category of its own; if it means missing, "
+        "empty these cells"
         for text in filter(is_code, column["values"])
     ]
     return ColumnValues(column, list(values), notes + lines)
@@ -187,8 +238,8 @@ def read_numbers(
     for code, count in _codes(known):
         notes = [
             *notes,
-            f"warning: {name}: {code:g} ({count} cases) lies far from all others and is taken as it is; if it means "
-            "missing, empty these cells",
+            f"warning: {name}: {code:g} ({count} cases) lies far from all others and is taken as it is; if "
+            "it means missing, empty these cells",
         ]
     return ColumnValues({"name": name, "kind": "number"} | ({"unit": unit} if unit else {}), values, notes)
 
@@ -207,10 +258,12 @@ def _unit(name: str, unit: str | None, cells: Sequence[Number | None], rows: Seq
     bare = [cell for cell in cells if cell is not None and not cell.unit]
     shares = [cell for cell in bare if cell.digits.startswith(("0.", "0,", ".", ","))]
     if len(first) > 1 or (unit == "%" and shares and len(bare) < sum(cell is not None for cell in cells)):
-        found = list(first.values())[:2] if len(first) > 1 else [*first.values(), f"{shares[0].text!r} without %"]
+        found = (
+            list(first.values())[:2] if len(first) > 1 else [*first.values(), f"{shares[0].text!r} without %"]
+        )
         raise ValueError(
-            f"clinical column {name!r} must have one unit, found {' and '.join(found)}; convert the values, and "
-            "write the unit into the header in brackets"
+            f"clinical column {name!r} must have one unit, found {' and '.join(found)}; convert the values, "
+            "and write the unit into the header in brackets"
         )
     return unit
 

@@ -19,13 +19,17 @@ MOST_LAYERS = 3
 SIGNS: dict[str, Callable[[bytes], bool]] = {
     "NRRD (.nrrd, .nhdr)": lambda start: start.startswith(b"NRRD0"),
     "MetaImage (.mha, .mhd)": lambda start: start.startswith((b"ObjectType", b"NDims")),
-    "NIfTI (.nii, .nii.gz, .hdr)": lambda start: start[344:348] in (b"n+1\0", b"ni1\0") or start[4:7] in (b"n+2", b"ni2"),
+    "NIfTI (.nii, .nii.gz, .hdr)": lambda start: (
+        start[344:348] in (b"n+1\0", b"ni1\0") or start[4:7] in (b"n+2", b"ni2")
+    ),
     "DICOM (layout dicom)": lambda start: start[128:132] == b"DICM",
     "a zip archive": lambda start: start.startswith(b"PK\3\4"),
     "a NumPy file": lambda start: start.startswith(b"\x93NUMPY"),
     "an HDF5 file": lambda start: start.startswith(b"\x89HDF"),
     "a web page": lambda start: start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")),
-    "a pointer of Git LFS (git lfs pull fetches the file)": lambda start: start.startswith(b"version https://git-lfs"),
+    "a pointer of Git LFS (git lfs pull fetches the file)": lambda start: start.startswith(
+        b"version https://git-lfs"
+    ),
     "a link of git-annex (git annex get fetches the file)": lambda start: b"annex/objects" in start[:500],
 }
 """What else may lie under the name of an image -> whether the first bytes, unpacked, say so."""

@@ -41,7 +41,8 @@ def decided_columns(
 ) -> tuple[dict[str, list[Case]], list[Column], list[str]]:
     """Return splits and columns as the deciding cases have them, and notes; where all decide, what is given.
 
-    A value that the deciding cases do not know, as a category of its own or a text among numbers, counts as missing.
+    A value that the deciding cases do not know, as a category of its own or a text among numbers, counts as
+    missing.
 
     Args:
         splits: split -> entries of dataset.json.
@@ -85,7 +86,9 @@ def decided_columns(
         for name, those in unknown.items()
     ]
     taken = [column["name"] for column in decided if column["name"] not in before]
-    notes.append(note(f"clinical columns taken after all, as the {deciding.kind} cases alone give them", taken))
+    notes.append(
+        note(f"clinical columns taken after all, as the {deciding.kind} cases alone give them", taken)
+    )
     gone = [column["name"] for column in columns if column["name"] not in {one["name"] for one in decided}]
     notes.append(note(f"clinical columns that the {deciding.kind} cases alone do not give", gone))
     return kept, decided, [line for line in notes if line]

@@ -19,7 +19,8 @@ class Deciding:
     """The cases that may decide on spacing, grid, region and intensity rule, categories and reference phase.
 
     Args:
-        on: ``all``, or ``training``: then nothing in a validation, test or unlabelled case changes a decision.
+        on: ``all``, or ``training``: then nothing in a validation, test or unlabelled case changes a
+            decision.
 
     Raises:
         ValueError: another word.
@@ -50,10 +51,10 @@ class Deciding:
         number = len(self.of(splits))
         if self.on == "all":
             return (
-                f"spacing, grid, intensity rule, reference phase and categories were chosen from all {number} cases, "
-                "test cases among them; --decide_on training uses the training cases alone"
+                f"spacing, grid, intensity rule, reference phase and categories were chosen from all "
+                f"{number} cases, test cases among them; --decide_on training uses the training cases alone"
             )
         return (
-            f"spacing, grid, intensity rule, reference phase and categories were chosen from the {number} training "
-            "cases alone"
+            f"spacing, grid, intensity rule, reference phase and categories were chosen from the {number} "
+            "training cases alone"
         )

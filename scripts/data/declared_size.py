@@ -36,7 +36,9 @@ def check_declared_size(
         remedy = "it is truncated or its header is wrong: restore it or take it out of the case"
         raise bad_volume(path, name, "must be readable", found, remedy)
     if 4 * voxels > memory_bytes():
-        found = f"{size} voxels, {4 * voxels / 2**30:,.0f} GiB on a machine of {memory_bytes() / 2**30:,.0f} GiB"
+        found = (
+            f"{size} voxels, {4 * voxels / 2**30:,.0f} GiB on a machine of {memory_bytes() / 2**30:,.0f} GiB"
+        )
         raise bad_volume(path, name, "must fit into memory", found, "crop or resample it")
 
 

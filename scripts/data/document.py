@@ -153,8 +153,8 @@ def read_item(
     for phase in image:
         if phase not in document.phases:
             raise ValueError(
-                f"case {case}: phase {phase!r:.80} is not among the phases {listing(phase, document.phases)} of "
-                f"{file}; correct its name"
+                f"case {case}: phase {phase!r:.80} is not among the phases {listing(phase, document.phases)} "
+                f"of {file}; correct its name"
             )
     paths = {
         phase: _path(document, str(case), phase, image[phase])

@@ -16,7 +16,8 @@ def fold_splits(
     """Return fold -> split -> cases; each labelled case is a test case once.
 
     The test parts are stratified by class and site and grouped by patient, and so are the validation cases
-    that are drawn from the rest of each fold. The folds are named as `comparing` names them, r1_f1, r1_f2, ...
+    that are drawn from the rest of each fold. The folds are named as `comparing` names them, r1_f1, r1_f2,
+    ...
 
     Args:
         cases: entries of dataset.json; unlabelled ones do not count.

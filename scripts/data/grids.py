@@ -22,8 +22,8 @@ class CaseGrids:
     Attributes:
         case: its name.
         volumes: phase -> its volume, opened.
-        region: corners in mm (RAS) of its box, where every case has one, else of the box around its mask, [8, 3]; None
-            where it has neither.
+        region: corners in mm (RAS) of its box, where every case has one, else of the box around its mask, [8,
+            3]; None where it has neither.
     """
 
     case: str

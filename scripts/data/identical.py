@@ -74,8 +74,8 @@ def settle_identical(
         workers: threads at a time; None takes one per core.
 
     Raises:
-        ValueError: the source fixes such cases to two splits, and it is not `allowed`; names the first pair and
-            counts the others.
+        ValueError: the source fixes such cases to two splits, and it is not `allowed`; names the first pair
+            and counts the others.
         BadCases: volumes that cannot be read.
     """
     pairs = identical_volumes(cases, workers)
@@ -92,8 +92,8 @@ def settle_identical(
         if one != other:
             merged[other] = one
             notes.append(
-                f"patient {pair.second.patient} counts as patient {pair.first.patient}, whose image it shares, so "
-                "that both are in one split"
+                f"patient {pair.second.patient} counts as patient {pair.first.patient}, whose image it "
+                "shares, so that both are in one split"
             )
     return [case | _patient(case, merged) for case in cases], notes
 

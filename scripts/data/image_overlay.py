@@ -64,7 +64,11 @@ def image_overlay_text(
         ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
         ("orientation", "SPL", "one slice, rows downwards, columns to the right of the image"),
         ("grid_size", size, "1, rows and columns: every image is resized to it; change spacing with it"),
-        ("spacing", spacing, f"{FIELD:g} / pixels: each image fills a nominal field of {FIELD:g} x {FIELD:g} mm"),
+        (
+            "spacing",
+            spacing,
+            f"{FIELD:g} / pixels: each image fills a nominal field of {FIELD:g} x {FIELD:g} mm",
+        ),
         ("region", {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"}, "the whole image"),
         ("intensity", window, "black and white of the files become 0 and 1"),
         ("geometry", geometry, "within the plane; one draw per case for all its images; degrees, pixels"),

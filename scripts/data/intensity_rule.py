@@ -59,6 +59,8 @@ def propose_intensity(cases: Sequence[dict[str, Any]], phases: Sequence[str]) ->
     if len(phases) == 1:
         why = "mean and deviation of the region"
     else:
-        how = "one mean and deviation for all phases of a case" if joint else "mean and deviation of each phase"
+        how = (
+            "one mean and deviation for all phases of a case" if joint else "mean and deviation of each phase"
+        )
         why = f"{how}, since {scale_text(scales)}"
     return rule | {"statistics": "region"}, f"no CT: {why}"

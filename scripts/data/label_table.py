@@ -96,7 +96,9 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
         if needed not in table.headers:
             raise missing_column(table, needed, "--labels", RULE)
     if table.rows and not any(row["label"] for row in table.rows):
-        raise ValueError(f"{table} must give a label to at least one case, found the column 'label' empty; fill it")
+        raise ValueError(
+            f"{table} must give a label to at least one case, found the column 'label' empty; fill it"
+        )
     columns, left_out, read = _columns(table, key, clinical, skip)
     notes += [line for column in columns for line in column.notes]
     unknown: dict[str, list[str]] = {"patient": [], "site": []}
@@ -123,8 +125,12 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
             entry["split"] = _split(table, case, entry["split"])
         values = {column.column["name"]: column.values[position] for column in columns if column.column}
         filled = {name: value for name, value in values.items() if value is not None}
-        rows[case] = entry | {"clinical": CellValues(filled, {header: row[header] for header in read}, table.decimal)}
-    notes += [note(f"cases whose {name} counts as unknown", cases) for name, cases in unknown.items() if cases]
+        rows[case] = entry | {
+            "clinical": CellValues(filled, {header: row[header] for header in read}, table.decimal)
+        }
+    notes += [
+        note(f"cases whose {name} counts as unknown", cases) for name, cases in unknown.items() if cases
+    ]
     declared = [column.column for column in columns if column.column]
     return LabelTable(rows, declared, left_out, notes)
 
@@ -148,20 +154,22 @@ def _columns(
     twice = next((header for header in rest if by_name[name_and_unit(header)[0]] != header), None)
     if twice is not None:
         other = by_name[name_and_unit(twice)[0]]
-        raise ValueError(f"{table} must have columns of different names, found {twice!r} and {other!r}; rename one")
+        raise ValueError(
+            f"{table} must have columns of different names, found {twice!r} and {other!r}; rename one"
+        )
     for name in clinical or ():
         if name not in by_name:
             raise ValueError(
-                f"clinical column {name!r} is not among {listing(name, by_name)} in {table}; correct --clinical "
-                "or the file"
+                f"clinical column {name!r} is not among {listing(name, by_name)} in {table}; correct "
+                "--clinical or the file"
             )
     read = read_columns(table, [by_name[name] for name in (by_name if clinical is None else clinical)], key)
     for header, column in read.items():
         if column.column is None and clinical is not None:
             raise ValueError(
                 f"clinical column {name_and_unit(header)[0]!r} must be numbers or few different texts, found "
-                f"{'free text or nothing' if column.reason in PLAIN else column.reason} in {table}; take it out of "
-                "--clinical"
+                f"{'free text or nothing' if column.reason in PLAIN else column.reason} in {table}; take it "
+                "out of --clinical"
             )
     taken = {header for header, column in read.items() if column.column is not None}
     names = [header for header in table.headers if is_identifier(header) and header not in (*FIXED, *rest)]

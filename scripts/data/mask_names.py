@@ -20,7 +20,10 @@ WORDS = (
     "labelmap", "gt", "groundtruth", "annotation", "annotations", "contour", "delineation", "dseg",
 )  # fmt: skip
 """Other words for one, in order of preference, without accents."""
-SIGNS = ("病灶", "病变", "肿瘤", "分割", "掩膜", "掩码", "标注", "病変", "腫瘍", "セグメンテーション", "マスク", "병변", "종양", "маска", "сегмент", "опухоль")
+SIGNS = (
+    *("病灶", "病变", "肿瘤", "分割", "掩膜", "掩码", "标注", "病変", "腫瘍", "セグメンテーション", "マスク"),
+    *("병변", "종양", "маска", "сегмент", "опухоль"),
+)
 """The same in scripts that do not part words by blanks, or that are not Latin."""
 MASK_NAMES = (*REGION_NAMES, *WORDS)
 SLIP = 0.7

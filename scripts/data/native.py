@@ -1,9 +1,9 @@
 """Native image readers at arm's length: one that crashes or hangs costs a file, not the training.
 
 NIfTI and DICOM headers are read in Python, which damaged bytes cannot crash. NRRD, MetaImage and the pixels
-of DICOM are read by C++ libraries, which they can. Those run in worker processes (`native_worker.py`), which stay
-alive for many files: the first file costs the start of a worker, each further one the way through a pipe. As many
-workers are started as threads read at the same time.
+of DICOM are read by C++ libraries, which they can. Those run in worker processes (`native_worker.py`), which
+stay alive for many files: the first file costs the start of a worker, each further one the way through a
+pipe. As many workers are started as threads read at the same time.
 """
 
 from __future__ import annotations

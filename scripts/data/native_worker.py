@@ -1,8 +1,8 @@
 """Reads images with SimpleITK (ITK, GDCM) in a process of its own; started by file name by `native.py`.
 
 Nothing of the bundle is imported here, so that a worker starts in a fraction of a second. It reads pickled
-requests (seconds, name of a function, arguments) from its standard input and answers each with (None, result) or
-(name of an error, its text). Two things end it from within, whatever the native code is doing: a watchdog
+requests (seconds, name of a function, arguments) from its standard input and answers each with (None, result)
+or (name of an error, its text). Two things end it from within, whatever the native code is doing: a watchdog
 thread when a request takes too long, and a limit of its memory to that of the machine.
 """
 
@@ -50,7 +50,8 @@ def block(path: str, start: Sequence[int], size: Sequence[int]) -> Any:
 def dicom(path: str) -> Any:
     """Decode the stored numbers of a DICOM file, without any scale, [frames, rows, columns].
 
-    Compressed pixels go to GDCM in a file that says nothing of how values are meant: GDCM would apply what it finds.
+    Compressed pixels go to GDCM in a file that says nothing of how values are meant: GDCM would apply what it
+    finds.
     """
     import warnings
 

@@ -33,11 +33,13 @@ def with_clinical_table(
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a model without a table, no row or no column that matches, a value of another kind, unit or
-            category, or a column that the dataset gives as well.
+        ValueError: a model without a table, no row or no column that matches, a value of another kind, unit
+            or category, or a column that the dataset gives as well.
     """
     if not columns:
-        raise ValueError(f"{OPTION} {file} must be for a model that reads clinical columns, found none; leave it out")
+        raise ValueError(
+            f"{OPTION} {file} must be for a model that reads clinical columns, found none; leave it out"
+        )
     table = read_clinical_rows(Path(file).expanduser())
     headers = _headers(table, columns)
     joined, notes = rows_by_case(table, items)
@@ -51,8 +53,8 @@ def with_clinical_table(
             value = None if row is None else column.values[position[id(row)]]
             if value is not None and name in item["clinical"]:
                 raise ValueError(
-                    f"case {item['case']}: clinical value {name!r} must come from one place, found it in {table} and "
-                    "in dataset.json; take one out"
+                    f"case {item['case']}: clinical value {name!r} must come from one place, found it in "
+                    f"{table} and in dataset.json; take one out"
                 )
             item["clinical"] |= {} if value is None else {name: value}
     notes += [line for column in read.values() for line in column.notes]
@@ -60,7 +62,11 @@ def with_clinical_table(
     notes.append(note(f"columns of the {NAME} that the model does not read", unread))
     for name in (column["name"] for column in columns if column["name"] not in headers):
         meant = nearest(name, (name_and_unit(header)[0] for header in unread), cutoff=0.8)
-        notes.append(f"the {NAME} has {meant!r} and lacks {name!r}: rename the column if it is the same" if meant else "")
+        notes.append(
+            f"the {NAME} has {meant!r} and lacks {name!r}: rename the column if it is the same"
+            if meant
+            else ""
+        )
     return filled, [line for line in notes if line]
 
 
@@ -106,7 +112,8 @@ def _headers(table: Table, columns: Sequence[Column]) -> dict[str, str]:
         fitting = equal or alike
         if len(fitting) > 1:
             raise ValueError(
-                f"{table} must have one column {column['name']!r}, found {', '.join(map(repr, fitting))}; rename one"
+                f"{table} must have one column {column['name']!r}, found {', '.join(map(repr, fitting))}; "
+                "rename one"
             )
         found |= {column["name"]: fitting[0]} if fitting else {}
     if not found:
@@ -140,7 +147,12 @@ def _values(table: Table, headers: Mapping[str, str], columns: Sequence[Column])
 
 
 def numbers_for(
-    column: Column, header: str, texts: Sequence[str], rows: Sequence[str], elsewhere: str = "", custom: str = ""
+    column: Column,
+    header: str,
+    texts: Sequence[str],
+    rows: Sequence[str],
+    elsewhere: str = "",
+    custom: str = "",
 ) -> ColumnValues:
     """Read a column of numbers for a model that declares it.
 
@@ -164,7 +176,8 @@ def numbers_for(
     unit, own = (read.column or {}).get("unit"), column.get("unit")
     if unit and own and plain_unit(unit) != plain_unit(own):
         raise ValueError(
-            f"clinical column {name!r} must be in {own!r}, the unit of the model, found {unit!r}; convert its values"
+            f"clinical column {name!r} must be in {own!r}, the unit of the model, found {unit!r}; convert "
+            "its values"
         )
     said = [f"{name} of the {NAME} has no unit and is taken to be in {own}"] if own and not unit else []
     return ColumnValues(dict(column), read.values, [*read.notes, *said])
@@ -179,7 +192,9 @@ def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) ->
     >>> categories_for({"name": "sex", "kind": "category", "values": ["F", "M"]}, ["m", "?"], ["a", "b"]).values
     ['M', None]
     """
-    spelling = {folded(value): value for value in reversed(column["values"])} | {v: v for v in column["values"]}
+    spelling = {folded(value): value for value in reversed(column["values"])} | {
+        v: v for v in column["values"]
+    }
     values: list[float | str | None] = [spelling.get(text, spelling.get(folded(text))) for text in texts]
     _refuse_unread(column["name"], f"one of [{', '.join(column['values'])}]", texts, rows, values)
     changed = {text: value for text, value in zip(texts, values, strict=True) if value not in (None, text)}
@@ -198,6 +213,6 @@ def _refuse_unread(
     ]
     if wrong:
         raise ValueError(
-            f"clinical column {name!r} must be {what}, {note('found', wrong).replace(':', '', 1)}; correct these cells, "
-            "or empty them where the value is not known"
+            f"clinical column {name!r} must be {what}, {note('found', wrong).replace(':', '', 1)}; correct "
+            "these cells, or empty them where the value is not known"
         )

@@ -14,7 +14,6 @@ from scripts.data.reference_phase import product
 from scripts.data.summary import held_text
 from scripts.data.survey import Survey
 
-
 BUNDLE = Path(__file__).resolve().parents[2]
 """Folder of this bundle."""
 
@@ -50,9 +49,17 @@ def overlay_text(
         *positive_rows(positive),
         ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
         ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
-        ("spacing", proposal.spacing, f"mm per voxel; the finest phase has {finest} on each axis, in the median case"),
+        (
+            "spacing",
+            proposal.spacing,
+            f"mm per voxel; the finest phase has {finest} on each axis, in the median case",
+        ),
         ("grid_size", proposal.grid_size, f"voxels; holds the region of {held_text(proposal)}"),
-        ("region", proposal.region, "what the grid is centred on; margin in mm; component of the mask: largest, all"),
+        (
+            "region",
+            proposal.region,
+            "what the grid is centred on; margin in mm; component of the mask: largest, all",
+        ),
         ("intensity", proposal.intensity, proposal.intensity_reason),
         ("phase_dropout_hides", "file", "what a hidden phase takes with it: also its scale and grid"),
     ]
@@ -68,7 +75,8 @@ def positive_rows(positive: str | None) -> list[tuple[str, Any, str]]:
 def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> str:
     """Return the text of an overlay: what it is for, how to use it, and keys with values and comments."""
     lines = [
-        f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, from the same folder as `preparing`:",
+        f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, from the same folder as "
+        "`preparing`:",
         f"#   {command}",
         "",
         *(f"{key}: {_flow(_as_it_is(key, value))}  # {comment}" for key, value, comment in rows),

@@ -42,15 +42,15 @@ def check_found_phases(phases: Sequence[str], names: Mapping[str, Sequence[str]]
 
     Args:
         phases: as they were found.
-        names: phase -> patterns by which they were found, empty where names were taken as they are; None where
-            the layout takes no `phase_names`.
+        names: phase -> patterns by which they were found, empty where names were taken as they are; None
+            where the layout takes no `phase_names`.
 
     Raises:
         ValueError: names each of them.
     """
     instead = "rename them where they come from"
     if names is not None:
-        safe = {safe_name(phase): list(names.get(phase, [re.sub('^%', '?', phase)])) for phase in phases}
+        safe = {safe_name(phase): list(names.get(phase, [re.sub("^%", "?", phase)])) for phase in phases}
         argument = shlex.quote(json.dumps(safe, ensure_ascii=False))
         instead = f"rename them, or give --phase_names {argument}" if len(safe) == len(phases) else instead
     check_safe_names(phases, "names of phases", instead)

@@ -28,8 +28,8 @@ def check_names_are_text(names: Iterable[str], what: str) -> None:
     wrong = [repr(shown(name)).replace("\\\\", "\\") for name in names if not is_plain(name)]
     if wrong:
         raise ValueError(
-            f"{what} must have names that are UTF-8 text in one line, found {', '.join(wrong)}; rename them (files "
-            "from another system: `convmv -f latin1 -t utf8`)"
+            f"{what} must have names that are UTF-8 text in one line, found {', '.join(wrong)}; rename them "
+            "(files from another system: `convmv -f latin1 -t utf8`)"
         )
 
 
@@ -48,8 +48,8 @@ _SPOKEN = {"#": "number ", "$": "", "@": "at ", "%": "percent "}
 def is_safe_name(text: str) -> bool:
     """Say whether a configuration gives a name back as it is.
 
-    In a configuration MONAI turns ``#`` into ``::``, executes what starts with ``$``, looks up what starts with
-    ``@`` or ``%``, and takes ``_target_`` and its like for orders.
+    In a configuration MONAI turns ``#`` into ``::``, executes what starts with ``$``, looks up what starts
+    with ``@`` or ``%``, and takes ``_target_`` and its like for orders.
 
     >>> [name for name in ("grade #2", "$x", "@home", "%fat", "a::b", "_target_", "50% fat", "it's", "no")
     ...  if is_safe_name(name)]
@@ -67,10 +67,14 @@ def safe_name(text: str) -> str:
     while text[:1] in _SPOKEN:
         text = _SPOKEN[text[0]] + text[1:].lstrip()
     text = re.sub(":{2,}", ":", text.replace("#", ""))
-    return re.sub(r"_(\w+)_", r"\1", text).strip() if re.fullmatch(r"_\w+_", text) else text.strip() or "unnamed"
+    return (
+        re.sub(r"_(\w+)_", r"\1", text).strip() if re.fullmatch(r"_\w+_", text) else text.strip() or "unnamed"
+    )
 
 
-def check_safe_names(names: Iterable[str], what: str, instead: str = "rename them where they come from") -> None:
+def check_safe_names(
+    names: Iterable[str], what: str, instead: str = "rename them where they come from"
+) -> None:
     """Refuse names that a configuration would not give back as they are.
 
     Args:

@@ -20,8 +20,8 @@ from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
 from scripts.data.grids import look_at_grids
 from scripts.data.identical import settle_identical
-from scripts.data.layouts import Source, check_options, find_layout, options_of
 from scripts.data.image_overlay import image_overlay_text
+from scripts.data.layouts import Source, check_options, find_layout, options_of
 from scripts.data.overlay import BUNDLE, bundle_command, from_here, overlay_text, training_command
 from scripts.data.phase_names import check_found_phases, check_names
 from scripts.data.plain_text import check_names_are_text
@@ -34,12 +34,13 @@ from scripts.data.splits import assign_splits, everyone
 from scripts.data.summary import grid_lines, size_lines, summary_text
 from scripts.data.survey import survey
 from scripts.data.suspicious import without_suspicious
-from scripts.data.without_mask import settle_masks
 from scripts.data.volume_base import BadVolume
+from scripts.data.without_mask import settle_masks
 from scripts.data.write_dataset import write_dataset, write_folds
 from scripts.evaluation.atomic import not_left_empty, remove_partial, write_text
 from scripts.evaluation.positive import named_class
 from scripts.workers import BadCases, lines_of
+
 
 def prepare(
     source: str | Path | None,
@@ -81,7 +82,8 @@ def prepare(
         output: folder that receives dataset.json and data.yaml.
         labels: CSV file with a label per case, for layouts that need one.
         phases: phases to use, in order; None takes all.
-        reference_phase: phase whose axes define the grid; None takes the most finely sampled (`choose_reference`).
+        reference_phase: phase whose axes define the grid; None takes the most finely sampled
+            (`choose_reference`).
         classes: class names in order; None takes the layout's, or all labels sorted.
         positive: of two classes the one that threshold, ROC and decision curve are about; None is the last.
         clinical: columns of `labels` to take; None takes all.
@@ -106,8 +108,9 @@ def prepare(
 
     Raises:
         FileNotFoundError: source or label file does not exist.
-        ValueError: anything that would break training, or an output folder that must not be written. What only
-            the check of the images at the end finds leaves all files behind, with quality.html to explain it.
+        ValueError: anything that would break training, or an output folder that must not be written. What
+            only the check of the images at the end finds leaves all files behind, with quality.html to
+            explain it.
     """
     for name, value in (("source", source), ("layout", layout), ("output", output)):
         if value in (None, ""):
@@ -138,13 +141,19 @@ def prepare(
     with not_left_empty(folder):
         remove_partial(_output_folder(folder, overwrite))
         found = find(given)
-        names = [str(name) for case in found.cases for name in (case["case"], *case["image"].values(), case.get("roi", ""))]
+        names = [
+            str(name)
+            for case in found.cases
+            for name in (case["case"], *case["image"].values(), case.get("roi", ""))
+        ]
         check_names_are_text(names, "cases and their files")
         if clinical_table is not None:
             found = join_clinical_table(found, _absolute(clinical_table), clinical)
         check_columns(found.clinical, "the table")
         phases = chosen_phases(found, phases)
-        check_found_phases(phases, (given.phase_names or {}) if "phase_names" in options_of(str(layout)) else None)
+        check_found_phases(
+            phases, (given.phase_names or {}) if "phase_names" in options_of(str(layout)) else None
+        )
         phases = name_list(phases, "names of phases")
         check_reference(phases, reference_phase)
         cases, dropped = with_phases(found.cases, phases)
@@ -152,7 +161,11 @@ def prepare(
         labels_found = sorted({case["label"] for case in cases if "label" in case})
         classes = name_list(classes or found.classes or labels_found, "labels")
         positive = positive_class(positive, classes)
-        notes = [*found.notes, *label_notes, *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else [])]
+        notes = [
+            *found.notes,
+            *label_notes,
+            *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else []),
+        ]
         proposal, unmasked = None, list[str]()
         with every_bad_image(found.name, phases, cases, folder if quality else None, workers):
             if not found.views:
@@ -181,7 +194,8 @@ def prepare(
         header |= {} if positive is None else {"positive": positive}
         decided = [deciding.note(splits), *(grid_lines(proposal) if proposal is not None else [])]
         header |= {"clinical": columns, "seed": seed} | ({"views": found.views} if found.views else {})
-        comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])  # no path of this machine
+        # no path of this machine
+        comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])
         decided += found.left_out
         header["preparation"] = [*decided, *unmasked, *size_lines(splits, comparing)]
         file = write_dataset(folder, header, splits)
@@ -210,13 +224,20 @@ def prepare(
 
         require_quality(folder, workers=workers)
     print("\nnext:")
-    print("  " + (training_command([found.overlay], from_here(folder)) if found.overlay else training_command([data])))
+    train = (
+        training_command([found.overlay], from_here(folder)) if found.overlay else training_command([data])
+    )
+    print(f"  {train}")
     return file
 
 
 @contextmanager
 def every_bad_image(
-    name: str, phases: Sequence[str], cases: Sequence[dict[str, Any]], folder: Path | None, workers: int | None
+    name: str,
+    phases: Sequence[str],
+    cases: Sequence[dict[str, Any]],
+    folder: Path | None,
+    workers: int | None,
 ) -> Iterator[None]:
     """Where an image inside cannot be used, look at all of them, and name every one that would break training.
 

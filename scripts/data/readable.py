@@ -115,5 +115,7 @@ def name_bad(loader: ReadableLoader, output_dir: str | Path) -> None:
         file.unlink(missing_ok=True)
         return
     write_table(file, ["case", "reason"], [[case, " | ".join(lines)] for case, lines in loader.bad.items()])
-    print(f"{loader.total - len(loader.bad)} of {loader.total} cases were predicted, the others stand in {file}")
+    print(
+        f"{loader.total - len(loader.bad)} of {loader.total} cases were predicted, the others stand in {file}"
+    )
     raise loader.error()

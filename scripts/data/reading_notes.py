@@ -14,7 +14,9 @@ LOOKED_AT = 3
 """Cases whose voxels tell whether a phase is a mask."""
 
 
-def reading_notes(cases: Sequence[dict[str, Any]], phases: Sequence[str], workers: int | None = None) -> list[str]:
+def reading_notes(
+    cases: Sequence[dict[str, Any]], phases: Sequence[str], workers: int | None = None
+) -> list[str]:
     """Return a note for each assumption about the files of a phase, and for each phase that is probably a mask.
 
     Args:
@@ -25,9 +27,16 @@ def reading_notes(cases: Sequence[dict[str, Any]], phases: Sequence[str], worker
     Raises:
         BadCases: files that cannot be read.
     """
-    files = [(case["case"], phase, case["image"][phase]) for case in cases for phase in phases if phase in case["image"]]
+    files = [
+        (case["case"], phase, case["image"][phase])
+        for case in cases
+        for phase in phases
+        if phase in case["image"]
+    ]
     files += [(case["case"], "roi", case["roi"]) for case in cases if case.get("roi")]
-    found = work_through(lambda place: open_phase(place[2], place[0], place[1]).remarks, files, workers, what="files")
+    found = work_through(
+        lambda place: open_phase(place[2], place[0], place[1]).remarks, files, workers, what="files"
+    )
     told: dict[tuple[str, str], list[str]] = {}
     for (case, phase, _), remarks in zip(files, found, strict=True):
         for remark in remarks:
@@ -47,8 +56,9 @@ def _mask_note(cases: Sequence[dict[str, Any]], phase: str) -> str:
         return ""
     numbers = ", ".join(str(number) for number in sorted({number for one in values for number in one or ()}))
     return (
-        f"warning: phase {phase!r} holds only the values {numbers} in the {len(files)} cases looked at: it is probably "
-        "a mask and not an image; if it is the region of interest, name its files lesion, else leave it out by --phases"
+        f"warning: phase {phase!r} holds only the values {numbers} in the {len(files)} cases looked at: it "
+        "is probably a mask and not an image; if it is the region of interest, name its files lesion, else "
+        "leave it out by --phases"
     )
 
 

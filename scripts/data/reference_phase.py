@@ -92,9 +92,9 @@ def choose_reference(
 ) -> Reference:
     """Return the reference phase: the one wanted, or the finest of those that nearly all cases have.
 
-    Of the phases that at least 90% as many cases have as the most frequent one, and that show at least 90% of the
-    region, the one with the least coarseness (see `Sampling`); of several within a factor of 1.25 of it the most
-    frequent, and of these the first.
+    Of the phases that at least 90% as many cases have as the most frequent one, and that show at least 90% of
+    the region, the one with the least coarseness (see `Sampling`); of several within a factor of 1.25 of it
+    the most frequent, and of these the first.
 
     Args:
         grids: the cases that decide.
@@ -118,11 +118,17 @@ def choose_reference(
     chosen = max(alike, key=lambda one: one.present)  # the first of several
     if len(alike) == len(found):
         several = len({one.present for one in found}) > 1
-        reason = "all phases are sampled alike; fewest cases lack it" if several else "all phases are sampled alike"
+        reason = (
+            "all phases are sampled alike; fewest cases lack it"
+            if several
+            else "all phases are sampled alike"
+        )
         return Reference(chosen.phase, reason, found)
     finer = [one for one in found if one not in alike and one.coarseness < chosen.coarseness / ALIKE]
     passed = f"; finer, but not as complete: {', '.join(map(str, finer))}" if finer else ""
-    return Reference(chosen.phase, f"the most finely sampled of those that nearly all cases have{passed}", found)
+    return Reference(
+        chosen.phase, f"the most finely sampled of those that nearly all cases have{passed}", found
+    )
 
 
 def check_reference(phases: Sequence[str], wanted: str | None) -> None:

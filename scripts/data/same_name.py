@@ -104,9 +104,14 @@ def match_names(known: Iterable[str], rows: Iterable[str]) -> Matches:
     """
     by_name = {unicodedata.normalize("NFC", row): row for row in rows}
     names = list(dict.fromkeys(known))
-    exact = {name: by_name[plain] for name in names if (plain := unicodedata.normalize("NFC", name)) in by_name}
+    exact = {
+        name: by_name[plain] for name in names if (plain := unicodedata.normalize("NFC", name)) in by_name
+    }
     taken = set(exact.values())
-    here, there = _by_fold(name for name in names if name not in exact), _by_fold(set(by_name.values()) - taken)
+    here, there = (
+        _by_fold(name for name in names if name not in exact),
+        _by_fold(set(by_name.values()) - taken),
+    )
     pairs = {
         one[0]: there[key][0] for key, one in here.items() if len(one) == 1 and len(there.get(key, [])) == 1
     }

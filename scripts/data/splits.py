@@ -73,8 +73,8 @@ def split_by_patient(
 
     The patients of each class are put in an order drawn from the seed and dealt out by largest remainder:
     split s takes :math:`\lfloor f_s n \rfloor` or one more of the class's n patients, and at least one.
-    Of fewer than 60 patients in all the test takes :math:`\lceil f_s n \rceil` of each class, and the other splits
-    share the rest: what is measured on few cases is what suffers most from their number.
+    Of fewer than 60 patients in all the test takes :math:`\lceil f_s n \rceil` of each class, and the other
+    splits share the rest: what is measured on few cases is what suffers most from their number.
     A patient with cases of several classes counts for the rarest of them. Within a class, the patients of
     each site are dealt out by the same shares, as far as whole patients and the totals of the class allow.
     The result does not depend on the order of the cases.
@@ -191,8 +191,10 @@ def _shares(count: int, fractions: Mapping[str, float], favoured: str = "") -> d
         first = min(count, math.ceil(exact[favoured] - 1e-9))
         others = {split: share for split, share in fractions.items() if split != favoured}
         left, whole = count - first, sum(others.values())
-        rest = {split: round(left * share / whole, 9) for split, share in others.items()}  # ties: the first split
-        exact, shares = rest | {favoured: float(first)}, {split: int(value + 1e-9) for split, value in rest.items()}
+        # ties: the first split
+        rest = {split: round(left * share / whole, 9) for split, share in others.items()}
+        exact = rest | {favoured: float(first)}
+        shares = {split: int(value + 1e-9) for split, value in rest.items()}
         shares = {split: shares.get(split, first) for split in fractions}
     by_remainder = sorted(exact, key=lambda split: shares[split] - exact[split])
     for split in by_remainder[: count - sum(shares.values())]:

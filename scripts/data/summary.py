@@ -102,7 +102,9 @@ def held_text(proposal: Survey) -> str:
 def centre(proposal: Survey) -> str:
     """Return what the grid is centred on."""
     rule = str(proposal.region["_target_"]).split(".")[-1]
-    return {"MaskRegiond": "around the mask", "BoxRegiond": "around the box"}.get(rule, "for the whole volume")
+    return {"MaskRegiond": "around the mask", "BoxRegiond": "around the box"}.get(
+        rule, "for the whole volume"
+    )
 
 
 def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], comparing: str) -> list[str]:
@@ -116,15 +118,19 @@ def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], comparing: str) -
     lines = []
     if not patients_known(labelled):
         lines.append(
-            "patients are unknown: each case counts as a patient of its own; where one has several cases, name it "
-            "in a column 'patient', or they may lie in two splits"
+            "patients are unknown: each case counts as a patient of its own; where one has several cases, "
+            "name it in a column 'patient', or they may lie in two splits"
         )
     if len({patient_of(case) for case in labelled}) < SMALL:
         tested = len(splits.get("test", ()))
-        wrong = f", and each wrong answer in the test costs {100 / tested:.0f} points of accuracy" if tested else ""
+        wrong = (
+            f", and each wrong answer in the test costs {100 / tested:.0f} points of accuracy"
+            if tested
+            else ""
+        )
         lines.append(
-            f"{len(labelled)} labelled cases are few, {tested} of them the test{wrong}: use comparing, which tests every "
-            f"case once in each of several rounds: {comparing}"
+            f"{len(labelled)} labelled cases are few, {tested} of them the test{wrong}: use comparing, which "
+            f"tests every case once in each of several rounds: {comparing}"
         )
     return lines
 

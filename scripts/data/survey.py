@@ -68,17 +68,18 @@ def survey(
     """Propose region, spacing, grid size and intensity rule from the cases that decide.
 
     The region is the box where every case has one, else the mask with a margin of 10 mm, else the whole
-    volume. Of a mask in several pieces the largest counts, unless most masks are: then they are meant as a whole.
-    The spacing is on each axis that of the finest phase (see `Reference.finest`), the grid the smallest that
-    holds the region of 95% of the deciding cases; where that is more than 64^3 voxels, the spacing is made
-    coarser. For the intensity rule see `propose_intensity`.
+    volume. Of a mask in several pieces the largest counts, unless most masks are: then they are meant as a
+    whole. The spacing is on each axis that of the finest phase (see `Reference.finest`), the grid the
+    smallest that holds the region of 95% of the deciding cases; where that is more than 64^3 voxels, the
+    spacing is made coarser. For the intensity rule see `propose_intensity`.
 
     Args:
         cases: entries of dataset.json with absolute paths.
         grids: of the same cases, in the same order.
         phases: phases in order; the first present one stands in where the reference is absent.
         reference: the phase whose axes count.
-        deciding: names of the cases that decide; the others are only looked at for a region larger than the grid.
+        deciding: names of the cases that decide; the others are only looked at for a region larger than the
+            grid.
         kind: what these are called, e.g. "training"; empty where all cases decide.
         workers: masks at a time; None takes one per core.
 
@@ -98,7 +99,9 @@ def survey(
         found = work_through(_pieces, masked, workers)
         pieces = {entry["case"]: one for (entry, _), one in zip(masked, found, strict=True)}
     several = [case for case, one in pieces.items() if len(one.boxes) > 1]
-    if "component" in region and 2 * sum(case in deciding for case in several) > sum(c in deciding for c in pieces):
+    if "component" in region and 2 * sum(case in deciding for case in several) > sum(
+        c in deciding for c in pieces
+    ):
         region["component"] = "all"
     extents = {}
     for one in grids:
@@ -137,8 +140,8 @@ def survey(
 def least_extent(extents: np.ndarray, share: float = 0.95) -> np.ndarray:
     """Return the edges in mm of a small box that holds at least `share` of some boxes, each on all axes at once.
 
-    From the box that holds all, the case whose absence makes it smallest is left out, and again, as often as the share
-    allows: of fewer than 20 cases none.
+    From the box that holds all, the case whose absence makes it smallest is left out, and again, as often as
+    the share allows: of fewer than 20 cases none.
 
     Args:
         extents: edges of each case's box in mm, [N, 3].

@@ -13,7 +13,8 @@ from scripts.data.telling import FILLED, MOST_PAIRS, Table, Telling, chance_leve
 
 LEAST_AUC = 0.95
 """From here on columns are left out. What is known before a diagnosis rarely tells so much: of 49 values of 165
-patients with liver cancer the best one reaches .70 and the best pair .77; PSA density reaches .68 in 1500 men."""
+patients with liver cancer the best one reaches .70 and the best pair .77; PSA density reaches .68 in 1500
+men."""
 LEAST_AUC_FILLED = 0.70
 """The same for whether a value is filled in, which is no property of a disease: at most .61 in these patients, .72
 where a biopsy's result is there or not."""
@@ -50,10 +51,13 @@ class Findings:
 
     def lines(self, keep: bool) -> list[str]:
         """Return what to tell the user."""
-        done = "kept" if keep else "left out; if it is known before the diagnosis, pass --keep_suspicious True"
+        done = (
+            "kept" if keep else "left out; if it is known before the diagnosis, pass --keep_suspicious True"
+        )
         lines = [f"warning: {sentence(one)}: {done}" for one in self.suspicious]
         lines += [
-            f"warning: {sentence(one)}: kept; if it is written down after the diagnosis, take it out by --clinical"
+            f"warning: {sentence(one)}: kept; if it is written down after the diagnosis, take it out by "
+            "--clinical"
             for one in self.doubtful
         ]
         if self.unjudged:
@@ -109,8 +113,8 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
     """Return the columns that nearly give a class away, alone, by being filled in, in pairs or all together.
 
     A column alone is judged by its values in their order, or by the share of the class among the other cases
-    with about the same value; pairs and all columns together by a small tree and a logistic regression that are
-    tested on other patients.
+    with about the same value; pairs and all columns together by a small tree and a logistic regression that
+    are tested on other patients.
     Columns are left out from an AUC of 0.95 on (0.70 for whether they are filled in), where chance does not
     reach it either and there are 20 patients. The cases of a patient count as one.
 
@@ -128,7 +132,8 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
     if not columns:
         return Findings()
     labels = sorted({case["label"] for case in labelled})
-    tables = [Table(labelled, columns, label) for label in (labels[:1] if len(labels) == 2 else labels)]  # two: one
+    labels = labels[:1] if len(labels) == 2 else labels  # two: one
+    tables = [Table(labelled, columns, label) for label in labels]
     everyone = np.full(len(labelled), True)
     tables = [table for table in tables if min(table.sides(everyone)) >= FEWEST_PER_CLASS]
     if not tables:
@@ -144,7 +149,12 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
 
     alone: dict[str, Telling] = {}
     for index, column in enumerate(columns):
-        found = [one for table in tables for one in table.alone(index, FEWEST_PER_CLASS) if sum(one.patients) >= fewest]
+        found = [
+            one
+            for table in tables
+            for one in table.alone(index, FEWEST_PER_CLASS)
+            if sum(one.patients) >= fewest
+        ]
         if found:
             alone[column["name"]] = max(found, key=lambda one: (_level(one, chance(one)), one.auc))
     levels = {name: _level(one, chance(one)) for name, one in alone.items()}
@@ -187,7 +197,7 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
 
 def _level(found: Telling, chance: float) -> int:
     """Return 2 for what is left out, 1 for what is worth a look, else 0; nothing that chance may reach counts."""
-    if found.auc <= min(chance, 1 - 1e-9) and chance < 1 or found.auc < chance:
+    if (found.auc <= min(chance, 1 - 1e-9) and chance < 1) or found.auc < chance:
         return 0
     leave_out = LEAST_AUC_FILLED if found.by == FILLED else LEAST_AUC
     if found.auc >= leave_out and sum(found.patients) >= FEWEST_TO_LEAVE_OUT:

@@ -55,9 +55,10 @@ class Table:
 def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | None = None) -> Table:
     """Read a table whose first row has the names of the columns; empty rows do not count.
 
-    CSV: comma, semicolon, tab or bar as the separator, in an encoding that `decode` knows. Excel: the first sheet
-    that is not empty, with the values that were last computed; whole numbers without a decimal point, dates as
-    2024-01-31, percentages as 45%. Spaces around a cell do not count; letters with accents are composed.
+    CSV: comma, semicolon, tab or bar as the separator, in an encoding that `decode` knows. Excel: the first
+    sheet that is not empty, with the values that were last computed; whole numbers without a decimal point,
+    dates as 2024-01-31, percentages as 45%. Spaces around a cell do not count; letters with accents are
+    composed.
 
     Args:
         file: Excel by its ending or content, else CSV.
@@ -67,7 +68,8 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: unreadable, Excel without the package openpyxl, two columns of one name, or a row too long.
+        ValueError: unreadable, Excel without the package openpyxl, two columns of one name, or a row too
+            long.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{name} {file} does not exist; correct {option}")
@@ -75,7 +77,9 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
     headers = [(rename or {}).get(header, header) for header in (lines[0] if lines else [])]
     twice = next((header for header in headers if header and headers.count(header) > 1), None)
     if twice is not None:
-        raise ValueError(f"{name} {file} must have columns of different names, found {twice!r} twice; rename one")
+        raise ValueError(
+            f"{name} {file} must have columns of different names, found {twice!r} twice; rename one"
+        )
     rows, short = [], []
     for number, line in enumerate(lines[1:], start=2):
         short += [str(number)] if len(line) < len(headers) and any(headers[len(line) :]) else []
@@ -88,7 +92,9 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
             )
         rows.append(dict(zip(headers, [*line, *[""] * len(headers)], strict=False)))
     if short and file.suffix.lower() not in EXCEL:
-        notes.append(note(f"rows of the {name} with fewer cells than the first one, the rest taken as empty", short))
+        notes.append(
+            note(f"rows of the {name} with fewer cells than the first one, the rest taken as empty", short)
+        )
     nameless = [index for index, header in enumerate(headers) if not header or header.startswith("Unnamed: ")]
     filled = [index for index in nameless if any(len(line) > index and line[index] for line in lines[1:])]
     if filled:
@@ -118,8 +124,8 @@ def with_usual_names(table: Table, *meanings: str) -> Table:
             same = [header for header in table.headers if keys[header] in tier and header not in rename]
             if len(same) > 1:
                 raise ValueError(
-                    f"{table} must have one column for the {meaning}, found {', '.join(same)}; name the right "
-                    f"one {meaning!r} and the other one differently"
+                    f"{table} must have one column for the {meaning}, found {', '.join(same)}; name the "
+                    f"right one {meaning!r} and the other one differently"
                 )
             if same:
                 rename[same[0]] = meaning
@@ -148,8 +154,8 @@ def missing_column(table: Table, meaning: str, option: str, rule: str) -> ValueE
     """Return the error of a table without a column that it must have."""
     usual = [name for tier in USUAL_HEADERS[meaning] for name in tier[:2]]
     return ValueError(
-        f"{table} must have a column {meaning!r}, found {listing(meaning, table.headers)}; {rule} (also read as "
-        f"{meaning}: {', '.join(usual[1:])}), or correct {option}"
+        f"{table} must have a column {meaning!r}, found {listing(meaning, table.headers)}; {rule} (also read "
+        f"as {meaning}: {', '.join(usual[1:])}), or correct {option}"
     )
 
 
@@ -163,11 +169,15 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise ValueError(f"{name} {file} cannot be read ({error.strerror}); correct its permissions") from None
+        raise ValueError(
+            f"{name} {file} cannot be read ({error.strerror}); correct its permissions"
+        ) from None
     if file.suffix.lower() in EXCEL or content.startswith(_ZIP):
         return *_excel_lines(file, name, content), ""
     if content.startswith(_OLD_EXCEL):
-        raise ValueError(f"{name} {file} is an Excel file of before 2007; save it as .xlsx, or as CSV (UTF-8)")
+        raise ValueError(
+            f"{name} {file} is an Excel file of before 2007; save it as .xlsx, or as CSV (UTF-8)"
+        )
     try:
         text, assumed = decode(content)
         lines, separator = split_rows(text)
@@ -213,10 +223,13 @@ def _excel_lines(file: Path, name: str, content: bytes) -> tuple[list[list[str]]
         for cell, formula in zip(row, formulas, strict=True):
             if cell.value is None and formula.value is not None:
                 raise ValueError(
-                    f"{name} {file}: cell {formula.coordinate} of sheet {title!r} must have a value, found the formula "
-                    f"{formula.value!s:.40} that was never computed; open and save the file in Excel"
+                    f"{name} {file}: cell {formula.coordinate} of sheet {title!r} must have a value, found "
+                    f"the formula {formula.value!s:.40} that was never computed; open and save the file in "
+                    "Excel"
                 )
-    notes = [f"{name} {file.name}: sheet {title!r} was read, of {len(filled)} sheets"] if len(filled) > 1 else []
+    notes = (
+        [f"{name} {file.name}: sheet {title!r} was read, of {len(filled)} sheets"] if len(filled) > 1 else []
+    )
     lines = [[clean(_text(cell)) for cell in row] for row in rows]
     last = max((number for row in lines for number, cell in enumerate(row, start=1) if cell), default=0)
     return [row[:last] for row in lines if any(row)], notes

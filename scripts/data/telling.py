@@ -54,13 +54,18 @@ class Table:
     def __init__(self, cases: Sequence[dict[str, Any]], columns: Sequence[Column], label: str) -> None:
         self.names = [column["name"] for column in columns]
         self.is_number = [column["kind"] == "number" for column in columns]
-        rows = [[_code(case.get("clinical", {}).get(column["name"]), column) for column in columns] for case in cases]
+        rows = [
+            [_code(case.get("clinical", {}).get(column["name"]), column) for column in columns]
+            for case in cases
+        ]
         self.values = np.array(rows, dtype=float).reshape(len(cases), len(columns))
         self.member = np.array([case["label"] == label for case in cases])
         self.patients = np.unique([patient_of(case) for case in cases], return_inverse=True)[1]
         self.label = label
         self.folds: list[tuple[np.ndarray, np.ndarray]] = []
-        self.groups = np.stack([_groups(*column) for column in zip(self.values.T, self.is_number, strict=True)], axis=1)
+        self.groups = np.stack(
+            [_groups(*column) for column in zip(self.values.T, self.is_number, strict=True)], axis=1
+        )
 
     def alone(self, index: int, fewest: int) -> list[Telling]:
         """Return what one column tells by its values, in either direction, and by being filled in."""
@@ -88,12 +93,14 @@ class Table:
     def pairs(self, indices: Sequence[int], most: int) -> list[Telling]:
         """Return the pairs that tell most, by cross-validated trees, the best one first.
 
-        Shares of the class in the groups of each pair, found by leaving out one patient at a time, choose the pairs.
+        Shares of the class in the groups of each pair, found by leaving out one patient at a time, choose the
+        pairs.
         """
         every = list(combinations(indices, 2))[:most]
         width = self.groups.max(initial=0) + 1
         scores = [
-            shares_auc(self.groups[:, a] * width + self.groups[:, b], self.member, self.patients) for a, b in every
+            shares_auc(self.groups[:, a] * width + self.groups[:, b], self.member, self.patients)
+            for a, b in every
         ]
         best = sorted(range(len(every)), key=lambda pair: -scores[pair])[:CONFIRMED]
         return sorted((self.together(every[pair]) for pair in best), key=lambda found: -found.auc)
@@ -134,7 +141,9 @@ class Table:
     def used_by_a_tree(self, indices: Sequence[int], least: float = 0.1) -> list[int]:
         """Return the columns that a small tree of all cases draws on, by their share of what it gains."""
         tree = small_tree().fit(self.values[:, indices], self.member)
-        return [index for index, share in zip(indices, tree.feature_importances_, strict=True) if share >= least]
+        return [
+            index for index, share in zip(indices, tree.feature_importances_, strict=True) if share >= least
+        ]
 
 
 def small_tree() -> Any:
@@ -168,9 +177,9 @@ def shares_auc(groups: np.ndarray, member: np.ndarray, patients: np.ndarray) -> 
     r"""Return the AUC of the share of the class among the cases of *other* patients in a case's group.
 
     Of a group of n cases with m of the class the score is (m - a) / (n - b), where b cases, a of them of the
-    class, are the patient's own; without another patient in its group a case has the share of the class in all.
-    So groups of few patients prove nothing, and a group that always goes with one class has the AUC 1. Groups
-    that tell nothing come out below 0.5, since the patient is what its group lacks.
+    class, are the patient's own; without another patient in its group a case has the share of the class in
+    all. So groups of few patients prove nothing, and a group that always goes with one class has the AUC 1.
+    Groups that tell nothing come out below 0.5, since the patient is what its group lacks.
 
     Args:
         groups: whole numbers from 0, [n].

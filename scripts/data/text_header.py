@@ -41,8 +41,8 @@ class TextHeader:
 def read_text_header(path: Path) -> TextHeader:
     """Read the header of a .mha, .mhd, .nrrd or .nhdr file.
 
-    A MetaImage header ends with ``ElementDataFile``, a NRRD header with an empty line; where the voxel files are
-    listed one by one, the list goes on to the end of the file.
+    A MetaImage header ends with ``ElementDataFile``, a NRRD header with an empty line; where the voxel files
+    are listed one by one, the list goes on to the end of the file.
     """
     with open(path, "rb") as file:
         lines = iter(file.read(MOST_BYTES).decode("utf-8", "surrogateescape").split("\n"))
@@ -59,13 +59,17 @@ def read_text_header(path: Path) -> TextHeader:
         name, value = name.lower().replace(" ", ""), value.strip()
         fields[name] = value
         if name in ("elementdatafile", "datafile") and value.split()[:1] == ["LIST"]:
-            return TextHeader(fields, [path.parent / line.strip() for line in lines if line.strip()], _skipped(fields))
+            return TextHeader(
+                fields, [path.parent / line.strip() for line in lines if line.strip()], _skipped(fields)
+            )
         if name == "elementdatafile":
             break
     named = fields.get("elementdatafile", fields.get("datafile", "LOCAL"))
     if named.upper() == "LOCAL":
         return TextHeader(fields, begin=length)
-    return TextHeader(fields, [path.parent / name for name in _names(named, path.parent, fields)], _skipped(fields))
+    return TextHeader(
+        fields, [path.parent / name for name in _names(named, path.parent, fields)], _skipped(fields)
+    )
 
 
 def _skipped(fields: dict[str, str]) -> int:
@@ -89,5 +93,8 @@ def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
             raise ValueError
         for number in range(first, last + (1 if step > 0 else -1), step)[:MOST_FILES]:
             yield pattern % number
-    except (TypeError, ValueError):  # no numbers, or a pattern of another kind: what cannot be read is told elsewhere
+    except (
+        TypeError,
+        ValueError,
+    ):  # no numbers, or a pattern of another kind: what cannot be read is told elsewhere
         yield named

@@ -65,8 +65,8 @@ class Volume(ABC):
         shape: voxels per axis, in the order of the file; axes of length 1 beyond the third are dropped.
         affine: voxel index -> position in mm (R, A, S), [4, 4].
         name: what the volume is called in messages, e.g. ``case p017: phase 'portal'``.
-        remarks: what was assumed to read the file, each as a sentence about "it" without its name, so that those of
-            many files can be told as one.
+        remarks: what was assumed to read the file, each as a sentence about "it" without its name, so that
+            those of many files can be told as one.
 
     Raises:
         BadVolume: not 3D, or axes that do not span space.
@@ -166,7 +166,9 @@ def bad_volume(path: Path, name: str, rule: str, found: str, remedy: str) -> Bad
 def unreadable(path: Path, name: str, error: Exception) -> BadVolume:
     """Return the error for a file that a library could not read."""
     said = str(error).strip().splitlines() or [""]
-    lines = [line for line in said if not line.startswith("Reason: ")] or said  # the system's last error, of anything
+    lines = [
+        line for line in said if not line.startswith("Reason: ")
+    ] or said  # the system's last error, of anything
     reason = re.sub(r"\(0x[0-9a-f]+\)", "", lines[-1].rpartition("ERROR: ")[2]).strip()[:200]
     if not isinstance(error, ReaderDied):
         reason = f"{type(error).__name__}: {reason}"

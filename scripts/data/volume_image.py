@@ -54,7 +54,9 @@ def brightest(path: Path) -> float:
 
     kind = _reader(path).GetPixelID()
     eight = (SimpleITK.sitkUInt8, SimpleITK.sitkVectorUInt8)
-    return 255.0 if kind in eight else 65535.0 if kind in (SimpleITK.sitkUInt16, SimpleITK.sitkVectorUInt16) else 1.0
+    if kind in eight:
+        return 255.0
+    return 65535.0 if kind in (SimpleITK.sitkUInt16, SimpleITK.sitkVectorUInt16) else 1.0
 
 
 def _reader(path: Path) -> Any:

@@ -17,7 +17,10 @@ from .volume_base import Slices, Volume, bad_volume
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 TEXT_ENDINGS = (".mha", ".mhd", ".nrrd", ".nhdr")
-KNOWN_SPACES = {"left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las"}
+KNOWN_SPACES = {
+    *("left-posterior-superior", "right-anterior-superior", "left-anterior-superior"),
+    *("lps", "ras", "las"),
+}
 TIMED_SPACES = {
     "left-posterior-superior-time": (1, 1), "lpst": (1, 1), "right-anterior-superior-time": (-1, -1), "rast": (-1, -1),
     "left-anterior-superior-time": (1, -1), "last": (1, -1),
@@ -25,7 +28,9 @@ TIMED_SPACES = {
 """Spaces of NRRD with time -> signs that bring the first two axes to LPS, which SimpleITK does without time only."""
 ANY_ZLIB = 47
 """Of zlib: with or without the frame of gzip."""
-NO_AXES = "its header does not say how it lies in the patient; its axes are taken to run to left, back and top"
+NO_AXES = (
+    "its header does not say how it lies in the patient; its axes are taken to run to left, back and top"
+)
 
 
 class ItkVolume(Volume):
@@ -37,7 +42,9 @@ class ItkVolume(Volume):
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             rule, found = "must have the files of its voxels", f"no {missing[0].name}{more}"
-            raise bad_volume(path, name, rule, found, "restore them beside the header, or take it out of the case")
+            raise bad_volume(
+                path, name, rule, found, "restore them beside the header, or take it out of the case"
+            )
         if path.suffix == ".MHD":  # the library reads a header of this name as if its voxels followed it
             raise bad_volume(path, name, "must end in lower case", path.suffix, "rename it to .mhd")
         self._text = text
@@ -77,8 +84,11 @@ class ItkVolume(Volume):
                 stream.seek(self._text.begin)
                 content += zlib.decompressobj(ANY_ZLIB).decompress(stream.read(), needed - len(content) + 1)
         if len(content) != needed:
-            raise EOFError(f"{'truncated, ' if len(content) < needed else 'more than '}{len(content)} of {needed} bytes")
-        high_first = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", "")).lower().startswith("t")
+            raise EOFError(
+                f"{'truncated, ' if len(content) < needed else 'more than '}{len(content)} of {needed} bytes"
+            )
+        order = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", ""))
+        high_first = order.lower().startswith("t")
         voxels = np.frombuffer(content, self._type.newbyteorder(">" if high_first else "<"))
         return voxels.reshape(self.shape, order="F")
 

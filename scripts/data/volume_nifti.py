@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .declared_size import DEFLATE_RATIO, check_declared_size
 from .content import packing_by_name, packings_of, unpacked
+from .declared_size import DEFLATE_RATIO, check_declared_size
 from .units import in_millimetres
 from .volume_base import Slices, Volume, bad_volume
 
@@ -29,8 +29,8 @@ FORM_TOLERANCE = 0.5
 class NiftiVolume(Volume):
     """A NIfTI file (.nii, .hdr with .img; versions 1 and 2, either byte order) or MGH file, read with nibabel.
 
-    Whether it is packed is told by its content. The affine is nibabel's choice: sform, else qform, else the spacing
-    with the volume centred at the origin. Lengths in other units are brought to mm.
+    Whether it is packed is told by its content. The affine is nibabel's choice: sform, else qform, else the
+    spacing with the volume centred at the origin. Lengths in other units are brought to mm.
 
     Args:
         path: the file; of a pair, either.
@@ -53,15 +53,21 @@ class NiftiVolume(Volume):
         if nifti:  # nibabel's own check repairs spacings in silence
             with unpacked(header_file) as (file, _):
                 header = type(header).from_fileobj(file, check=False)
-        spacing = np.asarray(header["pixdim"][1:4] if nifti else header["delta"], dtype=np.float64)[: len(shape)]
+        spacing = np.asarray(header["pixdim"][1:4] if nifti else header["delta"], dtype=np.float64)[
+            : len(shape)
+        ]
         if not (np.isfinite(spacing).all() and (spacing > 0).all()):
             found = f"pixdim {spacing.tolist()}"
             raise bad_volume(path, name, "must have spacings above 0 mm", found, "correct the header")
-        factor, remarks = in_millimetres(np.linalg.norm(affine[:3, :3], axis=0)[: len(shape)], unit_of(header))
+        factor, remarks = in_millimetres(
+            np.linalg.norm(affine[:3, :3], axis=0)[: len(shape)], unit_of(header)
+        )
         affine[:3] *= factor
         remarks += nifti_remarks(header, shape) if nifti else mgh_remarks(header)
         if not self._as_named:
-            packed = f"packed ({', then '.join(reversed(self._packings))})" if self._packings else "not packed"
+            packed = (
+                f"packed ({', then '.join(reversed(self._packings))})" if self._packings else "not packed"
+            )
             remarks.append(f"it is {packed}, whatever its name says; it was read by its content")
         super().__init__(path, shape if frame is None else shape[:3], affine, name, remarks)
         self._frame = frame or 0
@@ -86,7 +92,8 @@ class NiftiVolume(Volume):
 
         The last four bytes of a .gz file are the length of its content, which settles it without unpacking;
         where they disagree (truncation, several members, trailing bytes), or where the content would be
-        packed unusually well or otherwise, the file is unpacked once, a piece at a time, as far as it is needed.
+        packed unusually well or otherwise, the file is unpacked once, a piece at a time, as far as it is
+        needed.
         """
         with open(self._voxel_file, "rb") as file:
             length = file.seek(0, 2)
@@ -145,10 +152,17 @@ def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
     """Return what a header leaves open about the place of the voxels, or says in two ways."""
     sform, qform = (int(header[name]) in FORM_CODES for name in ("sform_code", "qform_code"))
     if not sform and not qform:
-        return ["its header does not say how it lies in the patient; its axes are taken to run to left, front and top"]
+        return [
+            "its header does not say how it lies in the patient; its axes are taken to run to left, front "
+            "and top"
+        ]
     if not sform:
         face = float(header["pixdim"][0])
-        return [] if face in (-1, 1) else [f"its pixdim[0] is {face:g}, neither 1 nor -1; 1 is used, as for which way slices run"]
+        return (
+            []
+            if face in (-1, 1)
+            else [f"its pixdim[0] is {face:g}, neither 1 nor -1; 1 is used, as for which way slices run"]
+        )
     said = []
     matrix, spacing = header.get_sform()[:3], np.asarray(header["pixdim"][1:4], dtype=np.float64)
     if not np.allclose(np.linalg.norm(matrix[:, :3], axis=0), spacing, rtol=0.01):
@@ -156,7 +170,10 @@ def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
     elif qform:
         try:
             corners = np.array(list(product(*((0.0, size - 1.0) for size in shape[:3]))))
-            away = corners @ (matrix[:, :3] - header.get_qform()[:3, :3]).T + (matrix - header.get_qform()[:3])[:, 3]
+            away = (
+                corners @ (matrix[:, :3] - header.get_qform()[:3, :3]).T
+                + (matrix - header.get_qform()[:3])[:, 3]
+            )
         except (ValueError, np.linalg.LinAlgError):  # a qform that is none
             return said
         if np.linalg.norm(away, axis=1).max() > FORM_TOLERANCE * spacing.min():
@@ -168,4 +185,7 @@ def mgh_remarks(header: Any) -> list[str]:
     """Return what the header of an MGH file leaves open."""
     if int(header["goodRASFlag"]) > 0:
         return []
-    return ["its header does not say how it lies in the patient; its axes are taken to run to left, bottom and front"]
+    return [
+        "its header does not say how it lies in the patient; its axes are taken to run to left, bottom and "
+        "front"
+    ]

@@ -75,7 +75,9 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
         content = other_content(path)
         if content:
             rule = f"must be what its name says ({ending})"
-            raise bad_volume(path, name, rule, content, "give it its right name, or export it again") from None
+            raise bad_volume(
+                path, name, rule, content, "give it its right name, or export it again"
+            ) from None
         raise unreadable(path, name, error) from None
 
 
@@ -111,7 +113,8 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
     Hidden files are left out.
     """
     found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    files = [path for path in found if path.is_file() or image_ending(path)]  # links to nowhere are named when opened
+    # links to nowhere are named when opened
+    files = [path for path in found if path.is_file() or image_ending(path)]
     images = [path for path in files if image_ending(path)]
     parts = {
         part

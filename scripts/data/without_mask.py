@@ -31,18 +31,20 @@ def settle_masks(
     Args:
         cases: entries of dataset.json with absolute paths.
         reference_phase: the phase in whose middle a box is put.
-        choice: for cases without a mask: leave_out; whole_volume, then of all cases; box, of the median size of the
-            masks in the middle of the reference phase; None refuses.
+        choice: for cases without a mask: leave_out; whole_volume, then of all cases; box, of the median size
+            of the masks in the middle of the reference phase; None refuses.
         workers: threads at a time; None takes one per core.
 
     Raises:
-        ValueError: an unknown choice; cases without a mask among others that have one, and no choice: names them,
-            the files that are probably their masks, and the options. No mask to take a size from, or no case left. A
-            mask that cannot be read.
+        ValueError: an unknown choice; cases without a mask among others that have one, and no choice: names
+            them, the files that are probably their masks, and the options. No mask to take a size from, or no
+            case left. A mask that cannot be read.
     """
     if choice is not None and choice not in CHOICES:
         known = listing(str(choice), CHOICES)
-        raise ValueError(f"without_mask must be one of {known}, or null, found {choice!r}; correct --without_mask")
+        raise ValueError(
+            f"without_mask must be one of {known}, or null, found {choice!r}; correct --without_mask"
+        )
     if not any(case.get("roi") for case in cases) and choice in (None, "whole_volume"):
         return list(cases), []
     sizes = mask_sizes(cases, workers)
@@ -55,8 +57,8 @@ def settle_masks(
     if not having and choice != "whole_volume" and (choice != "leave_out" or len(lacking) == len(cases)):
         those = note("cases without", [case["case"] for case in lacking])
         raise ValueError(
-            f"at least one case must have a mask of the region with a voxel above 0, found none ({those}); correct the "
-            "masks or their names, or pass --without_mask whole_volume"
+            f"at least one case must have a mask of the region with a voxel above 0, found none ({those}); "
+            "correct the masks or their names, or pass --without_mask whole_volume"
         )
     if choice is None:
         raise ValueError(_refusal(cases, lacking, empty))
@@ -64,12 +66,17 @@ def settle_masks(
     if choice == "leave_out":
         kept = [case for case in cases if case["case"] not in names]
         return kept, [note("cases without a mask, left out", names, most=MOST_NAMED)]
-    plain = [{key: value for key, value in case.items() if key != "roi"} if case["case"] in empty else case for case in cases]
+    plain = [
+        {key: value for key, value in case.items() if key != "roi"} if case["case"] in empty else case
+        for case in cases
+    ]
     if choice == "whole_volume":
         what = f"whole volumes are the region of all {len(cases)} cases, as these have no mask"
         return plain, [note(what, names, most=MOST_NAMED)]
     size = np.median([found for found in sizes.values() if found is not None], axis=0)
-    boxes = [case | {"box": _box(case, reference_phase, size)} if case["case"] in names else case for case in plain]
+    boxes = [
+        case | {"box": _box(case, reference_phase, size)} if case["case"] in names else case for case in plain
+    ]
     millimetres = " x ".join(f"{side:.0f}" for side in size)
     what = f"cases without a mask, whose region is a box of {millimetres} mm in the middle of the volume"
     return boxes, [note(what, names, most=MOST_NAMED)]
@@ -109,18 +116,19 @@ def _refusal(cases: Sequence[Case], lacking: Sequence[Case], empty: Sequence[str
     rest = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
     has = "has" if len(lacking) == 1 else "have"
     return (
-        f"{len(cases) - len(lacking)} of {len(cases)} cases have a mask of the region, {', '.join(named)}{rest} {has} "
-        "none; give these files the name of the other masks, or pass --without_mask leave_out (goes on without these "
-        "cases), --without_mask box (a box of the usual size of the masks in the middle of their volume) or "
-        "--without_mask whole_volume (uses no mask for any case)"
+        f"{len(cases) - len(lacking)} of {len(cases)} cases have a mask of the region, "
+        f"{', '.join(named)}{rest} {has} none; give these files the name of the other masks, or pass "
+        "--without_mask leave_out (goes on without these cases), --without_mask box (a box of the usual size "
+        "of the masks in the middle of their volume) or --without_mask whole_volume (uses no mask for any "
+        "case)"
     )
 
 
 def probable_masks(case: Case, cases: Sequence[Case], used: Mapping[Path, int]) -> list[Path]:
     """Return the files of a case that may be its mask under another name.
 
-    These are files beside its images, of its own folder or named after it, that are no phase; and a phase that
-    most cases lack.
+    These are files beside its images, of its own folder or named after it, that are no phase; and a phase
+    that most cases lack.
     """
     images = {Path(file): phase for phase, file in case["image"].items()}
     found = []

@@ -24,7 +24,10 @@ def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Pa
     Raises:
         ValueError, FileNotFoundError: what reading it says; then nothing is written.
     """
-    content = {**header, **{split: [_entry(case, folder) for case in cases] for split, cases in splits.items()}}
+    content = {
+        **header,
+        **{split: [_entry(case, folder) for case in cases] for split, cases in splits.items()},
+    }
     file = folder / "dataset.json"
 
     def write(temporary: Path) -> None:

@@ -71,7 +71,9 @@ def test_mistakes_are_one_line(save_volume, tmp_path):
     with pytest.raises(ValueError, match=r"layout 'brats' needs a label .* e.g. A; pass --labels"):
         prepare(tmp_path / "data", "brats", tmp_path / "out")
     save_volume(tmp_path / "data/A/A_t1n.nii.gz")
-    with pytest.raises(ValueError, match=r"case A: phase 't1' must be one file, found A_t1.nii.gz and A_t1n.nii.gz"):
+    with pytest.raises(
+        ValueError, match=r"case A: phase 't1' must be one file, found A_t1.nii.gz and A_t1n.nii.gz"
+    ):
         prepare(tmp_path / "data", "brats", tmp_path / "out")
     with pytest.raises(ValueError, match=r"must hold folders like BraTS20_Training_001"):
         prepare(tmp_path / "data/A", "brats", tmp_path / "out")

@@ -17,7 +17,6 @@ from monai.transforms import Compose, MapTransform, RandomizableTransform, Selec
 
 from scripts.data import cached_dataset
 from scripts.data import fingerprint as fingerprint_module
-from scripts.workers import BadCases
 from scripts.transforms import (
     BoxRegiond,
     LoadImagePhasesd,
@@ -27,6 +26,7 @@ from scripts.transforms import (
     WindowIntensityd,
     ZScoreIntensityd,
 )
+from scripts.workers import BadCases
 
 KINDS = ["memory", "disk", "none"]
 
@@ -305,7 +305,9 @@ def test_regions_larger_than_the_grid_are_listed_once(
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_is_the_transform_s_own(items: list, tmp_path: Path, kind: str) -> None:
     items[1]["image"]["portal"] = str(tmp_path / "none.nii.gz")
-    with pytest.raises((FileNotFoundError, BadCases), match=r"^case p002: phase 'portal': the volume must exist"):
+    with pytest.raises(
+        (FileNotFoundError, BadCases), match=r"^case p002: phase 'portal': the volume must exist"
+    ):
         _ = make(items, tmp_path, cache=kind)[1]
 
 

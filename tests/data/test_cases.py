@@ -255,7 +255,11 @@ def test_evaluation_needs_no_column_that_the_model_declares(document, write):
 @pytest.mark.parametrize(
     ("tried", "text", "message"),
     [
-        ("a file that is no JSON", '{"phases": ["pre"],\n "training": [}', r"must be valid JSON, found in line 2, column 15"),
+        (
+            "a file that is no JSON",
+            '{"phases": ["pre"],\n "training": [}',
+            r"must be valid JSON, found in line 2, column 15",
+        ),
         ("a list in the place of an object", "[]", r"must hold one JSON object, found a list"),
     ],
 )

@@ -71,7 +71,10 @@ def test_labels_and_free_text_are_no_measurements_and_columns_can_be_chosen(tmp_
 MISTAKES = {
     "no key": ("name,age\na,1", r"must have a column 'case' or 'patient', found \[name, age\]"),
     "two keys": ("case,Case ID,age\na,a,1", r"must have one column for the case, found case, Case ID"),
-    "case twice": ("case,age\na,1\na,2", r"case a must have one row in clinical table .*, found two; remove one$"),
+    "case twice": (
+        "case,age\na,1\na,2",
+        r"case a must have one row in clinical table .*, found two; remove one$",
+    ),
     "patient twice": ("patient,age\nP,1\nP,2", r"patient P must have one row .*or name the case of each"),
     "other patient": ("case,patient,age\na,Q,1", r"case a must be of one patient, found 'P' .* and 'Q' in"),
     "nothing matches": ("case,age\nx1,1\nx2,2", r"at least one case, found x1, x2 where the cases are 'a'"),
@@ -137,7 +140,9 @@ def test_an_excel_file_is_read_like_its_csv(tmp_path):
 
 def test_excel_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(ValueError, match=r"needs the package openpyxl: `pip install -r requirements-excel.txt`"):
+    with pytest.raises(
+        ValueError, match=r"needs the package openpyxl: `pip install -r requirements-excel.txt`"
+    ):
         join_clinical_table(found(a=""), write(tmp_path, "no workbook", "clinical.xlsx"))
     assert REQUIREMENTS.is_file()
 

@@ -18,7 +18,9 @@ from scripts.data.survey import least_extent, propose_grid
 class Grid:
     """Stands for `CaseGrids`: spacings, and shares of the region, by phase."""
 
-    def __init__(self, spacings: dict[str, tuple[float, ...]], covered: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, spacings: dict[str, tuple[float, ...]], covered: dict[str, float] | None = None
+    ) -> None:
         self.volumes = spacings
         self.shares = covered or {}
 
@@ -67,8 +69,8 @@ def test_the_spacing_is_the_finest_on_each_axis_and_losses_are_named():
     found = choose_reference(grids, ["a", "t1", "t2"])
     assert found.finest.tolist() == [0.5, 0.5, 1]
     assert losses(found, [1, 1, 1]) == [
-        "a (0.5 x 0.5 x 17 mm, 10 of 10 cases): 4.0 voxels of a file become one of the grid, between two voxels of a "
-        "file lie up to 17.0 of the grid (top-bottom)",
+        "a (0.5 x 0.5 x 17 mm, 10 of 10 cases): 4.0 voxels of a file become one of the grid, between two "
+        "voxels of a file lie up to 17.0 of the grid (top-bottom)",
         "t1 (1 x 1 x 1 mm, 10 of 10 cases), t2 (1 x 1 x 1 mm, 10 of 10 cases): keep their resolution",
     ]
 
@@ -102,7 +104,9 @@ def test_the_box_left_by_outliers_is_tight():
 # ------------------------------------------------------------------------------------------- by the command
 
 
-def save(path: Path, seed: int, shape=(20, 20, 20), spacing=(1.0, 1.0, 1.0), level=100.0, edge: int = 6) -> None:
+def save(
+    path: Path, seed: int, shape=(20, 20, 20), spacing=(1.0, 1.0, 1.0), level=100.0, edge: int = 6
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     voxels = np.random.default_rng(seed).normal(level, 10, shape).astype(np.float32)
     if path.name.startswith("lesion"):
@@ -165,8 +169,13 @@ def test_categories_and_kinds_are_those_of_the_training_cases(tmp_path, capsys):
     capsys.readouterr()
     assert run(folder, decide_on="training", quality=False) == before
     printed = capsys.readouterr().out
-    assert "clinical column 'age': what the training cases do not know counts as missing: 'seventy' (c15)" in printed
-    assert "clinical column 'sex': what the training cases do not know counts as missing: 'X' (c15)" in printed
+    assert (
+        "clinical column 'age': what the training cases do not know counts as missing: 'seventy' (c15)"
+        in printed
+    )
+    assert (
+        "clinical column 'sex': what the training cases do not know counts as missing: 'X' (c15)" in printed
+    )
     assert "clinical columns taken after all, as the training cases alone give them: age" in printed
     content = json.loads((folder / "out" / "dataset.json").read_text())
     values = {entry["case"]: entry.get("clinical", {}) for entry in content["test"]}
@@ -199,7 +208,9 @@ def test_deciding_on_training_cases_sees_nothing_of_the_others(tmp_path, capsys)
 
 
 def test_deciding_on_something_else_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"decide_on must be one of \[all, training\] \(nearest: 'training'\)"):
+    with pytest.raises(
+        ValueError, match=r"decide_on must be one of \[all, training\] \(nearest: 'training'\)"
+    ):
         run(cohort(tmp_path, 12), decide_on="trainng")
 
 
@@ -207,7 +218,10 @@ def test_few_cases_are_told_to_compare_and_unknown_patients_are_not_claimed(tmp_
     folder = cohort(tmp_path)
     run(folder, quality=False)
     printed = capsys.readouterr().out
-    assert "16 labelled cases are few, 4 of them the test, and each wrong answer in the test costs 25 points" in printed
+    assert (
+        "16 labelled cases are few, 4 of them the test, and each wrong answer in the test costs 25 points"
+        in printed
+    )
     assert "python -m monai.bundle run comparing --config_file \"['configs/compare.yaml','" in printed
     assert "patients are unknown: each case counts as a patient of its own" in printed
     assert printed.split("split")[1].split()[:3] == ["cases", "a", "b"]
@@ -215,7 +229,9 @@ def test_few_cases_are_told_to_compare_and_unknown_patients_are_not_claimed(tmp_
     assert any("patients are unknown" in line for line in content["preparation"])
 
     table = (folder / "labels.csv").read_text().replace("split,age", "split,patient").splitlines()
-    (folder / "labels.csv").write_text("\n".join([table[0], *(f"{row[: row.rindex(',')]},P{row[1:3]}" for row in table[1:])]))
+    (folder / "labels.csv").write_text(
+        "\n".join([table[0], *(f"{row[: row.rindex(',')]},P{row[1:3]}" for row in table[1:])])
+    )
     run(folder, quality=False)
     printed = capsys.readouterr().out
     assert "patients are unknown" not in printed

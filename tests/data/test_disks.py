@@ -140,7 +140,11 @@ def test_a_cache_that_finds_no_room(disk, say):
     entries = list(folder.glob("*.pt"))
     assert len(entries) >= 5
     assert_whole(folder)
-    say("Disks", "a disk cache that fills its disk", message.replace(Path(message.split()[0]).name, "0123abcd.pt"))
+    say(
+        "Disks",
+        "a disk cache that fills its disk",
+        message.replace(Path(message.split()[0]).name, "0123abcd.pt"),
+    )
 
 
 @pytest.mark.parametrize("present", [False, True])
@@ -154,7 +158,11 @@ def test_a_dataset_that_finds_no_room(present, disk, source, say):
     assert tree(folder) == before
     assert_whole(folder)
     assert "free some space" in message
-    say("Disks", f"`preparing` on a full disk{', where an older dataset.json stays as it is' * present}", message)
+    say(
+        "Disks",
+        f"`preparing` on a full disk{', where an older dataset.json stays as it is' * present}",
+        message,
+    )
 
 
 def test_converted_volumes_that_find_no_room(disk, write_dicom, tmp_path, say):

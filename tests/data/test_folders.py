@@ -147,7 +147,10 @@ MISTAKES = {
     "no label file": ({"labels": None}, r"needs a label file; pass --labels"),
     "label file missing": ({"labels": "nowhere.csv"}, r"label file .*nowhere.csv does not exist"),
     "source missing": ({"source": "nowhere"}, r"source folder .*nowhere does not exist"),
-    "file as source": ({"source": "labels.csv"}, r"must be the folder of the images, found the file .*labels.csv"),
+    "file as source": (
+        {"source": "labels.csv"},
+        r"must be the folder of the images, found the file .*labels.csv",
+    ),
     "no source": ({"source": None}, r"source must be given.*--source"),
     "no images": ({"source": "."}, r"must hold one folder per case"),
     "unknown phase": ({"phases": ["pre", "portl"]}, r"phase 'portl' must be a file in .*nearest: 'portal'"),

@@ -64,8 +64,8 @@ def test_copies_are_found_however_they_are_packed(tmp_path):
     pairs = identical_volumes(cases)
     assert [(pair.first.case, pair.second.case) for pair in pairs] == [("a", name) for name in "bcef"]
     assert str(pairs[0]) == (
-        "case a, phase 'pre' and case b, phase 'pre' hold the same voxels; remove one of the cases, or give both "
-        "the same patient if it is one person"
+        "case a, phase 'pre' and case b, phase 'pre' hold the same voxels; remove one of the cases, or give "
+        "both the same patient if it is one person"
     )
 
 

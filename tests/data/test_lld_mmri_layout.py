@@ -18,7 +18,11 @@ TILTED = np.array([[-2.0, 0, 0, 30], [0, 0, 5.0, -60], [0, -2.0, 0, 50], [0, 0, 
 
 
 def lesion(category, low, high) -> dict:
-    box = {f"{axis}_{end}": str(value) for end, corner in (("min", low), ("max", high)) for axis, value in zip("xyz", corner, strict=True)}
+    box = {
+        f"{axis}_{end}": str(value)
+        for end, corner in (("min", low), ("max", high))
+        for axis, value in zip("xyz", corner, strict=True)
+    }
     return {"category": category, "bbox": {"3D_box": box, "2D_box": []}}
 
 
@@ -35,18 +39,26 @@ def whole(save_volume, tmp_path) -> Path:
             lesions = {"0": lesion(category, (2, 3, 4), (6, 9, 7))}
             if number == 3:
                 lesions["1"] = lesion(category, (1, 1, 1), (2, 2, 2))
-            entry = {"studyUID": f"1.{number}", "seriesUID": f"9.{index}", "phase": phase, "pixel_spacing": [2, 2]}
-            info.setdefault(patient, []).append(entry | {"slice_thickness": 5, "annotation": {"num_targets": 1, "lesion": lesions}})
+            entry = {
+                "studyUID": f"1.{number}",
+                "seriesUID": f"9.{index}",
+                "phase": phase,
+                "pixel_spacing": [2, 2],
+            }
+            info.setdefault(patient, []).append(
+                entry | {"slice_thickness": 5, "annotation": {"num_targets": 1, "lesion": lesions}}
+            )
     (tmp_path / "LLD/labels").mkdir()
     (tmp_path / "LLD/labels/Annotation.json").write_text(json.dumps({"Annotation_info": info}))
     return tmp_path / "LLD"
 
 
-
 def test_the_box_holds_the_voxels_that_the_annotation_names_in_every_phase(whole, tmp_path):
     file = prepare(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False)
     content = json.loads(file.read_text())
-    entries = {e["case"]: e for split in ("training", "validation", "test", "unlabelled") for e in content[split]}
+    entries = {
+        e["case"]: e for split in ("training", "validation", "test", "unlabelled") for e in content[split]
+    }
     low, high = np.array(entries["MR-1"]["box"])
     for phase in PHASES:
         affine = open_volume(entries["MR-1"]["image"][phase]).affine
@@ -72,7 +84,9 @@ def test_the_box_of_one_phase_is_exactly_its_voxels(whole, tmp_path):
 
 
 def test_labels_lesions_and_patients(whole, tmp_path):
-    content = json.loads(prepare(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False).read_text())
+    content = json.loads(
+        prepare(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False).read_text()
+    )
     assert [entry["case"] for entry in content["unlabelled"]] == ["MR-10"]
     entries = {e["case"]: (split, e) for split in ("training", "validation", "test") for e in content[split]}
     assert len(entries) == 10
@@ -96,7 +110,9 @@ def spoil(file: Path, change) -> None:
             r"case MR-2: the box of phase 'T2WI' must lie in the volume of \(16, 16, 12\) voxels.*not to crops",
         ),
         (
-            lambda series: series["annotation"]["lesion"].update({"0": lesion("Hepatic_cist", (2, 3, 4), (6, 9, 7))}),
+            lambda series: series["annotation"]["lesion"].update(
+                {"0": lesion("Hepatic_cist", (2, 3, 4), (6, 9, 7))}
+            ),
             r"case MR-2 in .*class 'Hepatic_cist' is not among .*nearest: 'hepatic_cyst'",
         ),
         (
@@ -104,7 +120,10 @@ def spoil(file: Path, change) -> None:
             r"case MR-2: all phases must name one class, found \['hepatic_cyst', 'hepatic_hemangioma'\]",
         ),
         (lambda series: series.update(phase="T2"), r"case MR-2: phase 'T2' is not among"),
-        (lambda series: series.update(seriesUID="0"), r"case MR-2: phase 'T2WI' must be .*0.nii.gz or .*T2WI.nii.gz"),
+        (
+            lambda series: series.update(seriesUID="0"),
+            r"case MR-2: phase 'T2WI' must be .*0.nii.gz or .*T2WI.nii.gz",
+        ),
         (lambda series: series.pop("annotation"), r"must hold Annotation_info -> .*KeyError: 'annotation'"),
     ],
     ids=["box outside", "unknown class", "two classes", "unknown phase", "no file", "no annotation"],
@@ -137,5 +156,7 @@ def test_crops_with_labels(save_volume, tmp_path, capsys):
     assert [entry["case"] for entry in content["unlabelled"]] == ["MR-7"]
     assert "rows without a folder, left out: MR-99" in capsys.readouterr().out
     (root / "labels/labels.txt").write_text("MR-1")
-    with pytest.raises(ValueError, match=r"labels.txt: line 1 must be a case and a class number, found 'MR-1'"):
+    with pytest.raises(
+        ValueError, match=r"labels.txt: line 1 must be a case and a class number, found 'MR-1'"
+    ):
         prepare(root, "lld_mmri", tmp_path / "other")

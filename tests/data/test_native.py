@@ -75,14 +75,20 @@ def save(path: Path, voxels: np.ndarray) -> Path:
         ("crash.nrrd", r"its reader crashed \(SIGSEGV\)", "a reader that crashes (segmentation fault)"),
         ("hang.mha", r"its reader did not finish within 2 s", "a reader that hangs"),
         ("count.mha", r"its reader did not finish within 2 s", "a reader that computes without end"),
-        ("greedy.mhd", r"its reader asked for more memory than there is", "a reader that asks for more memory than there is"),
+        (
+            "greedy.mhd",
+            r"its reader asked for more memory than there is",
+            "a reader that asks for more memory than there is",
+        ),
     ],
 )
 def test_a_reader_that_dies_is_one_line_and_the_next_file_is_read(name, reason, tried, stub, voxels, say):
     bad, good = save(stub / name, voxels), save(stub / "good.mha", voxels)
     np.testing.assert_array_equal(open_volume(good).read(), voxels)
     volume = open_volume(bad, "case p017: phase 'portal'")
-    with pytest.raises(ValueError, match=rf"^case p017: phase 'portal': the volume must be readable.*{reason}") as caught:
+    with pytest.raises(
+        ValueError, match=rf"^case p017: phase 'portal': the volume must be readable.*{reason}"
+    ) as caught:
         volume.read()
     say("Readers that crash or hang", tried, caught.value)
     assert str(bad) in str(caught.value)
@@ -152,7 +158,12 @@ def test_the_check_of_the_images_goes_on_with_the_other_cases(stub, voxels):
     from scripts.quality.look import look_at_cases
 
     items = [
-        {"case": name, "patient": name, "split": "training", "image": {"pre": str(save(stub / f"{name}.mha", voxels))}}
+        {
+            "case": name,
+            "patient": name,
+            "split": "training",
+            "image": {"pre": str(save(stub / f"{name}.mha", voxels))},
+        }
         | {"roi": None}
         for name in ("a", "crash", "b")
     ]
@@ -168,7 +179,9 @@ def test_a_dicom_series_whose_decoder_crashes_is_left_out(stub, write_dicom, say
     write_dicom(stub / "series", prefix="image_crash")
     (study,), _ = find_studies(stub / "series")
     (stack,) = stacks_of(study.series[0])
-    with pytest.raises(Refused, match=r"image_crash000 cannot be decoded \(its reader crashed \(SIGSEGV\)") as caught:
+    with pytest.raises(
+        Refused, match=r"image_crash000 cannot be decoded \(its reader crashed \(SIGSEGV\)"
+    ) as caught:
         write_stack(stack, stub / "out.nii.gz")
     assert not list(stub.glob("*.nii.gz"))
     say("Readers that crash or hang", "a DICOM decoder that crashes (the series is left out)", caught.value)

@@ -55,7 +55,9 @@ def spoil(folder: Path, save_volume) -> dict[str, Path]:
     save_volume(file("p15", "lesion"), np.zeros((16, 16, 12), np.uint8))
     short = file("p17", "portal")
     short.write_bytes(gzip.compress(gzip.decompress(short.read_bytes())[:-2000]))
-    save_volume(file("p19", "portal"), affine=np.array([[1, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
+    save_volume(
+        file("p19", "portal"), affine=np.array([[1, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    )
     return bad
 
 
@@ -99,7 +101,9 @@ def test_a_reader_that_crashes_costs_its_file(cohort, monkeypatch, save_volume):
         raise ReaderDied("its reader crashed (SIGSEGV)")
 
     monkeypatch.setattr("scripts.data.volume_itk.read_native", crash)
-    with pytest.raises(BadCases, match=r"(?s)2 of 24.*case p02: phase 'pre': .*crashed.*case p04: phase 'pre': .*crashed"):
+    with pytest.raises(
+        BadCases, match=r"(?s)2 of 24.*case p02: phase 'pre': .*crashed.*case p04: phase 'pre': .*crashed"
+    ):
         run(cohort)
 
 
@@ -142,7 +146,9 @@ def spoilt_phantom(small_phantom, tmp_path) -> tuple[Path, list[str]]:
 
 
 @pytest.mark.parametrize("cache", ["memory", "none"])
-def test_training_names_those_of_all_splits_before_the_first_epoch(cache, spoilt_phantom, bundle, quick, tmp_path):
+def test_training_names_those_of_all_splits_before_the_first_epoch(
+    cache, spoilt_phantom, bundle, quick, tmp_path
+):
     folder, names = spoilt_phantom
     output = tmp_path / "results"
     with pytest.raises(Exception) as raised:  # noqa: PT011  (MONAI wraps it)
@@ -184,7 +190,11 @@ def test_inferring_where_nothing_can_be_read_leaves_no_folder(trained, bundle, t
     (tmp_path / "in" / "a" / "pre.nii.gz").write_bytes(b"no image")
     (tmp_path / "in" / "b" / "other.nii.gz").write_bytes(b"no image")
     files = [str(trained / "configs" / "inference.yaml")]
-    settings = {"bundle_root": str(trained), "dataset_dir": str(tmp_path / "in"), "output_dir": str(tmp_path / "out")}
+    settings = {
+        "bundle_root": str(trained),
+        "dataset_dir": str(tmp_path / "in"),
+        "output_dir": str(tmp_path / "out"),
+    }
     with pytest.raises(Exception) as raised:  # noqa: PT011
         bundle("inferring", files, **settings)
     said = message_of(raised.value)

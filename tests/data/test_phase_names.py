@@ -29,7 +29,9 @@ def cohort(save_volume, tmp_path):
 
 def test_every_spelling_finds_its_phase(cohort, capsys):
     settings = {"labels": cohort / "labels.csv", "phase_names": NAMES}
-    cases = read_cases(prepare(cohort / "source", "folders", cohort / "out", **settings), list(NAMES), ["a", "b"])
+    cases = read_cases(
+        prepare(cohort / "source", "folders", cohort / "out", **settings), list(NAMES), ["a", "b"]
+    )
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
     assert items["p1"]["image"] == {
         "arterial": str(cohort / "source/p1/Late_Arterial.nii.gz"),
@@ -43,10 +45,14 @@ def test_every_spelling_finds_its_phase(cohort, capsys):
 def test_two_files_for_one_phase_and_two_phases_for_one_file(cohort, save_volume):
     settings = {"labels": cohort / "labels.csv", "phase_names": NAMES}
     extra = save_volume(cohort / "source/p0/early_art.nii.gz")
-    with pytest.raises(ValueError, match=r"case p0: phase 'arterial' must be one file, found AP.nii.gz and early_art"):
+    with pytest.raises(
+        ValueError, match=r"case p0: phase 'arterial' must be one file, found AP.nii.gz and early_art"
+    ):
         prepare(cohort / "source", "folders", cohort / "out", **settings)
     extra.rename(extra.with_name("art_or_ven.nii.gz"))
-    with pytest.raises(ValueError, match=r"case p0: .*'art_or_ven' must fit one phase, found \[arterial, portal\]"):
+    with pytest.raises(
+        ValueError, match=r"case p0: .*'art_or_ven' must fit one phase, found \[arterial, portal\]"
+    ):
         prepare(cohort / "source", "folders", cohort / "out", **settings)
 
 
@@ -63,13 +69,17 @@ def test_what_is_no_mapping_is_refused(wrong):
     assert check_names({"a": "b*"}) == {"a": ["b*"]}
 
 
-def test_names_that_a_configuration_would_change_are_refused_with_the_argument_for_them(save_volume, tmp_path):
+def test_names_that_a_configuration_would_change_are_refused_with_the_argument_for_them(
+    save_volume, tmp_path
+):
     for number in range(8):
         for name in ("T1", "T2 fat#sat", "%pd"):
             save_volume(tmp_path / f"source/p{number}/{name}.nii.gz")
     (tmp_path / "labels.csv").write_text("case,label\n" + "".join(f"p{i},{'ab'[i // 4]}\n" for i in range(8)))
     settings = {"labels": tmp_path / "labels.csv", "quality": False}
-    with pytest.raises(ValueError, match=r"found '%pd' .*, 'T2 fat#sat' \(e.g. 'T2 fatsat'\); rename") as caught:
+    with pytest.raises(
+        ValueError, match=r"found '%pd' .*, 'T2 fat#sat' \(e.g. 'T2 fatsat'\); rename"
+    ) as caught:
         prepare(tmp_path / "source", "folders", tmp_path / "out", **settings)
     argument = json.loads(shlex.split(str(caught.value).rpartition("--phase_names ")[2])[0])
     assert argument == {"percent pd": ["?pd"], "T1": ["T1"], "T2 fatsat": ["T2 fat#sat"]}

@@ -30,8 +30,13 @@ def test_the_real_marksheet_with_real_volumes(test_data, tmp_path):
     for row in chosen.values():
         for phase in PHASES[: 3 if row["study_id"] == rows[0]["study_id"] else 5]:
             name = f"{row['patient_id']}_{row['study_id']}_{phase}.mha"
-            link(volumes / f"ProstateX-0000_07-07-2011_{phase}.mha", tmp_path / "images/fold0" / row["patient_id"] / name)
-    file = prepare(tmp_path / "images", "picai", tmp_path / "out", labels=sheet, allow_identical=True, quality=False)
+            link(
+                volumes / f"ProstateX-0000_07-07-2011_{phase}.mha",
+                tmp_path / "images/fold0" / row["patient_id"] / name,
+            )
+    file = prepare(
+        tmp_path / "images", "picai", tmp_path / "out", labels=sheet, allow_identical=True, quality=False
+    )
     cases = read_cases(file, PHASES, ["no", "yes"], CLINICAL)
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
     assert len(items) == len(chosen)

@@ -27,7 +27,11 @@ def planes(tmp_path) -> Path:
     for folder in PHASES:
         for plane in PLANES:
             for number in range(12):
-                case = {"Axial": f"{number}_axial", "Coronal": f"Coronal_{number}", "Sagittal": f"{folder}-{number}"}
+                case = {
+                    "Axial": f"{number}_axial",
+                    "Coronal": f"Coronal_{number}",
+                    "Sagittal": f"{folder}-{number}",
+                }
                 split = "train" if number < 8 else "val"
                 file = tmp_path / "root" / folder / plane / split / "ab"[number % 2] / f"{case[plane]}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +93,11 @@ def test_phases_by_other_names(planes, tmp_path):
             "DMQ/Axial/train/a/axial-4.png",
             r"case 4: arterial_axial must be one image, found .*4_axial.png and .*axial-4.png",
         ),
-        ("DMQ/Axial/val/a/8_axial.png", "DMQ/Axial/val/a/2_axial.png", r"case 2: arterial_axial must be one image"),
+        (
+            "DMQ/Axial/val/a/8_axial.png",
+            "DMQ/Axial/val/a/2_axial.png",
+            r"case 2: arterial_axial must be one image",
+        ),
     ],
     ids=["two classes", "two images", "two splits"],
 )
@@ -102,5 +110,7 @@ def test_names_that_do_not_tell_cases_apart_are_refused(old, new, message, plane
 
 
 def test_a_folder_without_planes_is_refused(planes, tmp_path):
-    with pytest.raises(ValueError, match=r"must hold <phase>/<Axial\|Coronal\|Sagittal>.*found the folders \[Axial,"):
+    with pytest.raises(
+        ValueError, match=r"must hold <phase>/<Axial\|Coronal\|Sagittal>.*found the folders \[Axial,"
+    ):
         prepare(planes / "DMQ", "planes", tmp_path / "out")

@@ -40,7 +40,8 @@ def cohort(tmp_path: Path) -> Path:
 def command(folder: Path, *options: str) -> list[str]:
     given = ["--source", str(folder / "in"), "--layout", "folders", "--labels", str(folder / "labels.csv")]
     given += ["--output", str(folder / "out"), "--reference_phase", "portal", "--workers", "1", *options]
-    return [sys.executable, "-m", "monai.bundle", "run", "preparing", "--config_file", "configs/prepare.yaml", *given]
+    run = [sys.executable, "-m", "monai.bundle", "run", "preparing"]
+    return [*run, "--config_file", "configs/prepare.yaml", *given]
 
 
 @pytest.mark.slow
@@ -69,7 +70,10 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(cohort):
     for item in [*cases.training, *cases.validation, *cases.test]:
         for phase, file in item["image"].items():
             assert ("registered" in file) == (phase != "portal")
-            assert nibabel.load(file).shape == nibabel.load(cohort / "in" / item["case"] / f"{phase}.nii.gz").shape
+            assert (
+                nibabel.load(file).shape
+                == nibabel.load(cohort / "in" / item["case"] / f"{phase}.nii.gz").shape
+            )
     assert not [file for file in out.rglob("*") if file.name.startswith(".")]
 
 

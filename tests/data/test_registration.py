@@ -80,7 +80,10 @@ def residuals(
     for phase in set(truth) - {"portal"}:
         start, end = (open_volume(entry["image"][phase]).affine for entry in (before, after))
         places = apply(truth[phase], corners)
-        away = [np.linalg.norm(apply(m, places) - corners, axis=1).mean() for m in (np.eye(4), end @ np.linalg.inv(start))]
+        away = [
+            np.linalg.norm(apply(m, places) - corners, axis=1).mean()
+            for m in (np.eye(4), end @ np.linalg.inv(start))
+        ]
         found[phase] = (float(away[0]), float(away[1]))
     return found
 
@@ -92,17 +95,24 @@ def test_known_moves_are_undone_to_less_than_a_voxel(tmp_path):
     moved, notes = register_cases(
         [entry for entry, _, _ in made], PHASES, "portal", tmp_path / "out", Registration("rigid"), workers=1
     )
-    each = [residuals(entry, after, truth, corners) for (entry, truth, corners), after in zip(made, moved, strict=True)]
+    each = [
+        residuals(entry, after, truth, corners)
+        for (entry, truth, corners), after in zip(made, moved, strict=True)
+    ]
     before, after = np.array([pair for phases in each for pair in phases.values()]).T
     assert {phase for phases in each for phase in phases} == {"pre", "arterial"}
-    print(f"residual {after.mean():.2f} mm (largest {after.max():.2f}) of {before.mean():.2f} in "
-          f"{(time.perf_counter() - start) / len(after):.1f} s per pair")
+    print(
+        f"residual {after.mean():.2f} mm (largest {after.max():.2f}) of {before.mean():.2f} in "
+        f"{(time.perf_counter() - start) / len(after):.1f} s per pair"
+    )
     assert before.max() > 2 * VOXEL_MM
     assert after.mean() < VOXEL_MM / 2
     assert after.max() < VOXEL_MM
     rows = table(tmp_path / "out")
     assert len(rows) == len(after)
-    assert all(float(row["mutual_information_after"]) > float(row["mutual_information_before"]) for row in rows)
+    assert all(
+        float(row["mutual_information_after"]) > float(row["mutual_information_before"]) for row in rows
+    )
     assert {(row["registered"], row["region"], row["reason"]) for row in rows} == {("yes", "mask", "")}
     assert notes[0].startswith(f"registered {len(after)} of {len(after)} phases")
 
@@ -133,7 +143,9 @@ def test_a_second_run_makes_nothing_anew_but_what_was_lost(registered, monkeypat
     folder, entry, after = registered
     files = [file for file in folder.rglob("*") if file.is_file() and file.name != "registration.csv"]
     times = {file: file.stat().st_mtime_ns for file in files}
-    monkeypatch.setattr("scripts.data.registration.cases.match_pair", lambda *_: pytest.fail("searched again"))
+    monkeypatch.setattr(
+        "scripts.data.registration.cases.match_pair", lambda *_: pytest.fail("searched again")
+    )
     rows = table(folder)
     (again,), _ = register_cases([entry], PHASES, "portal", folder, Registration("rigid"), workers=1)
     assert (again, table(folder)) == (after, rows)
@@ -154,7 +166,9 @@ def test_an_affine_transform_undoes_a_stretch_and_loads_with_its_shear(tmp_path)
     entry, truth, corners = moved_case(tmp_path / "in", 1, stretch=1.1)
     results = {}
     for kind in ("rigid", "affine"):
-        (after,), _ = register_cases([entry], PHASES, "portal", tmp_path / kind, Registration(kind), workers=1)
+        (after,), _ = register_cases(
+            [entry], PHASES, "portal", tmp_path / kind, Registration(kind), workers=1
+        )
         results[kind] = np.mean([pair[1] for pair in residuals(entry, after, truth, corners).values()])
     assert results["affine"] < VOXEL_MM
     assert results["affine"] < results["rigid"]
@@ -163,7 +177,8 @@ def test_an_affine_transform_undoes_a_stretch_and_loads_with_its_shear(tmp_path)
     assert open_volume(file).affine[:3, :3] == pytest.approx(nibabel.load(file).get_qform()[:3, :3], abs=0.5)
     import SimpleITK
 
-    assert SimpleITK.ReadImage(file).GetSize() == open_volume(file).shape  # with the qform: ITK takes no shear
+    # with the qform: ITK takes no shear
+    assert SimpleITK.ReadImage(file).GetSize() == open_volume(file).shape
 
 
 def constant(entry: dict) -> dict:
@@ -191,7 +206,11 @@ FALLBACKS = {
     "no overlap": (elsewhere, {}, "the phase does not reach the region"),
     "mask missing": (lambda entry: entry | {"roi": entry["roi"] + "x.nii"}, {}, "must exist, found no file"),
     "empty mask": (empty_mask, {}, "must have a voxel above 0, found none"),
-    "unreadable": (lambda entry: Path(entry["image"]["pre"]).write_bytes(b"x") and entry, {}, "must be readable"),
+    "unreadable": (
+        lambda entry: Path(entry["image"]["pre"]).write_bytes(b"x") and entry,
+        {},
+        "must be readable",
+    ),
     "too far": (lambda entry: entry, {"max_shift": 0.05}, "implausible, "),
     "turned too far": (lambda entry: entry, {"max_rotation": 0.01}, "implausible, "),
 }

@@ -130,7 +130,9 @@ def test_few_patients_are_rounded_in_favour_of_the_test(number, least):
 
 @pytest.mark.parametrize("number", [60, 75, 117, 300])
 def test_more_patients_are_dealt_out_as_before(number):
-    splits = split_by_patient(["a", "b", "b"] * (number // 3), [f"p{n:03d}" for n in range(number)], FRACTIONS, seed=0)
+    splits = split_by_patient(
+        ["a", "b", "b"] * (number // 3), [f"p{n:03d}" for n in range(number)], FRACTIONS, seed=0
+    )
     for label in "ab":
         count = sum(name == label for name in ["a", "b", "b"] * (number // 3))
         found = [s for s, name in zip(splits, ["a", "b", "b"] * (number // 3), strict=True) if name == label]

@@ -16,7 +16,9 @@ def table(save_volume, tmp_path) -> Path:
         save_volume(tmp_path / f"scans/{number}_e.nii.gz")
         save_volume(tmp_path / f"other/{number}_l.mha")
         late = "" if number == 3 else str(tmp_path / f"other/{number}_l.mha")
-        rows.append(f"c{number};{'ab'[number % 2]};;S;{50 + number};scans/{number}_e.nii.gz;scans/{number}_e.nii.gz;{late};x{number}")
+        rows.append(
+            f"c{number};{'ab'[number % 2]};;S;{50 + number};scans/{number}_e.nii.gz;scans/{number}_e.nii.gz;{late};x{number}"
+        )
     for number in range(3):  # more remarks than a category may have
         save_volume(tmp_path / f"scans/u{number}.nii.gz")
         rows.append(f"u{number};;;S;;;scans/u{number}.nii.gz;;y{number}")
@@ -42,8 +44,14 @@ def test_paths_labels_and_clinical_values_come_from_one_file(table):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("scans/1_e", "scans/99_e"), r"case c1: phase 'early'.* must exist.*99_e.nii.gz"),
-        (lambda text: text.replace("/", "-").replace(".nii.gz", "").replace(".mha", ""), r"must have a column with paths.*add one. A table without any image cannot be trained on here"),
+        (
+            lambda text: text.replace("scans/1_e", "scans/99_e"),
+            r"case c1: phase 'early'.* must exist.*99_e.nii.gz",
+        ),
+        (
+            lambda text: text.replace("/", "-").replace(".nii.gz", "").replace(".mha", ""),
+            r"must have a column with paths.*add one. A table without any image cannot be trained on here",
+        ),
         (lambda text: text.replace("case;", "name;", 1), r"must have a column 'case'"),
         (lambda text: text + "\nc1;a;;S;;;scans/1_e.nii.gz;;", r"case c1 must have one row"),
     ],
@@ -55,7 +63,9 @@ def test_a_wrong_table_is_one_line(change, message, table):
     with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
         prepare(file, "table", table / "out")
     head, *rest = str(raised.value).splitlines()
-    assert all(line.lstrip().startswith("case c1: ") for line in rest), "one line for each file that cannot be read"
+    assert all(line.lstrip().startswith("case c1: ") for line in rest), (
+        "one line for each file that cannot be read"
+    )
     assert len(rest) == (2 if "99_e" in file.read_text() else 0), "an image and a mask"
     assert not (table / "out/dataset.json").exists()
 

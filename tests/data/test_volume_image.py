@@ -71,6 +71,8 @@ def test_white_is_that_of_the_file(tmp_path):
 
 def test_what_is_no_picture_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"png")
-    with pytest.raises(ValueError, match=r"case p1: phase 'pre': the volume must be readable.*a.png") as caught:
+    with pytest.raises(
+        ValueError, match=r"case p1: phase 'pre': the volume must be readable.*a.png"
+    ) as caught:
         open_volume(tmp_path / "a.png", "case p1: phase 'pre'")
     assert "\n" not in str(caught.value)

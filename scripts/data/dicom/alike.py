@@ -20,8 +20,8 @@ class Trait:
     Attributes:
         value: of an image; None where it has none.
         name: of a group, after one of its images.
-        gap: difference in the unit of the value up to which two neighbouring values count as one; None: values are
-            no numbers, or count as they are.
+        gap: difference in the unit of the value up to which two neighbouring values count as one; None:
+            values are no numbers, or count as they are.
         share: the same as a share of the value; the larger of both counts.
     """
 

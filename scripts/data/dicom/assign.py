@@ -39,7 +39,8 @@ class Assignment:
         stack: its images.
         phase: the phase it becomes, or "".
         reason: why it becomes none; or for a phase, what was assumed to choose it; or "".
-        missed: whether it may have been meant for a phase: a rule names it, and it was refused or the phase stays empty.
+        missed: whether it may have been meant for a phase: a rule names it, and it was refused or the phase
+            stays empty.
     """
 
     stack: Stack

@@ -35,8 +35,9 @@ def check_character_set(name: str) -> str:
 def mend(dataset: Any, undeclared: str = "") -> list[str]:
     """Let texts be read in the character set that their bytes are in, and say what was assumed.
 
-    A declared set counts where it explains the bytes, but for the Western ones and UTF-8, which programs write without
-    looking. Else text that is UTF-8 is hardly ever anything else, and what is not is read as `undeclared`.
+    A declared set counts where it explains the bytes, but for the Western ones and UTF-8, which programs
+    write without looking. Else text that is UTF-8 is hardly ever anything else, and what is not is read as
+    `undeclared`.
 
     Args:
         dataset: pydicom dataset whose texts were not looked at yet.
@@ -64,11 +65,15 @@ def mend(dataset: Any, undeclared: str = "") -> list[str]:
     elif not doubtful:
         return []
     none = set(declared) <= {"ISO_IR 6", "ISO 2022 IR 6", ""}
-    what = "no declared character set" if none else f"a wrong character set ({', '.join(filter(None, declared))})"
+    what = (
+        "no declared character set"
+        if none
+        else f"a wrong character set ({', '.join(filter(None, declared))})"
+    )
     if doubtful:
         return [
-            f"texts of {what}, read as {NAMES[WESTERN]}, which they hardly are; name theirs in the rules, for Chinese "
-            "for instance by 'character_set: GB18030'"
+            f"texts of {what}, read as {NAMES[WESTERN]}, which they hardly are; name theirs in the rules, "
+            "for Chinese for instance by 'character_set: GB18030'"
         ]
     return [f"texts of {what}, read as {NAMES.get(used, used)}"]
 

@@ -20,8 +20,8 @@ from .stacks import Stack
 def write_stack(stack: Stack, target: Path) -> Path:
     """Decode the images of a stack in a process of its own, and write them as NIfTI, complete or not at all.
 
-    Voxels are in the units of the rescaling (HU for CT), image by image, whether low values are meant to be shown black
-    or white; int16 where that loses nothing, else float32.
+    Voxels are in the units of the rescaling (HU for CT), image by image, whether low values are meant to be
+    shown black or white; int16 where that loses nothing, else float32.
 
     Raises:
         Refused: an image cannot be decoded, or has another size than its header says.
@@ -47,7 +47,9 @@ def fingerprint(stack: Stack) -> str:
     for image in stack.slices:
         state = image.file.stat()
         digest.update(os.fsencode(image.file))
-        times = f"{state.st_mtime_ns}|{state.st_ctime_ns}"  # the second is not set back by whoever sets the first
+        times = (
+            f"{state.st_mtime_ns}|{state.st_ctime_ns}"  # the second is not set back by whoever sets the first
+        )
         digest.update(f"|{image.frame}|{state.st_size}|{times}|{image.scale}\n".encode())
     digest.update(np.round(np.asarray(stack.affine), 6).tobytes())
     return digest.hexdigest()[:16]

@@ -110,7 +110,9 @@ def ordered_volume(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
     tilt = np.degrees(np.arccos(min(step @ normal / np.linalg.norm(normal) / np.linalg.norm(step), 1.0)))
     across, down = np.median([image.spacing for image in slices], axis=0)
     shift = np.linalg.norm((last - first) - (last - first) @ normal * normal / (normal @ normal))
-    if tilt > 0.5 and shift > UNEVEN * min(across, down):  # in a thin stack the scanner's rounding looks like a tilt
+    if tilt > 0.5 and shift > UNEVEN * min(
+        across, down
+    ):  # in a thin stack the scanner's rounding looks like a tilt
         raise Refused(f"gantry tilt of {tilt:.1f} degrees; resample the series to right angles first")
     affine = np.eye(4)
     affine[:3] = np.stack([row * across, column * down, step, first], axis=1)

@@ -180,8 +180,9 @@ def _kind(file: Path, start: bytes) -> str:
 
 def _begins_with_a_tag(start: bytes) -> bool:
     """Whether a file begins with a low element of group 0002 or 0008, in either byte order."""
-    return (
-        start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0" or start[:3] in (b"\0\x02\0", b"\0\x08\0")
+    return (start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0") or start[:3] in (
+        b"\0\x02\0",
+        b"\0\x08\0",
     )
 
 

@@ -40,8 +40,8 @@ class Moment:
 def moment_of(tags: Tags) -> Moment | None:
     """Return when an image was taken: of its frame, else acquisition, content or series, the best that is there.
 
-    A time without a date takes that of another tag, on the day that brings both times nearest to each other; with
-    that of the study, on the day that lets the study begin at most 6 h after it.
+    A time without a date takes that of another tag, on the day that brings both times nearest to each other;
+    with that of the study, on the day that lets the study begin at most 6 h after it.
     """
     zone = _offset(tags.text("TimezoneOffsetFromUTC"))
     frame, whole, reference = (_dated(tags.text(name), zone) for name in DATED)
@@ -101,8 +101,8 @@ def _past_midnight(
 ) -> tuple[list[float | None], str]:
     """Move what was taken after midnight to the next day, where the dates do not tell.
 
-    Where every image has a date of its own, only if the numbers of the series agree: dates that were replaced by one
-    and the same to hide the patient are no reason to call a study of one day a study of a night.
+    Where every image has a date of its own, only if the numbers of the series agree: dates that were replaced
+    by one and the same to hide the patient are no reason to call a study of one day a study of a night.
     """
     times = sorted({second for second in seconds if second is not None})
     if len(times) < 2 or times[0] // DAY != times[-1] // DAY:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 CLOSED = "folders that cannot be opened"
 
+
 def shown(path: str | Path, root: Path | None = None) -> str:
     r"""Return a path as one line of plain text, below `root` if given; bytes of another encoding as \xNN.
 

@@ -7,8 +7,23 @@ import unicodedata
 from collections.abc import Iterable
 
 STAND_INS = {
-    *("anonymous", "anonym", "anonymized", "anonymised", "anon", "unknown", "patient", "name", "none", "test", "phantom"),
-    *("case", "image", "images", "series", "study", "dicom", "volume", "phase", "for", "not", "the", "and", "von", "van"),
+    *("anonymous", "anonym", "anonymized", "anonymised", "anon", "unknown", "patient", "name", "none"),
+    *(
+        "test",
+        "phantom",
+        "case",
+        "image",
+        "images",
+        "series",
+        "study",
+        "dicom",
+        "volume",
+        "phase",
+        "for",
+        "not",
+        "the",
+    ),
+    *("and", "von", "van"),
 }
 """Words that stand where a name should, or that everybody writes."""
 HIDDEN = "(name)"
@@ -22,8 +37,9 @@ ASIAN = "[\u2e80-\ud7ff\uf900-\ufaff]"
 class Persons:
     """What takes the names of patients out of a text.
 
-    One word of a name is hidden where it has three letters or more, also without its accents or as Mueller for Müller;
-    shorter words (Li, Wu) beside another word of the same name. A name with digits and without ^ is a pseudonym.
+    One word of a name is hidden where it has three letters or more, also without its accents or as Mueller
+    for Müller; shorter words (Li, Wu) beside another word of the same name. A name with digits and without ^
+    is a pseudonym.
 
     Args:
         names: PatientName of each, e.g. Müller^Jürgen.
@@ -69,7 +85,9 @@ def _words(name: str) -> set[str]:
     words = set()
     for word in re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", name)):
         if word.lower() not in STAND_INS and (len(word) > 1 or re.match(ASIAN, word)):
-            plain = "".join(one for one in unicodedata.normalize("NFD", word) if not unicodedata.combining(one))
+            plain = "".join(
+                one for one in unicodedata.normalize("NFD", word) if not unicodedata.combining(one)
+            )
             german = word.lower().translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue", 0xDF: "ss"})
             words |= {word.lower(), plain.lower(), german}
     return words

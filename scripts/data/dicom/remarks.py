@@ -32,7 +32,10 @@ def remarks_of(stack: Stack) -> list[str]:
     if image.modality == "CT" and unit != "HU":
         found.append(f"CT, but its values are not said to be HU, found {unit!r}; they are taken as they are")
     if image.scale.real:
-        found.append(f"values are stored numbers; that 1 of them is {image.scale.real}, as its header says, is not applied")
+        found.append(
+            f"values are stored numbers; that 1 of them is {image.scale.real}, as its header says, is not "
+            "applied"
+        )
     if image.modality == "PT":
         found.append(f"PET in {unit or 'no stated unit'}; values are not converted to SUV")
     if any(one.scale.inverted for one in stack.slices) and image.modality not in ("CT", "PT"):
@@ -48,8 +51,8 @@ def remarks_of(stack: Stack) -> list[str]:
         thick, apart = image.thickness or 0.0, _distance(stack)
         if len(steps) == 1 and max(steps) > 1 and apart > APART * thick > 0:
             found.append(
-                f"slices of {thick:g} mm lie {apart:.4g} mm apart, and only one in {max(steps)} instance numbers is there; "
-                "others may be lost"
+                f"slices of {thick:g} mm lie {apart:.4g} mm apart, and only one in {max(steps)} instance "
+                "numbers is there; others may be lost"
             )
     return found
 

@@ -29,7 +29,8 @@ class Rule:
         modality: CT, MR, ...
         description: patterns with * and ?, one of which the series description matches; case is ignored.
         exclude: patterns of which the series description matches none.
-        image_type: patterns, one of which a word of ImageType matches, or all its words joined by \; case is ignored.
+        image_type: patterns, one of which a word of ImageType matches, or all its words joined by \; case is
+            ignored.
         exclude_image_type: patterns of which none matches.
         plane: axial, coronal or sagittal; an oblique series counts as the nearest.
         contrast: whether the header names a contrast agent.
@@ -138,7 +139,9 @@ def _content(file: Path) -> dict[str, Any]:
         raise ValueError(f"rules {file} must have a key 'phases', found {content!r:.80}")
     for name in content:
         if name not in KEYS:
-            raise ValueError(f"rules {file}: key {name!r} is not among {listing(str(name), KEYS)}; correct it")
+            raise ValueError(
+                f"rules {file}: key {name!r} is not among {listing(str(name), KEYS)}; correct it"
+            )
     return content
 
 

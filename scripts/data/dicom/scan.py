@@ -58,8 +58,8 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
         character_set: of texts whose header names none or a wrong one; "" is Western European.
 
     Returns:
-        The studies, by patient and date; and a line for the user about each kind of file that was left out, each
-        damaged file, and what was assumed.
+        The studies, by patient and date; and a line for the user about each kind of file that was left out,
+        each damaged file, and what was assumed.
 
     Raises:
         FileNotFoundError: no such folder.

@@ -1,7 +1,7 @@
 """One series, one or several volumes: b-values, echoes and time points that share a series are told apart.
 
-A volume is taken only if it explains its series: it lies at every position that parallel images of the series have.
-What is left over is a row of its own in the table, with the reason.
+A volume is taken only if it explains its series: it lies at every position that parallel images of the series
+have. What is left over is a row of its own in the table, with the reason.
 """
 
 from __future__ import annotations
@@ -168,7 +168,9 @@ def _separate(slices: list[Slice]) -> list[Stack]:
     if by_rank:
         return _numbered("time point", None, by_rank)
     if "positions" in reason:
-        reason += _parts_of_positions(slices) or f", which no b-value, echo or time tells apart{doubled(slices)}"
+        reason += (
+            _parts_of_positions(slices) or f", which no b-value, echo or time tells apart{doubled(slices)}"
+        )
     return [Stack(tuple(slices), refused=reason)]
 
 

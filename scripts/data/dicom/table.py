@@ -34,8 +34,8 @@ def assignment_table(
 
     Volumes that may have been meant for a phase and become none have a table of their own, above the others.
 
-    The columns are study, series, description, image type, number of images, plane, time (with the days since the
-    beginning of the study), contrast, phase or reason.
+    The columns are study, series, description, image type, number of images, plane, time (with the days since
+    the beginning of the study), contrast, phase or reason.
 
     Args:
         assignments: name of a study -> its volumes.
@@ -81,15 +81,19 @@ def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[s
     if not any(missed):
         return ""
     of = len(assignments)
-    found = [f"{phase} {sum(any(one.phase == phase for one in own) for own in assignments)}" for phase in phases]
+    found = [
+        f"{phase} {sum(any(one.phase == phase for one in own) for own in assignments)}" for phase in phases
+    ]
     return (
-        f"warning: {sum(missed)} volumes in {sum(map(bool, missed))} of {of} studies were left out, though a rule names "
-        f"them; they stand at the top of the table. Found in studies: {', '.join(found)}, of {of}"
+        f"warning: {sum(missed)} volumes in {sum(map(bool, missed))} of {of} studies were left out, though a "
+        f"rule names them; they stand at the top of the table. Found in studies: {', '.join(found)}, of {of}"
     )
 
 
 def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def _plane(stack: Stack) -> str:

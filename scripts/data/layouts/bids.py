@@ -5,9 +5,9 @@ source/sub-01/anat/sub-01_T2w.nii.gz                          phase T2w
 source/sub-01/ses-1/anat/sub-01_ses-1_ce-gd_T1w.nii.gz        phase ce-gd_T1w
 source/derivatives/*/sub-01/ses-1/anat/*_mask.nii.gz          region of interest (optional); also *_roi, *_dseg
 
-A phase is what the name holds behind subject and session; `phase_names` gives patterns for shorter names, e.g.
-{arterial: ['acq-art*_T1w'], portal: ['acq-por*_T1w']}, and other images are then left out. `labels` may take the
-place of participants.tsv: case,label, with sub-01_ses-1 or sub-01 as the case.
+A phase is what the name holds behind subject and session; `phase_names` gives patterns for shorter names,
+e.g. {arterial: ['acq-art*_T1w'], portal: ['acq-por*_T1w']}, and other images are then left out. `labels` may
+take the place of participants.tsv: case,label, with sub-01_ses-1 or sub-01 as the case.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ def find(source: Source) -> Found:
                 cases.append(entry)
     if not cases:
         raise ValueError(
-            f"{source.path} must hold sub-*/[ses-*/]anat/sub-*.nii.gz, found none that is a phase; pass the folder "
-            "with participants.tsv as --source, and check --phase_names"
+            f"{source.path} must hold sub-*/[ses-*/]anat/sub-*.nii.gz, found none that is a phase; pass the "
+            "folder with participants.tsv as --source, and check --phase_names"
         )
     match = match_names([name for case in cases for name in (case["case"], case["patient"])], table.rows)
     cases = [
-        case | table.rows.get(match.row_of.get(case["case"], match.row_of.get(case["patient"], "")), {}) for case in cases
+        case | table.rows.get(match.row_of.get(case["case"], match.row_of.get(case["patient"], "")), {})
+        for case in cases
     ]
     if not any("label" in case for case in cases):
         raise ValueError(
@@ -68,7 +69,10 @@ def find(source: Source) -> Found:
         match.note("table of the labels"),
         note("images that are no phase, left out", sorted(others)),
         note("sessions without a label, kept as unlabelled", [c["case"] for c in cases if "label" not in c]),
-        note("rows of the labels without an image, left out", sorted(set(table.rows) - set(match.row_of.values()))),
+        note(
+            "rows of the labels without an image, left out",
+            sorted(set(table.rows) - set(match.row_of.values())),
+        ),
         note("columns of the labels not taken", table.left_out),
     ]
     phases = [phase for phase in source.phase_names or sorted(taken) if phase in taken]
@@ -82,7 +86,9 @@ def _labels(source: Source) -> LabelTable:
         return read_label_table(source.labels, source.clinical)
     file = source.path / "participants.tsv"
     if not file.is_file():
-        raise FileNotFoundError(f"{file} does not exist; restore it, or pass --labels FILE.csv with case,label")
+        raise FileNotFoundError(
+            f"{file} does not exist; restore it, or pass --labels FILE.csv with case,label"
+        )
     headers = read_cells(file).headers
     column = next((name for name in LABEL_COLUMNS if name in headers), None)
     if column is None:

@@ -5,8 +5,8 @@ source/BraTS-GLI-00001-000/BraTS-GLI-00001-000-{t1n,t1c,t2w,t2f,seg}.nii.gz     
 source/HGG/..., source/LGG/...                                                    up to 2019: the folder is the label
 
 Labels come from `labels` (case,label[,...]), from name_mapping.csv (column Grade, 2019 and 2020), or from the
-folders HGG and LGG. The mask seg is the region of interest; it is drawn by experts, so a model that uses it needs
-one for new cases too. Time points of one patient stay together.
+folders HGG and LGG. The mask seg is the region of interest; it is drawn by experts, so a model that uses it
+needs one for new cases too. Time points of one patient stay together.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scripts.data.note import note
 from scripts.data.same_name import match_names
 
 PHASES = ["t1", "t1ce", "t2", "flair"]
-NAMES = {"t1": "t1", "t1n": "t1", "t1ce": "t1ce", "t1c": "t1ce", "t2": "t2", "t2w": "t2", "flair": "flair", "t2f": "flair"}
+NAMES = {name: name for name in PHASES} | {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}
 """Name in the file -> phase."""
 GRADES = ("HGG", "LGG")
 
@@ -47,13 +47,16 @@ def find(source: Source) -> Found:
         )
     if not any("label" in case for case in cases):
         raise ValueError(
-            f"layout 'brats' needs a label for the cases of {source.path}, found none for e.g. {cases[0]['case']}; "
-            "pass --labels FILE.csv with the columns case,label"
+            f"layout 'brats' needs a label for the cases of {source.path}, found none for e.g. "
+            f"{cases[0]['case']}; pass --labels FILE.csv with the columns case,label"
         )
     notes = [
         *table.notes,
         match.note("label file"),
-        note("cases without a label, kept as unlabelled", [case["case"] for case in cases if "label" not in case]),
+        note(
+            "cases without a label, kept as unlabelled",
+            [case["case"] for case in cases if "label" not in case],
+        ),
         note("cases without a mask", [case["case"] for case in cases if "roi" not in case]),
         note("rows without a folder, left out", sorted(set(table.rows) - set(match.row_of.values()))),
         note("columns not taken", table.left_out),
@@ -89,8 +92,8 @@ def _case(folder: Path) -> dict[str, Any] | None:
             phase = NAMES[name]
             if phase in image:
                 raise ValueError(
-                    f"case {folder.name}: phase {phase!r} must be one file, found {Path(image[phase]).name} and "
-                    f"{file.name}; remove one"
+                    f"case {folder.name}: phase {phase!r} must be one file, found {Path(image[phase]).name} "
+                    f"and {file.name}; remove one"
                 )
             image[phase] = str(file)
     if not image:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.dicom import Assignment, Study, assign_study, find_studies, read_rules, write_stack
-from scripts.data.dicom.persons import Persons
-from scripts.data.dicom.rules import read_character_set
 from scripts.data.dicom.convert import fingerprint
 from scripts.data.dicom.geometry import Refused
 from scripts.data.dicom.names import Names, identifiers, pseudonyms, write_key
-from scripts.data.dicom.remarks import mixed_units
 from scripts.data.dicom.paths import shown
+from scripts.data.dicom.persons import Persons
+from scripts.data.dicom.remarks import mixed_units
+from scripts.data.dicom.rules import read_character_set
 from scripts.data.dicom.table import assignment_table, count_missed
 from scripts.data.label_table import LabelTable, read_label_table
 from scripts.data.layouts.found import Found, Source, check_folder
@@ -42,22 +42,22 @@ def find(source: Source) -> Found:
 
     Raises:
         FileNotFoundError: the folder, the rules or the label file does not exist.
-        ValueError: no rules or labels given, wrong rules, pydicom is missing, no DICOM file, or no series that
-            is assigned to a phase.
+        ValueError: no rules or labels given, wrong rules, pydicom is missing, no DICOM file, or no series
+            that is assigned to a phase.
         BadCases: no series could be converted; one line for each.
     """
     from tqdm import tqdm
 
     if source.rules is None:
         raise ValueError(
-            "layout 'dicom' needs rules that say which series is which phase; pass --rules FILE.yaml, e.g. a copy "
-            "of configs/dicom/liver_ct.yaml"
+            "layout 'dicom' needs rules that say which series is which phase; pass --rules FILE.yaml, e.g. a "
+            "copy of configs/dicom/liver_ct.yaml"
         )
     rules = read_rules(source.rules)
     if source.labels is None and not source.dry_run:
         raise ValueError(
-            "layout 'dicom' needs a label file; pass --labels FILE.csv with the columns case,label, where case is "
-            "the PatientID or the StudyInstanceUID (or --dry_run True to see the assignment first)"
+            "layout 'dicom' needs a label file; pass --labels FILE.csv with the columns case,label, where "
+            "case is the PatientID or the StudyInstanceUID (or --dry_run True to see the assignment first)"
         )
     table = None if source.labels is None else read_label_table(source.labels, source.clinical)
     check_folder(source.path)
@@ -86,14 +86,18 @@ def find(source: Source) -> Found:
     ]
     if not phases:
         raise ValueError(
-            f"at least one series of {source.path} must fit a rule of {source.rules}, found none; the table says "
-            "why; edit a copy of the rules"
+            f"at least one series of {source.path} must fit a rule of {source.rules}, found none; the table "
+            "says why; edit a copy of the rules"
         )
     if source.dry_run or table is None:
         return Found(source.output.name, phases, [], notes=notes)
     if source.keep_ids:
         notes.append("the names of the cases are the patients' identifiers (--keep_ids)")
-        notes += [note("identifiers that hold the patient's name, replaced by numbers", numbered)] if numbered else []
+        notes += (
+            [note("identifiers that hold the patient's name, replaced by numbers", numbered)]
+            if numbered
+            else []
+        )
     else:
         write_key(studies, names, mapping)
         notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
@@ -108,7 +112,9 @@ def find(source: Source) -> Found:
         if image:
             cases.append(_entry(study, names, image, table, match))
     refused = [everybody.without_names(line) for line in refused]
-    notes += [everybody.without_names(line) for line in _report(studies, names, cases, table, match)] + refused
+    notes += [
+        everybody.without_names(line) for line in _report(studies, names, cases, table, match)
+    ] + refused
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:
         raise BadCases(refused, len(refused), "series")
@@ -172,13 +178,18 @@ def _report(
     notes = [
         *table.notes,
         match.note("label file"),
-        note("studies without any phase, left out", [
-            names[study.key][0] for study in studies if names[study.key][0] not in with_image
-        ]),
-        note("cases without a row in the label file, kept as unlabelled", [
-            case["case"] for case in cases if "label" not in case
-        ]),
-        note("rows of the label file without a study, left out", sorted(set(table.rows) - set(match.row_of.values()))),
+        note(
+            "studies without any phase, left out",
+            [names[study.key][0] for study in studies if names[study.key][0] not in with_image],
+        ),
+        note(
+            "cases without a row in the label file, kept as unlabelled",
+            [case["case"] for case in cases if "label" not in case],
+        ),
+        note(
+            "rows of the label file without a study, left out",
+            sorted(set(table.rows) - set(match.row_of.values())),
+        ),
         note("columns of the label file not taken", table.left_out),
     ]
     return [line for line in notes if line]

@@ -5,8 +5,8 @@ source/p001/portal.nii.gz
 source/p001/lesion.nii.gz     region of interest; also roi, mask, seg, segmentation, label, ... (optional)
 labels.csv                    case,label[,patient,site,split][,clinical columns]
 
-Where file names vary, `phase_names` gives patterns per phase, e.g. {arterial: ['*art*', ap], portal: ['*pv*']};
-files that fit no pattern are then left out.
+Where file names vary, `phase_names` gives patterns per phase, e.g. {arterial: ['*art*', ap], portal:
+['*pv*']}; files that fit no pattern are then left out.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from scripts.data.case_folder import CaseFolder, case_folders, read_case_folder
 from scripts.data.label_table import read_label_table
 from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.mask_names import mask_rank
-from scripts.data.note import note
 from scripts.data.nearest import listing, nearest
+from scripts.data.note import note
 from scripts.data.same_name import match_names
 
 OPTIONS = {"phase_names"}
@@ -40,7 +40,9 @@ def find(source: Source) -> Found:
         )
     table = read_label_table(source.labels, source.clinical)
     _check_phases(source)
-    folders = [read_case_folder(folder, source.phases, source.phase_names) for folder in case_folders(source.path)]
+    folders = [
+        read_case_folder(folder, source.phases, source.phase_names) for folder in case_folders(source.path)
+    ]
     with_images = [folder for folder in folders if folder.images]
     if not with_images:
         raise ValueError(
@@ -67,13 +69,14 @@ def find(source: Source) -> Found:
         *table.notes,
         match.note("label file"),
         note("folders without an image, left out", [folder.case for folder in folders if not folder.images]),
-        note("cases without a row in the label file, kept as unlabelled", [folder.case for folder in with_images if folder.case not in match.row_of]),
+        note(
+            "cases without a row in the label file, kept as unlabelled",
+            [folder.case for folder in with_images if folder.case not in match.row_of],
+        ),
         note("rows of the label file without a folder, left out", sorted(unused)),
         note("columns of the label file not taken", table.left_out),
         note("phases with nearly the same name, never in the same case", _doubtful(with_images)),
-        note(
-            "image files that are no phase, left out", sorted({name for f in folders for name in f.others})
-        ),
+        note("image files that are no phase, left out", sorted({name for f in folders for name in f.others})),
         *_region_notes(with_images),
         note(
             "files and folders that are no image of a kind that is read, left out",
@@ -113,9 +116,7 @@ def _counted(files: list[tuple[str, str]]) -> list[str]:
     cases: dict[str, list[str]] = {}
     for case, name in files:
         cases.setdefault(name.removeprefix(f"{case}_"), []).append(case)
-    return [
-        f"{name} ({of[0] if len(of) == 1 else f'{len(of)} cases'})" for name, of in sorted(cases.items())
-    ]
+    return [f"{name} ({of[0] if len(of) == 1 else f'{len(of)} cases'})" for name, of in sorted(cases.items())]
 
 
 def _doubtful(folders: list[CaseFolder]) -> list[str]:
@@ -131,4 +132,3 @@ def _doubtful(folders: list[CaseFolder]) -> list[str]:
         if close and len(cases[phase]) <= len(cases[close]):
             pairs.append(f"{phase} ({len(cases[phase])} cases) and {close} ({len(cases[close])} cases)")
     return pairs
-

@@ -54,9 +54,10 @@ class Found:
         clinical: declarations of the clinical columns.
         overlay: configuration that the bundle ships for this dataset, or None.
         notes: lines for the user about what was left out.
-        left_out: sentences about what could have been used; they stand in dataset.json and on pages, and name no patient.
-        views: names of the views where the images are 2D: each phase is then named <phase>_<view>, phases first,
-            views inside. Empty for volumes.
+        left_out: sentences about what could have been used; they stand in dataset.json and on pages, and name
+            no patient.
+        views: names of the views where the images are 2D: each phase is then named <phase>_<view>, phases
+            first, views inside. Empty for volumes.
     """
 
     name: str
@@ -81,6 +82,7 @@ def check_folder(path: Path) -> None:
         raise FileNotFoundError(f"source folder {path} does not exist; correct --source")
     if not path.is_dir():
         raise NotADirectoryError(
-            f"source must be the folder of the images, found the file {path}; correct --source (a table that names the "
-            "images is --layout table, one of labels is --labels, one of clinical values is --clinical_table)"
+            f"source must be the folder of the images, found the file {path}; correct --source (a table that "
+            "names the images is --layout table, one of labels is --labels, one of clinical values is "
+            "--clinical_table)"
         )

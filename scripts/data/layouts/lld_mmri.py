@@ -10,14 +10,15 @@ Crops around the lesion (`source` is classification_dataset/):
     images/MR-1/<phase>.nii.gz                      T2WI, DWI, In Phase, Out Phase, C-pre, C+A, C+V, C+Delay
     labels/labels.txt                               lines: MR-1 6
 
-Annotation.json, as the organisers' own cropping program reads it: Annotation_info -> patient -> list of series,
-each with studyUID, seriesUID, phase and annotation.lesion -> number -> category and bbox.3D_box with x_min, x_max,
-y_min, y_max, z_min, z_max. These are taken as voxel indices of that series' own file, counted from 0 along its
-first, second and third axis, both ends included. Each is turned into mm with the affine of its file; the box of a
-case surrounds the boxes of all its phases, since breathing moves the lesion between them.
+Annotation.json, as the organisers' own cropping program reads it: Annotation_info -> patient -> list of
+series, each with studyUID, seriesUID, phase and annotation.lesion -> number -> category and bbox.3D_box with
+x_min, x_max, y_min, y_max, z_min, z_max. These are taken as voxel indices of that series' own file, counted
+from 0 along its first, second and third axis, both ends included. Each is turned into mm with the affine of
+its file; the box of a case surrounds the boxes of all its phases, since breathing moves the lesion between
+them.
 
-Lesion 0 of a patient is the case MR-1, a further one MR-1_1, as in the crops. The dataset may not be passed on
-(CC BY-NC 4.0).
+Lesion 0 of a patient is the case MR-1, a further one MR-1_1, as in the crops. The dataset may not be passed
+on (CC BY-NC 4.0).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ import numpy as np
 from scripts.data.case_folder import case_folders
 from scripts.data.extents import open_phase, ras_bounds
 from scripts.data.layouts.found import Found, Source
-from scripts.data.note import note
 from scripts.data.nearest import listing
+from scripts.data.note import note
 
 PHASES = ["T2WI", "DWI", "In Phase", "Out Phase", "C-pre", "C+A", "C+V", "C+Delay"]
 CLASSES = [
@@ -76,7 +77,10 @@ def find(source: Source) -> Found:
     if not cases:
         raise ValueError(f"{root / 'images'} must hold MR-*/<phase>.nii.gz, found none; correct --source")
     notes = [
-        note("cases without a label, kept as unlabelled", [case["case"] for case in cases if "label" not in case]),
+        note(
+            "cases without a label, kept as unlabelled",
+            [case["case"] for case in cases if "label" not in case],
+        ),
         note("rows without a folder, left out", sorted(set(known) - {case["case"] for case in cases})),
     ]
     return Found("LLD-MMRI crops", PHASES, cases, CLASSES, notes=[line for line in notes if line])
@@ -93,8 +97,8 @@ def _annotated(images: Path, file: Path) -> list[dict[str, Any]]:
                     _add(lesions.setdefault(case, {"patient": patient}), case, images, entry, lesion, file)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"{file} must hold Annotation_info -> patient -> series -> annotation.lesion ({type(error).__name__}: "
-            f"{error}); download it again"
+            f"{file} must hold Annotation_info -> patient -> series -> annotation.lesion "
+            f"({type(error).__name__}: {error}); download it again"
         ) from None
     if not lesions:
         raise ValueError(f"{file} must list at least one lesion, found none; download it again")
@@ -111,7 +115,8 @@ def _add(case: dict[str, Any], name: str, images: Path, series: Any, lesion: Any
     volume = next((place for place in places if place.is_file()), None)
     if volume is None:
         raise FileNotFoundError(
-            f"case {name}: phase {phase!r} must be {places[0]} or {places[1]}, found neither; unpack the images again"
+            f"case {name}: phase {phase!r} must be {places[0]} or {places[1]}, found neither; unpack the "
+            "images again"
         )
     case.setdefault("image", {})[phase] = str(volume)
     case.setdefault("boxes", []).append(_box(name, phase, str(volume), lesion["bbox"]["3D_box"]))
@@ -125,15 +130,17 @@ def _box(case: str, phase: str, path: str, box: Any) -> np.ndarray:
     if (low < 0).any() or (low > high).any() or (high > volume.shape).any():
         raise ValueError(
             f"case {case}: the box of phase {phase!r} must lie in the volume of {volume.shape} voxels, found "
-            f"{low.tolist()} to {high.tolist()} for {path}; boxes belong to the whole volumes, not to crops: for "
-            "those pass classification_dataset as --source"
+            f"{low.tolist()} to {high.tolist()} for {path}; boxes belong to the whole volumes, not to crops: "
+            "for those pass classification_dataset as --source"
         )
     return np.stack(ras_bounds(volume, low, np.minimum(high, np.subtract(volume.shape, 1))))
 
 
 def _case(name: str, lesion: dict[str, Any]) -> dict[str, Any]:
     if len(lesion["labels"]) > 1:
-        raise ValueError(f"case {name}: all phases must name one class, found {sorted(map(str, lesion['labels']))}")
+        raise ValueError(
+            f"case {name}: all phases must name one class, found {sorted(map(str, lesion['labels']))}"
+        )
     boxes, (label,) = np.stack(lesion["boxes"]), lesion["labels"]
     corners = [boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)]
     entry = {"case": name, "patient": lesion["patient"], "image": lesion["image"]}
@@ -161,7 +168,9 @@ def _label_file(file: Path) -> dict[str, str]:
     for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
         words = line.split()
         if words and len(words) != 2:
-            raise ValueError(f"{file}: line {number} must be a case and a class number, found {line!r}; correct it")
+            raise ValueError(
+                f"{file}: line {number} must be a case and a class number, found {line!r}; correct it"
+            )
         label = class_of(words[1], f"{file}, line {number}") if words else None
         if label:
             labels[words[0]] = label

@@ -3,10 +3,10 @@
 source/10000/10000_1000000_{t2w,adc,hbv,cor,sag}.mha     patient_study_sequence, in any nesting
 source/marksheet.csv                                     or passed as `labels`
 
-The label is case_csPCa, clinically significant cancer. The centre is the site. Clinical columns are those known
-before the biopsy: patient_age, psa, psad and prostate_volume. Columns that come from the biopsy or from reading
-the lesions (lesion_*, case_ISUP, histopath_type) would give the answer away and are never taken. Patients with
-several studies stay together.
+The label is case_csPCa, clinically significant cancer. The centre is the site. Clinical columns are those
+known before the biopsy: patient_age, psa, psad and prostate_volume. Columns that come from the biopsy or from
+reading the lesions (lesion_*, case_ISUP, histopath_type) would give the answer away and are never taken.
+Patients with several studies stay together.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ def find(source: Source) -> Found:
     for name in source.clinical or ():
         if LEAKING.fullmatch(name):
             raise ValueError(
-                f"clinical column {name!r} must be known before the biopsy, but it comes from it or from reading "
-                f"the lesions; take it out of --clinical (known before: {', '.join(UNITS)})"
+                f"clinical column {name!r} must be known before the biopsy, but it comes from it or from "
+                f"reading the lesions; take it out of --clinical (known before: {', '.join(UNITS)})"
             )
     sheet = source.labels or source.path / "marksheet.csv"
     table = _table(sheet, source)
     images = _images(source.path)
     if not images:
         raise ValueError(
-            f"{source.path} must hold files like 10000_1000000_t2w.mha, found none; unpack the images there, or "
-            "correct --source"
+            f"{source.path} must hold files like 10000_1000000_t2w.mha, found none; unpack the images there, "
+            "or correct --source"
         )
     cases = [
         {"case": case, "patient": patient, "image": files} | table.rows.get(case, {})
@@ -54,8 +54,8 @@ def find(source: Source) -> Found:
     ]
     if not any("label" in case for case in cases):
         raise ValueError(
-            f"the columns patient_id and study_id of {sheet} must name the files of {source.path}, found e.g. "
-            f"{next(iter(table.rows), 'no row')!r} for {cases[0]['case']!r}; correct --labels"
+            f"the columns patient_id and study_id of {sheet} must name the files of {source.path}, found "
+            f"e.g. {next(iter(table.rows), 'no row')!r} for {cases[0]['case']!r}; correct --labels"
         )
     known = {case["case"] for case in cases}
     notes = [
@@ -83,7 +83,10 @@ def _table(file: Path, source: Source) -> LabelTable:
         f"{by_study[study]}_{study}": row | ({"label": row["label"].lower()} if "label" in row else {})
         for study, row in table.rows.items()
     }
-    clinical = [column | ({"unit": UNITS[column["name"]]} if column["name"] in UNITS else {}) for column in table.clinical]
+    clinical = [
+        column | ({"unit": UNITS[column["name"]]} if column["name"] in UNITS else {})
+        for column in table.clinical
+    ]
     return replace(table, rows=joined, clinical=clinical)
 
 

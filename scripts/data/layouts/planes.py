@@ -6,10 +6,10 @@ source/MMQ/Axial/val/malignant/p002.jpg
 source/PS/...
 
 DMQ is the arterial, MMQ the portal and PS the plain phase (pre); `phase_names` gives other names, e.g.
-{arterial: [AP], portal: [PV]}. The images of a case are joined by the name in their file name, which is what is
-left of it without the words for plane and phase; the order of the files never counts. Folders: train, val and test.
-Where there is no test, val becomes the test split, because a score on the cases that steered training would be too
-good; the validation split is then drawn from train.
+{arterial: [AP], portal: [PV]}. The images of a case are joined by the name in their file name, which is what
+is left of it without the words for plane and phase; the order of the files never counts. Folders: train, val
+and test. Where there is no test, val becomes the test split, because a score on the cases that steered
+training would be too good; the validation split is then drawn from train.
 
 dataset.json names each image <phase>_<view>: image: {"arterial_axial": path, "arterial_coronal": path, ...},
 phases first, views inside, and lists the `views`. That is the order of the P*V channels.
@@ -46,23 +46,36 @@ def find(source: Source) -> Found:
     for folder in case_folders(source.path):
         phase = phase_of(folder.name, names, str(source.path))
         if phase in trees:
-            raise ValueError(f"phase {phase!r} must be one folder of {source.path}, found {trees[phase].name} and "
-                             f"{folder.name}; narrow phase_names")
+            raise ValueError(
+                f"phase {phase!r} must be one folder of {source.path}, found {trees[phase].name} and "
+                f"{folder.name}; narrow phase_names"
+            )
         if phase is not None:
             trees[phase] = folder
     phases = [phase for phase in names if phase in trees]
     cases: dict[str, dict[str, Any]] = {}
     for phase in phases:
         for view, split, label, file in _images(trees[phase]):
-            _add(cases, _case_of(file.stem, [view, phase, trees[phase].name]), f"{phase}_{view}", split, label, file)
+            _add(
+                cases,
+                _case_of(file.stem, [view, phase, trees[phase].name]),
+                f"{phase}_{view}",
+                split,
+                label,
+                file,
+            )
     if not cases:
         raise ValueError(
-            f"{source.path} must hold <phase>/<Axial|Coronal|Sagittal>/<train|val|test>/<class>/<image> with the "
-            f"phases [{', '.join(names)}], found the folders [{', '.join(f.name for f in case_folders(source.path))}]; "
-            "correct --source or --phase_names"
+            f"{source.path} must hold <phase>/<Axial|Coronal|Sagittal>/<train|val|test>/<class>/<image> with "
+            f"the phases [{', '.join(names)}], found the folders "
+            f"[{', '.join(f.name for f in case_folders(source.path))}]; correct --source or --phase_names"
         )
     entries = [cases[case] for case in sorted(cases)]
-    views = [view for view in VIEWS if any(f"{phase}_{view}" in case["image"] for case in entries for phase in phases)]
+    views = [
+        view
+        for view in VIEWS
+        if any(f"{phase}_{view}" in case["image"] for case in entries for phase in phases)
+    ]
     channels = [f"{phase}_{view}" for phase in phases for view in views]
     lacking = [case["case"] for case in entries if len(case["image"]) < len(channels)]
     notes = [note("cases that lack a view of a phase", lacking)]
@@ -96,17 +109,19 @@ def _case_of(stem: str, words: list[str]) -> str:
     return text or stem
 
 
-def _add(cases: dict[str, dict[str, Any]], case: str, channel: str, split: str, label: str, file: Path) -> None:
+def _add(
+    cases: dict[str, dict[str, Any]], case: str, channel: str, split: str, label: str, file: Path
+) -> None:
     entry = cases.setdefault(case, {"case": case, "image": {}, "label": label, "split": split})
     if channel in entry["image"]:
         raise ValueError(
-            f"case {case}: {channel} must be one image, found {entry['image'][channel]} and {file}; the names must "
-            "tell cases apart, and each case has one image per phase and plane"
+            f"case {case}: {channel} must be one image, found {entry['image'][channel]} and {file}; the "
+            "names must tell cases apart, and each case has one image per phase and plane"
         )
     if (entry["label"], entry["split"]) != (label, split):
         raise ValueError(
-            f"case {case} must have one class and one split, found {entry['label']!r} in {entry['split']} and "
-            f"{label!r} in {split} ({file}); move its images together, or rename one of two cases"
+            f"case {case} must have one class and one split, found {entry['label']!r} in {entry['split']} "
+            f"and {label!r} in {split} ({file}); move its images together, or rename one of two cases"
         )
     entry["image"][channel] = str(file)
 

@@ -81,7 +81,9 @@ def match_pair(fixed: Volume, moving: Volume, region: np.ndarray, settings: Regi
     if settings.transform == "affine":
         found = _search(still, moved, _affine_from(found), deadline)
     matrix = np.linalg.inv(_matrix(found))
-    before, after = (-_method(transform).MetricEvaluate(still, moved) for transform in (_euler(centre), found))
+    before, after = (
+        -_method(transform).MetricEvaluate(still, moved) for transform in (_euler(centre), found)
+    )
     rotation, scales = _parts(matrix[:3, :3])
     shift = float(np.linalg.norm(matrix[:3, :3] @ centre + matrix[:3, 3] - centre))
     match = Match(matrix, float(before), float(after), shift, rotation)

@@ -78,7 +78,7 @@ def test_labels_are_joined_by_patient_and_studies_of_a_patient_stay_together(stu
     key = (studies / "out_mapping.csv").read_text().splitlines()
     assert key[0] == "case,patient,patient_id,study_uid,study_date"
     assert key[-1] == "case_0007,patient_0006,Secret-5,9.9.6,20200102"
-    for number, item in enumerate((cases[f"case_{n + 1:04d}"] for n in range(6))):
+    for number, item in enumerate(cases[f"case_{n + 1:04d}"] for n in range(6)):
         assert (item["label"], item["clinical"]) == (number % 2, {"age": 50.0 + number})
     assert cases["case_0006"]["patient"] == cases["case_0007"]["patient"] == "patient_0006"
     assert cases["case_0006"]["split"] == cases["case_0007"]["split"]
@@ -110,10 +110,16 @@ def test_what_has_not_changed_is_not_converted_again(studies, write_dicom):
     state, content = slice_.stat(), slice_.read_bytes()
     slice_.write_bytes(content[:-160] + np.int16(900).tobytes() + content[-158:])
     os.utime(slice_, ns=(state.st_atime_ns, state.st_mtime_ns))
-    write_dicom(studies / "source/new", series="9.7.3", patient="AAA", study="9.9.7", SeriesDescription="t1_vibe")
+    write_dicom(
+        studies / "source/new", series="9.7.3", patient="AAA", study="9.9.7", SeriesDescription="t1_vibe"
+    )
     (studies / "out/images/case_0002/adc.nii.gz").unlink()
     after = items_of(run(studies, mapping=studies / "out_mapping.csv"))
-    changed = {path.relative_to(studies / "out/images") for path, time in images.items() if path.stat().st_mtime_ns != time}
+    changed = {
+        path.relative_to(studies / "out/images")
+        for path, time in images.items()
+        if path.stat().st_mtime_ns != time
+    }
     assert {str(path) for path in changed} == {"case_0001/pre.nii.gz", "case_0002/adc.nii.gz"}
     assert nibabel.load(after["case_0001"]["image"]["pre"]).get_fdata()[0, 0, 0] == 900
     assert after.keys() == before.keys()  # a patient who sorts first got the next number, and has no label
@@ -125,8 +131,9 @@ def test_a_dry_run_shows_the_assignment_and_writes_nothing(studies, capsys):
     assert run(studies, dry_run=True, labels=None) is None
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.splitlines() if line.startswith("case_0001")]
-    assert lines[0] == ["case_0001", "2", "t1_vibe_dyn", "ORIGINAL/PRIMARY", "6", "axial", "11:00:00", "-", "->", "arterial"]
-    assert lines[1] == ["case_0001", "3", "t1_vibe_dyn", "ORIGINAL/PRIMARY", "6", "axial", "10:00:00", "-", "->", "pre"]
+    what = ["t1_vibe_dyn", "ORIGINAL/PRIMARY", "6", "axial"]
+    assert lines[0] == ["case_0001", "2", *what, "11:00:00", "-", "->", "arterial"]
+    assert lines[1] == ["case_0001", "3", *what, "10:00:00", "-", "->", "pre"]
     assert sorted(studies.rglob("*")) == before
 
 
@@ -137,7 +144,11 @@ def test_a_series_that_cannot_be_decoded_is_left_out_in_one_line(studies, capsys
     broken = studies / "source/adc/s0_003"
     image = dcmread(broken)
     image.file_meta.TransferSyntaxUID = JPEG2000Lossless
-    image.PixelData = b"\xfe\xff\x00\xe0\0\0\0\0" + b"\xfe\xff\x00\xe0\x04\0\0\0\xff\x4f\xff\x51" + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    image.PixelData = (
+        b"\xfe\xff\x00\xe0\0\0\0\0"
+        + b"\xfe\xff\x00\xe0\x04\0\0\0\xff\x4f\xff\x51"
+        + b"\xfe\xff\xdd\xe0\0\0\0\0"
+    )
     image["PixelData"].is_undefined_length = True
     image.save_as(broken)
     cut = studies / "source/late/s2_001"
@@ -174,7 +185,10 @@ def test_a_mistake_is_one_line(name, studies, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("phases: {t2: {descripton: a}}", r"phase 't2': condition 'descripton' is not among .*nearest: 'description'"),
+        (
+            "phases: {t2: {descripton: a}}",
+            r"phase 't2': condition 'descripton' is not among .*nearest: 'description'",
+        ),
         ("phases: {t2: {plane: oblique}}", r"plane must be one of sagittal, coronal, axial, found 'oblique'"),
         ("phases: {t2: {b_value: 800}}", r"b_value must be two numbers.*found 800"),
         ("phases: {t2: {take: biggest}}", r"take must be one of first, last, most_images.*found 'biggest'"),
@@ -192,14 +206,18 @@ def test_wrong_rules(text, message, tmp_path):
 
 
 def test_the_shipped_rules_can_be_read():
-    phases = {file.stem: [rule.phase for rule in read_rules(file)] for file in Path("configs/dicom").glob("*.yaml")}
+    phases = {
+        file.stem: [rule.phase for rule in read_rules(file)] for file in Path("configs/dicom").glob("*.yaml")
+    }
     assert phases["liver_ct"] == ["pre", "arterial", "portal", "delayed"]
     assert phases["prostate_mr"] == ["t2w", "adc", "hbv", "cor", "sag"]
     assert "liver_mr" in phases
 
 
 def test_several_that_fit_need_a_choice(studies, capsys):
-    (studies / "rules.yaml").write_text("phases:\n  vibe: {description: '*vibe*'}\n  adc: {description: '*adc*'}\n")
+    (studies / "rules.yaml").write_text(
+        "phases:\n  vibe: {description: '*vibe*'}\n  adc: {description: '*adc*'}\n"
+    )
     run(studies, dry_run=True)
     assert capsys.readouterr().out.count("vibe: 2 volumes fit; narrow the rule, or add 'take'") == 14
 
@@ -211,7 +229,9 @@ def test_without_pydicom_the_message_says_what_to_install(studies, monkeypatch):
 
 
 def test_an_option_of_another_layout_is_refused(studies):
-    with pytest.raises(ValueError, match=r"--rules is an option of the layouts \[dicom\], found with layout 'folders'"):
+    with pytest.raises(
+        ValueError, match=r"--rules is an option of the layouts \[dicom\], found with layout 'folders'"
+    ):
         prepare(studies / "source", "folders", studies / "out", rules=studies / "rules.yaml")
 
 
@@ -222,7 +242,9 @@ def test_the_record_of_conversions_names_only_phases(studies):
 
 
 def test_one_study_uid_in_two_patients_makes_two_cases(studies, write_dicom):
-    write_dicom(studies / "source/other", patient="Another", study="9.9.0", series="5.5", SeriesDescription="vibe")
+    write_dicom(
+        studies / "source/other", patient="Another", study="9.9.0", series="5.5", SeriesDescription="vibe"
+    )
     run(studies)
     key = [line.split(",") for line in (studies / "out_mapping.csv").read_text().splitlines()[1:]]
     assert [row[2] for row in key if row[3] == "9.9.0"] == ["Another", "Secret-0"]
@@ -230,7 +252,9 @@ def test_one_study_uid_in_two_patients_makes_two_cases(studies, write_dicom):
 
 
 def test_a_mapping_that_is_another_file_is_refused(studies):
-    with pytest.raises(ValueError, match=r"mapping .*labels.csv must have the columns case,patient,patient_id"):
+    with pytest.raises(
+        ValueError, match=r"mapping .*labels.csv must have the columns case,patient,patient_id"
+    ):
         run(studies, mapping=studies / "labels.csv")
 
 

@@ -49,7 +49,13 @@ ORDERS = {
 def test_series_are_in_the_order_in_which_they_were_taken(name, numbers, write_dicom, tmp_path):
     """Whatever their numbers; where no tag dates an image itself, the longest pause is the day."""
     for place, (number, tags) in enumerate(zip(numbers, ORDERS[name], strict=True)):
-        write_dicom(tmp_path / str(place), series=f"1.{place}", SeriesNumber=number, SeriesDescription=f"s{place}", **tags)
+        write_dicom(
+            tmp_path / str(place),
+            series=f"1.{place}",
+            SeriesNumber=number,
+            SeriesDescription=f"s{place}",
+            **tags,
+        )
     (study,), _ = find_studies(tmp_path)
     stacks = [stack for series in study.series for stack in stacks_of(series)]
     times = {stack.first.description: stack.seconds for stack in stacks}
@@ -68,5 +74,9 @@ def test_a_volume_over_midnight_is_one_and_a_dynamic_series_keeps_its_order(writ
     found = {series[0].series: stacks_of(series) for series in study.series}
     assert [len(stack.slices) for stack in found["1.2.3.4"]] == [6]
     first = found["1.9"][0].seconds
-    assert [(stack.first.instance, stack.seconds - first) for stack in found["1.9"]] == [(None, 0), (None, 20), (None, 40)]
+    assert [(stack.first.instance, stack.seconds - first) for stack in found["1.9"]] == [
+        (None, 0),
+        (None, 20),
+        (None, 40),
+    ]
     assert note == "studies with times on both sides of midnight under one date, taken as one night: ."

@@ -11,9 +11,9 @@ from scripts.data.dicom import find_studies, stacks_of
 from scripts.workers import BadCases
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
-from pydicom import dcmread  # noqa: E402
-from pydicom.encaps import encapsulate  # noqa: E402
-from pydicom.uid import JPEG2000Lossless  # noqa: E402
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
 
 def test_folders_that_link_in_circles_are_read_once(write_dicom, tmp_path):
@@ -58,7 +58,9 @@ def test_every_damaged_file_has_a_line_and_is_no_study(write_dicom, tmp_path):
 def test_series_that_cannot_be_decoded_have_a_line_each(write_dicom, tmp_path):
     """And neither the output folder nor an empty one in it stays."""
     for number in range(3):
-        for file in write_dicom(tmp_path / "in" / f"{number}", range(3), f"P{number}", f"9.{number}", f"9.{number}.1"):
+        for file in write_dicom(
+            tmp_path / "in" / f"{number}", range(3), f"P{number}", f"9.{number}", f"9.{number}.1"
+        ):
             image = dcmread(file)
             image.file_meta.TransferSyntaxUID = JPEG2000Lossless
             image.PixelData = encapsulate([b"\xff\x4f\xff\x51"])
@@ -68,7 +70,11 @@ def test_series_that_cannot_be_decoded_have_a_line_each(write_dicom, tmp_path):
     (tmp_path / "labels.csv").write_text("case,label\nP0,a\nP1,b\nP2,a\n")
     with pytest.raises(BadCases, match="^3 of 3 series cannot be used:") as raised:
         prepare(
-            tmp_path / "in", "dicom", tmp_path / "out", rules=tmp_path / "rules.yaml", labels=tmp_path / "labels.csv"
+            tmp_path / "in",
+            "dicom",
+            tmp_path / "out",
+            rules=tmp_path / "rules.yaml",
+            labels=tmp_path / "labels.csv",
         )
     assert [line.split(":")[0] for line in raised.value.lines] == ["case_0001", "case_0002", "case_0003"]
     assert not (tmp_path / "out").exists()

@@ -14,7 +14,9 @@ RULES = "phases:\n  pre: {description: native}\n  portal: {description: portal*}
 @pytest.fixture
 def export(write_dicom, tmp_path) -> Path:
     """Eight patients in folders with their names; of two a series is truncated or has a gap."""
-    for number, name in enumerate(["Müller^Jürgen", "Li^Wei", "Anonymous", "PX-4", "Roe^Jane", "Doe^John", "Ono^Yu", "Xu^Bo"]):
+    for number, name in enumerate(
+        ["Müller^Jürgen", "Li^Wei", "Anonymous", "PX-4", "Roe^Jane", "Doe^John", "Ono^Yu", "Xu^Bo"]
+    ):
         words = name.replace("ü", "ue").upper().split("^")
         patient = "ROE_JANE" if number == 4 else f"id{number}"
         for place, phase in enumerate(("native", "portal")):
@@ -47,7 +49,8 @@ def test_what_a_rule_names_and_is_left_out_comes_first_and_is_counted(export, ca
     assert len(above.strip().splitlines()) == 4
     assert below.count("-> ") == 14
     assert (
-        "warning: 2 volumes in 2 of 8 studies were left out, though a rule names them; they stand at the top of the "
+        "warning: 2 volumes in 2 of 8 studies were left out, though a rule names them; they stand at the top "
+        "of the "
         "table. Found in studies: pre 8, portal 6, of 8\n" in printed
     )
 
@@ -57,10 +60,14 @@ def test_no_name_is_printed_or_written(keep_ids, export, capsys):
     run(export, keep_ids=keep_ids)
     printed = capsys.readouterr().out
     page = (export / "out" / "quality.html").read_text()
-    written = [file.read_text() for file in (export / "out").rglob("*") if file.suffix in (".json", ".yaml", ".html")]
+    written = [
+        file.read_text() for file in (export / "out").rglob("*") if file.suffix in (".json", ".yaml", ".html")
+    ]
     paths = [str(file.relative_to(export)) for file in (export / "out").rglob("*")]
     for text in [printed.replace(str(export), ""), *written, *paths]:
-        for word in ("müller", "mueller", "jürgen", "juergen", "li_wei", "liwei", "roe", "john", "xu_bo", "xu bo"):
+        for word in ["müller", "mueller", "jürgen", "juergen", "li_wei", "liwei", "roe", "john", "xu_bo"] + [
+            "xu bo"
+        ]:
             assert word not in text.lower().replace(str(export).lower(), ""), word
     assert "(name)" in printed
     assert "empty files: (name)/empty.dcm" in printed
@@ -78,12 +85,19 @@ def test_a_prediction_is_not_called_after_a_folder_with_the_name(export, tmp_pat
 
     found = read_images(export / "in" / "ROE_JANE", ["pre"], export / "rules.yaml", None, tmp_path)
     assert found.case == "case_0001"
-    assert "the name of the folder holds the patient's; the case is called case_0001" in capsys.readouterr().out
+    assert (
+        "the name of the folder holds the patient's; the case is called case_0001" in capsys.readouterr().out
+    )
 
 
 def test_volumes_that_no_rule_is_about_are_not_among_those_left_out(write_dicom, tmp_path, capsys):
     write_dicom(tmp_path / "in" / "a", series="1", SeriesDescription="native")
-    write_dicom(tmp_path / "in" / "b", series="2", SeriesDescription="portal", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    write_dicom(
+        tmp_path / "in" / "b",
+        series="2",
+        SeriesDescription="portal",
+        ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
+    )
     write_dicom(tmp_path / "in" / "c", [0, 1], series="3", SeriesDescription="other")
     (tmp_path / "rules.yaml").write_text(RULES)
     run(tmp_path, labels=None, dry_run=True)

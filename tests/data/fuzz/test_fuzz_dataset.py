@@ -24,7 +24,9 @@ JUNK = st.recursive(
 WHERE = st.lists(st.integers(0, 40), min_size=1, max_size=5)
 HOW = st.sampled_from(["replace", "delete", "repeat", "rename"])
 EDITS = st.lists(st.tuples(WHERE, HOW, JUNK), min_size=1, max_size=4)
-CUTS = st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=6), st.integers(0, 60)), min_size=1, max_size=3)
+CUTS = st.lists(
+    st.tuples(st.integers(0, 3000), st.binary(max_size=6), st.integers(0, 60)), min_size=1, max_size=3
+)
 QUICK, SLOW = 55, 3000
 
 
@@ -93,8 +95,12 @@ def test_any_change_of_the_bytes(examples, fuzz, one_line, document, write, tmp_
     fuzz(examples, check, CUTS)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"phases": ' + "9" * 5000 + "}"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"phases": ' + "9" * 5000 + "}"]
+)
 def test_json_that_python_gives_up_on(text, one_line, write):
-    with pytest.raises(ValueError, match=r"dataset\.json must .*correct it|must hold one JSON object") as caught:
+    with pytest.raises(
+        ValueError, match=r"dataset\.json must .*correct it|must hold one JSON object"
+    ) as caught:
         read_cases(write(text), PHASES, CLASSES)
     one_line(caught.value, "dataset.json")

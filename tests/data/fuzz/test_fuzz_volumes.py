@@ -17,7 +17,9 @@ from scripts.data.volumes import frames_of, open_volume
 st = pytest.importorskip("hypothesis.strategies", reason="pip install -r requirements-dev.txt")
 NAME = "case p017: phase 'portal'"
 # Damages: (where, what is put there, bytes that it replaces); most hit the first 400 bytes, where headers are.
-BYTES = st.binary(max_size=8) | st.sampled_from([b"\xff" * 4, b"\xff\x7f", b"\0" * 8, b"9" * 12, b"-1", b"\n", b"nan"])
+BYTES = st.binary(max_size=8) | st.sampled_from(
+    [b"\xff" * 4, b"\xff\x7f", b"\0" * 8, b"9" * 12, b"-1", b"\n", b"nan"]
+)
 DAMAGE = st.tuples(st.integers(0, 400) | st.integers(0, 3000), BYTES, st.integers(0, 12))
 DAMAGES = st.tuples(st.lists(DAMAGE, min_size=1, max_size=4), st.none() | st.integers(0, 3000))
 QUICK, SLOW = 14, 900  # of each kind; with DICOM and dataset.json 200 and 12,150
