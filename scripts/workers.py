@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -84,7 +87,8 @@ def work_through(
     from tqdm import tqdm
 
     at_a_time = max(1, min(workers or cpu_count(), len(jobs)))
-    parallel = Parallel(at_a_time, prefer="processes" if processes else "threads", return_as="generator")
+    kind = {"backend": "loky", **ending_with_this_process()} if processes else {"prefer": "threads"}
+    parallel = Parallel(at_a_time, return_as="generator", **kind)
     results: list[R] = []
     lines: list[list[str]] = []
     try:
@@ -102,6 +106,22 @@ def work_through(
     if lines:
         raise BadCases([line for found in lines for line in found], len(jobs), what, len(lines))
     return results
+
+
+def ending_with_this_process() -> dict[str, Any]:
+    """Return what joblib needs so that its worker processes end when this one does, even by SIGKILL."""
+    return {"initializer": _end_with, "initargs": (os.getpid(),)}
+
+
+def _end_with(parent: int) -> None:
+    """End this worker, whatever it is doing, within a second of the process that started it."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch the parent", daemon=True).start()
 
 
 def lines_of(error: Exception) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from scripts.data.nearest import listing
 from scripts.engines.progress import progress_bar
+from scripts.workers import ending_with_this_process
 
 from .jobs import Job, Place, run_job
 
@@ -81,7 +82,7 @@ def _workers(backend: str, jobs: int, scheduler: str | None) -> Iterator[None]:
     from joblib import parallel_config
 
     if backend == "loky":
-        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1, **ending_with_this_process()):
             yield
         return
     try:

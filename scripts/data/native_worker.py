@@ -12,6 +12,8 @@ import faulthandler
 import os
 import pickle
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
@@ -127,6 +129,13 @@ def limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def end_with(parent: int) -> None:
+    """End within a second of the process that started this one, also in the middle of a request."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer requests until there are no more."""
     while True:
@@ -147,6 +156,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 def main() -> None:
     """Import what all requests need, and keep the pipe to the caller apart from what libraries print."""
     limit_memory()
+    threading.Thread(target=end_with, args=(int(sys.argv[1]),), daemon=True).start()
     with suppress(ImportError):  # told by the first request
         import SimpleITK  # noqa: F401
     answers = os.fdopen(os.dup(1), "wb")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -133,6 +136,19 @@ def show_one_line(kind: type[BaseException], error: BaseException, trace: Traceb
 
 
 def install() -> None:
-    """Let uncaught errors of a command print one line (an application's own hook is left in place)."""
+    """Let uncaught errors print one line, and SIGTERM tidy up (an application's own hooks stay in place)."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = show_one_line
+    alone = multiprocessing.parent_process() is None and int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if alone and threading.current_thread() is threading.main_thread():
+        for number in filter(None, (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    """Leave by way of every `finally`: half-written files, temporary folders and locks go, workers end."""
+    signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
+    said = _on_interrupt[0]() if _on_interrupt else "stopped; give the same command again"
+    os.write(2, f"\n{said}\n".encode())  # print may be what was interrupted
+    raise SystemExit(128 + number)

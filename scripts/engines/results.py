@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +104,9 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     write_twins(configs)
     package = Path(__file__).resolve().parent.parent
     if package != (folder / "scripts").resolve():
-        shutil.copytree(
-            package, folder / "scripts", copy_function=copy_atomically, dirs_exist_ok=True,
-            ignore=shutil.ignore_patterns("__pycache__"),
-        )  # fmt: skip
+        for file in sorted(package.rglob("*")):  # not by copytree, which hides that the disk is full
+            if file.is_file() and "__pycache__" not in file.parts:
+                copy_atomically(file, folder / "scripts" / file.relative_to(package))
     if (source / "LICENSE").is_file():
         copy_atomically(source / "LICENSE", folder / "LICENSE")
 

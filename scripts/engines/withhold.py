@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ import numpy as np
 import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from scripts.processes import all_processes, is_first_process
 
+from .progress import progress_bar
 from .removal import Removal
 
 logger = logging.getLogger(__name__)
@@ -39,7 +41,8 @@ class WithholdPhases:
     or because it is the reference phase, they are prepared anew (see `Removal`).
 
     For k = 0, 1, ..., P - 1 every choice of k of the P phases is withheld (of more than 20 choices, 20 are
-    drawn): 2^P - 1 passes for up to 5 phases. It writes into `output_dir`
+    drawn): 2^P - 1 passes for up to 5 phases. Of more than 8 phases each alone is withheld. It writes into
+    `output_dir`
 
         missing_phases.csv   one row per choice, and the mean over those of one k, with 95% intervals
         missing_phases.png   AUC and accuracy over k
@@ -67,7 +70,7 @@ class WithholdPhases:
         self,
         enabled: bool,
         network: nn.Module,
-        dataloader: Iterable[Any],
+        dataloader: DataLoader,
         prepare_batch: Callable[..., tuple],
         inferer: Inferer,
         device: torch.device | str,
@@ -138,13 +141,17 @@ class WithholdPhases:
         self.network.eval()
         removal = Removal(getattr(self.dataloader, "dataset", None))
         cases: dict[str, Seen] = {}
-        with torch.no_grad():
+        passes_in_all = len(self.dataloader) * len(subsets)
+        with torch.no_grad(), progress_bar(passes_in_all, "withheld phases") as bar:
             for batch in self.dataloader:
                 image, label, _, optional = self.prepare_batch(batch, self.device)
                 if label is None:
                     continue
                 names = [str(case) for case in batch["case"]]
-                passes = [self._pass(removal, names, image, optional, withheld) for withheld in hidden]
+                passes = []
+                for withheld in hidden:
+                    passes.append(self._pass(removal, names, image, optional, withheld))
+                    bar.update()
                 said, possible = (torch.stack(part, dim=1).numpy() for part in zip(*passes, strict=True))
                 removal.forget()
                 patients = [str(patient) for patient in batch.get("patient", names)]

@@ -18,6 +18,8 @@ from scripts.evaluation.resampling import number_patients, patient_weights
 
 MOST_SUBSETS = 20
 """Subsets of one size at most; of more, so many are drawn."""
+MOST_PHASES = 8
+"""Phases of which several at a time are withheld; of more, one at a time."""
 
 MEAN = "(mean)"
 JOIN = " + "
@@ -56,11 +58,17 @@ Scored = tuple[WithheldRow, np.ndarray, int]
 def withheld_subsets(num_phases: int, seed: int = 0, most: int = MOST_SUBSETS) -> list[Subset]:
     """Return which phases to withhold: every subset of 0, 1, ..., P - 1 phases, or `most` drawn of a size.
 
+    Of more than `MOST_PHASES` phases it is none, and each alone: the passes grow as their number does.
+
     >>> withheld_subsets(3)
     [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
     >>> len(withheld_subsets(8))  # 1 + 8 + 5 times 20 + 8
     117
+    >>> len(withheld_subsets(64))
+    65
     """
+    if num_phases > MOST_PHASES:
+        return [(), *((phase,) for phase in range(num_phases))]
     rng = np.random.default_rng(seed)
     found: list[Subset] = []
     for size in range(num_phases):

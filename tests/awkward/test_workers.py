@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +37,41 @@ def test_a_bad_file_is_one_line_whatever_the_number_of_workers(workers, awkward,
     named = [line.split()[1].rstrip(":") for line in lines]
     assert (named.count("p003"), named.count("p004")) == (1, 1)
     assert all(str(text) in line and "; " in line for line in lines)
+
+
+CODE = """
+import os, sys, time
+from pathlib import Path
+from scripts.engines import errors
+from scripts.workers import work_through
+
+def busy(folder):
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(120)
+
+errors.install()
+work_through(busy, [sys.argv[1]] * 2, 2, processes=True)
+"""
+
+
+def alive(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_the_process_that_started_them(number, tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path)], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while len(workers := [int(file.name) for file in tmp_path.iterdir()]) < 2:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(number)
+    assert process.wait(10) == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number)
+    deadline = time.monotonic() + 10
+    while any(map(alive, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -26,6 +26,10 @@ def test_of_many_ways_twenty_different_ones_are_drawn_again_alike():
     assert found == withheld_subsets(7, seed=3) != withheld_subsets(7, seed=4)
 
 
+def test_of_more_than_eight_phases_one_is_withheld_at_a_time():
+    assert withheld_subsets(9) == [(), *((phase,) for phase in range(9))]
+
+
 def example() -> dict:
     rng = np.random.default_rng(0)
     label = np.arange(30) % 3
