@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser
 
+from scripts.data.plain_text import check_from_data
 from scripts.evaluation.atomic import write_text
 
 SETTINGS = "settings.yaml"
@@ -34,6 +35,7 @@ def own_keys(bundle: Path) -> frozenset[str]:
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> Path:
     """Write the user's settings as an overlay for train.yaml."""
+    check_from_data(settings, SETTINGS)
     text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, width=110, allow_unicode=True)
     title = "# Overlay on train.yaml: what was set for all trainings of this comparison\n\n"
     return write_text(folder / SETTINGS, title + text)

@@ -14,6 +14,7 @@ Column = dict[str, Any]
 """{"name": str, "kind": "number" | "category", "unit": str (of a number), "values": [str] (of a category)}"""
 
 KINDS = ("number", "category")
+KEYS = ("name", "kind", "unit", "values")
 MOST_CATEGORIES = 12
 """A text column with more different values than this is free text, an id or a date, not a category."""
 
@@ -45,6 +46,13 @@ def check_columns(columns: Any, where: str) -> list[Column]:
             raise ValueError(
                 f"{where}: clinical column {name!r} must have the kind 'number' or 'category', found "
                 f"{kind!r:.80}"
+            )
+        unknown = next((key for key in column if key not in KEYS), None)
+        if unknown is not None or (kind == "number" and column.get("values") is not None):
+            allowed = "name, kind and unit" if kind == "number" else "name, kind and values"
+            raise ValueError(
+                f"{where}: clinical column {name!r} is a {kind} and may have {allowed}, found "
+                f"{'values' if unknown is None else unknown!r:.80}; remove it"
             )
         values = column.get("values")
         if kind == "category" and not (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.clinical import Column
-from scripts.data.plain_text import check_safe_names, literal
+from scripts.data.plain_text import check_from_data, is_plain, literal
 from scripts.data.reference_phase import product
 from scripts.data.summary import held_text
 from scripts.data.survey import Survey
@@ -73,14 +73,22 @@ def positive_rows(positive: str | None) -> list[tuple[str, Any, str]]:
 
 
 def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> str:
-    """Return the text of an overlay: what it is for, how to use it, and keys with values and comments."""
+    """Return the text of an overlay: what it is for, how to use it, and keys with values and comments.
+
+    Raises:
+        ValueError: a name that MONAI would execute, look up or change, or a line break in a name or path.
+    """
     lines = [
         f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, from the same folder as "
         "`preparing`:",
         f"#   {command}",
         "",
-        *(f"{key}: {_flow(_as_it_is(key, value))}  # {comment}" for key, value, comment in rows),
+        *(f"{key}: {_flow(literal(value) if key == 'dataset_dir' else value)}  # {comment}" for key, value, comment in rows),
     ]
+    check_from_data({key: value for key, value, _ in rows}, "data.yaml")
+    broken = [line for line in lines if not is_plain(line)]
+    if broken:
+        raise ValueError(f"names and paths in data.yaml must be text in one line, found {broken[0]!r:.200}; rename them")
     return "\n".join(lines) + "\n"
 
 
@@ -123,30 +131,6 @@ def results_name(name: str) -> str:
     'my_liver_study_2024'
     """
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "dataset"
-
-
-FROM_DATA = frozenset(["phases", "reference_phase", "classes", "clinical", "positive", "views"])
-"""Keys whose texts come from the data, and must never be expressions or references."""
-
-
-def _as_it_is(key: str, value: Any) -> Any:
-    """Return a value that a configuration gives back as it is: a last check of what came from data.
-
-    Raises:
-        ValueError: a name that MONAI would execute, look up or change.
-    """
-    if key == "dataset_dir":
-        return literal(value)
-    if key in FROM_DATA:
-        check_safe_names(_texts(value), f"`{key}`")
-    return value
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return [text for part in parts for text in _texts(part)]
 
 
 def _flow(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -92,6 +92,36 @@ def check_safe_names(
             f"{what} must not have '#' or '::', nor begin with $, @ or %, nor be like _target_, which mean "
             f"something of their own in a configuration; found {found}; {instead}"
         )
+
+
+FROM_DATA = frozenset(
+    ["phases", "reference_phase", "classes", "positive", "clinical", "views", "displayable_configs"]
+)
+"""Keys of a configuration that hold names from the data; none of them is ever an expression or a reference."""
+
+
+def check_from_data(config: Mapping[str, Any], what: str) -> None:
+    """Refuse a configuration in which something that came from data would not be taken as it is.
+
+    Everything that writes a configuration asks this last, and every run before it resolves one.
+
+    Args:
+        config: top-level keys and their values.
+        what: the configuration, for the message.
+
+    Raises:
+        ValueError: names the key and every such text.
+    """
+    for key in sorted(FROM_DATA.intersection(config)):
+        check_safe_names(_texts(config[key]), f"names in `{key}` of {what}")
+
+
+def _texts(value: Any) -> list[str]:
+    """Return every text in a value, keys of mappings included."""
+    if isinstance(value, str):
+        return [value]
+    parts = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in _texts(part)]
 
 
 def is_reference(value: Any) -> bool:

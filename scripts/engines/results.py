@@ -11,7 +11,7 @@ import yaml
 from ignite.engine import Engine, Events
 
 from scripts.data.fingerprint import content_hash
-from scripts.data.plain_text import literal
+from scripts.data.plain_text import check_from_data, literal
 from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
 from scripts.processes import is_first_process, process_count
 
@@ -50,7 +50,12 @@ def _comments(file: Path) -> dict[str, str]:
 
 
 def write_yaml(file: Path, config: dict[str, Any], documented: Path, title: str) -> None:
-    """Write a configuration with the comments that its keys have in the file it came from."""
+    """Write a configuration with the comments that its keys have in the file it came from.
+
+    Raises:
+        ValueError: something that came from data would be an expression or a reference.
+    """
+    check_from_data(config, file.name)
     comments = _comments(documented)
     lines = [f"# {title}", ""]
     for key, value in config.items():

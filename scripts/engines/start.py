@@ -12,6 +12,7 @@ import yaml
 from monai.utils import set_determinism
 
 from scripts.data.overlay import from_here
+from scripts.data.plain_text import check_from_data
 from scripts.processes import is_first_process, wait_for_all
 
 from . import errors
@@ -36,7 +37,8 @@ def settle(tool: str | None = None) -> bool:
         Whether a value changed.
 
     Raises:
-        ValueError: for a key that no configuration declares, or a value of another type than its key's.
+        ValueError: for a key that no configuration declares, a value of another type than its key's, or a
+            name from the data that would be an expression.
     """
     errors.install()
     errors.on_interrupt(lambda: "stopped; give the same command again")
@@ -47,6 +49,7 @@ def settle(tool: str | None = None) -> bool:
     check_command(options, config, configs, running_run_id())
     changed = settle_types(configs, tool)
     check_values(running_config())
+    check_from_data(running_config(), "the configuration")
     return changed
 
 

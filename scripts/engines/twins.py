@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from scripts.data.plain_text import check_from_data
 from scripts.evaluation.atomic import write_text
 
 from .metadata import metadata
@@ -51,9 +52,15 @@ def warn_of_stale_twins(configs: Path) -> None:
 
 
 def write_twins(configs: Path) -> None:
-    """Write the JSON twins and bring ``metadata.json`` up to date with ``train.yaml``."""
+    """Write the JSON twins and bring ``metadata.json`` up to date with ``train.yaml``.
+
+    Raises:
+        ValueError: something that came from data would be an expression or a reference.
+    """
     for name in TWINS:
-        write_text(configs / f"{name}.json", _json(_read(configs / f"{name}.yaml")))
+        content = _read(configs / f"{name}.yaml")
+        check_from_data(content, f"{name}.yaml")
+        write_text(configs / f"{name}.json", _json(content))
     file = configs / "metadata.json"
     base = json.loads(file.read_text(encoding="utf-8"))
     write_text(file, _json(metadata(base, _read(configs / "train.yaml"))))

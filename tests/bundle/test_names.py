@@ -17,17 +17,20 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import run
 
+from scripts.comparison.settings import write_settings
 from scripts.data.overlay import rows_text, training_command
 from scripts.data.plain_text import is_safe_name, safe_name
 from scripts.engines.errors import message_of
+from scripts.engines.results import write_yaml
+from scripts.engines.twins import write_twins
 from scripts.packaging.own_paths import remove_own_paths
 from tests.conftest import ROOT
 
-CASES = ["p#{}", "${}", "@p{}", "100%_{}", "it's {}", "%x{}", "a::b{}", "no{}"]
+CASES = ["p#{}", "$open('{}', 'w')", "@p{}", "100%_{}", "it's {}", "%x{}", "a::b{}", "no{}"]
 
 
 def write(folder: Path, phases: list[str], labels: list[str], cases: int = 16, column: str = "age") -> None:
-    rows = [["case", "label", column]]
+    rows = [["case", "label", column, "patient", "site"]]
     for number in range(cases):
         name = CASES[number % len(CASES)].format(number)
         for phase in phases:
@@ -38,6 +41,7 @@ def write(folder: Path, phases: list[str], labels: list[str], cases: int = 16, c
             file.parent.mkdir(parents=True, exist_ok=True)
             nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), file)
         rows.append([name, labels[number % len(labels)], str(40 + number * 7 % 13)])
+        rows[-1] += [f"$open('{number}', 'w')", "$open('site', 'w')"]
     with (folder / "labels.csv").open("w", encoding="utf-8") as stream:
         csv.writer(stream).writerows(rows)
 
@@ -48,10 +52,10 @@ def bundle_command(*arguments: str) -> str:
     return said.getvalue()
 
 
-def prepare(folder: Path) -> str:
+def prepare(folder: Path, labels: str = "labels.csv") -> str:
     return bundle_command(
         "preparing", "--config_file", str(ROOT / "configs" / "prepare.yaml"), "--bundle_root", str(ROOT),
-        "--layout", "folders", "--source", str(folder / "images"), "--labels", str(folder / "labels.csv"),
+        "--layout", "folders", "--source", str(folder / "images"), "--labels", str(folder / labels),
         "--output", str(folder / "data"), "--workers", "1", "--quality", "off",
     )  # fmt: skip
 
@@ -84,6 +88,9 @@ def test_a_dataset_full_of_signs_is_prepared_trained_on_and_predicted(tmp_path, 
         CASES[number % len(CASES)].format(number) for number in range(16)
     }
     assert {"1e5", "no"} >= {row["label"] for row in rows if row.get("label")}
+    assert not [
+        file for name in ("site", *range(16)) for file in (folder, ROOT) if (file / str(name)).exists()
+    ]
     remove_own_paths(results / "configs" / "train.yaml")
     assert str(tmp_path) not in (results / "configs" / "train.yaml").read_text()
 
@@ -112,6 +119,27 @@ def test_a_name_that_monai_would_not_keep_is_refused_with_the_nearest_that_it_do
     assert not (tmp_path / "data" / "dataset.json").exists()
 
 
+@pytest.mark.parametrize(("row", "column"), [(0, 2), (1, 1), (2, 2)])
+def test_cells_of_excel_are_no_orders(row, column, tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl", reason="pip install -r requirements-excel.txt")
+    write(tmp_path, ["pre"], ["low", "high"], column="sex")
+    with (tmp_path / "labels.csv").open() as stream:
+        rows = [
+            [*line[:2], "FM"[number % 2] if number else "sex"]
+            for number, line in enumerate(csv.reader(stream))
+        ]
+    rows[row][column] = "$open('witness', 'w')"
+    book = openpyxl.Workbook()
+    for line in rows:
+        book.active.append(line)
+    book.save(tmp_path / "labels.xlsx")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        prepare(tmp_path, "labels.xlsx")
+    assert "must not have '#'" in (message_of(caught.value) or "")
+    assert not (tmp_path / "witness").exists()
+
+
 @pytest.mark.parametrize("name", ["#", "$$x", "@", "%%", "a###b", "::", "_mode_", "$import os", "ok"])
 def test_the_nearest_name_is_safe(name):
     assert is_safe_name(safe_name(name))
@@ -122,8 +150,80 @@ def test_the_nearest_name_is_safe(name):
 def test_nothing_of_the_data_reaches_an_overlay_as_an_order(name):
     column = {"name": "sex", "kind": "category", "values": ["F", name]}
     for key, value in (("classes", ["low", name]), ("phases", [name]), ("clinical", [column])):
-        with pytest.raises(ValueError, match=f"`{key}` must not have"):
+        with pytest.raises(ValueError, match=f"`{key}` of data.yaml must not have"):
             rows_text("x", "command", [(key, value, "comment")])
+
+
+@pytest.mark.parametrize("name", ["$x", "@x", "%x", "a#b", "_target_"])
+@pytest.mark.parametrize("key", ["classes", "clinical", "positive", "displayable_configs"])
+def test_nothing_of_the_data_reaches_a_configuration_as_an_order(key, name, tmp_path):
+    column = {"name": "sex", "kind": "category", "values": ["F", "M"], "note": name}
+    config = {key: {"clinical": [column], "positive": name}.get(key, {"x": name})}
+    with pytest.raises(ValueError, match=f"names in `{key}` of train.yaml must not have"):
+        write_yaml(tmp_path / "train.yaml", config, ROOT / "configs" / "train.yaml", "title")
+    with pytest.raises(ValueError, match=f"names in `{key}` of settings.yaml must not have"):
+        write_settings(tmp_path, config)
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ValueError, match=f"names in `{key}` of train.yaml must not have"):
+        write_twins(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["train.yaml"]
+
+
+def test_a_name_with_a_line_break_adds_no_line_to_an_overlay():
+    with pytest.raises(ValueError, match="text in one line"):
+        rows_text("x\nimports: [$1]", "command", [("grid_size", [1, 1, 1], "comment")])
+
+
+def _edit(document: dict, place: str, payload: str) -> None:
+    """Put a payload into dataset.json as someone would who edits it by hand."""
+    column = {"name": "sex", "kind": "category", "values": ["F", "M"]}
+    document["clinical"] = [column]
+    changes = {
+        "phases": lambda: document.update(phases=[payload, *document["phases"][1:]]),
+        "classes": lambda: document.update(classes=[payload, "high"]),
+        "positive": lambda: document.update(positive=payload),
+        "column": lambda: column.update(name=payload),
+        "value": lambda: column["values"].append(payload),
+        "unit": lambda: column.update(unit=payload),
+        "foreign key": lambda: column.update(note=payload),
+        "values of a number": lambda: column.update(kind="number", values=[{"_target_": "builtins.open"}]),
+        "component": lambda: column.update(_target_="builtins.open", file="witness", mode="w"),
+        "label": lambda: document["training"][0].update(label=payload),
+        "image": lambda: document["training"][0]["image"].update({payload: "x.nii.gz"}),
+        "clinical": lambda: document["training"][0].update(clinical={payload: "F"}),
+    }
+    changes[place]()
+
+
+PLACES = [
+    *("phases", "classes", "positive", "column", "value", "unit", "foreign key", "values of a number"),
+    *("component", "label", "image", "clinical"),
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_dataset_json_edited_by_hand_runs_nothing(
+    place, small_phantom, bundle, quick, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    document = json.loads((small_phantom / "dataset.json").read_text())
+    for entry in document["training"] + document["validation"] + document["test"]:
+        entry["image"] = {phase: str(small_phantom / path) for phase, path in entry["image"].items()}
+        entry["roi"] = str(small_phantom / entry["roi"])
+        entry["clinical"] = {}
+    _edit(document, place, "$open('witness', 'w')")
+    (tmp_path / "dataset.json").write_text(json.dumps(document))
+    named = {key: document[key] for key in ("phases", "classes")}
+    clinical = [column["name"] for column in document["clinical"]]
+    overlays = [{}, {"clinical": clinical}, named | {"clinical": document["clinical"]}]
+    for overlay in overlays[2 * (place == "classes") :]:  # the classes of dataset.json are not read
+        with pytest.raises((ValueError, RuntimeError)) as caught:
+            bundle(
+                "training", ["configs/train.yaml"], output_dir=str(tmp_path / "out"),
+                **quick | {"dataset_dir": str(tmp_path)} | overlay,
+            )  # fmt: skip
+        assert "\n" not in (message_of(caught.value) or "\n")
+        assert {file.name for file in tmp_path.iterdir()} == {"dataset.json"}
 
 
 @pytest.mark.parametrize(

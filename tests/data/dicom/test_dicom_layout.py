@@ -55,6 +55,15 @@ def items_of(file: Path) -> dict[str, dict]:
     return {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
 
 
+def test_a_phase_of_the_rules_is_no_order(studies, monkeypatch):
+    monkeypatch.chdir(studies)
+    (studies / "rules.yaml").write_text(RULES.replace("pre:", "\"$open('witness', 'w')\":"))
+    with pytest.raises(ValueError, match="names of phases must not have"):
+        run(studies)
+    assert not (studies / "witness").exists()
+    assert not (studies / "out" / "data.yaml").exists()
+
+
 def test_series_become_the_phases_of_the_rules(studies, capsys):
     items = items_of(run(studies))
     assert list(items["case_0001"]["image"]) == ["pre", "arterial", "adc"]
