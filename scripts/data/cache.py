@@ -141,7 +141,7 @@ class DiskCache(PersistentDataset):
                     else:
                         cut.add(_case(item), entry["cut"])
         finally:
-            pool.join()  # after an error, too: what other threads write at that moment is not left half-written
+            pool.join()  # after an error, too: what other threads write at that moment is not left half done
         refuse_bad(bad, len(self.data))
         cut.tell(len(self.data))
 

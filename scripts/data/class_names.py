@@ -13,7 +13,7 @@ from scripts.data.same_name import folded, merged, slips
 def one_spelling(
     cases: Sequence[dict[str, Any]], classes: Sequence[str] | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the cases with one spelling for labels that differ by letter case or spaces only, and what to say.
+    """Return the cases with one spelling for labels that differ by case or spaces only, and what to say.
 
     Args:
         cases: entries of dataset.json.
@@ -22,7 +22,7 @@ def one_spelling(
     Raises:
         ValueError: no case has a label, or all have the same.
 
-    >>> one_spelling([{"label": "Benign"}, {"label": "benign"}, {"label": "benign"}, {"label": "malignant"}])[1]
+    >>> one_spelling([{"label": label} for label in ("Benign", "benign", "benign", "malignant")])[1]
     ["warning: label: 'Benign' (1) and 'benign' (2) are taken for one, 'benign'"]
     """
     labels = [case["label"] for case in cases if "label" in case]

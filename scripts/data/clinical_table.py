@@ -83,7 +83,7 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
 
 
 def read_clinical_rows(file: Path) -> Table:
-    """Read a clinical table: each row has the cells `case` and `patient`, which may be empty, and its name (`ROW`).
+    """Read a clinical table: each row has `case` and `patient`, which may be empty, and its name (`ROW`).
 
     Raises:
         FileNotFoundError: no such file.

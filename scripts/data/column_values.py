@@ -14,16 +14,17 @@ from scripts.data.same_name import merged
 
 # fmt: off
 MISSING = frozenset([
-    "", "na", "n/a", "n.a.", "n.a", "n/d", "n.d.", "nd", "nan", "null", "nil", "<na>", "#na", "-", "--", "---", "–", "—",
-    ".", "..", "?", "??", "unknown", "unk", "missing", "not available", "not applicable", "not known", "not done", "not reported", "not recorded",
-    "no data", "k.a.", "k. a.", "unbekannt", "inconnu", "inconnue", "desconocido", "不明", "未知", "不详",
+    "", "na", "n/a", "n.a.", "n.a", "n/d", "n.d.", "nd", "nan", "null", "nil", "<na>", "#na", "-", "--",
+    "---", "–", "—", ".", "..", "?", "??", "unknown", "unk", "missing", "not available", "not applicable",
+    "not known", "not done", "not reported", "not recorded", "no data", "k.a.", "k. a.", "unbekannt",
+    "inconnu", "inconnue", "desconocido", "不明", "未知", "不详",
 ])
 # fmt: on
 """Texts that say that a value is not known, in lower case; a dash is none beside a plus."""
 _EXCEL_ERROR = re.compile(r"#(N/A|¡?[^\W\d_a-z]{2,}(/0)?[!?]?)")
 """#N/A, #VALUE!, #WERT!, #NV, ...: what Excel shows in the place of a value, in any language."""
 CODES = frozenset([-1.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 99.0, 999.0, 9999.0, 99999.0, 88.0, 888.0])
-"""Numbers that often stand for a missing value. They are named where they lie far from all others, never dropped."""
+"""Numbers that often stand for a missing value. Named where they lie far from all others, never dropped."""
 _CODE = re.compile(r"(-9{1,4}|9{2,5})([.,]0+)?")
 _DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([ T].*)?")
 MOSTLY = 0.75
@@ -274,7 +275,7 @@ def plain_unit(unit: str) -> str:
 
 
 def _codes(known: Sequence[float]) -> list[tuple[float, int]]:
-    """Return values that look like a code for missing: at the end of the range, farther off than the range is wide."""
+    """Return what looks like a code for missing: at the end of a range, farther off than it is wide."""
     found = []
     for code in (known[:1] or [0])[0], (known[-1:] or [0])[0]:
         others = [value for value in known if value != code]

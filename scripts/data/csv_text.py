@@ -28,10 +28,10 @@ _EAST_ASIAN = {
 }
 """Name -> encoding, its oldest form, and the first bytes that the usual characters have there."""
 MOSTLY_USUAL = 0.6
-"""Share of usual characters from which a text is East Asian. In short lists of words it was .67 and more where it was,
-and .4 and less where it was of another alphabet."""
+"""Share of usual characters from which a text is East Asian. In short lists of words it was .67 and more
+where it was, and .4 and less where it was of another alphabet."""
 FEWEST_SYLLABLES = 8
-"""Different characters, all of which are usual in Korean, from which a text is Korean: in Chinese half are not."""
+"""Different characters, all of them usual in Korean, that make a text Korean: in Chinese half are not."""
 _LONE = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?![^\x00-\x7f])|(?<![^\x00-\x7f])[^\x00-\x7f](?=[A-Za-z])")
 """A foreign character alone beside a Latin letter, as two accents of a word would give it."""
 _SIGNS = set("°µ²³±·×÷½¼¾€£§«»‘’“”–—…•´¿¡ª\u00a0®©™")
@@ -86,7 +86,7 @@ def decode(content: bytes) -> tuple[str, str]:
 
 
 def _usual(content: bytes, name: str) -> float:
-    """Return the share of usual characters among the foreign ones of a text in an East Asian encoding, at most 1."""
+    """Return the share of usual characters among the foreign ones in an East Asian encoding, at most 1."""
     encoding, oldest, first_bytes = _EAST_ASIAN[name]
     try:
         text = content.decode(encoding)
@@ -100,7 +100,7 @@ def _usual(content: bytes, name: str) -> float:
 
 
 def split_rows(text: str) -> tuple[list[list[str]], str]:
-    """Return the rows of a CSV text, its cells in one line each and without spaces around them, and the separator.
+    """Return the rows of a CSV text, each cell in one line and without spaces around it, and the separator.
 
     The separator is comma, semicolon, tab or bar: the one by which most rows have as many cells as the first
     one. A first line `sep=;`, which Excel writes, says it outright.

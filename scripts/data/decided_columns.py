@@ -1,4 +1,4 @@
-"""Clinical columns declared by the cases that decide: kind, unit and categories know nothing of the others."""
+"""Clinical columns declared by the cases that decide: kind, unit and categories know nothing of others."""
 
 from __future__ import annotations
 

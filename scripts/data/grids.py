@@ -1,4 +1,4 @@
-"""One look at the headers and masks of all cases: what the reference phase, the spacing and the grid are chosen by."""
+"""One look at the headers and masks of all cases, by which reference phase, spacing and grid are chosen."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class CaseGrids:
         return float(shared.prod() / (high - low).prod())
 
     def extent(self, volume: Volume, with_region: bool) -> np.ndarray:
-        """Return the size in mm of the region, or of the whole volume, along the axes of one of its volumes."""
+        """Return the size in mm of the region, or of the volume, along the axes of one of its volumes."""
         axes = frame_axes(volume.affine, volume.shape)
         if with_region and self.region is not None:
             low, high = bounds(self.region, axes)

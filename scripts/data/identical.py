@@ -66,7 +66,7 @@ class Pair:
 def settle_identical(
     cases: Sequence[Case], allowed: bool = False, workers: int | None = None
 ) -> tuple[list[Case], list[str]]:
-    """Return the cases with those that share an image as one patient, so that no split can part them; and notes.
+    """Return the cases with those that share an image as one patient, whom no split can part; and notes.
 
     Args:
         cases: entries of dataset.json with absolute paths.

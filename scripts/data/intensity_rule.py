@@ -1,4 +1,4 @@
-"""Which intensity rule suits a dataset: a HU window for CT, else z-scores, of all phases together or of each."""
+"""Which intensity rule suits a dataset: a HU window for CT, else z-scores, of all phases or of each."""
 
 from __future__ import annotations
 

@@ -12,12 +12,13 @@ from scripts.data.nearest import nearest
 from scripts.data.volumes import open_volume
 
 REGION_NAMES = ("lesion", "roi", "mask", "seg")
-"""File names (without ending) that are a mask without a look at the voxels; the first that exists is taken."""
+"""File names (without ending) that are a mask without a look at the voxels; the first there is counts."""
 WORDS = (
-    "lesions", "tumor", "tumour", "tumors", "tumours", "nodule", "gtv", "lasion", "laesion", "lesao", "lesione",
-    "segmentation", "segmentations", "segm", "segs", "segmentierung", "segmentacion", "segmentacao", "segmentazione",
-    "segmentatie", "masks", "maske", "masque", "mascara", "maschera", "masker", "rois", "voi", "label", "labels",
-    "labelmap", "gt", "groundtruth", "annotation", "annotations", "contour", "delineation", "dseg",
+    "lesions", "tumor", "tumour", "tumors", "tumours", "nodule", "gtv", "lasion", "laesion", "lesao",
+    "lesione", "segmentation", "segmentations", "segm", "segs", "segmentierung", "segmentacion",
+    "segmentacao", "segmentazione", "segmentatie", "masks", "maske", "masque", "mascara", "maschera",
+    "masker", "rois", "voi", "label", "labels", "labelmap", "gt", "groundtruth", "annotation", "annotations",
+    "contour", "delineation", "dseg",
 )  # fmt: skip
 """Other words for one, in order of preference, without accents."""
 SIGNS = (
@@ -55,7 +56,7 @@ def is_mask(stem: str, path: Path) -> bool:
 
 
 def may_be_mask(stem: str, path: Path) -> bool:
-    """Return whether a file that is not known as a mask may be one: by its voxels, or by a name with a slip."""
+    """Return whether a file not known as a mask may be one: by its voxels, or by a name with a slip."""
     named = mask_rank(stem) is not None or nearest(stem.lower(), MASK_NAMES, cutoff=SLIP) is not None
     return looks_like_mask(path) or (named and values_of_file(path) is None)
 

@@ -13,7 +13,7 @@ SAMPLED = 100_000
 def mask_values(voxels: np.ndarray) -> list[int] | None:
     """Return the values of a mask, or None where there are many, negative or broken ones, or one alone.
 
-    >>> mask_values(np.array([0.0, 1.0, 2.0, 0.0])), mask_values(np.array([0.0, 0.5])), mask_values(np.zeros(3))
+    >>> tuple(mask_values(np.array(mask)) for mask in ([0.0, 1.0, 2.0, 0.0], [0.0, 0.5], [0.0, 0.0, 0.0]))
     ([0, 1, 2], None, None)
     """
     flat = voxels.ravel()

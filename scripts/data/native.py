@@ -8,6 +8,7 @@ pipe. As many workers are started as threads read at the same time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
@@ -45,7 +46,8 @@ class _Worker:
             ReaderDied: it ended before it answered.
         """
         start = time.monotonic()
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         try:
             pickle.dump((seconds, name, arguments), self.process.stdin)
             self.process.stdin.flush()
@@ -66,10 +68,8 @@ class _Worker:
         """End the process, without waiting for what it does."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
         try:
             self.process.wait(1.0)
         except subprocess.TimeoutExpired:

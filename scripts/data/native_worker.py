@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 
 def header(path: str) -> dict[str, Any]:
-    """Read the header of a .nrrd, .mha or .mhd file: the grid in LPS, the bytes of a voxel, the type of its numbers."""
+    """Read the header of a .nrrd, .mha or .mhd file: grid in LPS, bytes of a voxel, type of numbers."""
     import SimpleITK
 
     reader = _reader(path)

@@ -21,7 +21,7 @@ from scripts.data.table_file import Table
 def with_clinical_table(
     items: Sequence[Item], file: str | Path, columns: Sequence[Column]
 ) -> tuple[list[Item], list[str]]:
-    """Return the cases with the values that a table has of them, and lines for the user about what was read how.
+    """Return the cases with the values that a table has of them, and lines about what was read how.
 
     Rows and cases are joined as `preparing` does it (`rows_by_case`), columns by their names, letter case and
     spaces apart.
@@ -76,11 +76,11 @@ GIVE = f"; pass {OPTION} FILE.csv, or for one patient --clinical"
 def lacking(
     items: Sequence[Mapping[str, Any]], columns: Sequence[Column], where: str, remedy: str = GIVE
 ) -> str:
-    """Return a line about the clinical columns that a model reads and cases lack, nothing where they lack none.
+    """Return a line about the clinical columns that a model reads and cases lack, "" where they lack none.
 
     >>> lacking([{"case": "a", "clinical": {}}], [{"name": "age", "kind": "number", "unit": "years"}], "new")
-    'warning: the model reads the clinical columns [age (years)], and new gives none of them: all 1 cases are \
-predicted without; pass --clinical_table FILE.csv, or for one patient --clinical'
+    'warning: the model reads the clinical columns [age (years)], and new gives none of them: all 1 cases \
+are predicted without; pass --clinical_table FILE.csv, or for one patient --clinical'
     """
     cases = {
         column["name"]: [item["case"] for item in items if column["name"] not in item["clinical"]]
@@ -99,7 +99,8 @@ predicted without; pass --clinical_table FILE.csv, or for one patient --clinical
         for name, names in cases.items()
         if names
     ]
-    return f"warning: clinical values that the model reads are missing, and are predicted without: {'; '.join(parts)}"
+    said = "clinical values that the model reads are missing, and are predicted without"
+    return f"warning: {said}: {'; '.join(parts)}"
 
 
 def _headers(table: Table, columns: Sequence[Column]) -> dict[str, str]:
@@ -189,7 +190,8 @@ def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) ->
     Raises:
         ValueError: a value that the model does not know.
 
-    >>> categories_for({"name": "sex", "kind": "category", "values": ["F", "M"]}, ["m", "?"], ["a", "b"]).values
+    >>> column = {"name": "sex", "kind": "category", "values": ["F", "M"]}
+    >>> categories_for(column, ["m", "?"], ["a", "b"]).values
     ['M', None]
     """
     spelling = {folded(value): value for value in reversed(column["values"])} | {

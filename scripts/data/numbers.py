@@ -39,7 +39,7 @@ class Number:
 
     @property
     def mark(self) -> str:
-        """The decimal mark where the cell leaves no doubt, "?," or "?." where 1,234 may be either, else nothing."""
+        """The decimal mark if the cell leaves no doubt, "?," or "?." if 1,234 may be either, else nothing."""
         marks = [sign for sign in self.digits if sign in ".,"]
         if not marks:
             return ""
@@ -119,7 +119,7 @@ def decimal_mark(numbers: Iterable[Number], elsewhere: str = "", custom: str = "
 
 
 def decimal_mark_of_all(columns: Iterable[Iterable[str]]) -> str:
-    """Return the decimal mark of a table, by the columns that leave no doubt; nothing where they do not agree."""
+    """Return the decimal mark of a table, by the columns that leave no doubt; nothing if they differ."""
     marks = set()
     for texts in columns:
         cells = [one for text in texts if text and (one := number(text)) is not None]

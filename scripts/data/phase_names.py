@@ -71,7 +71,7 @@ def phase_of(name: str, names: Mapping[str, Sequence[str]], where: str) -> str |
         ValueError: two phases fit.
 
     >>> names = {"arterial": ["*art*", "ap"], "portal": ["*p"]}
-    >>> phase_of("late_ART", names, "case a"), phase_of("AP", names, "case a"), phase_of("t2", names, "case a")
+    >>> tuple(phase_of(stem, names, "case a") for stem in ("late_ART", "AP", "t2"))
     ('arterial', 'arterial', None)
     """
     lower = name.lower()

@@ -239,7 +239,7 @@ def every_bad_image(
     folder: Path | None,
     workers: int | None,
 ) -> Iterator[None]:
-    """Where an image inside cannot be used, look at all of them, and name every one that would break training.
+    """Where an image inside cannot be used, look at all, and name every one that would break training.
 
     Args:
         name: of the dataset.

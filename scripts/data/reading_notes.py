@@ -17,7 +17,7 @@ LOOKED_AT = 3
 def reading_notes(
     cases: Sequence[dict[str, Any]], phases: Sequence[str], workers: int | None = None
 ) -> list[str]:
-    """Return a note for each assumption about the files of a phase, and for each phase that is probably a mask.
+    """Return a note for each assumption about a phase's files, and for each phase that is probably a mask.
 
     Args:
         cases: entries of dataset.json with absolute paths.

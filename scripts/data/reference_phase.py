@@ -1,4 +1,4 @@
-"""Which phase defines the common grid: the one that samples the region most finely, and what the others lose."""
+"""Which phase defines the common grid: the one that samples the region finest, and what the others lose."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sampling:
 
     @property
     def coarseness(self) -> float:
-        """Volume of a voxel times its longest edge, mm^4: of voxels of one volume the even one is the finer."""
+        """Volume of a voxel times its longest edge, mm^4: of two of one volume the even one is the finer."""
         return float(self.spacing.prod() * self.spacing.max())
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Reference:
 
     @property
     def finest(self) -> np.ndarray:
-        """Spacing in mm along R, A, S: on each axis that of the finest phase that at least half of the cases have."""
+        """Spacing in mm along R, A, S: on each axis of the finest phase that half of the cases have."""
         most = max(one.present for one in self.sampling)
         return np.min([one.spacing for one in self.sampling if one.present >= USUAL * most], axis=0)
 
@@ -145,7 +145,7 @@ def check_reference(phases: Sequence[str], wanted: str | None) -> None:
 
 
 def losses(reference: Reference, spacing: Sequence[float]) -> list[str]:
-    """Say what becomes of the voxels of each phase on the common grid, those that keep their resolution together.
+    """Say what becomes of the voxels of each phase on the common grid; those that keep all share a line.
 
     Args:
         reference: with the sampling of the phases.

@@ -22,7 +22,8 @@ _LEVEL = re.compile(r"\d+|\b[ivx]+[a-d]?\b|\b[a-d]\b|[+-]+$|\bnon|\bin|\bun")
 def folded(text: str) -> str:
     """Return a name without what people vary by accident.
 
-    >>> folded(" High_Grade ") == folded("high-grade"), folded("001") == folded("1.0"), folded("HER2-") == folded("HER2")
+    >>> pairs = (" High_Grade ", "high-grade"), ("001", "1.0"), ("HER2-", "HER2")
+    >>> tuple(folded(one) == folded(other) for one, other in pairs)
     (True, True, False)
     """
     text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())

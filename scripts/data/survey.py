@@ -138,7 +138,7 @@ def survey(
 
 
 def least_extent(extents: np.ndarray, share: float = 0.95) -> np.ndarray:
-    """Return the edges in mm of a small box that holds at least `share` of some boxes, each on all axes at once.
+    """Return the edges in mm of a small box that holds at least `share` of the boxes, each on all axes.
 
     From the box that holds all, the case whose absence makes it smallest is left out, and again, as often as
     the share allows: of fewer than 20 cases none.

@@ -12,16 +12,15 @@ from scripts.data.clinical import Column
 from scripts.data.telling import FILLED, MOST_PAIRS, Table, Telling, chance_level
 
 LEAST_AUC = 0.95
-"""From here on columns are left out. What is known before a diagnosis rarely tells so much: of 49 values of 165
-patients with liver cancer the best one reaches .70 and the best pair .77; PSA density reaches .68 in 1500
-men."""
+"""From here on columns are left out. What is known before a diagnosis rarely tells so much: of 49 values in
+165 liver cancers the best one reaches .70 and the best pair .77; PSA density reaches .68 in 1500 men."""
 LEAST_AUC_FILLED = 0.70
-"""The same for whether a value is filled in, which is no property of a disease: at most .61 in these patients, .72
-where a biopsy's result is there or not."""
+"""The same for whether a value is filled in, which is no property of a disease: at most .61 in these
+patients, .72 where a biopsy's result is there or not."""
 WORTH_A_LOOK = 0.85
 """From here on they are warned of, and kept."""
 MORE = 0.03
-"""What columns must tell together beyond the best of them alone (or the best pair), else that one is meant."""
+"""What columns must tell together beyond the best of them alone (or the best pair), else that is meant."""
 FEWEST_TO_LEAVE_OUT = 20
 """Patients with a label that a column must be known for before it is left out; of fewer it is warned of."""
 FEWEST_PER_CLASS = 5
@@ -122,7 +121,7 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
         cases: entries of dataset.json; those without a label do not count.
         columns: declarations of the clinical columns.
 
-    >>> cases = [{"case": str(n), "label": "ill" if n % 2 else "well", "clinical": {"age": n, "pathology": n % 2}}
+    >>> cases = [{"case": str(n), "label": ["well", "ill"][n % 2], "clinical": {"age": n, "pathology": n % 2}}
     ...          for n in range(40)]
     >>> columns = [{"name": "age", "kind": "number"}, {"name": "pathology", "kind": "number"}]
     >>> sentence(suspicious_columns(cases, columns).suspicious[0])
@@ -137,7 +136,8 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
     everyone = np.full(len(labelled), True)
     tables = [table for table in tables if min(table.sides(everyone)) >= FEWEST_PER_CLASS]
     if not tables:
-        why = f"{FEWEST_PER_CLASS} patients of a class and as many others are needed among {len(labelled)} training cases"
+        enough = f"{FEWEST_PER_CLASS} patients of a class and as many others are needed"
+        why = f"{enough} among {len(labelled)} training cases"
         return Findings(cases=len(labelled), unjudged=why)
     fewest = min(FEWEST_TO_LEAVE_OUT, sum(tables[0].sides(everyone)))
     most_pairs = MOST_PAIRS // len(tables)
@@ -196,7 +196,7 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
 
 
 def _level(found: Telling, chance: float) -> int:
-    """Return 2 for what is left out, 1 for what is worth a look, else 0; nothing that chance may reach counts."""
+    """Return 2 for what is left out, 1 for what is worth a look, else 0; what chance may reach is 0."""
     if (found.auc <= min(chance, 1 - 1e-9) and chance < 1) or found.auc < chance:
         return 0
     leave_out = LEAST_AUC_FILLED if found.by == FILLED else LEAST_AUC

@@ -1,4 +1,4 @@
-"""Tables as people keep them: CSV and Excel files, read as texts, their columns under the names they stand for."""
+"""Tables as people keep them: CSV and Excel files, read as texts, columns under the names they stand for."""
 
 from __future__ import annotations
 
@@ -188,8 +188,8 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
     if not assumed:
         return lines, [], separator
     word = next(word for word in re.split(r"[\s,;|]+", text) if not word.isascii())
-    line = f"{name} {file.name} is no UTF-8 and was read as {assumed}, e.g. {word[:40]!r}; if that is wrong, save it as CSV (UTF-8)"
-    return lines, [line], separator
+    line = f"{name} {file.name} is no UTF-8 and was read as {assumed}, e.g. {word[:40]!r}"
+    return lines, [f"{line}; if that is wrong, save it as CSV (UTF-8)"], separator
 
 
 def _excel_lines(file: Path, name: str, content: bytes) -> tuple[list[list[str]], list[str]]:

@@ -1,4 +1,4 @@
-"""How well clinical columns tell one class from all others: alone, by being filled in, in pairs, all together."""
+"""How well clinical columns tell one class from all others: alone, by being filled in, in pairs, together."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Telling:
 
 
 class Table:
-    """The clinical values of labelled cases as numbers: float64 [n, T], NaN where missing; categories counted."""
+    """Clinical values of labelled cases as numbers: float64 [n, T], NaN where missing; categories count."""
 
     def __init__(self, cases: Sequence[dict[str, Any]], columns: Sequence[Column], label: str) -> None:
         self.names = [column["name"] for column in columns]
@@ -106,13 +106,13 @@ class Table:
         return sorted((self.together(every[pair]) for pair in best), key=lambda found: -found.auc)
 
     def fewest(self, pair: Telling, least: float) -> Telling:
-        """Return the one column of a pair that tells nearly as much by a tree, as by a gap in its values, or the pair."""
+        """Return the one column of a pair that tells nearly as much by a tree, as gaps do, or the pair."""
         alone = [self.together([self.names.index(name)]) for name in pair.columns]
         best = max(alone, key=lambda one: one.auc)
         return best if best.auc > pair.auc - least else pair
 
     def together(self, indices: Sequence[int]) -> Telling:
-        """Return what columns tell together, on patients that a small tree or a logistic regression did not see.
+        """Return what columns tell together, on patients that a tree or a logistic regression did not see.
 
         Of the two the better one counts: a tree knows steps and gaps, a regression sums.
         """
@@ -233,7 +233,7 @@ def _code(value: float | str | None, column: Column) -> float:
 
 
 def _groups(values: np.ndarray, is_number: bool) -> np.ndarray:
-    """Return the group of each case: its category, or its place among numbers cut at quantiles; 0 is missing."""
+    """Return the group of each case: its category, or its place between quantiles; 0 is missing."""
     known = ~np.isnan(values)
     different = np.unique(values[known])
     if is_number and len(different) > BINS:

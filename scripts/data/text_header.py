@@ -73,13 +73,13 @@ def read_text_header(path: Path) -> TextHeader:
 
 
 def _skipped(fields: dict[str, str]) -> int:
-    """Return the bytes in front of the voxels in a file of their own, 0 where the header does not say a number."""
+    """Return the bytes in front of the voxels in their own file, 0 where the header gives no number."""
     text = fields.get("headersize", "")
     return int(text) if text.isdecimal() else 0
 
 
 def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
-    """Yield the names that a data file entry stands for: itself, or those of a pattern with first, last, step."""
+    """Yield the names that a data file stands for: itself, or those of a pattern and first, last, step."""
     words = named.split()
     pattern = words[0]
     if "%" not in pattern or (folder / named).is_file():

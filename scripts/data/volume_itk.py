@@ -22,10 +22,11 @@ KNOWN_SPACES = {
     *("lps", "ras", "las"),
 }
 TIMED_SPACES = {
-    "left-posterior-superior-time": (1, 1), "lpst": (1, 1), "right-anterior-superior-time": (-1, -1), "rast": (-1, -1),
+    "left-posterior-superior-time": (1, 1), "lpst": (1, 1),
+    "right-anterior-superior-time": (-1, -1), "rast": (-1, -1),
     "left-anterior-superior-time": (1, -1), "last": (1, -1),
 }  # fmt: skip
-"""Spaces of NRRD with time -> signs that bring the first two axes to LPS, which SimpleITK does without time only."""
+"""Spaces of NRRD with time -> signs that bring the first two axes to LPS; SimpleITK does so without time."""
 ANY_ZLIB = 47
 """Of zlib: with or without the frame of gzip."""
 NO_AXES = (
@@ -34,7 +35,7 @@ NO_AXES = (
 
 
 class ItkVolume(Volume):
-    """A file that SimpleITK reads (.nrrd, .nhdr, .mha, .mhd, .gipl), in a process of its own; LPS is turned to RAS."""
+    """A file that SimpleITK reads (.nrrd, .nhdr, .mha, .mhd, .gipl), in its own process; LPS becomes RAS."""
 
     def __init__(self, path: Path, name: str = "") -> None:
         text = read_text_header(path) if path.name.lower().endswith(TEXT_ENDINGS) else None
@@ -75,7 +76,7 @@ class ItkVolume(Volume):
         return read_native("block", self.path, start, size).astype(np.float32)
 
     def _unpacked(self) -> np.ndarray:
-        """Return the voxels of a packed MetaImage, which SimpleITK takes from anywhere where CompressedDataSize is wrong."""
+        """Return the voxels of a packed MetaImage; SimpleITK trusts a wrong CompressedDataSize."""
         assert self._text is not None
         fields, needed = self._text.fields, self._count * self._type.itemsize
         content = b""

@@ -27,7 +27,7 @@ FORM_TOLERANCE = 0.5
 
 
 class NiftiVolume(Volume):
-    """A NIfTI file (.nii, .hdr with .img; versions 1 and 2, either byte order) or MGH file, read with nibabel.
+    """A NIfTI file (.nii, .hdr with .img; versions 1 and 2, either byte order) or MGH file, read by nibabel.
 
     Whether it is packed is told by its content. The affine is nibabel's choice: sform, else qform, else the
     spacing with the volume centred at the origin. Lengths in other units are brought to mm.

@@ -89,7 +89,7 @@ def _in_its_place(path: Path) -> str:
 
 
 def files_of(path: str | Path) -> list[Path]:
-    """Return all files that hold a volume: the file itself, the other of a pair, the voxel files its header names.
+    """Return all files that hold a volume: itself, the other of a pair, the voxel files its header names.
 
     >>> files_of("p001/pre.nii.gz")
     [PosixPath('p001/pre.nii.gz')]
@@ -108,7 +108,7 @@ def files_of(path: str | Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the images of a folder, and its other files; a pair or a header with its voxel files is one image.
+    """Return the images of a folder, and its other files; a pair or a header with voxel files is one image.
 
     Hidden files are left out.
     """

@@ -1,4 +1,4 @@
-"""Cases without a mask of the region among others that have one: what is done with them is the user's to say."""
+"""Cases without a mask of the region among others that have one: the user says what is done with them."""
 
 from __future__ import annotations
 

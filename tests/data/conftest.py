@@ -50,7 +50,7 @@ def write(tmp_path: Path) -> Callable[[Any], Path]:
 
 @pytest.fixture
 def save_volume() -> Callable[..., Path]:
-    """Write a volume of noise of its own, or given voxels, at 1 mm or a given affine; .nii.gz or .mha by name."""
+    """Write a volume of noise of its own, or given voxels, at 1 mm or an affine; .nii.gz or .mha by name."""
     import nibabel
     import numpy as np
     import SimpleITK
@@ -71,7 +71,7 @@ def save_volume() -> Callable[..., Path]:
 
 @pytest.fixture
 def write_dicom() -> Callable[..., list[Path]]:
-    """Write a series of single images: pixels of image k rise from `value + k`, unless given, but for the last."""
+    """Write a series of single images: pixels of image k rise from `value + k`, unless given."""
     pydicom = pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
     import numpy as np
     from pydicom.dataset import FileDataset, FileMetaDataset

@@ -24,9 +24,8 @@ def bids(save_volume, tmp_path) -> Path:
             save_volume(
                 root / "derivatives/manual" / subject / session / "anat" / f"{case}_label-lesion_mask.nii.gz"
             )
-        rows.append(
-            f"{subject}\t{'n/a' if number == 2 else 40 + number}\t{'FM'[number % 2]}\t{['control', 'patient'][number % 2]}"
-        )
+        age, group = "n/a" if number == 2 else 40 + number, ["control", "patient"][number % 2]
+        rows.append(f"{subject}\t{age}\t{'FM'[number % 2]}\t{group}")
     rows.append("sub-99\t50\tF\tcontrol")
     (root / "participants.tsv").write_text("\n".join(rows))
     (root / "dataset_description.json").write_text("{}")
@@ -72,8 +71,8 @@ def test_labels_by_session(bids, tmp_path):
 
 
 def test_mistakes_are_one_line(bids, save_volume, tmp_path):
+    save_volume(bids / "sub-00/anat/sub-00_run-2_T2w.nii.gz")
     with pytest.raises(ValueError, match=r"phase 't1' must be one image, found sub-00_T2w.nii.gz and"):
-        save_volume(bids / "sub-00/anat/sub-00_run-2_T2w.nii.gz")
         prepare(bids, "bids", tmp_path / "out", phase_names={"t1": ["*T2w", "t2w"]})
     text = (bids / "participants.tsv").read_text()
     (bids / "participants.tsv").write_text(text.replace("group", "arm"))
@@ -84,6 +83,6 @@ def test_mistakes_are_one_line(bids, save_volume, tmp_path):
     (bids / "participants.tsv").unlink()
     with pytest.raises(FileNotFoundError, match=r"participants.tsv does not exist.*--labels"):
         prepare(bids, "bids", tmp_path / "out")
+    (tmp_path / "l.csv").write_text("case,label\na,b")
     with pytest.raises(ValueError, match=r"must hold sub-\*"):
-        (tmp_path / "l.csv").write_text("case,label\na,b")
         prepare(bids / "derivatives", "bids", tmp_path / "out", labels=tmp_path / "l.csv")

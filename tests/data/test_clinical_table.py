@@ -111,8 +111,8 @@ def test_every_layout_takes_a_table_beside_its_own_columns(tmp_path, capsys):
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
     assert items["patient004"]["clinical"] == {"height": 184.0, "heart rate": 53.0}
     assert "note: rows of the clinical table without a case, left out: patient099" in capsys.readouterr().out
+    table = write(tmp_path, f"patient,height\n{rows}\n")
     with pytest.raises(ValueError, match=r"column 'height' must come from one place"):
-        table = write(tmp_path, f"patient,height\n{rows}\n")
         prepare(tmp_path / "in", "acdc", tmp_path / "out2", clinical_table=table)
     assert not (tmp_path / "out2" / "dataset.json").exists()
 

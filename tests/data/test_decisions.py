@@ -185,7 +185,7 @@ def test_categories_and_kinds_are_those_of_the_training_cases(tmp_path, capsys):
 
 
 def change_the_others(folder: Path) -> None:
-    """Make everything of the validation and test cases different: spacing, size, intensities, masks, table."""
+    """Make everything of the validation and test cases different: spacing, size, values, masks, table."""
     for index in range(8, 16):
         case = folder / "in" / f"c{index:02d}"
         save(case / "adc.nii.gz", index, (40, 40, 40), (0.2, 0.2, 0.2), -500.0)

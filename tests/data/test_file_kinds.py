@@ -1,4 +1,4 @@
-"""Kinds of image files beyond .nii and .nrrd, wrong names, several files of one volume, and units of length."""
+"""Kinds of image files beyond .nii and .nrrd, wrong names, several files of one volume, units of length."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "plain .mgz": lambda d: renamed(nifti(d / "b.mgh", nib.MGHImage), "a.mgz"),
     "nhdr": lambda d: (sitk.WriteImage(itk_image(), str(d / "a.nhdr")), d / "a.nhdr")[1],
     "packed mhd": lambda d: (sitk.WriteImage(itk_image(), str(d / "a.mhd"), True), d / "a.mhd")[1],
-    "mha in capitals": lambda d: (sitk.WriteImage(itk_image(), str(d / "b.mha")), renamed(d / "b.mha", "A.MHA"))[1],
+    "mha in capitals": lambda d: (
+        sitk.WriteImage(itk_image(), str(d / "b.mha")), renamed(d / "b.mha", "A.MHA")
+    )[1],
 }  # fmt: skip
 
 
@@ -78,7 +80,7 @@ def test_voxels_and_place_are_the_same_in_every_kind(kind: str, tmp_path: Path) 
     told = [remark for remark in volume.remarks if "whatever its name says" in remark]
     assert len(told) == (kind in list(KINDS)[7:13])
     images, others = image_files(tmp_path)
-    assert len(images) == 1 and not others
+    assert (len(images), others) == (1, [])
 
 
 def test_a_name_that_says_another_kind_is_told_with_the_kind(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from scripts.data.layouts.lld_mmri import PHASES
 USED = ["hepatic_hemangioma", "hepatocellular_carcinoma"]
 NAMES = ["Hepatic_hemangioma", "Hepatocellular_carcinoma"]
 TILTED = np.array([[-2.0, 0, 0, 30], [0, 0, 5.0, -60], [0, -2.0, 0, 50], [0, 0, 0, 1]])
-"""First axis to the left, second downwards, third to the front: coronal slices, beside those of the other phases."""
+"""First axis to the left, second downwards, third to the front: coronal, beside the other phases."""
 
 
 def lesion(category, low, high) -> dict:
@@ -28,7 +28,7 @@ def lesion(category, low, high) -> dict:
 
 @pytest.fixture
 def whole(save_volume, tmp_path) -> Path:
-    """Ten patients as the organisers lay them out; patient 3 has two lesions, patient 10 an inaccessible class."""
+    """Ten patients as the organisers lay them out; 3 has two lesions, 10 an inaccessible class."""
     info: dict[str, list] = {}
     for number in range(1, 11):
         patient = f"MR-{number}"
@@ -107,7 +107,7 @@ def spoil(file: Path, change) -> None:
     [
         (
             lambda series: series["annotation"]["lesion"].update({"0": lesion(6, (2, 3, 40), (6, 9, 70))}),
-            r"case MR-2: the box of phase 'T2WI' must lie in the volume of \(16, 16, 12\) voxels.*not to crops",
+            r"case MR-2: the box of phase 'T2WI' must lie in the volume of \(16, 16, 12\) .*not to crops",
         ),
         (
             lambda series: series["annotation"]["lesion"].update(

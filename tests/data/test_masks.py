@@ -35,8 +35,11 @@ def mask(*pieces: tuple[slice, ...], shape: tuple[int, ...] = SHAPE) -> np.ndarr
 
 @pytest.mark.parametrize(
     "name",
-    ["segmentation", "p01_seg", "Label", "tumour", "T1-label", "tumorMask_2", "Läsion", "pre_GT", "máscara", "病灶", "aggregated_MAJ_seg"],
-)  # fmt: skip
+    [
+        *("segmentation", "p01_seg", "Label", "tumour", "T1-label", "tumorMask_2", "Läsion", "pre_GT"),
+        *("máscara", "病灶", "aggregated_MAJ_seg"),
+    ],
+)
 def test_usual_names_are_masks_where_their_voxels_are(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "p01"
     save(folder / "pre.nii.gz")

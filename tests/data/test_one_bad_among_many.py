@@ -1,4 +1,4 @@
-"""Among many cases several cannot be used, each in another way: all are named at once, one line each, by every command."""
+"""Among many cases several cannot be used, each in another way: every command names all, in a line."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_corrected_data_are_prepared_over_the_page_of_before(cohort, save_volume
     text = cohort / "in" / "p03" / "portal.nii.gz"
     good = text.read_bytes()
     text.write_bytes(b"no image")
-    with pytest.raises(BadCases, match="^case p03: phase 'portal'"):
+    with pytest.raises(BadCases, match=r"^case p03: phase 'portal'"):
         run(cohort)
     text.write_bytes(good)
     file = run(cohort)
@@ -151,8 +151,8 @@ def test_training_names_those_of_all_splits_before_the_first_epoch(
 ):
     folder, names = spoilt_phantom
     output = tmp_path / "results"
+    changed = quick | {"dataset_dir": str(folder), "cache": cache}
     with pytest.raises(Exception) as raised:  # noqa: PT011  (MONAI wraps it)
-        changed = quick | {"dataset_dir": str(folder), "cache": cache}
         bundle("training", ["configs/train.yaml"], output_dir=str(output), **changed)
     said = message_of(raised.value)
     assert said is not None

@@ -1,4 +1,4 @@
-"""Layout `picai`: the real marksheet and real .mha files of one ProstateX patient; nothing leaks the answer."""
+"""Layout `picai`: the real marksheet and real .mha files of a ProstateX patient; nothing leaks the answer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def test_the_real_marksheet_with_real_volumes(test_data, tmp_path):
         assert leak not in file.read_text()
 
 
-SHEET = "patient_id,study_id,patient_age,psa,psad,prostate_volume,histopath_type,lesion_GS,case_ISUP,case_csPCa,center"
+SHEET = "patient_id,study_id,patient_age,psa,psad,prostate_volume"
+SHEET += ",histopath_type,lesion_GS,case_ISUP,case_csPCa,center"
 
 
 def test_mistakes_are_one_line(save_volume, tmp_path):

@@ -1,4 +1,4 @@
-"""Registration: known moves of phantom phases are undone, in the header alone; what cannot be stays as it is."""
+"""Registration: known moves of phantom phases are undone, in the header alone; what cannot be stays."""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ def table(save_volume, tmp_path) -> Path:
         save_volume(tmp_path / f"scans/{number}_e.nii.gz")
         save_volume(tmp_path / f"other/{number}_l.mha")
         late = "" if number == 3 else str(tmp_path / f"other/{number}_l.mha")
-        rows.append(
-            f"c{number};{'ab'[number % 2]};;S;{50 + number};scans/{number}_e.nii.gz;scans/{number}_e.nii.gz;{late};x{number}"
-        )
+        early = f"scans/{number}_e.nii.gz"
+        rows.append(f"c{number};{'ab'[number % 2]};;S;{50 + number};{early};{early};{late};x{number}")
     for number in range(3):  # more remarks than a category may have
         save_volume(tmp_path / f"scans/u{number}.nii.gz")
         rows.append(f"u{number};;;S;;;scans/u{number}.nii.gz;;y{number}")
@@ -62,7 +61,7 @@ def test_a_wrong_table_is_one_line(change, message, table):
     file.write_text(change(file.read_text()))
     with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
         prepare(file, "table", table / "out")
-    head, *rest = str(raised.value).splitlines()
+    _, *rest = str(raised.value).splitlines()
     assert all(line.lstrip().startswith("case c1: ") for line in rest), (
         "one line for each file that cannot be read"
     )

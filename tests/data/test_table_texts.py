@@ -256,7 +256,7 @@ def test_dates_are_never_clinical(tmp_path):
 
 
 def test_a_slip_among_numbers_is_named_and_no_category(tmp_path):
-    table, values = column(tmp_path, "41", "50", "ca. 60", "45", "60", "72")
+    table, _ = column(tmp_path, "41", "50", "ca. 60", "45", "60", "72")
     assert table.clinical == []
     assert table.left_out == ["x (numbers but for 'ca. 60' (case p2); empty such a cell, or correct it)"]
     with pytest.raises(

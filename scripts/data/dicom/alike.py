@@ -1,4 +1,4 @@
-"""Which images count as alike in a tag: by the gaps between its values, never by rounding, which has edges."""
+"""Which images count as alike in a tag: by gaps between its values, never by rounding, which has edges."""
 
 from __future__ import annotations
 
@@ -51,6 +51,22 @@ class Trait:
         return high - low <= max(self.gap, self.share * abs(high))
 
 
+def _pixels(image: Slice) -> str:
+    return "pixels of {:.4g} x {:.4g} mm".format(*image.spacing)
+
+
+def _contrast(image: Slice) -> str:
+    return "contrast" if image.contrast else "no contrast"
+
+
+def _inversion(image: Slice) -> str:
+    return _number(image.inversion_time, "inversion", " ms")
+
+
+def _b_value(image: Slice) -> str:
+    return _number(image.b_value, "b", "").replace("no b", "no b-value")
+
+
 def _number(value: float | None, name: str, unit: str) -> str:
     return f"no {name}" if value is None else f"{name} {round(value, 2):g}{unit}"
 
@@ -60,18 +76,18 @@ THICKNESS = Trait(
 )
 CONSTANT = (
     Trait(lambda image: image.shape, lambda image: "{} x {}".format(*image.shape)),
-    Trait(lambda image: image.spacing[0], lambda image: "pixels of {:.4g} x {:.4g} mm".format(*image.spacing), 0.0, 1e-3),
-    Trait(lambda image: image.spacing[1], lambda image: "pixels of {:.4g} x {:.4g} mm".format(*image.spacing), 0.0, 1e-3),
-    Trait(lambda image: image.b_value, lambda image: _number(image.b_value, "b", "").replace("no b", "no b-value"), 1.0, 0.01),
+    Trait(lambda image: image.spacing[0], _pixels, 0.0, 1e-3),
+    Trait(lambda image: image.spacing[1], _pixels, 0.0, 1e-3),
+    Trait(lambda image: image.b_value, _b_value, 1.0, 0.01),
     Trait(lambda image: image.echo_time, lambda image: _number(image.echo_time, "echo", " ms"), 0.05, 0.02),
     Trait(lambda image: image.flip_angle, lambda image: _number(image.flip_angle, "flip", " deg"), 0.5, 0.02),
-    Trait(lambda image: image.inversion_time, lambda image: _number(image.inversion_time, "inversion", " ms"), 1.0, 0.01),
+    Trait(lambda image: image.inversion_time, _inversion, 1.0, 0.01),
     Trait(lambda image: image.kernel or None, lambda image: f"kernel {image.kernel or '-'}"),
 )  # fmt: skip
 """What never differs within a volume. The names of parts are made of these where a series has several."""
 WHERE_REPEATED = (
     ("kind", Trait(lambda image: image.kind, lambda image: "/".join(image.kind))),
-    ("contrast", Trait(lambda image: image.contrast, lambda image: "contrast" if image.contrast else "no contrast")),
+    ("contrast", Trait(lambda image: image.contrast, _contrast)),
     ("time point", Trait(lambda image: image.temporal_position, lambda image: "")),
     ("trigger time", Trait(lambda image: image.trigger_time, lambda image: "", 1.0)),
     ("acquisition", Trait(lambda image: image.acquisition, lambda image: "")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .rules import Rule
 from .scan import Study
@@ -97,7 +98,7 @@ def _reason(stack: Stack, rule: Rule, fitting: Sequence[Stack], chosen: Stack | 
 
 
 def _choose(fitting: Sequence[Stack], take: str | int | None) -> tuple[Stack | None, str]:
-    """Return the volume to take, and what was assumed; or None, and why none, where it is not the user's rule."""
+    """Return the volume to take, and what was assumed; or None, and why where no rule says so."""
     if not fitting or (take is None and len(fitting) > 1):
         return None, ""
     if take == "most_images":
@@ -142,6 +143,6 @@ def _in_time(stacks: Sequence[Stack]) -> tuple[list[Stack], str]:
     ordered = sorted(stacks, key=lambda stack: stack.seconds or 0.0)
     equal = any(
         one.seconds == other.seconds and one.first.series != other.first.series
-        for one, other in zip(ordered, ordered[1:], strict=False)
+        for one, other in pairwise(ordered)
     )
     return ordered, "several have the same time; taken in the order of the series" if equal else ""

@@ -93,7 +93,7 @@ def _fits(name: str, texts: Sequence[bytes]) -> bool:
 
 
 def _explain(declared: Any, texts: Sequence[bytes]) -> bool:
-    """Whether pydicom knows the sets that are declared, and one of them, or an escape sequence, explains each text."""
+    """Whether pydicom knows the declared sets, and one of them, or an escape sequence, explains each text."""
     from pydicom.charset import convert_encodings
 
     with warnings.catch_warnings():
@@ -116,7 +116,8 @@ def _decodes(text: bytes, encoding: str) -> bool:
 def _hardly_western(text: bytes) -> bool:
     r"""Whether a text has words without any plain letter, or several signs beyond them in a row.
 
-    >>> [_hardly_western(text.encode(code)) for text, code in (("Grö\xdfe^É", "latin1"), ("张^三", "gb18030"))]
+    >>> texts = ("Grö\xdfe^É", "latin1"), ("张^三", "gb18030")
+    >>> [_hardly_western(text.encode(code)) for text, code in texts]
     [False, True]
     """
     word = rb"(?<![^\s^=\\])[\x80-\xff]{2,}(?![^\s^=\\])"

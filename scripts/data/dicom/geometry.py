@@ -55,7 +55,7 @@ def angle_between(one: Slice, other: Slice) -> float:
 
 
 def places(along: np.ndarray) -> np.ndarray:
-    """Return for each height the number of its position, counted in space from 0; neighbours may share one."""
+    """Return for each height the number of its position, counted in space from 0; neighbours may share it."""
     order = np.argsort(along, kind="stable")
     steps = np.diff(along[order])
     same = min(SAME_PLACE, 0.1 * steps.max()) if len(steps) else 0.0
@@ -65,7 +65,7 @@ def places(along: np.ndarray) -> np.ndarray:
 
 
 def plane_of(image: Slice) -> tuple[str, float]:
-    """Return the plane (sagittal, coronal, axial) nearest to the slice, and its tilt against it in degrees."""
+    """Return the plane (sagittal, coronal, axial) nearest to the slice, and its tilt in degrees."""
     along = np.abs(normal_of(image))
     return PLANES[int(along.argmax())], float(np.degrees(np.arccos(min(along.max(), 1.0))))
 

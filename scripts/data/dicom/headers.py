@@ -197,12 +197,8 @@ def _fault(dataset: Any, stream: BinaryIO, size: int, name: str) -> str:
     if syntax.is_deflated:
         return ""  # as a whole; pydicom has unpacked it
     if syntax.is_compressed:
-        known = syntax in DECODED
-        return (
-            ""
-            if known
-            else f"{name}: pixels compressed by {syntax.name}, for which there is no decoder; export uncompressed"
-        )
+        lost = f"{name}: pixels compressed by {syntax.name}, for which there is no decoder"
+        return "" if syntax in DECODED else f"{lost}; export uncompressed"
     sizes = [tags.number(name) or 0 for name in ("Rows", "Columns", "BitsAllocated")]
     frames, samples = tags.number("NumberOfFrames") or 1, tags.number("SamplesPerPixel") or 1
     left = (

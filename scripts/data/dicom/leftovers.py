@@ -1,4 +1,4 @@
-"""What a volume leaves over of its series: positions that it lacks, images turned against it, images at one place."""
+"""What a volume leaves over of its series: positions it lacks, images turned against it or at one place."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .geometry import NEAR, angle_between, centres, heights, places
 from .slices import Slice
 
 OTHER_PLANE = 15.0
-"""Degrees from which on images of another direction are another view, a localizer for instance, not a stray slice."""
+"""Degrees from which on images of another direction are another view, e.g. a localizer, not a stray slice."""
 MOST_NAMED = 3
 
 
@@ -30,7 +30,7 @@ def lacking(volume: Sequence[Slice], field: Sequence[Slice]) -> str:
 
 
 def turned(volume: Sequence[Slice], others: Sequence[Slice], volumes: bool) -> str:
-    """Say whether images of another direction may belong to a volume: a little turned, and between its slices.
+    """Say whether images of another direction may belong to a volume: a little turned, between its slices.
 
     Args:
         volume: the slices in the order of space.

@@ -43,7 +43,7 @@ def private_tags() -> list[Any]:
 
 
 def b_value(tags: Tags) -> float | None:
-    """Return the diffusion weighting in s/mm2: the standard tag, else the maker's own, else Siemens' sequence name."""
+    """Return the diffusion weighting in s/mm2: the standard tag, the maker's own, Siemens' sequence name."""
     standard = tags.number("DiffusionBValue")
     if standard is not None:
         return standard
@@ -69,7 +69,8 @@ def component(tags: Tags) -> str:
 def _number(value: Any, packed: str) -> float | None:
     """Return the first number of an element, whatever became of its type on the way.
 
-    >>> _number(b"\\0\\0zD", "<f"), _number(["1000000800", "8"], "<i"), _number(b"800 ", "<f"), _number(None, "")
+    >>> values = (b"\\0\\0zD", "<f"), (["1000000800", "8"], "<i"), (b"800 ", "<f"), (None, "")
+    >>> tuple(_number(*value) for value in values)
     (1000.0, 1000000800.0, 800.0, None)
     """
     if isinstance(value, bytes):

@@ -14,7 +14,7 @@ from .tags import Tags
 
 DAY = 86400.0
 NIGHT = 18 * 3600.0
-"""s without an image within what the dates call one day: the study went past midnight, it did not last so long."""
+"""s without an image within one day of the dates: the study went past midnight, it did not last so long."""
 DATED = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "FrameReferenceDateTime")
 CLOCKS = ("Acquisition", "Content", "Series")
 
@@ -38,7 +38,7 @@ class Moment:
 
 
 def moment_of(tags: Tags) -> Moment | None:
-    """Return when an image was taken: of its frame, else acquisition, content or series, the best that is there.
+    """Return when an image was taken: by its frame, else acquisition, content or series, the best there is.
 
     A time without a date takes that of another tag, on the day that brings both times nearest to each other;
     with that of the study, on the day that lets the study begin at most 6 h after it.
@@ -74,7 +74,7 @@ def moment_of(tags: Tags) -> Moment | None:
 
 
 def on_one_clock(moments: Sequence[Moment | None], ranks: Sequence[int]) -> tuple[list[float | None], str]:
-    """Return the times of a study's images in s since day 0, in its usual time zone; and what was assumed, or "".
+    """Return the times of a study's images in s since day 0, in its usual time zone; and what was assumed.
 
     Args:
         moments: of each image.

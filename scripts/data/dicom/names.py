@@ -1,4 +1,4 @@
-"""Names of cases and patients: numbers, whose key stays outside the dataset, or the identifiers themselves."""
+"""Names of cases and patients: numbers, with a key outside the dataset, or the identifiers themselves."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +16,7 @@ APART = 1.5
 
 
 def unit_of(stack: Stack) -> str:
-    """Return what the voxels of a volume are in: HU, BQML, ..., or "" where the header does not say or need not."""
+    """Return the unit of a volume's voxels: HU, BQML, ...; "" where the header says none."""
     scale = stack.first.scale
     if scale.unit or scale.real:
         return scale.unit or f"stored numbers of {scale.real}"
@@ -44,7 +45,7 @@ def remarks_of(stack: Stack) -> list[str]:
         )
     numbers = sorted(one.instance for one in stack.slices if one.instance is not None)
     if len(set(numbers)) == len(stack.slices):
-        steps = {after - before for before, after in zip(numbers, numbers[1:], strict=False)}
+        steps = {after - before for before, after in pairwise(numbers)}
         if len(steps) > 1 and 1 in steps:
             lost = [str(n) for n in range(numbers[0], numbers[-1]) if n not in set(numbers)]
             found.append(note("evenly spaced, but instance numbers are not there", lost))

@@ -111,7 +111,7 @@ def read_rules(file: Path) -> list[Rule]:
 
 
 def read_character_set(file: Path) -> str:
-    """Return the character set that rules name for texts whose header names none or a wrong one; "" where they do not.
+    """Return the character set that rules name for texts whose header names none or a wrong one, or "".
 
     Raises:
         FileNotFoundError, ValueError: as of `read_rules`; or it is no character set of DICOM.

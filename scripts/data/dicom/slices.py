@@ -140,7 +140,7 @@ def slices_of(dataset: Any, file: Path, fault: str = "") -> list[Slice]:
 
 
 def _groups(item: Any) -> Sequence[Any]:
-    """Return the functional groups of one frame, each a dataset of its own; a maker's own sequences are none."""
+    """Return the functional groups of one frame, each a dataset; a maker's own sequences are none."""
     return [e.value[0] for e in item if e.VR == "SQ" and not e.tag.is_private and len(e.value)]
 
 

@@ -85,7 +85,7 @@ def stacks_of(series: Sequence[Slice]) -> list[Stack]:
 
 
 def _apart(series: Sequence[Slice]) -> list[tuple[str, list[Slice], str]]:
-    """Return the images by the stacks that a file names and by frame of reference, which never make one volume.
+    """Return the images by stack of the file and frame of reference: different ones never make one volume.
 
     Each with a name, and why it cannot be told apart, or "".
     """
@@ -106,7 +106,7 @@ def _apart(series: Sequence[Slice]) -> list[tuple[str, list[Slice], str]]:
 
 
 def _view(field: Sequence[Slice], fields: Sequence[Sequence[Slice]]) -> str:
-    """Return what tells one direction from the others: its plane, or how far it is turned from the most images."""
+    """Return what tells one direction from the others: its plane, or its turn against most images."""
     if len(fields) == 1:
         return ""
     plane = plane_of(field[0])[0]
@@ -116,7 +116,7 @@ def _view(field: Sequence[Slice], fields: Sequence[Sequence[Slice]]) -> str:
 
 
 def _reconstructions(field: list[Slice]) -> list[Stack]:
-    """Return the volumes of parallel images; thick and thin slices that reach equally far have each their own places."""
+    """Return the volumes of parallel images; thick and thin slices that reach equally far are two."""
     groups = THICKNESS.groups(field)
     extent = np.ptp(heights(field))
     if len(groups) > 1 and all(np.ptp(heights(group, field[0])) >= extent / 2 for group in groups):
@@ -143,7 +143,7 @@ def _volumes(field: list[Slice]) -> list[Stack]:
 
 
 def _constant(slices: list[Slice], trait: Trait) -> list[list[Slice]]:
-    """Return groups that differ in a trait; images of one volume that merely lack the tag stay with the others."""
+    """Return groups that differ in a trait; images that merely lack the tag stay with the others."""
     groups = trait.groups(slices)
     without = [group for group in groups if trait.value(group[0]) is None]
     if without and len(groups) == 2 and not _repeated(slices):
@@ -175,11 +175,12 @@ def _separate(slices: list[Slice]) -> list[Stack]:
 
 
 def _parts_of_positions(slices: list[Slice]) -> str:
-    """Say which tag divides images into stacks that overlap, each without any position twice; "" where none does."""
+    """Say which tag divides images into stacks that overlap, each position once in each; else ""."""
     for name, trait in WHERE_REPEATED:
         groups = trait.groups(slices)
         if len(groups) > 1 and all(len(group) >= LEAST_SLICES and not _repeated(group) for group in groups):
-            return f": {len(groups)} groups by {name} that reach differently far; export each as a series of its own"
+            parts = f"{len(groups)} groups by {name} that reach differently far"
+            return f": {parts}; export each as a series of its own"
     return ""
 
 
@@ -202,7 +203,7 @@ def _repeated(slices: Sequence[Slice]) -> bool:
 
 
 def _mostly_complete(groups: Sequence[Sequence[Slice]], slices: Sequence[Slice]) -> bool:
-    """Whether at least half of the groups lie at all positions: the tag tells volumes apart, not slices of one."""
+    """Whether at least half of the groups lie at all positions: the tag tells volumes, not slices of one."""
     number = dict(zip(map(id, slices), places(heights(slices)), strict=True))
     whole = len(set(number.values()))
     complete = sum(len({number[id(image)] for image in group}) == whole for group in groups)
@@ -230,7 +231,7 @@ def _explaining(stack: Stack, field: Sequence[Slice]) -> Stack:
 
 
 def _beside(stack: Stack, view: Sequence[Stack], views: Sequence[Sequence[Stack]]) -> Stack:
-    """Refuse a volume beside images that are turned a little, if those lie between its slices or are no volume."""
+    """Refuse a volume beside images that are turned a little, if they lie between its slices or are none."""
     for other in views:
         if other is not view and not stack.refused:
             images = [image for one in other for image in one.slices]

@@ -30,7 +30,7 @@ NOBODY = Persons([])
 def assignment_table(
     assignments: Mapping[str, Sequence[Assignment]], persons: Mapping[str, Persons] | None = None
 ) -> str:
-    """Return one row per volume, and below them what a user must know of the values of those that become a phase.
+    """Return one row per volume, and below them what to know of the values of those that become a phase.
 
     Volumes that may have been meant for a phase and become none have a table of their own, above the others.
 
@@ -71,7 +71,7 @@ def assignment_table(
 
 
 def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[str]) -> str:
-    """Return a line that counts what was left out though a rule names it, and what was found; "" if nothing was.
+    """Return a line that counts what was left out though a rule names it, and what was found; else "".
 
     Args:
         assignments: of each study.

@@ -57,7 +57,7 @@ KEYWORDS = (
 )
 """All that is read of a header, but for the makers' own elements (`makers.py`)."""
 PRIVATE_BLOCKS = range(0x10, 0x40)
-"""Where a maker's elements may lie; the standard allows up to 0xFF, and scanners take the first that are free."""
+"""Where a maker's elements may lie; the standard allows up to 0xFF, scanners take the first free ones."""
 
 ESCAPE = "\x1b$)A"
 """Switches to Chinese (ISO 2022 IR 58); pydicom leaves it in the text."""
@@ -122,7 +122,8 @@ class Tags:
             group, element: e.g. 0x2001 and 0x03 for (2001,xx03).
         """
         for dataset in self._datasets:
-            for tag in [tag for tag in dataset.keys() if tag >> 16 == group and 0x10 <= tag & 0xFFFF <= 0xFF]:
+            keys = list(dataset.keys())  # a dataset itself gives its elements
+            for tag in [tag for tag in keys if tag >> 16 == group and 0x10 <= tag & 0xFFFF <= 0xFF]:
                 try:
                     maker = dataset[tag].value
                     name = maker.decode("ascii", "ignore") if isinstance(maker, bytes) else str(maker)

@@ -1,9 +1,9 @@
 """BIDS (https://bids.neuroimaging.io): anatomical images by subject and session; one case per session.
 
-source/participants.tsv                                       participant_id and a column label, group or diagnosis
+source/participants.tsv                                       participant_id; label, group or diagnosis
 source/sub-01/anat/sub-01_T2w.nii.gz                          phase T2w
 source/sub-01/ses-1/anat/sub-01_ses-1_ce-gd_T1w.nii.gz        phase ce-gd_T1w
-source/derivatives/*/sub-01/ses-1/anat/*_mask.nii.gz          region of interest (optional); also *_roi, *_dseg
+source/derivatives/*/sub-01/ses-1/anat/*_mask.nii.gz          region of interest, optional; also *_roi, *_dseg
 
 A phase is what the name holds behind subject and session; `phase_names` gives patterns for shorter names,
 e.g. {arterial: ['acq-art*_T1w'], portal: ['acq-por*_T1w']}, and other images are then left out. `labels` may

@@ -1,8 +1,8 @@
 """BraTS, glioma MR: four sequences per case on one grid, and a mask of the tumour.
 
 source/BraTS20_Training_001/BraTS20_Training_001_{t1,t1ce,t2,flair,seg}.nii.gz    up to 2021
-source/BraTS-GLI-00001-000/BraTS-GLI-00001-000-{t1n,t1c,t2w,t2f,seg}.nii.gz       from 2023; -000 is the time point
-source/HGG/..., source/LGG/...                                                    up to 2019: the folder is the label
+source/BraTS-GLI-00001-000/BraTS-GLI-00001-000-{t1n,t1c,t2w,t2f,seg}.nii.gz       from 2023; -000: time point
+source/HGG/..., source/LGG/...                                                    up to 2019; folder: label
 
 Labels come from `labels` (case,label[,...]), from name_mapping.csv (column Grade, 2019 and 2020), or from the
 folders HGG and LGG. The mask seg is the region of interest; it is drawn by experts, so a model that uses it

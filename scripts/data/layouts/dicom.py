@@ -127,7 +127,7 @@ def _place(case: str, volume: Assignment) -> str:
 
 
 def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Write the phases of one case below `output`/images; return their files, and place and reason of refused series."""
+    """Write the phases of one case below `output`/images; return files, and why where a series is refused."""
     from scripts.evaluation.atomic import write_text
 
     folder = output / "images" / case

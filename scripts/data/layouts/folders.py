@@ -101,7 +101,7 @@ def _check_phases(source: Source) -> None:
 
 
 def _region_notes(folders: list[CaseFolder]) -> list[str]:
-    """Return which files are taken for the region of interest where their names are not the documented ones."""
+    """Return which files are taken for the region of interest where their names are not documented ones."""
     taken = [(folder.case, folder.roi.name) for folder in folders if folder.roi]
     unusual = [(case, name) for case, name in taken if mask_rank(name.split(".")[0]) not in range(4)]
     unused = [(folder.case, path.name) for folder in folders for path in folder.masks.values()]

@@ -1,4 +1,4 @@
-"""LLD-MMRI 2023, liver MR: eight phases, seven kinds of lesion; whole volumes with boxes, or the official crops.
+"""LLD-MMRI 2023, liver MR: eight phases, seven kinds of lesion; whole volumes with boxes, or official crops.
 
 Whole volumes (`source` is the folder that holds images/ and labels/):
 

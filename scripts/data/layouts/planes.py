@@ -98,8 +98,8 @@ def _images(tree: Path) -> list[tuple[str, str, str, Path]]:
 def _case_of(stem: str, words: list[str]) -> str:
     """Return the name of the case: the stem without the words for view and phase.
 
-    >>> _case_of("0012_Axial_DMQ", ["axial", "arterial", "DMQ"]), _case_of("DMQ-p-7", ["axial", "arterial", "DMQ"])
-    ('0012', 'p-7')
+    >>> [_case_of(stem, ["axial", "arterial", "DMQ"]) for stem in ("0012_Axial_DMQ", "DMQ-p-7")]
+    ['0012', 'p-7']
     """
     parts = re.split(r"([_\s-]+)", stem)
     unwanted = {word.lower() for word in words}

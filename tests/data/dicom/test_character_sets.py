@@ -8,6 +8,8 @@ from scripts.data.dicom import assign_study, find_studies, read_rules
 from scripts.data.dicom.headers import read_in_unicode
 from scripts.data.dicom.rules import read_character_set
 
+WESTERN, UTF_8 = "read as Western European (ISO_IR 100)", "read as UTF-8 (ISO_IR 192)"
+WRONG = "a wrong character set (ISO_IR 100)"
 OFFER = (
     "which they hardly are; name theirs in the rules, for Chinese for instance by 'character_set: GB18030'"
 )
@@ -30,14 +32,14 @@ def described(write_dicom, folder, text: bytes, declared: str | list[str] | None
         ("동맥기", "euc_kr", ["", "ISO 2022 IR 149"], "동맥기", ""),
         ("動脈相", "shift_jis", "ISO_IR 13", "動脈相", ""),
         ("артерия", "iso8859_5", "ISO_IR 144", "артерия", ""),
-        ("Spätphase", "latin_1", None, "Spätphase", "no declared character set, read as Western European (ISO_IR 100)"),
-        ("Spätphase", "utf_8", "ISO_IR 100", "Spätphase", "a wrong character set (ISO_IR 100), read as UTF-8 (ISO_IR 192)"),
-        ("动脉期", "utf_8", "GB18030", "动脉期", "a wrong character set (GB18030), read as UTF-8 (ISO_IR 192)"),
-        ("动脉期", "utf_8", None, "动脉期", "no declared character set, read as UTF-8 (ISO_IR 192)"),
-        ("动脉期", "gb18030", None, "¶¯ÂöÆÚ", f"no declared character set, read as Western European (ISO_IR 100), {OFFER}"),
-        ("动脉期", "gb18030", "ISO_IR 100", "¶¯ÂöÆÚ", f"a wrong character set (ISO_IR 100), read as Western European (ISO_IR 100), {OFFER}"),
+        ("Spätphase", "latin_1", None, "Spätphase", f"no declared character set, {WESTERN}"),
+        ("Spätphase", "utf_8", "ISO_IR 100", "Spätphase", f"{WRONG}, {UTF_8}"),
+        ("动脉期", "utf_8", "GB18030", "动脉期", f"a wrong character set (GB18030), {UTF_8}"),
+        ("动脉期", "utf_8", None, "动脉期", f"no declared character set, {UTF_8}"),
+        ("动脉期", "gb18030", None, "¶¯ÂöÆÚ", f"no declared character set, {WESTERN}, {OFFER}"),
+        ("动脉期", "gb18030", "ISO_IR 100", "¶¯ÂöÆÚ", f"{WRONG}, {WESTERN}, {OFFER}"),
     ],
-)  # fmt: skip
+)
 def test_texts_are_read_or_what_was_assumed_is_said(
     text, encoding, declared, read, said, write_dicom, tmp_path
 ):

@@ -1,4 +1,4 @@
-"""From DICOM folders to a dataset.json: phases by rules, labels, pseudonyms, and nothing that names a person."""
+"""From DICOM folders to a dataset.json: phases by rules, labels, pseudonyms, nothing that names a person."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ phases:
 
 @pytest.fixture
 def studies(write_dicom, tmp_path) -> Path:
-    """Six patients in different nestings, the third with two studies; two vibe series in time, one ADC map."""
+    """Six patients in different nestings, the third with two studies; two vibe series, one ADC map."""
     root = tmp_path / "source"
     for number in range(7):
         patient = min(number, 5)

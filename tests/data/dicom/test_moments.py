@@ -1,4 +1,4 @@
-"""Phases in the order in which they were taken: past midnight, in several time zones, with few or many tags."""
+"""Phases in the order in which they were taken: past midnight, in several time zones, with few tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder may hold besides the studies: every damaged file is named, links lead nowhere or in circles."""
+"""What a folder may hold besides the studies: damaged files are named, links lead nowhere or in circles."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_images_without_a_study_are_told(write_dicom, tmp_path):
 
 
 def test_every_damaged_file_has_a_line_and_is_no_study(write_dicom, tmp_path):
-    first, second, *_ = write_dicom(tmp_path / "s", heights=range(8))
+    first, *_ = write_dicom(tmp_path / "s", heights=range(8))
     whole = first.read_bytes()
     names = ["cut0", "cut1", "noise0", "noise1", "empty0", "empty1"]
     for number in range(2):
@@ -68,7 +68,7 @@ def test_series_that_cannot_be_decoded_have_a_line_each(write_dicom, tmp_path):
             image.save_as(file)
     (tmp_path / "rules.yaml").write_text("phases: {t2: {}}")
     (tmp_path / "labels.csv").write_text("case,label\nP0,a\nP1,b\nP2,a\n")
-    with pytest.raises(BadCases, match="^3 of 3 series cannot be used:") as raised:
+    with pytest.raises(BadCases, match=r"^3 of 3 series cannot be used:") as raised:
         prepare(
             tmp_path / "in",
             "dicom",

@@ -22,7 +22,8 @@ def export(write_dicom, tmp_path) -> Path:
         for place, phase in enumerate(("native", "portal")):
             heights = [0, 1, 2, 5, 6, 7] if (number, place) == (5, 1) else range(6)
             files = write_dicom(
-                tmp_path / "in" / "_".join(words) / phase, heights, patient, f"9.{number}", f"9.{number}.{place}",
+                tmp_path / "in" / "_".join(words) / phase,
+                heights, patient, f"9.{number}", f"9.{number}.{place}",
                 SeriesDescription=f"{phase} {words[-1]}" if place else phase, prefix=f"{''.join(words)}_",
                 PatientName=name, SpecificCharacterSet="ISO_IR 100", SeriesNumber=place,
             )  # fmt: skip

@@ -29,7 +29,7 @@ def fuzz() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def one_line() -> Callable[[BaseException, str], str]:
-    """Return a function that asserts that an error is one printable line which names a thing, and gives it."""
+    """Return a function that asserts that an error is one printable line which names a thing."""
 
     def line(error: BaseException, *named: str) -> str:
         text = str(error)

@@ -13,8 +13,9 @@ from scripts.data import read_cases, read_unlabelled
 st = pytest.importorskip("hypothesis.strategies", reason="pip install -r requirements-dev.txt")
 PHASES, CLASSES, CLINICAL = ["pre", "portal"], ["low", "high"], ["age", "sex"]
 ODD = [
-    "", "\ud800", "a\nb", "a\x00b", "../../x", "/etc/passwd", "/dev/zero", "a" * 5000, "low", "case", "pre", "..", "\u2028",
-    10**400, -1, 0, 2**63, 1e308, float("nan"), float("inf"), True, None, {}, [], [[]], {"": None},
+    "", "\ud800", "a\nb", "a\x00b", "../../x", "/etc/passwd", "/dev/zero", "a" * 5000, "low", "case", "pre",
+    "..", "\u2028", 10**400, -1, 0, 2**63, 1e308, float("nan"), float("inf"), True, None, {}, [], [[]],
+    {"": None},
 ]  # fmt: skip
 JUNK = st.recursive(
     st.sampled_from(ODD) | st.text(max_size=8) | st.integers() | st.floats(),
