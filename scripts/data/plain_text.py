@@ -34,12 +34,18 @@ def check_names_are_text(names: Iterable[str], what: str) -> None:
 
 
 def shown(text: str) -> str:
-    r"""Return a text as it can be printed: bytes of a file name that are no UTF-8 as they stand there.
+    r"""Return a text as it can be printed: control characters, and bytes of a name that are no UTF-8, as escapes.
 
-    >>> shown("M\udcfcller"), shown("Müller")
-    ('M\\xfcller', 'Müller')
+    >>> shown("M\udcfcller"), shown("Müller"), shown("a\x1b[2J")
+    ('M\\xfcller', 'Müller', 'a\\x1b[2J')
     """
-    return re.sub("[\udc80-\udcff]", lambda found: f"\\x{ord(found.group()) - 0xDC00:02x}", text)
+
+    def escape(found: re.Match[str]) -> str:
+        code = ord(found.group())
+        code -= 0xDC00 if 0xDC80 <= code <= 0xDCFF else 0
+        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+    return _CONTROL.sub(escape, text)
 
 
 _SPOKEN = {"#": "number ", "$": "", "@": "at ", "%": "percent "}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .native import ReaderDied
+from .plain_text import shown
 
 Slices = tuple[slice, slice, slice]
 READ_ERRORS = (
@@ -155,7 +156,8 @@ class Volume(ABC):
 
 def volume_message(path: Path, name: str, rule: str, found: str, remedy: str) -> str:
     """Compose one line: what must hold, what was found, where, and what to do."""
-    return f"{name + ': ' if name else ''}the volume {rule}, found {found} in {path}; {remedy}"
+    found = shown(found if len(found) <= 500 else f"{found[:499]}…")
+    return f"{name + ': ' if name else ''}the volume {rule}, found {found} in {shown(str(path))}; {remedy}"
 
 
 def bad_volume(path: Path, name: str, rule: str, found: str, remedy: str) -> BadVolume:

@@ -248,6 +248,17 @@ def test_a_missing_file_of_many_is_named(scattered: Path) -> None:
         open_volume(scattered / "a.mhd", "case p")
 
 
+def test_a_header_that_names_rubbish_is_told_in_printable_letters(tmp_path):
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_SHORT\nElementDataFile = "
+    file = tmp_path / "damaged.mha"
+    file.write_bytes(header.encode() + b"\x80\x1b[2J\xff" + b"a" * 3000 + b"\n")
+    with pytest.raises(ValueError, match=r"found no \\x80\\x1b\[2J\\xffa{200,}…") as error:
+        open_volume(file, "case p")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 900
+
+
+
 @pytest.mark.parametrize(
     ("unit", "factor", "said"),
     [
