@@ -83,12 +83,17 @@ def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> 
         "`preparing`:",
         f"#   {command}",
         "",
-        *(f"{key}: {_flow(literal(value) if key == 'dataset_dir' else value)}  # {comment}" for key, value, comment in rows),
+        *(
+            f"{key}: {_flow(literal(value) if key == 'dataset_dir' else value)}  # {comment}"
+            for key, value, comment in rows
+        ),
     ]
     check_from_data({key: value for key, value, _ in rows}, "data.yaml")
     broken = [line for line in lines if not is_plain(line)]
     if broken:
-        raise ValueError(f"names and paths in data.yaml must be text in one line, found {broken[0]!r:.200}; rename them")
+        raise ValueError(
+            f"names and paths in data.yaml must be text in one line, found {broken[0]!r:.200}; rename them"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -103,7 +103,7 @@ def check_safe_names(
 FROM_DATA = frozenset(
     ["phases", "reference_phase", "classes", "positive", "clinical", "views", "displayable_configs"]
 )
-"""Keys of a configuration that hold names from the data; none of them is ever an expression or a reference."""
+"""Keys of a configuration that hold names from the data; none is ever an expression or a reference."""
 
 
 def check_from_data(config: Mapping[str, Any], what: str) -> None:
@@ -126,7 +126,9 @@ def _texts(value: Any) -> list[str]:
     """Return every text in a value, keys of mappings included."""
     if isinstance(value, str):
         return [value]
-    parts = [*value, *value.values()] if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    if isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    parts = value if isinstance(value, list) else ()
     return [text for part in parts for text in _texts(part)]
 
 

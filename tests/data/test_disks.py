@@ -123,7 +123,8 @@ def test_a_training_whose_checkpoint_finds_no_room_goes_on_later(disk, trained, 
 def test_a_package_that_finds_no_room(disk, bundle, quick):
     folder = disk(600) / "out"
     message = failing(lambda: bundle("training", ["configs/train.yaml"], output_dir=str(folder), **quick))
-    assert "out/scripts/" in message and FULL in message
+    assert "out/scripts/" in message
+    assert FULL in message
 
 
 def test_predictions_that_find_no_room(disk, trained, bundle, tmp_path, say):
