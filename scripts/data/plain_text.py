@@ -34,7 +34,7 @@ def check_names_are_text(names: Iterable[str], what: str) -> None:
 
 
 def shown(text: str) -> str:
-    r"""Return a text as it can be printed: control characters, and bytes of a name that are no UTF-8, as escapes.
+    r"""Return a text as it can be printed: control characters, and bytes that are no UTF-8, as escapes.
 
     >>> shown("M\udcfcller"), shown("Müller"), shown("a\x1b[2J")
     ('M\\xfcller', 'Müller', 'a\\x1b[2J')
