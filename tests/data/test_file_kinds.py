@@ -258,7 +258,6 @@ def test_a_header_that_names_rubbish_is_told_in_printable_letters(tmp_path):
     assert len(str(error.value)) < 900
 
 
-
 @pytest.mark.parametrize(
     ("unit", "factor", "said"),
     [
