@@ -251,8 +251,8 @@ def test_a_missing_file_of_many_is_named(scattered: Path) -> None:
 def test_a_header_that_names_rubbish_is_told_in_printable_letters(tmp_path):
     header = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_SHORT\nElementDataFile = "
     file = tmp_path / "damaged.mha"
-    file.write_bytes(header.encode() + b"\x80\x1b[2J\xff" + b"a" * 3000 + b"\n")
-    with pytest.raises(ValueError, match=r"found no \\x80\\x1b\[2J\\xffa{200,}…") as error:
+    file.write_bytes(header.encode() + b"\x80\x1b[2J\xff" + b"a" * 150 + b"\n")
+    with pytest.raises(ValueError, match=r"found no \\x80\\x1b\[2J\\xffa{150} in") as error:
         open_volume(file, "case p")
     assert str(error.value).isprintable()
     assert len(str(error.value)) < 900
