@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 SUBPACKAGES = (
     "comparison", "data", "engines", "evaluation", "explain", "fusion", "losses", "networks", "packaging",
-    "quality", "reporting", "serving", "transforms",
+    "quality", "reporting", "serving", "transforms", "verify",
 )  # fmt: skip
 
 

@@ -20,6 +20,15 @@ DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", ROOT.parent / "shared" / "d
 torch.set_num_threads(1 if os.environ.get("PYTEST_XDIST_WORKER") else 2)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data_home(tmp_path_factory) -> Iterator[Path]:
+    """A place of its own for the list of trained folders, so that no test writes into the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("data_home")
+        patch.setenv("XDG_DATA_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def test_data():
     """Return a function that gives the folder of a real dataset, or skips with the reason."""
