@@ -14,7 +14,7 @@ LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
 PORT ?= 8000
 
-.PHONY: train test test-slow test-label test-browser label check bench bench-long twins bad-input bundle format clean
+.PHONY: train test test-slow test-label test-browser label check sbom audit bench bench-long twins bad-input bundle format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,6 +32,15 @@ check: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python ci/dependencies.py licences
+
+# dist/sbom.json: every package that the product installs, with its licence, as CycloneDX.
+sbom: $(VENV)/.development
+	$(BIN)/python ci/dependencies.py sbom
+
+# Known vulnerabilities of these packages, from pypi.org; fails where a package could not be looked up.
+audit: $(VENV)/.development
+	$(BIN)/python ci/dependencies.py audit
 
 test: check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
