@@ -8,6 +8,8 @@ import io
 import re
 import unicodedata
 
+from scripts.evaluation.cells import from_cell
+
 SEPARATORS = "\t;|,"
 """The rarer in texts and numbers the earlier: of two that fit equally well the first one counts."""
 LONGEST_RUN = 2
@@ -128,7 +130,7 @@ def split_rows(text: str) -> tuple[list[list[str]], str]:
 def _rows(text: str, separator: str) -> list[list[str]]:
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    rows = [[clean(cell) for cell in line] for line in lines]
+    rows = [[clean(from_cell(cell)) for cell in line] for line in lines]
     return [row for row in rows if any(row)]
 
 
@@ -146,6 +148,6 @@ def clean(text: str) -> str:
     >>> clean(" a\\n[years]\\u00a0 "), clean("u\\u0308") == "\\u00fc"
     ('a [years]', True)
     """
-    text = re.sub("[\u200b\u200e\u200f\u2060\ufeff]", "", text)  # of no width
+    text = re.sub("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]", "", text)  # of no width
     text = " ".join(unicodedata.normalize("NFC", text).split())
     return text[2:-1] if re.fullmatch('="[^"]*"', text) else text

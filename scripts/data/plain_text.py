@@ -7,14 +7,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def is_plain(text: str) -> bool:
     r"""Say whether a text has no line break, no other control character and no half of a character.
 
-    >>> is_plain("Größe 腫瘍"), is_plain("p1\n"), is_plain("\ud800")
-    (True, False, False)
+    Controls are also those that turn the direction of writing, so that a name reads as another one.
+
+    >>> is_plain("Größe 腫瘍"), is_plain("p1\n"), is_plain("\ud800"), is_plain("p\u202e1")
+    (True, False, False, False)
     """
     return _CONTROL.search(text) is None
 
@@ -36,8 +38,8 @@ def check_names_are_text(names: Iterable[str], what: str) -> None:
 def shown(text: str) -> str:
     r"""Return a text as it can be printed: control characters, and bytes that are no UTF-8, as escapes.
 
-    >>> shown("M\udcfcller"), shown("Müller"), shown("a\x1b[2J")
-    ('M\\xfcller', 'Müller', 'a\\x1b[2J')
+    >>> shown("M\udcfcller"), shown("Müller"), shown("\x1b[2J\u202e")
+    ('M\\xfcller', 'Müller', '\\x1b[2J\\u202e')
     """
 
     def escape(found: re.Match[str]) -> str:

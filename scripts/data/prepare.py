@@ -24,7 +24,7 @@ from scripts.data.image_overlay import image_overlay_text
 from scripts.data.layouts import Source, check_options, find_layout, options_of
 from scripts.data.overlay import BUNDLE, bundle_command, from_here, overlay_text, training_command
 from scripts.data.phase_names import check_found_phases, check_names
-from scripts.data.plain_text import check_names_are_text
+from scripts.data.plain_text import check_names_are_text, shown
 from scripts.data.positive import positive_class
 from scripts.data.prepared_volumes import prepare_volumes
 from scripts.data.reading_notes import reading_notes
@@ -136,7 +136,7 @@ def prepare(
     check_options(str(layout), given)
     if dry_run:
         notes = find(given).notes
-        print("".join(f"note: {note}\n" for note in notes) + "dry run: nothing was written")
+        print("".join(f"note: {shown(note)}\n" for note in notes) + "dry run: nothing was written")
         return None
     with not_left_empty(folder):
         remove_partial(_output_folder(folder, overwrite))
@@ -214,7 +214,7 @@ def prepare(
     data = from_here(folder / "data.yaml")
     comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
     print("\n".join([*decided, *size_lines(splits, comparing)]))
-    print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{note}\n" for note in notes))
+    print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{shown(note)}\n" for note in notes))
     for fold_file in fold_files:
         where = shlex.quote(from_here(fold_file.parent))
         print(f"wrote {fold_file}, to be trained on with --dataset_dir {where}")

@@ -15,6 +15,7 @@ from types import TracebackType
 
 from torch.distributed import Store
 
+from scripts.data.plain_text import shown
 from scripts.evaluation.atomic import no_room, no_room_message
 from scripts.workers import BadCases
 
@@ -131,7 +132,7 @@ def show_one_line(kind: type[BaseException], error: BaseException, trace: Traceb
     if message is None or issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    print(f"error: {message}", file=sys.stderr)
+    print("\n".join(map(shown, f"error: {message}".split("\n"))), file=sys.stderr)
     print(f"(set {TRACEBACK_VARIABLE}=1 to see where it was found)", file=sys.stderr)
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from scripts.data.bounded_yaml import load_bounded
 from scripts.data.plain_text import is_reference
 
 _BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
@@ -199,8 +200,8 @@ def _read_list(text: str, kind: Any, alone: bool) -> list[Any] | None:
 
 def _read_mapping(text: str, kind: Any) -> dict[str, Any]:
     try:
-        content, node = yaml.load(text, yaml.BaseLoader), yaml.compose(text, yaml.BaseLoader)
-    except yaml.YAMLError:
+        content, node = load_bounded(text, yaml.BaseLoader), yaml.compose(text, yaml.BaseLoader)
+    except (yaml.YAMLError, ValueError):
         content = node = None
     if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
         raise ValueError(f"{described(kind)}, with a blank behind each colon")
@@ -225,8 +226,8 @@ def _read_any(text: str) -> Any:
     bare = text.strip()
     if bare[:1] in ("[", "{"):
         try:
-            return _read_leaves(yaml.load(bare, yaml.BaseLoader), Any)
-        except yaml.YAMLError:
+            return _read_leaves(load_bounded(bare, yaml.BaseLoader), Any)
+        except (yaml.YAMLError, ValueError):
             return text
     if bare.lower() in _BOOLS:
         return _BOOLS[bare.lower()]

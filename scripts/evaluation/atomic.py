@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from scripts.evaluation.cells import as_cell
+
 PARTIAL = ".part-"
 """Start of the name of a file that is being written; one that a killed process left behind is worthless."""
 FULL = {
@@ -119,13 +121,15 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_table(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
-    """Write a CSV file of a header and rows, as `write_atomically` does; None is an empty cell."""
+    """Write a CSV file of a header and rows, as `write_atomically` does; None is an empty cell.
+
+    A text that a spreadsheet would compute has an apostrophe in front, which `from_cell` takes away.
+    """
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
+            writer.writerows([as_cell(value) for value in row] for row in (header, *rows))
 
     return write_atomically(path, write)
 

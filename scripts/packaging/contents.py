@@ -47,6 +47,7 @@ def copy_contents(root: Path, target: Path) -> None:
 
     Raises:
         FileNotFoundError: naming what a trained bundle must hold and this one does not.
+        ValueError: a file that is a link, or lies behind one, to another folder.
     """
     missing = [name for name in REQUIRED if not (root / name).is_file()]
     if missing:
@@ -59,6 +60,12 @@ def copy_contents(root: Path, target: Path) -> None:
         names += [path.relative_to(root) for path in (root / folder).rglob("*") if path.is_file()]
     places = {name: name for name in names if _wanted(name)}
     places |= {Path(name): Path("docs/figures", name) for name in FIGURES if (root / name).is_file()}
+    outside = [str(name) for name in places if not (root / name).resolve().is_relative_to(root.resolve())]
+    if outside:
+        raise ValueError(
+            f"a package holds files of {root} alone, found {', '.join(outside[:3])} as a link "
+            f"out of it ({len(outside)} in all); put copies in its place, or remove it"
+        )
     for source, place in places.items():
         (target / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / source, target / place)

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from scripts.evaluation.cells import from_cell
 from scripts.evaluation.paired import p_text
 
 from .table import UNKNOWN, Table, counted, number
@@ -220,7 +221,7 @@ def _interval(row: Row, way: str) -> str:
 def _rows(file: Path) -> list[Row]:
     with file.open(newline="", encoding="utf-8") as stream:
         return [
-            {key: (value or None) if key in NAMES else _cell(value) for key, value in row.items()}
+            {key: (from_cell(value) or None) if key in NAMES else _cell(value) for key, value in row.items()}
             for row in csv.DictReader(stream)
         ]
 
@@ -234,4 +235,4 @@ def _cell(value: str) -> Any:
     try:
         return float(value)
     except ValueError:
-        return value
+        return from_cell(value)

@@ -13,7 +13,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.engines.errors import message_of
+from scripts.data.layouts import find_layout
+from scripts.data.plain_text import is_plain
+from scripts.engines.errors import message_of, show_one_line
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -170,6 +172,15 @@ def test_the_files_of_a_model_without_its_folder_ask_for_it(trained, bundle, sma
     with pytest.raises(RuntimeError) as caught:
         bundle("inferring", [str(trained / "configs/inference.yaml")], bundle_root=str(ROOT), **options)
     assert message_of(caught.value).endswith(f"; pass --bundle_root {trained}")
+
+
+def test_what_an_error_names_cannot_steer_the_terminal(capsys):
+    with pytest.raises(ValueError, match="layout") as caught:
+        find_layout("p\x1b[2J\u202e")
+    show_one_line(ValueError, caught.value, None)
+    printed = capsys.readouterr().err
+    assert r"\x1b[2J\u202e" in printed
+    assert is_plain(printed.replace("\n", ""))
 
 
 def test_the_command_line_prints_one_line(tmp_path):

@@ -23,6 +23,7 @@ from scripts.data.plain_text import is_safe_name, safe_name
 from scripts.engines.errors import message_of
 from scripts.engines.results import write_yaml
 from scripts.engines.twins import write_twins
+from scripts.evaluation import read_predictions
 from scripts.packaging.own_paths import remove_own_paths
 from tests.conftest import ROOT
 
@@ -82,12 +83,9 @@ def test_a_dataset_full_of_signs_is_prepared_trained_on_and_predicted(tmp_path, 
         "--bundle_root",
         str(results),
     )
-    with (results / "inference" / "predictions.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert {row["case"] for row in rows} <= {
-        CASES[number % len(CASES)].format(number) for number in range(16)
-    }
-    assert {"1e5", "no"} >= {row["label"] for row in rows if row.get("label")}
+    found = read_predictions(results / "inference" / "predictions.csv")
+    assert set(found.cases) <= {CASES[number % len(CASES)].format(number) for number in range(16)}
+    assert found.classes == ["1e5", "no"]
     assert not [
         file for name in ("site", *range(16)) for file in (folder, ROOT) if (file / str(name)).exists()
     ]

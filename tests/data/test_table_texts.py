@@ -343,6 +343,19 @@ def test_patients_and_sites_that_differ_by_accident_are_one(tmp_path):
     assert "patient: 'p1' (1) and 'P1' (2) are taken for one, 'P1'" in table.notes
 
 
+def test_names_that_a_spreadsheet_would_compute_are_read_with_their_apostrophe_and_without(tmp_path):
+    table = read(tmp_path, "case,label,x\n'=p1,'-b,'-1.5\n=p2,+a,2\n")
+    assert list(table.rows) == ["=p1", "=p2"]
+    assert [row["label"] for row in table.rows.values()] == ["-b", "+a"]
+    assert [row["clinical"]["x"] for row in table.rows.values()] == [-1.5, 2.0]
+
+
+def test_marks_of_direction_are_no_part_of_a_cell(tmp_path):
+    table = read(tmp_path, "case,label\n\u202ap1\u202c,b\u202e\np2,a\n")
+    assert list(table.rows) == ["p1", "p2"]
+    assert [row["label"] for row in table.rows.values()] == ["b", "a"]
+
+
 def test_short_rows_are_said(tmp_path):
     table = read(tmp_path, "case,label,age,size\nc1,a,50,2\nc2,b\nc3,a,51,3\n")
     assert table.rows["c2"]["clinical"] == {}

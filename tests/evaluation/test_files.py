@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -55,6 +56,39 @@ def test_what_is_written_is_read_back_exactly(tmp_path: Path) -> None:
     assert (found.cases, found.classes, found.labels) == (cases, classes, labels)
     assert (found.patients, found.splits) == ([c[:6] for c in cases], None)
     np.testing.assert_array_equal(found.probabilities.astype(np.float32), probabilities)
+
+
+FORMULAS = [
+    "=1+1",
+    "+x",
+    "-x",
+    "@SUM(A1)",
+    "\t=1",
+    "'=x",
+    "''+x",
+    "＝1",
+    "-1",
+    "'tis",
+    "=cmd|' /C calc'!A0",
+]
+
+
+def test_no_name_is_a_formula_and_all_come_back(tmp_path: Path) -> None:
+    cases = [f"{name}{number}" for number, name in enumerate(FORMULAS)]
+    labels = [number % 2 for number in range(len(cases))]
+    probabilities = np.tile([-0.0, 1.0], (len(cases), 1))
+    path = write_predictions(
+        tmp_path / "p.csv", cases, probabilities, ["-low", "=high"], labels, cases[::-1], cases,
+        [([f"+{case}"], ["@b"]) for case in cases], positive="=high",
+    )  # fmt: skip
+    with path.open(newline="", encoding="utf-8") as stream:
+        cells = [cell for row in csv.reader(stream) for cell in row]
+    formulas = [cell for cell in cells if cell[:1] in set("=+-@\t\r＝") and cell != "-0"]
+    assert formulas == ["-18"] * 3  # a number
+    found = read_predictions(path)
+    assert (found.cases, found.splits, found.patients) == (cases, cases[::-1], cases)
+    assert (found.classes, found.labels) == (["-low", "=high"], labels)
+    assert found.clinical_missing == [["@b"]] * len(cases)
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,25 @@ def test_unfinished_training_is_refused_in_one_line_and_writes_nothing(trained, 
     ):
         main(["--bundle_root", str(copy), "--output", str(tmp_path / "dist")])
     assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("place", ["docs/leak.md", "models/model.pt", "scripts/more", "docs"])
+def test_a_link_out_of_the_folder_is_refused(place, trained, tmp_path):
+    copy, outside = tmp_path / "copy", tmp_path / "outside"
+    shutil.copytree(trained, copy)
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "patients.csv").write_text("secret")
+    link = copy / place
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(outside / "deep" / "patients.csv" if link.suffix else outside)
+    with suppress(ValueError):  # or the link is left behind
+        file = package(copy, tmp_path / "dist")
+        with zipfile.ZipFile(file) as archive:
+            assert not [name for name in archive.namelist() if "patients" in name or "leak" in name]
+    if link.suffix:
+        with pytest.raises(ValueError, match="as a link out of it"):
+            package(copy, tmp_path / "dist")
 
 
 def test_path_under_a_key_that_cannot_be_replaced_is_refused(trained, tmp_path):

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
+from scripts.evaluation.cells import as_cell, from_cell
+
 from .persons import Persons
 from .scan import Study
 
@@ -81,7 +83,8 @@ def write_key(studies: Sequence[Study], names: Names, file: Path) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, HEADER, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(sorted(rows.values(), key=lambda row: row["case"]))
+    ordered = sorted(rows.values(), key=lambda row: row["case"])
+    writer.writerows({name: as_cell(row[name]) for name in HEADER} for row in ordered)
 
     def write(temporary: Path) -> None:
         temporary.write_text(text.getvalue(), encoding="utf-8")
@@ -95,7 +98,10 @@ def _rows(file: Path) -> list[dict[str, str]]:
     if not file.is_file():
         return []
     with file.open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
+        rows = [
+            {name: from_cell(text) if isinstance(text, str) else text for name, text in row.items()}
+            for row in csv.DictReader(stream)
+        ]
     if rows and not set(HEADER) <= set(rows[0]):
         raise ValueError(f"mapping {file} must have the columns {','.join(HEADER)}; pass another --mapping")
     return rows

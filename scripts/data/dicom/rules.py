@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from scripts.data.bounded_yaml import load_bounded
 from scripts.data.nearest import listing
 
 from .character_sets import check_character_set
@@ -132,8 +133,8 @@ def _content(file: Path) -> dict[str, Any]:
             f"rules {file} do not exist; correct --rules, e.g. configs/dicom/liver_ct.yaml"
         )
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = load_bounded(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, OSError) as error:
         raise ValueError(f"rules {file} must be YAML ({' '.join(str(error).split())}); correct it") from None
     if not isinstance(content, dict):
         raise ValueError(f"rules {file} must have a key 'phases', found {content!r:.80}")

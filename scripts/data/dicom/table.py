@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scripts.data.plain_text import shown
+
 from .assign import Assignment
 from .geometry import plane_of
 from .moments import DAY
@@ -67,7 +69,8 @@ def assignment_table(
                 remarks += [f"note: {name}, {volume.phase}: {text}" for text in said]
     widths = [max(len(row[column]) for row in [*missed, *rows]) for column in range(len(HEADER) - 1)] + [0]
     above = ["left out, though a rule names them:", *_lines(missed, widths), "", "all others:"]
-    return "\n".join([*(above if len(missed) > 1 else []), *_lines(rows, widths), *remarks])
+    lines = [*(above if len(missed) > 1 else []), *_lines(rows, widths), *remarks]
+    return "\n".join(map(shown, lines))
 
 
 def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[str]) -> str:

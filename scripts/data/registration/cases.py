@@ -14,6 +14,7 @@ from scripts.data.extents import mask_limits, open_phase, ras_bounds
 from scripts.data.note import note
 from scripts.data.volume_base import Volume
 from scripts.data.write_nifti import write_nifti
+from scripts.evaluation.atomic import write_table
 
 from . import pair
 from .pair import NotRegistered, match_pair
@@ -65,7 +66,7 @@ def register_cases(
         {"case": job.case, "phase": job.phase, "reference": reference} | record
         for job, reference, record in zip(jobs, references, made, strict=True)
     ]
-    _write_table(folder / "registration.csv", rows)
+    write_table(folder / "registration.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in rows))
     moved = {(job.case, job.phase): str(job.target) for job in jobs if job.target.is_file()}
     changed = [
         case
@@ -108,20 +109,6 @@ def _region(job: Job, fixed: Volume) -> tuple[str, np.ndarray]:
         mask = open_phase(job.roi, job.case, "roi")
         return "mask", np.array(ras_bounds(mask, *mask_limits(mask, job.case)))
     return "whole volume", np.array(ras_bounds(fixed, np.zeros(3), np.subtract(fixed.shape, 1)))
-
-
-def _write_table(file: Path, rows: Sequence[Record]) -> None:
-    import csv
-
-    from scripts.evaluation.atomic import write_atomically
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(file, write)
 
 
 def _notes(rows: Sequence[Record], file: Path) -> list[str]:

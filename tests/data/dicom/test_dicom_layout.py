@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -14,6 +15,8 @@ import pytest
 
 from scripts.data import prepare, read_cases
 from scripts.data.dicom import assign_study, find_studies, read_rules
+from scripts.data.dicom.names import pseudonyms, write_key
+from scripts.data.plain_text import is_plain
 
 RULES = """
 phases:
@@ -62,6 +65,53 @@ def test_a_phase_of_the_rules_is_no_order(studies, monkeypatch):
         run(studies)
     assert not (studies / "witness").exists()
     assert not (studies / "out" / "data.yaml").exists()
+
+
+def test_identifiers_that_a_spreadsheet_would_compute_keep_their_numbers(write_dicom, tmp_path):
+    for number, patient in enumerate(["=1+1", "'=1+1", "-5"]):
+        where = {"study": f"9.{number}", "series": f"9.{number}.1", "prefix": f"{number}_"}
+        write_dicom(tmp_path / "source", patient=patient, **where)
+    studies, _ = find_studies(tmp_path / "source")
+    names = pseudonyms(studies, tmp_path / "key.csv")
+    write_key(studies, names, tmp_path / "key.csv")
+    assert "'=1+1" in (tmp_path / "key.csv").read_text()
+    assert pseudonyms(studies[::-1], tmp_path / "key.csv") == names
+
+
+def test_a_description_cannot_steer_the_terminal(write_dicom, tmp_path, capsys):
+    texts = {"SeriesDescription": "t1\x1b[2J\u202evibe", "SpecificCharacterSet": "ISO_IR 192"}
+    write_dicom(tmp_path / "source", **texts)
+    (tmp_path / "rules.yaml").write_text(RULES)
+    prepare(tmp_path / "source", "dicom", tmp_path / "out", rules=tmp_path / "rules.yaml", dry_run=True)
+    printed = capsys.readouterr().out
+    assert "vibe" in printed
+    assert is_plain(printed.replace("\n", ""))
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]"
+    for old, new in zip("abcdefghijk", "bcdefghijkl", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{BOMB}\nphases: *l",
+        f"phases:\n  pre: {{description: [{', '.join(['x'] * 30_000)}]}}",
+        "phases: &p {pre: *p}",
+        "phases: " + "[" * 20_000,
+        BOMB.replace("[", "{<<: [").replace("]", "]}"),
+    ],
+    ids=["aliases", "length", "itself", "depth", "merges"],
+)
+def test_rules_that_grow_are_refused_at_once(text, tmp_path):
+    (tmp_path / "rules.yaml").write_text(text)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match=r"rules .* must be YAML \(.*correct it") as caught:
+        read_rules(tmp_path / "rules.yaml")
+    assert time.perf_counter() - start < 1
+    assert len(str(caught.value)) < 500
 
 
 def test_series_become_the_phases_of_the_rules(studies, capsys):

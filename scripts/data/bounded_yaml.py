@@ -1,0 +1,61 @@
+"""YAML from elsewhere: read only where it is as large as it looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+LONGEST = 64_000
+"""Characters."""
+MOST_NODES = 20_000
+"""Texts, lists and mappings, each counted as often as an alias repeats it."""
+DEEPEST = 50
+
+
+def check_bounded(text: str) -> None:
+    """Refuse a YAML text that would grow beyond all bounds, by its aliases or its depth, before it is built.
+
+    Ten lines whose aliases name each other tenfold stand for ten milliards of values.
+
+    Raises:
+        ValueError: says by what.
+        yaml.YAMLError: no YAML.
+
+    >>> check_bounded("a: &a [x, x]\\nb: [*a, *a]")
+    >>> check_bounded("a: &a [*a]")
+    Traceback (most recent call last):
+    ValueError: an alias, *a, that stands within what it names
+    """
+    if len(text) > LONGEST:
+        raise ValueError(f"{len(text):,} characters, of at most {LONGEST:,}")
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    total = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in (name for name, _ in open_nodes):
+                raise ValueError(f"an alias, *{event.anchor}, that stands within what it names")
+            total += sizes.get(event.anchor or "", 1)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_nodes.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            name, before = open_nodes.pop()
+            sizes |= {} if name is None else {name: total - before}
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            sizes |= {} if event.anchor is None else {event.anchor: 1 + len(event.value) // 80}
+        if total > MOST_NODES or len(open_nodes) > DEEPEST:
+            many = total > MOST_NODES
+            raise ValueError(f"more than {f'{MOST_NODES:,} values' if many else f'{DEEPEST} levels'}")
+
+
+def load_bounded(text: str, loader: type[Any] = yaml.SafeLoader) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        ValueError, yaml.YAMLError: as `check_bounded`.
+    """
+    check_bounded(text)
+    return yaml.load(text, loader)
