@@ -55,7 +55,7 @@ $(LABEL)/.installed: requirements.txt requirements-label.txt requirements-label-
 	touch $@
 
 label: $(LABEL)/.installed
-	$(LABEL_BIN)/python -m scripts.serving --port $(PORT) $(if $(RUN),--run $(RUN)) $(if $(STUDIES),--studies $(STUDIES))
+	$(LABEL_BIN)/python -m scripts.serving --port $(PORT) $(if $(RUN),--run $(RUN)) $(if $(STUDIES),--studies $(STUDIES)) $(if $(TRUST),--trust)
 
 test-label: $(VENV)/.development $(LABEL)/.installed
 	$(BIN)/python -m pytest -m label -rs

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scripts.data.nearest import listing
 from scripts.networks.exported import EXPORTED
+from scripts.verify import require_verified
 
 
 def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
@@ -32,21 +33,27 @@ def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
 
 
 def model_files(
-    bundle_root: str | Path, ensemble: str | Sequence[str] = (), runtime: str = "pytorch"
+    bundle_root: str | Path,
+    ensemble: str | Sequence[str] = (),
+    runtime: str = "pytorch",
+    trust: bool = False,
 ) -> str | list[str]:
-    """Return the model file of a trained bundle, or those of all members of an ensemble.
+    """Return the model file of a trained bundle, or those of all members of an ensemble, each verified.
 
     Args:
         bundle_root: folder of the bundle.
         ensemble: as in `ensemble_folders`; empty: one model.
         runtime: what computes the network: ``pytorch``, or a name of `EXPORTED`.
+        trust: only warn of a member that `require_verified` refuses.
 
     Raises:
-        ValueError: an unknown runtime.
+        ValueError: an unknown runtime, or a member from elsewhere with more than the bundle's own code.
     """
     suffixes = {"pytorch": ".pt"} | {name: kind.suffix for name, kind in EXPORTED.items()}
     if runtime not in suffixes:
         raise ValueError(f"`runtime` must be one of {listing(str(runtime), suffixes)}, found {runtime!r}")
     folders = ensemble_folders(ensemble) if ensemble else [str(bundle_root)]
+    for folder in folders if ensemble else ():
+        require_verified(folder, trust)
     files = [f"{folder}/models/model{suffixes[runtime]}" for folder in folders]
     return files if ensemble else files[0]

@@ -19,6 +19,7 @@ from scripts.data.new_case_table import categories_for, numbers_for
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
 from scripts.predict.study import read_images, write_case
+from scripts.verify import require_verified
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -83,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="MM",
         help="where the model looks: X Y Z [SIDE], mm along R, A and S",
     )
+    given.add_argument("--trust", action="store_true", help="use a model that verifying refuses")
     return given
 
 
@@ -99,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise FileNotFoundError(
             f"--run must be the results folder of a training, found no {model}; correct it"
         )
+    require_verified(given.run, given.trust)
     config = ConfigParser.load_config_file(str(model))
     clinical = clinical_values(given.clinical, config["clinical"])
     with tempfile.TemporaryDirectory(prefix="predict-") as scratch:

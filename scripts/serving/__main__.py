@@ -20,6 +20,7 @@ from pathlib import Path
 from scripts.packaging.package import BUNDLE_NAME
 from scripts.serving.app import lay_out
 from scripts.serving.studies import study_patterns
+from scripts.verify import require_verified
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).resolve().parent / "site"
@@ -49,11 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--studies", type=Path, help="folder of cases; default: some of the phantom")
     parser.add_argument("--app", type=Path, help="folder of the server; default: .label/<name of the run>")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--trust", action="store_true", help="serve a folder that verifying refuses")
     given = parser.parse_args(arguments)
     token = os.environ.get("PHASE_FUSION_TOKEN") or secrets.token_urlsafe(24)
     try:
         studies = given.studies or phantom_studies(ROOT / "data" / "label_studies")
         bundle = given.run.resolve()
+        require_verified(bundle, given.trust)
         app = (given.app or ROOT / ".label" / bundle.name).resolve()
         models = lay_out(app, bundle)
         variables = environment(studies, app / "model" / BUNDLE_NAME / "configs", token)

@@ -14,6 +14,8 @@ from scripts.verify.shipped import shipped
 
 FIXED = ("bundle_root", "output_dir", "output_file", "model_file", "trust")
 """Keys that say where is read and written, and what is believed: they hold a shipped value."""
+_BELOW = "$@bundle_root + "
+"""What a package writes before the text of a folder in it; of the keys that have such a folder as shipped."""
 _OF_MODULES = re.compile(r"@(?:#|::)*imports\b")
 
 
@@ -50,7 +52,8 @@ def _fault(key: str, value: Any, allow: Collection[str]) -> str | None:
     if key == "_mode_":
         return None if value in own.modes else f"one of {', '.join(sorted(own.modes))}"
     if key in FIXED and not isinstance(value, dict | list) and value not in own.values.get(key, []):
-        return f"as shipped, one of {own.values.get(key, [])}; give another on the command line"
+        known_ones = ", ".join(dict.fromkeys(map(str, own.values.get(key, []))))
+        return f"as shipped, one of {known_ones}; give another on the command line"
     if not isinstance(value, str):
         return None
     if value.startswith("%"):
@@ -58,6 +61,8 @@ def _fault(key: str, value: Any, allow: Collection[str]) -> str | None:
     if _OF_MODULES.search(value):
         return "no reference to a module"
     if value.startswith("$"):
-        known = (key, value.replace("#", "::")) in own.expressions or _is_literal(value[1:])
+        below = any(name == key and text.startswith(_BELOW) for name, text in own.expressions)
+        text = value[len(_BELOW) :] if below and value.startswith(_BELOW) else value[1:]
+        known = (key, value.replace("#", "::")) in own.expressions or _is_literal(text)
         return None if known else f"an expression that the bundle's configurations have at {key!r}"
     return None

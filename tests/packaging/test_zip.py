@@ -19,6 +19,7 @@ import yaml
 
 from scripts.packaging import package
 from scripts.packaging.__main__ import main
+from scripts.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "tests" / "bundle" / "meta_schema_20240725.json"
@@ -239,3 +240,7 @@ for name, values in (("inference.json", dict(workflow_type="inference", bundle_r
         "report.yaml",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
+
+
+def test_what_is_packed_verifies(shipped, own):
+    assert [*verify(shipped), *verify(own)] == []

@@ -75,6 +75,8 @@ IN_CONFIGURATIONS = [
     ("configs/train.yaml", "region", {"_target_": "Identityd", "_disabled_": RUNS}),
     ("configs/train.yaml", "bundle_root", "/tmp"),
     ("configs/train.yaml", "output_dir", "/home/me/.ssh"),
+    ("configs/train.yaml", "seed", "$@bundle_root + '/data/other'"),
+    ("configs/train.yaml", "dataset_dir", "$@bundle_root + open({witness!r}, 'w')"),
     ("configs/train.yaml", "dataset_dir", "$'a' + str(open({witness!r}, 'w'))"),
 ]
 
@@ -99,10 +101,13 @@ def test_a_planted_value_is_named_by_file_and_key(file, key, value, folder, tmp_
     assert not witness.exists()
 
 
-@pytest.mark.parametrize("value", [0.5, "portal", "$'/data/set \\x231'", ["a", 1], {"a": None}, "@seed"])
+@pytest.mark.parametrize(
+    "value",
+    [0.5, "portal", "$'/data/set \\x231'", ["a", 1], {"a": None}, "@seed", "$@bundle_root + '/data/other'"],
+)
 def test_values_may_differ(value, folder):
     path = folder / "configs" / "train.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"learning_rate": value}))
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"dataset_dir": value}))
     assert said(folder) == ""
 
 
