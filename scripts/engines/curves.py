@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from scripts.evaluation import selection_value
+from scripts.evaluation.tensorboard import no_host
 from scripts.processes import all_processes, is_first_process
 
 from .selection import SelectionScore
@@ -109,7 +110,8 @@ class LearningCurves:
         from torch.utils.tensorboard import SummaryWriter
 
         if self.writer is None:
-            self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
+            with no_host():
+                self.writer = SummaryWriter(str(self.output_dir / "tensorboard"))
         return self.writer
 
     @staticmethod

@@ -15,7 +15,7 @@ from scripts.evaluation.case_handler import Case, CaseHandler, Prediction
 from scripts.evaluation.case_table import case_columns, write_case_table
 from scripts.evaluation.embedding import LEAST, neighbour_map, perplexity_of, principal_components
 from scripts.evaluation.plots import embedding_figure
-from scripts.evaluation.tensorboard import FOLDER, show_figures
+from scripts.evaluation.tensorboard import FOLDER, no_host, show_figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -136,6 +136,6 @@ class FeatureReport(CaseHandler):
         tag, folder = f"{self.name}_features", self.output_dir / FOLDER
         shutil.rmtree(folder / "00000" / tag, ignore_errors=True)  # of an earlier evaluation
         columns = case_columns(self.predictions, self.classes)
-        with SummaryWriter(str(folder)) as writer:
+        with no_host(), SummaryWriter(str(folder)) as writer:
             rows = [list(row) for row in zip(*columns.values(), strict=True)]
             writer.add_embedding(features, rows, tag=tag, global_step=0, metadata_header=list(columns))

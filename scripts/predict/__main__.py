@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     given.add_argument("--rules", type=Path, help="DICOM: which series is which phase, as for `preparing`")
     given.add_argument("--study", help="DICOM of several studies: StudyInstanceUID")
     given.add_argument("--clinical", nargs="+", default=[], metavar="COLUMN=VALUE", help="e.g. age=61 sex=F")
+    given.add_argument(
+        "--keep_name", action="store_true", help="call the case as the input folder is, not by a pseudonym"
+    )
     given.add_argument("--roi", type=Path, help="mask of the region of interest, where the model looks")
     given.add_argument(
         "--point",
@@ -105,7 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     config = ConfigParser.load_config_file(str(model))
     clinical = clinical_values(given.clinical, config["clinical"])
     with tempfile.TemporaryDirectory(prefix="predict-") as scratch:
-        images = read_images(given.input, config["phases"], given.rules, given.study, Path(scratch))
+        images = read_images(
+            given.input, config["phases"], given.rules, given.study, Path(scratch), given.keep_name
+        )
         if given.roi is not None:
             images = images.with_roi(given.roi)
         workflow = ConfigWorkflow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from scripts.data.dicom.paths import shown
 from scripts.data.dicom.persons import Persons
 from scripts.data.dicom.rules import read_character_set
 from scripts.data.dicom.table import assignment_table
+from scripts.data.fingerprint import content_hash
 from scripts.data.nearest import listing
 
 
@@ -23,7 +25,7 @@ class PatientImages:
     """What was found of one patient.
 
     Attributes:
-        case: name of the case: that of the folder, never the patient's.
+        case: name of the case: a pseudonym, or where that was asked for, the name of the folder.
         image: phase -> NIfTI, NRRD or MetaImage file.
         roi: mask of the region of interest, or None.
         series: phase -> DICOM images that the file was made of; empty for a folder of image files.
@@ -41,8 +43,25 @@ class PatientImages:
         return replace(self, roi=roi)
 
 
+def pseudonym(*parts: str) -> str:
+    """Return a name of a case that is the same for the same study, and tells nothing of the patient.
+
+    Args:
+        parts: what only those who have the images know: their hashes, or the UID of the study.
+
+    >>> pseudonym("1.2.840.1")
+    'case_f9a13599'
+    """
+    return f"case_{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:8]}"
+
+
 def read_images(
-    source: Path, phases: Sequence[str], rules: Path | None, study: str | None, scratch: Path
+    source: Path,
+    phases: Sequence[str],
+    rules: Path | None,
+    study: str | None,
+    scratch: Path,
+    keep_name: bool = False,
 ) -> PatientImages:
     """Find the phases of one patient in a folder: of image files named after them, or of DICOM files.
 
@@ -52,6 +71,7 @@ def read_images(
         rules: which DICOM series is which phase, as for `preparing --layout dicom`; None: image files.
         study: StudyInstanceUID, where the DICOM files are of several studies.
         scratch: receives converted volumes.
+        keep_name: whether the case is called as the folder is, which may name the patient.
 
     Raises:
         FileNotFoundError: no such folder.
@@ -61,7 +81,7 @@ def read_images(
     if not source.is_dir():
         raise FileNotFoundError(f"input folder {source} does not exist; correct --input")
     if rules is not None:
-        return _from_dicom(source, phases, rules, study, scratch)
+        return _from_dicom(source, phases, rules, study, scratch, keep_name)
     files = read_case_folder(source.absolute(), phases)
     if not files.images:
         found = ", ".join(path.name for path in files.others.values()) or "no image file"
@@ -69,11 +89,12 @@ def read_images(
             f"{source} must hold at least one of the phases {listing('', phases)} as <phase>.nii.gz, "
             f".nii, .nrrd, .mha or .mhd, found {found}; rename the files, or for DICOM pass --rules FILE.yaml"
         )
-    return PatientImages(files.case, files.images, files.roi)
+    case = files.case if keep_name else pseudonym(*map(content_hash, files.images.values()))
+    return PatientImages(case, files.images, files.roi)
 
 
 def _from_dicom(
-    source: Path, phases: Sequence[str], rules: Path, uid: str | None, scratch: Path
+    source: Path, phases: Sequence[str], rules: Path, uid: str | None, scratch: Path, keep_name: bool
 ) -> PatientImages:
     """Convert the series of one study that the rules take for phases of the model."""
     wanted = read_rules(rules)
@@ -87,10 +108,9 @@ def _from_dicom(
         )
     assigned = assign_study(chosen[0], wanted)
     person = Persons([chosen[0].person])
-    case = shown(Path(source.resolve().name))
+    case = shown(Path(source.resolve().name)) if keep_name else pseudonym(chosen[0].uid)
     if person.named_in(case):
-        case = "case_0001"
-        notes.append(f"the name of the folder holds the patient's; the case is called {case}")
+        notes.append("warning: the case is called as the folder is, which holds the patient's name")
     print(f"\n{assignment_table({case: assigned}, {case: person})}\n")
     print("".join(f"note: {person.without_names(note)}\n" for note in notes), end="")
     series = {volume.phase: volume.stack for volume in assigned if volume.phase in phases}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 from scripts.data.plain_text import from_literal
@@ -12,14 +13,31 @@ from .contents import Contents
 Facts = list[tuple[str, str]]
 
 
-def provenance(contents: Contents) -> list[tuple[str, Facts]]:
-    """Return what is known of the training and, where it was another run, of the evaluation."""
+def provenance(contents: Contents, anonymous: bool = False) -> list[tuple[str, Facts]]:
+    """Return what is known of the training and, where it was another run, of the evaluation.
+
+    Args:
+        contents: of the folder.
+        anonymous: without commands, and of the dataset's path its last part alone.
+    """
     training = {"dataset_dir": from_literal(str(contents.config.get("dataset_dir"))), **contents.training}
     found = [("Training", record_facts(training))] if contents.training else []
     if contents.model != contents.folder or not contents.training:
         evaluation = contents.evaluation or contents.metrics or {}
         found.append(("Evaluation", record_facts(evaluation)))
-    return found
+    if not anonymous:
+        return found
+    return [
+        (
+            what,
+            [
+                (key, Path(value).name if key == "Dataset" else value)
+                for key, value in facts
+                if key != "Command"
+            ],
+        )
+        for what, facts in found
+    ]
 
 
 def record_facts(record: dict[str, Any]) -> Facts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,15 @@ def write_page(folder: Path, values: dict[str, Any], page: str = REPORT) -> Path
     return file
 
 
-def configurations(files: Sequence[Path]) -> list[tuple[str, str]]:
-    """Return name and text of each file that is there."""
-    return [(file.name, file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+def configurations(files: Sequence[Path], anonymous: bool = False) -> list[tuple[str, str]]:
+    """Return name and text of each file that is there, without paths of this machine if `anonymous`."""
+    there = [file for file in files if file.is_file()]
+    if not anonymous:
+        return [(file.name, file.read_text(encoding="utf-8")) for file in there]
+    from scripts.packaging.own_paths import remove_own_paths  # that package needs this one
+
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [Path(shutil.copy(file, folder)) for file in there]
+        for copy in copies:
+            remove_own_paths(copy)
+        return [(copy.name, copy.read_text(encoding="utf-8")) for copy in copies]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.data.plain_text import from_literal
+from scripts.evaluation.atomic import write_text
 from scripts.processes import is_first_process
 
 from .comparison_page import comparison_section, report_comparison
@@ -65,17 +68,21 @@ def report_run(
     return report_folder(folder)
 
 
-def report_folder(folder: str | Path, comparison: str | Path | None = None) -> Path:
+def report_folder(folder: str | Path, comparison: str | Path | None = None, anonymous: bool = False) -> Path:
     """Write report.html from what a folder holds: of a training, an evaluation, or a comparison.
 
     Args:
         folder: the folder; receives report.html.
         comparison: folder of a comparison that is shown as well.
+        anonymous: leave out the command and the paths of this machine.
 
     Raises:
+        ValueError: `anonymous` with a comparison, whose pages hold the command.
         FileNotFoundError: the folder holds none of them, or `comparison` no finished comparison.
     """
     folder = Path(folder)
+    if anonymous and (comparison is not None or (folder / "comparison.json").is_file()):
+        raise ValueError("--anonymous is for a training or evaluation; leave out the comparison")
     if (folder / "comparison.json").is_file():
         return report_comparison(folder)
     contents = read_contents(folder)
@@ -94,11 +101,19 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None) -> P
         "headline_tables": metric_tables(contents),
         "figures": figures(contents),
         "comparison": None if comparison is None else comparison_section(comparison),
-        "provenance": provenance(contents),
+        "provenance": provenance(contents, anonymous),
         "again": again(contents) if contents.config else None,
-        "configurations": configurations([contents.model / "configs" / "train.yaml"]),
+        "configurations": configurations([contents.model / "configs" / "train.yaml"], anonymous),
     }
-    return write_page(folder, values)
+    page = write_page(folder, values)
+    if anonymous:  # what could not be read is told with its path
+        records = (contents.config, contents.training, contents.evaluation or {})
+        places = {from_literal(str(record["dataset_dir"])) for record in records if record.get("dataset_dir")}
+        text = page.read_text(encoding="utf-8")
+        for place in sorted({*places, str(folder.resolve())}, key=len, reverse=True):
+            text = text.replace(html.escape(place), html.escape(Path(place).name))
+        write_text(page, text)
+    return page
 
 
 def _split_tables(contents: Contents) -> list[Any]:

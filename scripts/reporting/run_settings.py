@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from scripts.evaluation.tensorboard import FOLDER
+from scripts.evaluation.tensorboard import FOLDER, no_host
 
 from .contents import Contents
 from .headline import strategy
@@ -31,7 +31,7 @@ def show_settings(contents: Contents) -> None:
         return
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(contents.folder / FOLDER)) as writer:
+    with no_host(), SummaryWriter(str(contents.folder / FOLDER)) as writer:
         writer.add_hparams(settings(contents), scores(contents), run_name=".")
 
 

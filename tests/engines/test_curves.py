@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace as Part
 
 import numpy as np
@@ -73,6 +74,9 @@ def test_rows_of_an_older_checkpoint_go_on(tmp_path):
 
 def test_tensorboard_sorts_runs_by_result_and_setting(trained):
     events = EventAccumulator(str(trained / "tensorboard"))
+    names = [file.name for file in (trained / "tensorboard").rglob("*tfevents*")]
+    assert names
+    assert all(re.fullmatch(r"events\.out\.tfevents\.\d+\.host\.\d+\.\d+", name) for name in names)
     events.Reload()
     scalars = set(events.Tags()["scalars"])
     assert {"train_auc", "train_accuracy", "validation_auc", "test/auc", "test/accuracy"} <= scalars

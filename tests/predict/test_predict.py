@@ -98,7 +98,9 @@ def from_dicom(trained, small_phantom, case, tmp_path_factory) -> Path:
 def test_a_folder_of_image_files_is_predicted_as_inferring_does(
     trained, small_phantom, case, tmp_path, capsys
 ):
-    predict.main([f"--run={trained}", f"--input={small_phantom / case}", f"--output={tmp_path / 'out'}"])
+    predict.main(
+        [f"--run={trained}", f"--input={small_phantom / case}", f"--output={tmp_path / 'out'}", "--keep_name"]
+    )
     found = json.loads((tmp_path / "out" / "prediction.json").read_text())
     known = pandas.read_csv(trained / "predictions.csv").set_index("case").loc[case]
     assert found["case"] == case
@@ -164,6 +166,21 @@ def test_the_validator_of_dicom_finds_no_error(from_dicom):
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
     assert not lines
     assert "Comprehensive" in done.stdout + done.stderr  # it did read it
+
+
+def test_the_case_has_a_pseudonym_that_does_not_follow_the_folder(
+    trained, from_dicom, small_phantom, case, tmp_path, capsys
+):
+    named = []
+    for folder in ("Doe^Jane 1950-01-01", "other"):
+        shutil.copytree(small_phantom / case, tmp_path / folder)
+        predict.main([f"--run={trained}", f"--input={tmp_path / folder}", f"--output={tmp_path / 'out'}"])
+        text = (tmp_path / "out" / "prediction.json").read_text()
+        assert "Doe" not in text + capsys.readouterr().out
+        named.append(json.loads(text)["case"])
+    named.append(json.loads((from_dicom / "prediction.json").read_text())["case"])
+    assert named[0] == named[1] != named[2]
+    assert all(re.fullmatch(r"case_[0-9a-f]{8}", name) for name in named)
 
 
 def test_clinical_values_are_read_and_missing_ones_and_phases_said(

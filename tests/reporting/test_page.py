@@ -154,6 +154,22 @@ def test_data_that_are_gone_are_said_to_be(copy):
     assert "n not known, as the training data are not available" in figures_of(page)["Learning curves"].text
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_an_anonymous_page_has_no_path_and_no_command(there, copy, tmp_path, bundle):
+    config = yaml.safe_load((copy / "configs" / "train.yaml").read_text())
+    if not there:
+        (copy / "evaluation.json").unlink()
+        config |= {"dataset_dir": "/home/jane doe/data"}
+        (copy / "configs" / "train.yaml").write_text(yaml.safe_dump(config))
+    assert config["dataset_dir"] in report_folder(copy).read_text(encoding="utf-8")
+    bundle("reporting", ["configs/report.yaml"], bundle_root=str(copy), anonymous=True)
+    text = (copy / "report.html").read_text(encoding="utf-8")
+    for hidden in (config["dataset_dir"], str(copy), "<dt>Command"):
+        assert hidden not in text
+    with pytest.raises(ValueError, match="leave out the comparison"):
+        report_folder(copy, tmp_path, anonymous=True)
+
+
 def test_a_training_on_a_server_s_labels_has_no_test(copy):
     """Its cases have no test split and no dataset.json; the learning curves are shown nevertheless."""
     for file in (*copy.glob("*.png"), copy / "metrics.json", copy / "predictions.csv"):

@@ -85,10 +85,11 @@ def test_a_prediction_is_not_called_after_a_folder_with_the_name(export, tmp_pat
     from scripts.predict.study import read_images
 
     found = read_images(export / "in" / "ROE_JANE", ["pre"], export / "rules.yaml", None, tmp_path)
-    assert found.case == "case_0001"
-    assert (
-        "the name of the folder holds the patient's; the case is called case_0001" in capsys.readouterr().out
-    )
+    assert found.case.startswith("case_")
+    assert "ROE" not in capsys.readouterr().out
+    where = (export / "in" / "ROE_JANE", ["pre"], export / "rules.yaml", None, tmp_path)
+    assert read_images(*where, keep_name=True).case == "ROE_JANE"
+    assert "warning: the case is called as the folder is" in capsys.readouterr().out
 
 
 def test_volumes_that_no_rule_is_about_are_not_among_those_left_out(write_dicom, tmp_path, capsys):
