@@ -72,6 +72,8 @@ def small_phantom(tmp_path_factory) -> Path:
 
 def run_bundle(run_id: str, files: list[str], **overrides) -> ConfigWorkflow:
     """Run a configuration in this process, as `monai.bundle run` does, and return the workflow."""
+    from scripts.engines.output_place import end_runs
+
     workflow = ConfigWorkflow(
         config_file=[str(ROOT / file) if not Path(file).is_absolute() else file for file in files],
         workflow_type="train" if run_id in ("training", "evaluating") else "infer",
@@ -79,9 +81,12 @@ def run_bundle(run_id: str, files: list[str], **overrides) -> ConfigWorkflow:
         run_id=run_id,
         **overrides,
     )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
+    try:
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+    finally:
+        end_runs()
     return workflow
 
 

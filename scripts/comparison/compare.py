@@ -17,6 +17,7 @@ from scripts.engines import errors, running_config, start
 from scripts.engines.command_line import settle_types
 from scripts.engines.results_place import check_name
 from scripts.engines.running_config import bundle_folder
+from scripts.evaluation.run_folder import refuse_bundle, run_in
 from scripts.reporting import report_comparison
 
 from .folds import Fold, make_folds
@@ -80,6 +81,7 @@ def compare(
         raise ValueError(f"draws must be a whole number of at least 1, found {draws}")
     check_cache(cache)
     bundle, folder = bundle_folder(bundle_root), Path(output_dir).resolve()
+    refuse_bundle(folder, bundle)
     settings = user_settings(running_config(), own_keys(bundle))
     parser = training_parser(bundle, settings)
     dataset_dir, phases, classes, clinical = (
@@ -107,36 +109,37 @@ def compare(
         "validation_fraction": validation_fraction,
         "seed": seed,
     }
-    check_record(folder, record)
-    write_settings(folder, {"missing_phases": False} | settings)  # it would cost time in every job
-    named = fold_names(folder, parts)
-    for name, part in named.items():
-        write_fold(folder / "folds" / name, pool, part)
-    if leave_one_site_out:
-        print(
-            f"\nEach site is left out in turn, {repeats} times:"
-            if repeats > 1
-            else "\nEach site is left out once:"
-        )
-        print("\n".join(f"  {site}, {counts}" for site, counts in site_counts(pool).items()))
-    place = Place(bundle, folder, cache, Path(cache_dir).resolve())
-    every = [
-        Job(strategy, part.repeat, part.fold, number, name, part.site)
-        for (name, part), number, strategy in product(named.items(), training_seeds, chosen)
-    ]
-    todo = [job for job in every if not place.row(job).is_file()]
-    if todo:
-        _prepare_cases(parser, place, pool, next(iter(named)))
-    failures = run_jobs(place, todo, len(every), jobs, backend, scheduler)
-    if failures:
-        raise ValueError(
-            f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause and "
-            "run the same command again, finished jobs are kept"
-        )
-    rows = read_rows(place, every)
-    write_tables(folder, rows)
-    write_report(folder, pool, rows, write_pooled(place, every, pool.positive), draws, seed)
-    report_comparison(folder)
+    with run_in(folder, "comparing"):
+        check_record(folder, record)
+        write_settings(folder, {"missing_phases": False} | settings)  # it would cost time in every job
+        named = fold_names(folder, parts)
+        for name, part in named.items():
+            write_fold(folder / "folds" / name, pool, part)
+        if leave_one_site_out:
+            print(
+                f"\nEach site is left out in turn, {repeats} times:"
+                if repeats > 1
+                else "\nEach site is left out once:"
+            )
+            print("\n".join(f"  {site}, {counts}" for site, counts in site_counts(pool).items()))
+        place = Place(bundle, folder, cache, Path(cache_dir).resolve())
+        every = [
+            Job(strategy, part.repeat, part.fold, number, name, part.site)
+            for (name, part), number, strategy in product(named.items(), training_seeds, chosen)
+        ]
+        todo = [job for job in every if not place.row(job).is_file()]
+        if todo:
+            _prepare_cases(parser, place, pool, next(iter(named)))
+        failures = run_jobs(place, todo, len(every), jobs, backend, scheduler)
+        if failures:
+            raise ValueError(
+                f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause "
+                "and run the same command again, finished jobs are kept"
+            )
+        rows = read_rows(place, every)
+        write_tables(folder, rows)
+        write_report(folder, pool, rows, write_pooled(place, every, pool.positive), draws, seed)
+        report_comparison(folder)
     print(f"\nresults: {folder}")
 
 

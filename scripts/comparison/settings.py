@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 
 from scripts.data.plain_text import check_from_data
 from scripts.evaluation.atomic import write_text
+from scripts.evaluation.run_folder import contents
 
 SETTINGS = "settings.yaml"
 RECORD = "comparison.json"
@@ -70,7 +71,7 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
     """
     file = folder / RECORD
     if not file.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
+        if contents(folder):
             raise ValueError(
                 f"results folder {folder} holds something other than a comparison; give another --name"
             )

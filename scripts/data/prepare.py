@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,9 @@ from scripts.data.suspicious import without_suspicious
 from scripts.data.volume_base import BadVolume
 from scripts.data.without_mask import settle_masks
 from scripts.data.write_dataset import write_dataset, write_folds
-from scripts.evaluation.atomic import not_left_empty, remove_partial, write_text
+from scripts.evaluation.atomic import not_left_empty, write_text
 from scripts.evaluation.positive import named_class
+from scripts.evaluation.run_folder import refuse_bundle, run_in
 from scripts.workers import BadCases, lines_of
 
 
@@ -117,6 +118,7 @@ def prepare(
             raise ValueError(f"{name} must be given, found nothing; pass --{name}")
     find = find_layout(str(layout))
     folder = _absolute(str(output))
+    refuse_bundle(folder)
     deciding = Deciding(decide_on)
     phases = None if phases is None else name_list(phases, "`phases`")
     if classes and positive is not None:
@@ -138,8 +140,8 @@ def prepare(
         notes = find(given).notes
         print("".join(f"note: {shown(note)}\n" for note in notes) + "dry run: nothing was written")
         return None
-    with not_left_empty(folder):
-        remove_partial(_output_folder(folder, overwrite))
+    with not_left_empty(folder), ExitStack() as stack:
+        stack.enter_context(run_in(_output_folder(folder, overwrite), "preparing"))
         found = find(given)
         names = [
             str(name)

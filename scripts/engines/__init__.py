@@ -15,6 +15,7 @@ from .loaded_weights import LoadWeights
 from .logits import SelectLogitsd
 from .metadata import check_model
 from .network import place_network
+from .output_place import check_output
 from .prepared_splits import prepare_splits
 from .progress import Progress
 from .randomness import EpochSeed
@@ -25,7 +26,7 @@ from .running_config import running_config
 from .schedule import ScheduleHandler, warmup_cosine
 from .selection import PooledScore, SelectionScore, pooled_output
 from .served import hand_over, training_cases
-from .start import check_output, finish, settle, start
+from .start import finish, settle, start
 from .withhold import WithholdPhases
 
 __all__ = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from . import errors
 from .command_line import command_line, settle_types, typed_options
 from .config_check import check_command, check_keys, check_values, known_keys
 from .metadata import record_metrics
+from .output_place import finish_output
 from .results_place import place_note
 from .running_config import bundle_folder, running_config, running_parser, running_run_id
 from .served import served_lists
@@ -104,30 +104,12 @@ def start_tool(bundle_root: str | Path, config: str) -> None:
     settle_types(configs, config)
 
 
-def check_output(folder: str | Path) -> None:
-    """Raise before any long work when a results folder could not be made; nothing is created.
-
-    Raises:
-        PermissionError: naming the folder that must be writable.
-    """
-    existing = Path(folder).resolve()
-    while not existing.exists():
-        existing = existing.parent
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise PermissionError(
-            f"results folder {folder} cannot be written ({existing}: {error.strerror}): make {existing} a "
-            "writable folder, or give another --output_dir"
-        ) from None
-
-
 def finish(output_dir: str | Path) -> None:
     """Note the figures in the metadata of a trained bundle; print where the results are and how to use it."""
     if not is_first_process():
         return
     record_metrics(output_dir)
+    finish_output(output_dir)
     folder = Path(output_dir)
     print(f"\nresults: {folder.resolve()}")
     if (folder / "models" / "model.pt").is_file() and (folder / "configs" / "inference.yaml").is_file():

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from scripts.data.new_case_table import categories_for, numbers_for
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
+from scripts.evaluation.run_folder import refuse_bundle
+from scripts.predict.scratch import scratch_folder
 from scripts.predict.study import read_images, write_case
 from scripts.verify import require_verified
 
@@ -71,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "--input", type=Path, required=True, help="folder of DICOM files, or of <phase>.nii.gz"
     )
     given.add_argument(
-        "--output", type=Path, required=True, help="receives prediction.json and prediction.dcm"
+        "--output", type=_folder, required=True, help="receives prediction.json and prediction.dcm"
     )
     given.add_argument("--rules", type=Path, help="DICOM: which series is which phase, as for `preparing`")
     given.add_argument("--study", help="DICOM of several studies: StudyInstanceUID")
@@ -91,6 +92,13 @@ def parser() -> argparse.ArgumentParser:
     return given
 
 
+def _folder(text: str) -> Path:
+    """Return the path of a folder; nothing is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("it must be a path, found ''; correct it")
+    return Path(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     errors.install()
@@ -98,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.getLogger("monai").setLevel(
         logging.ERROR
     )  # it tells how a bundle is run, which is no matter here
+    refuse_bundle(given.output)
     run, output = given.run.resolve(), check_writable(given.output).resolve()
     model = run / "configs" / "inference.yaml"
     if not model.is_file():
@@ -107,9 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     require_verified(given.run, given.trust)
     config = ConfigParser.load_config_file(str(model))
     clinical = clinical_values(given.clinical, config["clinical"])
-    with tempfile.TemporaryDirectory(prefix="predict-") as scratch:
+    with scratch_folder() as scratch:
         images = read_images(
-            given.input, config["phases"], given.rules, given.study, Path(scratch), given.keep_name
+            given.input, config["phases"], given.rules, given.study, scratch, given.keep_name
         )
         if given.roi is not None:
             images = images.with_roi(given.roi)
@@ -119,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             logging_file=False,
             run_id="predicting",
             bundle_root=str(run),
-            dataset_dir=str(write_case(images, clinical, config, Path(scratch))),
+            dataset_dir=str(write_case(images, clinical, config, scratch)),
             output_file=str(output / "prediction.json"),
             positive=config.get("positive"),
             point=" ".join(f"{value:g}" for value in given.point or ()),

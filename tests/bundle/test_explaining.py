@@ -17,6 +17,7 @@ import pandas
 import pytest
 import torch
 
+from scripts.evaluation.run_folder import RECORD
 from scripts.explain.shapley import shapley_values
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ def test_a_results_folder_is_explained_with_its_own_files(trained, bundle, small
     files = [str(trained / "configs" / name) for name in ("inference.yaml", "explain.yaml")]
     case = pandas.read_csv(trained / "predictions.csv").iloc[0]
     bundle("explaining", files, bundle_root=str(trained), case=case["case"], output_dir=str(tmp_path))
-    assert os.listdir(tmp_path) == [case["case"]]
+    assert sorted(os.listdir(tmp_path)) == [RECORD, case["case"]]
     folder = tmp_path / case["case"]
     assert sorted(os.listdir(folder)) == sorted(
         ["contributions.csv", "contributions.png", "heat.png", *PER_PHASE]
@@ -94,7 +95,7 @@ def test_several_cases_have_a_summary_and_stay_apart(bundle, further, tmp_path, 
     bundle("explaining", SHIPPED, case="test", explanations=["contribution"], **overrides)
     cases = [f"phantom_{n:04d}" for n in range(200, 208)]
     summary = ["contributions.csv", "mean_contributions.csv", "mean_contributions.png"]
-    assert sorted(os.listdir(tmp_path)) == sorted([*cases, *summary])
+    assert sorted(os.listdir(tmp_path)) == sorted([RECORD, *cases, *summary])
     table = pandas.read_csv(tmp_path / "contributions.csv")
     mean = pandas.read_csv(tmp_path / "mean_contributions.csv").set_index("predicted")
     high = table[table["class"] == "high"].query("prediction > 0.5")
@@ -159,7 +160,7 @@ def test_a_case_that_fails_leaves_the_finished_ones_and_no_half(bundle, further,
             output_dir=str(tmp_path),
             explanations=["grad_cam"],
         )
-    assert sorted(os.listdir(tmp_path)) == sorted(finished)
+    assert sorted(os.listdir(tmp_path)) == sorted([RECORD, *finished])
 
 
 def test_a_folder_of_cases_without_masks_or_labels(bundle, further, tmp_path):

@@ -180,3 +180,56 @@ def test_twenty_kills_of_the_command_at_random_moments_change_nothing(quick, tmp
             assert_whole(tmp_path / f"killed{runs}")
     subprocess.run(command(f"killed{runs}"), check=True, **quiet)
     assert_same(tmp_path / f"killed{runs}", tmp_path / "whole")
+
+
+def started(module: str, *arguments: str, until: Path, pattern: str, folder: Path) -> subprocess.Popen:
+    """Start a command, and return it once a file of that pattern is there."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "TMPDIR": str(folder / "tmp")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not any(until.rglob(pattern)):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.slow
+def test_two_trainings_do_not_share_a_folder_and_sigterm_leaves_it_clean(quick, tmp_path):
+    folder = tmp_path / "out"
+    line = ["run", "training", "--config_file", "configs/train.yaml", "--output_dir", str(folder)]
+    line += ["--max_epochs", "200", "--dataset_dir", quick["dataset_dir"], "--grid_size", "[16,16,16]"]
+    where = {"until": folder, "folder": tmp_path}
+    first = started("monai.bundle", *line, pattern="last.pt", **where)
+    second = started("monai.bundle", *line, "--resume", "true", pattern="last.pt", **where)
+    said = second.communicate(timeout=120)[0]
+    assert second.returncode == 1
+    assert f"found training (process {first.pid} on " in said
+    assert "Traceback" not in said
+    first.send_signal(signal.SIGTERM)
+    said = first.communicate(timeout=30)[0]
+    assert first.returncode == 128 + signal.SIGTERM
+    assert "--resume true goes on" in said
+    assert "Traceback" not in said
+    assert not [file for file in folder.rglob(".*") if file.is_file()]
+
+
+@pytest.mark.slow
+def test_predict_leaves_no_volumes_in_the_temporary_folder(trained, small_phantom, tmp_path):
+    case = sorted(path for path in small_phantom.iterdir() if path.is_dir())[0]
+    line = ["--run", str(trained), "--input", str(case), "--output", str(tmp_path / "out")]
+    left = tmp_path / "tmp"
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        where = {"until": left, "pattern": "predict-*/*.json", "folder": tmp_path}
+        process = started("scripts.predict", *line, **where)
+        process.send_signal(number)
+        process.communicate(timeout=30)
+        assert bool(list(left.glob("predict-*"))) == (number == signal.SIGKILL)
+    started(
+        "scripts.predict", *line, until=tmp_path, pattern="prediction.json", folder=tmp_path
+    ).communicate()
+    assert not list(left.glob("predict-*"))

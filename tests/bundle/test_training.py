@@ -168,7 +168,7 @@ def test_inference_gives_the_same_probabilities_without_labels(trained, small_ph
         dataset_dir=str(tmp_path / "cases"),
         output_dir=str(tmp_path / "out"),
     )
-    assert os.listdir(tmp_path / "out") == ["predictions.csv"]
+    assert sorted(os.listdir(tmp_path / "out")) == [".run", "predictions.csv"]
     found = pandas.read_csv(tmp_path / "out" / "predictions.csv").set_index("case")
     known = pandas.read_csv(trained / "predictions.csv").set_index("case")
     assert "true" not in found

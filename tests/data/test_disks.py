@@ -131,7 +131,7 @@ def test_predictions_that_find_no_room(disk, trained, bundle, tmp_path, say):
     folder = disk(300)
     fill(folder, 0)
     files = [str(trained / "configs" / "inference.yaml")]
-    run = {"files": files, "bundle_root": str(trained), "output_dir": str(folder)}
+    run = {"files": files, "bundle_root": str(trained), "output_dir": str(folder / "out")}
     message = failing(lambda: bundle("inferring", **run))
     say("Disks", "predictions on a full disk", message)
     assert "free some space" in message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import re
@@ -11,10 +12,12 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from scripts.engines import finish, results_folder
+from scripts.engines import finish, output_place, results_folder
 from scripts.engines.checkpoint import Checkpoints
-from scripts.engines.errors import show_one_line
+from scripts.engines.errors import message_of, show_one_line
 from scripts.engines.results_place import _remove_unused
+from scripts.evaluation.run_folder import EARLIER, RECORD
+from tests.conftest import ROOT
 
 
 def make(folder: Path, finished: bool | None = True, at: float = 1e9) -> Path:
@@ -131,3 +134,72 @@ def test_an_interrupt_is_one_line_that_says_how_to_go_on(epoch, line, tmp_path, 
         trainer.run([0], max_epochs=5)
     show_one_line(KeyboardInterrupt, caught.value, None)
     assert capsys.readouterr().err == f"\n{line}\n"
+
+
+def refused(bundle, run_id: str, files: list[str], **overrides) -> str:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps what it meets
+        bundle(run_id, files, **overrides)
+    return message_of(caught.value) or ""
+
+
+@pytest.mark.usefixtures("without_pixels")
+def test_results_are_never_mixed_but_replaced(trained, small_phantom, bundle, tmp_path, capsys):
+    files = {
+        "inferring": [str(trained / "configs" / "inference.yaml")],
+        "evaluating": [str(trained / "configs" / name) for name in ("train.yaml", "evaluate.yaml")],
+        "explaining": [str(trained / "configs" / name) for name in ("inference.yaml", "explain.yaml")],
+    }
+    common = {
+        "bundle_root": str(trained),
+        "dataset_dir": str(small_phantom),
+        "output_dir": str(tmp_path / "out"),
+    }
+    bundle("inferring", files["inferring"], **common)
+    record = json.loads((tmp_path / "out" / RECORD).read_text())
+    assert record["command"] == "inferring"
+    assert "process" not in record
+    before = (tmp_path / "out" / "predictions.csv").read_bytes()
+    for command in ("evaluating", "explaining"):
+        assert "results of " + command in refused(bundle, command, files[command], **common)
+    assert "there is no training in it" in refused(
+        bundle, "training", ["configs/train.yaml"], **common | {"bundle_root": str(ROOT)}
+    )
+    (tmp_path / "out" / "notes.txt").touch()
+    assert "found notes.txt in it" in refused(bundle, "inferring", files["inferring"], **common)
+    (tmp_path / "out" / "notes.txt").unlink()
+    capsys.readouterr()
+    bundle("inferring", files["inferring"], **common)
+    assert "holds earlier results of inferring; the new ones replace them" in capsys.readouterr().out
+    assert (tmp_path / "out" / "predictions.csv").read_bytes() == before
+    assert not (tmp_path / "out" / EARLIER).exists()
+
+
+@pytest.mark.parametrize("place", [".", "configs", "models/new", "scripts"])
+def test_a_bundle_is_no_results_folder(place, trained, small_phantom, bundle):
+    before = sorted(trained.rglob("*"))
+    common = {"dataset_dir": str(small_phantom), "output_dir": str(trained / place)}
+    own = [str(trained / "configs" / "inference.yaml")]
+    line = "must be no part of a bundle"
+    assert line in refused(bundle, "inferring", own, bundle_root=str(trained), **common)
+    own = [str(trained / "configs" / "train.yaml")]
+    assert line in refused(bundle, "training", own, bundle_root=str(trained), resume=True, **common)
+    assert sorted(trained.rglob("*")) == before
+
+
+def test_a_training_does_not_write_over_another(trained, bundle, quick):
+    before = sorted(trained.rglob("*"))
+    said = refused(bundle, "training", ["configs/train.yaml"], output_dir=str(trained), **quick)
+    assert str(trained) in said
+    assert "give another --output_dir, or --resume true to go on" in said
+    assert sorted(trained.rglob("*")) == before
+
+
+def test_a_command_that_fails_leaves_earlier_results(tmp_path):
+    (tmp_path / "predictions.csv").write_text("old")
+    (tmp_path / RECORD).write_text(json.dumps({"command": "inferring", "files": ["predictions.csv"]}))
+    output_place._take_for_results(tmp_path, ROOT, "inferring", "model.pt")
+    output_place._runs[tmp_path] = 1
+    (tmp_path / "predictions.csv").write_text("half")
+    output_place.give_up(tmp_path, 1)
+    assert (tmp_path / "predictions.csv").read_text() == "old"
+    assert json.loads((tmp_path / RECORD).read_text())["files"] == ["predictions.csv"]

@@ -1,0 +1,147 @@
+"""Whether a run may write into its results folder: no results are ever mixed or lost."""
+
+from __future__ import annotations
+
+import atexit
+import tempfile
+import weakref
+from pathlib import Path
+
+from scripts.data.fingerprint import content_hash
+from scripts.evaluation.run_folder import (
+    bring_back,
+    contents,
+    forget_earlier,
+    is_taken,
+    record_of,
+    refuse_bundle,
+    release_folder,
+    set_aside,
+    take_folder,
+)
+from scripts.processes import is_first_process, wait_for_all
+
+from .running_config import bundle_folder, running_parser, running_run_id
+
+READERS = ("inferring", "evaluating", "explaining")
+"""Commands that use a trained model."""
+
+_runs: dict[Path, int] = {}
+
+
+def check_output(folder: str | Path) -> None:
+    """Take the results folder of the running command, before any long work.
+
+    A training takes a new or empty folder, or that of the training it goes on with. Results of `inferring`
+    and `evaluating` are replaced by those of the same command: they are set aside, and come back if the
+    run fails. `explaining` adds folders of cases to those of the same model.
+
+    Raises:
+        PermissionError: naming the folder that must be writable.
+        ValueError: the folder holds something else, or another run is writing there.
+    """
+    if is_first_process():
+        _check_writable(folder)
+        parser, command = running_parser(), running_run_id()
+        if parser is not None:
+            place, root = Path(folder).resolve(), bundle_folder(parser.get_parsed_content("bundle_root"))
+            if command in READERS:
+                _take_for_results(place, root, command, str(parser.get_parsed_content("model_file")))
+            else:
+                _take_for_training(place, root, bool(parser.get_parsed_content("resume", default=False)))
+            _runs[place] = _runs.get(place, 0) + 1
+            atexit.register(end_runs)
+            weakref.finalize(parser, give_up, place, _runs[place])  # in a process that goes on
+    wait_for_all()
+
+
+def _take_for_training(folder: Path, bundle_root: Path, resume: bool) -> None:
+    refuse_bundle(folder, bundle_root, training=True)
+    found = contents(folder)
+    is_training = (folder / "configs" / "train.yaml").is_file() or record_of(folder).get(
+        "command"
+    ) == "training"
+    if found and not (resume and is_training):
+        what = "or --resume true to go on with its training" if is_training else "there is no training in it"
+        raise ValueError(
+            f"{folder} must be a new or empty folder, found {_listed(found)} in it; give another "
+            f"--output_dir, {what}"
+        )
+    take_folder(folder, "training")
+
+
+def _take_for_results(folder: Path, bundle_root: Path, command: str, model_file: str) -> None:
+    if is_taken(folder) and record_of(folder).get("command") == "training":
+        return  # a federated client evaluates where it trains
+    refuse_bundle(folder, bundle_root)
+    record = record_of(folder)
+    ours = record.get("command") == command
+    foreign = [
+        path for path in contents(folder) if not ours or path.name not in record.get("files", path.name)
+    ]
+    if foreign:
+        raise ValueError(
+            f"{folder} must be a new or empty folder or hold results of {command} alone, found "
+            f"{_listed(foreign)} in it; give another --output_dir"
+        )
+    facts = {}
+    if command == "explaining" and Path(model_file).is_file():
+        facts = {"model": content_hash(model_file)}
+        if contents(folder) and record.get("model") != facts["model"]:
+            raise ValueError(
+                f"{folder} must hold explanations of one model, found those of another than {model_file}; "
+                "give another --output_dir"
+            )
+    take_folder(folder, command, **facts)
+    if command != "explaining" and set_aside(folder):
+        print(
+            f"{folder} holds earlier results of {command}; the new ones replace them once they are complete"
+        )
+
+
+def finish_output(folder: str | Path) -> None:
+    """Remove earlier results: the new ones are complete. A training gives its folder back."""
+    place = Path(folder).resolve()
+    if is_taken(place):
+        forget_earlier(place)
+        if record_of(place).get("command") not in READERS:  # those may add what they could not read
+            release_folder(place)
+
+
+def give_up(folder: Path, run: int) -> None:
+    """Give back the results folder of a command that ended; where it failed, what it set aside comes back.
+
+    Args:
+        folder: the folder.
+        run: number of the run; nothing happens where a later one has the folder.
+    """
+    if is_taken(folder) and _runs[folder] == run:
+        command = record_of(folder).get("command")
+        if command in ("inferring", "evaluating"):
+            bring_back(folder)
+        release_folder(folder, keep=command in READERS and bool(contents(folder)))
+
+
+def end_runs() -> None:
+    """Give back every results folder, as at the end of the process."""
+    for folder, run in _runs.items():
+        give_up(folder, run)
+
+
+def _listed(found: list[Path]) -> str:
+    names = [path.name for path in found]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _check_writable(folder: str | Path) -> None:
+    existing = Path(folder).resolve()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"results folder {folder} cannot be written ({existing}: {error.strerror}): make {existing} a "
+            "writable folder, or give another --output_dir"
+        ) from None

@@ -1,0 +1,95 @@
+"""A folder that one run at a time writes into, and results that are replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from scripts.evaluation.run_folder import (
+    EARLIER,
+    MOVING,
+    RECORD,
+    bring_back,
+    forget_earlier,
+    release_folder,
+    run_in,
+    set_aside,
+    take_folder,
+)
+from tests.conftest import ROOT
+
+CODE = """
+import sys
+from scripts.evaluation.run_folder import take_folder
+take_folder(sys.argv[1], "training")
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+def other_run(folder) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, str(folder)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "taken\n"
+    return process
+
+
+def test_a_folder_in_use_is_refused_by_name_and_that_of_a_killed_run_taken_over(tmp_path, capsys):
+    folder = tmp_path / "run"
+    process = other_run(folder)
+    with pytest.raises(ValueError, match=rf"found training \(process {process.pid} on \S+\) at work there"):
+        take_folder(folder, "training")
+    (folder / ".part-half").touch()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    take_folder(folder, "training")
+    assert f"training (process {process.pid} on" in capsys.readouterr().out
+    assert os.listdir(folder) == [RECORD]
+    release_folder(folder)
+    assert os.listdir(folder) == []
+
+
+def test_a_folder_that_a_run_on_another_host_may_use_is_refused(tmp_path):
+    record = {"command": "training", "process": 7, "host": "elsewhere"}
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    with pytest.raises(
+        ValueError, match=rf"process 7 on elsewhere.*if it does not run any more, remove \S+{RECORD}"
+    ):
+        take_folder(tmp_path, "training")
+    assert json.loads((tmp_path / RECORD).read_text()) == record
+
+
+def test_a_folder_made_for_nothing_goes_again(tmp_path):
+    with pytest.raises(KeyError), run_in(tmp_path / "a" / "b", "preparing"):
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("killed", [None, "moving", "back", "working"])
+def test_results_are_replaced_whole_or_come_back_whole(killed, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "table.csv").write_text("old")
+    assert set_aside(tmp_path)
+    assert os.listdir(tmp_path) == [EARLIER]
+    if killed is None:
+        (tmp_path / "table.csv").write_text("new")
+        forget_earlier(tmp_path)
+        assert os.listdir(tmp_path) == ["table.csv"]
+        return
+    if killed == "working":
+        (tmp_path / "table.csv").write_text("half")
+        (tmp_path / "other.csv").write_text("half")
+    else:  # half of the files are under way
+        (tmp_path / EARLIER).rename(tmp_path / MOVING)
+        (tmp_path / MOVING / "figures").rename(tmp_path / "figures")
+    bring_back(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["figures", "table.csv"]
+    assert (tmp_path / "table.csv").read_text() == "old"
