@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 
+from scripts.evaluation.run_folder import RECORD
 from scripts.verify.finding import Finding
 from scripts.verify.shipped import ROOT
 
@@ -95,7 +96,8 @@ def check_file(path: Path, name: str, folder: Path, released: bool) -> list[Find
         return [Finding(name, "", "a file that Python can import", "in scripts/, as shipped; delete it")]
     if base.startswith(AS_SHIPPED):
         return [Finding(name, "", "another content", "the same file as in this bundle")]
-    if not base.lower().endswith(KINDS) and base != "LICENSE" and not base.startswith("events.out.tfevents."):
+    named = base in ("LICENSE", RECORD) or base.startswith("events.out.tfevents.")
+    if not named and not base.lower().endswith(KINDS):
         return [
             Finding(
                 name, "", "a file of another kind", "of a kind that trainings write (--allow takes its path)"

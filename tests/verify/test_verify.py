@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 
+from scripts.evaluation.run_folder import release_folder, take_folder
 from scripts.verify import verify
 from scripts.verify.__main__ import main
 from scripts.verify.plain_config import LARGEST
@@ -30,6 +31,9 @@ def clean(trained, tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("foreign") / "quick"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    take_folder(folder / "inference", "inferring")
+    (folder / "inference" / "predictions.csv").write_text("case\n")
+    release_folder(folder / "inference", keep=True)
     network = build(phases=["pre", "arterial", "portal"], num_classes=2).eval()
     inputs = (torch.rand(1, 3, 16, 16, 16), None, torch.ones(1, 3, dtype=torch.bool))
     write_torchscript(network, inputs, {"classes": ["low", "high"]}, folder / "models" / "model.ts")
