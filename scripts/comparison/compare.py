@@ -14,7 +14,6 @@ from monai.bundle import ConfigParser
 from scripts.data import cached_dataset, read_cases
 from scripts.data.cache import NoCache, check_cache
 from scripts.engines import errors, running_config, start
-from scripts.engines.command_line import settle_types
 from scripts.engines.results_place import check_name
 from scripts.engines.running_config import bundle_folder
 from scripts.evaluation.run_folder import refuse_bundle, run_in
@@ -33,10 +32,8 @@ from .tables import read_rows, write_tables
 
 
 def start_comparing(bundle_root: str | Path, seed: int) -> None:
-    """Prepare a run: one-line errors, known keys, and the phantom where it is asked for."""
-    errors.install()
+    """Prepare a run whose values are settled, with the phantom where it is asked for."""
     bundle = bundle_folder(bundle_root)
-    settle_types(bundle / "configs", "compare.yaml")
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
     check_name(running_config()["name"])
     start(bundle_root, parser.get_parsed_content("dataset_dir"), seed, "compare.yaml")

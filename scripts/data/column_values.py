@@ -31,56 +31,11 @@ MOSTLY = 0.75
 """Share of numbers from which a column is one of numbers with a slip, not of categories."""
 _GRADE = re.compile(r"[0-9]{1,2} ?[a-zA-Z+]{1,2}|[<>≥≤]? ?\d{1,2}\+?")
 """What belongs to a scale beside plain numbers: 3a, 3+."""
-_SHORT_UNITS = frozenset(
-    [
-        "mm",
-        "cm",
-        "dm",
-        "m",
-        "km",
-        "ml",
-        "mL",
-        "dl",
-        "dL",
-        "cl",
-        "cL",
-        "l",
-        "L",
-        "fl",
-        "fL",
-        "g",
-        "kg",
-        "mg",
-        "ug",
-        "ng",
-        "pg",
-        "s",
-        "h",
-        "d",
-        "y",
-        "yr",
-        "wk",
-        "mo",
-        "ms",
-        "U",
-        "IU",
-        "kU",
-        "mU",
-        "K",
-        "C",
-        "Pa",
-        "Hz",
-        "HU",
-        "Gy",
-        "Sv",
-        "V",
-        "J",
-        "mM",
-        "nM",
-        "pM",
-        "cc",
-    ]
-)
+_SHORT_UNITS = frozenset([
+    "mm", "cm", "dm", "m", "km", "ml", "mL", "dl", "dL", "cl", "cL", "l", "L", "fl", "fL", "g", "kg", "mg",
+    "ug", "ng", "pg", "s", "h", "d", "y", "yr", "wk", "mo", "ms", "U", "IU", "kU", "mU", "K", "C", "Pa",
+    "Hz", "HU", "Gy", "Sv", "V", "J", "mM", "nM", "pM", "cc",
+])  # fmt: skip
 _FILE = re.compile(
     r".*[\\/].*\.[A-Za-z]\w{0,4}(\.(gz|bz2|zst))?|\S.*\.(nii|mgz|mgh|mha|mhd|nrrd|nhdr|hdr|img|dcm|ima|png|jpe?g|tiff?|"
     r"bmp|npy|npz|h5|csv|tsv|xlsx?|txt|pdf|json|zip|tar)(\.(gz|bz2|zst))?",

@@ -45,13 +45,16 @@ _REFERENCE = re.compile(r"[@%](\w+)")
 
 
 @cache
+def content_of(file: Path) -> dict[str, Any]:
+    """Return what a configuration file of the bundle holds; it is read once in a process."""
+    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+
+
+@cache
 def known_keys(configs: Path) -> frozenset[str]:
     """Return every top-level key of the YAML files below `configs`."""
-    keys: set[str] = set()
-    for file in sorted(configs.rglob("*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        keys.update(str(key).partition("#")[0].lstrip("+") for key in content or {})
-    return frozenset(keys)
+    files = sorted(configs.rglob("*.yaml"))
+    return frozenset(str(key).partition("#")[0].lstrip("+") for file in files for key in content_of(file))
 
 
 def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, run_id: str | None) -> None:
@@ -69,7 +72,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
     others: dict[str, set[str]] = {}
     read = set(_REFERENCE.findall(json.dumps(config, default=str)))
     for file in sorted(configs.rglob("*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = content_of(file)
         commands = BASES.keys() & content
         if not commands or {run_id, BASES.get(run_id or "")} & commands:
             read |= {str(key) for key in content}

@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from monai.bundle import ComponentLocator
 
 from scripts.data.nearest import listing
 from scripts.data.plain_text import is_reference
+
+from .config_check import content_of
 
 DECLARED: dict[str, Any] = {
     "bundle_root": Path,
@@ -81,11 +82,6 @@ COMPONENT_KEYS = frozenset(["_target_", "_disabled_", "_requires_", "_desc_", "_
 MISSING = object()
 
 
-@cache
-def _content(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-
-
 def shown_type(default: Any) -> Any:
     """Return the type that a default value shows; `Any` where it shows none.
 
@@ -118,7 +114,7 @@ class KeyTypes:
             first = ["train.yaml", "evaluate.yaml", "inference.yaml"]
             others = sorted(file.name for file in configs.glob("*.yaml") if file.name not in OF_TOOLS)
             names += [*first, *(name for name in others if name not in first)]
-        self.defaults = [_content(configs / name) for name in names if (configs / name).is_file()]
+        self.defaults = [content_of(configs / name) for name in names if (configs / name).is_file()]
         self.declared = DECLARED | OF_TOOLS.get(tool or "", {})
         self.locator = locator or ComponentLocator()
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.networks import Calibration, Ensemble, TableEncoder
+from scripts.networks import Calibration, Ensemble, table_encoders
 from scripts.networks.exported import EXPORTED, ExportedNetwork
 
 from .distributed import synchronise_normalisation
@@ -121,7 +121,7 @@ def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:
 
 def fit_table(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
     """Set the statistics of the clinical table to those of the cases, or warn that it is not read."""
-    encoders = [module for module in network.modules() if isinstance(module, TableEncoder)]
+    encoders = table_encoders(network)
     for encoder in encoders:
         encoder.fit(cases)
     names = sorted({name for case in cases for name in case.get("clinical", {})})

@@ -164,8 +164,10 @@ def check_writable(folder: str | Path, keep: bool = True) -> Path:
     made = [] if keep else [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.touch()
+        finally:  # also where the process is stopped in between
+            probe.unlink(missing_ok=True)
         for path in made:
             with suppress(OSError):  # someone else writes there
                 path.rmdir()

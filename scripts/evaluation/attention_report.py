@@ -30,16 +30,7 @@ class AttentionReport(FusionReport):
     does not spend on others is "(kept to itself)". With test-time augmentation, or an ensemble, the attention
     is averaged as the probabilities are. A strategy without attention leaves no file.
 
-    Args:
-        network: the network that the evaluator runs.
-        phases: P names; a further, last token is the clinical table.
-        views: names of the views; then each view of each phase is a token, named "portal axial".
-        output_dir: folder of the results, made if missing.
-        classes: K class names.
-        name: what is evaluated, e.g. "test"; heads the figure.
-
-    Raises:
-        ValueError: as for `CaseHandler`.
+    Args and Raises: those of `FusionReport`.
     """
 
     def listener(self) -> Any:

@@ -16,12 +16,11 @@ def clinical_lines(tables: Mapping[str, Sequence[float]], network: nn.Module | N
         network: as it predicted; an exported one does not tell what it cuts off.
     """
     from scripts.data.note import note
-    from scripts.networks import TableEncoder, TableNetwork
+    from scripts.networks import TableNetwork, table_encoders
 
-    parts = [] if network is None else list(network.modules())
-    encoder = next((part for part in parts if isinstance(part, TableEncoder)), None)
-    if encoder is None:
+    if network is None or not (encoders := table_encoders(network)):
         return []
+    encoder = encoders[0]
     far: dict[str, list[str]] = {}
     columns = [column["name"] for column in encoder.columns]
     for case, values in tables.items():
@@ -36,7 +35,7 @@ def clinical_lines(tables: Mapping[str, Sequence[float]], network: nn.Module | N
             "decimal mark, and empty cells whose number means missing"
         )
     blank = [case for case, values in tables.items() if np.isnan(values).all()]
-    if blank and any(isinstance(part, TableNetwork) for part in parts):
+    if blank and any(isinstance(part, TableNetwork) for part in network.modules()):
         what = "warning: this model reads clinical values alone, and knows nothing of the cases without any"
         lines.append(note(what, blank))
     return lines

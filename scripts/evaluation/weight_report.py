@@ -38,11 +38,11 @@ class FusionReport(CaseHandler):
 
     Args:
         network: the network that the evaluator runs.
-        phases: P names.
+        phases: P names; one token each, and a further, last one for the clinical table.
         output_dir: folder of the results, made if missing.
         classes: K class names.
         name: what is evaluated, e.g. "test"; heads the figure.
-        views: names of the views.
+        views: names of the views; then each view of each phase is a token, named "portal axial".
 
     Raises:
         ValueError: as for `CaseHandler`.
@@ -91,17 +91,7 @@ class WeightReport(FusionReport):
     weighs all phases of every case alike, nothing is written but a line in the log. Cases whose class is not
     known are in the table, and in the figure only where no class is known at all.
 
-    Args:
-        network: the network that the evaluator runs.
-        phases: P names; the weight of a further, last token is that of the clinical table.
-        views: names of the views; a strategy that weighs each view of each phase has P V weights, named
-            "portal axial".
-        output_dir: folder of the results, made if missing.
-        classes: K class names.
-        name: what is evaluated, e.g. "test"; heads the figure.
-
-    Raises:
-        ValueError: as for `CaseHandler`.
+    Args and Raises: those of `FusionReport`.
     """
 
     def listener(self) -> Any:

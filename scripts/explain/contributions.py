@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.explain.shapley import coalitions, is_read, shapley_values
-from scripts.networks import TableEncoder
+from scripts.networks import table_encoders
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Contributions:
 
 def reads_table(network: nn.Module) -> bool:
     """Return whether a network reads the clinical table."""
-    return any(isinstance(module, TableEncoder) for module in network.modules())
+    return bool(table_encoders(network))
 
 
 @torch.no_grad()

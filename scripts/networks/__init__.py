@@ -24,7 +24,7 @@ from scripts.networks.residual import ResidualEncoder
 from scripts.networks.single_phase import SinglePhaseNetwork
 from scripts.networks.summary import summary
 from scripts.networks.table import TableNetwork
-from scripts.networks.table_encoder import TableEncoder
+from scripts.networks.table_encoder import TableEncoder, table_encoders
 from scripts.networks.view_encoder import ViewEncoder, reader, token_names
 
 __all__ = [
@@ -55,5 +55,6 @@ __all__ = [
     "build",
     "reader",
     "summary",
+    "table_encoders",
     "token_names",
 ]

@@ -138,3 +138,8 @@ def _widths(hidden: int | Sequence[int]) -> list[int]:
 def fixed(values: Sequence[int]) -> nn.Buffer:
     """Return whole numbers that follow from the columns, and so need not be in the checkpoint."""
     return nn.Buffer(torch.tensor(values, dtype=torch.long), persistent=False)
+
+
+def table_encoders(network: nn.Module) -> list[TableEncoder]:
+    """Return the encoders of the clinical table that a network has."""
+    return [module for module in network.modules() if isinstance(module, TableEncoder)]

@@ -19,7 +19,7 @@ from scripts.engines.removal import images_without
 from scripts.evaluation.atomic import write_text
 from scripts.evaluation.positive import positive_index
 from scripts.explain.contributions import phase_contributions, reads_table
-from scripts.networks import TableEncoder
+from scripts.networks import table_encoders
 
 USE = "Research. Not for clinical use."
 TABLE = "clinical table"
@@ -158,11 +158,6 @@ def write_prediction(
         positive,
     )
     write_text(output_file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-
-
-def table_encoders(network: nn.Module) -> list[TableEncoder]:
-    """Return the encoders of the clinical table that a network has."""
-    return [module for module in network.modules() if isinstance(module, TableEncoder)]
 
 
 def table_columns(network: nn.Module) -> list[str]:

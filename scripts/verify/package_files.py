@@ -15,18 +15,8 @@ from scripts.verify.finding import Finding
 from scripts.verify.shipped import ROOT
 
 IMPORTABLE = (
-    *all_suffixes(),
-    ".pyo",
-    ".pyw",
-    ".pyd",
-    ".pyz",
-    ".pth",
-    ".egg",
-    ".whl",
-    ".zip",
-    ".dll",
-    ".dylib",
-)
+    *all_suffixes(), ".pyo", ".pyw", ".pyd", ".pyz", ".pth", ".egg", ".whl", ".zip", ".dll", ".dylib",
+)  # fmt: skip
 """Ends of names that Python, once their folder is on its path, takes for code."""
 KINDS = (
     ".pt", ".ts", ".onnx", ".yaml", ".yml", ".json", ".md", ".html", ".csv", ".xlsx", ".png", ".svg", ".txt",

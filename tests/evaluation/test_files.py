@@ -155,6 +155,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_predictions(tmp_path / "p.csv", ["c1", "c2", "c3"], P, CLASSES)
 
 
+def test_a_run_that_is_stopped_while_it_tries_its_folder_leaves_nothing(tmp_path: Path, monkeypatch) -> None:
+    def stopped(path: Path) -> None:
+        path.write_text("")
+        raise SystemExit(143)
+
+    monkeypatch.setattr(Path, "touch", stopped)
+    with pytest.raises(SystemExit):
+        check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_metrics_json_holds_figures_seed_versions_and_machine(tmp_path: Path) -> None:
     intervals = confidence_intervals(P, [0, 1, 1], draws=50)
     rows = classification_table(P, [0, 1, 1], CLASSES, intervals)

@@ -7,24 +7,10 @@ import unicodedata
 from collections.abc import Iterable
 
 STAND_INS = {
-    *("anonymous", "anonym", "anonymized", "anonymised", "anon", "unknown", "patient", "name", "none"),
-    *(
-        "test",
-        "phantom",
-        "case",
-        "image",
-        "images",
-        "series",
-        "study",
-        "dicom",
-        "volume",
-        "phase",
-        "for",
-        "not",
-        "the",
-    ),
-    *("and", "von", "van"),
-}
+    "anonymous", "anonym", "anonymized", "anonymised", "anon", "unknown", "patient", "name", "none", "test",
+    "phantom", "case", "image", "images", "series", "study", "dicom", "volume", "phase", "for", "not", "the",
+    "and", "von", "van",
+}  # fmt: skip
 """Words that stand where a name should, or that everybody writes."""
 HIDDEN = "(name)"
 LEAST, LONG = 3, 5
