@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ class Tally:
 
     def close(self, tried: int) -> dict[str, int]:
         """Assert that all was tried and nothing got through; return the counts, and write them if asked."""
-        sums = Counter({name: 0 for name in COUNTED})
+        sums = Counter(dict.fromkeys(COUNTED, 0))
         seconds = 0.0
         for row in self.parts().values():
             seconds += row["seconds"]
@@ -102,9 +102,8 @@ class Tally:
         if TABLE.is_file():
             with TABLE.open(encoding="utf-8", newline="") as source:
                 rows = [row for row in csv.DictReader(source) if row["attack"] != self.attack]
-        from benchmarks.machine import processor_name
 
-        machine = describe_machine(torch.device("cpu"))
+        machine = describe_machine()
         rows.append(
             {"attack": self.attack, **counts, "seconds": round(seconds), "seed": self.seed}
             | {"threads": torch.get_num_threads(), "processor": machine["machine"]["processor"]}
@@ -128,6 +127,6 @@ def code_state() -> str:
 
 
 @pytest.fixture
-def tally() -> Iterator[Callable[..., Tally]]:
+def tally() -> Callable[..., Tally]:
     """Return a function that gives the tally of an attack."""
-    yield lambda attack, seed=0: Tally(attack, seed, ROOT / "results" / "attacks" / code_state())
+    return lambda attack, seed=0: Tally(attack, seed, ROOT / "results" / "attacks" / code_state())
