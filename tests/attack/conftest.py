@@ -12,13 +12,14 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from scripts.evaluation import describe_machine
+from tests.attack.forked_command import ForkedCommands
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "figures" / "attacks.csv"
@@ -51,6 +52,13 @@ class Canary:
 @pytest.fixture
 def canary(tmp_path_factory) -> Canary:
     return Canary(tmp_path_factory.mktemp("canary") / "ran")
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[ForkedCommands]:
+    """Commands without their imports: `status, output = forked.run(["run", "training", ...], timeout=60)`."""
+    with ForkedCommands() as commands:
+        yield commands
 
 
 class Tally:
