@@ -62,12 +62,16 @@ class ForkedCommands:
         Returns:
             Status, negative for a signal, and stdout and stderr together.
         """
-        command = {"arguments": [str(part) for part in arguments], "timeout": timeout, "module": module}
+        command = {
+            "arguments": [str(part) for part in arguments],
+            "timeout": timeout,
+            "module": module,
+            "cwd": str(cwd),
+            "environ": dict(environ or {}),
+        }
         assert self._server.stdin is not None
         assert self._server.stdout is not None
-        self._server.stdin.write(
-            json.dumps(command | {"cwd": str(cwd), "environ": dict(environ or {})}) + "\n"
-        )
+        self._server.stdin.write(json.dumps(command) + "\n")
         self._server.stdin.flush()
         line = self._server.stdout.readline()
         assert line, "the process that is forked has ended"
@@ -78,7 +82,7 @@ class ForkedCommands:
 def _warm() -> None:
     """Import what commands import, but leave the bundle's own package to them."""
     import fire  # noqa: F401
-    import monai.bundle.scripts
+    import monai.bundle.scripts  # noqa: F401
 
     import scripts.engines
     import scripts.predict.__main__  # noqa: F401
