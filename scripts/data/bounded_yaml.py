@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-LONGEST = 64_000
+LONGEST = 256_000
 """Characters."""
 MOST_NODES = 20_000
 """Texts, lists and mappings, each counted as often as an alias repeats it."""
@@ -59,3 +60,17 @@ def load_bounded(text: str, loader: type[Any] = yaml.SafeLoader) -> Any:
     """
     check_bounded(text)
     return yaml.load(text, loader)
+
+
+def read_yaml(file: str | Path) -> Any:
+    """Return what a YAML file holds, {} where it is empty.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: no YAML in UTF-8, or one that grows beyond all bounds.
+    """
+    try:
+        content = load_bounded(Path(file).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{file} must be YAML, found {' '.join(str(error).split())}; correct it") from None
+    return {} if content is None else content

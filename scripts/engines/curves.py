@@ -168,14 +168,13 @@ class LearningCurves:
                 self._show().add_scalar(name, value, trainer.state.iteration)
 
     def _draw(self, _: Any) -> None:
-        import pandas
-
         from scripts.evaluation import curves_figure
-        from scripts.evaluation.atomic import write_text
+        from scripts.evaluation.atomic import write_table
 
         if self.history:
-            text = pandas.DataFrame(self.history).to_csv(index=False)
-            write_text(self.output_dir / "learning_curves.csv", text)
+            names = list(dict.fromkeys(name for row in self.history for name in row))
+            rows = ([_cell(row.get(name)) for name in names] for row in self.history)
+            write_table(self.output_dir / "learning_curves.csv", names, rows)
             figure = curves_figure(
                 self.history,
                 chosen_epoch=max(row["epoch"] for row in self.history if row["best"]),
@@ -185,3 +184,8 @@ class LearningCurves:
         if self.writer is not None:
             self.writer.close()
             self.writer = None
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as the table has it, nothing for a number that is not defined."""
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from ignite.engine import Engine, Events
 
+from scripts.data.bounded_yaml import read_yaml
 from scripts.data.fingerprint import content_hash
 from scripts.data.plain_text import check_from_data, literal
 from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
@@ -80,7 +81,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     configs = folder / "configs"
     configs.mkdir(parents=True, exist_ok=True)
     documented = source / "configs" / "train.yaml"
-    general = yaml.safe_load(documented.read_text(encoding="utf-8"))
+    general = read_yaml(documented)
     trained = config | {
         "bundle_root": ".",
         "dataset_dir": literal(str(Path(config["dataset_dir"]).resolve())),
@@ -93,7 +94,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
         write_text(folder / "server_cases.json", text + "\n")
     write_yaml(configs / "train.yaml", trained, documented, "Resolved training configuration")
     base = source / "configs" / "inference.yaml"
-    inference = yaml.safe_load(base.read_text(encoding="utf-8"))
+    inference = read_yaml(base)
     shared = {key: trained[key] for key in inference if key in trained and key not in INFERENCE_KEYS}
     text = json.dumps(shared)
     shared |= {key: trained[key] for key in trained if re.search(rf"@{key}\b", text) and key not in inference}

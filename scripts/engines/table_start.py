@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 
+from scripts.data.bounded_yaml import read_yaml
 from scripts.networks import TableEncoder
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ def trained_config(path: str | Path) -> dict[str, Any]:
         file = Path(path).absolute().parent.parent / "configs" / name
         if file.is_file():
             try:
-                content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, yaml.YAMLError):
+                content = read_yaml(file)
+            except (OSError, ValueError):
                 continue
             if isinstance(content, dict):
                 return content

@@ -7,8 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from scripts.data.bounded_yaml import read_yaml
 from scripts.data.plain_text import check_from_data
 from scripts.evaluation.atomic import write_text
 
@@ -17,10 +16,6 @@ from .metadata import metadata
 logger = logging.getLogger(__name__)
 
 TWINS = ("train", "inference")
-
-
-def _read(file: Path) -> dict[str, Any]:
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def _json(content: dict[str, Any]) -> str:
@@ -33,7 +28,7 @@ def stale_twins(configs: Path) -> list[str]:
     for name in TWINS:
         yaml_file, json_file = configs / f"{name}.yaml", configs / f"{name}.json"
         both = yaml_file.is_file() and json_file.is_file()
-        if both and json.loads(json_file.read_text(encoding="utf-8")) != _read(yaml_file):
+        if both and json.loads(json_file.read_text(encoding="utf-8")) != read_yaml(yaml_file):
             stale.append(json_file.name)
     return stale
 
@@ -58,9 +53,9 @@ def write_twins(configs: Path) -> None:
         ValueError: something that came from data would be an expression or a reference.
     """
     for name in TWINS:
-        content = _read(configs / f"{name}.yaml")
+        content = read_yaml(configs / f"{name}.yaml")
         check_from_data(content, f"{name}.yaml")
         write_text(configs / f"{name}.json", _json(content))
     file = configs / "metadata.json"
     base = json.loads(file.read_text(encoding="utf-8"))
-    write_text(file, _json(metadata(base, _read(configs / "train.yaml"))))
+    write_text(file, _json(metadata(base, read_yaml(configs / "train.yaml"))))

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-import yaml
-
+from scripts.data.bounded_yaml import read_yaml
 from scripts.engines.network_parts import network_parts
 from scripts.evaluation.table import HEADINGS
 from scripts.reporting.headline import config_positive
@@ -40,7 +39,7 @@ def model_card(root: Path) -> str:
         Markdown with the sections of the zoo's template.
     """
     meta = json.loads((root / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    config = yaml.safe_load((root / "configs" / "train.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(root / "configs" / "train.yaml")
     columns = [column if isinstance(column, str) else column["name"] for column in config["clinical"]]
     used = network_parts(config, ("encoder", "plane_encoder", "fusion", "conditioning"))
     parts = [f"{key.replace('_', ' ')} `{_name(config[key])}`" for key in used]

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from scripts.data.bounded_yaml import read_yaml
 from scripts.data.plain_text import from_literal
 
 # What such a key holds in the bundle as shipped; {name} is the last part of the path.
@@ -47,7 +48,7 @@ def remove_own_paths(file: Path) -> None:
         ValueError: for a path under another key, with file, key and path.
     """
     text = file.read_text(encoding="utf-8")
-    for key, value in (yaml.safe_load(text) or {}).items():
+    for key, value in read_yaml(file).items():
         own = [found for found in _strings(value) if _is_own(found)]
         if not own and (key not in ("start_weights", "encoder_weights") or value is None):
             continue

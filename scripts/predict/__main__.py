@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser, ConfigWorkflow
+from monai.bundle import ConfigWorkflow
 
+from scripts.data.bounded_yaml import read_yaml
 from scripts.data.new_case_table import categories_for, numbers_for
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
@@ -114,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"--run must be the results folder of a training, found no {model}; correct it"
         )
     require_verified(given.run, given.trust)
-    config = ConfigParser.load_config_file(str(model))
+    config = read_yaml(model)
     clinical = clinical_values(given.clinical, config["clinical"])
     with scratch_folder() as scratch:
         images = read_images(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
+from scripts.data.bounded_yaml import read_yaml
 
 from .comparison import Comparison, comparison_headline, comparison_tables, read_comparison
 from .forest import forest
@@ -60,7 +60,7 @@ def comparison_section(folder: str | Path) -> dict[str, Any]:
 
 def _facts(comparison: Comparison, job: Path) -> Facts:
     """Return what was compared on what, by the configuration and the record of one job."""
-    config = yaml.safe_load((job / "configs" / "train.yaml").read_text(encoding="utf-8"))
+    config = read_yaml(job / "configs" / "train.yaml")
     date = json.loads((job / "environment.json").read_text(encoding="utf-8")).get("date", "not recorded")
     return [
         ("Reported", comparison.n.removeprefix("n = ")),

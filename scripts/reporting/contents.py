@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from scripts.data.bounded_yaml import read_yaml
 from scripts.evaluation import read_predictions
 
 from .dataset_summary import Summary, summarise_dataset
@@ -86,7 +85,7 @@ def read_contents(folder: str | Path) -> Contents:
     model = (folder / named[0]).resolve()
     file = model / "configs" / "train.yaml"
     config_text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    config: dict[str, Any] = yaml.safe_load(config_text) or {}
+    config: dict[str, Any] = read_yaml(file) if config_text else {}
     trained_on = _training_data(folder, model, evaluation, config)
     n, patients = _counts(folder, metrics)
     return Contents(

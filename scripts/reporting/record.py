@@ -9,8 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from scripts.data.bounded_yaml import read_yaml
 from scripts.data.document import open_document, read_items
 from scripts.data.fingerprint import content_hash
 from scripts.data.phase_scale import phase_scales
@@ -80,13 +79,13 @@ def _regions(folder: Path, dataset_dir: Path, model: Path) -> dict[str, Any]:
     file = model / "configs" / "train.yaml"
     if (folder / "server_cases.json").is_file() or not file.is_file():
         return {"reason": "the cases or the model's configuration are not at hand"}
-    return region_facts(dataset_dir, yaml.safe_load(file.read_text(encoding="utf-8")) or {})
+    return region_facts(dataset_dir, read_yaml(file))
 
 
 def _scales(model: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:
     """Compare the intensities of the phases that a model scales together; nothing for another model."""
     file = model / "configs" / "train.yaml"
-    config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    config = read_yaml(file) if file.is_file() else {}
     rule = config.get("intensity")
     if len(phases) < 2 or not isinstance(rule, dict) or rule.get("joint") is not True:
         return {}

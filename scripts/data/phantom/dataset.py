@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import os
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from scripts.data.phantom.acquisition import Case, Volume, make_case
 from scripts.data.phantom.latents import CLASSES, CLINICAL, PHASES, REFERENCE, Latents
 from scripts.data.phantom.oracle import clinical_log_odds, image_log_odds, phase_subsets, probability
+from scripts.evaluation.atomic import write_table
 
 DEFAULT_SPLITS = {"training": 120, "validation": 40, "test": 40}
 DEFAULT_CASES = sum(DEFAULT_SPLITS.values())
@@ -181,10 +181,8 @@ def _write_dataset(folder: Path, seed: int, first: int, splits: Mapping[str, int
 
 
 def _write_truth(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, truth_columns(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    columns = truth_columns()
+    write_table(path, columns, ([row[name] for name in columns] for row in rows))
 
 
 def _publish(partial: Path, folder: Path) -> None:
