@@ -54,13 +54,18 @@ PARTS = {"network", "optimizer", "schedule", "selection", "epoch", "iteration", 
 
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the top-level keys in which two configurations differ, apart from those free on resume."""
-    keys = (set(before) | set(now)) - FREE_ON_RESUME
+    before, now = _fixed(before), _fixed(now)
+    keys = set(before) | set(now)
     return sorted(
         key
         for key in keys
         if json.dumps(before.get(key), default=str, sort_keys=True)
         != json.dumps(now.get(key), default=str, sort_keys=True)
     )
+
+
+def _fixed(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in FREE_ON_RESUME}
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
@@ -151,7 +156,7 @@ class Checkpoints:
             "iteration": trainer.state.iteration,
             "history": list(self.history),
             "steps": steps,
-            "config": json.loads(json.dumps(self.config, default=str)),
+            "config": json.loads(json.dumps(_fixed(self.config), default=str)),
         }
         write_tensors(self.last_file, state)
         self.saved_epoch = trainer.state.epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -11,6 +12,7 @@ import yaml
 
 from scripts.data.bounded_yaml import read_yaml
 from scripts.data.plain_text import from_literal
+from scripts.evaluation.without_person import without_home
 
 # What such a key holds in the bundle as shipped; {name} is the last part of the path.
 REPLACEMENTS = {
@@ -21,6 +23,9 @@ REPLACEMENTS = {
     "start_weights": None,
     "encoder_weights": None,
 }
+
+TEXTS = (".yaml", ".json", ".conf", ".md", ".txt")
+"""Ends of names of the files that people write into, of a package."""
 
 
 def _is_own(text: str) -> bool:
@@ -63,6 +68,37 @@ def remove_own_paths(file: Path) -> None:
             new = new.format(name=re.sub(r"['\"\\#@]", "", name))
         text = _replace(text, key, new)
     file.write_text(text, encoding="utf-8")
+
+
+def check_own_paths(configs: Path) -> None:
+    """Refuse a path of this machine in a JSON configuration; the twins of YAML have none.
+
+    Raises:
+        ValueError: with file and path.
+    """
+    for file in sorted(configs.rglob("*.json")):
+        try:
+            own = list(filter(_is_own, _strings(json.loads(file.read_text(encoding="utf-8")))))
+        except ValueError as error:
+            raise ValueError(f"{file.name} must be JSON, found {error}; correct or remove it") from None
+        if own:
+            raise ValueError(
+                f"{file.name} holds the path {own[0]} of this machine, which nobody else has; write it "
+                "relative to @bundle_root, or remove the file"
+            )
+
+
+def forget_home(folder: Path, root: Path) -> None:
+    """Take the home folder, and the folder the bundle lies in, out of comments and documents.
+
+    Args:
+        folder: what becomes the package.
+        root: the bundle that it is made from.
+    """
+    for file in (path for path in folder.rglob("*") if path.suffix in TEXTS):
+        text = file.read_text(encoding="utf-8", errors="surrogateescape")
+        if (new := without_home(without_home(text), root)) != text:
+            file.write_text(new, encoding="utf-8", errors="surrogateescape")
 
 
 def _replace(text: str, key: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from .archive import write_zip
 from .contents import copy_contents
 from .large_files import move_out_weights
 from .model_card import model_card
-from .own_paths import remove_own_paths
+from .own_paths import check_own_paths, forget_home, remove_own_paths
 
 # MONAI Label derives the task from this name, and `monai.bundle.load` looks for it.
 BUNDLE_NAME = "multiphase_fusion_classification"
@@ -44,10 +44,12 @@ def package(bundle_root: Path, output: Path, weights_url: str | None = None) -> 
         for file in sorted((folder / "configs").rglob("*.yaml")):
             remove_own_paths(file)
         write_twins(folder / "configs")
+        check_own_paths(folder / "configs")
         card = folder / "docs" / "README.md"
         if not card.is_file():
             card.parent.mkdir(exist_ok=True)
             card.write_text(model_card(root), encoding="utf-8")
+        forget_home(folder, root)
         version = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"]
         move_out_weights(folder, weights_url)
         return write_zip(folder, output / f"{BUNDLE_NAME}_v{version}.zip")

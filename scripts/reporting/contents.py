@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.bounded_yaml import read_yaml
+from scripts.data.plain_text import from_literal
 from scripts.evaluation import read_predictions
+from scripts.evaluation.without_person import without_person
 
 from .dataset_summary import Summary, summarise_dataset
 from .record import RECORD
@@ -80,13 +82,14 @@ def read_contents(folder: str | Path) -> Contents:
             f"{folder} must hold the results of a training, an evaluation or a comparison, found no "
             f"{', no '.join(evidence)} and no comparison.csv; give such a folder by --bundle_root"
         )
-    evaluation, metrics = _json(folder / RECORD), _json(folder / "metrics.json") or None
-    named = evaluation.get("models") or ["." if (folder / "configs").is_dir() else ".."]
-    model = (folder / named[0]).resolve()
+    record, metrics = _json(folder / RECORD), _json(folder / "metrics.json") or None
+    named = record.get("models") or ["." if (folder / "configs").is_dir() else ".."]
+    model = (folder / Path(named[0]).expanduser()).resolve()
     file = model / "configs" / "train.yaml"
     config_text = file.read_text(encoding="utf-8") if file.is_file() else ""
     config: dict[str, Any] = read_yaml(file) if config_text else {}
-    trained_on = _training_data(folder, model, evaluation, config)
+    evaluation, training = without_person([record, _json(model / "environment.json")])
+    trained_on = without_person(_training_data(folder, model, evaluation, config, training))
     n, patients = _counts(folder, metrics)
     return Contents(
         folder=folder,
@@ -98,7 +101,7 @@ def read_contents(folder: str | Path) -> Contents:
         patients=patients,
         config=config,
         config_text=config_text,
-        training=_json(model / "environment.json"),
+        training=training,
         evaluation=evaluation,
         history=_history(model / "learning_curves.csv"),
         trained_on=trained_on,
@@ -140,11 +143,14 @@ def _counts(folder: Path, metrics: dict[str, Any] | None) -> tuple[int, int]:
     return len(rows), len({found.patients[row] for row in rows})
 
 
-def _training_data(folder: Path, model: Path, evaluation: dict[str, Any], config: dict[str, Any]) -> Summary:
+def _training_data(
+    folder: Path, model: Path, evaluation: dict[str, Any], config: dict[str, Any], training: dict[str, Any]
+) -> Summary:
     """Return the summary of the training's dataset: as it was recorded, or else as it lies there now."""
-    dataset_dir = str(config.get("dataset_dir", "$"))
+    dataset_dir = from_literal(str(config.get("dataset_dir", "$")))
     record = evaluation if model == folder else _json(model / RECORD)
-    if record and record["dataset_dir"] == dataset_dir:
+    same_file = record.get("dataset_sha256") in {training.get("dataset_sha256")} - {None}
+    if record and (same_file or without_person([record["dataset_dir"]]) == without_person([dataset_dir])):
         return record["data"]
     if dataset_dir.startswith("$"):
         return {"reason": "the model's folder holds no record of the data that it was trained on"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.plain_text import from_literal
+from scripts.evaluation.without_person import without_person
 
 from .contents import Contents
 
@@ -20,7 +21,8 @@ def provenance(contents: Contents, anonymous: bool = False) -> list[tuple[str, F
         contents: of the folder.
         anonymous: without commands, and of the dataset's path its last part alone.
     """
-    training = {"dataset_dir": from_literal(str(contents.config.get("dataset_dir"))), **contents.training}
+    dataset_dir = without_person(from_literal(str(contents.config.get("dataset_dir"))))
+    training = {"dataset_dir": dataset_dir, **contents.training}
     found = [("Training", record_facts(training))] if contents.training else []
     if contents.model != contents.folder or not contents.training:
         evaluation = contents.evaluation or contents.metrics or {}

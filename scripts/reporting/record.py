@@ -14,6 +14,7 @@ from scripts.data.document import open_document, read_items
 from scripts.data.fingerprint import content_hash
 from scripts.data.phase_scale import phase_scales
 from scripts.evaluation.atomic import write_text
+from scripts.evaluation.without_person import without_person
 
 from .dataset_summary import summarise_dataset
 from .region_facts import region_facts
@@ -33,7 +34,8 @@ def write_record(
 
     The file has the keys split, models (results folders, relative where they hold `output_dir`), dataset_dir,
     dataset_sha256, data (of `summarise_dataset`), regions (of `region_facts`), phase_scales where the model
-    scales its phases together (of `scripts.data.phase_scale`, by pair), and those of the environment.
+    scales its phases together (of `scripts.data.phase_scale`, by pair), and those of the environment; no text
+    in it names home folder, user or host.
 
     Args:
         output_dir: folder of the evaluation.
@@ -47,7 +49,6 @@ def write_record(
     models = [_seen_from(folder, file.resolve().parent.parent) for file in model_files]
     content = {
         "split": split,
-        "models": models,
         "dataset_dir": str(data),
         "dataset_sha256": _sha256(data),
         "data": _data(folder, data, phases),
@@ -55,13 +56,17 @@ def write_record(
         **_scales(folder / models[0], data, phases),
         **environment,
     }
-    write_text(output_dir / RECORD, json.dumps(content, indent=2) + "\n")
+    record = {"models": models, **without_person(content)}
+    write_text(output_dir / RECORD, json.dumps(record, indent=2) + "\n")
 
 
 def _seen_from(folder: Path, model: Path) -> str:
     """Return the model's folder relative to the evaluation's where it holds it, so that both can be moved."""
     inside = folder == model or model in folder.parents
-    return Path(os.path.relpath(model, folder)).as_posix() if inside else str(model)
+    if inside:
+        return Path(os.path.relpath(model, folder)).as_posix()
+    home = Path(os.path.expanduser("~"))
+    return f"~/{model.relative_to(home)}" if model.is_relative_to(home) else str(model)
 
 
 def _sha256(dataset_dir: Path) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.evaluation.atomic import write_text
+from scripts.evaluation.without_person import without_person
 
 TEMPLATES = Path(__file__).resolve().parent
 REPORT = "report.html"
@@ -58,7 +59,7 @@ def configurations(files: Sequence[Path], anonymous: bool = False) -> list[tuple
     """Return name and text of each file that is there, without paths of this machine if `anonymous`."""
     there = [file for file in files if file.is_file()]
     if not anonymous:
-        return [(file.name, file.read_text(encoding="utf-8")) for file in there]
+        return [(file.name, without_person(file.read_text(encoding="utf-8"))) for file in there]
     from scripts.packaging.own_paths import remove_own_paths  # that package needs this one
 
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.data.plain_text import from_literal
 from scripts.evaluation.atomic import write_text
+from scripts.evaluation.without_person import without_person
 from scripts.processes import is_first_process
 
 from .comparison_page import comparison_section, report_comparison
@@ -109,9 +110,10 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
     if anonymous:  # what could not be read is told with its path
         records = (contents.config, contents.training, contents.evaluation or {})
         places = {from_literal(str(record["dataset_dir"])) for record in records if record.get("dataset_dir")}
+        places |= {str(folder.resolve())}
         text = page.read_text(encoding="utf-8")
-        for place in sorted({*places, str(folder.resolve())}, key=len, reverse=True):
-            text = text.replace(html.escape(place), html.escape(Path(place).name))
+        for place in sorted({*places, *map(without_person, places)}, key=len, reverse=True):
+            text = text.replace(html.escape(place), html.escape(Path(place).name or place))
         write_text(page, text)
     return page
 

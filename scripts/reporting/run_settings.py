@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from scripts.evaluation.tensorboard import FOLDER, no_host
+from scripts.evaluation.without_person import without_person
 
 from .contents import Contents
 from .headline import strategy
@@ -66,4 +67,4 @@ def _class(part: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return "none" if value is None or value == "" else str(value)
+    return "none" if value is None or value == "" else without_person(str(value))

@@ -164,6 +164,23 @@ def test_path_under_a_key_that_cannot_be_replaced_is_refused(trained, tmp_path):
     assert not (tmp_path / "dist").exists()
 
 
+def test_comments_and_documents_name_no_home(trained, tmp_path, monkeypatch):
+    copy, home = tmp_path / "copy", tmp_path / "jane.doe"
+    shutil.copytree(trained, copy)
+    monkeypatch.setenv("HOME", str(home))
+    (copy / "configs" / "mine.yaml").write_text(f"# run with {home}/liver/data.yaml in {copy}\nseed: 1\n")
+    (copy / "docs").mkdir()
+    (copy / "docs" / "notes.md").write_text(f"Made in {copy}/configs by {home}.")
+    with zipfile.ZipFile(package(copy, tmp_path / "dist")) as archive:
+        texts = {Path(name).name: archive.read(name) for name in archive.namelist()}
+    assert texts["mine.yaml"] == b"# run with ~/liver/data.yaml in .\nseed: 1\n"
+    assert texts["notes.md"] == b"Made in configs by ~."
+    assert not [name for name, text in texts.items() if b"jane.doe" in text or bytes(copy) in text]
+    (copy / "configs" / "mine.json").write_text(json.dumps({"file": str(home / "x.csv")}))
+    with pytest.raises(ValueError, match=r"mine.json holds the path .*/x.csv of this machine"):
+        package(copy, tmp_path / "dist")
+
+
 @pytest.mark.parametrize("kind", ["own", pytest.param("shipped", marks=pytest.mark.slow)])
 def test_three_commands_of_the_zoo_pass_where_the_zip_is_unpacked(kind, request, python, tmp_path):
     folder = tmp_path / "multiphase_fusion_classification"

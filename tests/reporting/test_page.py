@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from scripts.engines.environment import environment
 from scripts.engines.errors import message_of
 from scripts.reporting import report_folder, report_run
+from scripts.reporting.contents import read_contents
 from scripts.reporting.figures import KNOWN, Figure
+from scripts.reporting.record import write_record
 from scripts.reporting.volume_grids import MOST_HEADERS, volume_grids
 
 from .page import Page
 
+ROOT = Path(__file__).resolve().parents[2]
+PHASES = ["pre", "arterial", "portal"]
 NUMBER = re.compile(r"-?\d\.\d{3}")
 
 
@@ -154,6 +159,40 @@ def test_data_that_are_gone_are_said_to_be(copy):
     assert "n not known, as the training data are not available" in figures_of(page)["Learning curves"].text
 
 
+def test_records_and_page_name_neither_home_nor_user_nor_host(copy, monkeypatch):
+    host = "scanner7.hospital.org"
+    monkeypatch.setenv("HOME", str(copy.parent))
+    monkeypatch.setenv("LOGNAME", "jdoe")
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    arguments = ["run", "training", "--config_file", f"['{ROOT}/configs/train.yaml','{copy.parent}/d.yaml']"]
+    monkeypatch.setattr(
+        "sys.argv", ["__main__.py", *arguments, "/data/jdoe/x", f"tcp://{host}:8786", f"{ROOT}"]
+    )
+    made = environment("cpu")
+    assert made["command"][4:] == [
+        "['configs/train.yaml','~/d.yaml']",
+        "/data/user/x",
+        "tcp://host:8786",
+        ".",
+    ]
+    (copy / "environment.json").write_text(json.dumps(made))
+    write_record(copy, [copy / "models" / "model.pt"], copy.parent / "gone", "test", PHASES, made)
+    config = yaml.safe_load((copy / "configs" / "train.yaml").read_text())
+    config |= {"dataset_dir": str(copy.parent / "gone"), "cache_dir": str(copy.parent / "cache")}
+    (copy / "configs" / "train.yaml").write_text(yaml.safe_dump(config))
+    text = (copy / "evaluation.json").read_text() + report_folder(copy).read_text(encoding="utf-8")
+    assert "~/gone" in text
+    assert not [name for name in (str(copy.parent), "jdoe", host) if name in text]
+
+
+def test_an_evaluation_outside_finds_its_model_from_the_home_folder(copy, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(copy.parent))
+    write_record(tmp_path / "ev", [copy / "models" / "model.pt"], copy, "test", PHASES, environment("cpu"))
+    assert json.loads((tmp_path / "ev" / "evaluation.json").read_text())["models"] == [f"~/{copy.name}"]
+    shutil.copy(copy / "metrics.json", tmp_path / "ev")
+    assert read_contents(tmp_path / "ev").model == copy
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_an_anonymous_page_has_no_path_and_no_command(there, copy, tmp_path, bundle):
     config = yaml.safe_load((copy / "configs" / "train.yaml").read_text())
@@ -176,8 +215,7 @@ def test_a_training_on_a_server_s_labels_has_no_test(copy):
         if file.name != "learning_curves.png":
             file.unlink()
     (copy / "server_cases.json").write_text("{}")
-    phases = ["pre", "arterial", "portal"]
-    file = report_run(copy, str(copy / "models" / "model.pt"), "/nowhere", "test", phases, "cpu")
+    file = report_run(copy, str(copy / "models" / "model.pt"), "/nowhere", "test", PHASES, "cpu")
     page = Page(file.read_text(encoding="utf-8"))
     text = page.all("main")[0].text
     assert "Nothing could be measured, as no case of the test split has a known class; n = 0 cases" in text
