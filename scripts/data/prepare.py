@@ -141,7 +141,8 @@ def prepare(
         print("".join(f"note: {shown(note)}\n" for note in notes) + "dry run: nothing was written")
         return None
     with not_left_empty(folder), ExitStack() as stack:
-        stack.enter_context(run_in(_output_folder(folder, overwrite), "preparing"))
+        place = _output_folder(folder, overwrite)
+        stack.enter_context(run_in(place, "preparing", lambda _: _refuse_earlier(folder, overwrite)))
         found = find(given)
         names = [
             str(name)
@@ -271,12 +272,16 @@ def _optional(path: str | Path | None) -> Path | None:
     return None if path is None else _absolute(path)
 
 
-def _output_folder(folder: Path, overwrite: bool) -> Path:
+def _refuse_earlier(folder: Path, overwrite: bool) -> None:
     if (folder / "dataset.json").exists() and not overwrite:
         raise ValueError(
             f"{folder / 'dataset.json'} exists already and would be replaced; pass --overwrite True, or "
             "another --output"
         )
+
+
+def _output_folder(folder: Path, overwrite: bool) -> Path:
+    _refuse_earlier(folder, overwrite)
     from scripts.evaluation.atomic import check_writable
 
     try:

@@ -6,9 +6,11 @@ import atexit
 import tempfile
 import weakref
 from pathlib import Path
+from typing import Any
 
 from scripts.data.fingerprint import content_hash
 from scripts.evaluation.run_folder import (
+    Check,
     bring_back,
     contents,
     forget_earlier,
@@ -57,46 +59,56 @@ def check_output(folder: str | Path) -> None:
 
 def _take_for_training(folder: Path, bundle_root: Path, resume: bool) -> None:
     refuse_bundle(folder, bundle_root, training=True)
-    found = contents(folder)
-    is_training = (folder / "configs" / "train.yaml").is_file() or record_of(folder).get(
-        "command"
-    ) == "training"
-    if found and not (resume and is_training):
-        what = "or --resume true to go on with its training" if is_training else "there is no training in it"
-        raise ValueError(
-            f"{folder} must be a new or empty folder, found {_listed(found)} in it; give another "
-            f"--output_dir, {what}"
-        )
-    take_folder(folder, "training")
+
+    def check(record: dict[str, Any]) -> None:
+        found = contents(folder)
+        is_training = (folder / "configs" / "train.yaml").is_file() or record.get("command") == "training"
+        if found and not (resume and is_training):
+            what = (
+                "or --resume true to go on with its training" if is_training else "there is no training in it"
+            )
+            raise ValueError(
+                f"{folder} must be a new or empty folder, found {_listed(found)} in it; give another "
+                f"--output_dir, {what}"
+            )
+
+    _take_checked(folder, "training", check)
 
 
 def _take_for_results(folder: Path, bundle_root: Path, command: str, model_file: str) -> None:
     if is_taken(folder) and record_of(folder).get("command") == "training":
         return  # a federated client evaluates where it trains
     refuse_bundle(folder, bundle_root)
-    record = record_of(folder)
-    ours = record.get("command") == command
-    foreign = [
-        path for path in contents(folder) if not ours or path.name not in record.get("files", path.name)
-    ]
-    if foreign:
-        raise ValueError(
-            f"{folder} must be a new or empty folder or hold results of {command} alone, found "
-            f"{_listed(foreign)} in it; give another --output_dir"
-        )
     facts = {}
     if command == "explaining" and Path(model_file).is_file():
         facts = {"model": content_hash(model_file)}
-        if contents(folder) and record.get("model") != facts["model"]:
+
+    def check(record: dict[str, Any]) -> None:
+        ours, found = record.get("command") == command, contents(folder)
+        foreign = [path for path in found if not ours or path.name not in record.get("files", path.name)]
+        if foreign:
+            raise ValueError(
+                f"{folder} must be a new or empty folder or hold results of {command} alone, found "
+                f"{_listed(foreign)} in it; give another --output_dir"
+            )
+        if facts and found and record.get("model") != facts["model"]:
             raise ValueError(
                 f"{folder} must hold explanations of one model, found those of another than {model_file}; "
                 "give another --output_dir"
             )
-    take_folder(folder, command, **facts)
+
+    _take_checked(folder, command, check, **facts)
     if command != "explaining" and set_aside(folder):
         print(
             f"{folder} holds earlier results of {command}; the new ones replace them once they are complete"
         )
+
+
+def _take_checked(folder: Path, command: str, check: Check, **facts: str) -> None:
+    """Take a folder that passes a check, before anything is written there, and again once it is taken."""
+    if not is_taken(folder):
+        check(record_of(folder))
+    take_folder(folder, command, check, **facts)
 
 
 def finish_output(folder: str | Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ OF_A_RUN = ("process", "host")
 EARLIER, MOVING = ".earlier", ".earlier-moving"
 """Folders of results that are set aside, and of those that are on the way there or back."""
 
+Check = Callable[[dict[str, Any]], None]
 _taken: dict[Path, tuple[int, list[Path], dict[str, Any]]] = {}
 
 
-def take_folder(folder: str | Path, command: str, **facts: str) -> None:
+def take_folder(folder: str | Path, command: str, check: Check | None = None, **facts: str) -> None:
     """Take a folder, made if missing, until `release_folder`.
 
     The file is locked by the system, which knows whether its process lives. What a killed run left
@@ -35,6 +36,8 @@ def take_folder(folder: str | Path, command: str, **facts: str) -> None:
     Args:
         folder: the folder.
         command: what the run is called, e.g. training.
+        check: called with what the file says, once no other run can write there; what it raises gives the
+            folder back as it was.
         facts: what else the file says.
 
     Raises:
@@ -44,13 +47,17 @@ def take_folder(folder: str | Path, command: str, **facts: str) -> None:
     if place in _taken:
         return
     made = [path for path in (place, *place.parents) if not path.exists()]
-    check_writable(place)
-    stream = _locked(place / RECORD)
+    stream = _locked(place)
     before = _read(stream)
     mine = {"command": command, **facts, "process": os.getpid(), "host": socket.gethostname()}
-    if before.get("host", mine["host"]) != mine["host"]:
-        os.close(stream)
-        raise _in_use(place, before, f"if it does not run any more, remove {place / RECORD}, else ")
+    try:
+        if before.get("host", mine["host"]) != mine["host"]:
+            raise _in_use(place, before, f"if it does not run any more, remove {place / RECORD}, else ")
+        if check is not None:
+            check(before)
+    except BaseException:
+        _give_back(stream, place, made, remove=not before)
+        raise
     if "process" in before:
         print(f"{folder}: {_named(before)} was killed; this run takes the folder over", flush=True)
     with suppress(OSError):  # no room: what is written next says so, and the lock holds without words
@@ -70,11 +77,16 @@ def release_folder(folder: str | Path, keep: bool = False) -> None:
     if place not in _taken:
         return
     stream, made, record = _taken.pop(place)
-    with suppress(OSError):
-        if keep:
-            record = {key: value for key, value in record.items() if key not in OF_A_RUN}
+    if keep:
+        record = {key: value for key, value in record.items() if key not in OF_A_RUN}
+        with suppress(OSError):
             _write(stream, record | {"files": [path.name for path in contents(place)]})
-        else:
+    _give_back(stream, place, made, remove=not keep)
+
+
+def _give_back(stream: int, place: Path, made: list[Path], remove: bool) -> None:
+    with suppress(OSError):
+        if remove:
             (place / RECORD).unlink()
     os.close(stream)
     with suppress(OSError):
@@ -83,13 +95,18 @@ def release_folder(folder: str | Path, keep: bool = False) -> None:
 
 
 @contextmanager
-def run_in(folder: str | Path, command: str) -> Iterator[None]:
+def run_in(folder: str | Path, command: str, check: Check | None = None) -> Iterator[None]:
     """Hold a folder for what is done inside (see `take_folder`)."""
-    take_folder(folder, command)
+    take_folder(folder, command, check)
     try:
         yield
     finally:
         release_folder(folder)
+
+
+def keep_through_exec(folder: str | Path) -> None:
+    """Let the program that takes this process's place hold the folder, until it ends."""
+    os.set_inheritable(_taken[Path(folder).resolve()][0], True)
 
 
 def is_taken(folder: str | Path) -> bool:
@@ -174,18 +191,23 @@ def refuse_bundle(folder: str | Path, bundle_root: str | Path | None = None, tra
             )
 
 
-def _locked(file: Path) -> int:
-    """Open the file of a run and lock it."""
-    try:
-        import fcntl
-    except ImportError:  # a system without such locks
-        return os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+def _locked(place: Path) -> int:
+    """Make the folder if missing, open the file of its run and lock it."""
+    file = place / RECORD
     while True:
-        stream = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        check_writable(place)
         try:
+            stream = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:  # the run that made the folder ended in this moment, and left nothing
+            continue
+        try:
+            import fcntl
+
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(stream), os.stat(file)):
                 return stream
+        except ImportError:  # a system without such locks
+            return stream
         except FileNotFoundError:  # its run ended in this moment
             pass
         except (BlockingIOError, PermissionError):

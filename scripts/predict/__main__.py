@@ -18,7 +18,7 @@ from scripts.data.bounded_yaml import read_yaml
 from scripts.data.new_case_table import categories_for, numbers_for
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
-from scripts.evaluation.run_folder import refuse_bundle
+from scripts.evaluation.run_folder import refuse_bundle, run_in
 from scripts.predict.scratch import scratch_folder
 from scripts.predict.study import read_images, write_case
 from scripts.verify import require_verified
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     require_verified(given.run, given.trust)
     config = read_yaml(model)
     clinical = clinical_values(given.clinical, config["clinical"])
-    with scratch_folder() as scratch:
+    with scratch_folder() as scratch, run_in(output, "predicting"):
         images = read_images(
             given.input, config["phases"], given.rules, given.study, scratch, given.keep_name
         )

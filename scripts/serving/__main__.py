@@ -10,6 +10,7 @@ one file per phase, files <case>_<phase>.nii.gz side by side, and 4D files are t
 from __future__ import annotations
 
 import argparse
+import atexit
 import json
 import os
 import secrets
@@ -17,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.evaluation.run_folder import keep_through_exec, release_folder, take_folder
 from scripts.packaging.package import BUNDLE_NAME
 from scripts.serving.app import lay_out
 from scripts.serving.studies import study_patterns
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bundle = given.run.resolve()
         require_verified(bundle, given.trust)
         app = (given.app or ROOT / ".label" / bundle.name).resolve()
+        take_folder(app, "serving")
+        atexit.register(release_folder, app)  # where the server does not start
         models = lay_out(app, bundle)
         variables = environment(studies, app / "model" / BUNDLE_NAME / "configs", token)
     except (ValueError, OSError) as error:
@@ -72,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         *["--host", "127.0.0.1", "--port", str(given.port), "--uvicorn_app", "phase_fusion_server:app"],
         *["--conf", "models", ",".join(models), "--conf", "zoo_source", "local", "--conf", "sam2", "false"],
     ]
+    keep_through_exec(app)
     os.chdir(app)  # the server writes its logs where it stands
     os.execve(sys.executable, command, variables)
 
@@ -79,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def phantom_studies(folder: Path, count: int = 10) -> Path:
     """Make a folder of phantom cases, files side by side, unless it is there."""
     import shutil
+    import tempfile
 
     from scripts.data import ensure_phantom, read_unlabelled
 
@@ -88,13 +94,19 @@ def phantom_studies(folder: Path, count: int = 10) -> Path:
     ensure_phantom(phantom)
     document = json.loads((phantom / "dataset.json").read_text(encoding="utf-8"))
     test = {entry["case"] for entry in document["test"][:count]}
-    part = folder.with_name(f"{folder.name}.part")
-    part.mkdir(parents=True, exist_ok=True)
-    for case in read_unlabelled(phantom, document["phases"]):
-        if case["case"] in test:
-            for name, file in {**case["image"], "lesion": case["roi"]}.items():
-                shutil.copyfile(file, part / f"{case['case']}_{name}.nii.gz")
-    part.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as place:
+        part = Path(place) / folder.name
+        part.mkdir()
+        for case in read_unlabelled(phantom, document["phases"]):
+            if case["case"] in test:
+                for name, file in {**case["image"], "lesion": case["roi"]}.items():
+                    shutil.copyfile(file, part / f"{case['case']}_{name}.nii.gz")
+        try:
+            part.rename(folder)
+        except OSError:  # another server was faster
+            if not folder.is_dir():
+                raise
     return folder
 
 

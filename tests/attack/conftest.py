@@ -20,6 +20,7 @@ import torch
 
 from scripts.evaluation import describe_machine
 from tests.attack.forked_command import ForkedCommands
+from tests.label_server import app, cases, results, server, studies  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "figures" / "attacks.csv"

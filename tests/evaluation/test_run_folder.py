@@ -57,6 +57,22 @@ def test_a_folder_in_use_is_refused_by_name_and_that_of_a_killed_run_taken_over(
     assert os.listdir(folder) == []
 
 
+def test_what_came_while_a_run_looked_is_seen_once_the_folder_is_taken(tmp_path):
+    """Another run may end between a look and the taking."""
+    (tmp_path / RECORD).write_text('{"command": "inferring", "files": ["predictions.csv"]}')
+    (tmp_path / "predictions.csv").touch()
+
+    def check(record):
+        raise ValueError(f"results of {record['command']}")
+
+    with pytest.raises(ValueError, match="results of inferring"):
+        take_folder(tmp_path, "evaluating", check)
+    assert json.loads((tmp_path / RECORD).read_text())["files"] == ["predictions.csv"]
+    with pytest.raises(KeyError):
+        take_folder(tmp_path / "new" / "one", "evaluating", check)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_folder_that_a_run_on_another_host_may_use_is_refused(tmp_path):
     record = {"command": "training", "process": 7, "host": "elsewhere"}
     (tmp_path / RECORD).write_text(json.dumps(record))

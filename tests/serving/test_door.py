@@ -9,16 +9,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-CLASSIFIER = "multiphase_fusion_classification"
+from tests.label_server import CLASSIFIER, NEEDS_LABEL
 
-pytestmark = [
-    pytest.mark.label,
-    pytest.mark.skipif(
-        not (ROOT / ".venv-label" / "bin" / "python").exists(),
-        reason="no MONAI Label in .venv-label: `make test-label`",
-    ),
-]
+pytestmark = NEEDS_LABEL
 
 
 @pytest.fixture(scope="module")

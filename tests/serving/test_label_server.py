@@ -12,15 +12,11 @@ import numpy as np
 import pandas
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PYTHON = ROOT / ".venv-label" / "bin" / "python"
-CLASSIFIER, GRADE = "multiphase_fusion_classification", "multiphase_fusion_grade"
-PHASES = ["pre", "arterial", "portal"]
+from tests.label_server import CLASSIFIER, NEEDS_LABEL
 
-pytestmark = [
-    pytest.mark.label,
-    pytest.mark.skipif(not PYTHON.exists(), reason="no MONAI Label in .venv-label: `make test-label`"),
-]
+GRADE = "multiphase_fusion_grade"
+
+pytestmark = NEEDS_LABEL
 
 
 @pytest.fixture
