@@ -14,8 +14,8 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 
@@ -78,9 +78,6 @@ def dicom(path: str) -> Any:
 
 def _decompressed(image: Any) -> Any:
     """Return what GDCM makes of the bare pixels of a pydicom dataset."""
-    import tempfile
-    from pathlib import Path
-
     import pydicom
     import SimpleITK
 
@@ -94,10 +91,25 @@ def _decompressed(image: Any) -> Any:
     bare.SOPInstanceUID = "1.2.3"
     bare.file_meta = pydicom.dataset.FileMetaDataset()
     bare.file_meta.TransferSyntaxUID = image.file_meta.TransferSyntaxUID
-    with tempfile.TemporaryDirectory(prefix="dicom-") as folder:
-        file = Path(folder, "image.dcm")
+    with _passing_file() as file:
         bare.save_as(file, enforce_file_format=True)
-        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file), imageIO="GDCMImageIO"))
+        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(file, imageIO="GDCMImageIO"))
+
+
+@contextmanager
+def _passing_file() -> Iterator[str]:
+    """Give the path of a file that goes with this process, however that ends, where the system has such."""
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        number = os.memfd_create("image.dcm")
+        try:
+            yield f"/proc/self/fd/{number}"
+        finally:
+            os.close(number)
+        return
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="dicom-") as folder:
+        yield os.path.join(folder, "image.dcm")
 
 
 READERS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".gipl": "GiplImageIO"}

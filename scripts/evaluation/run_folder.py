@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -167,6 +168,13 @@ def forget_earlier(folder: Path) -> None:
     if (folder / EARLIER).exists():
         old = (folder / EARLIER).rename(folder / f"{PARTIAL}earlier")  # which cannot be brought back any more
         shutil.rmtree(old, ignore_errors=True)
+
+
+def typed_folder(text: str) -> Path:
+    """Return the path of a folder that was typed for an option of `argparse`; nothing is none."""
+    if not text:
+        raise argparse.ArgumentTypeError("it must be a path, found ''; correct it")
+    return Path(text)
 
 
 def refuse_bundle(folder: str | Path, bundle_root: str | Path | None = None, training: bool = False) -> None:

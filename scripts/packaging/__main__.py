@@ -11,6 +11,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.engines import errors
+from scripts.evaluation.run_folder import refuse_bundle, typed_folder
 from scripts.packaging.archive import read_file
 from scripts.packaging.hub import files_for_hub
 from scripts.packaging.package import package
@@ -24,15 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--bundle_root", type=Path, default=Path("."), help="this bundle, or a results folder (default .)"
     )
-    parser.add_argument("--output", type=Path, default=Path("dist"), help="folder of the zip (default dist)")
+    parser.add_argument(
+        "--output", type=typed_folder, default=Path("dist"), help="folder of the zip (default dist)"
+    )
     parser.add_argument(
         "--weights_url", metavar="URL", help="where others download model.pt; it is then left out of the zip"
     )
     parser.add_argument(
         "--dry_run_hub", metavar="OWNER/NAME", help="list what would go to this Hugging Face repository"
     )
+    errors.install()  # the temporary copy goes where the command is stopped
     chosen = parser.parse_args(arguments)
     try:
+        refuse_bundle(chosen.output)
         file = package(chosen.bundle_root, chosen.output, chosen.weights_url)
         print(f"{file}: {file.stat().st_size / 1e6:.1f} MB, made from {chosen.bundle_root.resolve()}")
         about = json.loads(read_file(file, "configs/metadata.json"))

@@ -18,7 +18,7 @@ from scripts.data.bounded_yaml import read_yaml
 from scripts.data.new_case_table import categories_for, numbers_for
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
-from scripts.evaluation.run_folder import refuse_bundle, run_in
+from scripts.evaluation.run_folder import refuse_bundle, run_in, typed_folder
 from scripts.predict.scratch import scratch_folder
 from scripts.predict.study import read_images, write_case
 from scripts.verify import require_verified
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         "--input", type=Path, required=True, help="folder of DICOM files, or of <phase>.nii.gz"
     )
     given.add_argument(
-        "--output", type=_folder, required=True, help="receives prediction.json and prediction.dcm"
+        "--output", type=typed_folder, required=True, help="receives prediction.json and prediction.dcm"
     )
     given.add_argument("--rules", type=Path, help="DICOM: which series is which phase, as for `preparing`")
     given.add_argument("--study", help="DICOM of several studies: StudyInstanceUID")
@@ -91,13 +91,6 @@ def parser() -> argparse.ArgumentParser:
     )
     given.add_argument("--trust", action="store_true", help="use a model that verifying refuses")
     return given
-
-
-def _folder(text: str) -> Path:
-    """Return the path of a folder; nothing is none."""
-    if not text:
-        raise argparse.ArgumentTypeError("it must be a path, found ''; correct it")
-    return Path(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -107,7 +107,7 @@ def _from_dicom(
             f"{source} must hold one study, found {len(chosen)} of {names}; pass --study and one of these"
         )
     assigned = assign_study(chosen[0], wanted)
-    person = Persons([chosen[0].person])
+    person = Persons([chosen[0].person], chosen[0].births)
     case = shown(Path(source.resolve().name)) if keep_name else pseudonym(chosen[0].uid)
     if person.named_in(case):
         notes.append("warning: the case is called as the folder is, which holds the patient's name")

@@ -47,14 +47,15 @@ def check_quality(
         ValueError: a dataset.json that cannot be read or has no case, or a folder that cannot be written.
     """
     from scripts.evaluation.atomic import check_writable
+    from scripts.evaluation.run_folder import refuse_bundle
 
     document = open_document(dataset_dir)
     items = read_items(document, document.phases)
     if not items:
         raise ValueError(f"{document.file} must list at least one case, found none; list cases in it")
-    folder = check_writable(
-        document.file.parent if output_dir is None else Path(output_dir).expanduser(), False
-    )
+    folder = document.file.parent if output_dir is None else Path(output_dir).expanduser()
+    refuse_bundle(folder)
+    check_writable(folder, keep=False)
     cases = look_at_cases(items, workers)
     results = [check(cases) for check in CHECKS]
     readable = [

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripts.data import native
+from scripts.data import native, native_worker
 from scripts.data.volumes import open_volume
 
 # A worker whose readers take the name of a file for an order.
@@ -93,6 +93,16 @@ def test_a_reader_that_dies_is_one_line_and_the_next_file_is_read(name, reason, 
     say("Readers that crash or hang", tried, caught.value)
     assert str(bad) in str(caught.value)
     np.testing.assert_array_equal(open_volume(good).read(), voxels)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the system has no files without a name")
+def test_decoding_leaves_no_file_behind_however_the_reader_ends(monkeypatch):
+    """Compressed pixels of a patient go to GDCM in a file that only the process has."""
+    pydicom = pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
+    monkeypatch.setattr("tempfile.TemporaryDirectory", None)
+    file = pydicom.data.get_testdata_file("MR_small_jpeg_ls_lossless.dcm")
+    plain = pydicom.dcmread(pydicom.data.get_testdata_file("MR_small.dcm")).pixel_array
+    np.testing.assert_array_equal(native_worker.dicom(file), plain[None])
 
 
 def test_threads_read_at_the_same_time_while_readers_crash(stub, voxels):

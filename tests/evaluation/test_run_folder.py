@@ -7,9 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 
+from scripts.data import prepare
 from scripts.evaluation.run_folder import (
     EARLIER,
     MOVING,
@@ -21,6 +25,9 @@ from scripts.evaluation.run_folder import (
     set_aside,
     take_folder,
 )
+from scripts.packaging.__main__ import main as packaging
+from scripts.predict.__main__ import main as predict
+from scripts.quality import check_quality
 from tests.conftest import ROOT
 
 CODE = """
@@ -109,3 +116,44 @@ def test_results_are_replaced_whole_or_come_back_whole(killed, tmp_path):
     bring_back(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["figures", "table.csv"]
     assert (tmp_path / "table.csv").read_text() == "old"
+
+
+def _check(output: str) -> None:
+    data = next(part for part in Path(output).parents if part.name == "own") / "data"
+    data.mkdir(exist_ok=True)
+    case = {"case": "a", "image": {"pre": "a.nii.gz"}, "label": "low"}
+    (data / "dataset.json").write_text(
+        json.dumps({"phases": ["pre"], "classes": ["low", "high"], "training": [case]})
+    )
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)), data / "a.nii.gz")
+    check_quality(data, output)
+
+
+WRITERS = {
+    "checking": _check,
+    "preparing": lambda output: prepare(source=".", layout="folders", output=output),
+    "packaging": lambda output: packaging(["--output", output]),
+    "predict": lambda output: predict(["--run", ".", "--input", ".", "--output", output]),
+}
+
+
+@pytest.mark.parametrize("place", [".", "configs", "models/new"])
+@pytest.mark.parametrize("command", WRITERS)
+def test_no_command_writes_into_a_bundle(command, place, tmp_path):
+    root = tmp_path / "own" / "bundle"
+    (root / "configs").mkdir(parents=True)
+    (root / "configs" / "metadata.json").write_text("{}")
+    before = sorted(root.rglob("*"))
+    with pytest.raises((ValueError, SystemExit), match=r"must be no part of a bundle, .* of .*/bundle"):
+        WRITERS[command](f"{root}/{place}" if place != "." else str(root))
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ["preparing", "packaging", "predict"])
+def test_nothing_is_no_folder(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, SystemExit)) as caught:
+        WRITERS[command]("")
+    said = f"{caught.value} {capsys.readouterr().err}"
+    assert "it must be a path, found ''" in said or "output must be given, found nothing" in said
+    assert list(tmp_path.iterdir()) == []

@@ -33,6 +33,7 @@ class Study:
         folder: folder that all its files share, below the source.
         series: the images of each series, by SeriesInstanceUID, in the order of the series numbers.
         person: PatientName, or several; stays on this machine.
+        births: each PatientBirthDate, YYYYMMDD; as the name.
     """
 
     patient_id: str
@@ -41,6 +42,7 @@ class Study:
     folder: Path
     series: list[list[Slice]]
     person: str = ""
+    births: frozenset[str] = frozenset()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -74,6 +76,7 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
     seen: set[Slice] = set()
     identities: set[tuple[str, str, int | None]] = set()
     persons: dict[tuple[str, str], set[str]] = {}
+    births: dict[tuple[str, str], set[str]] = {}
     remarks: dict[str, list[str]] = {}
     files = files_below(root, remarks)
     with warnings.catch_warnings():
@@ -89,6 +92,7 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
             if not tags.text("StudyInstanceUID"):
                 remarks.setdefault(NO_STUDY, []).append(shown(file, root))
             persons.setdefault(key, set()).add(tags.text("PatientName"))
+            births.setdefault(key, set()).add(tags.text("PatientBirthDate"))
             for image in slices_of(header.dataset, file, header.fault):
                 content = replace(image, file=NOWHERE)
                 if content in seen and image.uid:
@@ -108,7 +112,8 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
     studies = []
     for key, images in found.items():
         study, assumed = _study(root, key, images)
-        studies.append(replace(study, person="=".join(sorted(persons[key]))))
+        person = "=".join(sorted(persons[key]))
+        studies.append(replace(study, person=person, births=frozenset(births[key])))
         if assumed:
             remarks.setdefault(f"studies with {assumed}", []).append(shown(root / study.folder, root))
     return sorted(studies, key=lambda study: (study.patient_id, study.date, study.uid)), _lines(remarks)

@@ -13,6 +13,7 @@ KEYWORDS = (
         "SOPClassUID",
         "PatientID",
         "PatientName",
+        "PatientBirthDate",
         "StudyInstanceUID",
         "SeriesInstanceUID",
     ),

@@ -65,8 +65,10 @@ def find(source: Source) -> Found:
     mapping = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
     names, numbered = identifiers(studies) if source.keep_ids else (pseudonyms(studies, mapping), [])
     assigned = {study.key: assign_study(study, rules) for study in studies}
-    persons = {names[study.key][0]: Persons([study.person]) for study in studies}
-    everybody = Persons([study.person for study in studies])
+    persons = {names[study.key][0]: Persons([study.person], study.births) for study in studies}
+    everybody = Persons(
+        [study.person for study in studies], [birth for study in studies for birth in study.births]
+    )
     by_name = {names[key][0]: volumes for key, volumes in assigned.items()}
     print(f"\n{assignment_table(by_name, persons)}\n")
     for study in studies:

@@ -22,14 +22,14 @@ def export(write_dicom, tmp_path) -> Path:
         for place, phase in enumerate(("native", "portal")):
             heights = [0, 1, 2, 5, 6, 7] if (number, place) == (5, 1) else range(6)
             files = write_dicom(
-                tmp_path / "in" / "_".join(words) / phase,
+                tmp_path / "in" / "_".join([*words, "1950-01-01"]) / phase,
                 heights, patient, f"9.{number}", f"9.{number}.{place}",
                 SeriesDescription=f"{phase} {words[-1]}" if place else phase, prefix=f"{''.join(words)}_",
                 PatientName=name, SpecificCharacterSet="ISO_IR 100", SeriesNumber=place,
             )  # fmt: skip
             if (number, place) == (0, 1):
                 files[2].write_bytes(files[2].read_bytes()[:-40])
-    (tmp_path / "in" / "MUELLER_JUERGEN" / "empty.dcm").write_bytes(b"")
+    (tmp_path / "in" / "MUELLER_JUERGEN_1950-01-01" / "empty.dcm").write_bytes(b"")
     (tmp_path / "rules.yaml").write_text(RULES)
     rows = [f"{'ROE_JANE' if number == 4 else f'id{number}'},{'ab'[number % 2]}" for number in range(8)]
     (tmp_path / "labels.csv").write_text("\n".join(["case,label", *rows, "Xu Bo,a"]))
@@ -67,11 +67,12 @@ def test_no_name_is_printed_or_written(keep_ids, export, capsys):
     paths = [str(file.relative_to(export)) for file in (export / "out").rglob("*")]
     for text in [printed.replace(str(export), ""), *written, *paths]:
         for word in ["müller", "mueller", "jürgen", "juergen", "li_wei", "liwei", "roe", "john", "xu_bo"] + [
-            "xu bo"
+            "xu bo",
+            "1950-01-01",
         ]:
             assert word not in text.lower().replace(str(export).lower(), ""), word
     assert "(name)" in printed
-    assert "empty files: (name)/empty.dcm" in printed
+    assert "empty files: (name)_(birth)/empty.dcm" in printed
     assert "PX-4" in printed  # no name, but a pseudonym
     left = ["id0", "id5"] if keep_ids else ["case_0002", "case_0006"]
     told = ", ".join(f"{case} (series 1)" for case in left)
@@ -84,11 +85,11 @@ def test_no_name_is_printed_or_written(keep_ids, export, capsys):
 def test_a_prediction_is_not_called_after_a_folder_with_the_name(export, tmp_path, capsys):
     from scripts.predict.study import read_images
 
-    found = read_images(export / "in" / "ROE_JANE", ["pre"], export / "rules.yaml", None, tmp_path)
+    found = read_images(export / "in" / "ROE_JANE_1950-01-01", ["pre"], export / "rules.yaml", None, tmp_path)
     assert found.case.startswith("case_")
     assert "ROE" not in capsys.readouterr().out
-    where = (export / "in" / "ROE_JANE", ["pre"], export / "rules.yaml", None, tmp_path)
-    assert read_images(*where, keep_name=True).case == "ROE_JANE"
+    where = (export / "in" / "ROE_JANE_1950-01-01", ["pre"], export / "rules.yaml", None, tmp_path)
+    assert read_images(*where, keep_name=True).case == "ROE_JANE_1950-01-01"
     assert "warning: the case is called as the folder is" in capsys.readouterr().out
 
 
