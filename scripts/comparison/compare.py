@@ -36,7 +36,7 @@ def start_comparing(bundle_root: str | Path, seed: int) -> None:
     bundle = bundle_folder(bundle_root)
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
     check_name(running_config()["name"])
-    start(bundle_root, parser.get_parsed_content("dataset_dir"), seed, "compare.yaml")
+    start(bundle_root, parser.get_parsed_content("dataset_dir"), seed)
     errors.on_interrupt(
         lambda: "stopped; the same command goes on, and keeps the trainings that are finished"
     )

@@ -10,7 +10,6 @@ from .prepare import prepare
 from .readable import ReadableLoader, name_bad
 from .shares import BatchShares, CaseShare
 from .splits import split_by_patient
-from .start_preparing import start_preparing
 from .volumes import Volume, open_volume
 
 __all__ = [
@@ -30,5 +29,4 @@ __all__ = [
     "read_cases",
     "read_unlabelled",
     "split_by_patient",
-    "start_preparing",
 ]

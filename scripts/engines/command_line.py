@@ -11,16 +11,18 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from monai.bundle import BundleWorkflow, ConfigParser
-from monai.bundle.scripts import run
+from monai.bundle.scripts import create_workflow, run
+from monai.utils import ensure_tuple
 
 from scripts.data.plain_text import is_reference, literal
+from scripts.keys.key_types import FREE, KeyTypes
+from scripts.keys.typed_values import PurePath, members, read_text, typed
 
-from .key_types import FREE, KeyTypes
 from .running_config import running_parser
-from .typed_values import PurePath, members, read_text, typed
 
 _FLAG = re.compile(r"--.*|-[a-zA-Z].*", re.DOTALL)
 _OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow_name", "workflow_type"}
@@ -74,12 +76,20 @@ def command_line() -> list[str]:
     return []
 
 
-def settle_types(configs: Path, tool: str | None = None) -> bool:
+def config_files() -> list[str]:
+    """Return the configuration files of the running command, in order; none where Python named them."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not create_workflow.__code__:
+        frame = frame.f_back
+    return [] if frame is None else list(map(str, ensure_tuple(frame.f_locals["config_file"] or ())))
+
+
+def settle_types(configs: Path, command: str | None = None) -> bool:
     """Bring every value of the running configuration to the type of its key, before anything is resolved.
 
     Args:
         configs: the bundle's configs folder.
-        tool: its file of the command, e.g. prepare.yaml; None for trainings and trained models.
+        command: what is run, e.g. preparing.
 
     Returns:
         Whether a value changed; what was resolved before is then forgotten.
@@ -90,7 +100,7 @@ def settle_types(configs: Path, tool: str | None = None) -> bool:
     parser = running_parser()
     if parser is None:
         return False
-    types = KeyTypes(configs, tool, parser.locator)
+    types = KeyTypes(configs, command, parser.locator)
     changed = False
     for key, text in typed_options(command_line()).items():
         changed |= _settle_option(parser, types, key, text)
@@ -168,6 +178,7 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
             ) from None
     if PurePath in members(kind) or path[0] in FREE:
         settled = _with_number_signs(settled)
+    types.check_range(path, settled)
     changed = type(settled) is not type(value) or settled != value
     if changed:
         parent[name] = settled

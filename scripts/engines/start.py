@@ -10,13 +10,15 @@ from pathlib import Path
 import yaml
 from monai.utils import set_determinism
 
-from scripts.data.overlay import from_here
+from scripts.data.overlay import BUNDLE, from_here
 from scripts.data.plain_text import check_from_data
+from scripts.keys.check import check_command, check_keys, check_order, check_values, known_keys
+from scripts.keys.declared import TOOLS
+from scripts.keys.help import help_text
 from scripts.processes import is_first_process, wait_for_all
 
 from . import errors
-from .command_line import command_line, settle_types, typed_options
-from .config_check import check_command, check_keys, check_values, known_keys
+from .command_line import command_line, config_files, settle_types, typed_options
 from .metadata import record_metrics
 from .output_place import finish_output
 from .results_place import place_note
@@ -27,35 +29,38 @@ from .twins import warn_of_stale_twins
 MODEL = "configs/inference.yaml"
 
 
-def settle(tool: str | None = None) -> bool:
+def settle() -> bool:
     """Show a user's mistakes as one line, refuse unknown keys and type the values, before any is resolved.
 
-    Args:
-        tool: file below configs of a command that is no training and needs no model, e.g. compare.yaml.
+    With ``--help`` the keys of the command are shown, and nothing is run.
 
     Returns:
         Whether a value changed.
 
     Raises:
-        ValueError: for a key that no configuration declares, a value of another type than its key's, or a
-            name from the data that would be an expression.
+        ValueError: for a key that no configuration declares, a value of another type or range than its
+            key's, an overlay that another file undoes, or a name from the data that would be an expression.
     """
     errors.install()
     errors.on_interrupt(lambda: "stopped; give the same command again")
-    config = running_config()
+    config, command = running_config(), running_run_id()
     options = typed_options(command_line())
     configs = bundle_folder(options.get("bundle_root") or config.get("bundle_root", ".")) / "configs"
-    check_keys(config, known_keys(configs), running_run_id())
-    check_command(options, config, configs, running_run_id())
-    changed = settle_types(configs, tool)
+    if command in TOOLS:
+        configs = BUNDLE / "configs"  # bundle_root may be what is reported
+    if options.keys() & {"help", "h"}:
+        print(help_text(configs, command))
+        raise SystemExit
+    check_order(config_files())
+    check_keys(config, known_keys(configs, command), command)
+    check_command(options, config, configs, command)
+    changed = settle_types(configs, command)
     check_values(running_config())
     check_from_data(running_config(), "the configuration")
     return changed
 
 
-def start(
-    bundle_root: str | Path, dataset_dir: str | Path | None, seed: int, tool: str | None = None
-) -> None:
+def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) -> None:
     """Prepare a run: one-line errors, known keys, one seed, and the phantom where it is asked for.
 
     Args:
@@ -63,7 +68,6 @@ def start(
         dataset_dir: folder of the dataset; ``data/phantom`` is created on first use (not where a bundle is
             only loaded from another folder). None: no data is read.
         seed: the experiment's seed.
-        tool: file below configs of a command that is no training and needs no model, e.g. compare.yaml.
 
     Raises:
         ValueError: for a key that no configuration declares, or a value of another type than its key's.
@@ -72,7 +76,7 @@ def start(
 
     warnings.filterwarnings("ignore", category=FutureWarning)
     parser = running_parser()
-    if settle(tool) and parser is not None:  # what MONAI had resolved was of other types
+    if settle() and parser is not None:  # what MONAI had resolved was of other types
         bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
         dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
     bundle = bundle_folder(bundle_root)
@@ -83,25 +87,6 @@ def start(
         if is_first_process():
             ensure_phantom(dataset_dir)
         wait_for_all()
-
-
-def start_tool(bundle_root: str | Path, config: str) -> None:
-    """Prepare a command that trains nothing: one-line errors, and only the keys of its own configuration.
-
-    Args:
-        bundle_root: folder of the bundle.
-        config: file below its configs, e.g. prepare.yaml.
-
-    Raises:
-        ValueError: a key that the file does not have, naming the nearest; a value of another type than its
-            key's.
-    """
-    errors.install()
-    errors.on_interrupt(lambda: "stopped; give the same command again")
-    configs = bundle_folder(bundle_root) / "configs"
-    declared = yaml.safe_load((configs / config).read_text(encoding="utf-8"))
-    check_keys(running_config(), declared, running_run_id())
-    settle_types(configs, config)
 
 
 def finish(output_dir: str | Path) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 from scripts.data.bounded_yaml import read_yaml
 from scripts.data.plain_text import check_from_data
 from scripts.evaluation.atomic import write_text
+from scripts.keys.declared import FILES
+from scripts.keys.help import page, with_comments
 
 from .metadata import metadata
 
@@ -47,7 +49,10 @@ def warn_of_stale_twins(configs: Path) -> None:
 
 
 def write_twins(configs: Path) -> None:
-    """Write the JSON twins and bring ``metadata.json`` up to date with ``train.yaml``.
+    """Write what follows from the YAML files and the declared keys, see `scripts.keys`.
+
+    These are the JSON twins, the comments of the YAML files, ``docs/keys.md``, and what ``metadata.json`` has
+    of ``train.yaml``.
 
     Raises:
         ValueError: something that came from data would be an expression or a reference.
@@ -56,6 +61,12 @@ def write_twins(configs: Path) -> None:
         content = read_yaml(configs / f"{name}.yaml")
         check_from_data(content, f"{name}.yaml")
         write_text(configs / f"{name}.json", _json(content))
+    for name in FILES:
+        text = (configs / name).read_text(encoding="utf-8") if (configs / name).is_file() else ""
+        if (commented := with_comments(text, name)) != text:
+            write_text(configs / name, commented)
+    if (docs := configs.parent / "docs" / "keys.md").is_file():
+        write_text(docs, page(configs))
     file = configs / "metadata.json"
     base = json.loads(file.read_text(encoding="utf-8"))
     write_text(file, _json(metadata(base, read_yaml(configs / "train.yaml"))))

@@ -18,17 +18,6 @@ from .page import PAGE, headline, write_quality_page
 from .tables import as_text, check_table, phase_table
 
 
-def start_checking(bundle_root: str | Path) -> None:
-    """Prepare `run checking`: one-line errors, known keys.
-
-    Raises:
-        ValueError: a key that check.yaml does not have; names the nearest.
-    """
-    from scripts.engines.start import start_tool
-
-    start_tool(bundle_root, "check.yaml")
-
-
 def check_quality(
     dataset_dir: str | Path, output_dir: str | Path | None = None, workers: int | None = None
 ) -> list[Finding]:

@@ -25,19 +25,6 @@ from .run_settings import show_settings
 from .warnings import cautions_about
 
 
-def start_reporting() -> None:
-    """Prepare `run reporting`: one-line errors, known keys, typed values."""
-    from scripts.engines import errors, running_config
-    from scripts.engines.command_line import settle_types
-    from scripts.engines.config_check import check_keys, known_keys
-    from scripts.engines.running_config import running_run_id
-
-    errors.install()
-    configs = Path(__file__).resolve().parents[2] / "configs"
-    check_keys(running_config(), known_keys(configs), running_run_id())
-    settle_types(configs, "report.yaml")
-
-
 def report_run(
     output_dir: str | Path,
     model_file: str | Sequence[str],

@@ -10,13 +10,16 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
+from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 
 from scripts.data.bounded_yaml import load_bounded
 from scripts.data.plain_text import is_reference
+
+from .kinds import choices
 
 _BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
 _NONE = frozenset(["null", "none", "~", ""])
@@ -68,24 +71,51 @@ def _of(kinds: Iterable[Any], family: tuple[Any, ...]) -> Any | None:
 
 
 def described(kind: Any) -> str:
-    """Return what a value of this type is, in words.
+    """Return what a value of this type is, in words, with its range.
 
-    >>> described(list[float] | None)
-    'a list of numbers or null'
+    >>> described(list[float] | None), described(Annotated[int, Ge(1)])
+    ('a list of numbers or null', 'a whole number of at least 1')
     """
-    words = []
-    for member in members(kind):
-        if (typing.get_origin(member) or member) in _LISTS:
-            part = described(_element(member))
-            several = (
-                f"a list, each of it {part}" if " or " in part else f"a list of {part.removeprefix('a ')}s"
-            )
-            words.append("a list" if part == "a value" else several)
-        elif (typing.get_origin(member) or member) in _DICTS:
-            words.append("a mapping {key: value}")
-        else:
-            words.append("null" if member is type(None) else _DESCRIBED.get(member, "a value"))
-    return " or ".join(dict.fromkeys(words))
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    parts = typing.get_args(kind) if union else (kind,)
+    return " or ".join(dict.fromkeys(_described_one(part) for part in parts))
+
+
+def _described_one(kind: Any) -> str:
+    """Return the words for a type that is no union."""
+    origin, given = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return f"one of [{', '.join(map(str, given))}]"
+    if origin is typing.Annotated:
+        rule = next((fact.func.__doc__ for fact in given[1:] if isinstance(fact, Predicate)), None)
+        limits = _limits({type(fact): fact for fact in given[1:]})
+        length = next((fact for fact in given[1:] if isinstance(fact, Len)), None)
+        words = _described_one(given[0])
+        if length is not None and words.startswith("a list"):
+            least = f", at least {length.min_length}"
+            words = words.replace("a list of", f"{length.min_length}") if length.max_length else words + least
+        return rule or words + limits
+    if (origin or kind) in _LISTS:
+        part = described(_element(kind))
+        noun, rest = re.match(r"a (whole number|number|text|path)\b(.*)|()(.*)", part).group(1, 2)  # type: ignore[union-attr]
+        if noun and " or " not in part:
+            return f"a list of {noun}s{rest}"
+        return "a list" if part == "a value" else f"a list, each of it {part}"
+    if (origin or kind) in _DICTS:
+        return "a mapping {key: value}"
+    (member,) = members(kind)
+    return "null" if member is type(None) else _DESCRIBED.get(member, "a value")
+
+
+def _limits(facts: Mapping[type, Any]) -> str:
+    """Return the words for a range, e.g. ' from 0 to 1' or ' of at least 0 and below 1'."""
+    if Ge in facts and Le in facts:
+        return f" from {facts[Ge].ge:,} to {facts[Le].le:,}"
+    lower = (
+        f"of at least {facts[Ge].ge:,}" if Ge in facts else f"above {facts[Gt].gt:,}" if Gt in facts else ""
+    )
+    upper = f"at most {facts[Le].le:,}" if Le in facts else f"below {facts[Lt].lt:,}" if Lt in facts else ""
+    return "".join(f" {words}" for words in (lower, "and" * bool(lower and upper), upper) if words)
 
 
 def read_text(text: str, kind: Any) -> Any:
@@ -119,7 +149,10 @@ def read_text(text: str, kind: Any) -> Any:
     if listed is not None and (
         bare[:1] in ("[", "(") or not {str, PurePath, Any} & set(map(_hashable, kinds))
     ):
-        found = _read_list(bare, listed, alone=not {int, float} & set(map(_hashable, kinds)))
+        try:
+            found = _read_list(bare, listed, alone=not {int, float} & set(map(_hashable, kinds)))
+        except ValueError:
+            raise ValueError(described(kind)) from None
         if found is not None:
             return found
     if int in kinds and _WHOLE.fullmatch(bare):
@@ -192,10 +225,7 @@ def _read_list(text: str, kind: Any, alone: bool) -> list[Any] | None:
     texts = split_list(text[1:-1] if bracketed else text)
     if not bracketed and len(texts) == 1 and not (alone and str in members(element)):
         return None
-    try:
-        return [read_text(part, element) for part in texts]
-    except ValueError:
-        raise ValueError(described(kind)) from None
+    return [read_text(part, element) for part in texts]
 
 
 def _read_mapping(text: str, kind: Any) -> dict[str, Any]:
@@ -259,7 +289,8 @@ def typed(value: Any, kind: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
-        return value if str in kinds or PurePath in kinds or is_reference(value) else read_text(value, kind)
+        free = (str in kinds and value.lower() not in _NONE) or str in kinds and not choices(kind)
+        return value if free or PurePath in kinds or is_reference(value) else read_text(value, kind)
     if value is None and type(None) in kinds:
         return None
     if isinstance(value, bool) and bool in kinds:

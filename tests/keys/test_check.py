@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.engines.config_check import check_keys, known_keys
 from scripts.engines.errors import message_of
+from scripts.keys.check import check_keys, known_keys
 
 
 def test_misspelt_key_names_the_nearest():

@@ -5,16 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from scripts.data.nearest import listing
-from scripts.data.plain_text import is_reference
-from scripts.data.splits import SPLITS
+from .declared import COMMANDS, TOOLS
+from .key_types import content_of
 
 # What MONAI's experiment tracking adds to a configuration.
 TRACKING_KEYS = frozenset(
@@ -28,32 +25,13 @@ TRACKING_KEYS = frozenset(
         "artifacts",
     ]
 )
-# Commands, and the one whose file stands in front of theirs.
-BASES = {
-    "training": "",
-    "evaluating": "training",
-    "comparing": "training",
-    "inferring": "",
-    "explaining": "inferring",
-    "exporting": "inferring",
-    "predicting": "inferring",
-    "preparing": "",
-    "checking": "",
-    "reporting": "",
-}
 _REFERENCE = re.compile(r"[@%](\w+)")
 
 
 @cache
-def content_of(file: Path) -> dict[str, Any]:
-    """Return what a configuration file of the bundle holds; it is read once in a process."""
-    return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-
-
-@cache
-def known_keys(configs: Path) -> frozenset[str]:
-    """Return every top-level key of the YAML files below `configs`."""
-    files = sorted(configs.rglob("*.yaml"))
+def known_keys(configs: Path, command: str | None = None) -> frozenset[str]:
+    """Return every top-level key of the YAML files below `configs`; of a tool, those of its own files."""
+    files = [configs / name for name in COMMANDS[command]] if command in TOOLS else configs.rglob("*.yaml")  # type: ignore[index]
     return frozenset(str(key).partition("#")[0].lstrip("+") for file in files for key in content_of(file))
 
 
@@ -69,42 +47,64 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
     Raises:
         ValueError: names the key and the commands that read it.
     """
-    others: dict[str, set[str]] = {}
+    if run_id not in COMMANDS:
+        return
     read = set(_REFERENCE.findall(json.dumps(config, default=str)))
-    for file in sorted(configs.rglob("*.yaml")):
-        content = content_of(file)
-        commands = BASES.keys() & content
-        if not commands or {run_id, BASES.get(run_id or "")} & commands:
-            read |= {str(key) for key in content}
-        else:
-            for key in content:
-                others.setdefault(str(key), set()).update(commands)
+    read |= {key for file in COMMANDS[run_id] for key in content_of(configs / file)}
     for key in typed:
-        if run_id in BASES and key in others and key not in read:
-            names = " and ".join(sorted(others[key]))
+        if key in read:
+            continue
+        others = [name for name, files in COMMANDS.items() if key in content_of(configs / files[-1])]
+        if others:
+            names = " and ".join(sorted(others))
             raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")
+        owners = [file for file in sorted(configs.glob("*/*.yaml")) if key in content_of(file)]
+        if owners:
+            raise ValueError(
+                f"--{key} is a key of configs/{owners[0].relative_to(configs)}, which is not among the files "
+                "of this run; name it behind the others in --config_file"
+            )
 
 
 def check_values(config: dict[str, Any]) -> None:
-    """Refuse values that a run would stumble over late.
+    """Refuse values that contradict each other.
 
     Raises:
-        ValueError: names key and value.
+        ValueError: names the keys and their values.
 
-    >>> check_values({"max_epochs": 0})
+    >>> check_values({"max_epochs": 1, "val_interval": 5, "val_by_epoch": True})
     Traceback (most recent call last):
-    ValueError: max_epochs must be a whole number of at least 1, found 0; correct it
+    ValueError: val_interval must be at most max_epochs, found 5 and 1: nothing is validated; correct one
     """
-    for key, least, most in (("max_epochs", 1, 10**9), ("seed", 0, 2**32 - 1)):
-        value = config.get(key)
-        if isinstance(value, int) and not least <= value <= most:
-            limit = f"of at least {least}" if value < least else f"up to {most}"
-            raise ValueError(f"{key} must be a whole number {limit}, found {value}; correct it")
-    split = config.get("split", SPLITS[0])
-    if split not in SPLITS and not is_reference(split):
+    interval, epochs = config.get("val_interval"), config.get("max_epochs")
+    both = isinstance(interval, int) and isinstance(epochs, int)
+    if both and config.get("val_by_epoch") is True and interval > epochs:  # type: ignore[operator]
         raise ValueError(
-            f"split must be one of {listing(str(split), SPLITS)}, found {split!r:.80}; correct it"
+            f"val_interval must be at most max_epochs, found {interval} and {epochs}: nothing is "
+            "validated; correct one"
         )
+
+
+def check_order(files: Sequence[str | Path]) -> None:
+    """Refuse an overlay that a complete configuration behind it undoes.
+
+    Args:
+        files: in the order in which they are merged; what cannot be read is MONAI's to tell.
+
+    Raises:
+        ValueError: names both files, and the keys that are undone.
+    """
+    contents = [
+        (Path(file), content_of(Path(file))) for file in files if Path(file).suffix in (".yaml", ".yml")
+    ]
+    for position, (file, content) in enumerate(contents):
+        for earlier, before in contents[:position]:
+            undone = [key for key, value in before.items() if key in content and content[key] != value]
+            if "imports" in content and "imports" not in before and undone:
+                raise ValueError(
+                    f"{earlier} must be named behind {file}, which sets {', '.join(undone[:3])} again and so "
+                    "undoes it; change their order in --config_file"
+                )
 
 
 def _is_run_list(value: Any) -> bool:

@@ -19,8 +19,9 @@ from monai.bundle.scripts import run
 from scripts.data.plain_text import is_reference, literal
 from scripts.engines.command_line import typed_options
 from scripts.engines.errors import message_of
-from scripts.engines.key_types import OF_TOOLS, KeyTypes
-from scripts.engines.typed_values import read_text, typed
+from scripts.keys.declared import COMMANDS as ALL
+from scripts.keys.key_types import KeyTypes
+from scripts.keys.typed_values import read_text, typed
 from tests.conftest import ROOT
 
 COMMANDS = {
@@ -225,28 +226,28 @@ def test_none_of_python_is_not_dropped(away):
 @pytest.mark.parametrize(
     ("command", "typed", "expected"),
     [
-        ("training", ["--max_epochs", "3.5"], "--max_epochs must be a whole number, found '3.5'"),
+        ("training", ["--max_epochs", "3.5"], "--max_epochs must be a whole number from 1 to 1,000,000,000, found '3.5'"),
         ("training", ["--max_epochs"], "--max_epochs needs a value"),
-        ("training", ["--batch_size", "true"], "--batch_size must be a whole number, found 'true'"),
-        ("training", ["--learning_rate", "nan"], "--learning_rate must be a number, found 'nan'"),
-        ("training", ["--dropout", "null"], "--dropout must be a number, found 'null'"),
-        ("training", ["--spacing", "[a,b,c]"], "--spacing must be a list of numbers, found '[a,b,c]'"),
-        ("training", ["--spacing", "2"], "--spacing must be a list of numbers, found '2'"),
+        ("training", ["--batch_size", "true"], "--batch_size must be a whole number from 1 to 1,000,000,000, found 'true'"),
+        ("training", ["--learning_rate", "nan"], "--learning_rate must be a number above 0 and at most 1,000,000, found 'nan'"),
+        ("training", ["--dropout", "null"], "--dropout must be a number of at least 0 and below 1, found 'null'"),
+        ("training", ["--spacing", "[a,b,c]"], "--spacing must be 3 numbers above 0 and at most 1,000,000, found '[a,b,c]'"),
+        ("training", ["--spacing", "2"], "--spacing must be 3 numbers above 0 and at most 1,000,000, found '2'"),
         ("training", ["--region#margin", "wide"], "--region#margin must be a number, found 'wide'"),
-        ("training", ["--max_epochs", "$2 + 1"], "--max_epochs must be a whole number, found '$2 + 1'"),
+        ("training", ["--max_epochs", "$2 + 1"], "--max_epochs must be a whole number from 1 to 1,000,000,000, found '$2 + 1'"),
         ("training", ["--name", "$exit()"], "--name takes a plain text, found '$exit()'"),
         ("training", ["--name", "@seed"], "--name takes a plain text, found '@seed'"),
         ("training", ["--classes", "[low,grade #2]"], "--classes takes a plain text, found 'grade #2'"),
         ("training", ["--output_dir="], "--output_dir must be a path, found ''"),
-        ("training", ["--spacing="], "--spacing must be a list of numbers, found ''"),
+        ("training", ["--spacing="], "--spacing must be 3 numbers above 0 and at most 1,000,000, found ''"),
         ("training", ["--clinical="], "--clinical must be a list, each of it a text or a mapping"),
-        ("training", ["--region", "5"], "--region must be a mapping {key: value}, found '5'"),
+        ("training", ["--region", "5"], "region must be a component {_target_: CLASS, ...}, or a reference to one, e.g. '@criterion', found 5"),
         ("training", ["--run", "5"], "--run must be a list, found '5'"),
         ("training", ["--intensity", "{joint: false}"], "or set one argument by intensity#joint"),
         ("training", ["--validate#evaluatr", "3"], "(nearest: 'evaluator')"),
-        ("training", ["--seed", "@nothing"], "--seed must be a whole number, found '@nothing'"),
-        ("training", ["--max_epochs", "0"], "max_epochs must be a whole number of at least 1, found 0"),
-        ("training", ["--seed", "4294967296"], "seed must be a whole number up to 4294967295"),
+        ("training", ["--seed", "@nothing"], "--seed must be a whole number from 0 to 4,294,967,295, found '@nothing'"),
+        ("training", ["--max_epochs", "0"], "max_epochs must be a whole number from 1 to 1,000,000,000, found 0"),
+        ("training", ["--seed", "4294967296"], "seed must be a whole number from 0 to 4,294,967,295, found 4294967296"),
         (
             "training",
             ["--split", "tset"],
@@ -265,10 +266,10 @@ def test_none_of_python_is_not_dropped(away):
             "names within phase_names must be without '#', found 'a#b'",
         ),
         ("comparing", ["--name", ".."], "name must be the name of a folder below results, found '..'"),
-        ("preparing", ["--folds", "many"], "--folds must be a whole number or null, found 'many'"),
+        ("preparing", ["--folds", "many"], "--folds must be a whole number from 2 to 1,000,000 or null, found 'many'"),
         ("preparing", ["--clinical", "none"], "'none' could mean null or the empty list []"),
-        ("checking", ["--workers", "yes"], "--workers must be a whole number or null, found 'yes'"),
-        ("comparing", ["--repeats", "1.0"], "--repeats must be a whole number, found '1.0'"),
+        ("checking", ["--workers", "yes"], "--workers must be a whole number from 1 to 1,000,000,000 or null, found 'yes'"),
+        ("comparing", ["--repeats", "1.0"], "--repeats must be a whole number from 1 to 1,000,000,000, found '1.0'"),
     ],
 )
 def test_another_type_is_refused_in_one_line(command, typed, expected, away):
@@ -279,13 +280,13 @@ def test_another_type_is_refused_in_one_line(command, typed, expected, away):
 @pytest.mark.parametrize(
     ("typed", "key", "expected"),
     [
-        ("--learning_rate=@nothing", "optimizer", "--learning_rate must be a number, found '@nothing'"),
+        ("--learning_rate=@nothing", "optimizer", "--learning_rate must be a number above 0 and at most 1,000,000"),
         ("--optimizer#lr=@max_epoch", "optimizer", "no such key; did you mean '@max_epochs'"),
         ("--optimizer#lr=@optimizer", "optimizer", "optimizer refers to itself in a circle"),
         ("--optimizer#lr=$1 / 0", "optimizer", "the expression '$1 / 0' fails with ZeroDivisionError"),
         ("--optimizer#lr=$(1", "optimizer", "'(1' is no Python expression ('(' was never closed)"),
-        ("--dropout=1.5", "network_def", "network_def cannot be made with num_phases=3, num_classes=2"),
-        ("--device=cpu0", "network", "network cannot be made with device='cpu0', grid_size=[32, 32, 32]: "),
+        ("--dropout=1.5", "network_def", "dropout must be a number of at least 0 and below 1, found 1.5"),
+        ("--device=cpu0", "network", "device must be a device of PyTorch: cpu, cuda or cuda:NUMBER"),
         ("--encoder#_target_=scripts.Nope", "network_def", "encoder: there is no component 'scripts.Nope'"),
         ("--output_dir=$nothing", "output_dir", "output_dir: the expression '$nothing' fails with NameError"),
     ],
@@ -348,9 +349,9 @@ def test_an_overlay_that_quotes_means_the_same(away, tmp_path):
     [
         ({"calibrate": 1}, "calibrate must be true or false, found 1"),
         ({"name": 20240101}, "name must be a text"),
-        ({"max_epochs": True}, "max_epochs must be a whole number, found True"),
+        ({"max_epochs": True}, "max_epochs must be a whole number from 1 to 1,000,000,000, found True"),
         ({"classes": [0, 1]}, "classes must be a list, each of it a text"),
-        ({"spacing": None}, "spacing must be a list of numbers, found None"),
+        ({"spacing": None}, "spacing must be 3 numbers above 0 and at most 1,000,000, found None"),
     ],
 )
 def test_values_from_python_are_only_checked(values, expected, bundle, quick, tmp_path, monkeypatch):
@@ -396,19 +397,10 @@ def test_options_are_told_apart_as_fire_does():
 
 
 def test_every_key_of_the_configurations_has_a_type():
-    """A new key whose default shows no type (null, [], ...) is declared in key_types.py."""
+    """A new key whose default shows no type (null, [], ...) is declared in scripts/keys."""
     untyped = []
-    for name in (
-        "train",
-        "evaluate",
-        "inference",
-        "explain",
-        "export",
-        "predict",
-        *(file[:-5] for file in OF_TOOLS),
-    ):
-        file = f"{name}.yaml"
-        types = KeyTypes(ROOT / "configs", file if file in OF_TOOLS else None)
+    for command, files in ALL.items():
+        types, file = KeyTypes(ROOT / "configs", command), files[-1]
         content = yaml.safe_load((ROOT / "configs" / file).read_text(encoding="utf-8"))
         for key, value in content.items():
             nothing = value is None or (value == [] and key != "history")
@@ -418,13 +410,13 @@ def test_every_key_of_the_configurations_has_a_type():
 
 
 def test_the_defaults_have_the_types_that_are_declared():
-    for name in ("train", "inference", *(file[:-5] for file in OF_TOOLS)):
-        file = f"{name}.yaml"
-        types = KeyTypes(ROOT / "configs", file if file in OF_TOOLS else None)
+    for command, files in ALL.items():
+        types, file = KeyTypes(ROOT / "configs", command), files[-1]
         content = yaml.safe_load((ROOT / "configs" / file).read_text(encoding="utf-8"))
         for key, value in content.items():
             kind, _ = types.of((key,), content)
             assert is_reference(value) or typed(value, kind) == value, f"{file}: {key}"
+            types.check_range((key,), value)
 
 
 @pytest.mark.parametrize(

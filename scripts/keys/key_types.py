@@ -1,8 +1,6 @@
-"""The type of every key: from its default value, from this table, or from what its component declares.
+"""The type of every key: what `declared` says, what its component declares, or what its default value shows.
 
-A default such as ``0.1`` or ``[pre, portal]`` shows its type. What ``null``, ``[]`` and an expression do not
-show is declared here, and an argument of a component (``intensity#joint``) has the type that its constructor
-declares.
+An argument of a component (``intensity#joint``) has the type that its constructor declares.
 """
 
 from __future__ import annotations
@@ -16,61 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from monai.bundle import ComponentLocator
 
-from scripts.data.nearest import listing
+from scripts.data.nearest import listing, nearest
 from scripts.data.plain_text import is_reference
 
-from .config_check import content_of
-
-DECLARED: dict[str, Any] = {
-    "bundle_root": Path,
-    "dataset_dir": Path,
-    "output_dir": Path,
-    "cache_dir": Path,
-    "model_file": Path | list[Path],
-    "output_file": Path,
-    "device": str,
-    "single_phase": str,
-    "positive": str | None,
-    "class_weights": str | list[float] | None,
-    "start_weights": Path | None,
-    "encoder_weights": Path | None,
-    "clinical": list[str | dict[str, Any]],
-    "clinical_table": Path | None,
-    "views": list[str],
-    "freeze": list[str],
-    "ensemble": Path | list[Path],
-    "case": str | list[str],
-    "explained_class": str | None,
-}
-"""Types of the keys of trainings and of what is done with a trained model."""
-
-OF_TOOLS: dict[str, dict[str, Any]] = {
-    "prepare.yaml": {
-        "source": Path | None,
-        "layout": str | None,
-        "output": Path | None,
-        "labels": Path | None,
-        "phases": list[str] | None,
-        "phase_names": dict[str, list[str] | str] | None,
-        "reference_phase": str | None,
-        "classes": list[str] | None,
-        "positive": str | None,
-        "clinical": list[str] | None,
-        "clinical_table": Path | None,
-        "folds": int | None,
-        "rules": Path | None,
-        "mapping": Path | None,
-        "without_mask": str | None,
-        "bias_phases": list[str] | None,
-        "workers": int | None,
-    },
-    "check.yaml": {"dataset_dir": Path | None, "output_dir": Path | None, "workers": int | None},
-    "compare.yaml": {"jobs": int | None, "scheduler": str | None},
-    "report.yaml": {"comparison": Path | None},
-}
-"""Types of the keys of a command's own file, which come first."""
+from .declared import COMMANDS, TOOLS, declared_keys
+from .kinds import choices, in_range
+from .typed_values import described
 
 FREE = frozenset(["case", "layout", "phase_names"])
 """Keys whose text is only looked up when the command runs, so that any sign may be in it."""
@@ -80,6 +32,12 @@ OF_DATA = frozenset(["displayable_configs", "phase_names"])
 
 COMPONENT_KEYS = frozenset(["_target_", "_disabled_", "_requires_", "_desc_", "_mode_"])
 MISSING = object()
+
+
+@cache
+def content_of(file: Path) -> dict[str, Any]:
+    """Return what a configuration file holds, nothing where there is none; it is read once in a process."""
+    return (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
 
 
 def shown_type(default: Any) -> Any:
@@ -102,20 +60,21 @@ class KeyTypes:
 
     Args:
         configs: the bundle's configs folder.
-        tool: its file of the command, e.g. prepare.yaml; None for trainings and trained models.
+        command: e.g. preparing; None for a run of a user's own.
         locator: finds MONAI's components by their short names.
     """
 
     def __init__(
-        self, configs: Path, tool: str | None = None, locator: ComponentLocator | None = None
+        self, configs: Path, command: str | None = None, locator: ComponentLocator | None = None
     ) -> None:
-        names = [] if tool is None else [tool]
-        if tool is None or tool == "compare.yaml":
-            first = ["train.yaml", "evaluate.yaml", "inference.yaml"]
-            others = sorted(file.name for file in configs.glob("*.yaml") if file.name not in OF_TOOLS)
-            names += [*first, *(name for name in others if name not in first)]
-        self.defaults = [content_of(configs / name) for name in names if (configs / name).is_file()]
-        self.declared = DECLARED | OF_TOOLS.get(tool or "", {})
+        names = list(reversed(COMMANDS.get(command or "", ())))
+        if command not in TOOLS:
+            first = [*names, "train.yaml", "evaluate.yaml", "inference.yaml"]
+            tools = {file for tool in TOOLS for file in COMMANDS[tool]} | {"compare.yaml"}
+            others = sorted(file.name for file in configs.glob("*.yaml") if file.name not in tools)
+            names = list(dict.fromkeys([*first, *others]))
+        self.defaults = [content_of(configs / name) for name in names]
+        self.declared = declared_keys(command)
         self.locator = locator or ComponentLocator()
 
     def default(self, path: Sequence[str]) -> Any:
@@ -136,9 +95,8 @@ class KeyTypes:
             path: names from the top level down.
             parent: the mapping that holds the key in the configuration that is run.
         """
-        key = "#".join(path)
-        if key in self.declared:
-            return self.declared[key], True
+        if "#".join(path) in self.declared:
+            return self.declared["#".join(path)].kind, True
         if isinstance(parent, Mapping) and "_target_" in parent:
             if path[-1] in COMPONENT_KEYS:
                 return Any, False
@@ -179,6 +137,22 @@ class KeyTypes:
                 f"{key} must be a component {{_target_: CLASS, ...}}, found {dict(value)!r:.120}; name its "
                 f"class, or set one argument by {key}#{first}"
             )
+
+    def check_range(self, path: Sequence[str], value: Any) -> None:
+        """Refuse a value that is out of the range of its key, or none of its choices.
+
+        Raises:
+            ValueError: names key, range and value.
+        """
+        declared = self.declared.get("#".join(path))
+        if declared is None or in_range(value, declared.kind):
+            return
+        known, given = choices(declared.kind), value if isinstance(value, list) else [value]
+        close = nearest(next((str(part) for part in given if part not in known), ""), known)
+        hint = f" (nearest: {close!r})" if close else ""
+        raise ValueError(
+            f"{'#'.join(path)} must be {described(declared.kind)}{hint}, found {value!r:.120}; correct it"
+        )
 
     def takes_expressions(self, path: Sequence[str]) -> bool:
         """Say whether a key is meant for expressions: its default is one, a component, or there is none."""

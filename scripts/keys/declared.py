@@ -1,0 +1,74 @@
+"""Which keys a command has, each with its type, range and meaning: the one place that declares them.
+
+What is checked before a run, the comments of the configurations, `--help` and docs/keys.md come from here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from .kinds import Keys
+from .model import Evaluation, Explanation, Export, Inference, Prediction, Single
+from .tools import Check, Comparison, Preparation, Report
+from .training import Training
+
+FILES: dict[str, type[Keys]] = {
+    "train.yaml": Training,
+    "inference.yaml": Inference,
+    "evaluate.yaml": Evaluation,
+    "explain.yaml": Explanation,
+    "export.yaml": Export,
+    "predict.yaml": Prediction,
+    "compare.yaml": Comparison,
+    "prepare.yaml": Preparation,
+    "check.yaml": Check,
+    "report.yaml": Report,
+    "fusion/single.yaml": Single,
+}
+"""Configuration file -> its keys."""
+
+COMMANDS = {
+    "training": ("train.yaml",),
+    "evaluating": ("train.yaml", "evaluate.yaml"),
+    "comparing": ("train.yaml", "compare.yaml"),
+    "inferring": ("inference.yaml",),
+    "explaining": ("inference.yaml", "explain.yaml"),
+    "exporting": ("inference.yaml", "export.yaml"),
+    "predicting": ("inference.yaml", "predict.yaml"),
+    "preparing": ("prepare.yaml",),
+    "checking": ("check.yaml",),
+    "reporting": ("report.yaml",),
+}
+"""Command -> the files that have its keys, the last one first in rank."""
+
+TOOLS = frozenset(["preparing", "checking", "reporting"])
+"""Commands that need no model."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key: what it may hold (a type annotation with its range), and what it is."""
+
+    kind: Any
+    meaning: str
+
+
+def keys_of(file: str) -> dict[str, Key]:
+    """Return the keys of a configuration file below configs."""
+    found = {}
+    for name, field in FILES[file].model_fields.items():
+        kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        found[name] = Key(kind, " ".join((field.description or "").split()))
+    return found
+
+
+def declared_keys(command: str | None) -> dict[str, Key]:
+    """Return the keys of a command; of a run of a user's own, those of every command that has a model."""
+    files = COMMANDS.get(command or "") or [
+        file for name, files in COMMANDS.items() if name not in TOOLS for file in reversed(files)
+    ]
+    found: dict[str, Key] = {}
+    for file in ("fusion/single.yaml", *files) if command not in TOOLS else files:
+        found |= keys_of(file)
+    return found

@@ -1,0 +1,114 @@
+"""Kinds of values that keys hold: a type, its range, and how both are said."""
+
+from __future__ import annotations
+
+import functools
+import math
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from scripts.data.plain_text import is_reference
+
+
+class Keys(BaseModel, protected_namespaces=(), use_attribute_docstrings=True):
+    """Keys of a configuration file: name, type with range, and what the key is, with its unit."""
+
+
+def is_orientation(text: str) -> bool:
+    """three letters, one of each of L/R, P/A and I/S, e.g. RAS"""
+    return sorted(max("LPI".find(sign), "RAS".find(sign)) for sign in text) == [0, 1, 2]
+
+
+def is_device(text: str) -> bool:
+    """a device of PyTorch: cpu, cuda or cuda:NUMBER, mps"""
+    try:
+        return torch.device(text).type in ("cpu", "cuda", "mps", "xpu")
+    except RuntimeError:
+        return False
+
+
+def fits_in_memory(size: Sequence[int]) -> bool:
+    """3 whole numbers of at least 1, together at most 1,000,000,000 voxels"""
+    return len(size) == 3 and min(size) > 0 and math.prod(size) <= 10**9
+
+
+def are_shares(shares: Sequence[float]) -> bool:
+    """3 numbers from 0 to 1 that add up to 1, the first above 0"""
+    return len(shares) == 3 and min(shares) >= 0 < shares[0] and math.isclose(sum(shares), 1, abs_tol=1e-6)
+
+
+def is_component(value: Any) -> bool:
+    """a component {_target_: CLASS, ...}, or a reference to one, e.g. '@criterion'"""
+    return isinstance(value, Mapping) or is_reference(value)
+
+
+def is_derived(value: Any) -> bool:
+    """an expression or a component, since it follows from other keys; leave it out"""
+    return isinstance(value, Mapping | list) or is_reference(value)
+
+
+Count = Annotated[int, Ge(1), Le(10**9)]
+Number = Annotated[int, Ge(0), Le(10**9)]
+Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
+Positive = Annotated[float, Gt(0), Le(10**6)]
+NotNegative = Annotated[float, Ge(0), Le(10**6)]
+Share = Annotated[float, Ge(0), Le(1)]
+Probability = Annotated[float, Ge(0), Lt(1)]
+Text = Annotated[str, Len(1)]
+Texts = Annotated[list[Text], Len(1)]
+Spacing = Annotated[list[Positive], Len(3, 3)]
+GridSize = Annotated[list[int], Predicate(fits_in_memory)]
+Shares = Annotated[list[float], Predicate(are_shares)]
+Orientation = Annotated[str, Predicate(is_orientation)]
+Device = Annotated[str, Predicate(is_device)]
+Columns = list[str | dict[str, Any]]
+Component = Annotated[Any, Predicate(is_component)]
+Derived = Annotated[Any, Predicate(is_derived)]
+Split = Literal["training", "validation", "test"]
+View = Literal["axial", "coronal", "sagittal", "volume"]
+Paths = Path | list[Path]
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def in_range(value: Any, kind: Any) -> bool:
+    """Say whether a value that has its key's type is in the range of it, and one of its choices.
+
+    What an expression or a reference gives is known only when it is resolved.
+
+    >>> in_range(0, Count), in_range("bf16", Literal["bf16", "fp32"]), in_range("$2 + 1", Count)
+    (False, True, True)
+    """
+    if _has_reference(value):
+        return True
+    try:
+        _adapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _has_reference(value: Any) -> bool:
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return is_reference(value) or any(map(_has_reference, parts))
+
+
+def choices(kind: Any) -> list[str]:
+    """Return the texts that a kind allows; none where it allows any.
+
+    >>> choices(Literal["none", "n4"] | None), choices(list[View]), choices(str)
+    (['none', 'n4'], ['axial', 'coronal', 'sagittal', 'volume'], [])
+    """
+    if typing.get_origin(kind) is Literal:
+        return [value for value in typing.get_args(kind) if isinstance(value, str)]
+    found = [choice for part in typing.get_args(kind) for choice in choices(part)]
+    return list(dict.fromkeys(found))
