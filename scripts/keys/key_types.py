@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from monai.bundle import ComponentLocator
 
+from scripts.data.bounded_yaml import read_yaml
 from scripts.data.nearest import listing, nearest
 from scripts.data.plain_text import is_reference
 
@@ -37,7 +37,7 @@ MISSING = object()
 @cache
 def content_of(file: Path) -> dict[str, Any]:
     """Return what a configuration file holds, nothing where there is none; it is read once in a process."""
-    return (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
+    return (read_yaml(file) or {}) if file.is_file() else {}
 
 
 def shown_type(default: Any) -> Any:

@@ -93,7 +93,7 @@ class Training(Model):
     """of one prediction"""
     loss: Component
     """of the whole network output; some strategies replace it"""
-    history: list
+    history: Derived
     """learning curves, one row per validation"""
     config: Derived
     """everything above and below, for the results folder"""

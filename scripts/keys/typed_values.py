@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -73,6 +73,7 @@ def _of(kinds: Iterable[Any], family: tuple[Any, ...]) -> Any | None:
 def described(kind: Any) -> str:
     """Return what a value of this type is, in words, with its range.
 
+    >>> from typing import Annotated
     >>> described(list[float] | None), described(Annotated[int, Ge(1)])
     ('a list of numbers or null', 'a whole number of at least 1')
     """
@@ -289,7 +290,7 @@ def typed(value: Any, kind: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, str):
-        free = (str in kinds and value.lower() not in _NONE) or str in kinds and not choices(kind)
+        free = str in kinds and (value.lower() not in _NONE or not choices(kind))
         return value if free or PurePath in kinds or is_reference(value) else read_text(value, kind)
     if value is None and type(None) in kinds:
         return None

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from scripts.engines.errors import message_of
-from scripts.keys.check import check_keys, known_keys
+from scripts.keys.check import check_command, check_keys, check_order, known_keys
+from scripts.keys.declared import COMMANDS, FILES, keys_of
+from scripts.keys.help import page, with_comments
+from scripts.keys.key_types import content_of
+from tests.conftest import ROOT
 
 
 def test_misspelt_key_names_the_nearest():
@@ -42,3 +48,62 @@ def test_a_defect_of_the_program_keeps_its_traceback():
     with pytest.raises(KeyError) as caught:
         {}["x"]
     assert message_of(caught.value) is None
+
+
+def test_an_overlay_before_the_file_that_undoes_it_is_refused(tmp_path):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("max_epochs: 5\nfusion: {_target_: scripts.fusion.Mean, _mode_: callable}\n")
+    train, compare = ROOT / "configs" / "train.yaml", ROOT / "configs" / "compare.yaml"
+    with pytest.raises(ValueError, match=r"mine.yaml must be named behind .*max_epochs, fusion"):
+        check_order([overlay, train])
+    check_order([train, overlay])
+    check_order([train, compare, overlay])  # a comparison has a name of its own
+    same = tmp_path / "same.yaml"
+    same.write_text("max_epochs: 60\n")
+    check_order([same, train])  # nothing is undone
+
+
+def test_a_key_of_an_overlay_that_is_not_named_is_refused():
+    configs = ROOT / "configs"
+    with pytest.raises(ValueError, match=r"--single_phase is a key of configs/fusion/single.yaml"):
+        check_command(["single_phase"], content_of(configs / "train.yaml"), configs, "training")
+    with_overlay = content_of(configs / "train.yaml") | content_of(configs / "fusion" / "single.yaml")
+    check_command(["single_phase"], with_overlay, configs, "training")
+
+
+def test_comments_and_page_say_what_is_declared():
+    """`make twins` writes them."""
+    for file in FILES:
+        text = (ROOT / "configs" / file).read_text(encoding="utf-8")
+        assert with_comments(text, file) == text, file
+    assert (ROOT / "docs" / "keys.md").read_text(encoding="utf-8") == page(ROOT / "configs")
+
+
+def test_every_key_that_a_user_sets_is_declared():
+    inner = {
+        "imports",
+        "initialize",
+        "run",
+        "train",
+        "validate",
+        "test",
+        "optimizer",
+        "lr_schedule",
+        *COMMANDS,
+    }
+    inner |= {"network_def", "preprocessing", "dataset", "prepare_batch", "inferer", "postprocessing"}
+    inner |= {"handlers", "evaluator"}
+    for file in FILES:
+        names = {key for key in content_of(ROOT / "configs" / file) if "#" not in key}
+        assert names <= inner | set(keys_of(file)) | set(keys_of("train.yaml")), file
+
+
+def test_help_shows_each_key_of_the_command_and_runs_nothing(bundle, quick, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys.modules["scripts.engines.start"], "command_line", lambda: ["run", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        bundle("training", ["configs/train.yaml"], output_dir=str(tmp_path / "out"), **quick)
+    said = capsys.readouterr().out
+    assert not ended.value.code
+    assert "--max_epochs 60\n    passes through the training cases\n    must be a whole number from 1" in said
+    assert "--folds" not in said
+    assert not (tmp_path / "out").exists()

@@ -63,7 +63,7 @@ IN_CONFIGURATIONS = [
     ("configs/inference.json", "seed", RUNS),
     ("configs/metadata.json", "version", RUNS),
     ("configs/extra/other.yml", "run", [RUNS]),
-    ("configs/train.yaml", "imports", ["$import os"]),
+    ("configs/train.yaml", "imports", ["$import socket"]),
     ("configs/train.yaml", "initialize", ["$sys.exit()"]),
     ("configs/train.yaml", "seed", "$import sys"),  # shipped, but not there
     ("configs/train.yaml", "cases", "@imports::0"),
