@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import re
 from pathlib import Path
 
 from scripts.data.plain_text import is_plain
+from scripts.evaluation.atomic import remove_empty
 from scripts.processes import from_first_process, is_first_process
 
 _made: set[Path] = set()
@@ -89,7 +89,7 @@ def _choose(parent: Path, name: str, resume: bool) -> Path:
         except OSError:  # which is told, with what to do, before any long work (`check_output`)
             return folder
         _made.add(folder)
-        atexit.register(_remove_unused, new)
+        atexit.register(remove_empty, new)
         if number > 1:
             _say(folder, f"{parent / name} is there already: this training goes to {folder}")
         return folder
@@ -98,10 +98,3 @@ def _choose(parent: Path, name: str, resume: bool) -> Path:
 def _say(folder: Path, note: str) -> None:
     _notes[str(folder)] = note
     print(note, flush=True)
-
-
-def _remove_unused(folders: list[Path]) -> None:
-    """Remove folders that nothing was written into, from the inside out."""
-    with contextlib.suppress(OSError):
-        for folder in folders:
-            folder.rmdir()

@@ -168,9 +168,7 @@ def check_writable(folder: str | Path, keep: bool = True) -> Path:
             probe.touch()
         finally:  # also where the process is stopped in between
             probe.unlink(missing_ok=True)
-        for path in made:
-            with suppress(OSError):  # someone else writes there
-                path.rmdir()
+        remove_empty(made)
     except OSError as error:
         if no_room(error):
             raise OSError(no_room_message(folder, error)) from None
@@ -193,7 +191,12 @@ def not_left_empty(folder: str | Path) -> Iterator[None]:
         yield
     except BaseException:
         below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True) if made else []
-        for path in [*below, *made]:
-            with suppress(OSError):  # it holds something
-                path.rmdir()
+        remove_empty([*below, *made])
         raise
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders, named from the inside out, that hold nothing."""
+    for folder in folders:
+        with suppress(OSError):  # it holds something, or someone else writes there
+            folder.rmdir()

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluation.atomic import PARTIAL, check_writable, remove_partial
+from scripts.evaluation.atomic import PARTIAL, check_writable, remove_empty, remove_partial
 
 RECORD = ".run"
 """Name of the file. While a run works it is locked; it stays where a run was killed."""
@@ -90,9 +90,7 @@ def _give_back(stream: int, place: Path, made: list[Path], remove: bool) -> None
         if remove:
             (place / RECORD).unlink()
     os.close(stream)
-    with suppress(OSError):
-        for path in made:
-            path.rmdir()
+    remove_empty(made)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import filecmp
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 
@@ -49,11 +49,15 @@ def is_importable(name: str) -> bool:
 
 def package_hash(package: Path) -> str:
     """Return the SHA-256 over names and contents of the files of a package, but for its list of releases."""
-    listed = sorted((name, path) for path, name in files_of(package) if name != "verify/releases.txt")
+    return hash_of((name, path) for path, name in files_of(package) if name != "verify/releases.txt")
+
+
+def hash_of(files: Iterable[tuple[str, Path]]) -> str:
+    """Return the SHA-256 over names and contents of files, whatever their order."""
     digest = hashlib.sha256()
-    for name, path in listed:
-        content = path.read_bytes() if path.is_file() else b"no file"
-        digest.update(f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode("utf-8", "surrogateescape"))
+    for name, path in sorted(files):
+        content = hashlib.sha256(path.read_bytes() if path.is_file() else b"no file").hexdigest()
+        digest.update(f"{content}  {name}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shlex
 from pathlib import Path
 
 from scripts.verify.folder import verify
-from scripts.verify.package_files import files_of, is_importable
+from scripts.verify.package_files import files_of, hash_of, is_importable
 from scripts.verify.shipped import ROOT
 
 logger = logging.getLogger(__name__)
@@ -24,17 +23,12 @@ def trained_list() -> Path:
 def folder_hash(folder: str | Path) -> str:
     """Return the SHA-256 of configurations, weights and code of a results folder, wherever it lies."""
     folder = Path(folder)
-    kept = [
+    return hash_of(
         (name, path)
         for path, name in files_of(folder)
         if name.startswith("configs/") or name == "models/model.pt" or is_importable(name)
         if "__pycache__" not in name
-    ]
-    digest = hashlib.sha256()
-    for name, path in sorted(kept):
-        with open(path, "rb") as file:
-            digest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n".encode())
-    return digest.hexdigest()
+    )
 
 
 def record(folder: str | Path) -> None:

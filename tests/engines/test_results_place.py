@@ -15,7 +15,7 @@ from ignite.engine import Engine
 from scripts.engines import finish, output_place, results_folder
 from scripts.engines.checkpoint import Checkpoints
 from scripts.engines.errors import message_of, show_one_line
-from scripts.engines.results_place import _remove_unused
+from scripts.evaluation.atomic import remove_empty
 from scripts.evaluation.run_folder import EARLIER, RECORD
 from tests.conftest import ROOT
 
@@ -78,11 +78,11 @@ def test_the_next_free_name_is_said_at_the_start_and_at_the_end(tmp_path, capsys
 
 def test_a_folder_that_nothing_was_written_into_goes_again(tmp_path):
     folder = Path(results_folder(tmp_path, "failed"))
-    _remove_unused([folder, folder.parent])
+    remove_empty([folder, folder.parent])
     assert list(tmp_path.iterdir()) == []
     kept = Path(results_folder(tmp_path, "kept"))
     (kept / "file").touch()
-    _remove_unused([kept, kept.parent])
+    remove_empty([kept, kept.parent])
     assert (kept / "file").exists()
 
 
