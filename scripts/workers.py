@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from scripts.evaluation.atomic import no_room
+from scripts.evaluation.atomic import NO_SHARED_MEMORY, no_room, shared_memory_is_full
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -87,7 +87,7 @@ def work_through(
     from tqdm import tqdm
 
     at_a_time = max(1, min(workers or cpu_count(), len(jobs)))
-    kind = {"backend": "loky", **ending_with_this_process()} if processes else {"prefer": "threads"}
+    kind = {"backend": "loky", **ending_with_this_process(at_a_time)} if processes else {"prefer": "threads"}
     parallel = Parallel(at_a_time, return_as="generator", **kind)
     results: list[R] = []
     lines: list[list[str]] = []
@@ -108,8 +108,14 @@ def work_through(
     return results
 
 
-def ending_with_this_process() -> dict[str, Any]:
-    """Return what joblib needs so that its worker processes end when this one does, even by SIGKILL."""
+def ending_with_this_process(workers: int) -> dict[str, Any]:
+    """Return what joblib needs so that its worker processes end when this one does, even by SIGKILL.
+
+    Raises:
+        OSError: they could not start; joblib would go on in threads.
+    """
+    if workers > 1 and shared_memory_is_full():
+        raise OSError(NO_SHARED_MEMORY)
     return {"initializer": _end_with, "initargs": (os.getpid(),)}
 
 

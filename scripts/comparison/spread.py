@@ -82,7 +82,8 @@ def _workers(backend: str, jobs: int, scheduler: str | None) -> Iterator[None]:
     from joblib import parallel_config
 
     if backend == "loky":
-        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1, **ending_with_this_process()):
+        ending = ending_with_this_process(jobs)
+        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1, **ending):
             yield
         return
     try:

@@ -7,6 +7,7 @@ import csv
 import io
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 from scripts.evaluation.cells import from_cell
 
@@ -102,7 +103,7 @@ def _usual(content: bytes, name: str) -> float:
 
 
 def split_rows(text: str) -> tuple[list[list[str]], str]:
-    """Return the rows of a CSV text, each cell in one line and without spaces around it, and the separator.
+    """Return the cells of a CSV text, row by row as they are, and the separator.
 
     The separator is comma, semicolon, tab or bar: the one by which most rows have as many cells as the first
     one. A first line `sep=;`, which Excel writes, says it outright.
@@ -118,7 +119,7 @@ def split_rows(text: str) -> tuple[list[list[str]], str]:
     if said:
         text, separator = text[said.end() :], said.group(1)
     else:
-        separator = max(SEPARATORS, key=lambda separator: _regular(_rows(text, separator)))
+        separator = max(SEPARATORS, key=lambda separator: _regular(one_line(_rows(text, separator))[0]))
     try:
         list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
@@ -130,8 +131,25 @@ def split_rows(text: str) -> tuple[list[list[str]], str]:
 def _rows(text: str, separator: str) -> list[list[str]]:
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    rows = [[clean(from_cell(cell)) for cell in line] for line in lines]
-    return [row for row in rows if any(row)]
+    return [[from_cell(cell) for cell in line] for line in lines]
+
+
+def one_line(lines: Iterable[Sequence[str]]) -> tuple[list[list[str]], list[str]]:
+    r"""Return rows with each cell in one line and without spaces around it, and where a cell had several.
+
+    Empty rows are left out, and do not count.
+
+    >>> one_line([["case", "age\n[years]"], ["", " "], ["p1 ", "60"]])
+    ([['case', 'age [years]'], ['p1', '60']], ['row 1, column 2'])
+    """
+    rows, broken = list[list[str]](), list[str]()
+    for line in lines:
+        row = [clean(cell) for cell in line]
+        if any(row):
+            rows.append(row)
+            several = [len(cell.strip().splitlines()) > 1 for cell in line]
+            broken += [f"row {len(rows)}, column {n}" for n, yes in enumerate(several, 1) if yes]
+    return rows, broken
 
 
 def _regular(rows: list[list[str]]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -33,16 +35,61 @@ def ras_bounds(volume: Volume, low: ArrayLike, high: ArrayLike) -> tuple[np.ndar
     return points.min(axis=0), points.max(axis=0)
 
 
-def mask_limits(mask: Volume, case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last voxel index above 0 along each axis.
+@dataclass(frozen=True)
+class MaskBox:
+    """The box around the voxels of a mask that are above 0.
+
+    Attributes:
+        low, high: first and last voxel index along each axis.
+        inside: which voxels of the box are above 0, bool [X, Y, Z].
+        affine: index in the box -> mm, [4, 4].
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    inside: np.ndarray
+    affine: np.ndarray
+
+
+def find_mask_box(mask: Volume) -> MaskBox | None:
+    """Return the box around a mask, of which memory holds little more; None where no voxel is above 0."""
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    start = 0
+    for block in mask.blocks():
+        inside = block > 0
+        edges = [np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+        if edges[0].size:
+            part = inside[tuple(slice(edge[0], edge[-1] + 1) for edge in edges)].copy()
+            parts.append((np.array([edge[0] for edge in edges]) + [0, 0, start], part))
+        start += block.shape[2]
+    if not parts:
+        return None
+    low = np.min([corner for corner, _ in parts], axis=0)
+    high = np.max([corner + part.shape for corner, part in parts], axis=0) - 1
+    whole = np.zeros(high - low + 1, dtype=bool)
+    for corner, part in parts:
+        whole[tuple(map(slice, corner - low, corner - low + part.shape))] = part
+    affine = mask.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
+    return MaskBox(low, high, whole, affine)
+
+
+def mask_box(mask: Volume, case: str) -> MaskBox:
+    """Return the box around the mask of a case.
 
     Raises:
         BadVolume: no voxel is above 0.
     """
-    voxels = np.argwhere(mask.read() > 0)
-    if not len(voxels):
+    box = find_mask_box(mask)
+    if box is None:
         raise BadVolume(
             f"case {case}: the region mask must have a voxel above 0, found none in {mask.path}; "
             "correct the mask or remove the case"
         )
-    return voxels.min(axis=0), voxels.max(axis=0)
+    return box
+
+
+def mask_limits(mask: Volume, case: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and last voxel index above 0 along each axis; raises as `mask_box`."""
+    box = mask_box(mask, case)
+    return box.low, box.high

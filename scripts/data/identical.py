@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from scripts.data.extents import open_phase
+from scripts.data.note import note
 from scripts.data.splits import patient_of
 from scripts.workers import work_through
 
@@ -98,6 +102,24 @@ def settle_identical(
     return [case | _patient(case, merged) for case in cases], notes
 
 
+def merged_patients(given: Sequence[Case], settled: Sequence[Case]) -> list[str]:
+    """Return which patients `settle_identical` made one, e.g. "p2 as p1"."""
+    pairs = [(patient_of(one), patient_of(other)) for one, other in zip(given, settled, strict=True)]
+    return list(dict.fromkeys(f"{one} as {other}" for one, other in pairs if one != other))
+
+
+@contextmanager
+def copies_told(merged: Sequence[str]) -> Iterator[None]:
+    """Let an error about the number of patients say which of them count as one (see `merged_patients`)."""
+    try:
+        yield
+    except ValueError as error:
+        if not merged:
+            raise
+        why = note("patients that share an image count as one", merged)
+        raise ValueError(f"{error} ({why}; --allow_identical True counts each by itself)") from None
+
+
 def _last(merged: Mapping[str, str], patient: str) -> str:
     while patient in merged:
         patient = merged[patient]
@@ -148,14 +170,32 @@ def _groups(
 def _glimpse(place: Place) -> str:
     """Return shape and hash of the first slice, which needs little unpacking."""
     volume = open_phase(place.file, place.case, place.phase)
-    return voxel_hash(volume.shape, volume.read((slice(None), slice(None), slice(0, 1))))
+    seen = VoxelHash(volume.shape)
+    seen.add(next(volume.blocks())[:, :, :1])
+    return str(seen)
 
 
 def _voxels(place: Place) -> str:
     volume = open_phase(place.file, place.case, place.phase)
-    return voxel_hash(volume.shape, volume.read())
+    seen = VoxelHash(volume.shape)
+    for block in volume.blocks():
+        seen.add(block)
+    return str(seen)
 
 
-def voxel_hash(shape: tuple[int, ...], voxels: Any) -> str:
-    """Return a text that two images share where their shapes and all their voxels are the same."""
-    return f"{shape} {hashlib.sha256((voxels + 0.0).tobytes()).hexdigest()}"  # + 0.0 makes -0.0 and 0.0 one
+class VoxelHash:
+    """A text that two images share where their shapes and all their voxels are the same.
+
+    Args:
+        shape: of the image, whose blocks along the third axis are added in order, however many they are.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape, self._hash = shape, hashlib.sha256()
+
+    def add(self, block: np.ndarray) -> None:
+        """Take the next block into account; 0.0 and -0.0 are one."""
+        self._hash.update(np.ascontiguousarray(block.T + np.float32(0)).data)
+
+    def __str__(self) -> str:
+        return f"{self._shape} {self._hash.hexdigest()}"

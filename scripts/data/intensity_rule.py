@@ -27,7 +27,7 @@ def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
     """
     for entry in cases[:PROBED]:
         for phase, path in entry["image"].items():
-            if open_phase(path, entry["case"], phase).read_image().min() > BELOW_WATER_HU:
+            if open_phase(path, entry["case"], phase).lowest() > BELOW_WATER_HU:
                 return False
     return True
 

@@ -77,4 +77,4 @@ def values_of_file(path: Path) -> tuple[int, ...] | None:
 
 @lru_cache(maxsize=10_000)
 def _values(path: str, changed: int, size: int) -> tuple[int, ...]:
-    return tuple(mask_values(open_volume(path).read()) or ())
+    return tuple(mask_values(open_volume(path).blocks()) or ())

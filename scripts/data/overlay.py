@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.clinical import Column
-from scripts.data.plain_text import check_from_data, is_plain, literal
+from scripts.data.plain_text import check_from_data, is_plain, is_reference, literal
 from scripts.data.reference_phase import product
 from scripts.data.summary import held_text
 from scripts.data.survey import Survey
@@ -125,8 +125,15 @@ def bundle_command(run: str, files: Sequence[str], bundle: Path | None = None) -
 
 
 def from_here(path: Path) -> str:
-    """Return a path as one would type it: relative where it lies below the current folder."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    """Return a path as one would type it: relative where it lies below the current folder.
+
+    A name that MONAI would execute or look up has the folder in front.
+
+    >>> from_here(Path.cwd() / "data"), from_here(Path.cwd() / "$x")
+    ('data', './$x')
+    """
+    text = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return f"./{text}" if is_reference(text) else text
 
 
 def results_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,8 +109,15 @@ def scale_text(scales: Sequence[PairScale]) -> str:
 
 def _voxels(case: Mapping[str, Any], phase: str) -> np.ndarray:
     """Return the voxels of a phase that show something, at most a million."""
-    voxels = open_phase(case["image"][phase], case["case"], phase).read_image().ravel(order="K")
-    voxels = voxels[:: max(1, voxels.size // MOST_VOXELS)]
+    volume = open_phase(case["image"][phase], case["case"], phase)
+    step = max(1, math.prod(volume.shape) // MOST_VOXELS)
+    parts, limits, seen = [], list[float](), 0
+    for block in volume.blocks():
+        parts.append(block.ravel(order="F")[-seen % step :: step].copy())
+        limits += [float(block.min()), float(block.max())]
+        seen += block.size
+    volume.check_differ(min(limits), max(limits))
+    voxels = np.concatenate(parts)
     low, high = voxels.min(), np.quantile(voxels, 0.995)
     shown = voxels[voxels > low + BACKGROUND * (high - low)]
     return shown if shown.size else voxels

@@ -10,6 +10,10 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+MOST_WRONG = 5
+"""Names that one error lists."""
+
+
 def is_plain(text: str) -> bool:
     r"""Say whether a text has no line break, no other control character and no half of a character.
 
@@ -25,12 +29,13 @@ def check_names_are_text(names: Iterable[str], what: str) -> None:
     """Refuse names of files and folders that are no text in one line, e.g. written by a system without UTF-8.
 
     Raises:
-        ValueError: names each of them.
+        ValueError: names the first few of them.
     """
     wrong = [repr(shown(name)).replace("\\\\", "\\") for name in names if not is_plain(name)]
     if wrong:
         raise ValueError(
-            f"{what} must have names that are UTF-8 text in one line, found {', '.join(wrong)}; rename them "
+            f"{what} must have names that are UTF-8 text in one line, found {', '.join(wrong[:MOST_WRONG])}"
+            f"{f' and {len(wrong) - MOST_WRONG} more' if len(wrong) > MOST_WRONG else ''}; rename them "
             "(files from another system: `convmv -f latin1 -t utf8`)"
         )
 

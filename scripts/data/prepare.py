@@ -19,7 +19,7 @@ from scripts.data.deciding import Deciding
 from scripts.data.document import name_list
 from scripts.data.fold_splits import fold_splits
 from scripts.data.grids import look_at_grids
-from scripts.data.identical import settle_identical
+from scripts.data.identical import copies_told, merged_patients, settle_identical
 from scripts.data.image_overlay import image_overlay_text
 from scripts.data.layouts import Source, check_options, find_layout, options_of
 from scripts.data.overlay import BUNDLE, bundle_command, from_here, overlay_text, training_command
@@ -118,6 +118,7 @@ def prepare(
             raise ValueError(f"{name} must be given, found nothing; pass --{name}")
     find = find_layout(str(layout))
     folder = _absolute(str(output))
+    check_names_are_text([str(folder)], "the output folder and those above it")
     refuse_bundle(folder)
     deciding = Deciding(decide_on)
     phases = None if phases is None else name_list(phases, "`phases`")
@@ -169,14 +170,16 @@ def prepare(
             *label_notes,
             *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else []),
         ]
-        proposal, unmasked = None, list[str]()
+        proposal, unmasked, merged = None, list[str](), list[str]()
         with every_bad_image(found.name, phases, cases, folder if quality else None, workers):
             if not found.views:
-                cases, more = settle_identical(cases, allow_identical, workers)
+                settled, more = settle_identical(cases, allow_identical, workers)
+                cases, merged = settled, merged_patients(cases, settled)
                 notes += more
                 cases, unmasked = settle_masks(cases, reference_phase or phases[0], without_mask, workers)
                 notes += unmasked + ([] if found.overlay else reading_notes(cases, phases, workers))
-            splits = assign_splits(cases, fractions, seed)
+            with copies_told(merged):
+                splits = assign_splits(cases, fractions, seed)
             splits, columns, more = decided_columns(splits, found.clinical, deciding)
             notes += more
             splits, columns, more = without_suspicious(splits, columns, keep_suspicious)
@@ -202,7 +205,8 @@ def prepare(
         decided += found.left_out
         header["preparation"] = [*decided, *unmasked, *size_lines(splits, comparing)]
         file = write_dataset(folder, header, splits)
-        drawn = fold_splits(everyone(splits), folds, fractions, seed) if folds else {}
+        with copies_told(merged):
+            drawn = fold_splits(everyone(splits), folds, fractions, seed) if folds else {}
         fold_files = write_folds(folder, header, drawn)
         if proposal is None:
             images = [volume for one in deciders for volume in one.volumes.values()]

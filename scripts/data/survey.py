@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.extents import mask_limits, open_phase
+from scripts.data.extents import mask_box, open_phase
 from scripts.data.grids import CaseGrids
 from scripts.data.intensity_rule import propose_intensity
 from scripts.data.reference_phase import Reference
@@ -194,6 +194,5 @@ def _pieces(masked: tuple[dict[str, Any], Volume]) -> Any:
     from scripts.transforms.mask_pieces import pieces_of
 
     entry, volume = masked
-    mask = open_phase(entry["roi"], entry["case"], "roi")
-    mask_limits(mask, entry["case"])
-    return pieces_of(mask.read() > 0, mask.affine, frame_axes(volume.affine, volume.shape), MARGIN)
+    mask = mask_box(open_phase(entry["roi"], entry["case"], "roi"), entry["case"])
+    return pieces_of(mask.inside, mask.affine, frame_axes(volume.affine, volume.shape), MARGIN)

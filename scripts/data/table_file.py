@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts.data.csv_text import clean, decode, split_rows
+from scripts.data.csv_text import decode, one_line, split_rows
 from scripts.data.nearest import listing
 from scripts.data.note import note
 
@@ -75,11 +75,14 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
         raise FileNotFoundError(f"{name} {file} does not exist; correct {option}")
     lines, notes, separator = _lines(file, name)
     headers = [(rename or {}).get(header, header) for header in (lines[0] if lines else [])]
-    twice = next((header for header in headers if header and headers.count(header) > 1), None)
-    if twice is not None:
-        raise ValueError(
-            f"{name} {file} must have columns of different names, found {twice!r} twice; rename one"
-        )
+    columns: dict[str, int] = {}
+    for number, header in enumerate(headers, start=1):
+        first = columns.setdefault("".join(header.casefold().split()), number)
+        if header and first != number:
+            raise ValueError(
+                f"{name} {file} must have columns of different names, letter case and blanks apart, found "
+                f"{headers[first - 1]!r} (row 1, column {first}) and {header!r} (column {number}); rename one"
+            )
     rows, short = [], []
     for number, line in enumerate(lines[1:], start=2):
         short += [str(number)] if len(line) < len(headers) and any(headers[len(line) :]) else []
@@ -173,7 +176,8 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
             f"{name} {file} cannot be read ({error.strerror}); correct its permissions"
         ) from None
     if file.suffix.lower() in EXCEL or content.startswith(_ZIP):
-        return *_excel_lines(file, name, content), ""
+        lines, notes = _excel_lines(file, name, content)
+        return _told(lines, name, notes), notes, ""
     if content.startswith(_OLD_EXCEL):
         raise ValueError(
             f"{name} {file} is an Excel file of before 2007; save it as .xlsx, or as CSV (UTF-8)"
@@ -185,11 +189,20 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
         raise ValueError(
             f"{name} {file} cannot be read as a text ({error}); save it as CSV (UTF-8)"
         ) from None
+    notes = list[str]()
+    lines = _told(lines, name, notes)
     if not assumed:
-        return lines, [], separator
+        return lines, notes, separator
     word = next(word for word in re.split(r"[\s,;|]+", text) if not word.isascii())
     line = f"{name} {file.name} is no UTF-8 and was read as {assumed}, e.g. {word[:40]!r}"
-    return lines, [f"{line}; if that is wrong, save it as CSV (UTF-8)"], separator
+    return lines, [f"{line}; if that is wrong, save it as CSV (UTF-8)", *notes], separator
+
+
+def _told(lines: list[list[str]], name: str, notes: list[str]) -> list[list[str]]:
+    """Return the rows with each cell in one line, and note where it was not."""
+    rows, broken = one_line(lines)
+    notes += [note(f"line breaks within cells of the {name} are read as blanks", broken)] if broken else []
+    return rows
 
 
 def _excel_lines(file: Path, name: str, content: bytes) -> tuple[list[list[str]], list[str]]:
@@ -230,9 +243,9 @@ def _excel_lines(file: Path, name: str, content: bytes) -> tuple[list[list[str]]
     notes = (
         [f"{name} {file.name}: sheet {title!r} was read, of {len(filled)} sheets"] if len(filled) > 1 else []
     )
-    lines = [[clean(_text(cell)) for cell in row] for row in rows]
-    last = max((number for row in lines for number, cell in enumerate(row, start=1) if cell), default=0)
-    return [row[:last] for row in lines if any(row)], notes
+    lines = [[_text(cell) for cell in row] for row in rows]
+    last = max((number for row in lines for number, cell in enumerate(row, 1) if cell.strip()), default=0)
+    return [row[:last] for row in lines], notes
 
 
 def _text(cell: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from .native import ReaderDied
 from .plain_text import shown
 
 Slices = tuple[slice, slice, slice]
+BLOCK = 2**22
+"""Voxels of a block, 16 MiB in memory, unless one slice has more."""
 READ_ERRORS = (
     OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError
 )  # fmt: skip
@@ -116,10 +118,13 @@ class Volume(ABC):
         Raises:
             BadVolume: the file cannot be read, or a voxel is NaN or infinite.
         """
-        block = self.read_unchecked(slices)
+        return self._finite(self.read_unchecked(slices), (slice(None),) * 3 if slices is None else slices)
+
+    def _finite(self, block: np.ndarray, slices: Slices) -> np.ndarray:
+        """Return a block once it is known to have finite voxels only."""
         finite = np.isfinite(block)
         if not finite.all():
-            bounds = zip(slices or (slice(None),) * 3, self.shape, strict=True)
+            bounds = zip(slices, self.shape, strict=True)
             where = ", ".join("{}:{}".format(*part.indices(size)) for part, size in bounds)
             found = f"{finite.size - int(finite.sum())} NaN or infinite voxels in [{where}]"
             rule = "must have finite voxels only"
@@ -137,13 +142,60 @@ class Volume(ABC):
         except READ_ERRORS as error:
             raise unreadable(self.path, self.name, error) from None
 
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Read all voxels as `read` does, slices along the third axis, of which memory holds `BLOCK` voxels.
+
+        A packed file is unpacked once.
+        """
+        for block, slices in zip(self.blocks_unchecked(), self._parts(), strict=True):
+            yield self._finite(block, slices)
+
+    def blocks_unchecked(self) -> Iterator[np.ndarray]:
+        """Read as `blocks` does, but return NaN and infinite voxels as they are."""
+        parts = self._parts()
+        found = self._read_in_order(parts)
+        for _ in parts:
+            try:
+                block = np.asarray(next(found), dtype=np.float32)
+            except READ_ERRORS as error:
+                raise unreadable(self.path, self.name, error) from None
+            yield block
+
+    def _parts(self) -> list[Slices]:
+        step = max(1, BLOCK // (self.shape[0] * self.shape[1]))
+        whole = slice(0, self.shape[0]), slice(0, self.shape[1])
+        return [
+            (*whole, slice(start, min(start + step, self.shape[2])))
+            for start in range(0, self.shape[2], step)
+        ]
+
+    def _read_in_order(self, parts: Sequence[Slices]) -> Iterator[np.ndarray]:
+        """Yield blocks one after the other, of which each begins where the one before it ends."""
+        for slices in parts:
+            yield self._read(slices)
+
     def read_image(self) -> np.ndarray:
         """Read all voxels as `read` does, and refuse a volume whose voxels all have the same value."""
         voxels = self.read()
-        if voxels.min() == voxels.max():
-            rule, found = "must have voxels that differ", f"{voxels.flat[0]:g} everywhere"
-            raise bad_volume(self.path, self.name, rule, found, "take it out of the case or export it again")
+        self.check_differ(float(voxels.min()), float(voxels.max()))
         return voxels
+
+    def check_differ(self, lowest: float, highest: float) -> None:
+        """Refuse a volume whose lowest and highest voxel are the same."""
+        if lowest == highest:
+            rule, found = "must have voxels that differ", f"{lowest:g} everywhere"
+            raise bad_volume(self.path, self.name, rule, found, "take it out of the case or export it again")
+
+    def lowest(self) -> float:
+        """Return the lowest voxel, a block at a time.
+
+        Raises:
+            BadVolume: as `read_image`.
+        """
+        limits = [(float(block.min()), float(block.max())) for block in self.blocks()]
+        lowest = min(low for low, _ in limits)
+        self.check_differ(lowest, max(high for _, high in limits))
+        return lowest
 
     def statistics(self) -> Statistics:
         """Return the statistics of the whole volume.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ TIMED_SPACES = {
     "left-anterior-superior-time": (1, -1), "last": (1, -1),
 }  # fmt: skip
 """Spaces of NRRD with time -> signs that bring the first two axes to LPS; SimpleITK does so without time."""
+PIECE = 1 << 20
+"""Bytes that are read, or unpacked, at a time."""
 ANY_ZLIB = 47
 """Of zlib: with or without the frame of gzip."""
 NO_AXES = (
@@ -70,28 +73,78 @@ class ItkVolume(Volume):
         check_declared_size(path, name, self.shape, header["bytes"], _most_bytes(path, text))
 
     def _read(self, slices: Slices) -> np.ndarray:
-        if self._text and self._text.fields.get("compresseddata", "").lower().startswith("t"):
-            return self._unpacked()[slices]
+        if self._packed_meta:
+            (content,) = self._contents([self._count * self._type.itemsize])
+            return self._voxels(content).reshape(self.shape, order="F")[slices]
         start, size = [part.start for part in slices], [part.stop - part.start for part in slices]
         return read_native("block", self.path, start, size).astype(np.float32)
 
-    def _unpacked(self) -> np.ndarray:
-        """Return the voxels of a packed MetaImage; SimpleITK trusts a wrong CompressedDataSize."""
-        assert self._text is not None
+    def _read_in_order(self, parts: Sequence[Slices]) -> Iterator[np.ndarray]:
+        """Read packed MetaImage and plain NRRD as they come; the library would read all for each block."""
+        if len(parts) > 1 and (self._packed_meta or self._plain_nrrd()):
+            shapes = [(*self.shape[:2], slices[2].stop - slices[2].start) for slices in parts]
+            contents = self._contents([math.prod(shape) * self._type.itemsize for shape in shapes])
+            for shape, content in zip(shapes, contents, strict=True):
+                yield self._voxels(content).reshape(shape, order="F")
+        elif self._text and "elementdatafile" in self._text.fields:
+            yield from super()._read_in_order(parts)
+        else:
+            whole = self._read((slice(0, self.shape[0]), slice(0, self.shape[1]), slice(0, self.shape[2])))
+            yield from (whole[slices] for slices in parts)
+
+    @property
+    def _packed_meta(self) -> bool:
+        return bool(self._text and self._text.fields.get("compresseddata", "").lower().startswith("t"))
+
+    def _plain_nrrd(self) -> bool:
+        """Whether the voxels are raw or packed by gzip, in one file, from the end of the header on."""
+        if self._text is None or len(self._text.files) > 1 or self._count != math.prod(self.shape):
+            return False
         fields, needed = self._text.fields, self._count * self._type.itemsize
-        content = b""
+        encoding = fields.get("encoding", "").lower()
+        if encoding not in ("raw", "gz", "gzip") or fields.keys() & {"lineskip", "byteskip"}:
+            return False
+        file = (self._text.files or [self.path])[0]
+        length = file.stat().st_size
+        if encoding == "raw":
+            return length - self._text.begin == needed
+        with open(file, "rb") as stream:
+            stream.seek(max(0, length - 4))
+            return int.from_bytes(stream.read(4), "little") == needed % 2**32
+
+    def _contents(self, sizes: Sequence[int]) -> Iterator[bytes]:
+        """Yield so many bytes each, which are all; SimpleITK trusts a wrong CompressedDataSize."""
+        pieces, held, needed = self._pieces(), bytearray(), sum(sizes)
+        for number, size in enumerate(sizes):
+            while len(held) < size:
+                piece = next(pieces, None)
+                if piece is None:
+                    raise EOFError(f"truncated, {sum(sizes[:number]) + len(held)} of {needed} bytes")
+                held += piece
+            yield bytes(held[:size])
+            del held[:size]
+        if held or any(pieces):
+            raise EOFError(f"more than the {needed} bytes of its voxels")
+
+    def _pieces(self) -> Iterator[bytes]:
+        """Yield the voxels of all files in small pieces, unpacked."""
+        assert self._text is not None
         for file in self._text.files or [self.path]:
+            unpack = zlib.decompressobj(ANY_ZLIB)
             with open(file, "rb") as stream:
                 stream.seek(self._text.begin)
-                content += zlib.decompressobj(ANY_ZLIB).decompress(stream.read(), needed - len(content) + 1)
-        if len(content) != needed:
-            raise EOFError(
-                f"{'truncated, ' if len(content) < needed else 'more than '}{len(content)} of {needed} bytes"
-            )
+                if not self._text.packed:
+                    yield from iter(lambda: stream.read(PIECE), b"")
+                    continue
+                while not unpack.eof and (content := unpack.unconsumed_tail or stream.read(PIECE)):
+                    yield unpack.decompress(content, PIECE)
+                yield unpack.flush()
+
+    def _voxels(self, content: bytes) -> np.ndarray:
+        fields = self._text.fields if self._text else {}
         order = fields.get("binarydatabyteordermsb", fields.get("elementbyteordermsb", ""))
-        high_first = order.lower().startswith("t")
-        voxels = np.frombuffer(content, self._type.newbyteorder(">" if high_first else "<"))
-        return voxels.reshape(self.shape, order="F")
+        high_first = order.lower().startswith("t") or fields.get("endian", "").lower() == "big"
+        return np.frombuffer(content, self._type.newbyteorder(">" if high_first else "<"))
 
 
 def _unit(header: TextHeader | None, path: Path, name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -111,14 +111,20 @@ class NiftiVolume(Volume):
             raise EOFError(f"truncated, {length} of {needed} bytes")
 
     def _read(self, slices: Slices) -> np.ndarray:
-        first, *others = slices  # whole rows: one step through the file per plane, in place of one per row
-        rows = (slice(None), *others, self._frame, 0, 0, 0)[: len(self._spec[0])]
         if self._proxy is not None:
-            return self._proxy[rows][first]
+            return self._proxy[self._rows(slices)][slices[0]]
+        return next(self._read_in_order([slices]))
+
+    def _read_in_order(self, parts: Sequence[Slices]) -> Iterator[np.ndarray]:
         from nibabel.arrayproxy import ArrayProxy
 
-        with unpacked(self.path) as (file, _):
-            return ArrayProxy(file, self._spec)[rows][first]
+        with unpacked(self._voxel_file) as (file, _):
+            for slices in parts:
+                yield ArrayProxy(file, self._spec)[self._rows(slices)][slices[0]]
+
+    def _rows(self, slices: Slices) -> tuple[slice | int, ...]:
+        """Return whole rows: one step through the file per plane, in place of one per row."""
+        return (slice(None), *slices[1:], self._frame, 0, 0, 0)[: len(self._spec[0])]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.extents import open_phase, ras_bounds
+from scripts.data.extents import find_mask_box, open_phase, ras_bounds
 from scripts.data.mask_names import may_be_mask
 from scripts.data.nearest import listing
 from scripts.data.note import note
@@ -95,10 +95,10 @@ def mask_sizes(cases: Sequence[Case], workers: int | None = None) -> dict[str, n
 
 def _size(case: Case) -> np.ndarray | None:
     mask = open_phase(case["roi"], case["case"], "roi")
-    voxels = np.argwhere(mask.read() > 0)
-    if not len(voxels):
+    box = find_mask_box(mask)
+    if box is None:
         return None
-    low, high = ras_bounds(mask, voxels.min(axis=0), voxels.max(axis=0))
+    low, high = ras_bounds(mask, box.low, box.high)
     return high - low
 
 

@@ -23,6 +23,8 @@ from .config_errors import configuration_message
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"
+LONGEST_LINE = 8000
+"""Characters of a line up to which it is printed whole."""
 _FRAME = re.compile(r'^ *File "(.+?)", line \d+, in ', re.MULTILINE)
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Volume|Cases): ", re.MULTILINE)
 
@@ -132,8 +134,16 @@ def show_one_line(kind: type[BaseException], error: BaseException, trace: Traceb
     if message is None or issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    print("\n".join(map(shown, f"error: {message}".split("\n"))), file=sys.stderr)
+    print("\n".join(map(_bounded, f"error: {message}".split("\n"))), file=sys.stderr)
     print(f"(set {TRACEBACK_VARIABLE}=1 to see where it was found)", file=sys.stderr)
+
+
+def _bounded(line: str) -> str:
+    """Return a line as it can be printed; of one that names something endless, beginning and end."""
+    line = (
+        line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 4 :]}"
+    )
+    return shown(line)
 
 
 def install() -> None:

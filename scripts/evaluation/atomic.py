@@ -23,6 +23,14 @@ FULL = {
     errno.EFBIG: "it would be larger than files may be here",
 }
 """Error number -> what is wrong, where there is no room for a file."""
+SHARED_MEMORY = Path("/dev/shm")
+LEAST_SHARED = 2**16
+"""Bytes of it that worker processes need to start."""
+NO_SHARED_MEMORY = (
+    f"the shared memory {SHARED_MEMORY} is full, through which worker processes talk; remove what is left "
+    "there by programs that have ended, or give a container more (docker run --shm-size 1g), and give the "
+    "same command again"
+)
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bool = True) -> Path:
@@ -66,6 +74,14 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bo
     return target
 
 
+def shared_memory_is_full() -> bool:
+    """Return whether the system has shared memory that processes can no longer meet in."""
+    try:
+        return shutil.disk_usage(SHARED_MEMORY).free < LEAST_SHARED
+    except OSError:
+        return False
+
+
 def no_room(error: BaseException) -> OSError | None:
     """Return the error of a full disk from the chain of `error`, or None where that is not the reason."""
     seen: set[int] = set()
@@ -83,6 +99,8 @@ def no_room_message(path: str | Path | None, error: BaseException) -> str:
     cause = no_room(error)
     reason = FULL[cause.errno] if cause is not None and cause.errno else "the disk is full"
     file = path or getattr(cause, "filename", None)
+    if str(file or SHARED_MEMORY).startswith(str(SHARED_MEMORY)) and shared_memory_is_full():
+        return NO_SHARED_MEMORY
     return (
         f"{file or 'a file'} cannot be written, {reason}; free some space and give the same command again (a "
         "training goes on after its last finished epoch with --resume True)"

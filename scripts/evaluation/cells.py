@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -29,3 +33,26 @@ def from_cell(text: str) -> str:
     ['=1+1', "'=x", '-x', "'tis"]
     """
     return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
+
+
+def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and rows of a CSV file that the bundle wrote; a row that is too short has "".
+
+    Raises:
+        ValueError: it cannot be read as a table, or names two columns alike.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+        lines = [[from_cell(cell) for cell in line] for line in csv.reader(io.StringIO(text, newline=""))]
+    except (OSError, UnicodeError, csv.Error) as error:
+        raise ValueError(f"{file} must be a CSV file in UTF-8, found: {error}; restore it") from None
+    header = lines[0] if lines else []
+    for number, name in enumerate(header):
+        if name in header[:number]:
+            raise ValueError(
+                f"{file} must have columns of different names, found {name!r} in row 1 as column "
+                f"{header.index(name) + 1} and {number + 1}; restore it"
+            )
+    cut = [line[: len(header)] for line in lines[1:] if line]
+    return header, [dict(zip_longest(header, line, fillvalue="")) for line in cut]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from scripts.evaluation.atomic import write_table
-from scripts.evaluation.cells import from_cell
+from scripts.evaluation.cells import read_rows
 from scripts.evaluation.checks import as_probabilities
 
 PREFIX = "p_"
@@ -128,10 +126,7 @@ def read_predictions(path: str | Path) -> Predictions:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"predictions file {path} is not there: run the evaluation that writes it")
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = [[from_cell(cell) for cell in line] for line in csv.reader(file)]
-    header = lines[0] if lines else []
-    rows = [dict(zip_longest(header, line[: len(header)])) for line in lines[1:] if line]
+    header, rows = read_rows(path)
     classes = [name.removeprefix(PREFIX) for name in header if name.startswith(PREFIX)]
     if "case" not in header or len(classes) < 2 or not rows:
         raise ValueError(

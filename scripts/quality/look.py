@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scripts.data.document import Item
+from scripts.data.extents import MaskBox, find_mask_box
 from scripts.data.mask_values import mask_values
 from scripts.data.volumes import Volume, open_volume
 from scripts.transforms.mask_pieces import shares_of_pieces
@@ -52,8 +53,8 @@ def look_at_case(item: Item) -> CaseSeen:
     return CaseSeen(item["case"], phases, regions)
 
 
-Mask = tuple[np.ndarray, np.ndarray] | str
-"""Voxels and affine of a mask, or why it cannot be read."""
+Mask = tuple[MaskBox | None, bool] | str
+"""The box around a mask, and whether its values are few whole numbers; or why it cannot be read."""
 
 
 def _read_mask(file: str) -> Mask:
@@ -61,15 +62,15 @@ def _read_mask(file: str) -> Mask:
     if volume is None:
         return problem
     try:
-        return volume.read(), volume.affine
+        return find_mask_box(volume), mask_values(volume.blocks()) is not None
     except (ValueError, MemoryError) as error:
         return _line(error)
 
 
 def _shown_region(item: Item, mask: Mask | None, box: Any) -> ShownRegion | None:
     """Return where the pictures of a case are cut: its mask, its box, else the middle of its first phase."""
-    if isinstance(mask, tuple) and (mask[0] > 0).any():
-        return mask_region(mask[0] > 0, mask[1])
+    if isinstance(mask, tuple) and mask[0] is not None:
+        return mask_region(mask[0].inside, mask[0].affine)
     if box is not None:
         return box_region(*np.asarray(box, dtype=float))
     for file in item["image"].values():
@@ -94,16 +95,17 @@ def _look_at_volume(item: Item, phase: str, region: ShownRegion | None) -> Volum
 def _look_at_mask(file: str, mask: Mask, volumes: Mapping[str, Volume]) -> RegionSeen:
     if isinstance(mask, str):
         return RegionSeen("mask", file, mask)
-    values, affine = mask
-    voxels = np.argwhere(values > 0)
-    if not len(voxels):
+    box, whole_numbers = mask
+    if box is None:
         return RegionSeen("mask", file, empty=True)
-    chosen = voxels[np.unique(np.linspace(0, len(voxels) - 1, MOST_POINTS).round().astype(int))]
-    points = chosen @ affine[:3, :3].T + affine[:3, 3]
+    flat = np.flatnonzero(box.inside)
+    chosen = flat[np.unique(np.linspace(0, len(flat) - 1, MOST_POINTS).round().astype(int))]
+    index = np.stack(np.unravel_index(chosen, box.inside.shape), axis=1)
+    points = index @ box.affine[:3, :3].T + box.affine[:3, 3]
+    pieces = shares_of_pieces(box.inside)
     return RegionSeen(
-        "mask", file, inside=_inside(points, volumes), pieces=shares_of_pieces(values > 0),
-        whole_numbers=mask_values(values) is not None,
-    )  # fmt: skip
+        "mask", file, inside=_inside(points, volumes), pieces=pieces, whole_numbers=whole_numbers
+    )
 
 
 def _open(file: str) -> tuple[Volume | None, str]:

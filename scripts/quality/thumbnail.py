@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
@@ -15,46 +16,71 @@ OUTLINE = (54, 224, 200)
 """Colour of the outline: red, green, blue."""
 
 
-def slice_picture(
-    ras: np.ndarray, affine: np.ndarray, low: float, high: float, region: ShownRegion | None
-) -> tuple[np.ndarray, bool]:
-    """Return the axial slice through a region, else the middle one; front at the top, left at the right.
+@dataclass(frozen=True)
+class Cut:
+    """Where a volume is cut for its picture.
+
+    Attributes:
+        number: of the axial slice, from below.
+        height: the same, not rounded.
+        through: whether it passes through the point of the region; else it is the middle one.
+    """
+
+    number: int
+    height: float
+    through: bool
+
+
+def cut_at(depth: int, affine: np.ndarray, region: ShownRegion | None) -> Cut:
+    """Return the axial slice through a region, else the middle one.
 
     Args:
-        ras: voxels with axes to the right, the front and the top, [R, A, S].
-        affine: of these voxels, index -> mm.
+        depth: number of axial slices.
+        affine: index along right, front and top -> mm.
+        region: where to cut; None: the middle.
+    """
+    if region is not None:
+        height = float(np.linalg.solve(affine, [*region.point, 1.0])[2])
+        if -0.5 <= height <= depth - 0.5:
+            return Cut(int(np.clip(round(height), 0, depth - 1)), height, True)
+    return Cut(depth // 2, 0.0, False)
+
+
+def slice_picture(
+    plane: np.ndarray, affine: np.ndarray, cut: Cut, low: float, high: float, region: ShownRegion | None
+) -> np.ndarray:
+    """Return an axial slice as a picture; front at the top, left at the right.
+
+    Args:
+        plane: its voxels with axes to the right and the front, [R, A].
+        affine: of the volume, index along right, front and top -> mm.
+        cut: where in the volume it lies.
         low, high: values that become black and white.
-        region: where to cut, and what to outline; None: the middle.
+        region: what to outline; None: nothing.
 
     Returns:
         uint8 [rows, columns], or [rows, columns, 3] where an outline is drawn; pixels are squares, the longer
-        edge has at most 190. And whether the slice passes through the point of the region. The outline is
-        that of the region at the height of its point, not at the middle of the slice, which may be thick.
+        edge has at most 190. The outline is that of the region at the height of its point, not at the middle
+        of the slice, which may be thick.
     """
     from scipy.ndimage import binary_dilation
 
-    number, through, height = ras.shape[2] // 2, False, 0.0
-    if region is not None:
-        height = float(np.linalg.solve(affine, [*region.point, 1.0])[2])
-        through = bool(-0.5 <= height <= ras.shape[2] - 0.5)
-        number = int(np.clip(round(height), 0, ras.shape[2] - 1)) if through else number
-    plane = ras[:, :, number]
     size = np.array(plane.shape) * np.linalg.norm(affine[:3, :2], axis=0)
     columns, rows = np.maximum(1, np.round(EDGE * size / size.max())).astype(int)
     at_column = ((2 * np.arange(columns) + 1) * plane.shape[0] // (2 * columns))[::-1]
     at_row = ((2 * np.arange(rows) + 1) * plane.shape[1] // (2 * rows))[::-1]
     grey = (plane[np.ix_(at_column, at_row)].T - low) / max(high - low, 1e-12)
     shades = np.round(255 * np.clip(grey, 0, 1)).astype(np.uint8)
-    if region is None or region.contains is None or not through:
-        return shades, through
-    inside = _section(plane.shape, (rows, columns), affine, height, region.contains)
+    if region is None or region.contains is None or not cut.through:
+        return shades
+    inside = _section(plane.shape, (rows, columns), affine, cut.height, region.contains)
     marks = _marks(plane.shape, (rows, columns), affine, region)
     inside |= marks & ~binary_dilation(inside, np.ones((3, 3)))  # where the section has no pixel
     if not inside.any():
-        return shades, through
+        return shades
     picture = np.repeat(shades[:, :, None], 3, axis=2)
     picture[_edge(inside)] = OUTLINE
-    return picture, through
+    return picture
 
 
 def _section(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from scripts.evaluation.cells import from_cell
+from scripts.evaluation.cells import read_rows
 from scripts.evaluation.paired import p_text
 
 from .table import UNKNOWN, Table, counted, number
@@ -219,11 +218,10 @@ def _interval(row: Row, way: str) -> str:
 
 
 def _rows(file: Path) -> list[Row]:
-    with file.open(newline="", encoding="utf-8") as stream:
-        return [
-            {key: (from_cell(value) or None) if key in NAMES else _cell(value) for key, value in row.items()}
-            for row in csv.DictReader(stream)
-        ]
+    return [
+        {key: (value or None) if key in NAMES else _cell(value) for key, value in row.items()}
+        for row in read_rows(file)[1]
+    ]
 
 
 def _cell(value: str) -> Any:
@@ -235,4 +233,4 @@ def _cell(value: str) -> Any:
     try:
         return float(value)
     except ValueError:
-        return from_cell(value)
+        return value

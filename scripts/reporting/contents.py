@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 from scripts.data.bounded_yaml import read_yaml
 from scripts.data.plain_text import from_literal
 from scripts.evaluation import read_predictions
+from scripts.evaluation.cells import read_rows
 from scripts.evaluation.without_person import without_person
 
 from .dataset_summary import Summary, summarise_dataset
@@ -126,8 +126,7 @@ def _json(file: Path) -> dict[str, Any]:
 def _history(file: Path) -> list[dict[str, float]]:
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as stream:
-        return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(stream)]
+    return [{key: float(value or "nan") for key, value in row.items()} for row in read_rows(file)[1]]
 
 
 def _counts(folder: Path, metrics: dict[str, Any] | None) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def shares_of_pieces(inside: np.ndarray) -> list[float]:
     from scipy.ndimage import label
 
     labels, _ = label(inside, structure=np.ones((3, 3, 3)))
-    sizes = np.sort(np.bincount(labels.ravel())[1:])[::-1]
+    sizes = np.sort(np.bincount(labels[inside])[1:])[::-1]
     return [float(size / sizes.sum()) for size in sizes if size >= LEAST_PIECE * sizes[0]]
 
 

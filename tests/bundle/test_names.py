@@ -53,11 +53,11 @@ def bundle_command(*arguments: str) -> str:
     return said.getvalue()
 
 
-def prepare(folder: Path, labels: str = "labels.csv") -> str:
+def prepare(folder: Path, labels: str = "labels.csv", *more: str) -> str:
     return bundle_command(
         "preparing", "--config_file", str(ROOT / "configs" / "prepare.yaml"), "--bundle_root", str(ROOT),
         "--layout", "folders", "--source", str(folder / "images"), "--labels", str(folder / labels),
-        "--output", str(folder / "data"), "--workers", "1", "--quality", "off",
+        "--output", str(folder / "data"), "--workers", "1", "--quality", "off", *more,
     )  # fmt: skip
 
 
@@ -136,6 +136,49 @@ def test_cells_of_excel_are_no_orders(row, column, tmp_path, monkeypatch):
         prepare(tmp_path, "labels.xlsx")
     assert "must not have '#'" in (message_of(caught.value) or "")
     assert not (tmp_path / "witness").exists()
+
+
+PAYLOADS = ["$open('witness','w')", "@dataset_dir", "%train", "_mode_"]
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_a_payload_as_header_of_a_clinical_table_is_refused(payload, tmp_path, monkeypatch):
+    write(tmp_path, ["pre"], ["low", "high"])
+    rows = [["case", payload], *([CASES[n % len(CASES)].format(n), str(n)] for n in range(16))]
+    with (tmp_path / "clinical.csv").open("w", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(rows)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        prepare(tmp_path, "labels.csv", "--clinical_table", "clinical.csv")
+    assert "clinical columns in the table must not have '#'" in (message_of(caught.value) or "")
+    assert not (tmp_path / "data" / "dataset.json").exists()
+    assert not (tmp_path / "witness").exists()
+
+
+@pytest.mark.parametrize("payload", PAYLOADS[:2])
+@pytest.mark.usefixtures("without_pixels")
+def test_the_printed_command_executes_no_name_of_a_folder_or_image(payload, tmp_path, monkeypatch):
+    """All paths are relative, so that a payload stands at their beginning."""
+    rows = ["case;label;pre"]
+    for number in range(12):
+        voxels = np.random.default_rng(number).integers(0, 200, (16, 16, 8)).astype(np.int16)
+        file = tmp_path / payload / f"{payload}{number}.nii.gz"
+        file.parent.mkdir(exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), file)
+        rows.append(f"p{number};{'ab'[number % 2]};{file.name}")
+    (tmp_path / payload / "cases.csv").write_text("\n".join(rows))
+    monkeypatch.chdir(tmp_path)
+    said = bundle_command(
+        "preparing", "--config_file", str(ROOT / "configs" / "prepare.yaml"), "--bundle_root", str(ROOT),
+        "--layout", "table", "--source", f"./{payload}/cases.csv", "--output", f"./{payload}",
+        "--workers", "1", "--quality", "off",
+    )  # fmt: skip
+    command = shlex.split(next(line for line in said.splitlines() if "run training" in line))[4:]
+    small = ["--max_epochs", "1", "--grid_size", "16,16,8", "--spacing", "1,1,1", "--missing_phases", "no"]
+    bundle_command(*command, *small, "--output_dir", "out")
+    trained = yaml.safe_load((tmp_path / "out" / "configs" / "train.yaml").read_text())
+    assert trained["dataset_dir"] == str(tmp_path / payload)
+    assert not list(tmp_path.rglob("witness"))
 
 
 @pytest.mark.parametrize("name", ["#", "$$x", "@", "%%", "a###b", "::", "_mode_", "$import os", "ok"])

@@ -78,7 +78,10 @@ MISTAKES = {
     "patient twice": ("patient,age\nP,1\nP,2", r"patient P must have one row .*or name the case of each"),
     "other patient": ("case,patient,age\na,Q,1", r"case a must be of one patient, found 'P' .* and 'Q' in"),
     "nothing matches": ("case,age\nx1,1\nx2,2", r"at least one case, found x1, x2 where the cases are 'a'"),
-    "column twice": ("case,age,age\na,1,2", r"columns of different names, found 'age' twice"),
+    "column twice": (
+        "case,age,age\na,1,2",
+        r"columns of different names, .*'age' .row 1, column 2. and 'age' .column 3",
+    ),
     "same name, two units": ("case,age [y],age [m]\na,1,12", r"column 'age' must come from one place"),
     "row too long": ("case,age\na,1,2", r"row 2 must have 2 cells, found 3"),
     "empty": ("", r"must have a column 'case' or 'patient', found \[\]"),

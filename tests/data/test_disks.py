@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from scripts.data.write_nifti import write_nifti
 from scripts.engines.checkpoint import save_weights
 from scripts.engines.errors import message_of
 from scripts.evaluation.atomic import PARTIAL, remove_partial, write_text
+from tests.conftest import ROOT
 
 FULL = r"cannot be written, the disk is full; free some space and give the same command again"
 
@@ -257,3 +259,29 @@ def test_preparing_and_caching_remove_what_a_kill_left_behind(what, source):
     else:
         cached_dataset([], [], cache="disk", cache_dir=folder, progress=False)
     assert not list(folder.rglob(".part-*"))
+
+
+WORKERS = """
+import operator
+from scripts.engines import errors
+from scripts.workers import work_through
+
+errors.install()
+work_through(operator.neg, [1, 2], 2, processes=True)
+"""
+
+
+def test_a_full_shared_memory_is_told_as_such():
+    """joblib would go on in threads, in which trainings disturb each other."""
+    filled = (
+        'mount -t tmpfs -o size=64k tmpfs /dev/shm && head -c 65536 /dev/zero >/dev/shm/filler && exec "$@"'
+    )
+    command = ["unshare", "-m", "sh", "-c", filled, "sh", sys.executable, "-c", WORKERS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("mounting a small disk needs root")
+    first = done.stderr.splitlines()[-2]
+    assert done.returncode == 1
+    assert first.startswith("error: the shared memory /dev/shm is full")
+    assert "--resume" not in first
+    assert "Traceback" not in done.stderr

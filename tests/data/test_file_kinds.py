@@ -180,7 +180,7 @@ def test_a_packed_metaimage_is_read_whatever_size_its_header_says(
 
 DAMAGED = {
     "voxels are missing": (zlib.compress(VOXELS.T.tobytes()[:-60]), "truncated, 360 of 420 bytes"),
-    "too many voxels": (zlib.compress(VOXELS.T.tobytes() * 2), "more than 421 of 420 bytes"),
+    "too many voxels": (zlib.compress(VOXELS.T.tobytes() * 2), "more than the 420 bytes of its voxels"),
     "cut": (PACKED[:-40], "truncated"),
     "noise": (bytes(range(200)), "incorrect header check"),
     "not packed": (VOXELS.T.tobytes(), "incorrect header check"),

@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import fire
@@ -18,6 +23,8 @@ from scripts.data import prepare
 from scripts.data.identical import identical_volumes, settle_identical
 from scripts.data.splits import SPLITS
 from tests.conftest import ROOT
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def voxels(seed: int) -> np.ndarray:
@@ -165,3 +172,64 @@ def test_the_command_line_s_false_is_false(text, patients, tmp_path, monkeypatch
         == patients
     )
     assert not (tmp_path / "out" / "quality.html").exists()
+
+
+def test_too_few_patients_are_said_to_be_copies(tmp_path):
+    rows = ["case,label"]
+    for number in range(6):
+        save(tmp_path / "in" / f"c{number}" / "pre.nii.gz", voxels(number if number % 2 else 0))
+        rows.append(f"c{number},{'ab'[number % 2]}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    settings = {"source": tmp_path / "in", "layout": "folders", "labels": tmp_path / "labels.csv"}
+    with pytest.raises(
+        ValueError, match=r"found 1; .*share an image count as one: c2 as c0, c4 as c0; --allow_identical"
+    ):
+        prepare(**settings, output=tmp_path / "out")
+
+
+def look_alikes(folder: Path, shape: tuple[int, int, int]) -> Path:
+    """Write 7 cases of int16 that differ in one voxel, the last two not at all, each with a small mask."""
+    tile = np.random.default_rng(0).integers(0, 900, (*shape[:2], 8)).astype(np.int16) // 64 * 64
+    image = np.asfortranarray(np.tile(tile, (1, 1, shape[2] // 8)))
+    image[:, :, 0] = 0
+    mask = np.zeros(shape, np.uint8, order="F")
+    mask[10:20, 10:20, 2:6] = 1
+    for number in range(7):
+        image[5, 5, -1] = min(number, 5)
+        for name, voxels in (("pre", image), ("lesion", mask)):
+            file = folder / "in" / f"c{number}" / f"{name}.nii.gz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(voxels, np.diag([0.5, 0.5, 0.6, 1.0])), file)
+    rows = [f"c{number},{['low', 'high'][number > 2]}" for number in range(7)]
+    (folder / "labels.csv").write_text("\n".join(["case,label", *rows]))
+    return folder
+
+
+def peak_of(*arguments: str) -> float:
+    """Return the largest memory in MiB that a command of the bundle ever held, asked of the system."""
+    command = [sys.executable, "-m", "monai.bundle", "run", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | ONE_THREAD)
+    peak = 0
+    while process.poll() is None:
+        with contextlib.suppress(OSError, AttributeError):  # it has just ended
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak = int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
+        time.sleep(0.02)
+    assert process.returncode == 0
+    return peak / 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system does not tell its memory")
+def test_look_alike_large_volumes_take_the_memory_of_small_ones(tmp_path, monkeypatch):
+    """A volume is 300 MiB as float32, of which the comparison and each check once held several copies."""
+    monkeypatch.setattr(nibabel.openers.Opener, "default_compresslevel", 1)
+    peaks = {}
+    for shape in ((64, 64, 16), (512, 512, 304)):
+        folder = look_alikes(tmp_path / str(shape[0]), shape)
+        settings = ["--source", str(folder / "in"), "--labels", str(folder / "labels.csv"), "--workers", "1"]
+        settings += ["--layout", "folders", "--output", str(folder / "out")]
+        peaks[shape] = peak_of("preparing", "--config_file", "configs/prepare.yaml", *settings)
+    small, large = peaks.values()
+    assert large - small < 250, peaks
+    assert large < 1024

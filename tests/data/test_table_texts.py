@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import unicodedata
@@ -11,7 +12,7 @@ import pytest
 
 from scripts.data import prepare
 from scripts.data.class_names import one_spelling
-from scripts.data.clinical_table import join_clinical_table
+from scripts.data.clinical_table import join_clinical_table, read_clinical_rows
 from scripts.data.label_table import LabelTable, read_label_table
 from scripts.data.layouts import Found
 from scripts.data.same_name import match_names
@@ -127,7 +128,7 @@ def test_what_a_header_was_taken_for_is_said_and_names_are_no_measurements(tmp_p
         ("name,grade", r"must have a column 'case', found \[name, grade\]; .*also read as case: caseid, id"),
         ("case,Case ID,label", r"one column for the case, found case, Case ID"),
         ("case,diagnosis,outcome", r"one column for the label, found diagnosis, outcome"),
-        ("case,label,age,age", r"columns of different names, found 'age' twice"),
+        ("case,label,age,age", r"columns of different names, .*'age' .row 1, column 3. and 'age' .column 4"),
         ("case,label,age [y],age [m]", r"columns of different names, found 'age \[y\]' and 'age \[m\]'"),
     ],
 )
@@ -427,6 +428,10 @@ def test_folders_of_a_system_without_unicode_are_named(tmp_path):
     ) as error:
         case_folders(tmp_path)
     str(error.value).encode()  # can be printed
+    with pytest.raises(
+        ValueError, match=r"the output folder .* UTF-8 text in one line, found '.*M\\xfcller/out'"
+    ):
+        prepare(tmp_path / "in", "folders", tmp_path / os.fsdecode(b"M\xfcller") / "out")
 
 
 def test_grade_and_stage_are_left_out_by_preparing(save_volume, tmp_path, capsys):
@@ -448,3 +453,48 @@ def test_grade_and_stage_are_left_out_by_preparing(save_volume, tmp_path, capsys
     )
     assert "note: most telling clinical columns of " in printed
     assert "grade + stage 1.00" in printed
+
+
+@pytest.mark.parametrize("other", ["age", "AGE", " A ge ", '"a\nge"'])
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_two_columns_of_one_name_are_refused_with_their_places(kind, other, tmp_path):
+    rows = [
+        ["case", "label", "age", "x", other.strip('"')],
+        ["p1", "a", "1", "2", "3"],
+        ["p2", "b", "1", "2", "3"],
+    ]
+    file = tmp_path / f"labels.{kind}"
+    if kind == "xlsx":
+        excel(file, *rows)
+    else:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream).writerows(rows)
+    for table, read in (("label file", read_label_table), ("clinical table", read_clinical_rows)):
+        with pytest.raises(
+            ValueError,
+            match=rf"{table} .*{kind} must have.*'age' \(row 1, column 3\).*\(column 5\); rename one",
+        ) as caught:
+            read(file)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_line_breaks_within_cells_are_said(kind, tmp_path):
+    rows = [["case", "label", "age\n[years]"], ["p1", "a", "5\r\n"], ["p\n2", "b", "6"], ["p3", "b", "7"]]
+    file = tmp_path / f"labels.{kind}"
+    if kind == "xlsx":
+        excel(file, *rows)
+    else:
+        with file.open("w", newline="") as stream:
+            csv.writer(stream).writerows(rows)
+    table = read_label_table(file)
+    assert list(table.rows) == ["p1", "p 2", "p3"]
+    assert (
+        "line breaks within cells of the label file are read as blanks: row 1, column 3, row 3, column 1"
+        in table.notes
+    )
+
+
+def test_a_cell_of_any_length_is_a_cell(tmp_path):
+    table = read(tmp_path, f"case,label,remark\np1,a,{'x' * 200_000}\np2,b,y\n")
+    assert list(table.rows) == ["p1", "p2"]

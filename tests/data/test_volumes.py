@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripts.data.volumes import files_of, open_volume
+from scripts.data import volume_base
+from scripts.data.volumes import Frame, files_of, open_volume
 
 DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", "../shared/data"))
 TORTURE = DATA / "dicom_nifti_torture" / "nibabel"
@@ -47,6 +48,39 @@ def test_all_types_have_the_same_grid_and_voxels(tmp_path: Path, voxels: np.ndar
     assert volume.read(BLOCK).dtype == np.float32
     assert volume.statistics().mean == pytest.approx(voxels.mean())
     assert volume.statistics().std == pytest.approx(voxels.std())
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", "4D"])
+def test_blocks_in_order_are_the_volume_and_of_bounded_size(
+    tmp_path: Path, voxels: np.ndarray, ending: str, packed: bool, monkeypatch
+) -> None:
+    monkeypatch.setattr(volume_base, "BLOCK", 150)
+    path: Path | Frame = tmp_path / f"volume{ending}"
+    if ending == "4D":
+        file = save_nifti(tmp_path / ("a.nii.gz" if packed else "a.nii"), np.stack([voxels + 1, voxels], 3))
+        path = Frame(file, 1)
+    else:
+        sitk.WriteImage(sitk.ReadImage(str(save_nifti(tmp_path / "a.nii", voxels))), str(path), packed)
+    blocks = list(open_volume(path).blocks())
+    assert [block.shape[2] for block in blocks] == [2, 2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=2), voxels)
+    np.testing.assert_array_equal(open_volume(path).read(), voxels)
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.9])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
+def test_a_packed_file_that_is_cut_is_told_by_its_blocks_too(
+    tmp_path: Path, voxels: np.ndarray, ending: str, kept: float, monkeypatch
+) -> None:
+    monkeypatch.setattr(volume_base, "BLOCK", 150)
+    path = tmp_path / f"volume{ending}"
+    sitk.WriteImage(sitk.GetImageFromArray(voxels.T), str(path), True)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"must be readable") as caught:
+        list(open_volume(path, "case a: phase 'pre'").blocks())
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_scaled_voxels_are_scaled_in_a_block_too(tmp_path: Path, voxels: np.ndarray) -> None:

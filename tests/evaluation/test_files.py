@@ -131,7 +131,7 @@ def test_bad_predictions_are_not_written(tmp_path: Path, change: dict, message: 
         ("case,true,p_low,p_high\nc1,middle,0.5,0.5\n", "line 2: true must be one of .*found 'middle'"),
         ("case,predicted\nc1,low\n", "at least two columns p_<class>"),
         ("case,p_low,p_high\n", "0 rows"),
-        ("case,p_low,p_high\nc1,0.5\n", "line 2: p_high must be a number, found None"),
+        ("case,p_low,p_high\nc1,0.5\n", "line 2: p_high must be a number, found ''"),
         ("case,p_low,p_high\nc1,0.5,0.9\n", "case c1: .*sum to 1"),
     ],
 )
@@ -139,6 +139,28 @@ def test_a_damaged_file_is_refused_with_its_line(tmp_path: Path, text: str, mess
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_predictions(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("case,p_a,p_b,p_a\nx,.5,.5,.1\n", r"'p_a' in row 1 as column 2 and 4; restore"),
+        ("case,p_a,p_b\nx\ry,.5,.5\n", r"must be a CSV file in UTF-8, found: .*; restore it"),
+        ("case,p_a,p_b\n\udcff,.5,.5\n", r"must be a CSV file in UTF-8, found: .*; restore it"),
+    ],
+    ids=["twice", "carriage return", "no UTF-8"],
+)
+def test_what_is_no_table_of_the_bundle_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "p.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=message) as caught:
+        read_predictions(tmp_path / "p.csv")
+    assert str(tmp_path / "p.csv") in str(caught.value)
+
+
+def test_a_name_may_be_longer_than_the_csv_module_s_limit(tmp_path: Path) -> None:
+    name = "x" * 200_000
+    path = write_predictions(tmp_path / "p.csv", [name], P[:1], CLASSES)
+    assert read_predictions(path).cases == [name]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-from scripts.evaluation.cells import as_cell, from_cell
+from scripts.evaluation.cells import as_cell, read_rows
 
 from .persons import Persons
 from .scan import Study
@@ -97,12 +97,8 @@ def _rows(file: Path) -> list[dict[str, str]]:
     """Return the rows of a key that was written before, none where there is no file."""
     if not file.is_file():
         return []
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        rows = [
-            {name: from_cell(text) if isinstance(text, str) else text for name, text in row.items()}
-            for row in csv.DictReader(stream)
-        ]
-    if rows and not set(HEADER) <= set(rows[0]):
+    header, rows = read_rows(file)
+    if rows and not set(HEADER) <= set(header):
         raise ValueError(f"mapping {file} must have the columns {','.join(HEADER)}; pass another --mapping")
     return rows
 

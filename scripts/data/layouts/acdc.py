@@ -18,7 +18,6 @@ The order of patient numbers follows the classes: it is never used. Each case ge
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from scripts.data.case_folder import case_folders
 from scripts.data.extents import mask_limits, open_phase, ras_bounds
 from scripts.data.layouts.found import Found, Source, check_folder
 from scripts.data.nearest import listing
+from scripts.data.table_file import read_table
 
 CLASSES = ["NOR", "DCM", "HCM", "MINF", "RV"]
 PHASES = ["ed", "es"]
@@ -50,8 +50,8 @@ def find(source: Source) -> Found:
     check_folder(source.path)
     table = source.path / "cases.csv"
     if table.is_file():
-        with table.open(newline="", encoding="utf-8-sig") as stream:
-            groups = {row["patient"]: row["group"] for row in csv.DictReader(stream)}
+        rows = read_table(table, "table", "--source").rows
+        groups = {row.get("patient", ""): row.get("group", "") for row in rows}
         cases = [_copied(folder, groups.get(folder.name), table) for folder in _patients(source.path)]
         return Found("ACDC", PHASES, cases, CLASSES, overlay="configs/data/acdc.yaml")
     both = all((source.path / name).is_dir() for name in ("training", "testing"))
