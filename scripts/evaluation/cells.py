@@ -42,7 +42,8 @@ def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
         ValueError: it cannot be read as a table, or names two columns alike.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            text = stream.read()
         csv.field_size_limit(max(csv.field_size_limit(), len(text)))
         lines = [[from_cell(cell) for cell in line] for line in csv.reader(io.StringIO(text, newline=""))]
     except (OSError, UnicodeError, csv.Error) as error:

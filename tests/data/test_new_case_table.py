@@ -76,7 +76,10 @@ WRONG = {
     ),
     "no case": ("case,age\nx,4\n", r"must have a row for at least one case, found x where the cases are 'a'"),
     "no key": ("name,age\na,4\n", r"must have a column 'case' or 'patient'"),
-    "two columns": ("case,Sex,SEX\na,F,F\n", r"must have one column 'sex', found 'Sex', 'SEX'"),
+    "two columns": (
+        "case,Sex,SEX\na,F,F\n",
+        r"must have columns of different names, .*'Sex' .row 1, column 2. and 'SEX'",
+    ),
     "case twice": ("case,age\na,4\na,5\n", r"case a must have one row"),
 }
 
