@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from scripts.evaluation.atomic import NO_SHARED_MEMORY, no_room, shared_memory_is_full
@@ -92,7 +94,8 @@ def work_through(
     results: list[R] = []
     lines: list[list[str]] = []
     try:
-        outcomes = parallel(delayed(_outcome)(do, job) for job in jobs)
+        with unheard_by_workers():
+            outcomes = parallel(delayed(_outcome)(do, job) for job in jobs)
         for result, found, final in tqdm(outcomes, desc=bar, total=len(jobs), unit=unit, disable=not bar):
             if final:
                 raise OSError(found[0])
@@ -117,6 +120,19 @@ def ending_with_this_process(workers: int) -> dict[str, Any]:
     if workers > 1 and shared_memory_is_full():
         raise OSError(NO_SHARED_MEMORY)
     return {"initializer": _end_with, "initargs": (os.getpid(),)}
+
+
+@contextmanager
+def unheard_by_workers() -> Iterator[None]:
+    """Let processes started inside never hear Ctrl-C or a closed terminal: this one does, and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # another system's terminal
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(parent: int) -> None:

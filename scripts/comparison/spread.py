@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.data.nearest import listing
 from scripts.engines.progress import progress_bar
-from scripts.workers import ending_with_this_process
+from scripts.workers import ending_with_this_process, unheard_by_workers
 
 from .jobs import Job, Place, run_job
 
@@ -68,7 +68,9 @@ def run_jobs(
         progress_bar(total, "comparing", initial=total - len(todo)) as bar,
     ):
         run = Parallel(batch_size=1, return_as="generator_unordered")
-        for failure in run(delayed(run_job)(place, job) for job in todo):
+        with unheard_by_workers():
+            outcomes = run(delayed(run_job)(place, job) for job in todo)
+        for failure in outcomes:
             bar.update()
             if failure is not None:
                 failures.append(failure)

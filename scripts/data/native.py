@@ -36,7 +36,7 @@ class _Worker:
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(PROGRAM), str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            pipesize=1 << 20,
+            pipesize=1 << 20, process_group=0,  # Ctrl-C is for who asks: the worker ends with it
         )  # fmt: skip
 
     def ask(self, seconds: float, name: str, arguments: tuple) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from scripts.data.without_mask import settle_masks
 from scripts.data.write_dataset import write_dataset, write_folds
 from scripts.evaluation.atomic import not_left_empty, write_text
 from scripts.evaluation.positive import named_class
-from scripts.evaluation.run_folder import refuse_bundle, run_in
+from scripts.evaluation.run_folder import Check, record_of, refuse_bundle, run_in
 from scripts.workers import BadCases, lines_of
 
 
@@ -141,9 +142,8 @@ def prepare(
         notes = find(given).notes
         print("".join(f"note: {shown(note)}\n" for note in notes) + "dry run: nothing was written")
         return None
-    with not_left_empty(folder), ExitStack() as stack:
-        place = _output_folder(folder, overwrite)
-        stack.enter_context(run_in(place, "preparing", lambda _: _refuse_earlier(folder, overwrite)))
+    check = partial(_refuse_earlier, folder, overwrite)
+    with not_left_empty(folder), run_in(_output_folder(folder, check), "preparing", check):
         found = find(given)
         names = [
             str(name)
@@ -217,24 +217,26 @@ def prepare(
             overlay = overlay_text(found.name, folder, phases, classes, columns, proposal, positive)
         write_text(folder / "data.yaml", overlay)
 
-    print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, columns)}\n")
-    data = from_here(folder / "data.yaml")
-    comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
-    print("\n".join([*decided, *size_lines(splits, comparing)]))
-    print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{shown(note)}\n" for note in notes))
-    for fold_file in fold_files:
-        where = shlex.quote(from_here(fold_file.parent))
-        print(f"wrote {fold_file}, to be trained on with --dataset_dir {where}")
-    print(f"wrote {file}\n      {folder / 'data.yaml'}")
-    if quality and not found.views:
-        from scripts.quality import require_quality  # which reads dataset.json with this package
+        print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, columns)}\n")
+        data = from_here(folder / "data.yaml")
+        comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
+        print("\n".join([*decided, *size_lines(splits, comparing)]))
+        print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{shown(note)}\n" for note in notes))
+        for fold_file in fold_files:
+            where = shlex.quote(from_here(fold_file.parent))
+            print(f"wrote {fold_file}, to be trained on with --dataset_dir {where}")
+        print(f"wrote {file}\n      {folder / 'data.yaml'}")
+        if quality and not found.views:
+            from scripts.quality import require_quality  # which reads dataset.json with this package
 
-        require_quality(folder, workers=workers)
-    print("\nnext:")
-    train = (
-        training_command([found.overlay], from_here(folder)) if found.overlay else training_command([data])
-    )
-    print(f"  {train}")
+            require_quality(folder, workers=workers)
+        print("\nnext:")
+        train = (
+            training_command([found.overlay], from_here(folder))
+            if found.overlay
+            else training_command([data])
+        )
+        print(f"  {train}")
     return file
 
 
@@ -276,16 +278,17 @@ def _optional(path: str | Path | None) -> Path | None:
     return None if path is None else _absolute(path)
 
 
-def _refuse_earlier(folder: Path, overwrite: bool) -> None:
-    if (folder / "dataset.json").exists() and not overwrite:
+def _refuse_earlier(folder: Path, overwrite: bool, record: Mapping[str, Any]) -> None:
+    unfinished = record.get("command") == "preparing"  # goes on
+    if (folder / "dataset.json").exists() and not (overwrite or unfinished):
         raise ValueError(
             f"{folder / 'dataset.json'} exists already and would be replaced; pass --overwrite True, or "
             "another --output"
         )
 
 
-def _output_folder(folder: Path, overwrite: bool) -> Path:
-    _refuse_earlier(folder, overwrite)
+def _output_folder(folder: Path, check: Check) -> Path:
+    check(record_of(folder))
     from scripts.evaluation.atomic import check_writable
 
     try:

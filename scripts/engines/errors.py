@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from torch.distributed import Store
 
+from scripts import stopping
 from scripts.data.plain_text import shown
 from scripts.evaluation.atomic import no_room, no_room_message
 from scripts.workers import BadCases
@@ -96,13 +93,8 @@ def message_of(error: BaseException) -> str | None:
     return None
 
 
+on_interrupt = stopping.on_interrupt
 _stores: list[Store] = []
-_on_interrupt: list[Callable[[], str]] = []
-
-
-def on_interrupt(say: Callable[[], str]) -> None:
-    """Set what Ctrl-C says: one line, asked for when it comes."""
-    _on_interrupt[:] = [say]
 
 
 def report_once(store: Store) -> None:
@@ -127,8 +119,8 @@ def show_one_line(kind: type[BaseException], error: BaseException, trace: Traceb
     if not _is_first_to_fail():
         return
     plain = not os.environ.get(TRACEBACK_VARIABLE)
-    if plain and issubclass(kind, KeyboardInterrupt) and _on_interrupt:  # Python then ends with status 130
-        print(f"\n{_on_interrupt[0]()}", file=sys.stderr)
+    if plain and issubclass(kind, KeyboardInterrupt):
+        stopping.show(kind, error, trace)
         return
     message = message_of(error) if plain else None
     if message is None or issubclass(kind, KeyboardInterrupt):
@@ -147,19 +139,7 @@ def _bounded(line: str) -> str:
 
 
 def install() -> None:
-    """Let uncaught errors print one line, and SIGTERM tidy up (an application's own hooks stay in place)."""
-    if sys.excepthook is sys.__excepthook__:
+    """Let uncaught errors print one line, and signals tidy up (an application's own hooks stay in place)."""
+    stopping.install()
+    if sys.excepthook is stopping.show:
         sys.excepthook = show_one_line
-    alone = multiprocessing.parent_process() is None and int(os.environ.get("WORLD_SIZE", "1")) == 1
-    if alone and threading.current_thread() is threading.main_thread():
-        for number in filter(None, (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))):
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, _stop)
-
-
-def _stop(number: int, _: object) -> None:
-    """Leave by way of every `finally`: half-written files, temporary folders and locks go, workers end."""
-    signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
-    said = _on_interrupt[0]() if _on_interrupt else "stopped; give the same command again"
-    os.write(2, f"\n{said}\n".encode())  # print may be what was interrupted
-    raise SystemExit(128 + number)

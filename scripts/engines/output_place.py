@@ -131,7 +131,7 @@ def give_up(folder: Path, run: int) -> None:
         command = record_of(folder).get("command")
         if command in ("inferring", "evaluating"):
             bring_back(folder)
-        release_folder(folder, keep=command in READERS and bool(contents(folder)))
+        release_folder(folder, keep=bool(contents(folder)))  # whose, to go on or to replace them
 
 
 def end_runs() -> None:

@@ -77,6 +77,7 @@ def release_folder(folder: str | Path, keep: bool = False) -> None:
     place = Path(folder).resolve()
     if place not in _taken:
         return
+    remove_partial(place)  # of worker processes that were stopped
     stream, made, record = _taken.pop(place)
     if keep:
         record = {key: value for key, value in record.items() if key not in OF_A_RUN}
@@ -95,12 +96,14 @@ def _give_back(stream: int, place: Path, made: list[Path], remove: bool) -> None
 
 @contextmanager
 def run_in(folder: str | Path, command: str, check: Check | None = None) -> Iterator[None]:
-    """Hold a folder for what is done inside (see `take_folder`)."""
+    """Hold a folder for what is done inside (see `take_folder`); what fails leaves the note that it began."""
     take_folder(folder, command, check)
     try:
         yield
-    finally:
-        release_folder(folder)
+    except BaseException:
+        release_folder(folder, keep=bool(contents(folder)))
+        raise
+    release_folder(folder)
 
 
 def keep_through_exec(folder: str | Path) -> None:

@@ -1,5 +1,12 @@
 """One patient, from the images to a report: `python -m scripts.predict`."""
 
-from scripts.predict.prediction import write_prediction
+from typing import Any
 
-__all__ = ["write_prediction"]
+
+def __getattr__(name: str) -> Any:
+    """Import `write_prediction` on first use, since the command can be stopped before (PEP 562)."""
+    if name == "write_prediction":
+        from scripts.predict.prediction import write_prediction
+
+        return write_prediction
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

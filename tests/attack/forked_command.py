@@ -85,7 +85,7 @@ def _warm() -> None:
     import monai.bundle.scripts  # noqa: F401
 
     import scripts.engines
-    import scripts.predict.__main__  # noqa: F401
+    import scripts.predict.command  # noqa: F401
 
     for name in [name for name in sys.modules if name.partition(".")[0] in ("scripts", "tests")]:
         del sys.modules[name]

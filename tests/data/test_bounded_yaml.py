@@ -14,7 +14,7 @@ from scripts.engines.table_start import trained_config
 from scripts.engines.twins import stale_twins, write_twins
 from scripts.packaging.model_card import model_card
 from scripts.packaging.own_paths import remove_own_paths
-from scripts.predict.__main__ import main as predict
+from scripts.predict.command import main as predict
 from scripts.reporting import report_folder
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -250,7 +250,7 @@ def test_a_training_carries_it_into_all_it_leaves(
     bundle, quick, small_phantom, tmp_path, capsys, caplog
 ) -> None:
     """The first class is positive by dataset.json; the results folder then needs no dataset to know it."""
-    from scripts.predict import __main__ as predict
+    from scripts.predict import command as predict
 
     data = tmp_path / "data"
     shutil.copytree(small_phantom, data)

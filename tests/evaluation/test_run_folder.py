@@ -26,7 +26,7 @@ from scripts.evaluation.run_folder import (
     take_folder,
 )
 from scripts.packaging.__main__ import main as packaging
-from scripts.predict.__main__ import main as predict
+from scripts.predict.command import main as predict
 from scripts.quality import check_quality
 from tests.conftest import ROOT
 

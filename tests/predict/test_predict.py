@@ -17,7 +17,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from scripts.engines.errors import message_of
-from scripts.predict import __main__ as predict
+from scripts.predict import command as predict
 from scripts.predict.structured_report import coded
 
 PHASES = ("pre", "arterial", "portal")

@@ -10,8 +10,8 @@ import pytest
 
 from scripts.engines import model_files
 from scripts.engines.errors import message_of
-from scripts.predict import __main__ as predict
-from scripts.serving import __main__ as serving
+from scripts.predict import command as predict
+from scripts.serving import command as serving
 from scripts.verify import record
 from scripts.verify.trained import is_recorded, trained_list
 

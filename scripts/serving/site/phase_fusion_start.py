@@ -1,0 +1,20 @@
+"""MONAI Label's command, which a signal ends by one line, whatever it is doing."""
+
+import signal
+import sys
+from importlib import util
+from pathlib import Path
+
+if __name__ == "__main__":  # in this process no package of ours is imported
+    place = Path(__file__).resolve().parents[2] / "stopping.py"
+    spec = util.spec_from_file_location("stopping", place)
+    assert spec is not None
+    assert spec.loader is not None
+    stopping = util.module_from_spec(spec)
+    spec.loader.exec_module(stopping)
+    stopping.install()
+    signal.signal(signal.SIGINT, stopping.stop)  # to which uvicorn comes back
+    from monailabel.main import Main
+
+    sys.argv[0] = "monailabel"
+    Main().run()

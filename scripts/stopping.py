@@ -1,0 +1,52 @@
+"""Ctrl-C, SIGTERM and SIGHUP: one line that says how to go on, and everything is tidied up.
+
+Imports nothing, so that a command can be stopped so while it imports the rest.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+_says: list[Callable[[], str]] = [lambda: "stopped; give the same command again"]
+
+
+def on_interrupt(say: Callable[[], str]) -> None:
+    """Set what is said: one line, asked for when the signal comes."""
+    _says[:] = [say]
+
+
+def said() -> str:
+    """Return what is said to who stops this process now."""
+    return _says[0]()
+
+
+def install() -> None:
+    """Let Ctrl-C, SIGTERM and SIGHUP say one line and tidy up; an application's own hooks stay in place."""
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = show
+    alone = multiprocessing.parent_process() is None and int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if alone and threading.current_thread() is threading.main_thread():
+        for number in filter(None, (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, stop)
+
+
+def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Excepthook: print one line for Ctrl-C, the traceback for everything else."""
+    if issubclass(kind, KeyboardInterrupt):  # Python then ends with status 130
+        print(f"\n{said()}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def stop(number: int, _: object) -> None:
+    """Leave by way of every `finally`: half-written files, temporary folders and locks go, workers end."""
+    signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
+    os.write(2, f"\n{said()}\n".encode())  # print may be what was interrupted
+    raise SystemExit(128 + number)
