@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -220,9 +221,11 @@ def _locked(place: Path) -> int:
         except FileNotFoundError:  # its run ended in this moment
             pass
         except (BlockingIOError, PermissionError):
-            before = _read(stream)
+            end = time.monotonic() + 1.0
+            while "process" not in (before := _read(stream)) and time.monotonic() < end:
+                time.sleep(0.02)  # it has the lock, and is about to write its name
             os.close(stream)
-            raise _in_use(file.parent, before) from None
+            raise _in_use(place, before) from None
         except OSError:  # a file system without locks
             return stream
         os.close(stream)

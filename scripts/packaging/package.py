@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from scripts.engines.twins import write_twins
+from scripts.evaluation.run_folder import record_of
 
 from .archive import write_zip
 from .contents import copy_contents
@@ -40,7 +41,9 @@ def package(bundle_root: Path, output: Path, weights_url: str | None = None) -> 
     root = bundle_root.resolve()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / BUNDLE_NAME
+        _refuse_at_work(root)
         copy_contents(root, folder)
+        _refuse_at_work(root)
         for file in sorted((folder / "configs").rglob("*.yaml")):
             remove_own_paths(file)
         write_twins(folder / "configs")
@@ -53,3 +56,13 @@ def package(bundle_root: Path, output: Path, weights_url: str | None = None) -> 
         version = json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"]
         move_out_weights(folder, weights_url)
         return write_zip(folder, output / f"{BUNDLE_NAME}_v{version}.zip")
+
+
+def _refuse_at_work(root: Path) -> None:
+    record = record_of(root)
+    if "process" in record:
+        raise ValueError(
+            f"{root} must be a folder whose training has ended, found {record.get('command')} (process "
+            f"{record['process']} on {record.get('host')}) at work there; wait for its end, or go on with it "
+            "where it was killed"
+        )

@@ -202,4 +202,8 @@ def ensure_phantom(dataset_dir: str | Path, seed: int = 0) -> None:
     """
     folder = Path(dataset_dir).absolute()
     if folder.parts[-2:] == ("data", "phantom") and not (folder / "dataset.json").is_file():
-        make_phantom(folder, seed=seed)
+        try:
+            make_phantom(folder, seed=seed)
+        except ValueError:
+            if not (folder / "dataset.json").is_file():  # else another process was faster
+                raise
