@@ -52,14 +52,28 @@ def check_bounded(text: str) -> None:
             raise ValueError(f"more than {f'{MOST_NODES:,} values' if many else f'{DEEPEST} levels'}")
 
 
-def load_bounded(text: str, loader: type[Any] = yaml.SafeLoader) -> Any:
+class OnceLoader(yaml.SafeLoader):
+    """YAML in which no key of a mapping stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """Build a mapping."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the key {max(names, key=names.count)!r:.80} twice")
+        return super().construct_mapping(node, deep)
+
+
+def load_bounded(text: str, loader: type[Any] = OnceLoader) -> Any:
     """Return what a YAML text holds.
 
     Raises:
-        ValueError, yaml.YAMLError: as `check_bounded`.
+        ValueError, yaml.YAMLError: as `check_bounded`; a key twice, or a value that its tag cannot have.
     """
     check_bounded(text)
-    return yaml.load(text, loader)
+    try:
+        return yaml.load(text, loader)
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # PyYAML's own of tags
+        raise ValueError(f"a value that is not of its tag: {error}") from None
 
 
 def read_yaml(file: str | Path) -> Any:

@@ -13,6 +13,7 @@ from scripts.data.nearest import nearest
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 _MISSING = re.compile(r"the referring item `@(.+)` is not defined")
+_TRANSFORM = re.compile(r"applying transform <(?:\w+\.)*(\w+) object")
 _LOCATE = "Cannot locate class or function path: "
 _MOST = 200
 
@@ -27,6 +28,12 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
         None where the cause lies elsewhere, e.g. in the bundle itself.
     """
     cause = chain[-1]
+    transform = next(filter(None, (_TRANSFORM.match(str(error)) for error in chain)), None)
+    if transform and not _last_file(cause).startswith(_PACKAGE):
+        said = " ".join(str(cause).split())[:_MOST]
+        return (
+            f"the transform {transform[1]} fails with {type(cause).__name__}: {said}; correct its arguments"
+        )
     for error in reversed(chain):
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         item = _resolved(frames)
@@ -49,7 +56,10 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
         if str(error).startswith("Failed to evaluate") and _last_file(cause) == "<string>":
             text = f"{item['item_config']!r:.{_MOST}}"
             return f"{key}: the expression {text} fails with {kind}: {said}; correct it"
-        if str(error).startswith("Failed to instantiate") and not _last_file(cause).startswith(_PACKAGE):
+        of_types = isinstance(cause, TypeError | AttributeError)  # a value of another type than it takes
+        if str(error).startswith("Failed to instantiate") and (
+            of_types or not _last_file(cause).startswith(_PACKAGE)
+        ):
             given = _arguments(frames)
             return f"{key} cannot be made with {given or 'what it was given'}: {said or kind}; correct it"
     return None

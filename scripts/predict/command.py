@@ -15,6 +15,8 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from scripts.data.bounded_yaml import read_yaml
+from scripts.data.clinical import check_columns
+from scripts.data.document import name_list
 from scripts.data.new_case_table import categories_for, numbers_for
 from scripts.engines import errors
 from scripts.evaluation.atomic import check_writable
@@ -109,11 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     require_verified(given.run, given.trust)
     config = read_yaml(model)
-    clinical = clinical_values(given.clinical, config["clinical"])
+    phases = name_list(config.get("phases"), f"`phases` of {model}")
+    clinical = clinical_values(given.clinical, check_columns(config.get("clinical"), str(model)))
     with scratch_folder() as scratch, run_in(output, "predicting"):
-        images = read_images(
-            given.input, config["phases"], given.rules, given.study, scratch, given.keep_name
-        )
+        images = read_images(given.input, phases, given.rules, given.study, scratch, given.keep_name)
         if given.roi is not None:
             images = images.with_roi(given.roi)
         workflow = ConfigWorkflow(

@@ -53,7 +53,8 @@ class SliceViews(nn.Module):
         if slices < 0:
             raise ValueError(f"slices must be 0 (all) or a number of slices per view, found {slices}")
         ends = ["".join(sorted(pair)) for pair in VIEWS.values()]
-        if len(orientation) != 3 or sorted(_pair(letter) for letter in orientation) != sorted(ends):
+        letters = str(orientation)
+        if len(letters) != 3 or sorted(_pair(letter) for letter in letters) != sorted(ends):
             raise ValueError(f"orientation must name three axes, such as RAS, found '{orientation}'")
         self.views = list(views)
         self.planes = [view for view in views if view != WHOLE]

@@ -37,6 +37,8 @@ def check_configuration(file: Path, name: str, allow: Collection[str] = ()) -> l
     """
     try:
         content = read_plain(file)
+        if name.startswith("configs/") and not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__}, no mapping of keys")
     except (ValueError, OSError) as error:
         return [Finding(name, "", str(error), "a small plain YAML or JSON file, without aliases")]
     found = [(place, value, _fault(key, value, allow)) for place, key, value in places(content)]
@@ -50,7 +52,11 @@ def _fault(key: str, value: Any, allow: Collection[str]) -> str | None:
         known = isinstance(value, str) and (value in own.targets or value in allow)
         return None if known else "a target of the bundle's configurations, or named by --allow"
     if key == "_mode_":
-        return None if value in own.modes else f"one of {', '.join(sorted(own.modes))}"
+        return (
+            None
+            if isinstance(value, str) and value in own.modes
+            else f"one of {', '.join(sorted(own.modes))}"
+        )
     if key in FIXED and not isinstance(value, dict | list) and value not in own.values.get(key, []):
         known_ones = ", ".join(dict.fromkeys(map(str, own.values.get(key, []))))
         return f"as shipped, one of {known_ones}; give another on the command line"

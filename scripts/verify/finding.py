@@ -26,4 +26,5 @@ class Finding:
         place = f"{self.file}, {self.key}" if self.key else self.file
         found = repr(self.found)
         cut = found if len(found) <= LONGEST else f"{found[: LONGEST - 3]}..."
-        return f"{place if place.isprintable() else ascii(place)}: found {cut}, must be {self.must}"
+        place = (place if place.isprintable() else ascii(place))[: 2 * LONGEST]
+        return f"{place}: found {cut}, must be {self.must}"

@@ -26,6 +26,10 @@ class _PlainLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         names = [key.value for key, _ in node.value]
         _refuse_twice([name for name in names if isinstance(name, str)])
+        if any(
+            key.tag != "tag:yaml.org,2002:str" for key, _ in node.value
+        ):  # a number, null, << and the like
+            raise ValueError(f"a key that is no text in line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
 
 
@@ -60,7 +64,7 @@ def read_plain(file: Path) -> Any:
         return yaml.load(text, _PlainLoader)
     except RecursionError:
         raise ValueError("brackets in brackets without end") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, LookupError, TypeError) as error:  # of tags
         raise ValueError(f"no plain text of this kind: {' '.join(str(error).split())}") from None
 
 

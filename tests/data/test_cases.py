@@ -269,6 +269,16 @@ def test_unreadable_json_names_the_line(tried, text, message, write, say):
     say("dataset.json", tried, raised.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"phases": ' + "9" * 5000 + "}"]
+)
+def test_json_that_python_gives_up_on_is_one_line(text, write):
+    message = r"dataset\.json must .*correct it|must hold one JSON object"
+    with pytest.raises(ValueError, match=message) as caught:
+        read_cases(write(text), PHASES, CLASSES)
+    assert "\n" not in str(caught.value)
+
+
 def test_bytes_that_are_no_text(tmp_path, say):
     (tmp_path / "dataset.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"cannot be read as UTF-8 text") as raised:

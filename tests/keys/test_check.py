@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from monai.transforms import Compose, Identityd
 
 from scripts.engines.errors import message_of
 from scripts.keys.check import check_command, check_keys, check_order, known_keys
@@ -42,6 +43,13 @@ def test_a_users_mistake_is_one_line_through_monais_wrapping():
     assert message is not None
     assert message.startswith("unknown key 'lerning_rate'")
     assert "\n" not in message
+
+
+def test_a_transform_that_cannot_work_is_named():
+    with pytest.raises(RuntimeError) as caught:
+        Compose([Identityd(keys="imgae")])({"image": 1})
+    expected = "the transform Identityd fails with KeyError: 'Key `imgae` of transform `Identityd` was"
+    assert str(message_of(caught.value)).startswith(expected)
 
 
 def test_a_defect_of_the_program_keeps_its_traceback():

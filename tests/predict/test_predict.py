@@ -13,6 +13,7 @@ import numpy as np
 import pandas
 import pydicom
 import pytest
+import yaml
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -238,6 +239,27 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert message, repr(caught.value)
     assert re.search(expected, message), message
     assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("phases", [["pre"]], "`phases` of .*inference.yaml must be a list of names"),
+        ("clinical", ["age"], "inference.yaml: clinical column 0 must be an object"),
+    ],
+)
+def test_a_model_whose_configuration_is_damaged_is_one_line(
+    key, value, expected, trained, small_phantom, case, tmp_path
+):
+    run = shutil.copytree(trained, tmp_path / "run")
+    file = run / "configs" / "inference.yaml"
+    config = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(config | {key: value}))
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - the line itself is asserted
+        predict.main([f"--run={run}", f"--input={small_phantom / case}", f"--output={tmp_path / 'out'}"])
+    message = message_of(caught.value)
+    assert message, repr(caught.value)
+    assert re.search(expected, message), message
 
 
 @pytest.mark.parametrize(

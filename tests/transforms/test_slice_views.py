@@ -74,6 +74,7 @@ def test_images_are_parted_phases_first_views_inside():
         (lambda: SliceViews(["axial", "axial"]), "'axial' twice"),
         (lambda: SliceViews(["axial"], slices=-1), "slices must be 0 .all. or a number .* found -1"),
         (lambda: SliceViews(["axial"], orientation="RAA"), "three axes, such as RAS, found 'RAA'"),
+        (lambda: SliceViews(["axial"], orientation=0), "three axes, such as RAS, found '0'"),
         (lambda: GivenViews(["axial", "volume"]), "images need views among axial, coronal, sagittal"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.data.bounded_yaml import load_bounded
+from scripts.data.document import name_list
 from scripts.data.nearest import listing
 
 from .character_sets import check_character_set
@@ -108,7 +110,9 @@ def read_rules(file: Path) -> list[Rule]:
         raise ValueError(
             f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}"
         )
-    return [_rule(file, str(phase), conditions or {}) for phase, conditions in phases.items()]
+    rules = [_rule(file, str(phase), conditions or {}) for phase, conditions in phases.items()]
+    name_list([rule.phase for rule in rules], f"phases of rules {file}")
+    return rules
 
 
 def read_character_set(file: Path) -> str:
@@ -141,13 +145,13 @@ def _content(file: Path) -> dict[str, Any]:
     for name in content:
         if name not in KEYS:
             raise ValueError(
-                f"rules {file}: key {name!r} is not among {listing(str(name), KEYS)}; correct it"
+                f"rules {file}: key {name!r:.80} is not among {listing(str(name), KEYS)}; correct it"
             )
     return content
 
 
 def _rule(file: Path, phase: str, conditions: Any) -> Rule:
-    where = f"rules {file}: phase {phase!r}"
+    where = f"rules {file}: phase {phase!r:.80}"
     if not re.fullmatch(r"[^./\\][^/\\]*", phase):
         raise ValueError(
             f"{where}: the name becomes that of a file and must not have / or \\ or start with a dot"
@@ -157,17 +161,22 @@ def _rule(file: Path, phase: str, conditions: Any) -> Rule:
         raise ValueError(f"{where} must be conditions by name, found {conditions!r:.80}; known: {known}")
     for name in conditions:
         if name not in known:
-            raise ValueError(f"{where}: condition {name!r} is not among {listing(str(name), known)}")
+            raise ValueError(f"{where}: condition {name!r:.80} is not among {listing(str(name), known)}")
     values = {name: value for name, value in conditions.items() if value is not None}
     for name in ("description", "exclude", "image_type", "exclude_image_type"):
         given = values.get(name, [])
-        values[name] = tuple(map(str, [given] if isinstance(given, str) else given))
+        listed = given if isinstance(given, list) else [given]
+        if not all(isinstance(pattern, str | int) for pattern in listed):
+            raise ValueError(f"{where}: {name} must be a pattern or a list of them, found {given!r:.80}")
+        values[name] = tuple(map(str, listed))
     checks = {
         "modality": lambda value: isinstance(value, str),
         "plane": lambda value: value in PLANES,
         "contrast": lambda value: isinstance(value, bool),
         "b_value": lambda value: (
-            isinstance(value, list) and len(value) == 2 and all(isinstance(b, int | float) for b in value)
+            isinstance(value, list)
+            and len(value) == 2
+            and all(isinstance(b, int | float) and math.isfinite(b) for b in value)
         ),
         "take": lambda value: value in CHOICES or (type(value) is int and value >= 1),
     }
@@ -180,5 +189,5 @@ def _rule(file: Path, phase: str, conditions: Any) -> Rule:
     }
     for name, good in checks.items():
         if name in values and not good(values[name]):
-            raise ValueError(f"{where}: {name} must be {allowed[name]}, found {values[name]!r}")
+            raise ValueError(f"{where}: {name} must be {allowed[name]}, found {values[name]!r:.80}")
     return Rule(phase, **values)

@@ -107,10 +107,10 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
 )
 def test_rules_that_grow_are_refused_at_once(text, tmp_path):
     (tmp_path / "rules.yaml").write_text(text)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match=r"rules .* must be YAML \(.*correct it") as caught:
         read_rules(tmp_path / "rules.yaml")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert len(str(caught.value)) < 500
 
 
@@ -255,6 +255,15 @@ def test_a_mistake_is_one_line(name, studies, monkeypatch):
         ("phases: {../t2: {}}", r"phase '../t2': the name becomes that of a file and must not have /"),
         ("phases: [t2]", r"must have a key 'phases' with one entry per phase"),
         ("phases: {t2: [a", r"must be YAML"),
+        ("phases: {t2: {description: !!timestamp x}}", r"must be YAML"),
+        ("phases: {t2: {}, t2: {}}", r"must be YAML .*the key 't2' twice"),
+        ("phases: {t2: {description: 5.5}}", r"description must be a pattern or a list of them, found 5.5"),
+        ("phases: {t2: {exclude: [{a: b}]}}", r"exclude must be a pattern or a list of them"),
+        ("phases: {t2: {plane: [axial]}}", r"plane must be one of"),
+        ("phases: {t2: {take: [1]}}", r"take must be one of"),
+        ("phases: {t2: {b_value: [0, .nan]}}", r"b_value must be two numbers"),
+        ('phases: {"t\\e[2J": {}}', r"phases of .* must be a list of names"),
+        ("phases: {'@t2': {}}", r"phases of .* must not have '#'.*'@t2'"),
     ],
 )
 def test_wrong_rules(text, message, tmp_path):
