@@ -193,8 +193,9 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
     lines = _told(lines, name, notes)
     if not assumed:
         return lines, notes, separator
-    word = next(word for word in re.split(r"[\s,;|]+", text) if not word.isascii())
-    line = f"{name} {file.name} is no UTF-8 and was read as {assumed}, e.g. {word[:40]!r}"
+    foreign = [word for word in re.split(r"[\s,;|]+", text) if not word.isascii()]  # none: spaces alone
+    example = f", e.g. {foreign[0][:40]!r}" if foreign else ""
+    line = f"{name} {file.name} is no UTF-8 and was read as {assumed}{example}"
     return lines, [f"{line}; if that is wrong, save it as CSV (UTF-8)", *notes], separator
 
 

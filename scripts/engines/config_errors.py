@@ -29,7 +29,7 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
     """
     cause = chain[-1]
     transform = next(filter(None, (_TRANSFORM.match(str(error)) for error in chain)), None)
-    if transform and not _last_file(cause).startswith(_PACKAGE):
+    if transform and (isinstance(cause, KeyError) or not _last_file(cause).startswith(_PACKAGE)):
         said = " ".join(str(cause).split())[:_MOST]
         return (
             f"the transform {transform[1]} fails with {type(cause).__name__}: {said}; correct its arguments"

@@ -42,6 +42,12 @@ def test_encodings_of_western_tables(encoding, tmp_path):
     assert len(said) == (encoding in ("cp1252", "latin-1"))
 
 
+def test_a_table_whose_only_foreign_sign_is_a_space(tmp_path):
+    table = read(tmp_path, b"case,label\np1,a\xa0\np2,b\n")
+    assert table.rows["p1"]["label"] == "a"
+    assert any("read as Windows-1252; if that is wrong" in line for line in table.notes)
+
+
 EAST_ASIAN = {
     "gb18030": ("年龄;吸烟;B超;癫痫;男;女", "男;女;是;否"),
     "big5": ("年齡;性別;惡性;吸菸", "男;女"),

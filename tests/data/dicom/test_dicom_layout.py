@@ -61,7 +61,7 @@ def items_of(file: Path) -> dict[str, dict]:
 def test_a_phase_of_the_rules_is_no_order(studies, monkeypatch):
     monkeypatch.chdir(studies)
     (studies / "rules.yaml").write_text(RULES.replace("pre:", "\"$open('witness', 'w')\":"))
-    with pytest.raises(ValueError, match="phases of rules .* must not have"):
+    with pytest.raises(ValueError, match=r"phases of rules .* must not have"):
         run(studies)
     assert not (studies / "witness").exists()
     assert not (studies / "out" / "data.yaml").exists()
