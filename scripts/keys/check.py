@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .declared import COMMANDS, TOOLS
+from .declared import COMMANDS, TOOLS, UNREAD
 from .key_types import content_of
 
 # What MONAI's experiment tracking adds to a configuration.
@@ -51,10 +51,15 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
         return
     read = set(_REFERENCE.findall(json.dumps(config, default=str)))
     read |= {key for file in COMMANDS[run_id] for key in content_of(configs / file)}
+    read -= UNREAD.get(run_id, frozenset())
     for key in typed:
         if key in read:
             continue
-        others = [name for name, files in COMMANDS.items() if key in content_of(configs / files[-1])]
+        others = [
+            name
+            for name, files in COMMANDS.items()
+            if key in content_of(configs / files[-1]) and name != run_id
+        ]
         if others:
             names = " and ".join(sorted(others))
             raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from .kinds import Keys
 from .model import Evaluation, Explanation, Export, Inference, Prediction, Single
 from .tools import Check, Comparison, Preparation, Report
-from .training import Training
+from .training import Fitting, Training
 
 FILES: dict[str, type[Keys]] = {
     "train.yaml": Training,
@@ -41,6 +41,14 @@ COMMANDS = {
     "reporting": ("report.yaml",),
 }
 """Command -> the files that have its keys, the last one first in rank."""
+
+UNREAD = {
+    "evaluating": frozenset(Fitting.model_fields),
+    "exporting": frozenset(
+        ["dataset_dir", "output_dir", "clinical_table", "ensemble", "trust", "runtime", "batch_size"]
+    ),
+}
+"""Keys in a command's files that it does not read."""
 
 TOOLS = frozenset(["preparing", "checking", "reporting"])
 """Commands that need no model."""

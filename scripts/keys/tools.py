@@ -11,9 +11,6 @@ from .kinds import Component, Count, Keys, NotNegative, Positive, Seed, Shares, 
 
 Folds = Annotated[int, Ge(2), Le(10**6)]
 Fraction = Annotated[float, Gt(0), Lt(1)]
-Layout = Literal[
-    "folders", "table", "dicom", "bids", "planes", "acdc", "brats", "lld_mmri", "medmnist3d", "picai"
-]
 
 
 class Comparison(Keys):
@@ -62,7 +59,7 @@ class Preparation(Keys):
     """folder of this bundle"""
     source: Path | None
     """folder (or file) with the images; for medmnist3d also a name to download, e.g. adrenalmnist3d"""
-    layout: Layout | None
+    layout: Text | None
     """folders, table, dicom, bids, planes; of known datasets: acdc, brats, lld_mmri, medmnist3d, picai"""
     output: Path | None
     """folder that receives dataset.json and data.yaml"""

@@ -9,32 +9,22 @@ from .kinds import (
     Component,
     Count,
     Derived,
+    Keys,
     NotNegative,
     Number,
     Paths,
     Positive,
     Probability,
-    Split,
     Text,
 )
 from .model import Model
 
 
-class Training(Model):
-    """`train.yaml`."""
+class Fitting(Keys):
+    """What fits the weights: read by a training alone, and kept where a trained model is evaluated."""
 
     name: Text
     """name of the results folder; an existing one is never overwritten"""
-    dataset_dir: Path
-    """folder with dataset.json; the phantom is made on first use"""
-    output_dir: Path
-    """receives the trained bundle"""
-    model_file: Paths
-    """best checkpoint; evaluation loads it"""
-    cache: Literal["memory", "disk", "none"]
-    """where prepared cases are kept: memory, disk or none"""
-    cache_dir: Path
-    """folder of the disk cache"""
     max_epochs: Count
     """passes through the training cases"""
     learning_rate: Positive
@@ -67,12 +57,8 @@ class Training(Model):
     """exponential smoothing of the validation score in [0, 1); 0 takes each validation as it is"""
     patience: Number
     """validations without a new best before training stops; 0 never stops early"""
-    split: Split
-    """split that is reported at the end: test"""
     calibrate: bool
     """fit temperature and threshold of the best checkpoint on the validation split"""
-    missing_phases: bool
-    """after the test, withhold phases: 2^P - 1 passes over its cases for P phases, seconds"""
     resume: bool
     """continue the newest results/<name> after its last finished epoch"""
     start_weights: Path | None
@@ -83,6 +69,25 @@ class Training(Model):
     """parts of the network that are kept as they are, e.g. [encoder]"""
     thaw_epoch: Number
     """first epoch in which frozen parts learn; 0 never"""
+
+
+class Training(Model, Fitting):
+    """`train.yaml`."""
+
+    dataset_dir: Path
+    """folder with dataset.json; the phantom is made on first use"""
+    output_dir: Path
+    """receives the trained bundle"""
+    model_file: Paths
+    """best checkpoint; evaluation loads it"""
+    cache: Literal["memory", "disk", "none"]
+    """where prepared cases are kept: memory, disk or none"""
+    cache_dir: Path
+    """folder of the disk cache"""
+    split: Literal["test"]
+    """split that is reported at the end; `run evaluating` reports others"""
+    missing_phases: bool
+    """after the test, withhold phases: 2^P - 1 passes over its cases for P phases, seconds"""
     cases: Component
     """dataset.json, read and checked; or the labelled cases of MONAI Label"""
     augmentation: Component

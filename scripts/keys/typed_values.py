@@ -22,7 +22,7 @@ from scripts.data.plain_text import is_reference
 from .kinds import choices
 
 _BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
-_NONE = frozenset(["null", "none", "~", ""])
+_NONE = frozenset(["null", "none", "~"])
 _WHOLE = re.compile(r"[+-]?\d+")
 _LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _DICTS = (dict, collections.abc.Mapping)

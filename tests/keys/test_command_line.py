@@ -295,7 +295,7 @@ def test_none_of_python_is_not_dropped(away):
         (
             "training",
             ["--split", "tset"],
-            "split must be one of [training, validation, test] (nearest: 'test')",
+            "split must be one of [test] (nearest: 'test')",
         ),
         (
             "training",
