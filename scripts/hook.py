@@ -11,12 +11,12 @@ from scripts.engines.running_config import running_parser  # noqa: E402
 def check_initialize() -> None:
     """End where `initialize`, which checks everything else, is no list of expressions.
 
-    MONAI takes what goes wrong in an import for a package that is not there, and goes on; not so `SystemExit`.
+    MONAI takes an error in an import for a package that is not there, and goes on; not so `SystemExit`.
     """
     parser = running_parser()
     value = [] if parser is None else parser.get("initialize", [])
     if not isinstance(value, list):
-        raise SystemExit(f"error: initialize must be a list of expressions, found {value!r:.120}; leave it out")
+        raise SystemExit(f"error: initialize must be a list of expressions, found {value!r:.120}; correct it")
 
 
 install()

@@ -20,7 +20,7 @@ PAGE = """\
 
 Every key that a user sets, its default value, and what it may hold; `--help` behind a command shows its own.
 Components, `{_target_: CLASS, ...}`, are not listed: their arguments are set by `--key#argument value`, e.g.
-`--region#margin 15`. Keys are declared once, in [scripts/keys](../scripts/keys): the check before a run, the
+`--region#margin 15`. Keys are declared once, in `scripts/keys`: the check before a run, the
 comments of the configuration files and this page come from there, the last two by `make twins`.
 """
 _ROW = re.compile(r"(?P<key>\w+):(?P<value>.*?)(?P<comment>  # .*)?")
