@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import glob
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.data.nearest import listing
+from scripts.evaluation.run_folder import at_work
 from scripts.networks.exported import EXPORTED
 from scripts.verify import require_verified
+
+logger = logging.getLogger(__name__)
 
 
 def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
@@ -40,6 +44,8 @@ def model_files(
 ) -> str | list[str]:
     """Return the model file of a trained bundle, or those of all members of an ensemble, each verified.
 
+    One line warns of a folder whose training has not ended: its model may change while it is used.
+
     Args:
         bundle_root: folder of the bundle.
         ensemble: as in `ensemble_folders`; empty: one model.
@@ -55,5 +61,8 @@ def model_files(
     folders = ensemble_folders(ensemble) if ensemble else [str(bundle_root)]
     for folder in folders if ensemble else ():
         require_verified(folder, trust)
+    for folder in folders:
+        if who := at_work(folder):
+            logger.warning("%s: %s is at work or was killed; its model so far is used", folder, who)
     files = [f"{folder}/models/model{suffixes[runtime]}" for folder in folders]
     return files if ensemble else files[0]

@@ -129,6 +129,12 @@ def record_of(folder: str | Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def at_work(folder: str | Path) -> str:
+    """Return command, process and host of another's run that works in a folder, or was killed there."""
+    record = record_of(folder)
+    return _named(record) if "process" in record and not is_taken(folder) else ""
+
+
 def contents(folder: str | Path) -> list[Path]:
     """Return what a folder holds, but for the file of its run and what is being written."""
     try:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from scripts.engines.twins import write_twins
-from scripts.evaluation.run_folder import record_of
+from scripts.evaluation.run_folder import at_work
 
 from .archive import write_zip
 from .contents import copy_contents
@@ -59,10 +59,8 @@ def package(bundle_root: Path, output: Path, weights_url: str | None = None) -> 
 
 
 def _refuse_at_work(root: Path) -> None:
-    record = record_of(root)
-    if "process" in record:
+    if who := at_work(root):
         raise ValueError(
-            f"{root} must be a folder whose training has ended, found {record.get('command')} (process "
-            f"{record['process']} on {record.get('host')}) at work there; wait for its end, or go on with it "
-            "where it was killed"
+            f"{root} must be a folder whose training has ended, found {who} at work there; wait for "
+            "its end, or go on with it where it was killed"
         )

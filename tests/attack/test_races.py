@@ -187,7 +187,8 @@ class Site:
 
 def digest(file: Path, place: Path) -> str:
     """Return the hash of a file, without the name of the folder and times of day."""
-    content = re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+", b"", file.read_bytes().replace(bytes(place), b""))
+    ours = f"places/{place.name}".encode()  # whichever folder a path is seen from
+    content = re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+", b"", file.read_bytes().replace(ours, b""))
     return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -275,6 +276,6 @@ def test_two_at_once_are_as_one_after_the_other(site, tally) -> None:
     counted = tally("races")
     only = os.environ.get("RACES", "")
     for race in RACES:
-        if only in race.name:
+        if re.search(only, race.name):
             counted.part(race.name, lambda race=race: run_race(site, race))
-    counted.close(tried=len([race for race in RACES if only in race.name]))
+    counted.close(tried=len([race for race in RACES if re.search(only, race.name)]))

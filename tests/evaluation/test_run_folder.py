@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from scripts.data import prepare
+from scripts.engines import model_files
 from scripts.evaluation.run_folder import (
     EARLIER,
     MOVING,
@@ -62,6 +63,20 @@ def test_a_folder_in_use_is_refused_by_name_and_that_of_a_killed_run_taken_over(
     assert os.listdir(folder) == [RECORD]
     release_folder(folder)
     assert os.listdir(folder) == []
+
+
+def test_a_model_whose_training_has_not_ended_is_used_with_a_warning(tmp_path, caplog):
+    process = other_run(tmp_path)
+    model_files(tmp_path)
+    assert f"{tmp_path}: training (process {process.pid} on" in caplog.text
+    process.communicate()
+    caplog.clear()
+    (tmp_path / RECORD).unlink()
+    take_folder(tmp_path, "training")  # which then tests its own model
+    model_files(tmp_path)
+    release_folder(tmp_path)
+    model_files(tmp_path)
+    assert caplog.text == ""
 
 
 def test_what_came_while_a_run_looked_is_seen_once_the_folder_is_taken(tmp_path):
