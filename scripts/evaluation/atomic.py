@@ -6,6 +6,7 @@ import csv
 import errno
 import os
 import shutil
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -161,9 +162,18 @@ def write_tensors(path: str | Path, state: Any, lasting: bool = True) -> Path:
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as stream:
-            torch.save(state, stream)
+            torch.save(_with_single_texts(state), stream)
 
     return write_atomically(path, write, lasting)
+
+
+def _with_single_texts(state: Any) -> Any:
+    """Return a state in which equal texts are one object: pickle writes an object once, equal ones each."""
+    if type(state) is dict:
+        return {_with_single_texts(key): _with_single_texts(value) for key, value in state.items()}
+    if type(state) is list:
+        return [_with_single_texts(value) for value in state]
+    return sys.intern(state) if type(state) is str else state
 
 
 def check_writable(folder: str | Path, keep: bool = True) -> Path:

@@ -254,6 +254,21 @@ def test_every_strategy_trains_and_its_folder_predicts(strategy, bundle, quick, 
     np.testing.assert_allclose(found.loc[known.index, "p_high"], known["p_high"], atol=1e-6)
 
 
+def test_a_training_that_was_stopped_before_its_first_epoch_begins_it_again(
+    bundle, quick, tmp_path, monkeypatch
+):
+    def stop(folder, *_):
+        (folder / "configs").mkdir(exist_ok=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scripts.engines.results.write_bundle", stop)
+    for resume in (False, True):
+        with pytest.raises(KeyboardInterrupt):  # in the place of a refused folder
+            bundle(
+                "training", ["configs/train.yaml"], **quick, output_dir=str(tmp_path / "out"), resume=resume
+            )
+
+
 @pytest.mark.slow
 def test_a_killed_process_resumes_to_the_same_weights(quick, tmp_path):
     """Kill -9 after the first epoch; the continued run ends with the weights of an undisturbed one."""
@@ -269,5 +284,5 @@ def test_a_killed_process_resumes_to_the_same_weights(quick, tmp_path):
     subprocess.run([*line, "--resume", "True"], cwd=ROOT, check=True, capture_output=True)
     whole = command("training", "configs/train.yaml", output_dir=tmp_path / "whole", **settings)
     subprocess.run(whole, cwd=ROOT, check=True, capture_output=True)
-    for name in ("models/model.pt", "learning_curves.csv", "predictions.csv"):
+    for name in ("models/model.pt", "models/last.pt", "learning_curves.csv", "predictions.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

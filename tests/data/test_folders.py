@@ -215,6 +215,23 @@ def test_a_dataset_is_replaced_only_when_asked(cohort):
     assert prepare(**arguments, seed=1, overwrite=True).read_text() != before
 
 
+def test_preparing_that_was_stopped_behind_its_dataset_goes_on_unasked(cohort, monkeypatch):
+    arguments = {"source": cohort / "images", "layout": "folders", "labels": cohort / "labels.csv"}
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setitem(prepare.__globals__, "write_text", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(**arguments, output=cohort / "out")
+    assert sorted(path.name for path in (cohort / "out").iterdir()) == [".run", "dataset.json"]
+    prepare(**arguments, output=cohort / "out")
+    assert (cohort / "out" / "data.yaml").exists()
+    with pytest.raises(ValueError, match="exists already and would be replaced"):
+        prepare(**arguments, output=cohort / "out")
+
+
 def test_the_positive_class_is_one_of_two_in_any_letter_case(cohort, capsys):
     """It stands in dataset.json and data.yaml; the classes keep their order; another name writes nothing."""
     given = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from scripts.evaluation import (
     classification_table,
@@ -18,7 +19,7 @@ from scripts.evaluation import (
     write_predictions,
 )
 from scripts.evaluation.at_threshold import threshold_row
-from scripts.evaluation.atomic import check_writable, write_atomically
+from scripts.evaluation.atomic import check_writable, write_atomically, write_tensors
 
 P = np.array([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
 CLASSES = ["low", "high"]
@@ -245,3 +246,11 @@ def test_the_table_shows_what_is_undefined_and_why() -> None:
     assert "-: undefined." in text
     assert "high: every case has class high" in text
     assert "[ ]" not in text
+
+
+def test_a_state_that_was_read_and_goes_on_is_written_with_the_same_bytes(tmp_path: Path) -> None:
+    rows = [{"epoch": number, "best": 1.0} for number in (1.0, 2.0)]
+    whole = write_tensors(tmp_path / "whole.pt", {"best": torch.ones(2), "rows": rows})
+    read = torch.load(write_tensors(tmp_path / "first.pt", {"rows": rows[:1]}), weights_only=True)
+    again = write_tensors(tmp_path / "again.pt", {"best": torch.ones(2), "rows": read["rows"] + rows[1:]})
+    assert whole.read_bytes() == again.read_bytes()
