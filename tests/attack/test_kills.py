@@ -52,7 +52,8 @@ if at:
 """
 DIFFERS = ("environment.json", "report.html", "comparison_report.html", "quality.html", "costs.csv", ".run")
 """Files that hold times; and the note of a folder's run."""
-TIMES = ("costs", "made", "date", "seconds")
+TIMES = ("costs", "made", "date", "seconds", "git")
+"""Entries of JSON files, and columns, that say when and from which commit."""
 
 
 @dataclass
@@ -157,10 +158,10 @@ class Command:
 
 
 def content(file: Path) -> bytes:
-    """Return what a file says, without times."""
+    """Return what a file says, without `TIMES`."""
     if file.suffix == ".dcm":
         return b"there"  # with the time, and numbers drawn anew
-    if file.suffix != ".json":
+    if file.suffix != ".json" and file.name != "registration.csv":
         return file.read_bytes()
 
     def timeless(value):
@@ -168,7 +169,9 @@ def content(file: Path) -> bytes:
             return {key: timeless(one) for key, one in value.items() if key not in TIMES}
         return [timeless(one) for one in value] if isinstance(value, list) else value
 
-    return json.dumps(timeless(json.loads(file.read_text()))).encode()
+    text = file.read_text()
+    rows = json.loads(text) if file.suffix == ".json" else list(csv.DictReader(text.splitlines()))
+    return json.dumps(timeless(rows)).encode()
 
 
 def patience() -> float:
