@@ -14,6 +14,8 @@ if __name__ == "__main__":  # in this process no package of ours is imported
     spec.loader.exec_module(stopping)
     stopping.install()
     signal.signal(signal.SIGINT, stopping.stop)  # to which uvicorn comes back
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is stopping.stop:  # unknown to uvicorn
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     from monailabel.main import Main
 
     sys.argv[0] = "monailabel"
