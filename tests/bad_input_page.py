@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -22,12 +23,31 @@ What was tried, and what the command says. Each row comes from a test that did i
 line that names the case or file and the remedy, exit status 1, and no half-written file left behind. `make
 bad-input` writes this page anew; `make test` fails where it differs from what is said.
 
-Beyond these rows, `make test` changes `dataset.json` and the bytes of NIfTI, NRRD, MetaImage and DICOM files
-at random, 200 times (`make test-slow`: over 10,000 times); the answer is always the image or such a line. It
-kills a training with SIGKILL at 3 moments (20 in `make test-slow`), each time to go on with
-`--resume True`: the training ends with the same weights, curves and predictions, byte for byte, as one that
-nobody killed.
+Beyond these rows the product is attacked: by wrong command lines and files, changed documents, requests to the server
+of MONAI Label, pairs of commands started at once, and kills. `WRITE_ATTACKS=1 make test-slow` does so and notes what
+came of it in `docs/figures/attacks.csv`. *Refused* is one line of error and nothing written; *done* is a change that left a
+legal document, a request that may be answered, a pair that both succeeded, a command that was killed and went on to
+the same results. A payload is an expression, reference or component that data brought along.
+
 """
+
+
+def attacks() -> str:
+    """Return the table of docs/figures/attacks.csv."""
+    names = (
+        "attack",
+        "tried",
+        "refused",
+        "done",
+        "tracebacks",
+        "wrongly_accepted",
+        "payloads_run",
+        "left_over",
+    )
+    with (Path(__file__).resolve().parents[1] / "docs/figures/attacks.csv").open(encoding="utf-8") as source:
+        rows = [[row[name] for name in names] for row in csv.DictReader(source)]
+    lines = [[name.replace("_", " ") for name in names], ["---", *["---:"] * (len(names) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 class Page:
@@ -55,7 +75,7 @@ class Page:
 
     def write(self) -> None:
         """Write the page from the rows collected."""
-        parts = [HEAD]
+        parts = [HEAD, attacks()]
         for theme, rows in self.rows.items():
             parts.append(f"\n## {theme}\n\n| tried | what it says |\n|---|---|\n" + "".join(rows.values()))
         self.file.write_text("".join(parts), encoding="utf-8")

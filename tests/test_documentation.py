@@ -11,6 +11,7 @@ import pytest
 from benchmarks import acdc_recipe, fusion_table, results, variants
 from benchmarks.fusion_table import HEADER, oracle_auc, render
 from scripts.data.layouts import layout_names
+from tests.bad_input_page import HEAD, attacks
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION = ROOT / "docs" / "fusion.md"
@@ -145,3 +146,8 @@ def test_the_recipe_of_the_document_is_that_of_the_figures():
 def test_the_views_of_the_document_are_those_of_the_figures():
     figures, page = ROOT / "docs" / "figures" / "views_adrenalmnist3d.csv", ROOT / "docs" / "views.md"
     variants.main([f"--output={figures}", f"--document={page}", "--name=adrenal", "--check"])
+
+
+def test_the_attacks_of_the_page_are_those_of_the_figures():
+    """Write the head anew by `make bad-input`."""
+    assert (ROOT / "docs" / "bad-input.md").read_text(encoding="utf-8").startswith(HEAD + attacks())
