@@ -184,6 +184,10 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
         parent[name] = settled
     if isinstance(settled, Mapping):
         for key in settled:
+            if not isinstance(key, str):
+                raise ValueError(
+                    f"names within {'#'.join(path)} must be texts, found {key!r:.80}; put it in quotes"
+                )
             changed |= _settle(settled, key, (*path, str(key)), types, text)
     elif isinstance(settled, list):
         for position, part in enumerate(settled):

@@ -13,8 +13,9 @@ from monai.utils import set_determinism
 from scripts.data.overlay import BUNDLE, from_here
 from scripts.data.plain_text import check_from_data
 from scripts.keys.check import check_command, check_keys, check_order, check_values, known_keys
-from scripts.keys.declared import TOOLS
+from scripts.keys.declared import TOOLS, declared_keys
 from scripts.keys.help import help_text
+from scripts.keys.key_types import check_range
 from scripts.processes import is_first_process, wait_for_all
 
 from . import errors
@@ -79,6 +80,10 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     if settle() and parser is not None:  # what MONAI had resolved was of other types
         bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
         dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
+    keys = declared_keys(running_run_id())
+    for key, value in (("bundle_root", bundle_root), ("dataset_dir", dataset_dir), ("seed", seed)):
+        if value is not None:  # what an expression gave
+            check_range(key, value, keys[key].kind)
     bundle = bundle_folder(bundle_root)
     warn_of_stale_twins(bundle / "configs")
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time

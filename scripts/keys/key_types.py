@@ -55,6 +55,20 @@ def shown_type(default: Any) -> Any:
     return type(default)
 
 
+def check_range(key: str, value: Any, kind: Any) -> None:
+    """Refuse a value that is out of the range of its key, or none of its choices.
+
+    Raises:
+        ValueError: names key, range and value.
+    """
+    if in_range(value, kind):
+        return
+    known, given = choices(kind), value if isinstance(value, list) else [value]
+    close = nearest(next((str(part) for part in given if part not in known), ""), known)
+    hint = f" (nearest: {close!r})" if close else ""
+    raise ValueError(f"{key} must be {described(kind)}{hint}, found {value!r:.120}; correct it")
+
+
 class KeyTypes:
     """What the keys of one command may hold.
 
@@ -139,20 +153,9 @@ class KeyTypes:
             )
 
     def check_range(self, path: Sequence[str], value: Any) -> None:
-        """Refuse a value that is out of the range of its key, or none of its choices.
-
-        Raises:
-            ValueError: names key, range and value.
-        """
-        declared = self.declared.get("#".join(path))
-        if declared is None or in_range(value, declared.kind):
-            return
-        known, given = choices(declared.kind), value if isinstance(value, list) else [value]
-        close = nearest(next((str(part) for part in given if part not in known), ""), known)
-        hint = f" (nearest: {close!r})" if close else ""
-        raise ValueError(
-            f"{'#'.join(path)} must be {described(declared.kind)}{hint}, found {value!r:.120}; correct it"
-        )
+        """Refuse a value that is out of the range of its key, or none of its choices."""
+        if "#".join(path) in self.declared:
+            check_range("#".join(path), value, self.declared["#".join(path)].kind)
 
     def takes_expressions(self, path: Sequence[str]) -> bool:
         """Say whether a key is meant for expressions: its default is one, a component, or there is none."""

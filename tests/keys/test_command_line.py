@@ -487,3 +487,23 @@ def test_a_literal_comes_back_as_it_was(text):
 
 def test_a_list_of_texts_keeps_commas_in_quotes_and_signs_as_they_are():
     assert read_text("['a, b', \"c'd\", [x], 1e5]", list[str]) == ["a, b", "c'd", "[x]", "1e5"]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        (
+            "geometry: {_target_: scripts.transforms.RandomGeometry, true: 1}\n",
+            "names within geometry must be texts, found True",
+        ),
+        ("dataset_dir: '@imports#0'\n", "dataset_dir must be a path, found <module"),
+        ("seed: '@name'\n", "seed must be a whole number from 0 to 4,294,967,295, found 'phantom_concat'"),
+    ],
+)
+def test_what_an_overlay_makes_of_a_key_is_checked(overlay, expected, tmp_path):
+    (tmp_path / "overlay.yaml").write_text(overlay)
+    files = [str(ROOT / "configs" / "train.yaml"), str(tmp_path / "overlay.yaml")]
+    options = ["--output_dir", str(tmp_path / "out")]
+    with pytest.raises(RuntimeError) as caught:
+        from_command_line("training", *options, files=files)
+    assert expected in (message_of(caught.value) or "")
