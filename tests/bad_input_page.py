@@ -23,12 +23,12 @@ What was tried, and what the command says. Each row comes from a test that did i
 line that names the case or file and the remedy, exit status 1, and no half-written file left behind. `make
 bad-input` writes this page anew; `make test` fails where it differs from what is said.
 
-Beyond these rows the product is attacked: by wrong command lines and files, changed documents, requests to the
-server of MONAI Label, pairs of commands started at once, and kills. `WRITE_ATTACKS=1 make test-slow` does so and
-notes what came of it in `docs/figures/attacks.csv`. *Refused* is one line of error and nothing written; *done* is
-a change that left a legal document, a request that may be answered, a pair that both succeeded, a command that
-was killed and went on to the same results. A payload is an expression, reference or component that data brought
-along.
+Beyond these rows the product is attacked: by wrong command lines and files, changed documents, requests to
+the server of MONAI Label, pairs of commands started at once, and kills. `WRITE_ATTACKS=1 make test-slow`
+does so and notes what came of it in `docs/figures/attacks.csv`. *Refused* is one line of error and nothing
+written; *done* is a change that left a legal document, a request that may be answered, a pair that both
+succeeded, a command that was killed and went on to the same results. A payload is an expression, reference
+or component that data brought along.
 
 """
 
