@@ -13,6 +13,8 @@ MOST_NODES = 20_000
 """Texts, lists and mappings, each counted as often as an alias repeats it."""
 DEEPEST = 50
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where PyYAML was built with it
+
 
 def check_bounded(text: str) -> None:
     """Refuse a YAML text that would grow beyond all bounds, by its aliases or its depth, before it is built.
@@ -33,7 +35,7 @@ def check_bounded(text: str) -> None:
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []
     total = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in yaml.parse(text, _LOADER):
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in (name for name, _ in open_nodes):
                 raise ValueError(f"an alias, *{event.anchor}, that stands within what it names")
@@ -52,7 +54,7 @@ def check_bounded(text: str) -> None:
             raise ValueError(f"more than {f'{MOST_NODES:,} values' if many else f'{DEEPEST} levels'}")
 
 
-class OnceLoader(yaml.SafeLoader):
+class OnceLoader(_LOADER):
     """YAML in which no key of a mapping stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:

@@ -25,11 +25,18 @@ TIMED_OUT = 124
 
 
 class ForkedCommands:
-    """Runs commands by forks of one process; to be used in a `with`."""
+    """Runs commands by forks of one process; to be used in a `with`.
+
+    Args:
+        own_package: also import `scripts` once, for commands of this bundle given in its folder.
+    """
+
+    def __init__(self, own_package: bool = False) -> None:
+        self._own_package = own_package
 
     def __enter__(self) -> ForkedCommands:
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.attack.forked_command"],
+            [sys.executable, "-m", "tests.attack.forked_command", *["own_package"] * self._own_package],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -87,7 +94,8 @@ def _warm() -> None:
     import scripts.engines
     import scripts.predict.command  # noqa: F401
 
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("scripts", "tests")]:
+    kept = "scripts" if "own_package" in sys.argv else None
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"scripts", "tests"} - {kept}]:
         del sys.modules[name]
     assert sys.excepthook is sys.__excepthook__
 

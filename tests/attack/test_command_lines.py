@@ -136,7 +136,7 @@ def test_every_wrong_line_is_refused_in_one(command, small_phantom, tmp_path, ta
     counts, wrong = Counter(), []
     typed = lines(TRAINING if command == "training" else OTHERS[command])
     out = tmp_path / "out"
-    with ForkedCommands() as commands:
+    with ForkedCommands(own_package=True) as commands:
         for options in typed:
             right = given(command, small_phantom, out)
             named = {part[2:] for part in options if part.startswith("--")}
@@ -155,7 +155,7 @@ def test_every_wrong_line_is_refused_in_one(command, small_phantom, tmp_path, ta
 def test_every_wrong_file_is_refused_in_one_line(small_phantom, tmp_path, tally):
     counts, wrong = Counter(), []
     out = tmp_path / "out"
-    with ForkedCommands() as commands:
+    with ForkedCommands(own_package=True) as commands:
         for name, content in OVERLAYS.items():
             overlay = tmp_path / "overlay.yaml"
             overlay.write_bytes(content)
