@@ -10,7 +10,7 @@ import yaml
 
 from scripts.data.plain_text import is_reference
 
-from .declared import COMMANDS, FILES, Key, keys_of
+from .declared import COMMANDS, FILES, UNREAD, Key, keys_of
 from .key_types import content_of
 from .kinds import Component, Derived
 from .typed_values import described
@@ -47,8 +47,10 @@ def _written(value: Any) -> str:
 def help_text(configs: Path, command: str | None) -> str:
     """Return the keys of a command as text: name, default, what it may hold, what it is."""
     found: dict[str, tuple[str, Key, str]] = {}
-    for file in COMMANDS.get(command or "", ("train.yaml",)):
-        found |= {name: (name, key, default) for name, key, default in settings(configs, file)}
+    unread = UNREAD.get(command or "", frozenset())
+    for file in reversed(COMMANDS.get(command or "", ("train.yaml",))):  # those of its own come first
+        rows = [row for row in settings(configs, file) if row[0] not in unread]
+        found |= {row[0]: row for row in rows if row[0] not in found}
     lines = [
         f"Keys of {command or 'a run'}, each with its default; (follows): from other keys or the machine.",
         "A component has its arguments set by --KEY#ARGUMENT VALUE, e.g. --region#margin 15.",
