@@ -14,7 +14,6 @@ from monai.bundle import ConfigParser
 from scripts.data import cached_dataset, read_cases
 from scripts.data.cache import NoCache, check_cache
 from scripts.engines import errors, running_config, start
-from scripts.engines.results_place import check_name
 from scripts.engines.running_config import bundle_folder
 from scripts.evaluation.run_folder import refuse_bundle, run_in
 from scripts.reporting import report_comparison
@@ -35,7 +34,6 @@ def start_comparing(bundle_root: str | Path, seed: int) -> None:
     """Prepare a run whose values are settled, with the phantom where it is asked for."""
     bundle = bundle_folder(bundle_root)
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
-    check_name(running_config()["name"])
     start(bundle_root, parser.get_parsed_content("dataset_dir"), seed)
     errors.on_interrupt(
         lambda: "stopped; the same command goes on, and keeps the trainings that are finished"

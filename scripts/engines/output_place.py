@@ -62,7 +62,7 @@ def _take_for_training(folder: Path, bundle_root: Path, resume: bool) -> None:
 
     def check(record: dict[str, Any]) -> None:
         found = contents(folder)
-        is_training = (folder / "configs" / "train.yaml").is_file() or record.get("command") == "training"
+        is_training = _is_training(folder) or record.get("command") == "training"
         if found and not (resume and is_training):
             what = (
                 "or --resume true to go on with its training" if is_training else "there is no training in it"
@@ -73,6 +73,10 @@ def _take_for_training(folder: Path, bundle_root: Path, resume: bool) -> None:
             )
 
     _take_checked(folder, "training", check)
+
+
+def _is_training(folder: Path) -> bool:
+    return (folder / "configs" / "train.yaml").is_file()
 
 
 def _take_for_results(folder: Path, bundle_root: Path, command: str, model_file: str) -> None:
@@ -131,7 +135,8 @@ def give_up(folder: Path, run: int) -> None:
         command = record_of(folder).get("command")
         if command in ("inferring", "evaluating"):
             bring_back(folder)
-        release_folder(folder, keep=bool(contents(folder)))  # whose, to go on or to replace them
+        tells = _is_training(folder)  # without the note
+        release_folder(folder, keep=bool(contents(folder)) and not tells)
 
 
 def end_runs() -> None:

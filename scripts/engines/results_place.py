@@ -6,8 +6,8 @@ import atexit
 import re
 from pathlib import Path
 
-from scripts.data.plain_text import is_plain
 from scripts.evaluation.atomic import remove_empty
+from scripts.keys.kinds import is_folder_name
 from scripts.processes import from_first_process, is_first_process
 
 _made: set[Path] = set()
@@ -37,8 +37,7 @@ def check_name(name: str) -> None:
     Traceback (most recent call last):
     ValueError: name must be the name of a folder below results, found '..'; give another --name
     """
-    parts = Path(name).parts
-    if not parts or ".." in parts or Path(name).is_absolute() or name != name.strip() or not is_plain(name):
+    if not is_folder_name(name):
         raise ValueError(
             f"name must be the name of a folder below results, found {name!r}; give another --name"
         )

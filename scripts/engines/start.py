@@ -52,6 +52,11 @@ def settle() -> bool:
     if options.keys() & {"help", "h"}:
         print(help_text(configs, command))
         raise SystemExit
+    root = options.get("bundle_root")
+    if root and command not in TOOLS and not (Path(root) / "configs").is_dir():
+        raise ValueError(
+            f"--bundle_root must be the folder of a bundle or of its results, found {root!r}; correct it"
+        )
     check_order(config_files())
     check_keys(config, known_keys(configs, command), command)
     check_command(options, config, configs, command)

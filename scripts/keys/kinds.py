@@ -13,7 +13,7 @@ import torch
 from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from scripts.data.plain_text import is_reference
+from scripts.data.plain_text import is_plain, is_reference
 
 
 class Keys(BaseModel, protected_namespaces=(), use_attribute_docstrings=True):
@@ -23,6 +23,13 @@ class Keys(BaseModel, protected_namespaces=(), use_attribute_docstrings=True):
 def is_orientation(text: str) -> bool:
     """three letters, one of each of L/R, P/A and I/S, e.g. RAS"""
     return sorted(max("LPI".find(sign), "RAS".find(sign)) for sign in text) == [0, 1, 2]
+
+
+def is_folder_name(name: str) -> bool:
+    """the name of a folder below results"""
+    parts = Path(name).parts
+    inside = bool(parts) and ".." not in parts and not Path(name).is_absolute()
+    return inside and name == name.strip() and is_plain(name)
 
 
 def is_device(text: str) -> bool:
@@ -53,6 +60,12 @@ def is_derived(value: Any) -> bool:
     return isinstance(value, Mapping | list) or is_reference(value)
 
 
+def each_once(values: Sequence[Any]) -> bool:
+    """, each once"""
+    names = [value.get("name") if isinstance(value, Mapping) else value for value in values]
+    return len(set(map(str, names))) == len(names)
+
+
 Count = Annotated[int, Ge(1), Le(10**9)]
 Number = Annotated[int, Ge(0), Le(10**9)]
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
@@ -61,13 +74,14 @@ NotNegative = Annotated[float, Ge(0), Le(10**6)]
 Share = Annotated[float, Ge(0), Le(1)]
 Probability = Annotated[float, Ge(0), Lt(1)]
 Text = Annotated[str, Len(1)]
-Texts = Annotated[list[Text], Len(1)]
+Name = Annotated[str, Predicate(is_folder_name)]
+Texts = Annotated[list[Text], Len(1), Predicate(each_once)]
 Spacing = Annotated[list[Positive], Len(3, 3)]
 GridSize = Annotated[list[int], Predicate(fits_in_memory)]
 Shares = Annotated[list[float], Predicate(are_shares)]
 Orientation = Annotated[str, Predicate(is_orientation)]
 Device = Annotated[str, Predicate(is_device)]
-Columns = list[str | dict[str, Any]]
+Columns = Annotated[list[str | dict[str, Any]], Predicate(each_once)]
 Component = Annotated[Any, Predicate(is_component)]
 Derived = Annotated[Any, Predicate(is_derived)]
 Split = Literal["training", "validation", "test"]

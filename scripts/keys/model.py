@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Len
+from annotated_types import Len, Predicate
 
 from .kinds import (
     Columns,
@@ -25,6 +25,7 @@ from .kinds import (
     Text,
     Texts,
     View,
+    each_once,
 )
 
 
@@ -37,7 +38,7 @@ class Model(Keys):
     """volumes that are fused, by their names in dataset.json; the order of the channels"""
     reference_phase: Text
     """phase whose axes define the common grid"""
-    classes: Annotated[list[Text], Len(2)]
+    classes: Annotated[list[Text], Len(2), Predicate(each_once)]
     """names of the labels in dataset.json; the order of the outputs"""
     positive: str | None
     """of two classes the one that threshold, ROC and decision curve are about; null: dataset.json's, else the
@@ -52,7 +53,7 @@ class Model(Keys):
     """voxels; the region is cropped or padded to it, never stretched"""
     region: Component
     """what the grid is centred on: MaskRegiond, ContourRegiond, BoxRegiond or WholeVolumeRegiond"""
-    views: list[View]
+    views: Annotated[list[View], Predicate(each_once)]
     """read as 2D planes: axial, coronal, sagittal; with volume the whole as well; [] is the whole alone"""
     slices: Number
     """slices per view about the centre of the grid; 0 is all of them"""
@@ -154,7 +155,9 @@ class Explanation(Keys):
     """CSV or Excel file with the model's clinical columns by case or patient, for new cases"""
     case: str | list[str]
     """name of a case, list of names, a split (training, validation, test, unlabelled), or all"""
-    explanations: Annotated[list[Literal["contribution", "layer_cam", "occlusion", "grad_cam"]], Len(1)]
+    explanations: Annotated[
+        list[Literal["contribution", "layer_cam", "occlusion", "grad_cam"]], Len(1), Predicate(each_once)
+    ]
     """what is made; grad_cam is Grad-CAM++, see docs/explain.md"""
     explained_class: str | None
     """name of the class whose probability is explained; null is the predicted one of each case"""
@@ -167,7 +170,7 @@ class Explanation(Keys):
 class Export(Keys):
     """Overlay `export.yaml`."""
 
-    formats: Annotated[list[Literal["torchscript", "onnx"]], Len(1)]
+    formats: Annotated[list[Literal["torchscript", "onnx"]], Len(1), Predicate(each_once)]
     """files that are written beside models/model.pt: models/model.ts, models/model.onnx"""
     rounds: Number
     """times that one case goes through each of them, to measure how long that takes; 0 is not at all"""

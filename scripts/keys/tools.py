@@ -5,9 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le, Len, Lt
+from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 
-from .kinds import Component, Count, Keys, NotNegative, Positive, Seed, Shares, Split, Text, Texts
+from .kinds import (
+    Component,
+    Count,
+    Keys,
+    Name,
+    NotNegative,
+    Positive,
+    Seed,
+    Shares,
+    Split,
+    Text,
+    Texts,
+    each_once,
+)
 
 Folds = Annotated[int, Ge(2), Le(10**6)]
 Fraction = Annotated[float, Gt(0), Lt(1)]
@@ -18,7 +31,7 @@ class Comparison(Keys):
 
     bundle_root: Path
     """folder of this bundle"""
-    name: Text
+    name: Name
     """name of the results folder; the same command again goes on where it was stopped"""
     output_dir: Path
     """receives the tables, and every training in jobs/"""
@@ -28,9 +41,9 @@ class Comparison(Keys):
     """folder of the disk cache"""
     strategies: Texts
     """overlays in configs/fusion, and single_<phase>; the baselines are added"""
-    training_seeds: Annotated[list[Seed], Len(1)]
+    training_seeds: Annotated[list[Seed], Len(1), Predicate(each_once)]
     """one training per seed, of the weights and of the order of the cases"""
-    splits: Annotated[list[Split], Len(1)]
+    splits: Annotated[list[Split], Len(1), Predicate(each_once)]
     """splits of dataset.json whose labelled cases are pooled"""
     folds: Folds
     """parts; each is the test once, and its predictions count"""

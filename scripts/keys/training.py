@@ -10,6 +10,7 @@ from .kinds import (
     Count,
     Derived,
     Keys,
+    Name,
     NotNegative,
     Number,
     Paths,
@@ -23,7 +24,7 @@ from .model import Model
 class Fitting(Keys):
     """What fits the weights: read by a training alone, and kept where a trained model is evaluated."""
 
-    name: Text
+    name: Name
     """name of the results folder; an existing one is never overwritten"""
     max_epochs: Count
     """passes through the training cases"""

@@ -95,7 +95,7 @@ def _described_one(kind: Any) -> str:
         if length is not None and words.startswith("a list"):
             least = f", at least {length.min_length}"
             words = words.replace("a list of", f"{length.min_length}") if length.max_length else words + least
-        return rule or words + limits
+        return rule if rule and rule[0] != "," else words + limits + (rule or "")
     if (origin or kind) in _LISTS:
         part = described(_element(kind))
         noun, rest = re.match(r"a (whole number|number|text|path)\b(.*)|()(.*)", part).group(1, 2)  # type: ignore[union-attr]

@@ -27,7 +27,7 @@ TRAINING = """
 --class_weights [1] | --class_weights [1,-1] | --class_weights 5 | --class_weights [1,2,3] | --precision fp16
 --precision bf | --precision 16 | --selection_rule acc | --selection_rule '' | --split tset | --split training
 --split validation | --val_interval 0 | --val_interval 5 | --val_interval -1 | --patience -1 | --patience many
---resume maybe | --resume 2 | --resume True --name nothing_there | --calibrate perhaps | --missing_phases 7 | --test_time_augmentation -2
+--resume maybe | --resume 2 | --calibrate perhaps | --missing_phases 7 | --test_time_augmentation -2
 --cache ram | --cache disc | --cache_dir '' | --phases [] | --phases [pre,nothing] | --phases [pre,pre] | --phases pre,portl
 --phases 5 | --phases [1,2] | --reference_phase portl | --reference_phase '' | --classes [low] | --classes [low,low]
 --classes [low,hihg] | --classes [] | --positive hgih | --positive 1 | --clinical [agee] | --clinical age,age | --clinical [1]

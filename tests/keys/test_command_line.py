@@ -397,14 +397,16 @@ def test_an_overlay_that_quotes_means_the_same(away, tmp_path):
     overlay.write_text("name: 20240101\n")
     with pytest.raises(RuntimeError) as caught:
         from_command_line("training", *away, files=[str(ROOT / "configs" / "train.yaml"), str(overlay)])
-    assert "name must be a text (in quotes where" in (message_of(caught.value) or "")
+    assert "name must be the name of a folder below results (in quotes where" in (
+        message_of(caught.value) or ""
+    )
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
         ({"calibrate": 1}, "calibrate must be true or false, found 1"),
-        ({"name": 20240101}, "name must be a text"),
+        ({"name": 20240101}, "name must be the name of a folder below results"),
         ({"max_epochs": True}, "max_epochs must be a whole number from 1"),
         ({"classes": [0, 1]}, "classes must be a list, each of it a text"),
         ({"spacing": None}, "spacing must be 3 numbers above 0 and at most 1,000,000"),
