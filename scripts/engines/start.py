@@ -53,7 +53,7 @@ def settle() -> bool:
         print(help_text(configs, command))
         raise SystemExit
     root = options.get("bundle_root")
-    if root and command not in TOOLS and not (Path(root) / "configs").is_dir():
+    if root and command not in TOOLS and not Path(root).is_dir():
         raise ValueError(
             f"--bundle_root must be the folder of a bundle or of its results, found {root!r}; correct it"
         )
