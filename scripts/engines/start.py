@@ -13,7 +13,7 @@ from monai.utils import set_determinism
 from scripts.data.overlay import BUNDLE, from_here
 from scripts.data.plain_text import check_from_data
 from scripts.keys.check import check_command, check_keys, check_order, check_values, known_keys
-from scripts.keys.declared import TOOLS, declared_keys
+from scripts.keys.declared import TOOLS, command_of, declared_keys
 from scripts.keys.help import help_text
 from scripts.keys.key_types import check_range
 from scripts.processes import is_first_process, wait_for_all
@@ -44,7 +44,8 @@ def settle() -> bool:
     """
     errors.install()
     errors.on_interrupt(lambda: "stopped; give the same command again")
-    config, command = running_config(), running_run_id()
+    config = running_config()
+    command = command_of(config, running_run_id())
     options = typed_options(command_line())
     configs = bundle_folder(options.get("bundle_root") or config.get("bundle_root", ".")) / "configs"
     if command in TOOLS:
@@ -58,7 +59,7 @@ def settle() -> bool:
             f"--bundle_root must be the folder of a bundle or of its results, found {root!r}; correct it"
         )
     check_order(config_files())
-    check_keys(config, known_keys(configs, command), command)
+    check_keys(config, known_keys(configs, command), running_run_id())
     check_command(options, config, configs, command)
     changed = settle_types(configs, command)
     check_values(running_config())
@@ -85,7 +86,7 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     if settle() and parser is not None:  # what MONAI had resolved was of other types
         bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
         dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
-    keys = declared_keys(running_run_id())
+    keys = declared_keys(command_of(running_config(), running_run_id()))
     for key, value in (("bundle_root", bundle_root), ("dataset_dir", dataset_dir), ("seed", seed)):
         if value is not None:  # what an expression gave
             check_range(key, value, keys[key].kind)

@@ -97,12 +97,15 @@ def _give_back(stream: int, place: Path, made: list[Path], remove: bool) -> None
 
 @contextmanager
 def run_in(folder: str | Path, command: str, check: Check | None = None) -> Iterator[None]:
-    """Hold a folder for what is done inside (see `take_folder`); what fails leaves the note that it began."""
+    """Hold a folder for what is done inside (see `take_folder`); one that is stopped leaves its note."""
     take_folder(folder, command, check)
     try:
         yield
-    except BaseException:
+    except (KeyboardInterrupt, SystemExit):  # SystemExit: by a signal
         release_folder(folder, keep=bool(contents(folder)))
+        raise
+    except BaseException:
+        release_folder(folder)
         raise
     release_folder(folder)
 

@@ -5,6 +5,7 @@ What is checked before a run, the comments of the configurations, `--help` and d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -60,6 +61,16 @@ class Key:
 
     kind: Any
     meaning: str
+
+
+def command_of(config: Mapping[str, Any], run_id: str | None) -> str | None:
+    """Return the command whose configuration is run, also by `run` or a name of a user's own.
+
+    >>> command_of({"training": "@run", "evaluating": "@run"}, "run")
+    'evaluating'
+    """
+    found = [name for name in COMMANDS if name in config]
+    return run_id if run_id in COMMANDS else max(found, key=lambda name: len(COMMANDS[name]), default=run_id)
 
 
 def keys_of(file: str) -> dict[str, Key]:

@@ -116,7 +116,7 @@ def test_several_cases_have_a_summary_and_stay_apart(bundle, further, tmp_path, 
         ),
         (
             {"explanations": ["gradcam"]},
-            r"among \[contribution, layer_cam, grad_cam, occlusion\] \(nearest: 'grad_cam'\)",
+            r"one of \[contribution, layer_cam, occlusion, grad_cam\].*nearest: 'grad_cam'",
         ),
         ({"explained_class": "hihg"}, r"null or one of \[low, high\] \(nearest: 'high'\), found 'hihg'"),
         ({"model_file": "/nowhere/model.pt"}, "weights file /nowhere/model.pt does not exist"),

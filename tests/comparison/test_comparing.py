@@ -153,7 +153,7 @@ MISTAKES = {
     ),
     "unknown backend": ({"backend": "slurm", "repeats": 2}, "backend must be one of .*found 'slurm'"),
     "scheduler without dask": ({"scheduler": "tcp://x:1", "repeats": 2}, "needs --backend dask"),
-    "no jobs": ({"jobs": 0, "repeats": 2}, "jobs must be a whole number of at least 1"),
+    "no jobs": ({"jobs": 0, "repeats": 2}, "jobs must be a whole number from 1 to"),
     "no seeds": ({"training_seeds": []}, "training_seeds must be"),
 }
 

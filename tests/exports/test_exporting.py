@@ -87,7 +87,7 @@ def test_a_file_from_other_weights_is_refused(exported, bundle, tmp_path):
         (lambda file: file.unlink(), "onnx", "model.onnx does not exist; make it with `run exporting`"),
         (lambda file: file.write_bytes(file.read_bytes()[:-5000]), "onnx", "model.onnx cannot be read"),
         (lambda file: file.write_bytes(file.read_bytes()[:-5000]), "torchscript", "model.ts cannot be read"),
-        (lambda file: None, "tensorflow", "`runtime` must be one of [pytorch, torchscript, onnx]"),
+        (lambda file: None, "tensorflow", "runtime must be one of [pytorch, torchscript, onnx]"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(spoil, runtime, expected, exported, bundle, tmp_path):
@@ -135,5 +135,5 @@ def test_no_file_is_left_of_an_export_that_predicts_something_else(trained, bund
 def test_an_unknown_format_is_named(trained, bundle):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the line itself is asserted
         export(bundle, trained, formats=["onxx"])
-    assert "`formats` must be of" in (message_of(caught.value) or "")
+    assert "formats must be a list, each of it one of [torchscript, onnx]" in (message_of(caught.value) or "")
     assert "nearest: 'onnx'" in (message_of(caught.value) or "")
