@@ -168,6 +168,10 @@ class KeyTypes:
         Raises:
             ValueError: naming the key and the nearest argument.
         """
+        value = parent[path[-1]] if isinstance(parent, Mapping) else None
+        if path[-1] == "transforms" and isinstance(value, list):
+            for wrong in (part for part in value if not isinstance(part, Mapping) and not is_reference(part)):
+                raise ValueError(f"{'#'.join(path)} must be a list of components, found {wrong!r:.80} in it")
         target = self._place(parent.get("_target_")) if isinstance(parent, Mapping) else None
         names = None if target is None or path[-1] in COMPONENT_KEYS else _names(target)
         if names is not None and path[-1] not in names:

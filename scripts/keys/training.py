@@ -13,7 +13,6 @@ from .kinds import (
     Name,
     NotNegative,
     Number,
-    Paths,
     Positive,
     Probability,
     Text,
@@ -79,7 +78,7 @@ class Training(Model, Fitting):
     """folder with dataset.json; the phantom is made on first use"""
     output_dir: Path
     """receives the trained bundle"""
-    model_file: Paths
+    model_file: Derived
     """best checkpoint; evaluation loads it"""
     cache: Literal["memory", "disk", "none"]
     """where prepared cases are kept: memory, disk or none"""
