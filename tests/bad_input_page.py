@@ -27,8 +27,8 @@ Beyond these rows the product is attacked: by wrong command lines and files, cha
 the server of MONAI Label, pairs of commands started at once, and kills. `WRITE_ATTACKS=1 make test-slow`
 does so and notes what came of it in `docs/figures/attacks.csv`. *Refused* is one line of error and nothing
 written; *done* is a change that left a legal document, a request that may be answered, a pair that both
-succeeded, a command that was killed and went on to the same results. A payload is an expression, reference
-or component that data brought along.
+succeeded, a command that was killed and went on to the same results. *By MONAI* is what it refuses before
+any code of the bundle runs. A payload is an expression, reference or component that data brought along.
 
 """
 

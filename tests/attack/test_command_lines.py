@@ -134,24 +134,28 @@ def outcome(status: int, said: str, out: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["training", *OTHERS])
 def test_every_wrong_line_is_refused_in_one(command, small_phantom, tmp_path, tally):
-    counts, wrong = Counter(), []
     typed = lines(TRAINING if command == "training" else OTHERS[command])
     out = tmp_path / "out"
-    with ForkedCommands(own_package=True) as commands:
-        for options in typed:
-            right = given(command, small_phantom, out)
-            named = {part[2:] for part in options if part.startswith("--")}
-            right = [f"--{key}={value}" for key, value in right.items() if key not in named]
-            line = ["run", command, "--config_file", FILES[command], *right, *options]
-            status, said = commands.run(line, timeout=120)
-            how = outcome(status, said, out)
-            shutil.rmtree(out, ignore_errors=True)
-            counts.update({how: 1, "tried": 1})
-            if how not in ("refused", "by_monai"):
-                wrong.append(f"{shlex.join(options)}: {how}, status {status}: {said[-400:]}")
-    assert not wrong, f"{len(wrong)} of {len(typed)}:\n" + "\n\n".join(wrong)
+
+    def attempt_all() -> Counter[str]:
+        counts, wrong = Counter(), []
+        with ForkedCommands(own_package=True) as commands:
+            for options in typed:
+                named = {part[2:] for part in options if part.startswith("--")}
+                right = given(command, small_phantom, out).items()
+                right = [f"--{key}={value}" for key, value in right if key not in named]
+                line = ["run", command, "--config_file", FILES[command], *right, *options]
+                status, said = commands.run(line, timeout=120)
+                how = outcome(status, said, out)
+                shutil.rmtree(out, ignore_errors=True)
+                counts.update({how: 1, "tried": 1})
+                if how not in ("refused", "by_monai"):
+                    wrong.append(f"{shlex.join(options)}: {how}, status {status}: {said[-400:]}")
+        assert not wrong, f"{len(wrong)} of {len(typed)}:\n" + "\n\n".join(wrong)
+        return counts
+
     all_lines = tally("wrong command lines")
-    all_lines.part(command, lambda: counts)
+    all_lines.part(command, attempt_all)
     if len(all_lines.parts()) == 1 + len(OTHERS):
         all_lines.close(200)
 
