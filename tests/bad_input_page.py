@@ -40,6 +40,7 @@ def attacks() -> str:
         "tried",
         "refused",
         "done",
+        "by_monai",
         "tracebacks",
         "wrongly_accepted",
         "payloads_run",
