@@ -101,8 +101,6 @@ OVERLAYS = {
     "a Python object": b"name: !!python/object/apply:os.system ['true']\n",
     "a NUL": b"name: a\x00b\n",
     "a number as a name": b"name: 20240101\n",
-    "a bomb": b"a: &a [x, x, x, x, x, x, x, x, x]\n"
-    + b"".join(b"%c: &%c [%s]\n" % (n, n, b", ".join([b"*%c" % (n - 1)] * 9)) for n in b"bcdefgh"),
 }
 
 
