@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 from monai.bundle import ConfigParser
 
-from scripts.data.bounded_yaml import read_yaml
 from scripts.data.plain_text import check_from_data
 from scripts.evaluation.atomic import write_text
 from scripts.evaluation.run_folder import contents
+from scripts.keys.key_types import content_of
 
 SETTINGS = "settings.yaml"
 RECORD = "comparison.json"
@@ -31,7 +31,7 @@ def user_settings(config: Mapping[str, Any], own: Iterable[str]) -> dict[str, An
 
 def own_keys(bundle: Path) -> frozenset[str]:
     """Return the top-level keys of compare.yaml."""
-    return frozenset(read_yaml(bundle / "configs" / "compare.yaml"))
+    return frozenset(content_of(bundle / "configs" / "compare.yaml"))
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> Path:

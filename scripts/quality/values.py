@@ -64,17 +64,11 @@ def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | Non
     coarse = np.concatenate(small, axis=2) @ averaging[2].T
     axial = apply_orientation(np.concatenate(plane, axis=2), orientation)[:, :, 0]
     return Values(
-        not_finite=levels.not_finite,
-        lowest=levels.lowest,
-        low=levels.low,
-        median=levels.median,
-        high=levels.high,
-        highest=levels.highest,
+        **vars(levels),
         repeated={axis: slices.repeated() for axis, slices in enumerate(every)},
         jumps=every[slice_axis].jumps(),
         slice_axis=slice_axis,
         small=_normalised(apply_orientation(coarse, orientation)),
-        digest=levels.digest,
         thumbnail=slice_picture(axial, affine, cut, levels.low, levels.high, region),
         through_region=cut.through,
     )

@@ -129,51 +129,45 @@ def outcome(status: int, said: str, out: Path) -> str:
     return "left_over" if out.exists() else "refused"
 
 
+def attempts(typed: dict[str, list[str]], out: Path) -> Counter[str]:
+    """Run commands, by what is wrong with each; fail with every one that was not refused in one line."""
+    counts, wrong = Counter[str](), []
+    with ForkedCommands(own_package=True) as commands:
+        for name, line in typed.items():
+            status, said = commands.run(["run", *line], timeout=120)
+            how = outcome(status, said, out)
+            shutil.rmtree(out, ignore_errors=True)
+            counts.update({how: 1, "tried": 1})
+            if how not in ("refused", "by_monai"):
+                wrong.append(f"{name}: {how}, status {status}: {said[-400:]}")
+    assert not wrong, f"{len(wrong)} of {len(typed)}:\n" + "\n\n".join(wrong)
+    return counts
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["training", *OTHERS])
 def test_every_wrong_line_is_refused_in_one(command, small_phantom, tmp_path, tally):
-    typed = lines(TRAINING if command == "training" else OTHERS[command])
-    out = tmp_path / "out"
-
-    def attempt_all() -> Counter[str]:
-        counts, wrong = Counter(), []
-        with ForkedCommands(own_package=True) as commands:
-            for options in typed:
-                named = {part[2:] for part in options if part.startswith("--")}
-                right = given(command, small_phantom, out).items()
-                right = [f"--{key}={value}" for key, value in right if key not in named]
-                line = ["run", command, "--config_file", FILES[command], *right, *options]
-                status, said = commands.run(line, timeout=120)
-                how = outcome(status, said, out)
-                shutil.rmtree(out, ignore_errors=True)
-                counts.update({how: 1, "tried": 1})
-                if how not in ("refused", "by_monai"):
-                    wrong.append(f"{shlex.join(options)}: {how}, status {status}: {said[-400:]}")
-        assert not wrong, f"{len(wrong)} of {len(typed)}:\n" + "\n\n".join(wrong)
-        return counts
-
+    out, typed = tmp_path / "out", {}
+    for options in lines(TRAINING if command == "training" else OTHERS[command]):
+        named = {part[2:] for part in options if part.startswith("--")}
+        right = given(command, small_phantom, out).items()
+        right = [f"--{key}={value}" for key, value in right if key not in named]
+        typed[shlex.join(options)] = [command, "--config_file", FILES[command], *right, *options]
     all_lines = tally("wrong command lines")
-    all_lines.part(command, attempt_all)
+    all_lines.part(command, lambda: attempts(typed, out))
     if len(all_lines.parts()) == 1 + len(OTHERS):
         all_lines.close(200)
 
 
 @pytest.mark.slow
 def test_every_wrong_file_is_refused_in_one_line(small_phantom, tmp_path, tally):
-    counts, wrong = Counter(), []
-    out = tmp_path / "out"
-    with ForkedCommands(own_package=True) as commands:
-        for name, content in OVERLAYS.items():
-            overlay = tmp_path / "overlay.yaml"
-            overlay.write_bytes(content)
-            files = f"['configs/train.yaml','{overlay}']"
-            line = ["run", "training", "--config_file", files, f"--dataset_dir={small_phantom}"]
-            status, said = commands.run([*line, f"--output_dir={out}"], timeout=120)
-            how = outcome(status, said, out)
-            counts.update({how: 1, "tried": 1})
-            if how not in ("refused", "by_monai"):
-                wrong.append(f"{name}: {how}, status {status}: {said[-400:]}")
-    assert not wrong, f"{len(wrong)} of {len(OVERLAYS)}:\n" + "\n\n".join(wrong)
+    out, typed = tmp_path / "out", {}
+    for number, (name, content) in enumerate(OVERLAYS.items()):
+        overlay = tmp_path / f"overlay_{number}.yaml"
+        overlay.write_bytes(content)
+        files = f"['configs/train.yaml','{overlay}']"
+        options = [f"--dataset_dir={small_phantom}", f"--output_dir={out}"]
+        typed[name] = ["training", "--config_file", files, *options]
     files = tally("wrong configuration files")
-    files.part("all", lambda: counts)
+    files.part("all", lambda: attempts(typed, out))
     files.close(len(OVERLAYS))

@@ -388,6 +388,15 @@ def excel(file: Path, *rows: list, formats: dict[str, str] | None = None) -> Pat
     return file
 
 
+def written(file: Path, rows: list[list]) -> Path:
+    """Write a table as CSV or Excel, by the file's name."""
+    if file.suffix == ".xlsx":
+        return excel(file, *rows)
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows)
+    return file
+
+
 def test_labels_in_excel(tmp_path):
     rows = [["Case", "Label", "fat"], [1, "a", 0.25], [2.0, "b", 0.5], [None, None, None], ["x", "b", "n/a"]]
     file = excel(tmp_path / "labels.xlsx", *rows, formats={"C2": "0%", "C3": "0.0%"})
@@ -469,12 +478,7 @@ def test_two_columns_of_one_name_are_refused_with_their_places(kind, other, tmp_
         ["p1", "a", "1", "2", "3"],
         ["p2", "b", "1", "2", "3"],
     ]
-    file = tmp_path / f"labels.{kind}"
-    if kind == "xlsx":
-        excel(file, *rows)
-    else:
-        with file.open("w", newline="") as stream:
-            csv.writer(stream).writerows(rows)
+    file = written(tmp_path / f"labels.{kind}", rows)
     for table, read in (("label file", read_label_table), ("clinical table", read_clinical_rows)):
         with pytest.raises(
             ValueError,
@@ -487,12 +491,7 @@ def test_two_columns_of_one_name_are_refused_with_their_places(kind, other, tmp_
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_line_breaks_within_cells_are_said(kind, tmp_path):
     rows = [["case", "label", "age\n[years]"], ["p1", "a", "5\r\n"], ["p\n2", "b", "6"], ["p3", "b", "7"]]
-    file = tmp_path / f"labels.{kind}"
-    if kind == "xlsx":
-        excel(file, *rows)
-    else:
-        with file.open("w", newline="") as stream:
-            csv.writer(stream).writerows(rows)
+    file = written(tmp_path / f"labels.{kind}", rows)
     table = read_label_table(file)
     assert list(table.rows) == ["p1", "p 2", "p3"]
     assert (
