@@ -55,7 +55,7 @@ $(LABEL)/.installed: requirements.txt requirements-label.txt requirements-label-
 	touch $@
 
 label: $(LABEL)/.installed
-	$(LABEL_BIN)/python -m scripts.serving --port $(PORT) $(if $(RUN),--run $(RUN)) $(if $(STUDIES),--studies $(STUDIES)) $(if $(TRUST),--trust)
+	$(LABEL_BIN)/python -m workbench.serve --port $(PORT) $(if $(RUN),--run $(RUN)) $(if $(STUDIES),--studies $(STUDIES)) $(if $(TRUST),--trust)
 
 test-label: $(VENV)/.development $(LABEL)/.installed
 	$(BIN)/python -m pytest -m label -rs
@@ -90,7 +90,7 @@ bad-input: $(VENV)/.development
 # with RUN=results/NAME. WEIGHTS_URL=... for weights above 25 MB; HUB=owner/name lists what a push to the
 # Hugging Face Hub would send.
 bundle: $(VENV)/.runtime
-	$(BIN)/python -m scripts.packaging --bundle_root $(RUN) \
+	$(BIN)/python -m workbench.package --bundle_root $(RUN) \
 	    $(if $(WEIGHTS_URL),--weights_url $(WEIGHTS_URL)) $(if $(HUB),--dry_run_hub $(HUB))
 
 clean:

@@ -23,26 +23,25 @@ from torch import Tensor
 
 from benchmarks.marked import keep_part
 from benchmarks.seeds import append_row, read_rows
-from scripts.comparison.folds import make_folds
-from scripts.comparison.report import short, table
-from scripts.data import read_cases
-from scripts.engines import PhaseInferer, warmup_cosine
-from scripts.evaluation import confidence_intervals, describe_machine
-from scripts.evaluation.metrics import classification_table
-from scripts.fusion import Concat
-from scripts.losses import ClassificationLoss
-from scripts.networks import PhaseFusionNetwork, ResidualEncoder
-from scripts.transforms import (
-    AugmentBatch,
-    BoxRegiond,
-    ContourRegiond,
-    LoadImagePhasesd,
-    PercentileIntensityd,
-    RandomGeometry,
-    RandomIntensity,
-    ResamplePhasesd,
-    StackPhasesd,
-)
+from scripts.cases.read import read_cases
+from scripts.engines.environment import describe_machine
+from scripts.engines.inferer import PhaseInferer
+from scripts.engines.schedule import warmup_cosine
+from scripts.losses.classification import ClassificationLoss
+from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import classification_table
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.concat import Concat
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.transforms.augment import AugmentBatch, RandomIntensity
+from scripts.transforms.geometry import RandomGeometry
+from scripts.transforms.intensity import PercentileIntensityd
+from scripts.transforms.mask_region import ContourRegiond
+from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
+from scripts.transforms.region import BoxRegiond
+from scripts.transforms.resample import ResamplePhasesd
+from workbench.compare.folds import make_folds
+from workbench.compare.report import short, table
 
 PHASES, CLASSES = ["ed", "es"], ["NOR", "DCM", "HCM", "MINF", "RV"]
 SPLIT_SEED, BATCH = 100, 8

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.performance.timing import spread
-from scripts.evaluation import describe_machine
+from scripts.engines.environment import describe_machine
 
 PHASES = ("pre", "arterial", "portal")
 SHAPE = (256, 256, 64)
@@ -58,13 +58,10 @@ def crop_first() -> tuple[Chain, Chain]:
     """Return the bundle's chain up to the common grid, and what follows."""
     from monai.transforms import Compose
 
-    from scripts.transforms import (
-        BoxRegiond,
-        LoadImagePhasesd,
-        ResamplePhasesd,
-        StackPhasesd,
-        ZScoreIntensityd,
-    )
+    from scripts.transforms.intensity import ZScoreIntensityd
+    from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
+    from scripts.transforms.region import BoxRegiond
+    from scripts.transforms.resample import ResamplePhasesd
 
     to_grid = [
         LoadImagePhasesd(phases=PHASES, reference="portal"),

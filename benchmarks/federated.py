@@ -36,8 +36,9 @@ from torch import Tensor
 from benchmarks.marked import keep_part
 from benchmarks.seeds import run_bundle
 from benchmarks.subset import Case
-from scripts.data.phantom import make_phantom
-from scripts.evaluation import classification_table, confidence_intervals
+from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import classification_table
+from workbench.prepare.phantom.dataset import make_phantom
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = {"training": 40, "validation": 16, "test": 40}

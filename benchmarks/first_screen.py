@@ -1,6 +1,6 @@
 """Draws the figure of the README: phantom cases, and the default model's ROC beside what is possible.
 
-    python -m scripts.data.phantom --extra 1000 --output data/phantom_extra
+    python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
     python -m monai.bundle run evaluating --dataset_dir data/phantom_extra --output_dir results/extra \
         --config_file "['configs/train.yaml','configs/evaluate.yaml']"
     python -m benchmarks.first_screen --dataset data/phantom_extra --evaluation results/extra
@@ -19,8 +19,8 @@ import pandas
 from matplotlib.axes import Axes
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from scripts.data.phantom.latents import PHASES
-from scripts.evaluation.plots.style import COLOURS, GREY, new_figure, plain_axes, save_figure
+from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, save_figure
+from workbench.prepare.phantom.latents import PHASES
 
 SIDE_MM = 72
 WINDOW_HU = (-20.0, 200.0)

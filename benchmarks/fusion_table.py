@@ -21,7 +21,7 @@ from statistics import mean, stdev
 from benchmarks.marked import between_markers
 from benchmarks.seeds import read_rows
 from benchmarks.strategies import strategies
-from scripts.data.phantom.latents import CLASSES
+from workbench.prepare.phantom.latents import CLASSES
 
 NEAR = 0.95
 HEADER = (

@@ -26,12 +26,11 @@ import numpy as np
 from benchmarks.marked import keep_part
 from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset
-from scripts.comparison.report import short, table
-from scripts.data.phantom import make_phantom
-from scripts.data.phantom.dataset import DEFAULT_CASES
-from scripts.data.phantom.latents import PHASES
-from scripts.data.volumes import open_volume
-from scripts.data.write_nifti import write_nifti
+from scripts.volumes.open import open_volume
+from workbench.compare.report import short, table
+from workbench.prepare.derived import write_nifti
+from workbench.prepare.phantom.dataset import DEFAULT_CASES, make_phantom
+from workbench.prepare.phantom.latents import PHASES
 
 FIELDS = (
     "data", "rule", "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower",

@@ -21,11 +21,10 @@ from scipy.special import expit
 from scipy.stats import norm
 from tqdm import tqdm
 
-from scripts.evaluation import confidence_intervals
-from scripts.evaluation.auc_interval import auc_intervals
-from scripts.evaluation.interval import percentile_interval
-from scripts.evaluation.metrics import expected_calibration_error, weighted_auc
-from scripts.evaluation.resampling import patient_weights
+from scripts.metrics.delong import auc_intervals
+from scripts.metrics.interval import patient_weights, percentile_interval
+from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.scores import expected_calibration_error, weighted_auc
 
 FIELDS = (
     "metric",

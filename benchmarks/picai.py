@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
-from scripts.evaluation import confidence_intervals
+from scripts.metrics.intervals import confidence_intervals
 
 FIELDS = (
     "variant", "fold", "seed", "n", "auc", "auc_lower", "auc_upper", "augmented_auc", "threads", "processor",

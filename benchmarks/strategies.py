@@ -1,6 +1,6 @@
 r"""Trains every fusion strategy and every single phase on the phantom and tabulates their figures.
 
-    python -m scripts.data.phantom --extra 1000 --output data/phantom_extra
+    python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
     python -m benchmarks.strategies --seeds 0 1 2 --jobs 2 --output docs/figures/strategies.csv
     python -m benchmarks.strategies --training_cases 50 --results results/strategies_50 \
         --output docs/figures/strategies_50.csv
@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset
-from scripts.data.phantom.latents import CLINICAL, PHASES
+from workbench.prepare.phantom.latents import CLINICAL, PHASES
 
 FIELDS = (
     "strategy", "seed", "n", "auc", "accuracy", "extra_n", "extra_auc", "extra_auc_lower", "extra_auc_upper",

@@ -28,12 +28,12 @@ from torch import Tensor, nn
 from benchmarks.performance.ours import settings
 from benchmarks.performance.timing import Step, measure
 from benchmarks.strategies import NEED_TABLE
-from scripts.data.phantom.latents import CLINICAL, PHASES
-from scripts.engines import keep_freed_memory
+from scripts.engines.environment import describe_machine
 from scripts.engines.inferer import PhaseInferer
-from scripts.evaluation import describe_machine
-from scripts.evaluation.atomic import write_atomically
-from scripts.networks.summary import parts_of
+from scripts.engines.randomness import keep_freed_memory
+from scripts.files.atomic import write_atomically
+from workbench.network.__main__ import parts_of
+from workbench.prepare.phantom.latents import CLINICAL, PHASES
 
 CASES, SIDE, CLASSES = 16, 32, 2
 REFERENCE = "concat"

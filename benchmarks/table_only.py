@@ -31,12 +31,13 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from scripts.data import EpochBatchSampler
-from scripts.engines import warmup_cosine
-from scripts.evaluation.paired import corrected_t_test
-from scripts.losses import ClassificationLoss
-from scripts.networks import TableEncoder, TableNetwork
-from scripts.transforms import EncodeClinicald
+from scripts.cases.batches import EpochBatchSampler
+from scripts.engines.schedule import warmup_cosine
+from scripts.losses.classification import ClassificationLoss
+from scripts.metrics.paired import corrected_t_test
+from scripts.networks.plain import TableNetwork
+from scripts.networks.table_encoder import TableEncoder
+from scripts.transforms.clinical import EncodeClinicald
 
 FOLDS = 5
 Column = dict[str, Any]

@@ -22,8 +22,8 @@ from typing import Any
 
 from benchmarks.marked import keep_part
 from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
-from scripts.comparison.report import short, table
-from scripts.data.nearest import listing
+from scripts.files.plain_text import listing
+from workbench.compare.report import short, table
 
 FIELDS = (
     "variant", "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower", "accuracy_upper",

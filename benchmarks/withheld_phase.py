@@ -1,6 +1,6 @@
 """What phase dropout is worth: one phase is withheld from every test case of the phantom.
 
-    python -m scripts.data.phantom --extra 1000 --output data/phantom_extra
+    python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
     python -m benchmarks.withheld_phase --jobs 2 --output docs/figures/withheld_phase.csv
     python -m benchmarks.withheld_phase --rates 0.3 --max_epochs 120 --output docs/figures/withheld_phase.csv
 
@@ -23,7 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset
-from scripts.data.phantom.latents import PHASES
+from workbench.prepare.phantom.latents import PHASES
 
 FIELDS = (
     "phase_dropout", "max_epochs", "seed", "withheld", "n", "auc", "auc_lower", "auc_upper", "oracle_auc",

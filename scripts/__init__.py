@@ -1,25 +1,41 @@
-"""Python package of the bundle; the configurations in ``configs/`` name its classes by ``_target_``.
+"""The bundle: what a trained model needs; the configurations in ``configs/`` name its parts by ``_target_``.
 
-Sub-packages are imported on first use, so that ``import scripts`` costs nothing.
+Modules are imported on first use, so that ``import scripts`` costs nothing.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 __version__ = "0.1.0"
 
-SUBPACKAGES = (
-    "comparison", "data", "engines", "evaluation", "explain", "fusion", "losses", "networks", "packaging",
-    "quality", "reporting", "serving", "transforms", "verify",
-)  # fmt: skip
+
+def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]]:
+    """Return the ``__getattr__`` (PEP 562) and ``__all__`` of a package that imports its modules on first use.
+
+    A class that is not in the table lies in the file of its own name: ``Abaf`` in ``abaf.py``.
+
+    Args:
+        package: the package.
+        names: for each of its modules the names that configurations use, divided by spaces.
+    """
+    places = {name: module for module, listed in names.items() for name in listed.split()}
+
+    def get(name: str) -> Any:
+        module = places.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        if not name.startswith("_") and find_spec(f"{package}.{module}") is not None:
+            found = import_module(f"{package}.{module}")
+            if module == name:
+                return found
+            if hasattr(found, name):
+                return getattr(found, name)
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+    return get, sorted(places)
 
 
-def __getattr__(name: str) -> Any:
-    """Import a sub-package, or `build`, when ``scripts.<name>`` is first read (PEP 562)."""
-    if name in SUBPACKAGES:
-        return import_module(f"{__name__}.{name}")
-    if name == "build":
-        return import_module(f"{__name__}.networks").build
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __all__ = exports(__name__)

@@ -1,11 +1,10 @@
 """Imported by every configuration before MONAI resolves anything: from here on a mistake is one line."""
 
-from scripts import stopping
+from scripts.engines.running_config import running_parser
+from scripts.files import stopping
+from scripts.files.errors import install
 
 stopping.install()  # before torch and MONAI's parts are imported, which takes seconds
-
-from scripts.engines.errors import install  # noqa: E402
-from scripts.engines.running_config import running_parser  # noqa: E402
 
 
 def check_initialize() -> None:

@@ -63,7 +63,7 @@ def without_pixels() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def small_phantom(tmp_path_factory) -> Path:
     """A phantom of 40 patients."""
-    from scripts.data.phantom import make_phantom
+    from workbench.prepare.phantom.dataset import make_phantom
 
     folder = tmp_path_factory.mktemp("phantom")
     make_phantom(folder / "small", seed=0, splits={"training": 24, "validation": 8, "test": 8})

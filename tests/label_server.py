@@ -132,7 +132,7 @@ def server(results, studies, app):
     own = {"PHASE_FUSION_TOKEN": TOKEN, "TMPDIR": str(scratch)}
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [PYTHON, "-m", "scripts.serving", *map(str, arguments)],
+            [PYTHON, "-m", "workbench.serve", *map(str, arguments)],
             cwd=ROOT, env=os.environ | offline | own, start_new_session=True,
             stdout=stream, stderr=subprocess.STDOUT,
         )  # fmt: skip

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import acdc_recipe, fusion_table, results, variants
 from benchmarks.fusion_table import HEADER, oracle_auc, render
-from scripts.data.layouts import layout_names
 from tests.bad_input_page import HEAD, attacks
+from workbench.prepare.layouts import layout_names
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION = ROOT / "docs" / "fusion.md"

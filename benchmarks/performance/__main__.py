@@ -21,8 +21,8 @@ from benchmarks.performance.items import ITEMS, LONG, SHORT
 from benchmarks.performance.machine import machine
 from benchmarks.performance.page import FIGURES, PAGE, read_figures, render
 from benchmarks.performance.records import Records, report
-from scripts.engines import keep_freed_memory
-from scripts.evaluation.atomic import write_text
+from scripts.engines.randomness import keep_freed_memory
+from scripts.files.atomic import write_text
 
 CHOICES = {"short": SHORT, "long": LONG, **{name: [name] for name in ITEMS}}
 

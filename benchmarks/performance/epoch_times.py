@@ -9,8 +9,8 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from benchmarks.performance.timing import now
-from scripts.evaluation.atomic import write_text
-from scripts.processes import is_first_process
+from scripts.files.atomic import write_text
+from scripts.files.processes import is_first_process
 
 
 class EpochTimes:

@@ -14,7 +14,7 @@ from monai.transforms import Compose, SelectItemsd
 from benchmarks.crop_first import BOX, PHASES, crop_first, crop_last, write_case
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.timing import seconds
-from scripts.data import cached_dataset
+from scripts.cases.cache import cached_dataset
 
 CASES, DISTINCT = 100, 10
 """Cases, and how many of them are drawn; the others are copies in files of their own, under other names."""

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.timing import seconds
 from benchmarks.seeds import run_bundle
-from scripts.data.phantom import make_phantom
+from workbench.prepare.phantom.dataset import make_phantom
 
 STRATEGIES, FOLDS = ("concat", "mean", "gated", "abaf"), 5
 SPLITS = {"training": 40, "validation": 10, "test": 10}

@@ -17,8 +17,8 @@ from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.ours import batch, build_model, our_step
 from benchmarks.performance.peak_memory import peak_memory
 from benchmarks.performance.timing import growth_exponent, measure, seconds
-from scripts.data import cached_dataset
-from scripts.engines import keep_freed_memory
+from scripts.cases.cache import cached_dataset
+from scripts.engines.randomness import keep_freed_memory
 
 PHASES = (1, 2, 4, 8)
 SIDES = (28, 40, 56, 72, 96)

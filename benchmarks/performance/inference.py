@@ -33,13 +33,12 @@ from benchmarks.performance.ours import CONFIGS, DEVICE, PHASES
 from benchmarks.performance.peak_memory import peak_memory
 from benchmarks.performance.phantom import phantom_folder
 from benchmarks.performance.timing import measure, times_faster
-from scripts.data import read_unlabelled
+from scripts.cases.read import read_unlabelled
 from scripts.engines.network import load_trained
-from scripts.evaluation.atomic import write_atomically
-from scripts.exports.description import describe
-from scripts.exports.formats import FORMATS
-from scripts.exports.inputs import example_inputs
+from scripts.files.atomic import write_atomically
 from scripts.networks.exported import EXPORTED
+from workbench.export.exporting import describe
+from workbench.export.formats import FORMATS, example_inputs
 
 ROUNDS = 9
 Predict = Callable[[], float]

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from benchmarks.performance.ours import DEVICE
-from scripts.evaluation import describe_machine
+from scripts.engines.environment import describe_machine
 
 
 def machine() -> dict[str, Any]:

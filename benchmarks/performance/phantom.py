@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.performance.ours import settings
-from scripts.data.phantom import make_phantom
-from scripts.evaluation.atomic import write_tensors
+from scripts.files.atomic import write_tensors
+from workbench.prepare.phantom.dataset import make_phantom
 
 SIDE = 28
 MADE = {"training": 180, "validation": 160, "test": 2}

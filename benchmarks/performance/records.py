@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.performance.item import Figures, Item
-from scripts.evaluation.atomic import write_text
+from scripts.files.atomic import write_text
 
 MACHINE = "machine.json"
 

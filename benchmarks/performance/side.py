@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from scripts.engines import keep_freed_memory
+from scripts.engines.randomness import keep_freed_memory
 
 Parts = Mapping[str, Callable[[], Any]]
 

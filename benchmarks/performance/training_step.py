@@ -23,9 +23,10 @@ from benchmarks.performance.ours import DEVICE, Model, build_model
 from benchmarks.performance.phantom import Prepared, prepared_phantom
 from benchmarks.performance.side import Parts, Side
 from benchmarks.performance.timing import seconds, times_faster
-from scripts.data import EpochBatchSampler
-from scripts.engines import PrepareBatch, warmup_cosine
-from scripts.engines.precision import has_fast_bf16
+from scripts.cases.batches import EpochBatchSampler
+from scripts.engines.batch import PrepareBatch
+from scripts.engines.inferer import has_fast_bf16
+from scripts.engines.schedule import warmup_cosine
 
 BATCH = 16
 WARMUP_SHARE = 0.05

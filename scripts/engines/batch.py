@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .removal import Removal
+from scripts.engines.removal import Removal
 
 logger = logging.getLogger(__name__)
 

@@ -12,14 +12,12 @@ import torch
 from monai.inferers import Inferer
 from torch import nn
 
-from scripts.evaluation.positive import positive_index
-from scripts.evaluation.temperature import temperature_probabilities, trusted_temperature
-from scripts.evaluation.youden import trusted_threshold
-from scripts.networks import Calibration, RawLogits
-from scripts.processes import all_processes, is_first_process, wait_for_all
-
-from .checkpoint import save_weights
-from .network import load_trained
+from scripts.cases.positive import positive_index
+from scripts.engines.checkpoint import save_weights
+from scripts.engines.network import load_trained
+from scripts.files.processes import all_processes, is_first_process, wait_for_all
+from scripts.metrics.calibration import temperature_probabilities, trusted_temperature, trusted_threshold
+from scripts.networks.calibration import Calibration, RawLogits
 
 logger = logging.getLogger(__name__)
 

@@ -12,14 +12,13 @@ from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim import Optimizer
 
-from scripts.evaluation.atomic import write_tensors
-from scripts.processes import is_first_process, process_count, process_number, wait_for_all
-
-from . import errors
-from .curves import Step, pending_steps
-from .network import with_calibration
-from .selection import SelectionScore
-from .weights import load_tensors
+from scripts.engines.curves import Step, pending_steps
+from scripts.engines.network import with_calibration
+from scripts.engines.selection import SelectionScore
+from scripts.engines.weights import load_tensors
+from scripts.files import errors
+from scripts.files.atomic import write_tensors
+from scripts.files.processes import is_first_process, process_count, process_number, wait_for_all
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import FrameType
 from typing import Any
 
@@ -18,11 +18,10 @@ from monai.bundle import BundleWorkflow, ConfigParser
 from monai.bundle.scripts import create_workflow, run
 from monai.utils import ensure_tuple
 
-from scripts.data.plain_text import is_reference, literal
+from scripts.engines.running_config import running_parser
+from scripts.files.plain_text import is_reference, literal
 from scripts.keys.key_types import FREE, KeyTypes
-from scripts.keys.typed_values import PurePath, members, read_text, typed
-
-from .running_config import running_parser
+from scripts.keys.typed_values import members, read_text, typed
 
 _FLAG = re.compile(r"--.*|-[a-zA-Z].*", re.DOTALL)
 _OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow_name", "workflow_type"}

@@ -12,11 +12,10 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.optim import Optimizer
 
-from scripts.evaluation import selection_value
-from scripts.evaluation.tensorboard import no_host
-from scripts.processes import all_processes, is_first_process
-
-from .selection import SelectionScore
+from scripts.engines.evaluation import no_host
+from scripts.engines.selection import SelectionScore
+from scripts.files.processes import all_processes, is_first_process
+from scripts.metrics.selection import selection_value
 
 Step = dict[str, Tensor]
 """Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""
@@ -126,8 +125,8 @@ class LearningCurves:
         engine.state.steps.append(step)  # read later: a GPU need not be waited for
 
     def _montage(self, engine: Any) -> None:
-        from scripts.evaluation import montage_figure
         from scripts.networks.presence import by_channel
+        from workbench.report.montage import montage_figure
 
         seen = getattr(engine.prepare_batch, "seen", None)
         figure = montage_figure(
@@ -168,8 +167,8 @@ class LearningCurves:
                 self._show().add_scalar(name, value, trainer.state.iteration)
 
     def _draw(self, _: Any) -> None:
-        from scripts.evaluation import curves_figure
-        from scripts.evaluation.atomic import write_table
+        from scripts.files.atomic import write_table
+        from workbench.report.curves_figure import curves_figure
 
         if self.history:
             names = list(dict.fromkeys(name for row in self.history for name in row))

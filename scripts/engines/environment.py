@@ -1,18 +1,166 @@
-"""What a result depends on beside its configuration."""
+"""Which state of the code ran: git's revision, where there is one."""
 
 from __future__ import annotations
 
+import getpass
+import json
+import os
+import platform
+import re
+import socket
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from scripts.evaluation import describe_machine
-from scripts.evaluation.without_person import without_person
+from scripts.files.atomic import write_text
+from scripts.metrics.interval import Interval
 
-from .revision import git_revision
+PACKAGE = Path(__file__).resolve().parent.parent
+"""The package `scripts`, whose revision is meant."""
+
+
+def git_revision(package: Path = PACKAGE) -> dict[str, Any]:
+    """Return the commit that the running code belongs to, and whether the code was changed since.
+
+    A copy of the code that git does not know, as in a results folder or an unpacked zip, has no revision,
+    even where it lies in the folder of some repository. Never fails: without git, everything is None.
+
+    Args:
+        package: folder of the code.
+
+    Returns:
+        revision (40 or 64 hexadecimal digits, or None) and dirty (True where a file of the package or of the
+        configurations beside it differs from the commit, or is new; None without a revision).
+    """
+    absent = {"revision": None, "dirty": None}
+    if _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return absent
+    revision = _git(package, "rev-parse", "HEAD")
+    changed = _git(package, "status", "--porcelain", "--", ".", "../configs")
+    if revision is None or changed is None:
+        return absent
+    return {"revision": revision, "dirty": changed != ""}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what git prints, or None where it is not installed or fails."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},  # looks only, and never waits for another git
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+_BOUNDS = re.compile(r"\[\s+([-\d.e]+),\s+([-\d.e]+)\s+\]")  # of an interval, kept on one line
+PACKAGES = ("torch", "monai", "numpy", "scipy", "scikit-learn", "pytorch-ignite")
+
+
+def write_metrics(
+    path: str | Path,
+    rows: Sequence[Mapping[str, Any]],
+    classes: Sequence[str],
+    name: str,
+    seed: int | None = None,
+    intervals: Mapping[str, Interval] | None = None,
+    device: str = "cpu",
+    at_threshold: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, float] | None = None,
+    positive: str | None = None,
+) -> Path:
+    """Write the rows of `classification_table` with seed, class names, versions, machine and thread count.
+
+    The file has the keys name, n, classes, positive, seed, macro (a row), per_class (rows), at_threshold,
+    calibration, intervals (of the macro row, with how they were got), threads, machine and versions. It holds
+    no time and no path, so that the same run gives the same bytes; undefined metrics are null.
+
+    Args:
+        path: the file; complete or untouched, never half-written.
+        rows: one per class, then the macro row.
+        classes: K class names.
+        name: what was evaluated, e.g. "test".
+        seed: of the run that is evaluated.
+        intervals: of the macro row, from `confidence_intervals`.
+        device: on which the network ran.
+        at_threshold: from `threshold_row`; null with more than two classes.
+        calibration: temperature, and Brier score and calibration error before and after; null where the
+            model's temperature is not known.
+        positive: name of the positive one of two classes; null with more.
+
+    Raises:
+        ValueError: the folder cannot be written.
+    """
+    *per_class, macro = rows
+    content = {
+        "name": name,
+        "n": macro["n"],
+        "classes": list(classes),
+        "positive": positive,
+        "seed": seed,
+        "macro": macro,
+        "per_class": per_class,
+        "at_threshold": at_threshold,
+        "calibration": calibration,
+        "intervals": {metric: interval.as_dict() for metric, interval in (intervals or {}).items()},
+        **describe_machine(device),
+    }
+
+    text = json.dumps(content, indent=2, allow_nan=False)
+    return write_text(path, _BOUNDS.sub(r"[\1, \2]", text) + "\n")
+
+
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
+    """Return threads, machine (system, processor, cores, device) and versions; no names of hosts or users."""
+    import os
+
+    import torch
+
+    on_gpu = device.startswith("cuda") and torch.cuda.is_available()
+    return {
+        "threads": torch.get_num_threads(),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "device": torch.cuda.get_device_name(device) if on_gpu else device,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: _version(package) for package in PACKAGES},
+        },
+    }
+
+
+def _processor() -> str:
+    """Return the processor's marketing name where the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _version(package: str) -> str | None:
+    """Return the installed version of a package, None when it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def environment(device: str | torch.device) -> dict[str, Any]:
@@ -29,3 +177,46 @@ def environment(device: str | torch.device) -> dict[str, Any]:
         "command": without_person([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+BUNDLE = Path(__file__).resolve().parents[2]
+"""The bundle, or results folder, that runs."""
+
+
+START, END = r"(?<![\w.~-])", r"(?![\w-]|\.\w)"
+"""Where a path begins, and where the name of a folder ends."""
+
+
+def without_person(value: Any) -> Any:
+    """Return a text, or all texts of lists and mappings, without home folder, user and host.
+
+    Beside what `without_home` does, ``user`` stands for any other folder of the user's name, and ``host`` for
+    the machine in an address.
+    """
+    if isinstance(value, dict):
+        return {key: without_person(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(without_person(item) for item in value)
+    if not isinstance(value, str):
+        return value
+    text = without_home(value)
+    with suppress(OSError, KeyError):  # a user without a name
+        text = re.sub(rf"(?<=[/\\]){re.escape(getpass.getuser())}(?=[/\\])", "user", text)
+    host = re.escape(socket.gethostname())
+    return re.sub(rf"(?<=//){host}(?=[.:/])|(?<![\w./-]){host}(?=:\d)", "host", text)
+
+
+def without_home(text: str, bundle: Path = BUNDLE) -> str:
+    """Return a text with paths below a bundle relative to it, and ``~`` in the place of the home folder.
+
+    >>> without_home(f"['{BUNDLE}/configs/train.yaml'] {Path.home()}/liver")
+    "['configs/train.yaml'] ~/liver"
+    """
+    if bundle != Path(bundle.anchor):
+        root = START + re.escape(str(bundle))
+        text = re.sub(rf"{root}{END}(?![/\\]\w)", ".", re.sub(rf"{root}[/\\](?=[\w.])", "", text))
+    with suppress(RuntimeError):  # a user without a home
+        for home in sorted({Path.home(), Path.home().resolve()}):
+            if home != Path(home.anchor):
+                text = re.sub(rf"{START}{re.escape(str(home))}{END}", "~", text)
+    return text

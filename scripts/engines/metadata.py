@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.data.overlay import from_here
-from scripts.data.plain_text import from_literal, safe_name
-from scripts.evaluation.atomic import write_text
-from scripts.evaluation.positive import positive_index
-
-from .ensemble import ensemble_folders
-from .running_config import bundle_folder, folder_of_files
+from scripts.cases.positive import positive_index
+from scripts.engines.commands import from_here
+from scripts.engines.ensemble import ensemble_folders
+from scripts.engines.running_config import bundle_folder, folder_of_files
+from scripts.files.atomic import write_text
+from scripts.files.plain_text import from_literal, safe_name
 
 # What a checkpoint depends on; evaluation and inference must run with the same values.
 MODEL_KEYS = (

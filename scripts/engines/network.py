@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.networks import Calibration, Ensemble, table_encoders
+from scripts.engines.distributed import synchronise_normalisation
+from scripts.engines.pretrained import start_encoders, start_tables, table_tensors, trained_config
+from scripts.engines.running_config import running_config, running_parser
+from scripts.engines.weights import load_fitting, read_weights
+from scripts.networks.calibration import Calibration
+from scripts.networks.ensemble import Ensemble
 from scripts.networks.exported import EXPORTED, ExportedNetwork
-
-from .distributed import synchronise_normalisation
-from .pretrained import start_encoders
-from .running_config import running_config, running_parser
-from .table_start import start_tables, table_tensors, trained_config
-from .weights import load_fitting, read_weights
+from scripts.networks.table_encoder import table_encoders
 
 logger = logging.getLogger(__name__)
 

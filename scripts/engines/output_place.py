@@ -8,8 +8,10 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from scripts.data.fingerprint import content_hash
-from scripts.evaluation.run_folder import (
+from scripts.engines.running_config import bundle_folder, running_parser, running_run_id
+from scripts.files.fingerprint import content_hash
+from scripts.files.processes import is_first_process, wait_for_all
+from scripts.files.run_folder import (
     Check,
     bring_back,
     contents,
@@ -21,9 +23,6 @@ from scripts.evaluation.run_folder import (
     set_aside,
     take_folder,
 )
-from scripts.processes import is_first_process, wait_for_all
-
-from .running_config import bundle_folder, running_parser, running_run_id
 
 READERS = ("inferring", "evaluating", "explaining")
 """Commands that use a trained model."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from scripts.data.cache import NoCache
-from scripts.workers import BadCases
-
-from .errors import error_chain
-from .running_config import running_parser
+from scripts.cases.cache import NoCache
+from scripts.engines.running_config import running_parser
+from scripts.files.errors import error_chain
+from scripts.files.workers import BadCases
 
 SECTIONS = ("train", "validate", "test")
 

@@ -11,18 +11,14 @@ from monai.data import Dataset
 from monai.transforms import CastToTyped, Compose, DeleteItemsd, Identityd, SelectItemsd, Transform
 from torch import Tensor
 
-from scripts.data.cache import DiskCache, MemoryCache
-from scripts.data.nearest import listing
-from scripts.transforms import (
-    EncodeClinicald,
-    FindPhasesd,
-    LoadImagePhasesd,
-    ReadLabeld,
-    ResamplePhasesd,
-    StackPhasesd,
-)
+from scripts.cases.cache import DiskCache, MemoryCache
+from scripts.files.plain_text import listing
+from scripts.transforms.clinical import EncodeClinicald
 from scripts.transforms.intensity import Intensity, MeasuredIntensity
+from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import Region
+from scripts.transforms.resample import ResamplePhasesd
+from scripts.transforms.server_inputs import FindPhasesd, ReadLabeld
 
 logger = logging.getLogger(__name__)
 

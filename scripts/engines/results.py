@@ -10,18 +10,16 @@ from typing import Any
 import yaml
 from ignite.engine import Engine, Events
 
-from scripts.data.bounded_yaml import read_yaml
-from scripts.data.fingerprint import content_hash
-from scripts.data.plain_text import check_from_data, literal
-from scripts.evaluation.atomic import copy_atomically, remove_partial, write_text
-from scripts.processes import is_first_process, process_count
-
-from .case_options import case_options
-from .environment import environment
-from .metadata import own_metadata
-from .running_config import bundle_folder
-from .served import served_lists, without_data
-from .twins import write_twins
+from scripts.engines.environment import environment
+from scripts.engines.metadata import own_metadata
+from scripts.engines.running_config import bundle_folder
+from scripts.engines.served import case_options, served_lists, without_data
+from scripts.engines.twins import write_twins
+from scripts.files.atomic import copy_atomically, remove_partial, write_text
+from scripts.files.fingerprint import content_hash
+from scripts.files.plain_text import check_from_data, literal
+from scripts.files.processes import is_first_process, process_count
+from scripts.files.yaml_files import read_yaml
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
 # Keys of inference.yaml that are its own; it shares all others with train.yaml, with the same values.

@@ -6,9 +6,9 @@ import atexit
 import re
 from pathlib import Path
 
-from scripts.evaluation.atomic import remove_empty
+from scripts.files.atomic import remove_empty
+from scripts.files.processes import from_first_process, is_first_process
 from scripts.keys.kinds import is_folder_name
-from scripts.processes import from_first_process, is_first_process
 
 _made: set[Path] = set()
 _notes: dict[str, str] = {}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
+from collections.abc import Sequence
 from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.optimizers import WarmupCosineSchedule
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
-from .selection import SelectionScore
+from scripts.engines.selection import SelectionScore
 
 
 def warmup_cosine(
@@ -69,3 +74,63 @@ class ScheduleHandler:
 
     def _plateau(self, evaluator: Any) -> None:
         self.schedule.step(evaluator.state.metrics[evaluator.state.key_metric_name])  # type: ignore[call-arg]
+
+
+logger = logging.getLogger(__name__)
+
+
+def _evaluate(module: nn.Module, _: Any) -> None:
+    module.eval()
+
+
+class FreezeParts:
+    """Keeps parts of the network as they are until an epoch: their weights and normalisation statistics.
+
+    Args:
+        network: the network that is trained.
+        parts: names or leading names of sub-modules, e.g. ``encoder`` or ``encoder.stages.0``.
+        thaw_epoch: first epoch in which they learn again, from 1; 0 never thaws.
+
+    Raises:
+        ValueError: for a part that the network does not have (the nearest name is given).
+    """
+
+    def __init__(self, network: nn.Module, parts: Sequence[str] = (), thaw_epoch: int = 0) -> None:
+        modules = dict(network.named_modules())
+        for part in parts:
+            if part not in modules:
+                nearest = difflib.get_close_matches(part, modules, n=1, cutoff=0.0)
+                raise ValueError(f"freeze: the network has no part '{part}'; did you mean '{nearest[0]}'?")
+        self.parts = [modules[part] for part in parts]
+        self.names = list(parts)
+        self.thaw_epoch = thaw_epoch
+        self._hooks: list[Any] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Freeze when training starts, thaw when the epoch comes."""
+        if self.parts:
+            engine.add_event_handler(Events.EPOCH_STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Freeze before the thaw epoch, thaw from it on (also when a run resumes in between)."""
+        frozen = self.thaw_epoch == 0 or engine.state.epoch < self.thaw_epoch
+        if frozen and not self._hooks:
+            self._freeze()
+        elif not frozen and self._hooks:
+            self._thaw()
+            logger.info("epoch %d: %s thawed", engine.state.epoch, ", ".join(self.names))
+
+    def _freeze(self) -> None:
+        for part in self.parts:
+            part.requires_grad_(False)
+            for module in part.modules():
+                # the trainer calls network.train() each time
+                if isinstance(module, (_BatchNorm, nn.Dropout)):
+                    self._hooks.append(module.register_forward_pre_hook(_evaluate))
+
+    def _thaw(self) -> None:
+        for part in self.parts:
+            part.requires_grad_(True)
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()

@@ -7,13 +7,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from scripts.data.bounded_yaml import read_yaml
-from scripts.data.plain_text import check_from_data
-from scripts.evaluation.atomic import write_text
+from scripts.engines.metadata import metadata
+from scripts.files.atomic import write_text
+from scripts.files.plain_text import check_from_data
+from scripts.files.yaml_files import read_yaml
 from scripts.keys.declared import FILES
 from scripts.keys.help import page, with_comments
-
-from .metadata import metadata
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .declared import COMMANDS, TOOLS, UNREAD
-from .key_types import content_of
+from scripts.keys.declared import COMMANDS, TOOLS, UNREAD
+from scripts.keys.key_types import content_of
 
 # What MONAI's experiment tracking adds to a configuration.
 TRACKING_KEYS = frozenset(

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from .kinds import Keys
-from .model import Evaluation, Explanation, Export, Inference, Prediction, Single
-from .tools import Check, Comparison, Preparation, Report
-from .training import Fitting, Training
+from scripts.keys.kinds import Keys
+from scripts.keys.model import Evaluation, Inference, Single
+from scripts.keys.training import Fitting, Training
+from workbench.keys import Check, Comparison, Explanation, Export, Prediction, Preparation, Report
 
 FILES: dict[str, type[Keys]] = {
     "train.yaml": Training,

@@ -8,12 +8,11 @@ from typing import Any
 
 import yaml
 
-from scripts.data.plain_text import is_reference
-
-from .declared import COMMANDS, FILES, UNREAD, Key, keys_of
-from .key_types import content_of
-from .kinds import Component, Derived
-from .typed_values import described
+from scripts.files.plain_text import is_reference
+from scripts.keys.declared import COMMANDS, FILES, UNREAD, Key, keys_of
+from scripts.keys.key_types import content_of
+from scripts.keys.kinds import Component, Derived
+from scripts.keys.typed_values import described
 
 PAGE = """\
 # Keys

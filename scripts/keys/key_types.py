@@ -16,13 +16,11 @@ from typing import Any
 
 from monai.bundle import ComponentLocator
 
-from scripts.data.bounded_yaml import read_yaml
-from scripts.data.nearest import listing, nearest
-from scripts.data.plain_text import is_reference
-
-from .declared import COMMANDS, TOOLS, declared_keys
-from .kinds import choices, in_range
-from .typed_values import described
+from scripts.files.plain_text import is_reference, listing, nearest
+from scripts.files.yaml_files import read_yaml
+from scripts.keys.declared import COMMANDS, TOOLS, declared_keys
+from scripts.keys.kinds import choices, in_range
+from scripts.keys.typed_values import described
 
 FREE = frozenset(["case", "layout", "phase_names"])
 """Keys whose text is only looked up when the command runs, so that any sign may be in it."""

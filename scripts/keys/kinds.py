@@ -13,7 +13,7 @@ import torch
 from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from scripts.data.plain_text import is_plain, is_reference
+from scripts.files.plain_text import is_plain, is_reference
 
 
 class Keys(BaseModel, protected_namespaces=(), use_attribute_docstrings=True):

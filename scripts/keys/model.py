@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Len, Predicate
 
-from .kinds import (
+from scripts.keys.kinds import (
     Columns,
     Component,
     Count,
@@ -144,51 +144,6 @@ class Evaluation(Keys):
     """the trained weights"""
     split: Split
     """split that is evaluated: training, validation or test"""
-
-
-class Explanation(Keys):
-    """Overlay `explain.yaml`."""
-
-    output_dir: Path
-    """receives one folder per case, and the tables of several"""
-    clinical_table: Path | None
-    """CSV or Excel file with the model's clinical columns by case or patient, for new cases"""
-    case: str | list[str]
-    """name of a case, list of names, a split (training, validation, test, unlabelled), or all"""
-    explanations: Annotated[
-        list[Literal["contribution", "layer_cam", "occlusion", "grad_cam"]], Len(1), Predicate(each_once)
-    ]
-    """what is made; grad_cam is Grad-CAM++, see docs/explain.md"""
-    explained_class: str | None
-    """name of the class whose probability is explained; null is the predicted one of each case"""
-    occlusion: Component
-    """covers one phase window by window"""
-    explainer: Component
-    """called once, by `run`"""
-
-
-class Export(Keys):
-    """Overlay `export.yaml`."""
-
-    formats: Annotated[list[Literal["torchscript", "onnx"]], Len(1), Predicate(each_once)]
-    """files that are written beside models/model.pt: models/model.ts, models/model.onnx"""
-    rounds: Number
-    """times that one case goes through each of them, to measure how long that takes; 0 is not at all"""
-    exporter: Component
-    """called once, by `run`"""
-
-
-class Prediction(Keys):
-    """Overlay `predict.yaml`."""
-
-    point: str
-    """'x y z' or 'x y z side' in mm along R, A and S: where to look, whatever mask there is"""
-    positive: str | None
-    """of two classes the one that the threshold is about; the command hands over that of the model"""
-    output_file: Path
-    """receives the prediction"""
-    predictor: Component
-    """called once, by `run`"""
 
 
 class Single(Keys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from .kinds import (
+from scripts.keys.kinds import (
     Component,
     Count,
     Derived,
@@ -17,7 +17,7 @@ from .kinds import (
     Probability,
     Text,
 )
-from .model import Model
+from scripts.keys.model import Model
 
 
 class Fitting(Keys):

@@ -16,10 +16,9 @@ import numpy as np
 import yaml
 from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 
-from scripts.data.bounded_yaml import load_bounded
-from scripts.data.plain_text import is_reference
-
-from .kinds import choices
+from scripts.files.plain_text import is_reference
+from scripts.files.yaml_files import load_bounded
+from scripts.keys.kinds import choices
 
 _BOOLS = {**dict.fromkeys(("true", "yes", "on"), True), **dict.fromkeys(("false", "no", "off"), False)}
 _NONE = frozenset(["null", "none", "~"])

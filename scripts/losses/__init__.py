@@ -1,14 +1,10 @@
 """Losses: each takes the network's outputs and the labels."""
 
-from scripts.losses.adaptive import AdaptiveDeepSupervision
-from scripts.losses.classification import ClassificationLoss
-from scripts.losses.deep_supervision import DeepSupervision
-from scripts.losses.evidential import DirichletLoss, EvidentialLoss
+from scripts import exports
 
-__all__ = [
-    "AdaptiveDeepSupervision",
-    "ClassificationLoss",
-    "DeepSupervision",
-    "DirichletLoss",
-    "EvidentialLoss",
-]
+__getattr__, __all__ = exports(
+    __name__,
+    classification="ClassificationLoss",
+    deep_supervision="AdaptiveDeepSupervision DeepSupervision",
+    evidential="EvidentialLoss",
+)

@@ -34,7 +34,7 @@ def build(
         phases: names of the phases, in the order of the image's channels.
         encoder: name of a fragment, or a mapping with `_target_` and arguments.
         fusion: name of a fragment, a mapping with `_target_` and arguments, or a ready module that keeps the
-            fusion contract (`scripts.fusion.TokenFusion`).
+            fusion contract (`scripts.networks.fusion.TokenFusion`).
         clinical: columns of the clinical table, declared as in dataset.json ({name, kind, values}); a bare
             name is a number. `network.table.fit(cases)` sets their means and deviations.
         num_classes: K.
@@ -84,7 +84,7 @@ def build(
     try:
         return parser.get_parsed_content("network_def")
     except RuntimeError as error:  # MONAI's, around that of the component
-        from scripts.engines.errors import message_of
+        from scripts.files.errors import message_of
 
         message = message_of(error)
         raise error if message is None else ValueError(message) from None
@@ -92,7 +92,7 @@ def build(
 
 def _columns(clinical: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the declarations of the columns, checked."""
-    from scripts.data.clinical import check_columns
+    from scripts.cases.clinical import check_columns
 
     declared = [{"name": c, "kind": "number"} if isinstance(c, str) else dict(c) for c in clinical]
     return check_columns(declared, "clinical")
@@ -100,7 +100,7 @@ def _columns(clinical: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]
 
 def _fragment(kind: str, name: str) -> Path:
     """Return the file of a fragment."""
-    from scripts.data.nearest import listing
+    from scripts.files.plain_text import listing
 
     file = CONFIGS / kind / f"{name}.yaml"
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""Phases whose feature maps are seen in the light of the clinical table."""
+"""Feature-wise linear modulation of feature maps by the clinical table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,79 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from scripts.fusion.base import zero_absent
+from scripts.networks.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_table
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.presence import pool
+
+
+def modulate(maps: Tensor, gamma_beta: Tensor) -> Tensor:
+    """Return relu((1 + gamma) * maps + beta), channel by channel.
+
+    The rectifier is what makes this more than a change of the averaged features: beta decides which voxels
+    count at all. Maps of an encoder that ends in one itself are unchanged where gamma = beta = 0.
+
+    Args:
+        maps: [B, C, d, h, w].
+        gamma_beta: gamma and beta side by side, [B, 2 C].
+    """
+    gamma, beta = gamma_beta.reshape(-1, 2, maps.size(1), 1, 1, 1).unbind(dim=1)
+    return torch.relu((1 + gamma) * maps + beta)
+
+
+class Film(nn.Module):
+    """Scales and shifts every channel by what the clinical table says.
+
+    (gamma, beta) = W t + b; maps -> relu((1 + gamma) * maps + beta), the identity at first: W = b = 0
+
+    Args:
+        channels: C, of the feature maps.
+        table_dim: width of the encoded table t.
+
+    Shape: maps [B, C, d, h, w], table [B, table_dim] -> maps [B, C, d, h, w].
+
+    Reference: Perez et al., FiLM: visual reasoning with a general conditioning layer, AAAI 2018.
+    """
+
+    def __init__(self, channels: int, table_dim: int) -> None:
+        super().__init__()
+        self.affine = nn.Linear(table_dim, 2 * channels)
+        nn.init.zeros_(self.affine.weight)
+        nn.init.zeros_(self.affine.bias)
+
+    def forward(self, maps: Tensor, table: Tensor) -> Tensor:
+        """Modulate."""
+        return modulate(maps, self.affine(table))
+
+
+class Daft(nn.Module):
+    """Scales and shifts every channel by what the clinical table and the image say together.
+
+    (gamma, beta) = W_2 relu(W_1 [mean over space of maps, t])
+    maps -> relu((1 + gamma) * maps + beta), the identity at first: W_2 = 0
+
+    Args:
+        channels: C, of the feature maps.
+        table_dim: width of the encoded table t.
+        reduction: W_1 leaves (C + table_dim) / reduction features: the bottleneck.
+
+    Shape: maps [B, C, d, h, w], table [B, table_dim] -> maps [B, C, d, h, w].
+
+    Reference: Poelsterl et al., Combining 3D image and tabular data via the dynamic affine feature map
+        transform, MICCAI 2021; Wolf et al., DAFT, NeuroImage 2022.
+    """
+
+    def __init__(self, channels: int, table_dim: int, reduction: int = 7) -> None:
+        super().__init__()
+        width = max(1, (channels + table_dim) // reduction)
+        self.squeeze = nn.Linear(channels + table_dim, width, bias=False)
+        self.expand = nn.Linear(width, 2 * channels, bias=False)
+        nn.init.zeros_(self.expand.weight)
+
+    def forward(self, maps: Tensor, table: Tensor) -> Tensor:
+        """Modulate."""
+        seen = torch.cat([pool(maps), table], dim=1)
+        return modulate(maps, self.expand(torch.relu(self.squeeze(seen))))
 
 
 class ConditionedNetwork(PhaseFusionNetwork):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .calibration import Calibration
+from scripts.networks.calibration import Calibration
 
 
 class Ensemble(nn.Module):

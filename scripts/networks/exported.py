@@ -12,7 +12,7 @@ import torch
 from monai.data import load_net_with_metadata
 from torch import Tensor, nn
 
-from scripts.data.fingerprint import content_hash
+from scripts.files.fingerprint import content_hash
 from scripts.networks.calibration import Calibration
 from scripts.networks.presence import presence
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.fusion.decision import log_mixture
 from scripts.networks.calibration import Calibration
+from scripts.networks.fusion.base import log_mixture
 
 
 class HybridNetwork(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from scripts.networks.calibration import Calibration
 from scripts.networks.parts import Part, build_combination
-from scripts.networks.phase_tokens import PhaseTokenNetwork
+from scripts.networks.phase_fusion import PhaseTokenNetwork
 
 
 class LateFusionNetwork(PhaseTokenNetwork):

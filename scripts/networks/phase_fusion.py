@@ -1,13 +1,147 @@
-"""One token per phase, then a fusion strategy, then the classes."""
+"""One token per phase, one for the clinical table: what the networks that encode phase by phase share."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scripts.networks.calibration import Calibration
-from scripts.networks.parts import Part, build_fusion, width_of
-from scripts.networks.phase_tokens import PhaseTokenNetwork
+from scripts.networks.fusion.base import zero_absent
+from scripts.networks.parts import (
+    Part,
+    build_encoder,
+    build_encoders,
+    build_fusion,
+    build_table,
+    check_phases,
+    maps_per_volume,
+    width_of,
+)
+from scripts.networks.presence import image_channels, maps_of_present, pool, token_presence
+
+
+class PhaseTokenNetwork(nn.Module):
+    """Encodes every phase into one token; sub-classes turn the tokens into classes.
+
+    image [B, P, D, H, W] -> encoder -> feature maps, averaged over space -> tokens [B, P, C]
+    clinical [B, T] -> table encoder -> layer norm -> one more, last token: M = P + 1; without a table M = P
+
+    The layer norm brings the table's token to the size of the phases', so that a fusion that compares tokens
+    (their maximum, say) does not overlook it.
+
+    An encoder that reads several views of a phase (`ViewEncoder`) gives one token for each of V views, phases
+    first, views inside: P V tokens of the image. Its views are absent where their phase is.
+
+    While training, absent phases are left out of the encoder, so that batch normalisation sees present
+    volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
+    depend on data.
+
+    Args:
+        encoder: constructor (taking ``in_channels``) or ready module.
+        num_phases: P.
+        share_encoder: one encoder for all phases, or one per phase.
+        table: constructor (taking ``out_dim``) or ready encoder of the clinical table; None: no table.
+    """
+
+    __constants__ = ("share_encoder", "several")  # lets TorchScript leave the other branch out
+
+    def __init__(
+        self, encoder: Part, num_phases: int, share_encoder: bool = True, table: Part | None = None
+    ) -> None:
+        super().__init__()
+        self.num_phases = num_phases
+        self.share_encoder = share_encoder
+        self.encoder: Any  # a module, or one per phase
+        if share_encoder:
+            self.encoder = build_encoder(encoder, 1)
+            first = self.encoder
+        else:
+            self.encoder = build_encoders(encoder, num_phases)
+            first = self.encoder[0]
+        self.several = maps_per_volume(first) > 0
+        self.num_views = max(maps_per_volume(first), 1)
+        self.channels = image_channels(first)
+        self.token_dim = width_of(first)
+        self.table: Any = build_table(table, self.token_dim)
+        self.table_norm: Any = None if self.table is None else nn.LayerNorm(self.token_dim)
+        self.image_tokens = num_phases * self.num_views
+        self.num_tokens = self.image_tokens if self.table is None else self.image_tokens + 1
+
+    def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
+        """Check the image and return which of its tokens are present, [B, P V]; see `token_presence`."""
+        check_phases(image, self.num_phases, self.channels)
+        return token_presence(image, present, self.num_phases, self.num_views, self.channels)
+
+    def tokens(self, image: Tensor, present: Tensor) -> Tensor:
+        """Encode the phases: image [B, P, D, H, W], present [B, P V] -> [B, P V, C], 0 where absent."""
+        tokens: list[Tensor] = []
+        for maps in self.maps(image, present):
+            tokens.append(pool(maps))
+        return zero_absent(torch.stack(tokens, dim=1), present)
+
+    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode the phases: image [B, P, D, H, W], present [B, P V] -> P V maps [B, C, d, h, w], float32.
+
+        In evaluation the maps of absent phases are those of zeros; what fuses them leaves them out.
+        """
+        if not torch.jit.is_scripting() and self.training:
+            return self._maps_of_present(image, present)
+        by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
+        image = zero_absent(image, present.reshape(by_channel).any(dim=2))
+        found: list[Tensor] = []
+        if self.share_encoder:
+            volumes = image.reshape([-1, self.channels, image.size(2), image.size(3), image.size(4)])
+            views = self.encoder(volumes) if self.several else [self.encoder(volumes)]
+            for p in range(self.num_phases):
+                for maps in views:
+                    found.append(maps[p :: self.num_phases].float())
+        else:
+            for p, encoder in enumerate(self.encoder):
+                volumes = image[:, p * self.channels : (p + 1) * self.channels]
+                views = encoder(volumes) if self.several else [encoder(volumes)]
+                for maps in views:
+                    found.append(maps.float())
+        return found
+
+    def with_table(self, tokens: Tensor, present: Tensor, clinical: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Append the token of the clinical table: tokens [B, P, C], present [B, P] -> [B, M, C], [B, M]."""
+        if self.table is None:
+            return tokens, present
+        token, there = self.table(clinical, tokens)
+        present = torch.cat([present, there.unsqueeze(1)], dim=1)
+        tokens = torch.cat([tokens, self.table_norm(token).unsqueeze(1)], dim=1)
+        return zero_absent(tokens, present), present
+
+    def beside_table(self, features: Tensor, clinical: Tensor | None) -> Tensor:
+        """Append the encoded table to the fused features: [B, F] -> [B, F + C]; without a table [B, F]."""
+        if self.table is None:
+            return features
+        token, there = self.table(clinical, features)
+        return torch.cat([features, zero_absent(self.table_norm(token), there)], dim=1)
+
+    @torch.jit.unused
+    def _maps_of_present(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        if self.share_encoder:
+            volumes = image.unflatten(1, [self.num_phases, self.channels]).flatten(0, 1)
+            views = self._encode_present(self.encoder, volumes, present.reshape(-1, self.num_views))
+            by_phase = [maps.unflatten(0, (-1, self.num_phases)).unbind(dim=1) for maps in views]
+            return [maps[p] for p in range(self.num_phases) for maps in by_phase]
+        volumes = image.unflatten(1, (self.num_phases, self.channels)).unbind(dim=1)
+        there = present.unflatten(1, (self.num_phases, self.num_views)).unbind(dim=1)
+        return [
+            maps
+            for p, encoder in enumerate(self.encoder)
+            for maps in self._encode_present(encoder, volumes[p], there[p])
+        ]
+
+    @torch.jit.unused
+    def _encode_present(self, encoder: Any, volumes: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode volumes [N, c, D, H, W] whose views are `present` [N, V] into V maps."""
+        if self.several:
+            return encoder.maps_of_present(volumes, present)
+        return [maps_of_present(encoder, volumes, present[:, 0], self.token_dim)]
 
 
 class PhaseFusionNetwork(PhaseTokenNetwork):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, distributed, nn
 
-from scripts.processes import process_count
+from scripts.files.processes import process_count
 
 
 def presence(image: Tensor, present: Tensor | None = None) -> Tensor:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from scripts.data.nearest import listing
-
-from .phase_transform import PhaseTransform, need, phase_name, phase_source
+from scripts.files.plain_text import listing
+from scripts.transforms.phases import PhaseTransform, need, phase_name, phase_source
 
 Item = dict[Any, Any]
 
@@ -117,3 +116,151 @@ class MeasuredIntensity(Intensity):
 
     def _rule(self, offset: float, width: float) -> Callable[[np.ndarray], np.ndarray]:
         return lambda values: self.apply(values, offset, width)
+
+
+class WindowIntensityd(Intensity):
+    r"""Maps a window of intensities to [0, 1] and clips what lies outside it.
+
+    .. math:: y = \mathrm{clip}\left(\frac{x - lower}{upper - lower}, 0, 1\right)
+
+    Args:
+        keys: key of the phases on their common grid.
+        lower: HU (or whatever the volume is measured in) that becomes 0.
+        upper: HU that becomes 1.
+
+    Raises:
+        ValueError: `upper` is not above `lower`.
+
+    >>> import torch
+    >>> inside = {"portal": torch.tensor([True, True, False])}
+    >>> item = {"image": {"portal": torch.tensor([-500.0, 40.0, 0.0])}, "inside": inside}
+    >>> WindowIntensityd(lower=-160.0, upper=240.0)(item)["image"]["portal"].tolist()
+    [0.0, 0.5, 0.0]
+    """
+
+    def __init__(self, keys: str = "image", lower: float = -160.0, upper: float = 240.0) -> None:
+        super().__init__(keys)
+        if not lower < upper:
+            raise ValueError(f"WindowIntensityd: `upper` must be above `lower`, found {lower} to {upper}")
+        self.lower, self.upper = float(lower), float(upper)
+
+    def rules(self, item: Item) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        return dict.fromkeys(item[self.key], self._rescale)
+
+    def _rescale(self, values: np.ndarray) -> np.ndarray:
+        return np.clip((values - self.lower) / (self.upper - self.lower), 0.0, 1.0)
+
+
+class ZScoreIntensityd(MeasuredIntensity):
+    r"""Subtracts the mean and divides by the (population) standard deviation.
+
+    .. math:: y = \frac{x - \mu}{\sigma}
+
+    With `joint`, one mean and deviation serve all phases of the case.
+
+    Args:
+        keys: key of the phases on their common grid.
+        joint: measure all phases of the case together, which keeps their ratios; False measures each alone.
+        statistics: what is measured: ``region`` (the voxels within the region) or ``volume`` (the whole
+            file).
+
+    Raises:
+        ValueError: all counted voxels have the same value.
+    """
+
+    def measure(self, voxels: list[np.ndarray]) -> tuple[float, float]:
+        return self.measure_summaries([self._moments(part) for part in voxels])
+
+    def summarise(self, voxels: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(self._moments(voxels))
+
+    def measure_summaries(self, summaries: list[np.ndarray]) -> tuple[float, float]:
+        count = int(sum(size for size, _, _, _ in summaries))
+        mean = float(sum(total for _, total, _, _ in summaries)) / count
+        square = sum(variance * size + size * (own - mean) ** 2 for size, _, own, variance in summaries)
+        return mean, float(np.sqrt(square / count))
+
+    @staticmethod
+    def _moments(part: np.ndarray) -> np.ndarray:
+        """Return number, sum, mean and variance of the voxels of one phase."""
+        kind = np.float64
+        return np.array([part.size, part.sum(dtype=kind), part.mean(dtype=kind), part.var(dtype=kind)])
+
+    def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
+        return (values - offset) / width
+
+
+MOST_VOXELS = 1 << 24
+MOST_VALUES = 1 << 18
+"""Different values that are kept of a file; of more, so many of equal weight."""
+
+
+class PercentileIntensityd(MeasuredIntensity):
+    r"""Maps the range between two percentiles to [0, 1] and clips what lies outside it.
+
+    .. math:: y = \mathrm{clip}\left(\frac{x - q_{lower}}{q_{upper} - q_{lower}}, 0, 1\right)
+
+    With `joint`, the percentiles are those of the voxels of all phases of the case together. Of more than
+    2^24 voxels, every k-th is counted.
+
+    Args:
+        keys: key of the phases on their common grid.
+        lower: percentile that becomes 0, in percent.
+        upper: percentile that becomes 1, in percent.
+        joint: measure all phases of the case together, which keeps their ratios; False measures each alone.
+        statistics: what is measured: ``region`` (the voxels within the region) or ``volume`` (the whole
+            file).
+
+    Raises:
+        ValueError: the percentiles are not within 0 to 100 in rising order, or both have the same value.
+    """
+
+    def __init__(
+        self,
+        keys: str = "image",
+        lower: float = 0.5,
+        upper: float = 99.5,
+        joint: bool = False,
+        statistics: str = "region",
+    ) -> None:
+        super().__init__(keys, joint, statistics)
+        if not 0 <= lower < upper <= 100:
+            raise ValueError(
+                f"PercentileIntensityd: 0 <= `lower` < `upper` <= 100 percent must hold, found {lower} and "
+                f"{upper}"
+            )
+        self.lower, self.upper = float(lower), float(upper)
+
+    def measure(self, voxels: list[np.ndarray]) -> tuple[float, float]:
+        step = -(-sum(part.size for part in voxels) // MOST_VOXELS)
+        counted = np.concatenate([part[::step] for part in voxels])
+        low, high = np.percentile(counted, [self.lower, self.upper])
+        return float(low), float(high - low)
+
+    def summarise(self, voxels: np.ndarray) -> torch.Tensor:
+        values, counts = np.unique(voxels, return_counts=True)
+        if len(values) > MOST_VALUES:  # of voxels sorted by value, one stands for as many on either side
+            places = (np.arange(MOST_VALUES) + 0.5) * voxels.size / MOST_VALUES
+            values = np.repeat(values, counts)[places.astype(int)]
+            counts = np.full(MOST_VALUES, voxels.size / MOST_VALUES)
+        return torch.from_numpy(np.stack([values, counts]).astype(np.float64))
+
+    def measure_summaries(self, summaries: list[np.ndarray]) -> tuple[float, float]:
+        values, counts = np.concatenate(summaries, axis=1)
+        order = values.argsort(kind="stable")
+        values, upto = values[order], counts[order].cumsum()
+        low, high = (self._percentile(values, upto, share) for share in (self.lower, self.upper))
+        return low, high - low
+
+    @staticmethod
+    def _percentile(values: np.ndarray, upto: np.ndarray, share: float) -> float:
+        """Return a percentile, as numpy's, of sorted values; `upto` are the voxels up to each of them."""
+        place = (upto[-1] - 1) * share / 100
+        around = [
+            min(int(upto.searchsorted(at + 0.5)), len(values) - 1) for at in (place // 1, -(-place // 1))
+        ]
+        below, above = values[around]
+        return float(below + (place % 1) * (above - below))
+
+    def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
+        return np.clip((values - offset) / width, 0.0, 1.0)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from scripts.data.nearest import listing
-from scripts.data.volumes import Volume
-
-from .mask_pieces import pieces_of, voxel_box
-from .phase_transform import case_name
-from .region import Region, given_box
+from scripts.files.plain_text import listing
+from scripts.transforms.phases import case_name
+from scripts.transforms.region import Region, given_box
+from scripts.volumes.grid import frame_axes
+from scripts.volumes.mask import pieces_of, voxel_box
+from scripts.volumes.volume import Volume
 
 COMPONENTS = ("all", "largest")
 
@@ -80,3 +81,159 @@ class MaskRegiond(Region):
     def counted(self, voxels: np.ndarray) -> np.ndarray:
         """Return which voxels of a mask count."""
         return voxels > 0 if self.labels is None else np.isin(voxels, self.labels)
+
+
+EDGE = 1e-3  # mm; a grid point this far beyond the margin still counts as within
+MEASURES = ("mask", "grid")
+CHUNK = 4096
+"""Points whose near voxels are compared at a time."""
+
+
+@dataclass(frozen=True)
+class Contour:
+    """A mask and what is counted around it.
+
+    Attributes:
+        voxels: bool [X, Y, Z].
+        affine: index -> mm, [4, 4].
+        margin: mm.
+        measured_from: mask, the voxels as bodies; or grid, the points of the grid that lie within one.
+    """
+
+    voxels: np.ndarray
+    affine: np.ndarray
+    margin: float
+    measured_from: str = "mask"
+
+    def covers(self, grid: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
+        """Return which points of a grid lie within the mask or at most `margin` from it.
+
+        Args:
+            grid: grid index -> mm, [4, 4].
+            size: points along D, H, W.
+
+        Returns:
+            bool [D, H, W].
+        """
+        from scipy.ndimage import affine_transform, distance_transform_edt
+
+        change = np.linalg.inv(self.affine) @ grid
+        within = affine_transform(self.voxels.astype(np.uint8), change, output_shape=size, order=0) > 0
+        if self.margin == 0 or not self.voxels.any():
+            return within
+        if self.measured_from == "grid":
+            if not within.any():
+                return within
+            spacing = np.linalg.norm(grid[:3, :3], axis=0)
+            return distance_transform_edt(~within, sampling=spacing) <= self.margin
+        outside = np.argwhere(~within)
+        within[tuple(outside.T)] = self._near(outside @ grid[:3, :3].T + grid[:3, 3])
+        return within
+
+    def _near(self, points: np.ndarray) -> np.ndarray:
+        r"""Return which points outside of the mask lie at most `margin` from one of its voxels.
+
+        A voxel is a box about its centre c with half sides h, so the distance of a point p is
+        :math:`\sqrt{\sum_i \max(|p_i - c_i| - h_i, 0)^2}`. A point whose nearest centre is no farther than
+        margin + min h is near, one whose nearest centre is farther than margin + |h| is not; between the two
+        every voxel within reach is compared.
+
+        Args:
+            points: mm, [N, 3].
+        """
+        from scipy.spatial import cKDTree
+
+        axes = frame_axes(self.affine, self.voxels.shape)
+        centres, half = self._bodies(axes)
+        points = points @ axes
+        low, high = centres.min(axis=0) - half - self.margin, centres.max(axis=0) + half + self.margin
+        candidates = np.flatnonzero(((points >= low - EDGE) & (points <= high + EDGE)).all(axis=1))
+        if not len(candidates):
+            return np.zeros(len(points), dtype=bool)
+        reach = self.margin + float(np.linalg.norm(half)) + EDGE
+        first, last = points[candidates].min(axis=0) - reach, points[candidates].max(axis=0) + reach
+        centres = centres[((centres >= first) & (centres <= last)).all(axis=1)]
+        tree = cKDTree(centres)
+        nearest, _ = tree.query(points[candidates], distance_upper_bound=reach)
+        near = np.zeros(len(points), dtype=bool)
+        near[candidates[nearest <= self.margin + half.min()]] = True
+        open_ones = candidates[(nearest > self.margin + half.min()) & np.isfinite(nearest)]
+        for start in range(0, len(open_ones), CHUNK):
+            chunk = open_ones[start : start + CHUNK]
+            found = tree.query_ball_point(points[chunk], reach, return_sorted=False)
+            counts = np.array([len(one) for one in found])
+            owner = np.repeat(np.arange(len(chunk)), counts)
+            apart = np.abs(points[chunk][owner] - centres[np.concatenate(found).astype(int)]) - half
+            close = np.linalg.norm(np.maximum(apart, 0), axis=1) <= self.margin + EDGE
+            near[chunk[np.unique(owner[close])]] = True
+        return near
+
+    def _bodies(self, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return centres, [N, 3], and half sides, [3], of boxes that make up the surface of the mask, in mm.
+
+        Oblong voxels are cut into parts of nearly equal sides.
+
+        Args:
+            axes: those of the mask, [3, 3].
+        """
+        from scipy.ndimage import binary_erosion, find_objects
+
+        (part,) = find_objects(self.voxels.astype(np.uint8))  # the block that holds the mask
+        block = self.voxels[part]
+        voxels = np.argwhere(block & ~binary_erosion(block)) + [side.start for side in part]
+        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
+        parts = np.round(spacing / spacing.min()).astype(int)
+        offsets = [(np.arange(count) + 0.5) / count - 0.5 for count in parts]
+        inner = np.stack(np.meshgrid(*offsets, indexing="ij"), axis=-1).reshape(-1, 3)
+        index = (voxels[:, None] + inner).reshape(-1, 3)
+        turned = axes.T @ self.affine[:3, :3]
+        return index @ turned.T + axes.T @ self.affine[:3, 3], np.abs(turned / parts).sum(axis=1) / 2
+
+
+class ContourRegiond(MaskRegiond):
+    """As `MaskRegiond`, but what lies farther than the margin from the mask itself is 0 in all phases.
+
+    Where the shape of an organ or lesion is known and what surrounds it would distract. One mask serves all
+    phases: give it a margin for what moves between them.
+
+    Args:
+        keys: key of the phases.
+        margin: mm around the mask that are kept.
+        labels: mask values that count; None counts every value above 0.
+        component: all, or largest, as in `MaskRegiond`.
+        measured_from: what the margin is measured from: the mask, whose voxels are bodies; or the points of
+            the grid that lie within it, as up to version 0.1.0, which blanks up to a voxel more.
+
+    Raises:
+        ValueError: the case has no mask, or no voxel of it counts; an unknown measure.
+    """
+
+    def __init__(
+        self,
+        keys: str = "image",
+        margin: float = 0.0,
+        labels: Sequence[int] | None = None,
+        component: str = "all",
+        measured_from: str = "mask",
+    ) -> None:
+        super().__init__(keys, margin, labels, component)
+        if measured_from not in MEASURES:
+            raise ValueError(
+                "ContourRegiond: `measured_from` must be one of "
+                f"{listing(str(measured_from), MEASURES)}, found {measured_from!r}"
+            )
+        self.measured_from = measured_from
+
+    def box(self, item: dict[Any, Any], reference: Volume, axes: np.ndarray) -> np.ndarray:
+        if item.get("roi") is None:
+            raise ValueError(
+                f"{case_name(item)}: a region with the contour of a mask needs 'roi', found none; add the "
+                "mask, or use MaskRegiond, which takes a box or a point as well"
+            )
+        return super().box(item, reference, axes)
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = super().__call__(data)
+        mask = item["roi"]
+        item["contour"] = Contour(self.counted(mask.read()), mask.affine, self.margin, self.measured_from)
+        return item

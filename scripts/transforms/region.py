@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scripts.data.volumes import Volume
-
-from .frame import bounds, box_corners, frame_axes
-from .phase_transform import PhaseTransform, case_name, need
+from scripts.transforms.phases import PhaseTransform, case_name, need
+from scripts.volumes.grid import bounds, box_corners, field_of_view, frame_axes
+from scripts.volumes.volume import Volume
 
 POINT_SIDE = 20.0  # mm; what a point alone stands for, before the margin
 
@@ -108,3 +107,40 @@ def numbers(value: Any) -> np.ndarray:
         return np.asarray(value, dtype=np.float64).ravel()
     except (TypeError, ValueError):
         return np.empty(0)
+
+
+class BoxRegiond(Region):
+    """The region is ``item["box"]``: two opposite corners in mm, along the scanner's R, A and S.
+
+    Instead of a box, a case may have ``item["point"]``, [x, y, z] in mm, which stands for a cube of 20 mm
+    around it; a fourth number is another side. Where the
+    reference phase is oblique, the region is the box of its frame around that box.
+
+    Args:
+        keys: key of the phases.
+        margin: mm added on every side.
+
+    Raises:
+        ValueError: the case has neither, or the box has no extent.
+    """
+
+    def box(self, item: dict[Any, Any], reference: Volume, axes: np.ndarray) -> np.ndarray:
+        box = given_box(item, axes)
+        if box is None:
+            raise ValueError(
+                f"{case_name(item)}: a region from a box needs 'box' (two corners) or 'point', in mm, found "
+                "neither; add one, or use MaskRegiond or WholeVolumeRegiond"
+            )
+        return box
+
+
+class WholeVolumeRegiond(Region):
+    """The region is all that the reference phase shows.
+
+    Args:
+        keys: key of the phases.
+        margin: mm added on every side.
+    """
+
+    def box(self, item: dict[Any, Any], reference: Volume, axes: np.ndarray) -> np.ndarray:
+        return field_of_view(reference.affine, reference.shape, axes)

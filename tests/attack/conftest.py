@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.evaluation import describe_machine
+from scripts.engines.environment import describe_machine
 from tests.attack.forked_command import ForkedCommands
 from tests.data.conftest import write_dicom as write_dicom  # the fixture
 from tests.label_server import app, cases, results, server, studies  # noqa: F401 - fixtures

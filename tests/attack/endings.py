@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
-from scripts.engines import errors
-from scripts.workers import BadCases
+from scripts.files import errors
+from scripts.files.workers import BadCases
 from tests.attack.conftest import Canary
 
 SECONDS = 30

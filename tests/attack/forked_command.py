@@ -91,8 +91,7 @@ def _warm() -> None:
     import fire  # noqa: F401
     import monai.bundle.scripts  # noqa: F401
 
-    import scripts.engines
-    import scripts.predict.command  # noqa: F401
+    import workbench.predict.command  # noqa: F401
 
     kept = "scripts" if "own_package" in sys.argv else None
     for name in [name for name in sys.modules if name.partition(".")[0] in {"scripts", "tests"} - {kept}]:

@@ -95,7 +95,7 @@ OVERLAYS = {
     "out of range": b"dropout: 2\n",
     "an unknown component": b"encoder: {_target_: scripts.networks.Resnet, _mode_: callable}\n",
     "a component without class": b"encoder: {model: resnet18}\n",
-    "an unknown argument": b"fusion: {_target_: scripts.fusion.Concat, _mode_: callable, widht: 3}\n",
+    "an unknown argument": b"fusion: {_target_: scripts.networks.fusion.Concat, _mode_: callable, widht: 3}\n",
     "a reference to nothing": b"seed: '@sed'\n",
     "an expression that fails": b"seed: $1 / 0\n",
     "a Python object": b"name: !!python/object/apply:os.system ['true']\n",

@@ -27,7 +27,7 @@ import pytest
 import torch
 import yaml
 
-from scripts.evaluation.atomic import PARTIAL
+from scripts.files.atomic import PARTIAL
 from tests.label_server import PYTHON, TOKEN, Server
 from tests.predict.test_predict import PHASES, RULES, write_series
 
@@ -282,7 +282,7 @@ def predict(trained, small_phantom, tmp_path) -> Command:
     for number, phase in enumerate(PHASES, 1):
         write_series(case / f"{phase}.nii.gz", tmp_path / "in" / phase, phase, "1.2.3.4", number, "P1")
     (tmp_path / "rules.yaml").write_text(RULES)
-    line = [sys.executable, "-m", "scripts.predict", "--run", trained, "--input", tmp_path / "in"]
+    line = [sys.executable, "-m", "workbench.predict", "--run", trained, "--input", tmp_path / "in"]
     line += ["--rules", tmp_path / "rules.yaml", "--roi", case / "lesion.nii.gz"]
     line += ["--output", tmp_path / "out"]
     return Command(tmp_path, list(map(str, line)))
@@ -299,7 +299,7 @@ def serving(trained, small_phantom, tmp_path) -> Command:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    line = [PYTHON, "-m", "scripts.serving", "--run", trained, "--studies", tmp_path / "studies"]
+    line = [PYTHON, "-m", "workbench.serve", "--run", trained, "--studies", tmp_path / "studies"]
     command = Command(tmp_path, list(map(str, [*line, "--app", tmp_path / "out", "--port", port])))
 
     def ask(process: subprocess.Popen) -> dict[str, bytes]:

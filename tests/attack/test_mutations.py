@@ -20,16 +20,17 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from scripts.data import declared_columns, prepare, read_cases, read_unlabelled
-from scripts.data import positive_class as positive_of
-from scripts.data.document import open_document
-from scripts.data.plain_text import FROM_DATA
-from scripts.engines import errors
+from scripts.cases.document import open_document
+from scripts.cases.positive import positive_class as positive_of
+from scripts.cases.read import declared_columns, read_cases, read_unlabelled
 from scripts.engines.output_place import end_runs
-from scripts.predict.command import main as predict
+from scripts.files import errors
+from scripts.files.plain_text import FROM_DATA
 from tests.attack.conftest import ROOT, Canary
 from tests.attack.endings import count, ending, ending_of_command
 from tests.attack.mutations import Mutations
+from workbench.predict.command import main as predict
+from workbench.prepare.preparing import prepare
 
 MANY, QUICK, PART, BY_COMMAND = 5000, 60, 250, 50
 CASES = [(f"p{number:03d}", "low" if number % 2 else "high") for number in range(8)]
@@ -265,7 +266,7 @@ def inference_yaml(tmp_path, canary) -> Target:
 
     file = run / "configs" / "inference.yaml"
     document = file.read_text()
-    return Target(file, document, read, ("scripts.predict", ["--run", str(run), *others]), _orders(canary))
+    return Target(file, document, read, ("workbench.predict", ["--run", str(run), *others]), _orders(canary))
 
 
 KINDS = ["labels", "data_yaml", "dataset_json", "rules_yaml", "inference_yaml"]

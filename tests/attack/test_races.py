@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.data.phantom import make_phantom
-from scripts.evaluation.atomic import PARTIAL
+from scripts.files.atomic import PARTIAL
 from tests.attack.forked_command import ForkedCommands
+from workbench.prepare.phantom.dataset import make_phantom
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = {
@@ -81,8 +81,8 @@ COMPARE = (
     "--strategies [concat] --folds 2 --repeats 1 --jobs 1 --draws 50 --output_dir {place}/out "
     "--cache_dir {place}/cache"
 )
-PACK = "scripts.packaging --bundle_root {place}/trained --output {place}/dist"
-PREDICT = "scripts.predict --trust --run {place}/trained --output {place}/out --input {data}/"
+PACK = "workbench.package --bundle_root {place}/trained --output {place}/dist"
+PREDICT = "workbench.predict --trust --run {place}/trained --output {place}/out --input {data}/"
 FIRST = TRAIN.replace("{small}", "{tiny}") + "--dataset_dir {place}/data/phantom --output_dir {place}/"
 CACHED = TRAIN + "--cache disk --cache_dir {place}/cache --output_dir {place}/"
 RACES = [

@@ -160,7 +160,7 @@ def test_one_server_at_a_time_has_an_app(server, results, studies, app) -> None:
     line = [
         PYTHON,
         "-m",
-        "scripts.serving",
+        "workbench.serve",
         "--run",
         results,
         "--studies",

@@ -6,8 +6,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data import prepare
-from scripts.data.dicom import assign_study, find_studies, read_rules, write_stack
+from workbench.prepare.dicom.assign import assign_study
+from workbench.prepare.dicom.convert import write_stack
+from workbench.prepare.dicom.rules import read_rules
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.preparing import prepare
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 
@@ -94,7 +97,7 @@ def test_the_values_of_a_ct_are_hounsfield_units_however_it_is_shown(awkward, tm
 def test_a_report_shows_class_and_patient_in_any_script(study, patient, awkward, tmp_path):
     from pydicom import dcmread
 
-    from scripts.predict.structured_report import write_report
+    from workbench.predict.structured_report import write_report
 
     (found,), _ = find_studies(awkward("4") / study)
     rules = read_rules(awkward("4") / "rules.yaml")

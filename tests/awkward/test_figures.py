@@ -9,9 +9,9 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from scripts.evaluation.plots import fonts
-from scripts.evaluation.results import LabelledPredictions, write_results
-from scripts.reporting import report_folder
+from scripts.engines.evaluation import LabelledPredictions, write_results
+from scripts.figures import text as fonts
+from workbench.report.report import report_folder
 
 
 def test_chinese_classes_are_drawn_or_numbered_with_a_legend(awkward, tmp_path, monkeypatch):

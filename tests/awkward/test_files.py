@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scripts.data import prepare
-from scripts.data.volumes import open_volume
+from scripts.volumes.open import open_volume
+from workbench.prepare.preparing import prepare
 
 
 def made(folder: Path, output: Path, layout: str = "folders", **options: Any) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data import prepare
+from workbench.prepare.preparing import prepare
 
 
 def prepared(folder: Path, output: Path, **given) -> tuple[dict[str, dict], list[dict]]:
@@ -57,7 +57,7 @@ def test_a_column_of_paths_is_never_clinical(awkward, tmp_path):
 
 @pytest.mark.parametrize("code", ["N/A", "n/a", "nan", "-", ".", "?", "", "unknown"])
 def test_other_codes_for_missing(code, awkward, tmp_path):
-    from scripts.data.label_table import read_label_table
+    from workbench.prepare.labels import read_label_table
 
     text = (awkward("11") / "labels.csv").read_text()
     file = tmp_path / "labels.csv"

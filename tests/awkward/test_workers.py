@@ -43,7 +43,7 @@ CODE = """
 import os, sys, time
 from pathlib import Path
 from scripts.engines import errors
-from scripts.workers import work_through
+from scripts.files.workers import work_through
 
 def busy(folder):
     Path(folder, str(os.getpid())).touch()

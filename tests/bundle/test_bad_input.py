@@ -13,9 +13,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data.layouts import find_layout
-from scripts.data.plain_text import is_plain
-from scripts.engines.errors import message_of, show_one_line
+from scripts.files.errors import message_of, show_one_line
+from scripts.files.plain_text import is_plain
+from workbench.prepare.layouts import find_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 

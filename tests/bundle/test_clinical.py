@@ -13,8 +13,8 @@ import pytest
 import torch
 import yaml
 
-from scripts.engines import finish
-from scripts.engines.errors import message_of
+from scripts.engines.run import finish
+from scripts.files.errors import message_of
 from tests.conftest import no_pixels
 
 pytestmark = pytest.mark.usefixtures("without_pixels")

@@ -17,8 +17,8 @@ import pandas
 import pytest
 import torch
 
-from scripts.evaluation.run_folder import RECORD
-from scripts.explain.shapley import shapley_values
+from scripts.files.run_folder import RECORD
+from workbench.explain.contributions import shapley_values
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ["configs/inference.yaml", "configs/explain.yaml"]
@@ -28,7 +28,7 @@ PER_PHASE = [f"{p}_{m}.nii.gz" for p in ("pre", "arterial", "portal") for m in (
 @pytest.fixture(scope="module")
 def further(tmp_path_factory) -> Path:
     """Phantom cases that the shipped model never saw."""
-    from scripts.data.phantom import make_phantom
+    from workbench.prepare.phantom.dataset import make_phantom
 
     folder = tmp_path_factory.mktemp("further") / "phantom"
     make_phantom(folder, first=200, splits={"test": 8})
@@ -132,7 +132,7 @@ def test_mistakes_are_one_line_and_leave_nothing(bundle, further, tmp_path, wron
             output_dir=str(tmp_path / "out"),
             **wrong,
         )
-    from scripts.engines.errors import message_of
+    from scripts.files.errors import message_of
 
     line = message_of(caught.value)
     assert line is not None
@@ -141,7 +141,7 @@ def test_mistakes_are_one_line_and_leave_nothing(bundle, further, tmp_path, wron
 
 
 def test_a_case_that_fails_leaves_the_finished_ones_and_no_half(bundle, further, tmp_path, monkeypatch):
-    import scripts.explain.explaining as module
+    import workbench.explain.explaining as module
 
     finished: list[str] = []
 

@@ -11,7 +11,7 @@ from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems, WeightType
 from monai.fl.utils.exchange_object import ExchangeObject
 
-from scripts.data.phantom import make_phantom
+from workbench.prepare.phantom.dataset import make_phantom
 
 ROOT = Path(__file__).resolve().parents[2]
 

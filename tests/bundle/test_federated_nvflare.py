@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.federated import weighted_mean
 from benchmarks.federated_nvflare import simulate, write_job
-from scripts.data.phantom import make_phantom
 from scripts.engines.weights import read_weights
+from workbench.prepare.phantom.dataset import make_phantom
 
 TRAINING = {"A": 8, "B": 8, "C": 24}
 STEPS = [1, 1, 2]

@@ -17,15 +17,16 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import run
 
-from scripts.comparison.settings import write_settings
-from scripts.data.overlay import rows_text, training_command
-from scripts.data.plain_text import is_safe_name, safe_name
-from scripts.engines.errors import message_of
+from scripts.engines.commands import training_command
 from scripts.engines.results import write_yaml
 from scripts.engines.twins import write_twins
-from scripts.evaluation import read_predictions
-from scripts.packaging.own_paths import remove_own_paths
+from scripts.files.errors import message_of
+from scripts.files.plain_text import is_safe_name, safe_name
+from scripts.metrics.predictions import read_predictions
 from tests.conftest import ROOT
+from workbench.compare.strategies import write_settings
+from workbench.package.own_paths import remove_own_paths
+from workbench.prepare.overlay import rows_text
 
 CASES = ["p#{}", "$open('{}', 'w')", "@p{}", "100%_{}", "it's {}", "%x{}", "a::b{}", "no{}"]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from scripts.engines.errors import message_of
+from scripts.files.errors import message_of
 
 
 def test_training_writes_its_results_where_it_was_started(bundle, quick, tmp_path, monkeypatch):

@@ -12,7 +12,8 @@ import SimpleITK
 import torch
 from monai.bundle import ConfigParser
 
-from scripts.data import prepare, read_cases
+from scripts.cases.read import read_cases
+from workbench.prepare.preparing import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 PHASES = {"PS": "pre", "DMQ": "arterial", "MMQ": "portal"}
@@ -20,7 +21,7 @@ PLANES = ["Axial", "Coronal", "Sagittal"]
 CASES = 14
 MISSING = ("DMQ", "Coronal", 3)
 SMALL = {
-    "_target_": "scripts.networks.MonaiResNetEncoder",
+    "_target_": "scripts.networks.encoders.MonaiResNetEncoder",
     "_mode_": "callable",
     "model": "resnet10",
     "spatial_dims": 2,

@@ -206,7 +206,7 @@ def test_resuming_with_other_settings_names_them_and_changes_nothing(trained, bu
             learning_rate=0.1,
             **quick,
         )
-    from scripts.engines.errors import message_of
+    from scripts.files.errors import message_of
 
     assert "other values of learning_rate" in (message_of(caught.value) or "")
     assert {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()} == before

@@ -13,9 +13,10 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from scripts.engines.errors import message_of
-from scripts.evaluation import read_predictions
-from scripts.evaluation.paired import corrected_t_test, delong_test, holm
+from scripts.files.errors import message_of
+from scripts.metrics.paired import corrected_t_test, delong_test
+from scripts.metrics.predictions import read_predictions
+from workbench.compare.pairs import holm
 
 from .conftest import BASELINES, STRATEGIES
 

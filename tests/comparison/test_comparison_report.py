@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas
 import pytest
 
-from scripts.engines.errors import message_of
-from scripts.reporting import report_comparison
+from scripts.files.errors import message_of
 from tests.reporting.page import Page
+from workbench.report.comparison_page import report_comparison
 
 
 @pytest.fixture

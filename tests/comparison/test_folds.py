@@ -8,9 +8,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from scripts.comparison.folds import make_folds
-from scripts.comparison.pool import read_pool, write_fold
-from scripts.data import read_cases
+from scripts.cases.read import read_cases
+from workbench.compare.folds import make_folds
+from workbench.compare.pool import read_pool, write_fold
 
 
 def drawn(seed: int) -> tuple[list[str], list[str]]:

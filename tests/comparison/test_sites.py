@@ -11,13 +11,13 @@ import pandas
 import pytest
 from scipy.stats import ttest_rel
 
-from scripts.comparison import jobs
-from scripts.comparison.folds import make_folds
-from scripts.comparison.regression import fit_regression
-from scripts.comparison.statistics import pairwise_tests, part_values, summarise
-from scripts.evaluation import write_predictions
-from scripts.evaluation.paired import corrected_t_test
+from scripts.metrics.paired import corrected_t_test
+from scripts.metrics.predictions import write_predictions
 from tests.reporting.page import Page
+from workbench.compare import jobs
+from workbench.compare.folds import make_folds
+from workbench.compare.regression import fit_regression
+from workbench.compare.statistics import pairwise_tests, part_values, summarise
 
 SITES = ["St. Mary's / North", "02", "Zürich"]
 

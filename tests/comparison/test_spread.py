@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.engines.errors import message_of
+from scripts.files.errors import message_of
 
 ROOT = Path(__file__).resolve().parents[2]
 

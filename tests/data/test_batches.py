@@ -7,7 +7,7 @@ import torch
 from ignite.engine import Engine, Events
 from torch.utils.data import DataLoader
 
-from scripts.data import EpochBatchSampler
+from scripts.cases.batches import EpochBatchSampler
 
 
 def order(sampler: EpochBatchSampler, epoch: int) -> list[list[int]]:

@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data.bias_field import BiasCorrection, correct_cases
+from workbench.prepare.bias_field import BiasCorrection, correct_cases
 
 
 def head(bias: float, seed: int = 0) -> np.ndarray:
@@ -65,7 +65,7 @@ def test_a_volume_without_a_field_stays_nearly_as_it_is(tmp_path):
 def test_a_second_run_corrects_nothing_again(tmp_path, monkeypatch):
     case = make_case(tmp_path / "a", t1=head(0.3))
     first = correct_cases([case], ["t1"], tmp_path / "out", BiasCorrection("n4"), workers=1)
-    monkeypatch.setattr("scripts.data.bias_field.bias_field", lambda *_: pytest.fail("corrected again"))
+    monkeypatch.setattr("workbench.prepare.bias_field.bias_field", lambda *_: pytest.fail("corrected again"))
     assert correct_cases([case], ["t1"], tmp_path / "out", BiasCorrection("n4"), workers=1) == first
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data import prepare, read_cases
+from scripts.cases.read import read_cases
+from workbench.prepare.preparing import prepare
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from scripts.engines.table_start import trained_config
+from scripts.engines.pretrained import trained_config
 from scripts.engines.twins import stale_twins, write_twins
-from scripts.packaging.model_card import model_card
-from scripts.packaging.own_paths import remove_own_paths
-from scripts.predict.command import main as predict
-from scripts.reporting import report_folder
+from workbench.package.model_card import model_card
+from workbench.package.own_paths import remove_own_paths
+from workbench.predict.command import main as predict
+from workbench.report.report import report_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 BOMB = "a: &a [x, x]\n" + "".join(

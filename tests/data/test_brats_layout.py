@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts.data import prepare, read_cases
+from scripts.cases.read import read_cases
+from workbench.prepare.preparing import prepare
 
 PHASES = ["t1", "t1ce", "t2", "flair"]
 

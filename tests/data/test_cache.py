@@ -15,18 +15,13 @@ import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, MapTransform, RandomizableTransform, SelectItemsd
 
-from scripts.data import cached_dataset
-from scripts.data import fingerprint as fingerprint_module
-from scripts.transforms import (
-    BoxRegiond,
-    LoadImagePhasesd,
-    ResamplePhasesd,
-    StackPhasesd,
-    WholeVolumeRegiond,
-    WindowIntensityd,
-    ZScoreIntensityd,
-)
-from scripts.workers import BadCases
+from scripts.cases.cache import cached_dataset
+from scripts.files import fingerprint as fingerprint_module
+from scripts.files.workers import BadCases
+from scripts.transforms.intensity import WindowIntensityd, ZScoreIntensityd
+from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
+from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
 
 KINDS = ["memory", "disk", "none"]
 
@@ -185,7 +180,7 @@ def test_another_transform_with_the_same_settings_is_seen(items: list, tmp_path:
 
 def test_changed_code_is_seen(items: list, tmp_path: Path, monkeypatch: Any) -> None:
     make(items, tmp_path)
-    monkeypatch.setattr("scripts.data.cache.code_version", lambda: "another version")
+    monkeypatch.setattr("scripts.cases.cache.code_version", lambda: "another version")
     assert recomputed(items, tmp_path) == 2
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scripts.data import read_cases
-from scripts.workers import BadCases
+from scripts.cases.read import read_cases
+from scripts.files.workers import BadCases
 
 PHASES, CLASSES = ["pre", "portal"], ["low", "high"]
 Document = dict[str, Any]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data import prepare, read_cases
-from scripts.data.clinical_table import join_clinical_table
-from scripts.data.layouts import Found
+from scripts.cases.read import read_cases
 from tests.data.test_layouts import CLASSES, PHASES, make_acdc_patient
+from workbench.prepare.clinical_table import join_clinical_table
+from workbench.prepare.layouts.found import Found
+from workbench.prepare.preparing import prepare
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements-excel.txt"
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts.data import prepare
-from scripts.data.reference_phase import Sampling, choose_reference, losses, sampling
-from scripts.data.survey import least_extent, propose_grid
+from workbench.prepare.grids import Sampling, choose_reference, losses, sampling
+from workbench.prepare.preparing import prepare
+from workbench.prepare.survey import least_extent, propose_grid
 
 
 class Grid:

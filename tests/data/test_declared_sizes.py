@@ -13,9 +13,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data import declared_size, native, volume_itk
-from scripts.data.dicom import find_studies, headers, stacks_of
-from scripts.data.volumes import open_volume
+from scripts.volumes import headers as declared_size
+from scripts.volumes import itk as volume_itk
+from scripts.volumes import native
+from scripts.volumes.open import open_volume
+from workbench.prepare.dicom import headers
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.dicom.stacks import stacks_of
 
 LONG = 2**15
 MEMORY = 64e6  # bytes that reading a header may take

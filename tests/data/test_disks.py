@@ -17,12 +17,13 @@ import pytest
 import torch
 from monai.transforms import Compose, Lambdad
 
-from scripts.data import cached_dataset, prepare
-from scripts.data.write_nifti import write_nifti
+from scripts.cases.cache import cached_dataset
 from scripts.engines.checkpoint import save_weights
-from scripts.engines.errors import message_of
-from scripts.evaluation.atomic import PARTIAL, remove_partial, write_text
+from scripts.files.atomic import PARTIAL, remove_partial, write_text
+from scripts.files.errors import message_of
 from tests.conftest import ROOT
+from workbench.prepare.derived import write_nifti
+from workbench.prepare.preparing import prepare
 
 FULL = r"cannot be written, the disk is full; free some space and give the same command again"
 
@@ -175,7 +176,9 @@ def test_a_dataset_that_finds_no_room(present, disk, source, say):
 
 
 def test_converted_volumes_that_find_no_room(disk, write_dicom, tmp_path, say):
-    from scripts.data.dicom import find_studies, stacks_of, write_stack
+    from workbench.prepare.dicom.convert import write_stack
+    from workbench.prepare.dicom.scan import find_studies
+    from workbench.prepare.dicom.stacks import stacks_of
 
     folder = disk(200)
     fill(folder, 0)
@@ -264,7 +267,7 @@ def test_preparing_and_caching_remove_what_a_kill_left_behind(what, source):
 WORKERS = """
 import operator
 from scripts.engines import errors
-from scripts.workers import work_through
+from scripts.files.workers import work_through
 
 errors.install()
 work_through(operator.neg, [1, 2], 2, processes=True)

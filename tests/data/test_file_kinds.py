@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripts.data.fingerprint import item_fingerprint
-from scripts.data.volumes import files_of, image_files, open_volume
+from scripts.files.fingerprint import item_fingerprint
+from scripts.volumes.open import files_of, image_files, open_volume
 
 AFFINE = np.array([[-1.0, 0, 0, 9], [0, 1.0, 0, -7], [0, 0, 2.0, 3], [0, 0, 0, 1]])
 VOXELS = np.random.default_rng(0).integers(-500, 1500, size=(7, 6, 5)).astype(np.int16)

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from monai.bundle import run
 
-from scripts.data import prepare, read_cases
+from scripts.cases.read import read_cases
+from workbench.prepare.preparing import prepare
 
 CLASSES = ["benign", "malignant"]
 Write = Callable[..., Path]

@@ -7,10 +7,11 @@ from collections import Counter
 
 import pytest
 
-from scripts.data import prepare, read_cases
-from scripts.data.fold_splits import fold_splits
-from scripts.data.splits import split_by_patient
+from scripts.cases.read import read_cases
+from scripts.cases.splits import split_by_patient
 from tests.data.test_identical import cohort
+from workbench.prepare.preparing import prepare
+from workbench.prepare.write import fold_splits
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}
 

@@ -19,10 +19,10 @@ import pytest
 import SimpleITK
 from monai.bundle.scripts import run
 
-from scripts.data import prepare
-from scripts.data.identical import identical_volumes, settle_identical
-from scripts.data.splits import SPLITS
+from scripts.cases.splits import SPLITS
 from tests.conftest import ROOT
+from workbench.prepare.identical import identical_volumes, settle_identical
+from workbench.prepare.preparing import prepare
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 

@@ -8,8 +8,8 @@ import nibabel
 import numpy as np
 import yaml
 
-from scripts.data import prepare
-from scripts.data.intensity_rule import propose_intensity
+from workbench.prepare.phase_scale import propose_intensity
+from workbench.prepare.preparing import prepare
 
 
 def test_hounsfield_units_get_a_window(small_phantom):

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts.data import prepare, read_cases
-from scripts.data.layouts import find_layout
-from scripts.data.layouts.acdc import CLASSES, PHASES, heart_box
+from scripts.cases.read import read_cases
+from workbench.prepare.layouts import find_layout
+from workbench.prepare.layouts.acdc import CLASSES, PHASES, heart_box
+from workbench.prepare.preparing import prepare
 
 TEST_DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", "../shared/data")).resolve()
 
@@ -150,7 +151,7 @@ class TestMedMnist:
         assert overlay(tmp_path / "out")["grid_size"] == [28, 28, 28]
 
     def test_the_real_file(self):
-        from scripts.data.layouts.medmnist3d import _arrays
+        from workbench.prepare.layouts.medmnist3d import _arrays
 
         file = real("medmnist3d") / "adrenalmnist3d.npz"
         counts = {part: np.bincount(_arrays(file, part, 2)[1]).tolist() for part in ("train", "val", "test")}

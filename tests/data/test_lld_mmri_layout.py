@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.data import open_volume, prepare
-from scripts.data.layouts.lld_mmri import PHASES
+from scripts.volumes.open import open_volume
+from workbench.prepare.layouts.lld_mmri import PHASES
+from workbench.prepare.preparing import prepare
 
 USED = ["hepatic_hemangioma", "hepatocellular_carcinoma"]
 NAMES = ["Hepatic_hemangioma", "Hepatocellular_carcinoma"]

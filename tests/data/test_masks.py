@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from scripts.data import prepare
-from scripts.data.case_folder import read_case_folder
-from scripts.data.mask_names import MASK_NAMES
-from scripts.quality import check_quality
+from scripts.cases.file_names import MASK_NAMES
+from scripts.cases.folder import read_case_folder
+from workbench.prepare.preparing import prepare
+from workbench.prepare.quality.quality import check_quality
 
 SHAPE = (24, 20, 12)
 LESION = (slice(8, 14), slice(6, 12), slice(3, 8))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripts.data import native, native_worker
-from scripts.data.volumes import open_volume
+from scripts.volumes import native, native_worker
+from scripts.volumes.open import open_volume
 
 # A worker whose readers take the name of a file for an order.
 STUB = """
@@ -140,7 +140,7 @@ def test_a_forked_process_has_workers_of_its_own(stub, voxels):
 
 def test_training_ends_with_one_line(stub, bundle, quick, small_phantom, tmp_path, say):
     """The reader of one phase crashes while the cases are prepared; the process stays and nothing is left."""
-    from scripts.engines.errors import message_of
+    from scripts.files.errors import message_of
 
     document = json.loads((small_phantom / "dataset.json").read_text())
     case = document["training"][0]
@@ -165,7 +165,7 @@ def test_training_ends_with_one_line(stub, bundle, quick, small_phantom, tmp_pat
 
 
 def test_the_check_of_the_images_goes_on_with_the_other_cases(stub, voxels):
-    from scripts.quality.look import look_at_cases
+    from workbench.prepare.quality.look import look_at_cases
 
     items = [
         {
@@ -183,8 +183,10 @@ def test_the_check_of_the_images_goes_on_with_the_other_cases(stub, voxels):
 
 
 def test_a_dicom_series_whose_decoder_crashes_is_left_out(stub, write_dicom, say):
-    from scripts.data.dicom import find_studies, stacks_of, write_stack
-    from scripts.data.dicom.geometry import Refused
+    from workbench.prepare.dicom.convert import write_stack
+    from workbench.prepare.dicom.geometry import Refused
+    from workbench.prepare.dicom.scan import find_studies
+    from workbench.prepare.dicom.stacks import stacks_of
 
     write_dicom(stub / "series", prefix="image_crash")
     (study,), _ = find_studies(stub / "series")

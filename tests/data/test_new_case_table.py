@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data import read_unlabelled
-from scripts.data.new_case_table import lacking, with_clinical_table
+from scripts.cases.new_table import lacking, with_clinical_table
+from scripts.cases.read import read_unlabelled
 
 COLUMNS = [
     {"name": "age", "kind": "number", "unit": "years"},

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.data import prepare, read_cases
-from scripts.data.native import ReaderDied
-from scripts.engines.errors import message_of
-from scripts.workers import BadCases
+from scripts.cases.read import read_cases
+from scripts.files.errors import message_of
+from scripts.files.workers import BadCases
+from scripts.volumes.native import ReaderDied
+from workbench.prepare.preparing import prepare
 
 CASES = [f"p{number:02d}" for number in range(24)]
 
@@ -100,7 +101,7 @@ def test_a_reader_that_crashes_costs_its_file(cohort, monkeypatch, save_volume):
     def crash(*arguments):
         raise ReaderDied("its reader crashed (SIGSEGV)")
 
-    monkeypatch.setattr("scripts.data.volume_itk.read_native", crash)
+    monkeypatch.setattr("scripts.volumes.itk.read_native", crash)
     with pytest.raises(
         BadCases, match=r"(?s)2 of 24.*case p02: phase 'pre': .*crashed.*case p04: phase 'pre': .*crashed"
     ):

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, map_coordinates
 
-from scripts.data.phantom import dataset as phantom_dataset
-from scripts.data.phantom import ensure_phantom, make_phantom, oracle_auc
-from scripts.data.phantom.__main__ import main
-from scripts.data.phantom.acquisition import Case, make_case
-from scripts.data.phantom.latents import CLASSES, PHASES, case_label, draw_contrast_hu, draw_latents
-from scripts.data.phantom.oracle import (
+from workbench.prepare.phantom import dataset as phantom_dataset
+from workbench.prepare.phantom.__main__ import main
+from workbench.prepare.phantom.acquisition import Case, make_case
+from workbench.prepare.phantom.dataset import ensure_phantom, make_phantom
+from workbench.prepare.phantom.latents import CLASSES, PHASES, case_label, draw_contrast_hu, draw_latents
+from workbench.prepare.phantom.oracle import (
     clinical_log_odds,
     image_log_odds,
+    oracle_auc,
     phase_subsets,
     probability,
     rank_auc,

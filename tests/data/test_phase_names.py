@@ -7,8 +7,9 @@ import shlex
 
 import pytest
 
-from scripts.data import prepare, read_cases
-from scripts.data.phase_names import check_names, phase_of
+from scripts.cases.file_names import check_names, phase_of
+from scripts.cases.read import read_cases
+from workbench.prepare.preparing import prepare
 
 NAMES = {"arterial": ["*art*", "ap"], "portal": ["*ven*", "pv*"]}
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts.data import prepare
-from scripts.data.intensity_rule import propose_intensity
-from scripts.data.phase_scale import phase_scales, scale_text, share_scale
+from workbench.prepare.phase_scale import phase_scales, propose_intensity, scale_text, share_scale
+from workbench.prepare.preparing import prepare
 
 PHASES = ["first", "second", "third"]
 TISSUES = np.array([0.0, 40.0, 100.0, 130.0, 180.0])  # air, and what a sequence shows of four tissues

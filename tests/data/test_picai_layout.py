@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-from scripts.data import prepare, read_cases
+from scripts.cases.read import read_cases
+from workbench.prepare.preparing import prepare
 
 PHASES = ["t2w", "adc", "hbv", "cor", "sag"]
 CLINICAL = ["patient_age", "psa", "psad", "prostate_volume"]

@@ -10,7 +10,8 @@ import pytest
 import SimpleITK
 import yaml
 
-from scripts.data import prepare, read_cases
+from scripts.cases.read import read_cases
+from workbench.prepare.preparing import prepare
 
 PHASES = {"PS": "pre", "DMQ": "arterial", "MMQ": "portal"}
 PLANES = ["Axial", "Coronal", "Sagittal"]

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts.data import read_cases
-from scripts.data.phantom.acquisition import make_case
+from scripts.cases.read import read_cases
 from tests.data.test_registration import moved_case
+from workbench.prepare.phantom.acquisition import make_case
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 6

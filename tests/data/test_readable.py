@@ -7,7 +7,8 @@ import logging
 import pytest
 from monai.transforms import Compose, Transform
 
-from scripts.data import ReadableLoader, cached_dataset
+from scripts.cases.cache import cached_dataset
+from scripts.cases.readable import ReadableLoader
 
 
 class Exceeding(Transform):

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from scripts.data.phantom.acquisition import GRIDS, _shift_mm, make_case
-from scripts.data.phantom.latents import case_rng
-from scripts.data.registration import Registration, register_cases
-from scripts.data.volumes import open_volume
+from scripts.volumes.open import open_volume
+from workbench.prepare.phantom.acquisition import GRIDS, _shift_mm, make_case
+from workbench.prepare.phantom.latents import case_rng
+from workbench.prepare.registration.cases import register_cases
+from workbench.prepare.registration.pair import Registration
 
 PHASES = ["pre", "arterial", "portal"]
 VOXEL_MM = min(GRIDS["portal"].spacing_mm)
@@ -144,7 +145,7 @@ def test_a_second_run_makes_nothing_anew_but_what_was_lost(registered, monkeypat
     files = [file for file in folder.rglob("*") if file.is_file() and file.name != "registration.csv"]
     times = {file: file.stat().st_mtime_ns for file in files}
     monkeypatch.setattr(
-        "scripts.data.registration.cases.match_pair", lambda *_: pytest.fail("searched again")
+        "workbench.prepare.registration.cases.match_pair", lambda *_: pytest.fail("searched again")
     )
     rows = table(folder)
     (again,), _ = register_cases([entry], PHASES, "portal", folder, Registration("rigid"), workers=1)

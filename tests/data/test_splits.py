@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from scripts.data.splits import assign_splits, split_by_patient
+from scripts.cases.splits import assign_splits, split_by_patient
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}
 

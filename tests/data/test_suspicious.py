@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scripts.data.suspicious import sentence, suspicious_columns, without_suspicious
+from workbench.prepare.suspicious import sentence, suspicious_columns, without_suspicious
 
 CLASSES = ["low", "mid", "high"]
 
@@ -250,8 +250,8 @@ def test_only_training_cases_are_looked_at():
 
 
 def real(test_data, folder: str, file: str, outcome: str, positive: str) -> tuple[list[dict], list[dict]]:
-    from scripts.data.label_table import read_columns
-    from scripts.data.table_file import read_table
+    from scripts.files.tables import read_table
+    from workbench.prepare.labels import read_columns
 
     table = read_table(test_data(folder) / file, "label file", "--labels")
     for number, row in enumerate(table.rows):

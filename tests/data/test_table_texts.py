@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data import prepare
-from scripts.data.class_names import one_spelling
-from scripts.data.clinical_table import join_clinical_table, read_clinical_rows
-from scripts.data.label_table import LabelTable, read_label_table
-from scripts.data.layouts import Found
-from scripts.data.same_name import match_names
+from scripts.cases.spelling import match_names
+from scripts.cases.table import read_clinical_rows
+from workbench.prepare.clinical_table import join_clinical_table
+from workbench.prepare.labels import LabelTable, one_spelling, read_label_table
+from workbench.prepare.layouts.found import Found
+from workbench.prepare.preparing import prepare
 
 
 def read(folder: Path, content: str | bytes, name: str = "labels.csv", **given) -> LabelTable:
@@ -434,7 +434,7 @@ def test_a_clinical_table_is_read_with_the_same_care(tmp_path):
 
 
 def test_folders_of_a_system_without_unicode_are_named(tmp_path):
-    from scripts.data.case_folder import case_folders
+    from scripts.cases.folder import case_folders
 
     for name in (b"M\xfcller", b"p001"):
         (tmp_path / os.fsdecode(name)).mkdir()

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from scripts.data import read_unlabelled
-from scripts.workers import BadCases
+from scripts.cases.read import read_unlabelled
+from scripts.files.workers import BadCases
 
 PHASES, CLASSES = ["pre", "portal"], ["low", "high"]
 

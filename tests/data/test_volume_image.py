@@ -7,9 +7,11 @@ import pytest
 import SimpleITK
 import torch
 
-from scripts.data.volume_image import brightest
-from scripts.data.volumes import open_volume
-from scripts.transforms import LoadImagePhasesd, ResamplePhasesd, WholeVolumeRegiond
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.region import WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes.open import open_volume
+from scripts.volumes.plane import brightest
 
 
 def write(file, pixels: np.ndarray, colours: bool = False):

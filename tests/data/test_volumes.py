@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripts.data import volume_base
-from scripts.data.volumes import Frame, files_of, open_volume
+from scripts.volumes import volume as volume_base
+from scripts.volumes.open import files_of, open_volume
+from scripts.volumes.volume import Frame
 
 DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", "../shared/data"))
 TORTURE = DATA / "dicom_nifti_torture" / "nibabel"

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scripts.engines import CalibrateModel, PrepareBatch, TestTimeInferer
-from scripts.evaluation.temperature import fit_temperature
-from scripts.networks import Calibration
+from scripts.engines.batch import PrepareBatch
+from scripts.engines.calibrate import CalibrateModel
+from scripts.engines.inferer import TestTimeInferer
+from scripts.metrics.calibration import fit_temperature
+from scripts.networks.calibration import Calibration
 
 
 class Small(nn.Module):

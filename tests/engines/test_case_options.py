@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.engines import TestTimeInferer
-from scripts.engines.case_options import case_options, chosen_row
+from scripts.engines.inferer import TestTimeInferer
+from scripts.engines.served import case_options, chosen_row
 
 COLUMNS = [{"name": "age", "kind": "number"}, {"name": "sex", "kind": "category", "values": ["F", "M"]}]
 MASK = {"_target_": "scripts.transforms.MaskRegiond"}

@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from scripts.engines import LearningCurves
+from scripts.engines.curves import LearningCurves
 
 METRICS = {"auc": 0.7, "accuracy": 0.6, "loss": -0.5, "selection": 0.7}
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from scripts.engines.ensemble import ensemble_folders
-from scripts.engines.errors import message_of
-from scripts.evaluation import read_predictions
-from scripts.networks import Ensemble, build
+from scripts.files.errors import message_of
+from scripts.metrics.predictions import read_predictions
+from scripts.networks.builder import build
+from scripts.networks.ensemble import Ensemble
 
 
 def perturbed(network, seed: int):

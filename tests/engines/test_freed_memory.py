@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.engines.freed_memory import SETTINGS
+from scripts.engines.randomness import SETTINGS
 
 PROGRAM = """
 import resource, runpy, sys
 
-keep_freed_memory = runpy.run_path("scripts/engines/freed_memory.py")["keep_freed_memory"]
+keep_freed_memory = runpy.run_path("scripts/engines/randomness.py")["keep_freed_memory"]
 kept = keep_freed_memory() if sys.argv[1] == "keep" else None
 
 def step():

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.engines import PhaseInferer, TestTimeInferer
+from scripts.engines.inferer import PhaseInferer, TestTimeInferer, autocast, has_fast_bf16
 from scripts.engines.network import channels_last
-from scripts.engines.precision import autocast, has_fast_bf16
-from scripts.networks import build
+from scripts.networks.builder import build
 
 
 class Flips:

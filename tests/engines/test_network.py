@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.engines import FreezeParts, place_network
-from scripts.engines.network import load_trained
+from scripts.engines.network import load_trained, place_network
+from scripts.engines.schedule import FreezeParts
 
 
 class Small(nn.Module):

@@ -8,9 +8,11 @@ import pytest
 import torch
 from monai.networks import nets
 
-from scripts.engines import place_network
-from scripts.fusion import Concat
-from scripts.networks import MonaiResNetEncoder, PhaseFusionNetwork, ResidualEncoder
+from scripts.engines.network import place_network
+from scripts.networks.encoders.monai_cnn import MonaiResNetEncoder
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.concat import Concat
+from scripts.networks.phase_fusion import PhaseFusionNetwork
 from tests.conftest import ROOT
 
 

@@ -24,28 +24,20 @@ from monai.transforms import (
 )
 from torch import Tensor, nn
 
-from scripts.data import cached_dataset
-from scripts.engines import PhaseInferer, PrepareBatch, Removal, WithholdPhases
-from scripts.engines.removal import images_without
-from scripts.evaluation.withheld import withheld_subsets
-from scripts.explain import phase_contributions
-from scripts.explain.shapley import coalitions, shapley_values
-from scripts.transforms import (
-    AugmentBatch,
-    BoxRegiond,
-    ContourRegiond,
-    LoadImagePhasesd,
-    MaskRegiond,
-    PercentileIntensityd,
-    PhaseDropout,
-    RandomGeometry,
-    RandomIntensity,
-    ResamplePhasesd,
-    StackPhasesd,
-    WholeVolumeRegiond,
-    WindowIntensityd,
-    ZScoreIntensityd,
-)
+from scripts.cases.cache import cached_dataset
+from scripts.engines.batch import PrepareBatch
+from scripts.engines.inferer import PhaseInferer
+from scripts.engines.removal import Removal, images_without
+from scripts.transforms.augment import AugmentBatch, PhaseDropout, RandomIntensity
+from scripts.transforms.geometry import RandomGeometry
+from scripts.transforms.intensity import PercentileIntensityd, WindowIntensityd, ZScoreIntensityd
+from scripts.transforms.mask_region import ContourRegiond, MaskRegiond
+from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
+from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
+from workbench.explain.contributions import coalitions, phase_contributions, shapley_values
+from workbench.report.withheld import withheld_subsets
+from workbench.report.withhold import WithholdPhases
 
 Item = dict[str, Any]
 MEASURED = (ZScoreIntensityd, PercentileIntensityd)

@@ -12,11 +12,13 @@ import pytest
 import torch
 from ignite.engine import Engine
 
-from scripts.engines import finish, output_place, results_folder
+from scripts.engines import output_place
 from scripts.engines.checkpoint import Checkpoints
-from scripts.engines.errors import message_of, show_one_line
-from scripts.evaluation.atomic import remove_empty
-from scripts.evaluation.run_folder import EARLIER, RECORD
+from scripts.engines.results_place import results_folder
+from scripts.engines.run import finish
+from scripts.files.atomic import remove_empty
+from scripts.files.errors import message_of, show_one_line
+from scripts.files.run_folder import EARLIER, RECORD
 from tests.conftest import ROOT
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.engines.environment import environment
-from scripts.engines.revision import git_revision
+from scripts.engines.environment import environment, git_revision
 
 ABSENT = {"revision": None, "dirty": None}
 

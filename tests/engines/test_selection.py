@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from scripts.engines import PooledScore, SelectionScore
+from scripts.engines.selection import PooledScore, SelectionScore
 
 
 def validate(score: SelectionScore, probability: list[float], labels: list[int]) -> float:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.engines.errors import message_of
 from scripts.engines.weights import read_weights
+from scripts.files.errors import message_of
 
 
 class Evil:
@@ -93,7 +93,7 @@ def test_no_command_runs_code_in_weights(place, trained, bundle, quick, tmp_path
 def test_a_cache_entry_with_code_is_prepared_again(tmp_path, caplog, say):
     from monai.transforms import Compose, Lambdad
 
-    from scripts.data import cached_dataset
+    from scripts.cases.cache import cached_dataset
 
     items = [{"case": "a", "value": 1.0}]
     chain = Compose([Lambdad("value", func=lambda value: value + 1)])

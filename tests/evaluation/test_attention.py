@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from scripts import build
-from scripts.evaluation import AttentionReport, FeatureReport, WeightReport
-from scripts.evaluation.plots.attention import Attention, attention_figure
 from tests.evaluation.test_case_reports import evaluate
+from workbench.report.attention import Attention, AttentionReport, attention_figure
+from workbench.report.features import FeatureReport
+from workbench.report.weights import WeightReport
 
 PHASES = ["pre", "arterial", "portal"]
 CLASSES = ["a", "b"]

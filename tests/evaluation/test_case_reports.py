@@ -16,10 +16,12 @@ from monai.transforms import Activationsd, Compose
 from torch import Tensor, nn
 
 from scripts import build
-from scripts.engines import PrepareBatch, WithholdPhases
+from scripts.engines.batch import PrepareBatch
 from scripts.engines.inferer import PhaseInferer
-from scripts.evaluation import ErrorReport, FeatureReport, WeightReport
-from scripts.evaluation.plots.errors import errors_figure
+from workbench.report.errors import ErrorReport, errors_figure
+from workbench.report.features import FeatureReport
+from workbench.report.weights import WeightReport
+from workbench.report.withhold import WithholdPhases
 
 PHASES, CLASSES = ["pre", "portal"], ["a", "b", "c"]
 
@@ -68,7 +70,7 @@ def drawn(monkeypatch) -> list:
         figures.append(errors_figure(*given, **named))
         return figures[-1]
 
-    monkeypatch.setattr("scripts.evaluation.error_report.errors_figure", keep)
+    monkeypatch.setattr("workbench.report.errors.errors_figure", keep)
     return figures
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks.interval_coverage import auc_rows, binormal
-from scripts.evaluation.auc_interval import auc_intervals
-from scripts.evaluation.metrics import weighted_auc
+from scripts.metrics.delong import auc_intervals
+from scripts.metrics.scores import weighted_auc
 
 
 def test_the_simulated_patients_have_the_auc_they_are_said_to_have() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from scripts.evaluation import classification_table, confidence_intervals
-from scripts.evaluation.metrics import METRICS, OVERALL, weighted_auc
+from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import classification_table
+from scripts.metrics.scores import METRICS, OVERALL, weighted_auc
 
 
 def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -16,22 +16,19 @@ from matplotlib.font_manager import FontEntry
 from matplotlib.text import Text
 from PIL import Image
 
-from scripts.evaluation.plots import (
-    confusion_figure,
-    decision_figure,
-    embedding_figure,
-    errors_figure,
-    fonts,
-    montage_figure,
-    plot_weights,
-    precision_recall_figure,
-    reliability_figure,
-    roc_figure,
-)
-from scripts.evaluation.plots.errors import WrongCase
-from scripts.evaluation.plots.missing_phases import missing_phases_figure
-from scripts.evaluation.withheld import withheld_rows, withheld_subsets
-from scripts.explain.contribution_figure import Waterfall, contribution_figure
+from scripts.figures import text as fonts
+from scripts.figures.confusion import confusion_figure
+from scripts.figures.roc import roc_figure
+from workbench.explain.contribution_figure import Waterfall, contribution_figure
+from workbench.report.decision import decision_figure
+from workbench.report.embedding_figure import embedding_figure
+from workbench.report.errors import WrongCase, errors_figure
+from workbench.report.missing_phases_figure import missing_phases_figure
+from workbench.report.montage import montage_figure
+from workbench.report.precision_recall import precision_recall_figure
+from workbench.report.reliability import reliability_figure
+from workbench.report.weights import plot_weights
+from workbench.report.withheld import withheld_rows, withheld_subsets
 
 LONG = "moderately differentiated hepatocellular carcinoma of segment IVb"
 NAMES = {

@@ -12,15 +12,10 @@ import pytest
 from scipy.stats import norm, ttest_rel
 from sklearn.metrics import roc_auc_score
 
-from scripts.evaluation import write_predictions
-from scripts.evaluation.delong import auc_covariance
-from scripts.evaluation.paired import (
-    bootstrap_difference,
-    compare_all,
-    corrected_t_test,
-    delong_test,
-    holm,
-)
+from scripts.metrics.delong import auc_covariance
+from scripts.metrics.paired import bootstrap_difference, corrected_t_test, delong_test
+from scripts.metrics.predictions import write_predictions
+from workbench.compare.pairs import compare_all, holm
 
 
 def two_models(n: int = 40, seed: int = 0, ties: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -220,7 +215,7 @@ def test_all_pairs_from_files_in_any_order(tmp_path: Path) -> None:
     assert rows[0]["p_value"] == pytest.approx(delong_test(first, second, label, patients).p_value)
     assert [row["p_holm"] for row in rows] == holm([row["p_value"] for row in rows])
     assert (rows[0]["n"], rows[0]["n_patients"]) == (40, 20)
-    line = [sys.executable, "-m", "scripts.evaluation.paired", *(str(tmp_path / name) for name in "abc")]
+    line = [sys.executable, "-m", "workbench.compare.pairs", *(str(tmp_path / name) for name in "abc")]
     printed = subprocess.run([*line, "--metric", "brier"], capture_output=True, text=True, check=True).stdout
     assert len(printed.splitlines()) == 4
     assert "brier, 40 cases of 20 patients, paired bootstrap" in printed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts.evaluation import plot_weights
+from workbench.report.weights import plot_weights
 
 WEIGHTS = np.array([[0.2, 0.8], [0.4, 0.6], [0.0, 1.0], [0.7, 0.3], [0.9, 0.1]])
 LABELS = [0, 0, 0, 1, 1]

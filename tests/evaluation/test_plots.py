@@ -12,16 +12,14 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from scripts.evaluation import (
-    confusion_figure,
-    curves_figure,
-    decision_figure,
-    montage_figure,
-    precision_recall_figure,
-    reliability_figure,
-    roc_figure,
-)
-from scripts.evaluation.bands import roc_band
+from scripts.figures.confusion import confusion_figure
+from scripts.figures.roc import roc_figure
+from scripts.metrics.bands import roc_band
+from workbench.report.curves_figure import curves_figure
+from workbench.report.decision import decision_figure
+from workbench.report.montage import montage_figure
+from workbench.report.precision_recall import precision_recall_figure
+from workbench.report.reliability import reliability_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

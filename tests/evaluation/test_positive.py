@@ -13,24 +13,21 @@ import torch
 import yaml
 from monai.data import DataLoader
 
-from scripts.data.positive import positive_class
-from scripts.engines import CalibrateModel
-from scripts.engines.errors import message_of
+from scripts.cases.positive import named_class, positive_class, positive_index
+from scripts.engines.calibrate import CalibrateModel
+from scripts.engines.evaluation import LabelledPredictions, write_results
 from scripts.engines.metadata import check_model, metadata
-from scripts.evaluation import read_predictions, write_predictions
-from scripts.evaluation.at_threshold import threshold_row
-from scripts.evaluation.plots import (
-    confusion_figure,
-    decision_figure,
-    precision_recall_figure,
-    reliability_figure,
-    roc_figure,
-)
-from scripts.evaluation.positive import named_class, positive_index
-from scripts.evaluation.results import LabelledPredictions, write_results
-from scripts.evaluation.youden import youden_threshold
-from scripts.networks import Calibration
-from scripts.transforms import JudgePositived
+from scripts.figures.confusion import confusion_figure
+from scripts.figures.roc import roc_figure
+from scripts.files.errors import message_of
+from scripts.metrics.at_threshold import threshold_row
+from scripts.metrics.calibration import youden_threshold
+from scripts.metrics.predictions import read_predictions, write_predictions
+from scripts.networks.calibration import Calibration
+from scripts.transforms.viewer_answer import JudgePositived
+from workbench.report.decision import decision_figure
+from workbench.report.precision_recall import precision_recall_figure
+from workbench.report.reliability import reliability_figure
 
 CLASSES = ["aggressive", "indolent"]
 
@@ -250,7 +247,7 @@ def test_a_training_carries_it_into_all_it_leaves(
     bundle, quick, small_phantom, tmp_path, capsys, caplog
 ) -> None:
     """The first class is positive by dataset.json; the results folder then needs no dataset to know it."""
-    from scripts.predict import command as predict
+    from workbench.predict import command as predict
 
     data = tmp_path / "data"
     shutil.copytree(small_phantom, data)

@@ -16,8 +16,10 @@ from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, Identity
 
-from scripts.evaluation import EvaluationReport, classification_table, read_predictions
-from scripts.networks import Calibration
+from scripts.engines.evaluation import EvaluationReport
+from scripts.metrics.predictions import read_predictions
+from scripts.metrics.rows import classification_table
+from scripts.networks.calibration import Calibration
 
 FILES = [
     "confusion_matrix.png",

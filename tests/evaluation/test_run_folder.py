@@ -13,9 +13,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data import prepare
-from scripts.engines import model_files
-from scripts.evaluation.run_folder import (
+from scripts.engines.ensemble import model_files
+from scripts.files.run_folder import (
     EARLIER,
     MOVING,
     RECORD,
@@ -26,14 +25,15 @@ from scripts.evaluation.run_folder import (
     set_aside,
     take_folder,
 )
-from scripts.packaging.__main__ import main as packaging
-from scripts.predict.command import main as predict
-from scripts.quality import check_quality
 from tests.conftest import ROOT
+from workbench.package.__main__ import main as packaging
+from workbench.predict.command import main as predict
+from workbench.prepare.preparing import prepare
+from workbench.prepare.quality.quality import check_quality
 
 CODE = """
 import sys
-from scripts.evaluation.run_folder import take_folder
+from scripts.files.run_folder import take_folder
 take_folder(sys.argv[1], "training")
 print("taken", flush=True)
 sys.stdin.read()

@@ -7,13 +7,14 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from scripts.evaluation.temperature import (
+from scripts.metrics.calibration import (
     LIMITS,
     fit_temperature,
     temperature_probabilities,
     trusted_temperature,
+    trusted_threshold,
+    youden_threshold,
 )
-from scripts.evaluation.youden import trusted_threshold, youden_threshold
 
 
 def calibrated(n: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

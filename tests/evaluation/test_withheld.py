@@ -6,9 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
-from scripts.evaluation import confidence_intervals
-from scripts.evaluation.plots.missing_phases import missing_phases_figure
-from scripts.evaluation.withheld import MEAN, curve, withheld_rows, withheld_subsets
+from scripts.metrics.intervals import confidence_intervals
+from workbench.report.missing_phases_figure import missing_phases_figure
+from workbench.report.withheld import MEAN, curve, withheld_rows, withheld_subsets
 
 
 def test_small_numbers_of_phases_are_withheld_in_every_way():

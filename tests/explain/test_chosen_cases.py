@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from monai.transforms import Compose, DeleteItemsd, Identityd
 
-from scripts.explain.atomic_folder import file_name, folder_atomically
-from scripts.explain.chosen_cases import choose_cases, lesion_labels, located
-from scripts.transforms import MaskRegiond, WholeVolumeRegiond
+from scripts.transforms.mask_region import MaskRegiond
+from scripts.transforms.region import WholeVolumeRegiond
+from workbench.explain.explaining import file_name, folder_atomically
+from workbench.explain.tables import choose_cases, lesion_labels, located
 
 ITEMS = [
     {"case": f"phantom_{n:04d}", "split": split}

@@ -10,18 +10,17 @@ from monai.visualize import GradCAMpp
 from torch import Tensor, nn
 
 from scripts import build
-from scripts.explain import grad_cam, layer_cam
-from scripts.explain.cells import CellPlaces
-from scripts.explain.feature_maps import EncoderMaps, place_cells
-from scripts.networks import (
+from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
     MonaiEfficientNetEncoder,
     MonaiResNetEncoder,
     MonaiSEResNetEncoder,
-    MonaiViTEncoder,
-    PhaseFusionNetwork,
-    ResidualEncoder,
 )
+from scripts.networks.encoders.monai_vit import MonaiViTEncoder
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from workbench.explain.class_activation import grad_cam, layer_cam
+from workbench.explain.feature_maps import CellPlaces, EncoderMaps, place_cells
 
 from .conftest import FUSIONS
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scripts.explain import phase_contributions
+from workbench.explain.contributions import phase_contributions
 
 from .conftest import FUSIONS, WITH_TABLE
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.volumes import open_volume
-from scripts.explain.case_explanation import CaseExplanation
-from scripts.explain.heat_figure import DARK, LEAST_POINTS, heat_figure
+from scripts.volumes.open import open_volume
+from workbench.explain.case_explanation import CaseExplanation
+from workbench.explain.heat_figure import DARK, LEAST_POINTS, heat_figure
 
 CLASSES = ["$low$ <b>", "high"]
 

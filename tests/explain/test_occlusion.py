@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scripts.explain import Occlusion
+from workbench.explain.occlusion import Occlusion
 
 ALL = torch.tensor([True, True, True])
 

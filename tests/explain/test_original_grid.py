@@ -8,10 +8,12 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data import open_volume
-from scripts.explain.original_grid import GridVolume, block_around, save_nifti, to_original_grid
-from scripts.transforms import LoadImagePhasesd, ResamplePhasesd, WholeVolumeRegiond
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.region import WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes.open import open_volume
 from tests.transforms.conftest import affine, rotation
+from workbench.explain.original_grid import GridVolume, block_around, save_nifti, to_original_grid
 
 ORIGIN = (-30.0, 12.0, 7.3)
 AFFINES = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.explain.shapley import coalitions, is_read, shapley_values
+from workbench.explain.contributions import coalitions, is_read, shapley_values
 
 
 def by_orders(value: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ import pytest
 import torch
 from monai.data import save_net_with_metadata
 
-from scripts.engines.errors import message_of
-from scripts.exports import exporting
+from scripts.files.errors import message_of
+from workbench.export import exporting
 
 RUNTIMES = {"torchscript": "model.ts", "onnx": "model.onnx"}
 

@@ -9,10 +9,15 @@ import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
-from scripts.exports.formats import FORMATS, write_onnx
-from scripts.exports.inputs import example_inputs, trial_batches
-from scripts.exports.parity import TOLERANCE, largest_difference
 from scripts.networks.exported import EXPORTED
+from workbench.export.formats import (
+    FORMATS,
+    TOLERANCE,
+    example_inputs,
+    largest_difference,
+    trial_batches,
+    write_onnx,
+)
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 COLUMNS = [

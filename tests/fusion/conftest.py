@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.fusion.multihead import MaskedMultiHeadAttention
+from scripts.networks.fusion.attention_layers import MaskedMultiHeadAttention
 
 
 def of_torch(ours: MaskedMultiHeadAttention) -> nn.MultiheadAttention:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.fusion import Abaf
+from scripts.networks.fusion.abaf import Abaf
 
 B, M, C = 5, 3, 4
 

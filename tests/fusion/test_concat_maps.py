@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from scripts.fusion import ConcatMaps
-from scripts.fusion.maps import align
+from scripts.networks.fusion.base import align
+from scripts.networks.fusion.concat_maps import ConcatMaps
 
 
 def test_small_maps_are_interpolated_to_the_finest_grid_of_each_axis():

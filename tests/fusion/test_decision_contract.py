@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import scripts.fusion
-from scripts.fusion import DecisionFusion
+from scripts.networks.fusion.base import DecisionFusion
 
 EXPORTED = [getattr(scripts.fusion, name) for name in scripts.fusion.__all__]
 STRATEGIES = [s for s in EXPORTED if issubclass(s, DecisionFusion) and s is not DecisionFusion]

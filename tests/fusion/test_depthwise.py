@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from scripts.fusion import ConcatMaps, Depthwise
+from scripts.networks.fusion.concat_maps import ConcatMaps
+from scripts.networks.fusion.depthwise import Depthwise
 
 ALL = torch.ones(1, 3, dtype=torch.bool)
 

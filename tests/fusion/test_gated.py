@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.fusion import Gated
+from scripts.networks.fusion.gated import Gated
 
 C = 4
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.fusion import Kronecker
+from scripts.networks.fusion.kronecker import Kronecker
 
 C, R = 5, 2
 

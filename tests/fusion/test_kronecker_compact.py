@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scripts.fusion import KroneckerCompact
-from scripts.fusion.tensor_sketch import TensorSketch
+from scripts.networks.fusion.kronecker_compact import KroneckerCompact, TensorSketch
 
 
 def count_sketches(sketch: TensorSketch, x: Tensor, length: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.fusion import LateProduct
+from scripts.networks.fusion.late_product import LateProduct
 
 
 def test_equals_the_renormalised_product():

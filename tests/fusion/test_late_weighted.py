@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from scripts.fusion import LateMean, LateWeighted
+from scripts.networks.fusion.late_mean import LateMean
+from scripts.networks.fusion.late_weighted import LateWeighted
 
 PRESENT = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0]], dtype=torch.bool)
 

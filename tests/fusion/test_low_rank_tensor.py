@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scripts.fusion import LowRankTensor
+from scripts.networks.fusion.low_rank_tensor import LowRankTensor
 
 C, F, RANK = 4, 5, 3
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.fusion import MapFusion
+from scripts.networks.fusion.base import MapFusion
 from tests.fusion.test_token_contract import EXPORTED, patterns
 
 STRATEGIES = [s for s in EXPORTED if isinstance(s, type) and issubclass(s, MapFusion) and s is not MapFusion]

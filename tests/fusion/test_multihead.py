@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.fusion.multihead import MaskedMultiHeadAttention
+from scripts.networks.fusion.attention_layers import MaskedMultiHeadAttention
 
 B, Q, K, C = 3, 2, 4, 8
 PRESENT = torch.tensor([[1, 1, 1, 1], [0, 1, 0, 1], [0, 0, 1, 0]], dtype=torch.bool)

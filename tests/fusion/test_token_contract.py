@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import scripts.fusion
-from scripts.fusion import TokenFusion
+from scripts.networks.fusion.base import TokenFusion
 
 EXPORTED = [getattr(scripts.fusion, name) for name in scripts.fusion.__all__]
 STRATEGIES = [

@@ -5,7 +5,7 @@ import sys
 import pytest
 from monai.transforms import Compose, Identityd
 
-from scripts.engines.errors import message_of
+from scripts.files.errors import message_of
 from scripts.keys.check import check_command, check_keys, check_order, known_keys
 from scripts.keys.declared import COMMANDS, FILES, keys_of
 from scripts.keys.help import page, with_comments
@@ -60,7 +60,7 @@ def test_a_defect_of_the_program_keeps_its_traceback():
 
 def test_an_overlay_before_the_file_that_undoes_it_is_refused(tmp_path):
     overlay = tmp_path / "mine.yaml"
-    overlay.write_text("max_epochs: 5\nfusion: {_target_: scripts.fusion.Mean, _mode_: callable}\n")
+    overlay.write_text("max_epochs: 5\nfusion: {_target_: scripts.networks.fusion.Mean, _mode_: callable}\n")
     train, compare = ROOT / "configs" / "train.yaml", ROOT / "configs" / "compare.yaml"
     with pytest.raises(ValueError, match=r"mine.yaml must be named behind .*max_epochs, fusion"):
         check_order([overlay, train])
@@ -107,7 +107,7 @@ def test_every_key_that_a_user_sets_is_declared():
 
 
 def test_help_shows_each_key_of_the_command_and_runs_nothing(bundle, quick, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys.modules["scripts.engines.start"], "command_line", lambda: ["run", "--help"])
+    monkeypatch.setattr(sys.modules["scripts.engines.run"], "command_line", lambda: ["run", "--help"])
     with pytest.raises(SystemExit) as ended:
         bundle("training", ["configs/train.yaml"], output_dir=str(tmp_path / "out"), **quick)
     said = capsys.readouterr().out

@@ -16,9 +16,9 @@ import yaml
 from monai.bundle import ConfigWorkflow
 from monai.bundle.scripts import run
 
-from scripts.data.plain_text import is_reference, literal
 from scripts.engines.command_line import typed_options
-from scripts.engines.errors import message_of
+from scripts.files.errors import message_of
+from scripts.files.plain_text import is_reference, literal
 from scripts.keys.declared import COMMANDS as ALL
 from scripts.keys.key_types import KeyTypes
 from scripts.keys.typed_values import read_text, typed

@@ -7,7 +7,7 @@ import torch
 from monai.losses import FocalLoss
 from torch.nn import functional
 
-from scripts.losses import ClassificationLoss
+from scripts.losses.classification import ClassificationLoss
 
 K = 3
 

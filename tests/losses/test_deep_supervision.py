@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scripts.losses import AdaptiveDeepSupervision, ClassificationLoss, DeepSupervision
+from scripts.losses.classification import ClassificationLoss
+from scripts.losses.deep_supervision import AdaptiveDeepSupervision, DeepSupervision
 
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)
 LABEL = torch.tensor([0, 1, 1, 0])

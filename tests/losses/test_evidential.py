@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch.distributions import Dirichlet, kl_divergence
 
-from scripts.fusion import Evidential
-from scripts.losses import ClassificationLoss, DeepSupervision, DirichletLoss, EvidentialLoss
+from scripts.losses.classification import ClassificationLoss
+from scripts.losses.deep_supervision import DeepSupervision
+from scripts.losses.evidential import DirichletLoss, EvidentialLoss
+from scripts.networks.fusion.evidential import Evidential
 
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)
 LABEL = torch.tensor([0, 1, 1, 0])

@@ -14,15 +14,15 @@ import torch
 from torch import nn
 from torch.nn import grad
 
-from scripts.networks import (
+from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
     MonaiEfficientNetEncoder,
     MonaiResNetEncoder,
     MonaiSEResNetEncoder,
-    MonaiViTEncoder,
-    ResidualEncoder,
 )
-from scripts.networks.convolution import GuardedConv3d
+from scripts.networks.encoders.monai_vit import MonaiViTEncoder
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.guarded import GuardedConv3d
 
 ENCODERS = {
     "residual": ResidualEncoder,

@@ -9,8 +9,8 @@ import torch
 from monai.bundle import ConfigParser
 
 import scripts
-from scripts.fusion import Mean
-from scripts.networks.__main__ import main
+from scripts.networks.fusion.mean import Mean
+from workbench.network.__main__ import main
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -32,7 +32,7 @@ def test_it_is_the_network_that_a_training_builds(fusion):
 
 
 def test_fusion_may_be_a_mapping_or_a_ready_module():
-    mapping = {"_target_": "scripts.fusion.Gated", "initial_weights": [0.3, 0.7]}
+    mapping = {"_target_": "scripts.networks.fusion.Gated", "initial_weights": [0.3, 0.7]}
     network = scripts.build(["pre", "portal"], fusion=mapping)
     torch.testing.assert_close(network.fusion.get_phase_weights(), torch.tensor([0.3, 0.7]))
     ready = Mean(num_tokens=2, in_dim=128)
@@ -40,7 +40,7 @@ def test_fusion_may_be_a_mapping_or_a_ready_module():
 
 
 def test_encoder_may_be_a_mapping():
-    mapping = {"_target_": "scripts.networks.ResidualEncoder", "widths": [8, 16]}
+    mapping = {"_target_": "scripts.networks.encoders.ResidualEncoder", "widths": [8, 16]}
     network = scripts.build(["pre"], encoder=mapping, num_classes=5, share_encoder=False)
     assert network.head.out_features == 5
     assert network.encoder[0].out_dim == 16
@@ -70,7 +70,7 @@ def test_an_unknown_name_is_met_with_the_nearest():
 def test_what_a_part_refuses_is_said_in_one_line():
     with pytest.raises(ValueError, match="conditions the images on the clinical table, found no column"):
         scripts.build(["pre"], fusion="film")
-    mapping = {"_target_": "scripts.fusion.Gated", "initial_weights": [0.3, 0.7]}
+    mapping = {"_target_": "scripts.networks.fusion.Gated", "initial_weights": [0.3, 0.7]}
     with pytest.raises(ValueError, match="initial_weights must be 1 positive numbers"):
         scripts.build(["pre"], fusion=mapping)
 
@@ -108,7 +108,7 @@ def test_no_strategy_depends_on_what_the_phases_are_called(fusion):
 
 
 def test_a_weight_per_token_counts_the_clinical_table():
-    parts = {"_target_": "scripts.fusion.Gated", "initial_weights": [0.5, 0.5]}
+    parts = {"_target_": "scripts.networks.fusion.Gated", "initial_weights": [0.5, 0.5]}
     with pytest.raises(
         ValueError, match=r"must be 3 positive numbers, one per token: each phase.*clinical table"
     ):

@@ -10,9 +10,8 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from scripts.engines import place_network
-from scripts.engines.network import load_trained
-from scripts.networks import build
+from scripts.engines.network import load_trained, place_network
+from scripts.networks.builder import build
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml"))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scripts.networks.convolution import GuardedConv2d, GuardedConv3d, guard_convolutions
+from scripts.networks.guarded import GuardedConv2d, GuardedConv3d, guard_convolutions
 
 SIZES = [(1, 1, 1), (2, 2, 2), (2, 7, 7), (7, 7, 2), (7, 7, 1), (1, 8, 8), (3, 1, 4), (5, 3, 8), (7, 7, 7)]
 # The reference of a convolution with kernel 3 is a sum of 27 shifted products, no library's convolution.

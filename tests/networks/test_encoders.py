@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.networks import (
+from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
     MonaiEfficientNetEncoder,
     MonaiResNetEncoder,
     MonaiSEResNetEncoder,
-    MonaiViTEncoder,
-    ResidualEncoder,
 )
+from scripts.networks.encoders.monai_vit import MonaiViTEncoder
+from scripts.networks.encoders.residual import ResidualEncoder
 
 ENCODERS = [
     pytest.param(ResidualEncoder, id="residual"),

@@ -8,15 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.fusion import Concat
-from scripts.networks import (
-    ConditionedNetwork,
-    Daft,
-    Film,
-    PhaseFusionNetwork,
-    ResidualEncoder,
-    TableEncoder,
-)
+from scripts.networks.conditioned import ConditionedNetwork, Daft, Film
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.concat import Concat
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.table_encoder import TableEncoder
 
 NAN = float("nan")
 COLUMNS = [{"name": "age", "kind": "number"}, {"name": "sex", "kind": "category", "values": ["F", "M"]}]

@@ -6,15 +6,14 @@ import pytest
 import torch
 
 import scripts
-from scripts.fusion import Concat, LateMean
-from scripts.networks import (
-    EarlyFusionNetwork,
-    HybridNetwork,
-    LateFusionNetwork,
-    MultiLevelNetwork,
-    PhaseFusionNetwork,
-    ResidualEncoder,
-)
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.late_mean import LateMean
+from scripts.networks.hybrid import HybridNetwork
+from scripts.networks.late_fusion import LateFusionNetwork
+from scripts.networks.multi_level import MultiLevelNetwork
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.plain import EarlyFusionNetwork
 
 IMAGE = torch.rand(3, 2, 12, 12, 12, generator=torch.Generator().manual_seed(0))
 
@@ -52,14 +51,14 @@ def test_any_two_levels_are_combined_by_configuration():
         "first_level": {
             "_target_": "scripts.networks.MultiLevelNetwork",
             "encoder": "@encoder",
-            "fusion": {"_target_": "scripts.fusion.AdaptiveConv", "_mode_": "callable"},
+            "fusion": {"_target_": "scripts.networks.fusion.AdaptiveConv", "_mode_": "callable"},
             "num_phases": "@num_phases",
             "num_classes": "@num_classes",
         },
         "second_level": {
             "_target_": "scripts.networks.PhaseFusionNetwork",
             "encoder": "@encoder",
-            "fusion": {"_target_": "scripts.fusion.Concat", "_mode_": "callable"},
+            "fusion": {"_target_": "scripts.networks.fusion.Concat", "_mode_": "callable"},
             "num_phases": "@num_phases",
             "num_classes": "@num_classes",
         },

@@ -5,9 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.fusion import Concat, Evidential, LateMean
-from scripts.losses import ClassificationLoss, DeepSupervision
-from scripts.networks import LateFusionNetwork, PhaseFusionNetwork, ResidualEncoder
+from scripts.losses.classification import ClassificationLoss
+from scripts.losses.deep_supervision import DeepSupervision
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.evidential import Evidential
+from scripts.networks.fusion.late_mean import LateMean
+from scripts.networks.late_fusion import LateFusionNetwork
+from scripts.networks.phase_fusion import PhaseFusionNetwork
 
 ALL = torch.ones(2, 3, dtype=torch.bool)
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from scripts.fusion import AdaptiveConv
-from scripts.networks import MultiLevelNetwork, ResidualEncoder
-from scripts.networks.pyramid import Context, FeaturePyramid, SkipDecoder
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.adaptive_conv import AdaptiveConv
+from scripts.networks.multi_level import Context, FeaturePyramid, MultiLevelNetwork, SkipDecoder
 
 ALL = torch.ones(2, 3, dtype=torch.bool)
 

@@ -16,7 +16,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from scripts.engines import place_network
+from scripts.engines.network import place_network
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NEED_TABLE = ("daft", "film", "table")  # held by test_table_contract.py

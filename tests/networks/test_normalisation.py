@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from scripts import build
-from scripts.networks import (
+from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
     MonaiEfficientNetEncoder,
     MonaiResNetEncoder,
     MonaiSEResNetEncoder,
-    ResidualEncoder,
 )
-from scripts.networks.normalisation import GuardedBatchNorm2d, GuardedBatchNorm3d, guard_normalisation
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.guarded import GuardedBatchNorm2d, GuardedBatchNorm3d, guard_normalisation
 
 ENCODERS = {
     "residual": ResidualEncoder,

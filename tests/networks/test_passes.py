@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from scripts import build
-from scripts.engines import TestTimeInferer
-from scripts.fusion import Gated
-from scripts.networks import Ensemble, FusedFeatures, FusionWeights
+from scripts.engines.inferer import TestTimeInferer
+from scripts.networks.ensemble import Ensemble
+from scripts.networks.fusion.gated import Gated
+from workbench.explain.listening import FusedFeatures, FusionWeights
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "fusion"
 STRATEGIES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.fusion import Concat
-from scripts.networks import EarlyFusionNetwork, PhaseFusionNetwork, ResidualEncoder, SinglePhaseNetwork
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.concat import Concat
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.plain import EarlyFusionNetwork, SinglePhaseNetwork
 
 PRESENT = torch.tensor([[1, 1], [1, 0], [1, 0]], dtype=torch.bool)
 

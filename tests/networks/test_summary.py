@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import scripts
-from scripts.networks.summary import parts_of, summary
+from workbench.network.__main__ import parts_of, summary
 
 
 def network(fusion: str = "mean") -> torch.nn.Module:
-    encoder = {"_target_": "scripts.networks.ResidualEncoder", "widths": [4]}  # the stem alone
+    encoder = {"_target_": "scripts.networks.encoders.ResidualEncoder", "widths": [4]}  # the stem alone
     return scripts.build(["pre", "portal"], encoder=encoder, fusion=fusion).train()
 
 

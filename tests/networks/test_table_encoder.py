@@ -11,9 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scripts.engines import PrepareBatch, TestTimeInferer, place_network
-from scripts.fusion import Concat
-from scripts.networks import PhaseFusionNetwork, ResidualEncoder, TableEncoder, TableNetwork
+from scripts.engines.batch import PrepareBatch
+from scripts.engines.inferer import TestTimeInferer
+from scripts.engines.network import place_network
+from scripts.networks.encoders.residual import ResidualEncoder
+from scripts.networks.fusion.concat import Concat
+from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.plain import TableNetwork
+from scripts.networks.table_encoder import TableEncoder
 
 NAN = float("nan")
 COLUMNS = [

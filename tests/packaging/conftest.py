@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.packaging import package
+from workbench.package.packing import package
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,8 @@ import shutil
 import pytest
 from monai.bundle import push_to_hf_hub
 
-from scripts.packaging import files_for_hub
-from scripts.packaging.__main__ import main
+from workbench.package.__main__ import main
+from workbench.package.contents import files_for_hub
 
 httpx = pytest.importorskip("httpx2")
 hub = pytest.importorskip("huggingface_hub")

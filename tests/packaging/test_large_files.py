@@ -10,8 +10,7 @@ import pytest
 from monai.apps.utils import HashCheckError
 from monai.bundle import download_large_files
 
-from scripts.packaging import move_out_weights
-from scripts.packaging.large_files import LIMIT_BYTES
+from workbench.package.packing import LIMIT_BYTES, move_out_weights
 
 
 @pytest.fixture

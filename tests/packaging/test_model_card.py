@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scripts.packaging import model_card, package
-from scripts.packaging.archive import read_file
+from workbench.package.contents import read_file
+from workbench.package.model_card import model_card
+from workbench.package.packing import package
 
 SECTIONS = [
     "# Description",

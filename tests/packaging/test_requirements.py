@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BEHIND = ("scripts/data/dicom/", "scripts/data/native_worker.py")
+BEHIND = ("scripts/data/dicom/", "scripts/volumes/native_worker.py")
 """Where functions import pydicom behind `pydicom_reader`, which names its requirements file."""
 
 

@@ -17,9 +17,9 @@ import pytest
 import torch
 import yaml
 
-from scripts.packaging import package
-from scripts.packaging.__main__ import main
-from scripts.verify import verify
+from workbench.package.__main__ import main
+from workbench.package.packing import package
+from workbench.verify.folder import verify
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "tests" / "bundle" / "meta_schema_20240725.json"

@@ -17,9 +17,9 @@ import yaml
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from scripts.engines.errors import message_of
-from scripts.predict import command as predict
-from scripts.predict.structured_report import coded
+from scripts.files.errors import message_of
+from workbench.predict import command as predict
+from workbench.predict.structured_report import coded
 
 PHASES = ("pre", "arterial", "portal")
 RULES = "phases:\n" + "".join(f"  {phase}: {{description: '*{phase}*'}}\n" for phase in PHASES)

@@ -15,8 +15,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.quality import Finding, check_quality
 from tests.reporting.page import Page
+from workbench.prepare.quality.finding import Finding
+from workbench.prepare.quality.quality import check_quality
 
 ROOT = Path(__file__).resolve().parents[2]
 EDGE = 24
@@ -342,7 +343,7 @@ def test_the_page_shows_findings_tables_and_pictures(cohort):
 
 
 def test_the_pictures_have_an_end(cohort, monkeypatch):
-    monkeypatch.setattr("scripts.quality.page.MOST_BYTES", 20_000)
+    monkeypatch.setattr("workbench.prepare.quality.page.MOST_BYTES", 20_000)
     for case in CASES:
         change(cohort, case, "pre", lambda voxels: voxels * 0)
     check_quality(cohort, workers=1)

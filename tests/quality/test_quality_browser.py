@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.quality import check_quality
 from tests.reporting.test_browser import DESK, PHONE, browser, show  # noqa: F401
+from workbench.prepare.quality.quality import check_quality
 
 pytestmark = pytest.mark.browser
 

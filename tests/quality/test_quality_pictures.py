@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from scripts.quality import check_quality
-from scripts.quality.finding import Finding, together
-from scripts.quality.look import look_at_case
-from scripts.quality.page import write_quality_page
-from scripts.quality.shown_region import mask_region
-from scripts.quality.thumbnail import OUTLINE
 from tests.reporting.page import Page
+from workbench.prepare.quality.finding import Finding, together
+from workbench.prepare.quality.look import look_at_case
+from workbench.prepare.quality.page import write_quality_page
+from workbench.prepare.quality.quality import check_quality
+from workbench.prepare.quality.thumbnail import OUTLINE, mask_region
 
 LESION_MM = 33.0
 

@@ -13,9 +13,9 @@ import yaml
 from matplotlib.figure import Figure
 
 from scripts.engines.environment import environment
-from scripts.evaluation.predictions import write_predictions
-from scripts.evaluation.results import LabelledPredictions, write_results
-from scripts.reporting.record import write_record
+from scripts.engines.evaluation import LabelledPredictions, write_results
+from scripts.metrics.predictions import write_predictions
+from workbench.report.record import write_record
 
 CLASSES = ["low", "high"]
 PHASES = ["pre", "portal"]
@@ -75,8 +75,8 @@ def clean(tmp_path_factory) -> Path:
         "spacing": [2.0, 2.0, 2.0],
         "grid_size": [32, 32, 32],
         "calibrate": True,
-        "encoder": {"_target_": "scripts.networks.ResidualEncoder"},
-        "fusion": {"_target_": "scripts.fusion.Concat"},
+        "encoder": {"_target_": "scripts.networks.encoders.ResidualEncoder"},
+        "fusion": {"_target_": "scripts.networks.fusion.Concat"},
         "network_def": {"_target_": "x.PhaseFusionNetwork", "encoder": "@encoder", "fusion": "@fusion"},
     }
     (folder / "configs" / "train.yaml").write_text(yaml.safe_dump(config))

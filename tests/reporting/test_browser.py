@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reporting import report_folder
+from workbench.report.report import report_folder
 
 pytestmark = pytest.mark.browser
 

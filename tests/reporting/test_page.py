@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from scripts.engines.environment import environment
-from scripts.engines.errors import message_of
-from scripts.reporting import report_folder, report_run
-from scripts.reporting.contents import read_contents
-from scripts.reporting.figures import KNOWN, Figure
-from scripts.reporting.record import write_record
-from scripts.reporting.volume_grids import MOST_HEADERS, volume_grids
+from scripts.files.errors import message_of
+from workbench.report.contents import read_contents
+from workbench.report.dataset import MOST_HEADERS, volume_grids
+from workbench.report.figures import KNOWN, Figure
+from workbench.report.record import write_record
+from workbench.report.report import report_folder, report_run
 
 from .page import Page
 

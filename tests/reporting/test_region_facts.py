@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.reporting.region_facts import region_facts
+from workbench.report.record import region_facts
 
 CONFIG = {
     "phases": ["pre"],

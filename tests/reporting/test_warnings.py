@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts.reporting.contents import read_contents
-from scripts.reporting.warnings import cautions_about
+from workbench.report.contents import read_contents
+from workbench.report.report import cautions_about
 
 from .conftest import record
 

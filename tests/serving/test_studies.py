@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.serving.studies import study_patterns
+from workbench.serve.command import study_patterns
 
 PHASES = ["pre", "portal"]
 

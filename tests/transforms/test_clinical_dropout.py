@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.engines import PrepareBatch
-from scripts.transforms import ClinicalDropout
+from scripts.engines.batch import PrepareBatch
+from scripts.transforms.clinical import ClinicalDropout
 
 
 def test_whole_tables_and_single_values_are_hidden_at_the_rate_and_nothing_else_changes():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from scripts.transforms import ContourRegiond, LoadImagePhasesd, MaskRegiond, ResamplePhasesd
-from scripts.transforms.contour_region import Contour
+from scripts.transforms.mask_region import Contour, ContourRegiond, MaskRegiond
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.resample import ResamplePhasesd
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset
 
-from scripts.data import declared_columns, read_unlabelled
-from scripts.transforms import EncodeClinicald
+from scripts.cases.read import declared_columns, read_unlabelled
+from scripts.transforms.clinical import EncodeClinicald
 
 NAN = float("nan")
 AGE = {"name": "age", "kind": "number", "unit": "years"}

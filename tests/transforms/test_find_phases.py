@@ -8,7 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.transforms import FindPhasesd, LoadImagePhasesd
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.server_inputs import FindPhasesd
 
 PHASES = ["pre", "late_portal", "portal"]
 FIND = FindPhasesd(phases=PHASES)

@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.transforms import (
-    LoadImagePhasesd,
-    PercentileIntensityd,
-    ResamplePhasesd,
-    WholeVolumeRegiond,
-    WindowIntensityd,
-    ZScoreIntensityd,
-)
+from scripts.transforms.intensity import PercentileIntensityd, WindowIntensityd, ZScoreIntensityd
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.region import WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
 
 
 @pytest.fixture

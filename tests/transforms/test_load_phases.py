@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from monai.transforms import LoadImaged
 
-from scripts.transforms import LoadImagePhasesd
+from scripts.transforms.phases import LoadImagePhasesd
 
 PHASES = ["pre", "arterial", "portal"]
 

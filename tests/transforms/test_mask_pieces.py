@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from monai.transforms import SelectItemsd
 
-from scripts.data import cached_dataset
-from scripts.transforms import ContourRegiond, LoadImagePhasesd, MaskRegiond, ResamplePhasesd
+from scripts.cases.cache import cached_dataset
+from scripts.transforms.mask_region import ContourRegiond, MaskRegiond
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.resample import ResamplePhasesd
 
 SHAPE = (64, 48, 32)
 LARGE, SMALL = (slice(6, 14), slice(8, 16), slice(8, 14)), (slice(50, 56), slice(30, 36), slice(20, 25))

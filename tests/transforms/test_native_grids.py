@@ -9,8 +9,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data.registration import Registration, register_cases
-from scripts.transforms import LoadImagePhasesd, ResamplePhasesd, WholeVolumeRegiond
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.region import WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
+from workbench.prepare.registration.cases import register_cases
+from workbench.prepare.registration.pair import Registration
 
 SEQUENCES = ["fla", "t1", "t1c", "t2"]
 LEAST_DICE = {"TCGA-DU-7294": 0.95, "TCGA-FG-6692": 0.80}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.data.volumes import open_volume
-from scripts.transforms import PaintPredictiond
+from scripts.transforms.viewer_answer import PaintPredictiond
+from scripts.volumes.open import open_volume
 
 PAINT = PaintPredictiond(classes=["a", "b", "c"])
 PROBABILITY = torch.tensor([0.1, 0.2, 0.7])

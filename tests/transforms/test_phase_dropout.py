@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.engines import PrepareBatch
-from scripts.transforms import PhaseDropout
+from scripts.engines.batch import PrepareBatch
+from scripts.transforms.augment import PhaseDropout
 
 
 def test_phases_fall_independently_at_the_rate_and_one_always_stays():

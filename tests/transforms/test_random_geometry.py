@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.transforms import RandomGeometry
-from scripts.transforms.random_geometry import warp
+from scripts.transforms.geometry import RandomGeometry, warp
 
 ANY = RandomGeometry(flip=(0.5, 0.5, 0.5), rotate=20.0, scale=0.1, translate=2.0, spacing=(1.0, 1.0, 2.0))
 

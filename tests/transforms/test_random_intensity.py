@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from scripts.transforms import AugmentBatch, RandomGeometry, RandomIntensity
+from scripts.transforms.augment import AugmentBatch, RandomIntensity
+from scripts.transforms.geometry import RandomGeometry
 
 ALL = RandomIntensity(scale=0.2, shift=0.3, noise=0.1, gamma=0.3)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.transforms import ReadLabeld
+from scripts.transforms.server_inputs import ReadLabeld
 
 READ = ReadLabeld(classes=["Low", "high"])
 

@@ -7,15 +7,12 @@ import pytest
 import torch
 from monai.transforms import Compose, SelectItemsd
 
-from scripts.data import cached_dataset
-from scripts.transforms import (
-    LoadImagePhasesd,
-    MaskRegiond,
-    ResamplePhasesd,
-    StackPhasesd,
-    WholeVolumeRegiond,
-    ZScoreIntensityd,
-)
+from scripts.cases.cache import cached_dataset
+from scripts.transforms.intensity import ZScoreIntensityd
+from scripts.transforms.mask_region import MaskRegiond
+from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
+from scripts.transforms.region import WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
 
 SEQUENCES = ["fla", "t1", "t1c", "t2"]
 

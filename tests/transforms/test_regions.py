@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts.transforms import BoxRegiond, LoadImagePhasesd, MaskRegiond, WholeVolumeRegiond
-from scripts.transforms.frame import frame_axes
+from scripts.transforms.mask_region import MaskRegiond
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
+from scripts.volumes.grid import frame_axes
 
 
 def opened(paths: dict, **more) -> dict:

@@ -16,9 +16,11 @@ from monai.transforms import (
     SpatialResample,
 )
 
-from scripts.data.volumes import open_volume
-from scripts.transforms import BoxRegiond, LoadImagePhasesd, ResamplePhasesd, WholeVolumeRegiond
-from scripts.transforms.sample_volume import sample_volume
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes.open import open_volume
+from scripts.volumes.sample import sample_volume
 
 KINDS = ["plain", "flipped", "permuted", "oblique", "sheared"]
 
@@ -86,7 +88,7 @@ def test_only_the_block_that_the_grid_needs_is_read(save, smooth, monkeypatch) -
     blocks = []
     read = type(open_volume(path)).read
     monkeypatch.setattr(
-        "scripts.data.volume_base.Volume.read",
+        "scripts.volumes.volume.Volume.read",
         lambda self, part=None: blocks.append(part) or read(self, part),
     )
     resample({"pre": path}, region=[[10, 20, 30], [14, 26, 38]], spacing=(1, 1, 1), size=(32, 32, 32))
@@ -169,7 +171,7 @@ def test_parallel_and_oblique_sampling_agree(save, smooth, monkeypatch) -> None:
     volume = open_volume(save("pre", smooth((20, 22, 24)), np.diag([-1.5, 1.2, 2.5, 1.0])))
     grid = np.array([[0, 0, 1.1, -24], [0.9, 0, 0, 3], [0, -1.3, 0, 40], [0, 0, 0, 1]])
     fast, inside = sample_volume(volume, grid, (16, 17, 18))
-    monkeypatch.setattr("scripts.transforms.sample_volume._drivers", lambda *_: None)
+    monkeypatch.setattr("scripts.volumes.sample._drivers", lambda *_: None)
     slow, inside_again = sample_volume(volume, grid, (16, 17, 18))
     np.testing.assert_array_equal(inside, inside_again)
     np.testing.assert_allclose(fast, slow, atol=2e-3)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.transforms import AugmentBatch, GivenViews, RandomGeometry, SliceViews
+from scripts.transforms.augment import AugmentBatch
+from scripts.transforms.geometry import RandomGeometry
+from scripts.transforms.views import GivenViews, SliceViews
 
 
 def ramp(orientation: str) -> torch.Tensor:

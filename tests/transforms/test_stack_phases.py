@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.transforms import StackPhasesd
+from scripts.transforms.phases import StackPhasesd
 
 PHASES = ["pre", "arterial", "portal"]
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.engines import model_files
-from scripts.engines.errors import message_of
-from scripts.predict import command as predict
-from scripts.serving import command as serving
-from scripts.verify import record
-from scripts.verify.trained import is_recorded, trained_list
+from scripts.engines.ensemble import model_files
+from scripts.engines.trained import is_recorded, record, trained_list
+from scripts.files.errors import message_of
+from workbench.predict import command as predict
+from workbench.serve import command as serving
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ import pytest
 import torch
 import yaml
 
-from scripts.evaluation.run_folder import release_folder, take_folder
-from scripts.verify import verify
-from scripts.verify.__main__ import main
-from scripts.verify.plain_config import LARGEST
+from scripts.files.run_folder import release_folder, take_folder
+from workbench.verify.__main__ import main
+from workbench.verify.folder import verify
+from workbench.verify.plain_config import LARGEST
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def clean(trained, tmp_path_factory) -> Path:
     """A results folder with both exported models, as it lies on the disk of someone else."""
-    from scripts.exports.formats import write_onnx, write_torchscript
-    from scripts.networks import build
+    from scripts.networks.builder import build
+    from workbench.export.formats import write_onnx, write_torchscript
 
     folder = tmp_path_factory.mktemp("foreign") / "quick"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -73,7 +73,7 @@ IN_CONFIGURATIONS = [
     ("configs/train.yaml", "+region", {"_target_": "builtins.eval"}),
     ("configs/train.yaml", "region", {"_target_": "$os.system"}),
     ("configs/train.yaml", "region", {"_target_": ["os.system"]}),
-    ("configs/train.yaml", "region", {"_target_": "scripts.data.prepare"}),
+    ("configs/train.yaml", "region", {"_target_": "workbench.prepare.preparing"}),
     ("configs/train.yaml", "region", {"_target_": "scripts.transforms.MaskRegiond", "_mode_": "debug"}),
     ("configs/train.yaml", "region", {"_target_": "Identityd", "_mode_": {"a": "callable"}}),
     ("configs/train.yaml", "region", {"_target_": "Identityd", "_requires_": [RUNS]}),
@@ -175,16 +175,16 @@ def test_a_package_without_some_of_its_files_is_named(folder):
 
 
 def test_a_release_is_taken_by_its_hash(folder, tmp_path, monkeypatch):
-    from scripts.verify import package_files
+    from workbench.verify import files as package_files
 
     (folder / "scripts" / "fusion" / "max.py").write_text("# an older one\n")
-    assert "scripts/fusion/max.py: found 'other code'" in said(folder)
+    assert "scripts/networks/fusion/max.py: found 'other code'" in said(folder)
     releases = tmp_path / "releases.txt"
     releases.write_text(f"# hash, version\n{package_files.package_hash(folder / 'scripts')}  0.0.9\n")
     monkeypatch.setattr(package_files, "RELEASES", releases)
     assert said(folder) == ""
     (folder / "scripts" / "fusion" / "max.py").write_text("import os\n")
-    assert "scripts/fusion/max.py: found 'other code'" in said(folder)
+    assert "scripts/networks/fusion/max.py: found 'other code'" in said(folder)
 
 
 def test_a_strategy_of_ones_own_is_allowed_by_name(folder):
@@ -280,7 +280,7 @@ def test_the_command_ends_with_1_and_imports_nothing_of_the_folder(folder):
     (folder / "torch.py").write_text("raise SystemExit('taken')\n")
     (folder / "configs" / "a\x1b[2J\u202e.yaml").write_text("run: [$import os]\n")
     done = subprocess.run(
-        [sys.executable, "-m", "scripts.verify", str(folder)],
+        [sys.executable, "-m", "workbench.verify", str(folder)],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.data.dicom import assign_study, find_studies, read_rules
-from scripts.data.dicom.headers import read_in_unicode
-from scripts.data.dicom.rules import read_character_set
+from workbench.prepare.dicom.assign import assign_study
+from workbench.prepare.dicom.headers import read_in_unicode
+from workbench.prepare.dicom.rules import read_character_set, read_rules
+from workbench.prepare.dicom.scan import find_studies
 
 WESTERN, UTF_8 = "read as Western European (ISO_IR 100)", "read as UTF-8 (ISO_IR 192)"
 WRONG = "a wrong character set (ISO_IR 100)"

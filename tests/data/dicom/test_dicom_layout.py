@@ -13,10 +13,13 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data import prepare, read_cases
-from scripts.data.dicom import assign_study, find_studies, read_rules
-from scripts.data.dicom.names import pseudonyms, write_key
-from scripts.data.plain_text import is_plain
+from scripts.cases.read import read_cases
+from scripts.files.plain_text import is_plain
+from workbench.prepare.dicom.assign import assign_study
+from workbench.prepare.dicom.persons import pseudonyms, write_key
+from workbench.prepare.dicom.rules import read_rules
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.preparing import prepare
 
 RULES = """
 phases:

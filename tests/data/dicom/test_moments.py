@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.data.dicom import find_studies, stacks_of
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.dicom.stacks import stacks_of
 
 EVENING, NIGHT = "235930", "000010"
 ORDERS = {

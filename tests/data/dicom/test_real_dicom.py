@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from scripts.data import open_volume, prepare
-from scripts.data.dicom import assign_study, find_studies, read_rules, stacks_of, write_stack
+from scripts.volumes.open import open_volume
+from workbench.prepare.dicom.assign import assign_study
+from workbench.prepare.dicom.convert import write_stack
+from workbench.prepare.dicom.rules import read_rules
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.dicom.stacks import stacks_of
+from workbench.prepare.preparing import prepare
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 RULES = Path("configs/dicom/prostate_mr.yaml")
@@ -93,8 +98,8 @@ def test_broken_and_mixed_files_give_one_line_each(test_data, tmp_path, capsys):
 
 def test_every_file_is_decoded_or_refused_in_one_line(test_data):
     """RLE, JPEG, JPEG-LS, JPEG 2000, big-endian, truncated: the same pixels, or one line."""
-    from scripts.data.dicom.convert import _decode
-    from scripts.data.dicom.geometry import Refused
+    from workbench.prepare.dicom.convert import _decode
+    from workbench.prepare.dicom.geometry import Refused
 
     decoded, refused = {}, {}
     for file in sorted((test_data("dicom_nifti_torture") / "pydicom_data").glob("*.dcm")):

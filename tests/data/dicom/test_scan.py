@@ -6,9 +6,10 @@ import os
 
 import pytest
 
-from scripts.data import prepare
-from scripts.data.dicom import find_studies, stacks_of
-from scripts.workers import BadCases
+from scripts.files.workers import BadCases
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.dicom.stacks import stacks_of
+from workbench.prepare.preparing import prepare
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 from pydicom import dcmread

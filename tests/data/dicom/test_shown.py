@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data import prepare
+from workbench.prepare.preparing import prepare
 
 RULES = "phases:\n  pre: {description: native}\n  portal: {description: portal*}\n"
 
@@ -83,7 +83,7 @@ def test_no_name_is_printed_or_written(keep_ids, export, capsys):
 
 
 def test_a_prediction_is_not_called_after_a_folder_with_the_name(export, tmp_path, capsys):
-    from scripts.predict.study import read_images
+    from workbench.predict.study import read_images
 
     found = read_images(export / "in" / "ROE_JANE_1950-01-01", ["pre"], export / "rules.yaml", None, tmp_path)
     assert found.case.startswith("case_")

@@ -9,8 +9,12 @@ import nibabel
 import numpy as np
 import pytest
 
-from scripts.data.dicom import assign_study, find_studies, read_rules, stacks_of, write_stack
-from scripts.data.dicom.remarks import remarks_of
+from workbench.prepare.dicom.assign import assign_study
+from workbench.prepare.dicom.convert import write_stack
+from workbench.prepare.dicom.rules import read_rules
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.dicom.stacks import stacks_of
+from workbench.prepare.dicom.table import remarks_of
 
 
 def stacks(folder: Path):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.data.dicom import find_studies, stacks_of
-from scripts.data.dicom.remarks import remarks_of
+from workbench.prepare.dicom.scan import find_studies
+from workbench.prepare.dicom.stacks import stacks_of
+from workbench.prepare.dicom.table import remarks_of
 
 
 def stacks(folder: Path):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripts.data import native
-from scripts.data.volumes import frames_of, open_volume
+from scripts.volumes import native
+from scripts.volumes.open import frames_of, open_volume
 
 st = pytest.importorskip("hypothesis.strategies", reason="pip install -r requirements-dev.txt")
 NAME = "case p017: phase 'portal'"
@@ -90,9 +90,10 @@ def test_a_damaged_volume(kind, examples, fuzz, one_line, voxels, tmp_path, monk
 @pytest.mark.parametrize("examples", [20, pytest.param(3 * SLOW // 2, marks=pytest.mark.slow)])
 def test_a_damaged_dicom_series(examples, fuzz, one_line, write_dicom, tmp_path, monkeypatch):
     """Scanned, stacked and converted as `preparing` does; other files of the series stay whole."""
-    from scripts.data.dicom import find_studies, write_stack
-    from scripts.data.dicom.geometry import Refused
-    from scripts.data.dicom.stacks import stacks_of
+    from workbench.prepare.dicom.convert import write_stack
+    from workbench.prepare.dicom.geometry import Refused
+    from workbench.prepare.dicom.scan import find_studies
+    from workbench.prepare.dicom.stacks import stacks_of
 
     monkeypatch.setattr(native, "SECONDS", 20.0)
     files = write_dicom(tmp_path / "series")

@@ -1,0 +1,228 @@
+"""The cases of a dataset.json, checked in full before anything else starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.cases.checks import (
+    check_classes,
+    check_files,
+    check_patients,
+    check_split,
+    check_unique,
+    class_index,
+)
+from scripts.cases.clinical import Column, check_columns, select_columns
+from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items
+from scripts.cases.folder import case_folders, read_case_folder
+from scripts.cases.splits import SPLITS
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of one dataset, with paths made absolute and labels as indices into `classes`.
+
+    Attributes:
+        name: name of the dataset.
+        phases: the chosen phases, in order.
+        classes: class names; a label is an index into them.
+        clinical: declarations of the chosen clinical columns.
+        training: cases the weights are fitted on.
+        validation: cases that steer training (schedule, early stop, choice of checkpoint).
+        test: cases read once, at the end.
+        unlabelled: cases without a label.
+        class_counts: number of training cases of each class.
+    """
+
+    name: str
+    phases: list[str]
+    classes: list[str]
+    clinical: list[Column]
+    training: list[Item]
+    validation: list[Item]
+    test: list[Item]
+    unlabelled: list[Item]
+    class_counts: list[int]
+
+
+def read_cases(
+    dataset_dir: str | Path,
+    phases: Sequence[str],
+    classes: Sequence[str],
+    clinical: Sequence[str | Mapping] = (),
+    required: Sequence[str] = SPLITS,
+) -> Cases:
+    """Read the training, validation and test cases of a dataset, or say in one line what is wrong with it.
+
+    Args:
+        dataset_dir: folder that holds dataset.json, or the path of such a file.
+        phases: the phases to use, in order; the dataset may have more.
+        classes: class names, in order.
+        clinical: the clinical columns to use, by name or as declarations; when evaluating, a dataset need not
+            have the columns that a trained model declares.
+        required: splits that must have cases, training and validation of every class; evaluating needs one.
+
+    Raises:
+        FileNotFoundError: no such folder or dataset.json, or files that it names do not exist.
+        ValueError: anything in it that training would stumble over later.
+    """
+    document = open_document(dataset_dir)
+    phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
+    check_phases(document, phases)
+    columns = select_columns(document.columns, clinical, str(document.file), "training" in required)
+    splits: dict[str, list[Item]] = {}
+    for split in (*SPLITS, "unlabelled"):
+        splits[split] = [
+            read_item(document, split, *entry, phases, columns)
+            for entry in enumerate(document.entries(split))
+        ]
+        if split in SPLITS:
+            if split in required:
+                check_split(document, split, splits[split])
+            for item in splits[split]:
+                item["label"] = class_index(document, item, classes)
+    for item in splits["unlabelled"]:
+        item.pop("label", None)
+    check_unique(document, [item for items in splits.values() for item in items])
+    check_patients(document, splits)
+    for split in ("training", "validation"):
+        if split in required:
+            check_classes(document, split, splits[split], classes)
+    check_files(document, [item for items in splits.values() for item in items])
+    if "training" not in required:
+        from scripts.cases.new_table import lacking
+
+        evaluated = [item for split in required for item in splits[split]]
+        line = lacking(evaluated, columns, str(document.file), remedy="")
+        print(f"{line}\n" if line else "", end="", flush=True)
+    counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
+    return Cases(document.name, phases, classes, columns, **splits, class_counts=counts)
+
+
+def read_unlabelled(
+    dataset_dir: str | Path,
+    phases: Sequence[str],
+    clinical: Sequence[str | Mapping] = (),
+    classes: Sequence[str] | None = None,
+    clinical_table: str | Path | None = None,
+    keep_bad: bool = False,
+) -> list[Item]:
+    """Read cases to be classified: all cases of a dataset.json, or a folder with one sub-folder per case.
+
+    In a folder, each file is named after its phase (`portal.nii.gz`, `.nii`, `.nrrd`, `.mha`, `.mhd`); a
+    file named lesion, roi, mask or seg is the region of interest.
+
+    Args:
+        dataset_dir: folder with a dataset.json, path of such a file, or folder of case folders.
+        phases: the phases of the model, in order; a case needs at least one of them.
+        clinical: the clinical columns of the model; a dataset need not have them.
+        classes: class names of the model. `label` is set only where these are given and *every* case has one
+            of them as its label, so that all items of a batch have the same keys.
+        clinical_table: CSV or Excel file with the columns of the model by case or patient; what cases lack is
+            printed once.
+        keep_bad: whether files that do not exist, and folders that are no case, wait for their loader, which
+            names them (`problem` in the item); else they are errors here.
+
+    Raises:
+        FileNotFoundError: no such folder, or files that a dataset.json names do not exist.
+        ValueError: no case found, or a case that cannot be read.
+    """
+    phases = name_list(phases, "`phases`")
+    root = Path(dataset_dir).expanduser()
+    if root.is_dir() and not (root / "dataset.json").exists():
+        declared = [dict(column) for column in clinical if isinstance(column, Mapping)]
+        return _with_table(_read_folder(root, phases, keep_bad), declared, clinical_table, str(root))
+    document = open_document(dataset_dir)
+    check_phases(document, phases)
+    columns = select_columns(document.columns, clinical, str(document.file), required=False)
+    items = read_items(document, phases, columns)
+    if not items:
+        raise ValueError(
+            f"{document.file} must list at least one case, found none; add cases under 'unlabelled'"
+        )
+    check_unique(document, items)
+    if not keep_bad:
+        check_files(document, items)
+    labelled = classes is not None and all(item.get("label") in classes for item in items)
+    for item in items:
+        label = item.pop("label", None)
+        if classes is not None and labelled:
+            item["label"] = list(classes).index(label)
+    return _with_table(items, columns, clinical_table, str(document.file))
+
+
+def _with_table(
+    items: list[Item], columns: list[Column], clinical_table: str | Path | None, where: str
+) -> list[Item]:
+    """Return the cases with the values of a clinical table, if one is given; print what they lack."""
+    from scripts.cases.new_table import lacking, with_clinical_table
+
+    notes: list[str] = []
+    if clinical_table is not None:
+        items, notes = with_clinical_table(items, clinical_table, columns)
+    line = lacking(items, columns, where if clinical_table is None else str(clinical_table))
+    said = [
+        text if text.startswith("warning: ") else f"note: {text}"
+        for text in [*notes, *([line] if line else [])]
+    ]
+    print("".join(f"{text}\n" for text in said), end="", flush=True)
+    return items
+
+
+def _read_folder(root: Path, phases: list[str], keep_bad: bool) -> list[Item]:
+    folders = case_folders(root)
+    if not folders:
+        raise ValueError(
+            f"{root} must hold a dataset.json or one sub-folder per case, found neither; check dataset_dir"
+        )
+    items: list[Item] = []
+    for folder in folders:
+        try:
+            files = read_case_folder(folder.absolute(), phases)
+            if not files.images:
+                found = ", ".join(path.name for path in files.others.values()) or "no image file"
+                raise ValueError(
+                    f"case {files.case}: {folder} must hold at least one of the phases [{', '.join(phases)}] "
+                    f"as <phase>.nii.gz, .nii, .nrrd, .mha or .mhd, found {found}; rename the files or move "
+                    "the folder away"
+                )
+        except (ValueError, OSError) as error:
+            if not keep_bad:
+                raise
+            items.append(_item(folder.name, {}, None) | {"problem": str(error)})
+            continue
+        image = {phase: str(path) for phase, path in files.images.items()}
+        items.append(_item(files.case, image, str(files.roi) if files.roi else None))
+    return items
+
+
+def _item(case: str, image: dict[str, str], roi: str | None) -> Item:
+    """Return the item of a case of which only the files are known."""
+    item = {"case": case, "patient": case, "site": None, "image": image, "roi": roi, "clinical": {}}
+    return item | {"split": "unlabelled"}
+
+
+def declared_columns(clinical: Sequence[str | Mapping[str, Any]], dataset_dir: str | Path) -> list[Column]:
+    """Return the declarations of the columns in `clinical`.
+
+    A trained model's columns are declared in full, and are then taken as they are: the dataset is not opened
+    and need not have a table. A column given by its name is looked up in dataset.json.
+
+    Args:
+        clinical: names of columns, or their declarations.
+        dataset_dir: folder that holds dataset.json, or the path of such a file.
+
+    Raises:
+        FileNotFoundError: a name is given, and there is no dataset.json.
+        ValueError: a column that the dataset does not declare, or an incomplete declaration.
+
+    >>> declared_columns([{"name": "age", "kind": "number"}], "/nowhere")
+    [{'name': 'age', 'kind': 'number'}]
+    """
+    if all(isinstance(entry, Mapping) and "kind" in entry for entry in clinical):
+        return check_columns([dict(entry) for entry in clinical if isinstance(entry, Mapping)], "`clinical`")
+    document = open_document(dataset_dir)
+    return select_columns(document.columns, clinical, str(document.file))

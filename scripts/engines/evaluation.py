@@ -1,0 +1,378 @@
+"""Figures in TensorBoard, beside those on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import numpy as np
+from torch import nn
+
+from scripts.cases.positive import positive_index
+from scripts.engines.case_handler import Case, CaseHandler, Prediction
+from scripts.engines.environment import write_metrics
+from scripts.figures.confusion import confusion_figure
+from scripts.figures.roc import roc_figure
+from scripts.metrics.at_threshold import threshold_row
+from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.predictions import write_predictions
+from scripts.metrics.rows import classification_table
+from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss
+from scripts.metrics.table import format_table
+from workbench.report.decision import decision_figure
+from workbench.report.precision_recall import precision_recall_figure
+from workbench.report.reliability import reliability_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FOLDER = "tensorboard"
+"""Folder of the events, in a results folder."""
+
+
+@contextmanager
+def no_host() -> Iterator[None]:
+    """Leave the name of the machine out of the names of event files that are opened inside."""
+    from tensorboard.summary.writer import event_file_writer
+
+    with patch.object(event_file_writer, "socket", SimpleNamespace(gethostname=lambda: "host")):
+        yield
+
+
+def show_figures(output_dir: Path, name: str, figures: Mapping[str, Figure]) -> None:
+    """Write an event file with figures into `output_dir`/tensorboard, each by the tag `name`/<its name>."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    with no_host(), SummaryWriter(str(output_dir / FOLDER)) as writer:
+        for tag, figure in figures.items():
+            writer.add_figure(f"{name}/{tag}", figure, close=False)
+
+
+def clinical_lines(tables: Mapping[str, Sequence[float]], network: nn.Module | None) -> list[str]:
+    """Return a line about numbers that the network cuts off, and one about cases that it knows nothing of.
+
+    Args:
+        tables: case -> its values in the order of the network's table, NaN where missing.
+        network: as it predicted; an exported one does not tell what it cuts off.
+    """
+    from scripts.files.plain_text import note
+    from scripts.networks.plain import TableNetwork
+    from scripts.networks.table_encoder import table_encoders
+
+    if network is None or not (encoders := table_encoders(network)):
+        return []
+    encoder = encoders[0]
+    far: dict[str, list[str]] = {}
+    columns = [column["name"] for column in encoder.columns]
+    for case, values in tables.items():
+        for name in encoder.cut_off_columns(values) if values else ():
+            far.setdefault(name, []).append(f"{case} ({values[columns.index(name)]:g})")
+    lines = []
+    if far:
+        cases = "; ".join(note(name, values) for name, values in far.items())
+        lines.append(
+            f"warning: clinical values more than {encoder.cut_off:g} standard deviations from the mean of "
+            f"the training cases, which count as {encoder.cut_off:g}: {cases}; check their unit and "
+            "decimal mark, and empty cells whose number means missing"
+        )
+    blank = [case for case, values in tables.items() if np.isnan(values).all()]
+    if blank and any(isinstance(part, TableNetwork) for part in network.modules()):
+        what = "warning: this model reads clinical values alone, and knows nothing of the cases without any"
+        lines.append(note(what, blank))
+    return lines
+
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class LabelledPredictions:
+    """The predictions of n cases whose class is known.
+
+    Attributes:
+        probability: [n, K].
+        label: [n], index of the true class.
+        patients: n names.
+        uncalibrated: [n, K], the probabilities before the division by the temperature, where known.
+        temperature: of the model, where known.
+        threshold: with two classes, that of the model, where known.
+        positive: with two classes, the name of the positive one.
+        members: number of models whose probabilities were averaged.
+    """
+
+    probability: np.ndarray
+    label: np.ndarray
+    patients: Sequence[str]
+    uncalibrated: np.ndarray | None = None
+    temperature: float | None = None
+    threshold: float | None = None
+    positive: str | None = None
+    members: int = 1
+
+
+def write_results(
+    output_dir: Path,
+    found: LabelledPredictions,
+    classes: Sequence[str],
+    name: str,
+    seed: int | None,
+    draws: int,
+    device: str,
+) -> tuple[list[dict[str, Any]], dict[str, Figure]]:
+    """Compute everything that needs labels, write it into `output_dir` and print the table.
+
+    Args:
+        output_dir: folder of the results.
+        found: the predictions.
+        classes: K class names.
+        name: what is evaluated, e.g. "test".
+        seed: of the run that is evaluated; recorded, and seed of the bootstrap (0 when None).
+        draws: number of bootstrap resamples; 0 for no intervals.
+        device: on which the network ran.
+
+    Returns:
+        The rows of the table, and the figures by name.
+    """
+    random: dict[str, Any] = {"patients": found.patients, "draws": draws, "seed": seed or 0}
+    data = (found.probability, found.label)
+    intervals = confidence_intervals(*data, **random) if draws > 0 else []
+    rows = classification_table(*data, classes, intervals or None)
+    at_threshold = None
+    if found.threshold is not None:
+        at_threshold = threshold_row(*data, classes, found.threshold, **random, positive=found.positive)
+        at_threshold["chosen_by"] = threshold_source(found.members, found.threshold)
+    calibration = _calibration(found, rows[-1])
+    write_metrics(
+        output_dir / "metrics.json",
+        rows,
+        classes,
+        name,
+        seed,
+        intervals[-1] if intervals else {},
+        device,
+        at_threshold,
+        calibration,
+        found.positive,
+    )
+    figures = _figures(output_dir, found, classes, name, rows, random)
+    number = len(set(found.patients))
+    patients = None if number == len(found.label) else number  # perhaps no patient is named at all
+    title = f"{name}: {len(found.label)} cases" + ("" if patients is None else f", {patients} patients")
+    print(f"\n{format_table(rows, title, patients, at_threshold, calibration)}\n", flush=True)
+    return rows, figures
+
+
+def threshold_source(members: int, threshold: float) -> str:
+    """Say where the threshold of a model, or of several that predict together, comes from."""
+    if members > 1:
+        return f"the mean of the thresholds that {members} models fitted, each on its validation split"
+    if threshold == 0.5:
+        return "default, as no threshold was fitted on the validation split"
+    return "the validation split, for the highest sensitivity + specificity"
+
+
+def _calibration(found: LabelledPredictions, macro: dict[str, Any]) -> dict[str, float] | None:
+    """Return the temperature, and what it changed."""
+    if found.temperature is None or found.uncalibrated is None:
+        return None
+    scores = {"temperature": found.temperature}
+    for name, measure in (("brier", brier_score), ("ece", expected_calibration_error)):
+        scores[f"{name}_before"] = float(measure(found.uncalibrated, found.label)[0])
+        scores[f"{name}_after"] = macro[name]
+    scores["log_loss_before"] = mean_log_loss(found.uncalibrated, found.label)
+    scores["log_loss_after"] = mean_log_loss(found.probability, found.label)
+    return scores
+
+
+def _figures(
+    output_dir: Path,
+    found: LabelledPredictions,
+    classes: Sequence[str],
+    name: str,
+    rows: Sequence[dict[str, Any]],
+    random: dict[str, Any],
+) -> dict[str, Figure]:
+    """Draw and write the figures."""
+    data = (found.probability, found.label, classes, name)
+    changed = found.temperature is not None and found.temperature != 1
+    random = random | {"draws": min(random["draws"], 500)}  # enough for a band, and drawn for each class
+    return {
+        "roc": roc_figure(
+            *data,
+            intervals=[row.get("auc_interval") for row in rows],
+            **random,
+            positive=found.positive,
+            path=output_dir / "roc.png",
+        ),
+        "precision_recall": precision_recall_figure(
+            *data,
+            intervals=[row.get("average_precision_interval") for row in rows],
+            positive=found.positive,
+            path=output_dir / "precision_recall.png",
+        ),
+        "confusion_matrix": confusion_figure(
+            *data, positive=found.positive, path=output_dir / "confusion_matrix.png"
+        ),
+        "reliability": reliability_figure(
+            *data,
+            uncalibrated=found.uncalibrated if changed else None,
+            positive=found.positive,
+            path=output_dir / "reliability.png",
+        ),
+        "decision_curve": decision_figure(
+            *data,
+            threshold=found.threshold,
+            **random,
+            positive=found.positive,
+            path=output_dir / "decision_curve.png",
+        ),
+    }
+
+
+if TYPE_CHECKING:
+    from scripts.networks.calibration import RawLogits
+
+
+class EvaluationReport(CaseHandler):
+    """Writes what a reader needs of an evaluation.
+
+    When an evaluation ends it writes into `output_dir`
+
+        predictions.csv         case, [patient], [split], [true], predicted, of two classes positive_class and
+                                called_positive, one probability per class; with a clinical table also which
+                                columns the case had and lacked
+        metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
+        roc.png                 one curve per class against the rest, a single one for two classes
+        precision_recall.png    likewise
+        confusion_matrix.png    cases, and rates per true class
+        reliability.png         how often what is said with a probability is true
+        decision_curve.png      whether it is worth following the model
+
+    and prints the table. Where no case has a label it writes predictions.csv only; where some have none, the
+    metrics are those of the others. Every file is complete or untouched. Intervals resample patients where
+    the batch has `patient`, cases otherwise.
+
+    Args:
+        output_dir: folder of the results, made if missing.
+        classes: K class names.
+        seed: of the run that is evaluated; recorded, and seed of the bootstrap (0 when None).
+        name: what is evaluated, e.g. "test"; heads the table and the figures.
+        draws: number of bootstrap resamples for the intervals; 0 for none.
+        network: the network that the evaluator runs, with a `Calibration`: adds its temperature, what that
+            changed, and with two classes its threshold; None: they are not known.
+        tensorboard: also show the figures in TensorBoard, by an event file in `output_dir`/tensorboard.
+        prediction_key: key of the probabilities in the output.
+        columns: declarations of the clinical columns that the network reads, in the order of its table.
+        positive: with two classes, the name of the positive one; None is the last.
+
+    Attributes:
+        rows: the rows of the last table, None before the first and without labels.
+
+    Raises:
+        ValueError: as for `CaseHandler`.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        classes: Sequence[str],
+        seed: int | None = None,
+        name: str = "test",
+        draws: int = 1000,
+        network: nn.Module | None = None,
+        tensorboard: bool = False,
+        prediction_key: str = "pred",
+        columns: Sequence[Mapping[str, Any]] = (),
+        positive: str | None = None,
+    ) -> None:
+        super().__init__(output_dir, classes, name, prediction_key)
+        self.columns = [str(column["name"]) for column in columns]
+        self.seed = seed
+        self.positive = list(classes)[positive_index(classes, positive)] if len(classes) == 2 else None
+        self.draws = draws
+        self.network = network
+        self.tensorboard = tensorboard
+        self.rows: list[dict[str, Any]] | None = None
+        self.raw_logits: RawLogits | None = None
+
+    def start(self) -> None:
+        """Forget the last table, and listen to the logits before their calibration."""
+        from scripts.networks.calibration import RawLogits
+
+        self.rows = None
+        self.raw_logits = None if self.network is None else RawLogits(self.network)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self.raw_logits is not None:
+            self.raw_logits.remove()
+
+    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
+        """Note the probabilities [K] before the division by the network's temperature."""
+        if self.raw_logits is not None and self.raw_logits.passes:  # an exported network divides by itself
+            before = self.raw_logits.take().softmax(dim=-1).mean(dim=1).numpy()
+            self.notes |= {p.case: row for p, row in zip(predictions, before, strict=True)}
+
+    def write(self, device: str) -> None:
+        """Write the predictions and, where there are labels, what needs them."""
+        found = self.predictions
+        write_predictions(
+            self.output_dir / "predictions.csv",
+            cases=[p.case for p in found],
+            probabilities=np.stack([p.probabilities for p in found]),
+            classes=self.classes,
+            labels=[p.label for p in found] if any(p.label is not None for p in found) else None,
+            splits=[p.split or "" for p in found] if any(p.split for p in found) else None,
+            patients=[p.patient or p.case for p in found] if any(p.patient for p in found) else None,
+            clinical=[self._clinical(p) for p in found] if self.columns else None,
+            positive=self.positive,
+            threshold=self._threshold(),
+        )
+        labelled = [p for p in found if p.label is not None]
+        if labelled:
+            self._write_results(labelled, device)
+        for line in clinical_lines({p.case: p.clinical for p in found}, self.network):
+            print(line)
+        print(f"{self.name}: results of {len(found)} cases in {self.output_dir}", flush=True)
+
+    def _clinical(self, prediction: Prediction) -> tuple[list[str], list[str]]:
+        """Return the clinical columns that a case had, and those that it lacked."""
+        given = dict(zip(self.columns, prediction.clinical, strict=False))
+        had = [name for name in self.columns if not np.isnan(given.get(name, np.nan))]
+        return had, [name for name in self.columns if name not in had]
+
+    def _members(self) -> int:
+        """Return how many models predict together, each with a temperature of its own."""
+        members: Any = getattr(self.network, "members", None)
+        return 1 if members is None else len(members)
+
+    def _threshold(self) -> float | None:
+        """Return the network's threshold on the probability of the positive class, where there is one."""
+        calibration: Any = getattr(self.network, "calibration", None)
+        return None if calibration is None or self.positive is None else float(calibration.threshold)
+
+    def _write_results(self, labelled: Sequence[Prediction], device: str) -> None:
+        """Compute, print and write everything that needs labels."""
+        known = bool(self.notes) and self.network is not None
+        calibration: Any = getattr(self.network, "calibration", None)
+        found = LabelledPredictions(
+            probability=np.stack([p.probabilities for p in labelled]),
+            label=np.array([p.label for p in labelled]),
+            patients=[p.patient or p.case for p in labelled],
+            uncalibrated=np.stack([self.notes[p.case] for p in labelled]) if known else None,
+            temperature=float(calibration.temperature) if known and self._members() == 1 else None,
+            threshold=self._threshold(),
+            positive=self.positive,
+            members=self._members(),
+        )
+        self.rows, figures = write_results(
+            self.output_dir, found, self.classes, self.name, self.seed, self.draws, device
+        )
+        if self.tensorboard:
+            show_figures(self.output_dir, self.name, figures)

@@ -1,0 +1,116 @@
+"""First and last step of every run: refuse mistakes early, say where the results are."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import warnings
+from pathlib import Path
+
+import yaml
+from monai.utils import set_determinism
+
+from scripts.engines.command_line import command_line, config_files, settle_types, typed_options
+from scripts.engines.commands import BUNDLE, from_here
+from scripts.engines.metadata import record_metrics
+from scripts.engines.output_place import finish_output
+from scripts.engines.results_place import place_note
+from scripts.engines.running_config import bundle_folder, running_config, running_parser, running_run_id
+from scripts.engines.served import served_lists
+from scripts.engines.twins import warn_of_stale_twins
+from scripts.files import errors
+from scripts.files.plain_text import check_from_data
+from scripts.files.processes import is_first_process, wait_for_all
+from scripts.keys.check import check_command, check_keys, check_order, check_values, known_keys
+from scripts.keys.declared import TOOLS, command_of, declared_keys
+from scripts.keys.help import help_text
+from scripts.keys.key_types import check_range
+
+MODEL = "configs/inference.yaml"
+
+
+def settle() -> bool:
+    """Show a user's mistakes as one line, refuse unknown keys and type the values, before any is resolved.
+
+    With ``--help`` the keys of the command are shown, and nothing is run.
+
+    Returns:
+        Whether a value changed.
+
+    Raises:
+        ValueError: for a key that no configuration declares, a value of another type or range than its
+            key's, an overlay that another file undoes, or a name from the data that would be an expression.
+    """
+    errors.install()
+    errors.on_interrupt(lambda: "stopped; give the same command again")
+    config = running_config()
+    command = command_of(config, running_run_id())
+    options = typed_options(command_line())
+    configs = bundle_folder(options.get("bundle_root") or config.get("bundle_root", ".")) / "configs"
+    if command in TOOLS:
+        configs = BUNDLE / "configs"  # bundle_root may be what is reported
+    if options.keys() & {"help", "h"}:
+        print(help_text(configs, command))
+        raise SystemExit
+    root = options.get("bundle_root")
+    if root and command not in TOOLS and not Path(root).is_dir():
+        raise ValueError(
+            f"--bundle_root must be the folder of a bundle or of its results, found {root!r}; correct it"
+        )
+    check_order(config_files())
+    check_keys(config, known_keys(configs, command), running_run_id())
+    check_command(options, config, configs, command)
+    changed = settle_types(configs, command)
+    check_values(running_config())
+    check_from_data(running_config(), "the configuration")
+    return changed
+
+
+def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) -> None:
+    """Prepare a run: one-line errors, known keys, one seed, and the phantom where it is asked for.
+
+    Args:
+        bundle_root: folder of the bundle.
+        dataset_dir: folder of the dataset; ``data/phantom`` is created on first use (not where a bundle is
+            only loaded from another folder). None: no data is read.
+        seed: the experiment's seed.
+
+    Raises:
+        ValueError: for a key that no configuration declares, or a value of another type than its key's.
+    """
+    from workbench.prepare.phantom.dataset import ensure_phantom
+
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    parser = running_parser()
+    if settle() and parser is not None:  # what MONAI had resolved was of other types
+        bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
+        dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
+    keys = declared_keys(command_of(running_config(), running_run_id()))
+    for key, value in (("bundle_root", bundle_root), ("dataset_dir", dataset_dir), ("seed", seed)):
+        if value is not None:  # what an expression gave
+            check_range(key, value, keys[key].kind)
+    bundle = bundle_folder(bundle_root)
+    warn_of_stale_twins(bundle / "configs")
+    logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
+    set_determinism(seed)
+    if dataset_dir and bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
+        if is_first_process():
+            ensure_phantom(dataset_dir)
+        wait_for_all()
+
+
+def finish(output_dir: str | Path) -> None:
+    """Note the figures in the metadata of a trained bundle; print where the results are and how to use it."""
+    if not is_first_process():
+        return
+    record_metrics(output_dir)
+    finish_output(output_dir)
+    folder = Path(output_dir)
+    print(f"\nresults: {folder.resolve()}")
+    if (folder / "models" / "model.pt").is_file() and (folder / "configs" / "inference.yaml").is_file():
+        note = place_note(output_dir)
+        print((f"note: {note}\n" if note else "") + "\nnext, for new cases:")
+        place, model = (shlex.quote(from_here(part.resolve())) for part in (folder, folder / MODEL))
+        command = f"python -m monai.bundle run inferring --config_file {model} --bundle_root {place}"
+        reads_table = yaml.safe_load((folder / MODEL).read_text(encoding="utf-8")).get("clinical")
+        print(f"  {command} --dataset_dir FOLDER{' --clinical_table FILE.csv' if reads_table else ''}")

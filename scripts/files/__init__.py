@@ -1,0 +1,1 @@
+"""Files: written whole or not at all, read with one clear line for what is wrong with them."""

@@ -1,0 +1,8 @@
+"""Metrics of pooled predictions, their intervals and tests: of all cases at once, never averaged over batches."""
+
+from scripts import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    paired="corrected_t_test",
+)

@@ -1,0 +1,219 @@
+"""The outcome of one comparison of two models."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scripts.metrics.delong import auc_covariance
+from scripts.metrics.interval import LEVEL, TAILS, number_patients, patient_weights
+from scripts.metrics.predictions import as_labels, as_pair
+from scripts.metrics.scores import METRICS, OVERALL, class_scores
+from scripts.metrics.weighted import weighted_scores
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference of a metric between two models, first minus second.
+
+    Attributes:
+        first, second: the metric of each.
+        difference: first - second.
+        lower, upper: 95% interval of the difference; None where there is none, and note says why.
+        p_value: two-sided, of no difference; None likewise.
+        method: how it was computed.
+        note: what a reader should know.
+    """
+
+    first: float
+    second: float
+    difference: float
+    lower: float | None
+    upper: float | None
+    p_value: float | None
+    method: str
+    note: str = ""
+
+
+def p_text(p_value: float | None) -> str:
+    """Write a p-value with three digits; none is a dash, and none is zero.
+
+    >>> p_text(0.0371), p_text(0.0002), p_text(None)
+    ('0.037', '<0.001', '–')
+    """
+    if p_value is None:
+        return "–"
+    return f"{p_value:.3f}" if p_value >= 0.0005 else "<0.001"
+
+
+METHOD = "DeLong"
+
+
+def delong_test(
+    first: ArrayLike, second: ArrayLike, labels: ArrayLike, patients: Sequence[str] | None = None
+) -> Comparison:
+    r"""Test whether two models have the same AUC: with more than two classes, the same mean over the classes.
+
+    .. math:: z = \frac{A_1 - A_2}{\sqrt{\mathrm{var}(A_1) + \mathrm{var}(A_2) - 2\,\mathrm{cov}(A_1, A_2)}}
+
+    with the covariance of `auc_covariance`, which takes the cases of a patient as belonging together
+    (Obuchowski), and a normal distribution of z.
+
+    Args:
+        first, second: probabilities of the two models, rows in the same order.
+        labels: index of the true class of each case.
+        patients: the patient of each case; without it every case counts as one patient.
+
+    Shape:
+        first and second: [n, K]. labels: [n].
+
+    Returns:
+        The comparison; without p-value and interval where the variance is 0 though the AUCs differ, or where
+        it needs more patients.
+
+    Raises:
+        ValueError: as for `classification_table`; all cases of one class; different shapes.
+
+    Reference: DeLong et al., Biometrics 44, 1988. Obuchowski, Biometrics 53, 1997.
+    """
+    from scipy.stats import norm
+
+    one, other = as_pair(first, second)
+    label = as_labels(labels, *one.shape)
+    found = np.unique(label)
+    if len(found) < 2:
+        raise ValueError(f"DeLong's test needs cases of at least 2 classes, found only class {found[0]}")
+    chosen = np.array([1]) if one.shape[1] == 2 else found
+    scores = np.hstack([class_scores(one)[:, chosen], class_scores(other)[:, chosen]])
+    positive = np.tile(label[:, None] == chosen, (1, 2))
+    aucs, covariance = auc_covariance(scores, positive, number_patients(patients, len(label)))
+    contrast = np.repeat([1.0, -1.0], len(chosen)) / len(chosen)
+    difference, variance = float(contrast @ aucs), float(contrast @ covariance @ contrast)
+    a, b = (float(part.mean()) for part in np.split(aucs, 2))
+    if not np.isfinite(variance):
+        note = "needs at least 2 patients with each class and 2 without it"
+        return Comparison(a, b, difference, None, None, None, METHOD, note)
+    if variance < 1e-15:
+        if abs(difference) < 1e-12:
+            return Comparison(a, b, 0.0, 0.0, 0.0, 1.0, METHOD, "the two order all cases alike")
+        note = "the variance is 0 though the AUCs differ: use the bootstrap"
+        return Comparison(a, b, difference, None, None, None, METHOD, note)
+    error = float(np.sqrt(variance))
+    half = float(norm.ppf((1 + LEVEL) / 2)) * error
+    p_value = float(2 * norm.sf(abs(difference) / error))
+    return Comparison(a, b, difference, difference - half, difference + half, p_value, METHOD)
+
+
+METHOD_bootstrap = "paired bootstrap"
+
+
+def bootstrap_difference(
+    first: ArrayLike,
+    second: ArrayLike,
+    labels: ArrayLike,
+    metric: str,
+    patients: Sequence[str] | None = None,
+    draws: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Compute the difference of a metric of all classes together, over resamples of the patients.
+
+    Both models are measured on the same resample each time, so that what makes a resample easy or hard for
+    both cancels. The interval runs from the 0.025 to the 0.975 quantile of the differences. The p-value is
+    twice the smaller share of resamples, with one added to either count, in which the difference is at most,
+    or at least, 0: it is never below 2 / (draws + 1).
+
+    Args:
+        first, second: probabilities of the two models, rows in the same order.
+        labels: index of the true class of each case.
+        metric: one of `METRICS` (its macro value) or of `OVERALL`.
+        patients: the patient of each case; without it every case counts as one patient.
+        draws: number of resamples.
+        seed: of the resampling.
+
+    Shape:
+        first and second: [n, K]. labels: [n].
+
+    Raises:
+        ValueError: as for `classification_table`; an unknown metric; different shapes.
+    """
+    if metric not in (*METRICS, *OVERALL):
+        raise ValueError(f"metric must be one of {', '.join((*METRICS, *OVERALL))}, found {metric!r}")
+    one, other = as_pair(first, second)
+    label = as_labels(labels, *one.shape)
+    patient = number_patients(patients, len(label))
+
+    def measure(probability: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        return weighted_scores(probability, label, weights)[metric][:, -1]
+
+    once = np.ones((1, len(label)))
+    a, b = float(measure(one, once)[0]), float(measure(other, once)[0])
+    parts = [measure(one, w) - measure(other, w) for w in patient_weights(patient, draws, seed)]
+    values = np.concatenate(parts)
+    values = values[np.isfinite(values)]
+    if len(values) < draws / 2 or patient.max() == 0:
+        note = f"only {len(values)} of {draws} resamples of {int(patient.max()) + 1} patients define it"
+        return Comparison(a, b, a - b, None, None, None, METHOD_bootstrap, note)
+    lower, upper = (float(np.quantile(values, q)) for q in TAILS)
+    beyond = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    p_value = min(1.0, 2 * (beyond + 1) / (len(values) + 1))
+    return Comparison(a, b, a - b, lower, upper, p_value, METHOD_bootstrap)
+
+
+METHOD_folds = "corrected resampled t-test"
+
+
+def corrected_t_test(
+    first: Sequence[float], second: Sequence[float], n_train: float, n_test: float
+) -> Comparison:
+    r"""Test whether two models differ on average over k folds or resamples of one dataset.
+
+    .. math:: t = \bar d \Big/ \sqrt{\left(\frac{1}{k} + \frac{n_2}{n_1}\right) s_d^2}, \quad k - 1
+              \text{ degrees of freedom}
+
+    The plain paired t-test takes the folds for independent and is far too sure; the added
+    :math:`n_2 / n_1` accounts for the training cases that they share. A site that is left out repeatedly is
+    one fold: average over its repeats first.
+
+    Args:
+        first, second: the metric of each model in each fold, in the same order.
+        n_train: training patients per fold, on average.
+        n_test: test patients per fold, on average.
+
+    Raises:
+        ValueError: fewer than 2 folds, lists of different length, a value that is not finite, no cases.
+
+    Reference: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003.
+
+    Example:
+        >>> found = corrected_t_test([0.80, 0.82, 0.85, 0.79, 0.84], [0.78, 0.79, 0.84, 0.80, 0.81], 80, 20)
+        >>> round(found.difference, 3), round(found.p_value, 3)
+        (0.016, 0.227)
+    """
+    from scipy.stats import t
+
+    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if a.ndim != 1 or a.shape != b.shape or len(a) < 2:
+        raise ValueError(
+            f"both models need one value for each of the same 2 or more folds, found {a.shape} and {b.shape}"
+        )
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("the metric of a fold must be finite; leave folds out in which it is undefined")
+    if n_train <= 0 or n_test <= 0:
+        raise ValueError(f"n_train and n_test must be above 0, found {n_train} and {n_test}")
+    difference = a - b
+    mean, k = float(difference.mean()), len(difference)
+    error = math.sqrt((1 / k + n_test / n_train) * float(difference.var(ddof=1)))
+    values = float(a.mean()), float(b.mean()), mean
+    if error < 1e-15:
+        if abs(mean) < 1e-12:
+            return Comparison(*values, 0.0, 0.0, 1.0, METHOD_folds, "the two are equal in every fold")
+        note = "the difference is the same in every fold, so that its spread is not known"
+        return Comparison(*values, None, None, None, METHOD_folds, note)
+    half = float(t.ppf((1 + LEVEL) / 2, k - 1)) * error
+    p_value = float(2 * t.sf(abs(mean) / error, k - 1))
+    return Comparison(*values, mean - half, mean + half, p_value, METHOD_folds)

@@ -1,0 +1,163 @@
+"""Convolutions that stay right on very small and very flat volumes and planes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def missing_voxels(size: list[int], kernel: list[int], stride: list[int], padding: list[int]) -> list[int]:
+    """Return how many voxels an input lacks along each axis for the CPU's convolution to be trustworthy.
+
+    Measured with torch 2.13 on an AVX512-BF16 processor: in bfloat16, and with kernels of 7 in float32 as
+    well, weight gradients are off by orders of magnitude or NaN, and memory is sometimes corrupted, when an
+    input is shorter than the kernel (or, strided, as short), or when a strided convolution leaves a single
+    voxel.
+
+    Args:
+        size: voxels of the input along its axes.
+        kernel: extent of the kernel in voxels (dilation included).
+        stride: step in voxels.
+        padding: zeros added on both sides, in voxels.
+
+    >>> missing_voxels([2, 7, 3], kernel=[3, 3, 3], stride=[1, 1, 1], padding=[1, 1, 1])
+    [1, 0, 0]
+    >>> missing_voxels([2, 7, 3], kernel=[3, 3, 3], stride=[2, 2, 2], padding=[1, 1, 1])
+    [2, 0, 1]
+    """
+    missing: list[int] = []
+    for axis in range(len(size)):
+        k, s = kernel[axis], stride[axis]
+        least = k if s == 1 else max(k + 1, k + s - 2 * padding[axis])
+        missing.append(max(0, least - size[axis]))
+    return missing
+
+
+class GuardedConv3d(nn.Conv3d):
+    """`torch.nn.Conv3d` that lengthens degenerate volumes by zeros, and cuts the result back.
+
+    Zeros behind the end of the volume are what its padding holds anyway, so that the result is the same,
+    while the processor only meets shapes that it computes rightly (see `missing_voxels`). Weights and their
+    names are those of `torch.nn.Conv3d`. It scripts, and traces for the traced size.
+
+    Shape: [N, C_in, D, H, W] -> [N, C_out, d, h, w].
+
+    Reference: wrong results of small bfloat16 convolutions on CPUs, pytorch issue #169688.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.Conv3d
+        """Convolve."""
+        return self.convolve(input, [self.stride[0], self.stride[1], self.stride[2]])
+
+    def convolve(self, input: Tensor, stride: list[int]) -> Tensor:
+        """Convolve with a stride chosen at the call."""
+        padding = [int(self.padding[0]), int(self.padding[1]), int(self.padding[2])]
+        if input.device.type == "cpu":
+            size = [int(input.size(2)), int(input.size(3)), int(input.size(4))]
+            kernel = [(self.kernel_size[i] - 1) * self.dilation[i] + 1 for i in range(3)]
+            d, h, w = missing_voxels(size, kernel, stride, padding)
+            if d + h + w > 0:
+                longer = functional.pad(input, [0, w, 0, h, 0, d])
+                out = torch.conv3d(
+                    longer, self.weight, self.bias, stride, padding, self.dilation, self.groups
+                )
+                keep = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(3)]
+                return out[:, :, : keep[0], : keep[1], : keep[2]]
+        return torch.conv3d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)
+
+
+class GuardedConv2d(nn.Conv2d):
+    """`torch.nn.Conv2d` that lengthens degenerate planes by zeros, and cuts the result back.
+
+    As `GuardedConv3d`; in bfloat16, weight gradients of a strided convolution are garbage on planes whose
+    last axis has one pixel.
+
+    Shape: [N, C_in, H, W] -> [N, C_out, h, w].
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.Conv2d
+        """Convolve."""
+        return self.convolve(input, [self.stride[0], self.stride[1]])
+
+    def convolve(self, input: Tensor, stride: list[int]) -> Tensor:
+        """Convolve with a stride chosen at the call."""
+        padding = [int(self.padding[0]), int(self.padding[1])]
+        if input.device.type == "cpu":
+            size = [int(input.size(2)), int(input.size(3))]
+            kernel = [(self.kernel_size[i] - 1) * self.dilation[i] + 1 for i in range(2)]
+            h, w = missing_voxels(size, kernel, stride, padding)
+            if h + w > 0:
+                longer = functional.pad(input, [0, w, 0, h])
+                out = torch.conv2d(
+                    longer, self.weight, self.bias, stride, padding, self.dilation, self.groups
+                )
+                keep = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
+                return out[:, :, : keep[0], : keep[1]]
+        return torch.conv2d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)
+
+
+def guard_convolutions(network: nn.Module) -> nn.Module:
+    """Turn every plain `torch.nn.Conv3d` and `Conv2d` of a network into a guarded one, in place.
+
+    Weights, their names and the results stay as they are. Convolutions whose padding is a word ("same") or
+    not zeros are left alone.
+
+    >>> type(guard_convolutions(nn.Sequential(nn.Conv3d(1, 4, 3)))[0]).__name__
+    'GuardedConv3d'
+    """
+    guarded: dict[type, type] = {nn.Conv2d: GuardedConv2d, nn.Conv3d: GuardedConv3d}
+    for module in network.modules():
+        plain = type(module) in guarded and module.padding_mode == "zeros"
+        if plain and not isinstance(module.padding, str):
+            module.__class__ = guarded[type(module)]
+    return network
+
+
+class _Guarded(nn.modules.batchnorm._BatchNorm):
+    """What the guarded layers share; see `GuardedBatchNorm3d`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # the name is torch's
+        """Normalise."""
+        varies = self.training and input.numel() > input.size(1)
+        if varies and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        rate = 0.1 if self.momentum is None else self.momentum  # None is left alone, see guard_normalisation
+        mean, variance = self.running_mean, self.running_var
+        return functional.batch_norm(input, mean, variance, self.weight, self.bias, varies, rate, self.eps)
+
+
+class GuardedBatchNorm3d(_Guarded, nn.BatchNorm3d):
+    """`torch.nn.BatchNorm3d` that takes a single value per channel as evaluation would.
+
+    One case whose map is one voxel has no variance: its normalised value would be 0 whatever it is, and torch
+    refuses it. Such a case is normalised by the running statistics instead, which it leaves as they are. It
+    happens where one encoder per phase meets a phase that one case of a batch has. Weights and their names
+    are those of `torch.nn.BatchNorm3d`, and so are all other results.
+
+    Shape: [N, C, D, H, W] -> the same.
+    """
+
+
+class GuardedBatchNorm2d(_Guarded, nn.BatchNorm2d):
+    """`torch.nn.BatchNorm2d` that takes a single value per channel as evaluation would.
+
+    As `GuardedBatchNorm3d`.
+
+    Shape: [N, C, H, W] -> the same.
+    """
+
+
+def guard_normalisation(network: nn.Module) -> nn.Module:
+    """Turn every plain `torch.nn.BatchNorm3d` and `BatchNorm2d` of a network into a guarded one, in place.
+
+    Those without running statistics, or with cumulative ones (momentum None), are left alone.
+
+    >>> type(guard_normalisation(nn.Sequential(nn.BatchNorm3d(4)))[0]).__name__
+    'GuardedBatchNorm3d'
+    """
+    guarded: dict[type, type] = {nn.BatchNorm2d: GuardedBatchNorm2d, nn.BatchNorm3d: GuardedBatchNorm3d}
+    for module in network.modules():
+        if type(module) in guarded and module.track_running_stats and module.momentum is not None:
+            module.__class__ = guarded[type(module)]
+    return network

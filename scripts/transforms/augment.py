@@ -1,0 +1,140 @@
+"""Random transforms of a whole batch, on its device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+
+class AugmentBatch:
+    """Applies random transforms, one after the other, to a batch of cases.
+
+    All draws follow from torch's CPU generator, so ``torch.manual_seed`` repeats them: the geometry
+    on every device, the noise on the same kind of device.
+
+    Args:
+        transforms: each is called as ``transform(image, present)`` and returns the new image.
+
+    Shape:
+        image ``[B, P, D, H, W]``, present ``[B, P]`` bool -> image ``[B, P, D, H, W]``
+    """
+
+    def __init__(self, transforms: Sequence[Callable[[Tensor, Tensor], Tensor]]) -> None:
+        self.transforms = list(transforms)
+
+    def __call__(self, image: Tensor, present: Tensor) -> Tensor:
+        for transform in self.transforms:
+            image = transform(image, present)
+        return image
+
+
+LARGEST_SEED = 2**62
+
+
+class RandomIntensity:
+    r"""Changes gain, offset, contrast and noise of each phase by itself; absent phases stay exactly 0.
+
+    .. math:: y = s\, c(x) + b + \sigma \varepsilon, \qquad c(x) = \mathrm{sign}(x)\, m\, (|x| / m)^{\gamma}
+
+    with s uniform in 1 ± `scale`, b in ± `shift`, σ in [0, `noise`] and log γ in ± log(1 + `gamma`), drawn
+    once per phase of each case; ε is white and normal, and m is the largest \|x\| of the phase. Padding
+    (exactly 0) is left as it is, so that the network sees the same padding in training and afterwards.
+
+    Args:
+        scale: largest relative change of the gain.
+        shift: largest offset, in the units of the intensity rule.
+        noise: largest standard deviation of the noise, in units of the image.
+        gamma: largest relative change of the exponent; 0 leaves the contrast as it is.
+        probability: share of the phases that are changed.
+
+    Raises:
+        ValueError: a negative strength, a scale of 1 or more, or a probability outside [0, 1].
+
+    Shape:
+        image ``[B, P, D, H, W]``, present ``[B, P]`` bool -> image ``[B, P, D, H, W]``
+    """
+
+    def __init__(
+        self,
+        scale: float = 0.0,
+        shift: float = 0.0,
+        noise: float = 0.0,
+        gamma: float = 0.0,
+        probability: float = 1.0,
+    ) -> None:
+        for name, value in (("scale", scale), ("shift", shift), ("noise", noise), ("gamma", gamma)):
+            if not value >= 0:
+                raise ValueError(f"RandomIntensity: `{name}` must be 0 or more, found {value}")
+        if not scale < 1:
+            raise ValueError(f"RandomIntensity: `scale` must be below 1, found {scale}")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"RandomIntensity: `probability` must be within [0, 1], found {probability}")
+        self.scale, self.shift, self.noise, self.gamma = (
+            float(scale),
+            float(shift),
+            float(noise),
+            float(gamma),
+        )
+        self.probability = float(probability)
+
+    def __call__(self, image: Tensor, present: Tensor) -> Tensor:
+        draw = torch.rand(5, *image.shape[:2])
+        seed = int(torch.randint(LARGEST_SEED, ()))  # the noise is drawn on the device, from torch's one seed
+        active = (draw[4] < self.probability).float()
+        signed = (2 * draw - 1) * active
+        by_channel = present.repeat_interleave(image.shape[1] // present.shape[1], dim=1)  # views of a phase
+        here = by_channel.to(image.device)[..., None, None, None]
+
+        def per_phase(values: Tensor) -> Tensor:
+            return torch.where(here, values.to(image)[..., None, None, None], 0.0)
+
+        changed = image
+        if self.gamma:
+            exponent = per_phase((1 + self.gamma) ** signed[3])
+            top = image.abs().amax(dim=(2, 3, 4), keepdim=True).clamp_min(torch.finfo(image.dtype).tiny)
+            changed = image.sign() * top * (image.abs() / top) ** exponent
+        changed = torch.addcmul(
+            per_phase(self.shift * signed[1]), per_phase(1 + self.scale * signed[0]), changed
+        )
+        if self.noise:
+            generator = torch.Generator(image.device).manual_seed(seed)
+            noise = torch.empty_like(image).normal_(generator=generator)
+            changed.addcmul_(noise, per_phase(self.noise * draw[2] * active))
+        inside = torch.ne(image, 0, out=torch.empty_like(image))  # 1 or 0; numbers, since filling is slower
+        return changed.mul_(inside)
+
+
+class PhaseDropout:
+    """Marks phases of a training case as absent, each with a probability, never the last one.
+
+    Every phase draws u uniform in [0, 1) and stays if u >= `probability`. Where all phases of a case would
+    go, the one with the largest u stays. Draws follow from torch's CPU generator.
+
+    Args:
+        probability: that a phase is hidden; 0 hides none.
+
+    Raises:
+        ValueError: a probability outside [0, 1).
+
+    Shape:
+        present ``[B, P]`` bool -> ``[B, P]`` bool
+
+    Reference: Neverova et al., ModDrop: adaptive multi-modal gesture recognition, IEEE TPAMI 2016.
+
+    >>> torch.equal(PhaseDropout(0.0)(torch.eye(3) > 0), torch.eye(3) > 0)
+    True
+    """
+
+    def __init__(self, probability: float = 0.0) -> None:
+        if not 0 <= probability < 1:
+            raise ValueError(f"phase_dropout must be at least 0 and below 1, found {probability}")
+        self.probability = float(probability)
+
+    def __call__(self, present: Tensor) -> Tensor:
+        if self.probability == 0:
+            return present
+        draw = torch.rand(present.shape).to(present.device).masked_fill(~present, -1.0)
+        last = draw == draw.amax(dim=1, keepdim=True)
+        return present & ((draw >= self.probability) | last)

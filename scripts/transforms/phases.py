@@ -1,0 +1,230 @@
+"""What the transforms of a case's phases share: one key, and messages that name case and phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import MapTransform
+
+from scripts.files.plain_text import listing
+from scripts.files.workers import BadCases
+from scripts.volumes.grid import field_of_view, frame_axes
+from scripts.volumes.open import open_volume
+
+
+class PhaseTransform(MapTransform):
+    """Base of the transforms that work on ``item[key]``, the phases of one case by name.
+
+    Args:
+        keys: the one key that holds the phases.
+
+    Raises:
+        ValueError: more than one key.
+    """
+
+    def __init__(self, keys: str = "image") -> None:
+        super().__init__(keys)
+        if len(self.keys) != 1:
+            raise ValueError(
+                f"{type(self).__name__} works on one key that holds all phases, found {self.keys}"
+            )
+        self.key = str(self.keys[0])
+
+
+def case_name(item: Mapping[Any, Any]) -> str:
+    """Return what messages call the case.
+
+    >>> case_name({"case": "p017"})
+    'case p017'
+    """
+    return f"case {item.get('case', '?')}"
+
+
+def phase_name(item: Mapping[Any, Any], phase: str) -> str:
+    """Return what messages call a phase of the case.
+
+    >>> phase_name({"case": "p017"}, "portal")
+    "case p017: phase 'portal'"
+    """
+    return f"{case_name(item)}: phase {phase!r}"
+
+
+def phase_source(item: Mapping[Any, Any], phase: str) -> str:
+    """Return the file of a phase as the end of a message, or nothing where it is not known."""
+    volume = item.get("volumes", {}).get(phase)
+    return f" in {volume.path}" if volume is not None else ""
+
+
+def need(item: Mapping[Any, Any], key: str, maker: str, user: object) -> Any:
+    """Return ``item[key]``, or say which transform has to come first.
+
+    Raises:
+        ValueError: the item has no such key.
+    """
+    if item.get(key) is None:
+        raise ValueError(
+            f"{case_name(item)}: {type(user).__name__} needs {key!r}, which {maker} makes; put {maker} "
+            "before it"
+        )
+    return item[key]
+
+
+ROI = object()
+"""Key of the region mask among the phases, whatever these are called."""
+
+
+class LoadImagePhasesd(PhaseTransform):
+    """Opens all phases of a case without reading their voxels, and checks that they can belong together.
+
+    Afterwards the item holds
+
+    - ``image`` and ``volumes``: {phase: `Volume`} for the phases that are there, in the order of `phases`;
+    - ``reference``: the phase whose axes define the common grid;
+    - ``roi``: the mask as a `Volume`, or None.
+
+    Args:
+        keys: key of {phase: path}; a phase that is absent has no entry, or None.
+        phases: names of all phases, in order.
+        reference: phase whose axes define the grid; a case without it takes its first phase.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file is not a readable 3D volume, a phase is unknown, all phases are missing, or a phase
+            lies outside the reference phase.
+    """
+
+    def __init__(self, keys: str = "image", phases: Sequence[str] = (), reference: str | None = None) -> None:
+        super().__init__(keys)
+        self.phases = list(phases)
+        if not self.phases:
+            raise ValueError("`phases` must name at least one phase, found none")
+        self.reference = self.phases[0] if reference is None else reference
+        if self.reference not in self.phases:
+            raise ValueError(
+                f"`reference` must be among {listing(self.reference, self.phases)}, found {reference!r}"
+            )
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = dict(data)
+        if item.get("problem"):  # found before any file was opened
+            raise ValueError(item["problem"])
+        paths = {phase: path for phase, path in item[self.key].items() if path is not None}
+        for phase in paths:
+            if phase not in self.phases:
+                known = listing(phase, self.phases)
+                raise ValueError(
+                    f"{phase_name(item, phase)} must be one of {known}, found {paths[phase]}; correct its "
+                    "name"
+                )
+        if not paths:
+            raise ValueError(
+                f"{case_name(item)}: at least one of the phases [{', '.join(self.phases)}] must be there, "
+                "found none; add a phase or remove the case"
+            )
+        roi = item.get("roi")
+        places = {phase: (paths[phase], phase_name(item, phase)) for phase in self.phases if phase in paths}
+        mask = {} if roi is None else {ROI: (roi, f"{case_name(item)}: roi")}
+        volumes, problems = _open_all(places | mask)
+        if problems:
+            raise problems[0] if len(problems) == 1 else BadCases([str(error) for error in problems])
+        item["roi"] = volumes.pop(ROI, None)
+        item["reference"] = self.reference if self.reference in volumes else next(iter(volumes))
+        self._check_overlap(item, volumes)
+        item[self.key], item["volumes"] = dict(volumes), volumes
+        return item
+
+    @staticmethod
+    def _check_overlap(item: dict[Any, Any], volumes: dict[str, Any]) -> None:
+        """Refuse a phase that shares no space with the reference."""
+        reference = volumes[item["reference"]]
+        axes = frame_axes(reference.affine, reference.shape)
+        low, high = field_of_view(reference.affine, reference.shape, axes)
+        for phase, volume in volumes.items():
+            other_low, other_high = field_of_view(volume.affine, volume.shape, axes)
+            if not (np.maximum(low, other_low) < np.minimum(high, other_high)).all():
+                raise ValueError(
+                    f"{phase_name(item, phase)} must overlap the reference phase {item['reference']!r}, "
+                    f"found them {_gap(low, high, other_low, other_high):.0f} mm apart in {volume.path} and "
+                    f"{reference.path}; correct the position in one header, or take the phase out of the case"
+                )
+
+
+def _open_all(places: Mapping[Any, tuple[Any, str]]) -> tuple[dict[Any, Any], list[Exception]]:
+    """Open volumes by path and name; return those that open, and the errors of the others."""
+    volumes: dict[Any, Any] = {}
+    problems: list[Exception] = []
+    for key, (path, name) in places.items():
+        try:
+            volumes[key] = open_volume(path, name)
+        except (ValueError, OSError) as error:
+            problems.append(error)
+    return volumes, problems
+
+
+def _gap(low: np.ndarray, high: np.ndarray, other_low: np.ndarray, other_high: np.ndarray) -> float:
+    """Return the distance between two boxes in mm."""
+    return float(np.linalg.norm(np.maximum(0, np.maximum(low - other_high, other_low - high))))
+
+
+class StackPhasesd(PhaseTransform):
+    """Stacks the phases of a case, and says which of them are there.
+
+    Afterwards the item holds ``image``, float32 [P, D, H, W], whose absent phases are exactly 0, and
+    ``present``, bool [P]. A phase that is there is never constant, so an all-zero phase is an absent one.
+
+    Args:
+        keys: key of {phase: tensor [D, H, W]}.
+        phases: names of all phases; their order is that of P.
+        num_phases: where each phase comes as several images, its views: the number of phases. ``image`` is
+            then [P V, D, H, W] and ``present`` [P], a phase being there where one of its views is.
+
+    Raises:
+        ValueError: no phase is there, a phase is unknown or constant, or shapes differ.
+
+    >>> item = StackPhasesd(phases=["pre", "portal"])({"image": {"portal": torch.eye(2)[None]}})
+    >>> item["present"].tolist(), item["image"].shape
+    ([False, True], torch.Size([2, 1, 2, 2]))
+    """
+
+    def __init__(
+        self, keys: str = "image", phases: Sequence[str] = (), num_phases: int | None = None
+    ) -> None:
+        super().__init__(keys)
+        self.phases = list(phases)
+        self.num_phases = len(self.phases) if num_phases is None else num_phases
+        if not self.phases:
+            raise ValueError("`phases` must name at least one phase, found none")
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = dict(data)
+        images = item[self.key]
+        unknown = [phase for phase in images if phase not in self.phases]
+        if unknown or not images:
+            raise ValueError(
+                f"{case_name(item)}: the phases must be one or more of [{', '.join(self.phases)}], found "
+                f"[{', '.join(images)}]; correct `phases` or the case"
+            )
+        shape = next(iter(images.values())).shape
+        stacked = np.zeros((len(self.phases), *shape), dtype=np.float32)
+        for phase, values in images.items():
+            if values.shape != shape:
+                raise ValueError(
+                    f"{phase_name(item, phase)} must have the shape {tuple(shape)} of the other phases, "
+                    f"found {tuple(values.shape)}{phase_source(item, phase)}; put ResamplePhasesd before "
+                    "StackPhasesd"
+                )
+            seen = values.numpy()[item["inside"][phase].numpy()] if "inside" in item else values.numpy()
+            if seen.min() == seen.max():
+                raise ValueError(
+                    f"{phase_name(item, phase)} must have voxels that differ, found "
+                    f"{seen.flat[0]:g} everywhere in the region{phase_source(item, phase)}; "
+                    "check the intensity limits and the region, or take the phase out of the case"
+                )
+            stacked[self.phases.index(phase)] = values.numpy()
+        item[self.key] = torch.from_numpy(stacked)
+        there = torch.tensor([phase in images for phase in self.phases])
+        item["present"] = there.reshape(self.num_phases, -1).any(dim=1)
+        return item

@@ -1,0 +1,191 @@
+"""From one path per case, which is what an annotation server knows, to the files of its phases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.transforms import MapTransform
+
+from scripts.cases.file_names import MASK_NAMES
+from scripts.cases.folder import read_case_folder
+from scripts.files.plain_text import listing
+from scripts.transforms.phases import PhaseTransform
+from scripts.transforms.region import asked
+from scripts.volumes.open import IMAGE_ENDINGS, frames_of, image_ending, open_volume
+from scripts.volumes.volume import Frame
+
+
+class FindPhasesd(PhaseTransform):
+    """Finds the phases of a case, and the mask of its region, from a single path; {phase: path} stays.
+
+    The path is one of
+
+    - a folder with one file per phase, ``p001/portal.nii.gz``, and perhaps a mask, ``p001/lesion.nii.gz``;
+    - one of several files side by side, ``p001_portal.nii.gz``; those of the other phases and the mask
+      (``p001_lesion.nii.gz``) are found by the part before the phase's name;
+    - a 4D NIfTI file, ``p001.nii.gz``, whose fourth axis is the phases in their order; a phase that has the
+      same value everywhere is absent. Its mask is ``p001_lesion.nii.gz``.
+
+    The mask may also be named roi, mask or seg, or by another of
+    `MASK_NAMES`. Where the item has a `box` or a `point`, the mask is not
+    used: what is asked for counts more than what lies there.
+
+    Args:
+        keys: key of the path.
+        phases: names of all phases, in order.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: no phase can be told from the path, or the 4D file has another number of phases.
+    """
+
+    def __init__(self, keys: str = "image", phases: Sequence[str] = ()) -> None:
+        super().__init__(keys)
+        self.phases = list(phases)
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = dict(data)
+        if isinstance(item[self.key], Mapping):
+            return item
+        if not str(item[self.key]):  # what a server makes of a name that it does not know
+            raise FileNotFoundError("the case must be one of those listed, found no file of that name")
+        path = Path(str(item[self.key]))
+        if not path.exists():
+            raise FileNotFoundError(f"case {path.name}: {path} must exist, found nothing; correct the path")
+        case, images, roi = self._folder(path) if path.is_dir() else self._file(path)
+        item[self.key] = images
+        item["case"] = item["patient"] = case
+        item["roi"] = None if asked(item, "box") or asked(item, "point") else roi
+        return item
+
+    def _folder(self, path: Path) -> tuple[str, Mapping[str, str | Frame], str | None]:
+        files = read_case_folder(path, self.phases)
+        if not files.images:
+            raise ValueError(
+                f"case {path.name}: {path} must hold one file per phase named after it "
+                f"({self.phases[0]}.nii.gz), found {', '.join(files.others) or 'no image'}; rename the files"
+            )
+        images = {phase: str(file) for phase, file in files.images.items()}
+        return path.name, images, str(files.roi) if files.roi else None
+
+    def _file(self, path: Path) -> tuple[str, Mapping[str, str | Frame], str | None]:
+        stem = stem_of(path)
+        frames = frames_of(path, f"case {stem}")
+        if frames:
+            return stem, self._frames(path, frames), sibling(path.parent, stem, MASK_NAMES)
+        phase = phase_of(stem, self.phases)
+        if phase is None:
+            raise ValueError(
+                f"case {stem}: {path} must be a 4D NIfTI file of {len(self.phases)} phases, or end in the "
+                f"name of a phase (<case>_{self.phases[0]}.nii.gz), found a 3D file of another name"
+            )
+        case = stem[: -len(phase) - 1]
+        images = {name: sibling(path.parent, case, [name]) for name in self.phases}
+        found = {name: file for name, file in images.items() if file is not None}
+        return case, found, sibling(path.parent, case, MASK_NAMES)
+
+    def _frames(self, path: Path, frames: list[Frame]) -> dict[str, str | Frame]:
+        if len(frames) != len(self.phases):
+            raise ValueError(
+                f"case {stem_of(path)}: the fourth axis of {path} must be the {len(self.phases)} phases "
+                f"({', '.join(self.phases)}), found {len(frames)} volumes; export one volume per phase, in "
+                "this order, with zeros for a missing one"
+            )
+        volumes = {phase: frame for phase, frame in zip(self.phases, frames, strict=True) if _varies(frame)}
+        if not volumes:
+            raise ValueError(f"case {stem_of(path)}: {path} must hold a phase, found constant volumes only")
+        return dict(volumes)
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of an image file without its ending.
+
+    >>> stem_of(Path("data/p001_portal.nii.gz"))
+    'p001_portal'
+    """
+    return path.name[: len(path.name) - len(image_ending(path) or path.suffix)]
+
+
+def phase_of(stem: str, phases: Sequence[str]) -> str | None:
+    """Return the phase that a file's stem ends in, the longest of several, or None.
+
+    >>> phase_of("p001_late_portal", ["portal", "late_portal"])
+    'late_portal'
+    """
+    fitting = [phase for phase in phases if stem.lower().endswith(f"_{phase.lower()}")]
+    return max(fitting, key=len, default=None)
+
+
+def sibling(folder: Path, case: str, names: Sequence[str]) -> str | None:
+    """Return the file ``<case>_<name>.<ending>``, case-insensitive, of the first name that has one."""
+    files = {file.name.lower(): file for file in sorted(folder.iterdir()) if file.is_file()}
+    for name in names:
+        for ending in IMAGE_ENDINGS:
+            if f"{case}_{name}{ending}".lower() in files:
+                return str(files[f"{case}_{name}{ending}".lower()])
+    return None
+
+
+def _varies(frame: Frame) -> bool:
+    voxels = open_volume(frame).read()
+    return bool(voxels.min() != voxels.max())
+
+
+class ReadLabeld(MapTransform):
+    """Reads the label of a case from a JSON file; an index stays as it is, a case without a label too.
+
+    The file names the class, and may add what the model needs to know of the case::
+
+        {"label": "high", "clinical": {"age": 61}, "point": [12.0, -40.5, 88.0]}
+
+    An answer of the model that was confirmed as it is, {"prediction": [{"label": ..., "score": ...}, ...]},
+    is read as well: its class is the one with the highest score. Upper and lower case do not count.
+
+    Args:
+        keys: key of the label: an index, or the path of a JSON file.
+        classes: class names; the label becomes its index.
+
+    Raises:
+        ValueError: the file is no JSON object, or names no known class.
+    """
+
+    def __init__(self, keys: str = "label", classes: Sequence[str] = ()) -> None:
+        super().__init__(keys, allow_missing_keys=True)
+        self.classes = list(classes)
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = dict(data)
+        for key in self.key_iterator(item):
+            if isinstance(item[key], str | Path):
+                content = _read(Path(item[key]))
+                item |= {name: content[name] for name in ("clinical", "box", "point") if name in content}
+                item[key] = self._index(content, Path(item[key]))
+        return item
+
+    def _index(self, content: dict[str, Any], path: Path) -> int:
+        label = content.get("label")
+        if label is None and content.get("prediction"):
+            label = max(content["prediction"], key=lambda entry: entry["score"])["label"]
+        indices = {name.lower(): index for index, name in enumerate(self.classes)}
+        if str(label).lower() not in indices:
+            raise ValueError(
+                f"label file {path}: 'label' must be one of {listing(str(label), self.classes)}, found "
+                f'{label!r}; write {{"label": "{self.classes[0]}"}}'
+            )
+        return indices[str(label).lower()]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"label file {path} must be readable JSON, found {type(error).__name__}: {error}; write "
+            '{"label": "<class>"}'
+        ) from None
+    if not isinstance(content, dict):
+        raise ValueError(f'label file {path} must hold an object {{"label": "<class>"}}, found {content!r}')
+    return content

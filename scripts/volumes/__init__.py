@@ -1,0 +1,1 @@
+"""Image files and grids in mm: opened, read a block at a time, sampled."""

@@ -1,0 +1,164 @@
+"""Sizes and corners in mm of blocks of voxels, along the patient's axes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from nibabel.orientations import axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+from numpy.typing import ArrayLike
+
+from scripts.volumes.open import open_volume
+from scripts.volumes.volume import BadVolume, Volume
+
+
+def open_phase(path: str, case: str, phase: str) -> Volume:
+    """Open a volume under the name that its messages give it: case and phase."""
+    return open_volume(path, f"case {case}: phase {phase!r}")
+
+
+def ras_axes(volume: Volume) -> np.ndarray:
+    """Return, for each of the axes R, A, S, the voxel axis nearest to it."""
+    from nibabel.orientations import io_orientation
+
+    return np.argsort(io_orientation(volume.affine)[:, 0])
+
+
+def voxel_corners(volume: Volume, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """Return the outer corners in mm (RAS) of the block of voxels `low` to `high`, both included, [8, 3]."""
+    edges = np.stack([np.asarray(low) - 0.5, np.asarray(high) + 0.5])
+    corners = np.stack(np.meshgrid(*edges.T, indexing="ij"), axis=-1).reshape(-1, 3)
+    return corners @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+
+
+def ras_bounds(volume: Volume, low: ArrayLike, high: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners in mm (RAS) of the axis-aligned box around the voxels `low` to `high`, included."""
+    points = voxel_corners(volume, low, high)
+    return points.min(axis=0), points.max(axis=0)
+
+
+@dataclass(frozen=True)
+class MaskBox:
+    """The box around the voxels of a mask that are above 0.
+
+    Attributes:
+        low, high: first and last voxel index along each axis.
+        inside: which voxels of the box are above 0, bool [X, Y, Z].
+        affine: index in the box -> mm, [4, 4].
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    inside: np.ndarray
+    affine: np.ndarray
+
+
+def find_mask_box(mask: Volume) -> MaskBox | None:
+    """Return the box around a mask, of which memory holds little more; None where no voxel is above 0."""
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    start = 0
+    for block in mask.blocks():
+        inside = block > 0
+        edges = [np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+        if edges[0].size:
+            part = inside[tuple(slice(edge[0], edge[-1] + 1) for edge in edges)].copy()
+            parts.append((np.array([edge[0] for edge in edges]) + [0, 0, start], part))
+        start += block.shape[2]
+    if not parts:
+        return None
+    low = np.min([corner for corner, _ in parts], axis=0)
+    high = np.max([corner + part.shape for corner, part in parts], axis=0) - 1
+    whole = np.zeros(high - low + 1, dtype=bool)
+    for corner, part in parts:
+        whole[tuple(map(slice, corner - low, corner - low + part.shape))] = part
+    affine = mask.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ low
+    return MaskBox(low, high, whole, affine)
+
+
+def mask_box(mask: Volume, case: str) -> MaskBox:
+    """Return the box around the mask of a case.
+
+    Raises:
+        BadVolume: no voxel is above 0.
+    """
+    box = find_mask_box(mask)
+    if box is None:
+        raise BadVolume(
+            f"case {case}: the region mask must have a voxel above 0, found none in {mask.path}; "
+            "correct the mask or remove the case"
+        )
+    return box
+
+
+def mask_limits(mask: Volume, case: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and last voxel index above 0 along each axis; raises as `mask_box`."""
+    box = mask_box(mask, case)
+    return box.low, box.high
+
+
+def oriented_affine(affine: np.ndarray, shape: tuple[int, int, int], orientation: str = "RAS") -> np.ndarray:
+    """Return the affine that a volume has once its axes are re-ordered and flipped to `orientation`.
+
+    >>> oriented_affine(np.diag([-2.0, 1.0, 1.0, 1.0]), (5, 4, 3))[0].tolist()
+    [2.0, 0.0, 0.0, -8.0]
+    """
+    change = ornt_transform(io_orientation(affine), axcodes2ornt(orientation))
+    return affine @ inv_ornt_aff(change, shape)
+
+
+def frame_axes(affine: np.ndarray, shape: tuple[int, int, int], orientation: str = "RAS") -> np.ndarray:
+    """Return the orthonormal axes (columns) of the frame of a volume.
+
+    Shear, if any, is removed as MONAI's `Spacing` does it (by a Cholesky factor): the first axis stays.
+
+    Args:
+        affine: voxel index -> mm, [4, 4].
+        shape: voxels per axis.
+        orientation: where the three axes run to, e.g. RAS or LPS.
+
+    Returns:
+        float64 [3, 3].
+    """
+    matrix = oriented_affine(affine, shape, orientation)[:3, :3]
+    return matrix @ np.linalg.inv(np.linalg.cholesky(matrix.T @ matrix).T)
+
+
+def frame_change(source: str, target: str) -> np.ndarray:
+    """Return the signed permutation that turns coordinates of one orientation into those of another.
+
+    >>> frame_change("RAS", "LPS").diagonal().tolist()
+    [-1.0, -1.0, 1.0]
+    """
+    matrix = np.zeros((3, 3))
+    for row, (axis, sign) in enumerate(axcodes2ornt(target).astype(float)):
+        for column, (source_axis, source_sign) in enumerate(axcodes2ornt(source).astype(float)):
+            if axis == source_axis:
+                matrix[row, column] = sign * source_sign
+    return matrix
+
+
+def bounds(corners: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Return the smallest box of the frame around points.
+
+    Args:
+        corners: positions in mm, [N, 3].
+        axes: the frame, [3, 3].
+
+    Returns:
+        lower and upper corner in mm, [2, 3].
+    """
+    coordinates = corners @ axes
+    return np.stack([coordinates.min(axis=0), coordinates.max(axis=0)])
+
+
+def box_corners(box: np.ndarray) -> np.ndarray:
+    """Return the eight corners [8, 3] of a box [2, 3]."""
+    return np.array(list(product(*np.asarray(box, dtype=np.float64).T)))
+
+
+def field_of_view(affine: np.ndarray, shape: tuple[int, int, int], axes: np.ndarray) -> np.ndarray:
+    """Return the box of the frame around a volume, from the outer edges of its voxels, in mm, [2, 3]."""
+    edges = box_corners(np.array([[-0.5] * 3, np.array(shape) - 0.5]))
+    return bounds(edges @ affine[:3, :3].T + affine[:3, 3], axes)

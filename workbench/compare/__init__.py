@@ -1,0 +1,8 @@
+"""Cross-validated comparison of strategies: folds, jobs, tables and what they allow to say."""
+
+from scripts import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    comparing="start_comparing",
+)

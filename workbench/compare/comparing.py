@@ -1,0 +1,169 @@
+"""The comparison from beginning to end: `python -m monai.bundle run comparing`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from scripts.cases.cache import NoCache, cached_dataset, check_cache
+from scripts.cases.read import read_cases
+from scripts.engines.run import start
+from scripts.engines.running_config import bundle_folder, running_config
+from scripts.files import errors
+from scripts.files.run_folder import refuse_bundle, run_in
+from workbench.compare.folds import Fold, make_folds
+from workbench.compare.jobs import Job, Place
+from workbench.compare.pool import Pool, read_pool, site_counts, write_fold, write_pooled
+from workbench.compare.report import read_rows, write_report, write_tables
+from workbench.compare.spread import run_jobs
+from workbench.compare.strategies import (
+    check_record,
+    check_strategies,
+    contenders,
+    own_keys,
+    training_parser,
+    user_settings,
+    write_settings,
+)
+from workbench.report.comparison_page import report_comparison
+
+
+def start_comparing(bundle_root: str | Path, seed: int) -> None:
+    """Prepare a run whose values are settled, with the phantom where it is asked for."""
+    bundle = bundle_folder(bundle_root)
+    parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
+    start(bundle_root, parser.get_parsed_content("dataset_dir"), seed)
+    errors.on_interrupt(
+        lambda: "stopped; the same command goes on, and keeps the trainings that are finished"
+    )
+
+
+def compare(
+    bundle_root: str | Path,
+    output_dir: str | Path,
+    strategies: Sequence[str],
+    training_seeds: Sequence[int],
+    folds: int,
+    repeats: int,
+    validation_fraction: float,
+    splits: Sequence[str],
+    leave_one_site_out: bool,
+    seed: int,
+    draws: int,
+    cache: str,
+    cache_dir: str | Path,
+    jobs: int | None,
+    backend: str,
+    scheduler: str | None,
+) -> None:
+    """Train every strategy and every baseline on the same folds, and write what came out.
+
+    Each argument is a key of configs/compare.yaml and described there. Finished jobs are not run again, so
+    the same call goes on where an earlier one was stopped.
+
+    Raises:
+        ValueError: a mistake in the data, the folds, the strategies or the settings; the results folder
+            holds another comparison; jobs that failed, after all others are done.
+    """
+    good = all(isinstance(number, int) and number >= 0 for number in training_seeds)
+    if not training_seeds or not good or len(set(training_seeds)) < len(training_seeds):
+        raise ValueError(
+            f"training_seeds must be different whole numbers of at least 0, found {training_seeds!r}"
+        )
+    if draws < 1:
+        raise ValueError(f"draws must be a whole number of at least 1, found {draws}")
+    check_cache(cache)
+    bundle, folder = bundle_folder(bundle_root), Path(output_dir).resolve()
+    refuse_bundle(folder, bundle)
+    settings = user_settings(running_config(), own_keys(bundle))
+    parser = training_parser(bundle, settings)
+    dataset_dir, phases, classes, clinical = (
+        parser.get_parsed_content(key) for key in ("dataset_dir", "phases", "classes", "clinical")
+    )
+    pool = read_pool(dataset_dir, phases, classes, clinical, splits)
+    pool = replace(pool, positive=parser.get_parsed_content("positive_class"))
+    parts = make_folds(
+        pool.values("label"),
+        pool.values("patient"),
+        folds,
+        repeats,
+        validation_fraction,
+        seed,
+        pool.values("site") if leave_one_site_out else None,
+    )
+    chosen = contenders(strategies, pool.phases, pool.columns)
+    check_strategies(
+        bundle, settings | {"clinical": clinical, "dataset_dir": dataset_dir}, chosen, pool.phases
+    )
+    record = {
+        **settings,
+        "dataset.json": _digest(pool),
+        "folds": "one site each" if leave_one_site_out else folds,
+        "validation_fraction": validation_fraction,
+        "seed": seed,
+    }
+    with run_in(folder, "comparing"):
+        check_record(folder, record)
+        write_settings(folder, {"missing_phases": False} | settings)  # it would cost time in every job
+        named = fold_names(folder, parts)
+        for name, part in named.items():
+            write_fold(folder / "folds" / name, pool, part)
+        if leave_one_site_out:
+            print(
+                f"\nEach site is left out in turn, {repeats} times:"
+                if repeats > 1
+                else "\nEach site is left out once:"
+            )
+            print("\n".join(f"  {site}, {counts}" for site, counts in site_counts(pool).items()))
+        place = Place(bundle, folder, cache, Path(cache_dir).resolve())
+        every = [
+            Job(strategy, part.repeat, part.fold, number, name, part.site)
+            for (name, part), number, strategy in product(named.items(), training_seeds, chosen)
+        ]
+        todo = [job for job in every if not place.row(job).is_file()]
+        if todo:
+            _prepare_cases(parser, place, pool, next(iter(named)))
+        failures = run_jobs(place, todo, len(every), jobs, backend, scheduler)
+        if failures:
+            raise ValueError(
+                f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause "
+                "and run the same command again, finished jobs are kept"
+            )
+        rows = read_rows(place, every)
+        write_tables(folder, rows)
+        write_report(folder, pool, rows, write_pooled(place, every, pool.positive), draws, seed)
+        report_comparison(folder)
+    print(f"\nresults: {folder}")
+
+
+def fold_names(folder: Path, parts: Sequence[Fold]) -> dict[str, Fold]:
+    """Return each fold by the name of its files; a folder of before sites were named keeps its own names.
+
+    Args:
+        folder: results folder of the comparison.
+        parts: all folds.
+    """
+    earlier = any(part.name != part.number and (folder / "folds" / part.number).is_dir() for part in parts)
+    return {part.number if earlier else part.name: part for part in parts}
+
+
+def _digest(pool: Pool) -> str:
+    """Return a hash of the cases, with their labels, files and tables."""
+    return hashlib.sha256(repr(pool).encode()).hexdigest()
+
+
+def _prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:
+    """Prepare all cases before the first job: bad images show here; a disk cache is filled for all jobs."""
+    names: Mapping[str, Any] = {"phases": pool.phases, "classes": pool.classes, "clinical": pool.columns}
+    cases = read_cases(place.folder / "folds" / fold, **names)
+    items = [*cases.training, *cases.validation, *cases.test]
+    kind = "disk" if place.cache == "disk" else "none"  # memory is that of each job
+    dataset = cached_dataset(items, parser.get_parsed_content("train#preprocessing"), kind, place.cache_dir)
+    if isinstance(dataset, NoCache):
+        dataset.check()

@@ -1,0 +1,166 @@
+"""One job: one strategy on one fold with one seed, independent of all others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.cases.splits import SPLITS
+from scripts.engines.environment import describe_machine
+from scripts.files.atomic import write_text
+from scripts.metrics.predictions import read_predictions
+from scripts.metrics.rows import classification_table
+from scripts.metrics.scores import METRICS, OVERALL
+from workbench.compare.regression import fit_regression
+from workbench.compare.strategies import REGRESSION
+from workbench.compare.training import train
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained.
+
+    Attributes:
+        strategy: name of a fragment, ``single_<phase>`` or ``logistic_regression``.
+        repeat, fold: which fold, both from 1.
+        seed: of the weights and of the order of the cases.
+        fold_name: name of the fold, e.g. r1_f3, or r1_f3_north where a site is left out.
+        site: the site that is left out, if any.
+    """
+
+    strategy: str
+    repeat: int
+    fold: int
+    seed: int
+    fold_name: str
+    site: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its folder and files, e.g. concat_r1_f3_s0 or concat_r1_f3_north_s0."""
+        return f"{self.strategy}_{self.fold_name}_s{self.seed}"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What tables say of it: strategy, repeat, fold, the site where one is left out, and seed."""
+        keys = ("strategy", "repeat", "fold", *(() if self.site is None else ("site",)), "seed")
+        return {key: getattr(self, key) for key in keys}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where jobs find what they need and leave what they make; absolute, since a job may run anywhere.
+
+    Attributes:
+        bundle: folder of this bundle.
+        folder: results folder of the comparison.
+        cache: where prepared cases are kept (see `scripts.cases.cached_dataset`).
+        cache_dir: folder of the disk cache, which all jobs share.
+    """
+
+    bundle: Path
+    folder: Path
+    cache: str
+    cache_dir: Path
+
+    def row(self, job: Job) -> Path:
+        """File that says that a job is done, and what came out."""
+        return self.folder / "rows" / f"{job.name}.json"
+
+    def output(self, job: Job) -> Path:
+        """Results folder of a job."""
+        return self.folder / "jobs" / job.name
+
+    def fold(self, job: Job) -> Path:
+        """Folder with the dataset.json of a job's fold."""
+        return self.folder / "folds" / job.fold_name
+
+    def log(self, job: Job) -> Path:
+        """All that a job printed."""
+        return self.folder / "logs" / f"{job.name}.log"
+
+
+def run_job(place: Place, job: Job) -> str | None:
+    """Run a job on one thread and write its row; what a killed one left is taken up where it stopped.
+
+    Returns:
+        None, or one line that says why it failed.
+    """
+    from filelock import FileLock
+
+    from scripts.files.errors import message_of
+
+    with _one_thread(), _output_to(place.log(job)), FileLock(place.log(job).with_suffix(".lock")):
+        if place.row(job).is_file():  # by a worker that outlived its command
+            return None
+        try:
+            run = fit_regression if job.strategy == REGRESSION else train
+            figures = run(place, job)
+            content = {**job.record, **_measured(place, job), **figures}
+            write_text(place.row(job), json.dumps(content, indent=1) + "\n")
+        except Exception as error:
+            traceback.print_exc()
+            reason = message_of(error) or f"{type(error).__name__}: {error}"
+            return f"{job.name}: {' '.join(reason.split())} (see {place.log(job)})"
+    (place.output(job) / "models" / "last.pt").unlink(missing_ok=True)  # only needed to go on
+    return None
+
+
+def _measured(place: Place, job: Job) -> dict[str, Any]:
+    """Return cases, metrics of the test part, and what they were got on."""
+    found = read_predictions(place.output(job) / "predictions.csv")
+    labels = [label for label in found.labels or [] if label is not None]
+    macro = classification_table(found.probabilities, labels, found.classes)[-1]
+    dataset = json.loads((place.fold(job) / "dataset.json").read_text(encoding="utf-8"))
+    counts = {f"n_{split}": len(dataset[split]) for split in SPLITS if split != "test"}
+    machine = describe_machine()
+    return {
+        **counts,
+        "n": macro["n"],
+        "n_patients": len(set(found.patients or found.cases)),
+        "metrics": {name: macro[name] for name in (*METRICS, *OVERALL)},
+        "threads": machine["threads"],
+        "processor": machine["machine"]["processor"],
+        **machine["versions"],
+    }
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch and the linear algebra of numpy use one thread: their number changes the last digits."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Send everything that is printed or logged to a file, behind what is already there."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    with (
+        log.open("a", encoding="utf-8", buffering=1) as stream,
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+    ):
+        root.handlers[:] = [logging.StreamHandler(stream)]
+        root.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)

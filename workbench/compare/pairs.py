@@ -1,0 +1,159 @@
+"""Many tests at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.metrics.paired import bootstrap_difference, delong_test
+from scripts.metrics.predictions import Predictions, read_predictions
+from scripts.metrics.scores import METRICS, OVERALL
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    r"""Adjust p-values so that, over all m tests, the chance of any false finding stays at the level.
+
+    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\left(1, (m - j + 1)\, p_{(j)}\right)
+
+    for the p-values in rising order: never less powerful than Bonferroni's factor m, and valid whatever the
+    dependence between the tests.
+
+    Args:
+        p_values: of all the tests that were made, not only of those that came out well.
+
+    Reference: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+        Statistics 6, 1979.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must lie between 0 and 1, found {p.tolist()}")
+    order = np.argsort(p, kind="stable")
+    rising = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    adjusted = np.empty_like(rising)
+    adjusted[order] = rising
+    return adjusted.tolist()
+
+
+def add_holm(rows: Sequence[dict[str, Any]]) -> None:
+    """Set `p_holm` of each row to its corrected `p_value`: of all rows that have one, and None elsewhere."""
+    tested = [row for row in rows if row["p_value"] is not None]
+    for row in rows:
+        row["p_holm"] = None
+    for row, p_value in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
+        row["p_holm"] = p_value
+
+
+def compare_all(
+    files: Mapping[str, str | Path], metric: str = "auc", draws: int = 2000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Compare every pair of models by their predictions.csv on the same cases, with Holm's correction.
+
+    The AUC by DeLong's test, every other metric by the paired bootstrap; both by patient.
+
+    Args:
+        files: predictions.csv of each model, by the name of the model.
+        metric: one of `METRICS` or of `OVERALL`.
+        draws: number of bootstrap resamples.
+        seed: of the resampling.
+
+    Returns:
+        One row per pair: first, second (names), n, n_patients, the fields of `Comparison` (first_value,
+        second_value, difference, lower, upper, p_value, method, note) and p_holm, None where there is no p.
+
+    Raises:
+        ValueError: fewer than two models, other cases, classes or labels in one of them, an unknown metric.
+        FileNotFoundError: a file is not there.
+    """
+    if metric not in (*METRICS, *OVERALL):
+        raise ValueError(f"metric must be one of {', '.join((*METRICS, *OVERALL))}, found {metric!r}")
+    if len(files) < 2:
+        raise ValueError(f"a comparison needs at least 2 models, found {len(files)}")
+    found = {name: _labelled(read_predictions(file), file) for name, file in files.items()}
+    reference, (name, *_) = next(iter(found.values())), found
+    for other, content in found.items():
+        _check_same(reference, content, files[name], files[other])
+    label = np.array(reference.labels)
+    rows = []
+    for one, two in combinations(found, 2):
+        a, b = _in_order(found[one], reference), _in_order(found[two], reference)
+        comparison = (
+            delong_test(a, b, label, reference.patients)
+            if metric == "auc"
+            else bootstrap_difference(a, b, label, metric, reference.patients, draws, seed)
+        )
+        fields = vars(comparison) | {"first": one, "second": two}
+        values = {"first_value": comparison.first, "second_value": comparison.second}
+        n_patients = len(set(reference.patients or reference.cases))
+        rows.append(
+            {"metric": metric, "n": len(reference.cases), "n_patients": n_patients, **fields, **values}
+        )
+    add_holm(rows)
+    return rows
+
+
+def _labelled(found: Predictions, file: str | Path) -> Predictions:
+    """Refuse predictions without the true class of every case."""
+    if found.labels is None or None in found.labels:
+        raise ValueError(f"{file} must have the true class of every case in its column true")
+    return found
+
+
+def _check_same(reference: Predictions, found: Predictions, expected: str | Path, file: str | Path) -> None:
+    """Refuse predictions of other cases, classes or labels than those of the first model."""
+    if found.classes != reference.classes:
+        raise ValueError(f"{file} has the classes {found.classes}, but {expected} has {reference.classes}")
+    differing = sorted(set(found.cases) ^ set(reference.cases))
+    if differing:
+        raise ValueError(
+            f"{file} and {expected} must hold the same cases to be compared, found {len(differing)} in "
+            f"one of them only, e.g. {differing[0]}"
+        )
+    labels = dict(zip(found.cases, found.labels or [], strict=True))
+    for case, label in zip(reference.cases, reference.labels or [], strict=True):
+        if labels[case] != label:
+            raise ValueError(f"case {case}: {file} has another true class than {expected}")
+
+
+def _in_order(found: Predictions, reference: Predictions) -> np.ndarray:
+    """Return the probabilities in the order of the reference's cases."""
+    row = {case: i for i, case in enumerate(found.cases)}
+    return found.probabilities[[row[case] for case in reference.cases]]
+
+
+def main() -> None:
+    """Read the arguments, compare and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, help="results folders with predictions.csv")
+    parser.add_argument("--metric", choices=(*METRICS, *OVERALL), default="auc")
+    parser.add_argument("--draws", type=int, default=2000, help="bootstrap resamples")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    files = {str(folder): folder / "predictions.csv" for folder in given.folders}
+    try:
+        rows = compare_all(files, given.metric, given.draws, given.seed)
+    except (ValueError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
+    for row in rows:
+        bounds = "" if row["lower"] is None else f" [{row['lower']:+.3f}, {row['upper']:+.3f}]"
+        p = "" if row["p_value"] is None else f", p = {row['p_value']:.3g}, Holm {row['p_holm']:.3g}"
+        print(
+            f"{row['first']} {row['first_value']:.3f} - {row['second']} {row['second_value']:.3f}: "
+            f"{row['difference']:+.3f}{bounds}{p}" + (f" ({row['note']})" if row["note"] else "")
+        )
+    first = rows[0]
+    print(f"{given.metric}, {first['n']} cases of {first['n_patients']} patients, {first['method']}")
+
+
+if __name__ == "__main__":
+    main()

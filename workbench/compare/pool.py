@@ -1,0 +1,213 @@
+"""All labelled cases of a dataset in one list, and the dataset.json of a fold of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from scripts.cases.checks import check_files, check_unique, class_index
+from scripts.cases.clinical import Column, select_columns
+from scripts.cases.document import Item, check_phases, name_list, open_document, read_item
+from scripts.cases.splits import SPLITS
+from scripts.files.atomic import write_text
+from scripts.files.plain_text import listing
+from scripts.metrics.predictions import Predictions, read_predictions, write_predictions
+from workbench.compare.folds import Fold
+from workbench.compare.jobs import Job, Place
+
+ENTRY = ("case", "patient", "site", "image", "roi", "box", "clinical", "label")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The labelled cases of one dataset, sorted by name.
+
+    Attributes:
+        name: of the dataset.
+        phases: the chosen phases, in order.
+        classes: class names, in order.
+        columns: the chosen clinical columns, declared in full.
+        items: the cases, with absolute paths and the label as a name.
+        positive: the positive one of two classes, for the dataset.json of folds; it changes no training.
+    """
+
+    name: str
+    phases: list[str]
+    classes: list[str]
+    columns: list[Column]
+    items: list[Item]
+    positive: str | None = field(default=None, repr=False)
+
+    def values(self, key: str) -> list[Any]:
+        """Return one value of each case."""
+        return [item[key] for item in self.items]
+
+
+def read_pool(
+    dataset_dir: str | Path,
+    phases: Sequence[str],
+    classes: Sequence[str],
+    clinical: Sequence[str | Mapping],
+    splits: Sequence[str] = SPLITS,
+) -> Pool:
+    """Read the labelled cases of a dataset, whatever split they are in, and check them.
+
+    Args:
+        dataset_dir: folder that holds dataset.json, or the path of such a file.
+        phases: the phases to use, in order.
+        classes: class names, in order.
+        clinical: the clinical columns to use.
+        splits: the splits of dataset.json whose cases are pooled.
+
+    Raises:
+        FileNotFoundError: no such folder or dataset.json, or files that it names do not exist.
+        ValueError: anything in it that training would stumble over later.
+    """
+    document = open_document(dataset_dir)
+    phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
+    for split in name_list(splits, "`splits`"):
+        if split not in SPLITS:
+            raise ValueError(f"`splits` must be among {listing(split, SPLITS)}, found {split!r}")
+    check_phases(document, phases)
+    columns = select_columns(document.columns, clinical, str(document.file))
+    items = [
+        read_item(document, split, position, entry, phases, columns)
+        for split in splits
+        for position, entry in enumerate(document.entries(split))
+    ]
+    for item in items:
+        class_index(document, item, classes)
+    check_unique(document, items)
+    check_files(document, items)
+    found = {item["label"] for item in items}
+    absent = [name for name in classes if name not in found]
+    if absent:
+        raise ValueError(
+            f"class {absent[0]!r} must have at least one case in the splits [{', '.join(splits)}], found "
+            f"none in {document.file}; take it out of `classes`, or pool more splits"
+        )
+    items.sort(key=lambda item: item["case"])
+    return Pool(document.name, phases, classes, columns, items)
+
+
+def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
+    """Write the dataset.json of one fold, which `training` reads like any other.
+
+    Args:
+        folder: folder that receives dataset.json.
+        pool: the cases.
+        fold: which of them are in which split.
+    """
+    content: dict[str, Any] = {
+        "name": pool.name, "phases": pool.phases, "classes": pool.classes, "clinical": pool.columns
+    }  # fmt: skip
+    content |= {} if pool.positive is None else {"positive": pool.positive}
+    for split in SPLITS:
+        chosen = [pool.items[case] for case in getattr(fold, split)]
+        content[split] = [
+            {key: item[key] for key in ENTRY if item.get(key) not in (None, {})} for item in chosen
+        ]
+    text = json.dumps(content, indent=1) + "\n"
+    return write_text(folder / "dataset.json", text)
+
+
+Row = dict[str, Any]
+
+
+def site_counts(pool: Pool) -> dict[str, str]:
+    """Return the cases of each site in words, e.g. ``12 cases: 5 low, 7 high``."""
+    found = {}
+    for site in sorted({str(item["site"]) for item in pool.items}):
+        labels = [item["label"] for item in pool.items if str(item["site"]) == site]
+        classes = ", ".join(f"{labels.count(name)} {name}" for name in pool.classes)
+        found[site] = f"{len(labels)} {'case' if len(labels) == 1 else 'cases'}: {classes}"
+    return found
+
+
+def sites_of(rows: Sequence[Row]) -> list[str]:
+    """Return the sites that were left out, in the order of the folds; none where folds were drawn."""
+    return list(dict.fromkeys(str(row["site"]) for row in rows if row.get("site") is not None))
+
+
+def at_sites(rows: Sequence[Row], metric: str) -> dict[str, dict[str, float | None]]:
+    """Return strategy -> site -> the metric in that site's test part, the mean over repeats and seeds.
+
+    Args:
+        rows: of `read_rows`.
+        metric: one that rows have; None at a site where it is not defined.
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    for strategy in dict.fromkeys(row["strategy"] for row in rows):
+        for site in sites_of(rows):
+            values = [
+                row["metrics"][metric]
+                for row in rows
+                if (row["strategy"], str(row.get("site"))) == (strategy, site)
+                and row["metrics"][metric] is not None
+            ]
+            found.setdefault(strategy, {})[site] = fmean(values) if values else None
+    return found
+
+
+def pooled_predictions(parts: Sequence[Predictions]) -> Predictions:
+    r"""Average the predictions of each case over repeats and seeds.
+
+    .. math:: p_i = \frac{1}{RS} \sum_{r=1}^{R} \sum_{s=1}^{S} p_{i r s}
+
+    where :math:`p_{irs}` is what the network of repeat r and seed s said that had case i in its test part.
+    Within one repeat every case is predicted once; the folds together are all cases.
+
+    Args:
+        parts: test predictions of every job of one strategy.
+
+    Returns:
+        One row per case, sorted by name.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    label: dict[str, int | None] = {}
+    patient: dict[str, str] = {}
+    for part in parts:
+        labels, patients = part.labels or [None] * len(part.cases), part.patients or part.cases
+        for i, case in enumerate(part.cases):
+            found.setdefault(case, []).append(part.probabilities[i])
+            label[case], patient[case] = labels[i], patients[i]
+    cases = sorted(found)
+    return Predictions(
+        cases=cases,
+        probabilities=np.stack([np.mean(found[case], axis=0) for case in cases]),
+        classes=parts[0].classes,
+        labels=[label[case] for case in cases],
+        patients=[patient[case] for case in cases],
+    )
+
+
+def write_pooled(place: Place, jobs: Sequence[Job], positive: str | None = None) -> dict[str, Path]:
+    """Write predictions/<strategy>.csv for each strategy, and return the files by strategy.
+
+    Args:
+        place: where the jobs left theirs.
+        jobs: all jobs.
+        positive: the positive one of two classes, named in the files.
+    """
+    files = {}
+    for strategy in dict.fromkeys(job.strategy for job in jobs):
+        chosen = [job for job in jobs if job.strategy == strategy]
+        pooled = pooled_predictions(
+            [read_predictions(place.output(job) / "predictions.csv") for job in chosen]
+        )
+        files[strategy] = write_predictions(
+            place.folder / "predictions" / f"{strategy}.csv",
+            pooled.cases,
+            pooled.probabilities,
+            pooled.classes,
+            pooled.labels,
+            patients=pooled.patients,
+            positive=positive,
+        )
+    return files

@@ -1,0 +1,162 @@
+"""The configuration of the trainings: train.yaml, the user's settings, and a strategy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from monai.bundle import ConfigParser
+from torch import nn
+
+from scripts.engines.network import check_grid
+from scripts.files.atomic import write_text
+from scripts.files.errors import message_of
+from scripts.files.plain_text import check_from_data, listing
+from scripts.files.run_folder import contents
+from scripts.keys.key_types import content_of
+
+SETTINGS = "settings.yaml"
+RECORD = "comparison.json"
+
+
+def user_settings(config: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
+    """Return what the user set for the trainings: the merged configuration without compare.yaml's own keys.
+
+    >>> user_settings({"folds": 5, "max_epochs": 20}, own=["folds", "repeats"])
+    {'max_epochs': 20}
+    """
+    own = set(own)
+    return {key: value for key, value in config.items() if key not in own}
+
+
+def own_keys(bundle: Path) -> frozenset[str]:
+    """Return the top-level keys of compare.yaml."""
+    return frozenset(content_of(bundle / "configs" / "compare.yaml"))
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> Path:
+    """Write the user's settings as an overlay for train.yaml."""
+    check_from_data(settings, SETTINGS)
+    text = yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False, width=110, allow_unicode=True)
+    title = "# Overlay on train.yaml: what was set for all trainings of this comparison\n\n"
+    return write_text(folder / SETTINGS, title + text)
+
+
+def training_parser(bundle: Path, settings: Mapping[str, Any], overlay: Path | None = None) -> ConfigParser:
+    """Read the configuration of a training, to look at it before any training starts.
+
+    Args:
+        bundle: folder of this bundle.
+        settings: the user's settings.
+        overlay: fragment of a strategy.
+    """
+    parser = ConfigParser()
+    parser.read_config(bundle / "configs" / "train.yaml")
+    parser.update(json.loads(json.dumps(settings)))
+    if overlay is not None:
+        parser.update(ConfigParser.load_config_file(overlay))
+    parser["bundle_root"] = str(bundle)
+    return parser
+
+
+def check_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Let a results folder hold one comparison only: refuse it where it holds another one.
+
+    Args:
+        folder: results folder of the comparison.
+        record: what the trainings depend on, beside strategy, repeat and seed, which name a training.
+
+    Raises:
+        ValueError: naming the keys that differ, or when the folder holds something else.
+    """
+    file = folder / RECORD
+    if not file.is_file():
+        if contents(folder):
+            raise ValueError(
+                f"results folder {folder} holds something other than a comparison; give another --name"
+            )
+        write_text(file, json.dumps(record, indent=2) + "\n")
+        return
+    before, now = json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(record))
+    differing = [key for key in sorted(set(before) | set(now)) if before.get(key) != now.get(key)]
+    if differing:
+        raise ValueError(
+            f"results folder {folder} holds a comparison with other values of {', '.join(differing)}; give "
+            "the same values to go on with it, or another --name"
+        )
+
+
+SINGLE = "single_"
+"""A single phase is this and the name of the phase."""
+TABLE = "table"
+REGRESSION = "logistic_regression"
+
+
+def contenders(strategies: Sequence[str], phases: Sequence[str], clinical: Sequence[Any]) -> list[str]:
+    """Return the strategies with the baselines behind them, each once.
+
+    The baselines are every single phase and, where there is a clinical table, the table alone by a network
+    and by logistic regression.
+
+    >>> contenders(["concat", "single_ed"], ["ed", "es"], ["age"])
+    ['concat', 'single_ed', 'single_es', 'table', 'logistic_regression']
+    """
+    baselines = [SINGLE + phase for phase in phases]
+    if clinical:
+        baselines += [TABLE, REGRESSION]
+    return list(dict.fromkeys([*strategies, *baselines]))
+
+
+def overlay_of(bundle: Path, strategy: str) -> Path:
+    """Return the fragment of a strategy; that of all single phases is the same."""
+    name = SINGLE[:-1] if strategy.startswith(SINGLE) else strategy
+    return bundle / "configs" / "fusion" / f"{name}.yaml"
+
+
+def overrides_of(strategy: str) -> dict[str, str]:
+    """Return what a strategy sets beside its fragment: the phase of a single one."""
+    return {"single_phase": strategy.removeprefix(SINGLE)} if strategy.startswith(SINGLE) else {}
+
+
+def check_strategies(
+    bundle: Path, settings: Mapping[str, Any], strategies: Sequence[str], phases: Sequence[str]
+) -> None:
+    """Build the network of every strategy once, so that a mistake shows before the first training.
+
+    Args:
+        bundle: folder of this bundle.
+        settings: the user's settings.
+        strategies: names of fragments, ``single_<phase>`` or ``logistic_regression``.
+        phases: the phases of the data.
+
+    Raises:
+        ValueError: an unknown strategy or phase, no columns for one that needs the table, or settings that a
+            part of a network refuses.
+    """
+    if isinstance(strategies, str) or not all(isinstance(name, str) for name in strategies):
+        raise ValueError(f"`strategies` must be a list of names, found {strategies!r}")
+    fragments = sorted(path.stem for path in (bundle / "configs" / "fusion").glob("*.yaml"))
+    known = [name for name in fragments if name != SINGLE[:-1]]
+    known += [*(SINGLE + phase for phase in phases), REGRESSION]
+    for strategy in strategies:
+        if strategy not in known:
+            raise ValueError(
+                f"strategy {strategy!r} is not among {listing(strategy, known)}; correct `strategies`"
+            )
+        if strategy == REGRESSION:
+            if not settings.get("clinical"):
+                raise ValueError(f"{REGRESSION} reads the clinical table: name its columns in `clinical`")
+            continue
+        parser = training_parser(bundle, settings, overlay_of(bundle, strategy))
+        parser.update(overrides_of(strategy))
+        try:
+            network: nn.Module = parser.get_parsed_content("network_def")
+            check_grid(network, parser.get_parsed_content("grid_size"))
+        except Exception as error:
+            message = message_of(error)
+            if message is None:
+                raise
+            raise ValueError(f"strategy {strategy}: {message}") from None

@@ -1,0 +1,146 @@
+"""From what the network says without any phase to the prediction, phase by phase, as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scripts.figures.style import COLOURS, GREY, LONGEST_TITLE, new_figure, plain_axes, save_figure
+from scripts.figures.text import wrap
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FOR, AGAINST = COLOURS[1], COLOURS[0]
+
+
+@dataclass(frozen=True)
+class Waterfall:
+    """The numbers of one panel, of one case or a mean over cases.
+
+    Attributes:
+        class_name: class whose probability is shown.
+        start: probability that the network gives without any phase, 0 to 1.
+        steps: contribution of each player, -1 to 1.
+        prediction: predicted probability, 0 to 1.
+        missing: cases that lack each player.
+        cases: number of cases.
+        case: its name; empty for a mean over the cases that were predicted as the class.
+        truth: its class; empty where that is not known.
+    """
+
+    class_name: str
+    start: float
+    steps: Sequence[float]
+    prediction: float
+    missing: Sequence[int]
+    cases: int = 1
+    case: str = ""
+    truth: str = ""
+
+
+def contribution_figure(
+    panels: Sequence[Waterfall],
+    players: Sequence[str],
+    path: str | Path | None = None,
+    classes: Sequence[str] = (),
+) -> Figure:
+    """Draw how each phase moved the probability, from the answer without any phase to the prediction.
+
+    Every bar starts where the one above it ends. Orange bars raise the probability, blue ones lower it.
+
+    Args:
+        panels: one case, or one mean per predicted class.
+        players: names of the phases, and of the clinical table.
+        path: where to save the figure, too.
+        classes: K class names, by whose numbers those are called that no font draws.
+
+    Raises:
+        ValueError: a folder that cannot be written.
+    """
+    from matplotlib.patches import Patch
+
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(1.0 + 5.4 * columns, 0.4 + (1.3 + 0.42 * (len(players) + 2)) * rows)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    every = list(
+        dict.fromkeys([*classes, *(name for p in panels for name in (p.class_name, p.truth) if name)])
+    )
+    shown = dict(zip(every, figure.names(every, "class"), strict=True))
+    names = figure.names(players, "phase", LONGEST_TITLE)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        case = figure.names([panel.case], "case", 30)[0] if panel.case else ""
+        _draw(axes, panel, [wrap(name, 20) for name in names], shown)
+        axes.set_title(_title(panel, case, shown), fontsize=11, loc="left")
+    keys = [
+        Patch(color=FOR, label="raises the probability (points)"),
+        Patch(color=AGAINST, label="lowers it"),
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def _title(panel: Waterfall, case: str, shown: Mapping[str, str]) -> str:
+    """Say which case it is and what is true, or how many cases the mean is of."""
+    if not panel.case:
+        of = f"{panel.cases} case{'s' * (panel.cases > 1)}"
+        return f"mean of {of} predicted as\n'{shown[panel.class_name]}'"
+    return f"{case}\ntruth: {shown[panel.truth] if panel.truth else 'not known'}"
+
+
+def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[str, str]) -> None:
+    """Draw one panel, in percent."""
+    names = ["without any phase\n(network's own answer)"]
+    axes.barh(0, 100 * panel.start, color="#C8C8C8", height=0.62)
+    _write(axes, 100 * panel.start, 0, f"{100 * panel.start:.0f}%")
+    reached = 100 * panel.start
+    for row, (player, step, missing) in enumerate(zip(players, panel.steps, panel.missing, strict=True), 1):
+        following = reached + 100 * step
+        names.append(player + _lacking(missing, panel.cases))
+        axes.plot([reached, reached], [row - 0.69, row + 0.31], color=GREY, linewidth=0.8)
+        if missing < panel.cases:
+            colour = FOR if step > 0 else AGAINST
+            axes.barh(row, following - reached, left=reached, color=colour, height=0.62)
+            _write(axes, max(reached, following), row, f"{100 * step:+.1f}".replace("-", "−"))
+        reached = following
+    last = len(players) + 1
+    names.append("prediction")
+    axes.plot([reached, reached], [last - 0.69, last + 0.31], color=GREY, linewidth=0.8)
+    axes.barh(last, 100 * panel.prediction, color="#6E6E6E", height=0.62)
+    _write(axes, 100 * panel.prediction, last, f"{100 * panel.prediction:.0f}%", bold=True)
+    axes.set_yticks(range(last + 1), names)
+    axes.invert_yaxis()
+    axes.set_xlim(min(0.0, *_ends(panel)) - 1, max(100.0, *_ends(panel)) + 13)
+    axes.set_xticks(range(0, 101, 20))
+    axes.set_xlabel(f"probability of '{shown[panel.class_name]}', %")
+    plain_axes(axes)
+    axes.grid(visible=False, axis="y")
+
+
+def _ends(panel: Waterfall) -> list[float]:
+    """Return where the bars end, in percent."""
+    ends, reached = [], panel.start
+    for step in panel.steps:
+        reached += step
+        ends.append(100 * reached)
+    return [*ends, 100 * panel.start]
+
+
+def _write(axes: Axes, x: float, row: int, text: str, bold: bool = False) -> None:
+    """Write a number behind the end of a bar."""
+    axes.text(x + 1, row, text, va="center", fontsize=10, fontweight="bold" if bold else "normal")
+
+
+def _lacking(missing: int, cases: int) -> str:
+    """Say who lacks a phase."""
+    if not missing:
+        return ""
+    return "\n(missing)" if cases == 1 else f"\n(missing in {missing})"

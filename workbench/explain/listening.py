@@ -1,0 +1,252 @@
+"""What a part of a network said in each forward pass, without asking the network to return it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scripts.networks.ensemble import Ensemble
+from scripts.networks.hybrid import HybridNetwork
+
+Read = Callable[[tuple[Any, ...], Any], Tensor | None]
+"""From the inputs and the output of a part to one tensor [B, ...], or None where there is nothing to read."""
+
+
+class Passes:
+    """Collects one tensor per forward pass of one part of a network, or of each member or level of it.
+
+    Test-time augmentation passes a batch through the network several times. As it averages the probabilities
+    of these passes, what was collected is averaged, too.
+
+    Args:
+        network: the network, an `Ensemble`, or a `HybridNetwork` of several levels.
+        part: from the network, or from each member or level, to the part and how it is read; None: it has
+            none.
+    """
+
+    def __init__(
+        self, network: nn.Module, part: Callable[[nn.Module], tuple[nn.Module, Read] | None]
+    ) -> None:
+        parts = [found for member in _networks(network) if (found := part(member)) is not None]
+        self.passes: list[list[Tensor]] = [[] for _ in parts]
+        self.handles = [
+            module.register_forward_hook(self._keep(passes, read))
+            for passes, (module, read) in zip(self.passes, parts, strict=True)
+        ]
+
+    @staticmethod
+    def _keep(passes: list[Tensor], read: Read) -> Callable[..., None]:
+        def hook(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            found = read(inputs, output)
+            if found is not None:
+                passes.append(found.detach().float().cpu())
+
+        return hook
+
+    def take(self) -> list[Tensor]:
+        """Return the mean over the passes since the last call, [B, ...] for each member, and forget them."""
+        found = [torch.stack(passes).mean(dim=0) for passes in self.passes if passes]
+        for passes in self.passes:
+            passes.clear()
+        return found
+
+    def remove(self) -> None:
+        """Stop collecting."""
+        for handle in self.handles:
+            handle.remove()
+
+
+def _networks(network: nn.Module) -> list[nn.Module]:
+    """Return the members of an ensemble, the levels of a hybrid, or the network itself."""
+    if isinstance(network, Ensemble):
+        return [found for member in network.members for found in _networks(member)]
+    if isinstance(network, HybridNetwork):
+        return [found for level in network.levels for found in _networks(level)]
+    return [network]
+
+
+KINDS = ("attention", "self_attention", "cross_attention")
+"""What fusions call their attention, [B, H, M, M], or [B, H, M] of one class token."""
+
+
+class AttentionMaps:
+    """Collects the attention of a fusion over tokens, the mean of its heads, until it is removed.
+
+    Of an ensemble it is the mean over the members.
+
+    Args:
+        network: in eval mode when cases pass.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.passes = {kind: Passes(network, _part(kind)) for kind in KINDS}
+
+    def take(self) -> dict[str, Tensor]:
+        """Return {kind: [B, Q, M]} of the cases since the last call, NaN where either token is absent.
+
+        Q is M, or 1 for a class token. With several views of a case, by test-time augmentation, the mean.
+        """
+        found = {kind: passes.take() for kind, passes in self.passes.items()}
+        return {kind: torch.stack(maps).mean(dim=0) for kind, maps in found.items() if maps}
+
+    def remove(self) -> None:
+        """Stop collecting."""
+        for passes in self.passes.values():
+            passes.remove()
+
+
+def _part(kind: str) -> Any:
+    def part(network: nn.Module) -> tuple[nn.Module, Read] | None:
+        fusion = getattr(network, "fusion", None)
+        return (fusion, _read(kind)) if isinstance(fusion, nn.Module) else None
+
+    return part
+
+
+def _read(kind: str) -> Read:
+    def read(inputs: tuple[Any, ...], output: Any) -> Tensor | None:
+        attention = output[1].get(kind)
+        if attention is None:
+            return None
+        present = inputs[1]
+        mean = attention.float().mean(dim=1)
+        if mean.dim() == 2:  # of one class token, which is always there
+            return torch.where(present, mean, torch.nan).unsqueeze(1)
+        return torch.where(present.unsqueeze(1) & present.unsqueeze(2), mean, torch.nan)
+
+    return read
+
+
+class FusedFeatures:
+    """Collects the fused features of every case that passes through a network, until it is removed.
+
+    * A network with a last layer (its attribute ``head``): what enters it, [B, F].
+    * Fusion of decisions (its attribute ``combination``), where no vector is fused: the probabilities that
+      each phase alone gives, side by side, F = M K; an absent phase has 1 / K for each class.
+    * An ensemble: the features of its members side by side; a hybrid: those of its levels.
+    * Any other network, as the clinical table alone: none.
+
+    Args:
+        network: in eval mode when cases pass.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.passes = Passes(network, _part_fused_features)
+
+    def take(self) -> Tensor | None:
+        """Return the features [B, F] of the cases since the last call, the mean over several views of a case.
+
+        None: the network has none.
+        """
+        found = self.passes.take()
+        return torch.cat(found, dim=1) if found else None
+
+    def remove(self) -> None:
+        """Stop collecting."""
+        self.passes.remove()
+
+
+def _part_fused_features(network: nn.Module) -> tuple[nn.Module, Read] | None:
+    for name, read in (("combination", _phase_probabilities), ("head", _input)):
+        module = getattr(network, name, None)
+        if isinstance(module, nn.Module):
+            return module, read
+    return None
+
+
+def _input(inputs: tuple[Any, ...], _: Any) -> Tensor:
+    return inputs[0]
+
+
+def _phase_probabilities(inputs: tuple[Any, ...], output: Any) -> Tensor:
+    phase_logits, present = inputs
+    said = output[1].get("phase_logits", phase_logits).softmax(dim=2)
+    uniform = torch.full_like(said, 1 / said.shape[2])
+    return torch.where(present.unsqueeze(2), said, uniform).flatten(1)
+
+
+class FusionWeights:
+    """Collects the ``weights`` that a fusion gives to the tokens of every case, until it is removed.
+
+    The fusion is the network's attribute ``fusion``, or ``combination`` where decisions are fused. The
+    weights of an ensemble are the mean of its members'. In a hybrid those of each level are multiplied by the
+    weight of the level; a level without weights (early fusion) is one more token, behind the others.
+
+    Args:
+        network: in eval mode when cases pass.
+
+    Attributes:
+        levels_together: numbers, from 1, of the levels that read all phases together, in the order of their
+            tokens; empty but in a hybrid.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.levels_together: list[int] = []
+        self.hybrid = network if isinstance(network, HybridNetwork) else None
+        self.passes: Passes | None = None
+        parts = getattr(network, "members" if isinstance(network, Ensemble) else "levels", [])
+        self.parts = [FusionWeights(part) for part in parts]
+        if not self.parts:
+            self.passes = Passes(network, _part_fusion_weights)
+
+    def take(self) -> Tensor | None:
+        """Return the weights [B, M] of the cases since the last call, the mean over several views of a case.
+
+        None: the strategy gives no weights.
+        """
+        if self.passes is not None:
+            own = self.passes.take()
+            return own[0] if own else None
+        found = [part.take() for part in self.parts]
+        if self.hybrid is not None:
+            return self._of_levels(found, self.hybrid)
+        given = [weights for weights in found if weights is not None]
+        self.levels_together = self.parts[0].levels_together
+        return torch.stack(given).mean(dim=0) if given else None
+
+    def remove(self) -> None:
+        """Stop collecting."""
+        if self.passes is not None:
+            self.passes.remove()
+        for part in self.parts:
+            part.remove()
+
+    def _of_levels(self, found: list[Tensor | None], network: HybridNetwork) -> Tensor | None:
+        """Weigh the weights of the levels, [B, M]; None where no level gives any."""
+        together = [number for number, weights in enumerate(found, 1) if weights is None]
+        if len(together) == len(found):
+            return None
+        self.levels_together = together
+        shares = network.level_weights()
+        given = [
+            (_by_phase(w, level), s)
+            for w, level, s in zip(found, network.levels, shares, strict=True)
+            if w is not None
+        ]
+        width = max(weights.shape[1] for weights, _ in given)
+        tokens = sum(nn.functional.pad(w, (0, width - w.shape[1])) * share for w, share in given)
+        assert isinstance(tokens, Tensor)
+        rest = [tokens.new_full((len(tokens), 1), shares[number - 1]) for number in together]
+        return torch.cat([tokens, *rest], dim=1)
+
+
+def _by_phase(weights: Tensor, level: Any) -> Tensor:
+    """Sum the weights of the views of each phase; that of the table stays: [B, P V (+ 1)] -> [B, P (+ 1)]."""
+    tokens = int(level.image_tokens)
+    image = weights[:, :tokens].unflatten(1, (int(level.num_phases), -1)).sum(dim=2)
+    return torch.cat([image, weights[:, tokens:]], dim=1)
+
+
+def _part_fusion_weights(network: nn.Module) -> tuple[nn.Module, Read] | None:
+    for name in ("combination", "fusion"):
+        module = getattr(network, name, None)
+        if isinstance(module, nn.Module):
+            return module, _weights
+    return None
+
+
+def _weights(_: tuple[Any, ...], output: Any) -> Tensor | None:
+    return output[1].get("weights")

@@ -1,0 +1,149 @@
+"""From the network's grid back to the voxels of the original file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scripts.files.atomic import write_atomically
+from scripts.volumes.grid import box_corners
+from scripts.volumes.sample import sample_volume
+from scripts.volumes.volume import Slices, Volume
+
+
+class GridVolume(Volume):
+    """Values on a grid in memory, as a volume that can be sampled at the points of another grid.
+
+    Args:
+        values: [D, H, W].
+        affine: index -> mm (R, A, S), [4, 4].
+    """
+
+    def __init__(self, values: np.ndarray, affine: np.ndarray) -> None:
+        super().__init__(Path("memory"), values.shape, affine)
+        self.values = values
+
+    def _read(self, slices: Slices) -> np.ndarray:
+        return self.values[slices]
+
+
+def block_around(grid: Volume, volume: Volume, margin: float = 0.0) -> Slices:
+    """Return the block of a volume's voxels that holds a grid, and `margin` mm more on every side.
+
+    It has at least one voxel per axis, also where the grid lies outside.
+    """
+    edges = box_corners(np.array([[-0.5] * 3, np.array(grid.shape) - 0.5]))
+    to_voxel = np.linalg.solve(volume.affine, grid.affine)
+    corners = edges @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+    more = margin / volume.spacing
+    start = np.clip(np.floor(corners.min(axis=0) - more), 0, np.array(volume.shape) - 1).astype(int)
+    stop = np.clip(np.ceil(corners.max(axis=0) + more) + 1, start + 1, volume.shape).astype(int)
+    first, second, third = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
+    return first, second, third
+
+
+def on_block(grid: Volume, volume: Volume, block: Slices) -> np.ndarray:
+    """Interpolate the values of a grid at a block of a volume's voxels, 0 beyond the grid.
+
+    Trilinear; where the volume's voxels are the larger ones, values are smoothed first, so that a hot spot
+    between two slices shows on the nearer one.
+
+    Returns:
+        float32, of the block's shape.
+    """
+    corner = volume.affine.copy()
+    corner[:3, 3] += volume.affine[:3, :3] @ [part.start for part in block]
+    size = [part.stop - part.start for part in block]
+    values, _ = sample_volume(grid, corner, (size[0], size[1], size[2]), anti_alias=True)
+    return values
+
+
+def to_original_grid(values: np.ndarray, grid_affine: np.ndarray, volume: Volume) -> np.ndarray:
+    """Bring values from the network's grid to the voxels of an original volume, 0 beyond the grid.
+
+    Args:
+        values: [D, H, W] on the network's grid.
+        grid_affine: grid index -> mm, [4, 4]: ``item["grid_affine"]``.
+        volume: the phase as opened from its file; its voxels are not read.
+
+    Returns:
+        float32, of the volume's shape.
+    """
+    grid = GridVolume(values, grid_affine)
+    block = block_around(grid, volume)
+    result = np.zeros(volume.shape, dtype=np.float32)
+    result[block] = on_block(grid, volume, block)
+    return result
+
+
+def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    """Write float32 values as NIfTI, with position and orientation in both of its forms (sform and qform)."""
+    import nibabel
+
+    image = nibabel.Nifti1Image(values.astype(np.float32), affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    write_atomically(path, lambda temporary: nibabel.save(image, temporary))
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """Where the heat of one case lies, of all its phases together.
+
+    Attributes:
+        lesion: mean heat within the lesion.
+        background: mean heat around it, within the region that the network sees.
+        hottest_phase: index of the phase with the hottest voxel.
+        distance: mm from the hottest voxel to the lesion, 0 within it.
+    """
+
+    lesion: float
+    background: float
+    hottest_phase: int
+    distance: float
+
+
+def lesion_volume(mask: Volume, labels: Sequence[int] | None = None) -> GridVolume:
+    """Return a mask as a volume of 0 and 1.
+
+    Args:
+        mask: the lesion mask as opened from its file.
+        labels: values that are lesion; None: all above 0.
+    """
+    values = mask.read()
+    inside = values > 0 if labels is None else np.isin(values, list(labels))
+    return GridVolume(inside.astype(np.float32), mask.affine)
+
+
+def localise(
+    heat: np.ndarray, lesion: Volume, inside: np.ndarray, grid_affine: np.ndarray
+) -> Localisation | None:
+    """Compare the heat in the lesion with that around it.
+
+    Args:
+        heat: of each phase on the network's grid; higher is hotter.
+        lesion: 1 in the lesion, 0 elsewhere.
+        inside: voxels that show something, in phases that are there.
+        grid_affine: index of the network's grid -> mm, [4, 4].
+
+    Shape: heat [P, D, H, W], inside [P, D, H, W] bool.
+
+    Returns:
+        None where no voxel is lesion, or none is background.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    size = (heat.shape[1], heat.shape[2], heat.shape[3])
+    there = sample_volume(lesion, grid_affine, size)[0] >= 0.5
+    within, around = inside & there, inside & ~there
+    if not within.any() or not around.any():
+        return None
+    phase, *voxel = np.unravel_index(np.where(inside, heat, -np.inf).argmax(), heat.shape)
+    distance = distance_transform_edt(~there, sampling=np.linalg.norm(grid_affine[:3, :3], axis=0))
+    return Localisation(
+        float(heat[within].mean()), float(heat[around].mean()), int(phase), float(distance[tuple(voxel)])
+    )

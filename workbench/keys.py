@@ -1,0 +1,212 @@
+"""Keys of a trained model: of its configuration, and of what is done with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
+
+from scripts.keys.kinds import (
+    Component,
+    Count,
+    Keys,
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Seed,
+    Shares,
+    Split,
+    Text,
+    Texts,
+    each_once,
+)
+
+
+class Explanation(Keys):
+    """Overlay `explain.yaml`."""
+
+    output_dir: Path
+    """receives one folder per case, and the tables of several"""
+    clinical_table: Path | None
+    """CSV or Excel file with the model's clinical columns by case or patient, for new cases"""
+    case: str | list[str]
+    """name of a case, list of names, a split (training, validation, test, unlabelled), or all"""
+    explanations: Annotated[
+        list[Literal["contribution", "layer_cam", "occlusion", "grad_cam"]], Len(1), Predicate(each_once)
+    ]
+    """what is made; grad_cam is Grad-CAM++, see docs/explain.md"""
+    explained_class: str | None
+    """name of the class whose probability is explained; null is the predicted one of each case"""
+    occlusion: Component
+    """covers one phase window by window"""
+    explainer: Component
+    """called once, by `run`"""
+
+
+class Export(Keys):
+    """Overlay `export.yaml`."""
+
+    formats: Annotated[list[Literal["torchscript", "onnx"]], Len(1), Predicate(each_once)]
+    """files that are written beside models/model.pt: models/model.ts, models/model.onnx"""
+    rounds: Number
+    """times that one case goes through each of them, to measure how long that takes; 0 is not at all"""
+    exporter: Component
+    """called once, by `run`"""
+
+
+class Prediction(Keys):
+    """Overlay `predict.yaml`."""
+
+    point: str
+    """'x y z' or 'x y z side' in mm along R, A and S: where to look, whatever mask there is"""
+    positive: str | None
+    """of two classes the one that the threshold is about; the command hands over that of the model"""
+    output_file: Path
+    """receives the prediction"""
+    predictor: Component
+    """called once, by `run`"""
+
+
+Folds = Annotated[int, Ge(2), Le(10**6)]
+Fraction = Annotated[float, Gt(0), Lt(1)]
+
+
+class Comparison(Keys):
+    """`compare.yaml`."""
+
+    bundle_root: Path
+    """folder of this bundle"""
+    name: Name
+    """name of the results folder; the same command again goes on where it was stopped"""
+    output_dir: Path
+    """receives the tables, and every training in jobs/"""
+    cache: Literal["memory", "disk", "none"]
+    """where prepared cases are kept: disk (once for all trainings), memory (once for each) or none"""
+    cache_dir: Path
+    """folder of the disk cache"""
+    strategies: Texts
+    """overlays in configs/fusion, and single_<phase>; the baselines are added"""
+    training_seeds: Annotated[list[Seed], Len(1), Predicate(each_once)]
+    """one training per seed, of the weights and of the order of the cases"""
+    splits: Annotated[list[Split], Len(1), Predicate(each_once)]
+    """splits of dataset.json whose labelled cases are pooled"""
+    folds: Folds
+    """parts; each is the test once, and its predictions count"""
+    repeats: Count
+    """times that the parts are drawn anew"""
+    validation_fraction: Fraction
+    """share of the other parts' patients that steers training; the rest fits the weights"""
+    leave_one_site_out: bool
+    """true: each site is a part, whatever `folds` says; needs 'site' in dataset.json"""
+    seed: Seed
+    """of the folds and of the bootstrap"""
+    draws: Count
+    """bootstrap resamples of the patients"""
+    jobs: Count | None
+    """trainings at a time on this machine; null is one per core, or one in all where there is a GPU"""
+    backend: Literal["loky", "dask"]
+    """loky: processes of this machine; dask: a cluster (pip install -r requirements-dask.txt)"""
+    scheduler: Text | None
+    """address of the Dask scheduler, e.g. tcp://host:8786; null starts workers on this machine"""
+
+
+class Preparation(Keys):
+    """`prepare.yaml`."""
+
+    bundle_root: Path
+    """folder of this bundle"""
+    source: Path | None
+    """folder (or file) with the images; for medmnist3d also a name to download, e.g. adrenalmnist3d"""
+    layout: Text | None
+    """folders, table, dicom, bids, planes; of known datasets: acdc, brats, lld_mmri, medmnist3d, picai"""
+    output: Path | None
+    """folder that receives dataset.json and data.yaml"""
+    labels: Path | None
+    """CSV or Excel file: case,label[,patient,site,split][,clinical columns]; not for all layouts"""
+    phases: list[Text] | None
+    """phases to use, e.g. [pre, arterial, portal], the order of the channels; null takes all, by name"""
+    phase_names: dict[str, list[str] | str] | None
+    """folders, bids, planes: patterns per phase, e.g. {arterial: ['*art*', ap], portal: ['*ven*']}"""
+    reference_phase: Text | None
+    """phase whose axes define the common grid; null takes the finest that nearly all cases have"""
+    classes: list[Text] | None
+    """e.g. [low, high], the order of the outputs; null takes the layout's order, else by name"""
+    positive: str | None
+    """of two classes the one that threshold, ROC and decision curve are about; null takes the last"""
+    clinical: list[str] | None
+    """columns of the label file to take as clinical values, e.g. [age]; null takes all, [] none"""
+    clinical_table: Path | None
+    """CSV or Excel file with a column case or patient and clinical columns, for any layout"""
+    keep_suspicious: bool
+    """whether clinical columns that tell a class alone or together (AUC 0.95 or more) are kept"""
+    fractions: Shares
+    """shares of training, validation and test, where the source does not fix the splits"""
+    seed: Seed
+    """of the splits, which are stratified by class and site and grouped by patient"""
+    decide_on: Literal["all", "training"]
+    """cases that decide on grid, intensity rule, reference phase and columns: all, or training alone"""
+    folds: Folds | None
+    """e.g. 5: also write folds/r1_f1/dataset.json, ..., each labelled case being a test case once"""
+    allow_identical: bool
+    """false: cases that share an image (the same voxels) count as one patient; true: as they are"""
+    overwrite: bool
+    """whether a dataset.json in output may be replaced"""
+    rules: Path | None
+    """layout dicom: file that says which series is which phase, e.g. a copy of configs/dicom/liver_ct.yaml"""
+    dry_run: bool
+    """layout dicom: only show which series would become which phase; writes nothing"""
+    keep_ids: bool
+    """layout dicom: whether cases are named after the PatientID, and not case_0001, case_0002, ..."""
+    mapping: Path | None
+    """layout dicom: CSV file of which case is which patient; null puts <output>_mapping.csv beside output"""
+    bias_correction: Literal["none", "n4"]
+    """of MR: none, or n4; corrected volumes are written to output/n4"""
+    bias_phases: list[Text] | None
+    """phases to correct, e.g. [t1, t2]; null corrects all"""
+    registration: Literal["none", "rigid", "affine"]
+    """of the other phases to the reference phase: none, rigid or affine (also scale and shear)"""
+    registration_margin: NotNegative
+    """mm around the region (box, mask, else the whole volume) in which phases are compared"""
+    registration_seconds: Positive
+    """s at most for the search of one pair; the position found by then counts"""
+    registration_max_shift: NotNegative
+    """mm; a phase whose region would move further stays as it is"""
+    registration_max_rotation: NotNegative
+    """degrees; a phase that would turn further stays as it is"""
+    without_mask: Literal["leave_out", "box", "whole_volume"] | None
+    """if only some cases have a mask: leave_out, box or whole_volume (of all); null stops and says which"""
+    workers: Count | None
+    """volumes at a time; null takes one per core"""
+    quality: bool
+    """whether the images are checked at the end, which writes quality.html; see docs/quality.md"""
+    correcting: Component
+    """the rule of the bias correction"""
+    registering: Component
+    """the rule of the registration"""
+
+
+class Check(Keys):
+    """`check.yaml`."""
+
+    bundle_root: Path
+    """folder of this bundle"""
+    dataset_dir: Path | None
+    """folder that holds dataset.json, or the path of such a file"""
+    output_dir: Path | None
+    """folder that receives quality.html; null takes that of dataset.json"""
+    workers: Count | None
+    """cases at a time; null takes one per core"""
+
+
+class Report(Keys):
+    """`report.yaml`."""
+
+    bundle_root: Path
+    """folder that is reported, e.g. results/X, results/X/evaluation, results/comparison; receives
+    report.html"""
+    comparison: Path | None
+    """folder of a finished comparison to be shown as well; null is none"""
+    anonymous: bool
+    """true leaves out commands and paths of this machine, before the page is given to others"""

@@ -1,0 +1,1 @@
+"""Makes the zip that the MONAI Model Zoo takes, of this bundle or of a results folder."""

@@ -1,0 +1,1 @@
+"""One patient, from the images to a report: `python -m workbench.predict`."""

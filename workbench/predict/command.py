@@ -1,0 +1,182 @@
+"""Where the volumes of a patient lie while they are predicted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+from scripts.cases.clinical import check_columns
+from scripts.cases.document import name_list
+from scripts.cases.new_table import categories_for, numbers_for
+from scripts.files import errors
+from scripts.files.atomic import check_writable
+from scripts.files.run_folder import record_of, refuse_bundle, run_in, typed_folder
+from scripts.files.yaml_files import read_yaml
+from workbench.predict.study import read_images, write_case
+from workbench.verify.folder import require_verified
+
+PREFIX = "predict-"
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a temporary folder; those that killed runs of this user left behind are removed as well."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        with suppress(OSError, ValueError):  # in use, or another user's
+            if left.lstat().st_uid == os.getuid() and not left.is_symlink() and "process" in record_of(left):
+                with run_in(left, "predicting"):
+                    shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, run_in(folder, "predicting"):
+        yield Path(folder)
+
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the values of ``column=value`` texts, read as in a table: ``NA`` is no value, ``61,5`` a number.
+
+    >>> clinical_values(["age=61", "sex=F"], [{"name": "age", "kind": "number"}])
+    {'age': 61.0, 'sex': 'F'}
+
+    Raises:
+        ValueError: a text without '=', no number where one must be, another unit, or an unknown category.
+    """
+    declared = {column["name"]: column for column in columns}
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}; correct it"
+            )
+        column = declared.get(name)
+        if column is None:  # the reader of the case names the nearest
+            found[name] = value
+            continue
+        try:
+            number = column["kind"] == "number"
+            read = (
+                numbers_for(column, name, [value], ["given"], custom=",")
+                if number
+                else categories_for(column, [value], ["given"])
+            )
+        except ValueError as error:
+            why = str(error).replace(" (case given)", "")
+            raise ValueError(
+                f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}: {why}"
+            ) from None
+        found |= {name: read.values[0]} if read.values[0] is not None else {}
+    return found
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    given = argparse.ArgumentParser(prog="python -m workbench.predict", description=__doc__.split("\n")[0])
+    given.add_argument(
+        "--run", type=Path, required=True, help="results folder of the model; . is the shipped one"
+    )
+    given.add_argument(
+        "--input", type=Path, required=True, help="folder of DICOM files, or of <phase>.nii.gz"
+    )
+    given.add_argument(
+        "--output", type=typed_folder, required=True, help="receives prediction.json and prediction.dcm"
+    )
+    given.add_argument("--rules", type=Path, help="DICOM: which series is which phase, as for `preparing`")
+    given.add_argument("--study", help="DICOM of several studies: StudyInstanceUID")
+    given.add_argument("--clinical", nargs="+", default=[], metavar="COLUMN=VALUE", help="e.g. age=61 sex=F")
+    given.add_argument(
+        "--keep_name", action="store_true", help="call the case as the input folder is, not by a pseudonym"
+    )
+    given.add_argument("--roi", type=Path, help="mask of the region of interest, where the model looks")
+    given.add_argument(
+        "--point",
+        nargs="+",
+        type=float,
+        metavar="MM",
+        help="where the model looks: X Y Z [SIDE], mm along R, A and S",
+    )
+    given.add_argument("--trust", action="store_true", help="use a model that verifying refuses")
+    return given
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    errors.install()
+    given = parser().parse_args(arguments)
+    logging.getLogger("monai").setLevel(
+        logging.ERROR
+    )  # it tells how a bundle is run, which is no matter here
+    refuse_bundle(given.output)
+    run, output = given.run.resolve(), check_writable(given.output).resolve()
+    model = run / "configs" / "inference.yaml"
+    if not model.is_file():
+        raise FileNotFoundError(
+            f"--run must be the results folder of a training, found no {model}; correct it"
+        )
+    require_verified(given.run, given.trust)
+    config = read_yaml(model)
+    phases = name_list(config.get("phases"), f"`phases` of {model}")
+    clinical = clinical_values(given.clinical, check_columns(config.get("clinical"), str(model)))
+    with scratch_folder() as scratch, run_in(output, "predicting"):
+        images = read_images(given.input, phases, given.rules, given.study, scratch, given.keep_name)
+        if given.roi is not None:
+            images = images.with_roi(given.roi)
+        workflow = ConfigWorkflow(
+            config_file=[str(model), str(CONFIGS / "predict.yaml")],
+            workflow_type="infer",
+            logging_file=False,
+            run_id="predicting",
+            bundle_root=str(run),
+            dataset_dir=str(write_case(images, clinical, config, scratch)),
+            output_file=str(output / "prediction.json"),
+            positive=config.get("positive"),
+            point=" ".join(f"{value:g}" for value in given.point or ()),
+        )
+        workflow.initialize()
+        workflow.run()
+        prediction = json.loads((output / "prediction.json").read_text(encoding="utf-8"))
+        if images.series:
+            from workbench.predict.structured_report import write_report  # only here is highdicom needed
+
+            write_report(prediction, images.series, output / "prediction.dcm", images.character_set)
+    show(prediction, output, bool(images.series))
+
+
+def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
+    """Print the prediction in a few lines."""
+    probability = ", ".join(f"{name} {value:.1%}" for name, value in prediction["probabilities"].items())
+    print(f"\n{prediction['case']}: {prediction['class']} ({probability})")
+    if "positive" in prediction:
+        named, threshold = prediction["positive_class"], prediction["threshold"]
+        reached = "positive" if prediction["positive"] else "negative"
+        print(f"  {reached} for {named}, called so from a probability of {threshold:.1%}")
+    steps = [
+        f"{name} {100 * by[prediction['class']]:+.1f}" for name, by in prediction["contributions"].items()
+    ]
+    steps += [f"{phase} missing" for phase in prediction["missing"]]
+    start = prediction["start"][prediction["class"]]
+    print(f"  from {start:.1%} without any phase, in points: {', '.join(steps)}")
+    if prediction["clinical"] or prediction["clinical_missing"]:
+        given = ", ".join(f"{name} {value}" for name, value in prediction["clinical"].items())
+        lacking = ", ".join(prediction["clinical_missing"])
+        print(f"  clinical values: {given or 'none'}" + (f"; not given: {lacking}" if lacking else ""))
+    if prediction["clinical_cut_off"]:
+        far = ", ".join(prediction["clinical_cut_off"])
+        print(f"warning: far from all training values, and cut off: {far}; check unit and decimal mark")
+    print(f"written: {output / 'prediction.json'}" + (f" and {output / 'prediction.dcm'}" if report else ""))
+    print(prediction["intended_use"])
+
+
+if __name__ == "__main__":
+    main()

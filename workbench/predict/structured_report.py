@@ -1,0 +1,180 @@
+"""A prediction as a DICOM Structured Report, which a PACS stores beside the images it was made of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.files.atomic import write_atomically
+from workbench.prepare.dicom.headers import read_in_unicode
+from workbench.prepare.dicom.stacks import Stack
+
+try:
+    import highdicom
+    from highdicom import sr as template
+    from pydicom.sr.codedict import codes
+except ImportError:
+    raise ValueError(
+        "a DICOM report needs the package highdicom, found none; pip install -r requirements-dicom.txt"
+    ) from None
+
+SCHEME = "99MPFC"
+"""Coding scheme of what no public one has a code for: the classes and phases of a model."""
+REQUIRED = (
+    *(
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyDate",
+        "StudyTime",
+        "AccessionNumber",
+    ),
+    *("StudyID", "ReferringPhysicianName"),
+)
+YES = template.CodedConcept("373066001", "SCT", "Yes")
+NO = template.CodedConcept("373067005", "SCT", "No")
+SERIES_NUMBER = 9901
+MANUFACTURER = "multiphase_fusion_classification"
+
+
+def write_report(
+    prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path, character_set: str = ""
+) -> Path:
+    """Write a Comprehensive SR after template TID 1500, Measurement Report.
+
+    It holds the predicted class, the probability of each class, of two classes which is the positive one,
+    from which probability a case is called so and whether this one is, the clinical values, what each phase
+    contributed to that of the predicted one, the name and version of the model, and references to every
+    image that was used. Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever
+    the images' character set.
+
+    Args:
+        prediction: as `predict_case` returns it.
+        series: the DICOM images of each phase.
+        target: the file.
+        character_set: of texts of the images whose header names none or a wrong one; "" is Western European.
+
+    """
+    files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
+    read = [read_in_unicode(file, character_set) for file in files]
+    print(
+        "".join(f"note: {removed}\n" for removed in sorted({one for _, found in read for one in found})),
+        end="",
+    )
+    evidence = [_complete(image) for image, _ in read]
+    report = template.ComprehensiveSR(
+        evidence=evidence,
+        content=_content(prediction, evidence),
+        series_instance_uid=highdicom.UID(),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+        series_description="AI classification, research only",
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        specific_character_set="ISO_IR 192",  # UTF-8, as the texts of `evidence` now are
+    )
+    return write_atomically(target, lambda path: report.save_as(path, enforce_file_format=True))
+
+
+def _complete(image: Any) -> Any:
+    """Add, empty, what every image must have and an anonymised one may lack."""
+    for name in REQUIRED:
+        if name not in image:
+            setattr(image, name, "")
+    return image
+
+
+def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
+    """Return the tree of the report."""
+    model = prediction["model"]
+    algorithm = template.AlgorithmIdentification(
+        name=_text(model["name"]), version=str(model["version"]), family=codes.DCM.ArtificialIntelligence
+    )
+    predicted = prediction["class"]
+    probabilities = [
+        template.Measurement(
+            name=coded(f"Probability of {name}"), value=_number(value), unit=codes.UCUM.NoUnits,
+            algorithm_id=algorithm,
+        )
+        for name, value in prediction["probabilities"].items()
+    ]  # fmt: skip
+    contributions = [
+        template.Measurement(
+            name=coded(f"Contribution of {phase}"), value=_number(by_class[predicted]),
+            unit=codes.UCUM.NoUnits, algorithm_id=algorithm,
+        )
+        for phase, by_class in prediction["contributions"].items()
+    ]  # fmt: skip
+    judged = [template.QualitativeEvaluation(name=coded("Predicted class"), value=coded(predicted))]
+    measured = [*probabilities, *contributions]
+    if "positive_class" in prediction:
+        named = prediction["positive_class"]
+        threshold = template.Measurement(
+            name=coded(f"Threshold on the probability of {named}"), value=_number(prediction["threshold"]),
+            unit=codes.UCUM.NoUnits, algorithm_id=algorithm,
+        )  # fmt: skip
+        measured.append(threshold)
+        judged += [
+            template.QualitativeEvaluation(name=coded("Positive class"), value=coded(named)),
+            template.QualitativeEvaluation(
+                name=coded(f"Positive for {named}"), value=YES if prediction["positive"] else NO
+            ),
+        ]
+    group = template.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=template.TrackingIdentifier(uid=highdicom.UID(), identifier="classification"),
+        source_images=None,
+        algorithm_id=algorithm,
+        measurements=measured,
+        qualitative_evaluations=[*judged, *_clinical(prediction)],
+    )
+    device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=_text(model["name"]))
+    observer = template.ObserverContext(
+        observer_type=codes.DCM.Device, observer_identifying_attributes=device
+    )
+    return template.MeasurementReport(
+        observation_context=template.ObservationContext(observer_device_context=observer),
+        procedure_reported=template.CodedConcept("18748-4", "LN", "Diagnostic imaging study"),
+        imaging_measurements=[group],
+        title=codes.DCM.ImagingMeasurementReport,
+        referenced_images=evidence,
+    )
+
+
+def _clinical(prediction: Mapping[str, Any]) -> list[Any]:
+    """Return the clinical values that the model read, and those it lacked."""
+    values = {name: f"{value}" for name, value in prediction.get("clinical", {}).items()}
+    values |= dict.fromkeys(prediction.get("clinical_missing", []), "not given")
+    return [
+        template.QualitativeEvaluation(name=coded(f"Clinical value {name}"), value=coded(value))
+        for name, value in values.items()
+    ]
+
+
+def coded(meaning: str) -> Any:
+    """Return a concept of the private scheme: its value is made from its meaning, at most 16 characters.
+
+    >>> coded("Predicted class").value
+    'C4D5A21A966BD3'
+    """
+    value = "C" + hashlib.sha256(meaning.encode()).hexdigest()[:13].upper()
+    return template.CodedConcept(value, SCHEME, _text(meaning))
+
+
+def _text(name: str) -> str:
+    r"""Return a name as a DICOM long string can hold it: at most 64 characters, no backslash, no line break.
+
+    >>> _text("low\\high\n")
+    'low/high'
+    """
+    return " ".join(name.replace("\\", "/").split())[:64]
+
+
+def _number(value: float) -> float:
+    """Return a value in at most 16 characters, as a DICOM decimal string must be."""
+    return float(f"{value:.6f}")

@@ -1,0 +1,229 @@
+"""The images of one DICOM file: one, or one per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workbench.prepare.dicom.headers import shown
+from workbench.prepare.dicom.moments import Moment, moment_of
+from workbench.prepare.dicom.tags import Scale, Tags, b_value, component, scale_of
+
+NO_VOLUME = {
+    "SEG": "a segmentation object; export it as a NIfTI mask",
+    "RTSTRUCT": "contours, no image",
+    "RTDOSE": "a dose, no image",
+    "SR": "a report, no image",
+    "PR": "a display setting, no image",
+    "KO": "a list of images, no image",
+}
+"""Modality -> why it is no phase."""
+LOCALIZER = "a localizer"
+NO_AGENT = {
+    "",
+    "0",
+    "-",
+    "n",
+    "no",
+    "none",
+    "nil",
+    "without",
+    "no contrast",
+    "none given",
+    "not given",
+    "n/a",
+}
+"""What stands for no contrast agent where its name should stand."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One image: where it lies in space and time.
+
+    Attributes:
+        file: the DICOM file.
+        frame: position in a file of several frames, from 0; None in a file of one.
+        uid: SOP Instance UID.
+        series: Series Instance UID.
+        number: series number, or "".
+        instance: instance number.
+        description: series description, or the protocol's name.
+        modality: CT, MR, ...
+        kind: the words of ImageType (or FrameType).
+        shape: columns and rows.
+        spacing: mm between columns and between rows.
+        thickness: mm.
+        orientation: direction of a row, then of a column, as unit vectors (LPS).
+        position: centre of the first pixel in mm (LPS).
+        frame_of_reference: UID of the coordinates.
+        stack: name of the stack within a file of several frames, or "".
+        b_value: diffusion weighting in s/mm2.
+        direction: of the diffusion gradient, or ().
+        echo_time, inversion_time: ms.
+        flip_angle: degrees.
+        kernel: of the reconstruction (CT).
+        temporal_position: number of the time point.
+        trigger_time: ms after the trigger.
+        acquisition: acquisition number.
+        moment: when it was taken.
+        seconds: the same on the clock of its study, in s since day 0.
+        contrast: whether a contrast agent is named.
+        scale: what its numbers stand for.
+        problem: why it cannot be part of a volume, or "".
+    """
+
+    file: Path
+    frame: int | None
+    uid: str
+    series: str
+    number: str
+    instance: int | None
+    description: str
+    modality: str
+    kind: tuple[str, ...]
+    shape: tuple[int, int]
+    spacing: tuple[float, ...]
+    thickness: float | None
+    orientation: tuple[float, ...]
+    position: tuple[float, ...]
+    frame_of_reference: str = ""
+    stack: str = ""
+    b_value: float | None = None
+    direction: tuple[float, ...] = ()
+    echo_time: float | None = None
+    inversion_time: float | None = None
+    flip_angle: float | None = None
+    kernel: str = ""
+    temporal_position: float | None = None
+    trigger_time: float | None = None
+    acquisition: float | None = None
+    moment: Moment | None = None
+    seconds: float | None = None
+    contrast: bool = False
+    scale: Scale = Scale()
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The file's name as one line of plain text."""
+        return shown(self.file.name)
+
+
+def slices_of(dataset: Any, file: Path, fault: str = "") -> list[Slice]:
+    """Return the images that a header describes.
+
+    Args:
+        dataset: pydicom dataset without pixels.
+        file: where it was read.
+        fault: what keeps its pixels from being read, or "".
+    """
+    whole = Tags([dataset])
+    per_frame = whole.value("PerFrameFunctionalGroupsSequence")
+    frames = int(whole.number("NumberOfFrames") or 1)
+    if frames > 1 and not per_frame:
+        return [_slice(whole, whole, file, None, fault or f"{frames} frames without a position each")]
+    if not per_frame:
+        return [_slice(whole, whole, file, None, fault)]
+    shared = [
+        group for item in whole.value("SharedFunctionalGroupsSequence") or [] for group in _groups(item)
+    ]
+    tags = [Tags([*_groups(item), item, *shared, dataset]) for item in per_frame]
+    if len(tags) != frames:
+        fault = fault or f"{frames} frames but {len(tags)} descriptions of them"
+    return [_slice(whole, tag, file, index, fault) for index, tag in enumerate(tags)]
+
+
+def _groups(item: Any) -> Sequence[Any]:
+    """Return the functional groups of one frame, each a dataset; a maker's own sequences are none."""
+    return [e.value[0] for e in item if e.VR == "SQ" and not e.tag.is_private and len(e.value)]
+
+
+def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str) -> Slice:
+    """Return one image: what names it stands in the file, all else may stand in its frame (`tags`)."""
+    modality = whole.text("Modality").upper()
+    kind = tuple(word.upper() for word in tags.texts("FrameType") or tags.texts("ImageType"))
+    part = component(tags)
+    shape = (int(whole.number("Columns") or 0), int(whole.number("Rows") or 0))
+    spacing = tags.numbers("PixelSpacing", 2)
+    orientation = tags.numbers("ImageOrientationPatient", 6)
+    position = tags.numbers("ImagePositionPatient", 3)
+    photometric = whole.text("PhotometricInterpretation").upper()
+    scale = scale_of(whole, tags)
+    faults = [
+        (modality in NO_VOLUME, NO_VOLUME.get(modality, "")),
+        (0 in shape, "no pixels"),
+        ("MOSAIC" in kind, "a mosaic, all slices tiled in one image; unpack it with dcm2niix"),
+        ("LOCALIZER" in kind or "SCOUT" in kind, LOCALIZER),
+        (bool(problem), problem),
+        ((whole.number("SamplesPerPixel") or 1) > 1 or photometric == "PALETTE COLOR", "colour images"),
+        (orientation is None or position is None, "images without a position and orientation in space"),
+        (orientation is not None and not _right_angle(orientation), "rows and columns not at right angles"),
+        (spacing is None or min(spacing or [0]) <= 0, "images without a pixel spacing"),
+        (
+            bool(whole.value("ModalityLUTSequence")),
+            "values by a table (modality LUT) instead of slope and intercept",
+        ),
+        (scale.slope == 0, "a rescale slope of 0"),
+    ]
+    return Slice(
+        file=file,
+        frame=frame,
+        uid=whole.text("SOPInstanceUID"),
+        series=whole.text("SeriesInstanceUID"),
+        number=whole.text("SeriesNumber"),
+        instance=None if frame is not None else _whole_number(whole.number("InstanceNumber")),
+        description=whole.text("SeriesDescription") or whole.text("ProtocolName"),
+        modality=modality,
+        kind=kind if not part or part in kind else (*kind, part),
+        shape=shape,
+        spacing=(spacing or (0.0, 0.0))[::-1],  # PixelSpacing is that of the rows, then of the columns
+        thickness=tags.number("SliceThickness"),
+        orientation=orientation or (),
+        position=position or (),
+        frame_of_reference=tags.text("FrameOfReferenceUID"),
+        stack=tags.text("StackID"),
+        b_value=b_value(tags),
+        direction=tags.numbers("DiffusionGradientOrientation", 3) or (),
+        echo_time=tags.number("EffectiveEchoTime", "EchoTime"),
+        inversion_time=tags.number("InversionTime"),
+        flip_angle=tags.number("FlipAngle"),
+        kernel=" ".join(tags.texts("ConvolutionKernel")).upper(),
+        temporal_position=tags.number("TemporalPositionIndex", "TemporalPositionIdentifier"),
+        trigger_time=tags.number("NominalCardiacTriggerDelayTime", "TriggerTime"),
+        acquisition=tags.number("AcquisitionNumber"),
+        moment=moment_of(tags),
+        contrast=_contrast(tags),
+        scale=scale,
+        problem=next((text for fault, text in faults if fault), ""),
+    )
+
+
+def _contrast(tags: Tags) -> bool:
+    """Whether a contrast agent is named, and not said to be still missing at the time of this frame."""
+    usage = [
+        one.text("ContrastBolusAgentAdministered").upper() for one in tags.items("ContrastBolusUsageSequence")
+    ]
+    usage.append(tags.text("ContrastBolusAgentAdministered").upper())
+    if any(usage):
+        return "YES" in usage
+    if tags.text("ContrastBolusAgent").lower().strip(" .") not in NO_AGENT:
+        return True
+    return any(_named(agent) for agent in tags.items("ContrastBolusAgentSequence"))
+
+
+def _named(agent: Tags) -> bool:
+    named = agent.text("CodeMeaning").lower()
+    return bool(named or agent.text("CodeValue")) and named.strip(" .") not in NO_AGENT - {""}
+
+
+def _whole_number(value: float | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _right_angle(orientation: Sequence[float]) -> bool:
+    row, column = np.reshape(orientation, (2, 3))
+    return bool(np.allclose([row @ row, column @ column, row @ column], [1.0, 1.0, 0.0], atol=0.02))

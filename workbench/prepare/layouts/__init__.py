@@ -1,0 +1,53 @@
+"""How known datasets lie on disk: one file per layout, with a function `find(source: Source) -> Found`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pkgutil import iter_modules
+
+from scripts.files.plain_text import listing
+from workbench.prepare.layouts.found import Found, Source
+
+
+def layout_names() -> list[str]:
+    """Return the names of the layouts: the files of this package but `found`.
+
+    >>> layout_names()
+    ['acdc', 'bids', 'brats', 'dicom', 'folders', 'lld_mmri', 'medmnist3d', 'picai', 'planes', 'table']
+    """
+    return sorted(module.name for module in iter_modules(__path__) if module.name != "found")
+
+
+def options_of(name: str) -> set[str]:
+    """Return the options that only some layouts use, and this one does."""
+    return getattr(import_module(f"{__name__}.{name}"), "OPTIONS", set())
+
+
+def check_options(name: str, source: Source) -> None:
+    """Refuse an option that the layout does not use, rather than ignore it.
+
+    Raises:
+        ValueError: names the option and the layouts that use it.
+    """
+    used = {layout: options_of(layout) for layout in layout_names()}
+    for option in sorted(set().union(*used.values()) - used[name]):
+        if getattr(source, option):
+            takers = [layout for layout, options in used.items() if option in options]
+            raise ValueError(
+                f"--{option} is an option of the layouts [{', '.join(takers)}], found with layout {name!r}; "
+                "leave it out"
+            )
+
+
+def find_layout(name: str) -> Callable[[Source], Found]:
+    """Return the `find` function of a layout.
+
+    Raises:
+        ValueError: no layout has this name; names the nearest.
+    """
+    if name not in layout_names():
+        raise ValueError(
+            f"layout {name!r} is not among {listing(str(name), layout_names())}; correct --layout"
+        )
+    return import_module(f"{__name__}.{name}").find

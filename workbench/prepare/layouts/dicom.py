@@ -1,0 +1,196 @@
+"""DICOM studies in any nesting, converted to NIfTI; rules in a YAML file say which series is which phase.
+
+source/any/folders/0001.dcm       files are known by their content; DICOMDIR and names do not matter
+labels.csv                        case,label[,site,split][,clinical columns]; `case` holds the PatientID, the
+                                  StudyInstanceUID or the name case_0001
+configs/dicom/liver_ct.yaml       rules, an example to copy and edit
+
+Each study becomes one case. Voxels and affine are kept, nothing else. Cases are named case_0001, patients
+patient_0001; the key is written beside the output folder, never into it. Zip files must be unpacked first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.cases.spelling import Matches, match_names
+from scripts.files.plain_text import note
+from scripts.files.workers import BadCases
+from workbench.prepare.dicom.assign import Assignment, assign_study
+from workbench.prepare.dicom.convert import fingerprint, write_stack
+from workbench.prepare.dicom.geometry import Refused
+from workbench.prepare.dicom.headers import shown
+from workbench.prepare.dicom.persons import Names, Persons, identifiers, pseudonyms, write_key
+from workbench.prepare.dicom.rules import read_character_set, read_rules
+from workbench.prepare.dicom.scan import Study, find_studies
+from workbench.prepare.dicom.table import assignment_table, count_missed, mixed_units
+from workbench.prepare.labels import LabelTable, read_label_table
+from workbench.prepare.layouts.found import Found, Source, check_folder
+
+OPTIONS = {"rules", "mapping", "keep_ids", "dry_run"}
+
+
+def find(source: Source) -> Found:
+    """Assign the series of each study to phases, show this as a table, and convert those that are assigned.
+
+    With `dry_run` only the table is shown. A series that was converted before and has not changed since is
+    not converted again. Series that cannot be converted are left out with the reason.
+
+    Raises:
+        FileNotFoundError: the folder, the rules or the label file does not exist.
+        ValueError: no rules or labels given, wrong rules, pydicom is missing, no DICOM file, or no series
+            that is assigned to a phase.
+        BadCases: no series could be converted; one line for each.
+    """
+    from tqdm import tqdm
+
+    if source.rules is None:
+        raise ValueError(
+            "layout 'dicom' needs rules that say which series is which phase; pass --rules FILE.yaml, e.g. a "
+            "copy of configs/dicom/liver_ct.yaml"
+        )
+    rules = read_rules(source.rules)
+    if source.labels is None and not source.dry_run:
+        raise ValueError(
+            "layout 'dicom' needs a label file; pass --labels FILE.csv with the columns case,label, where "
+            "case is the PatientID or the StudyInstanceUID (or --dry_run True to see the assignment first)"
+        )
+    table = None if source.labels is None else read_label_table(source.labels, source.clinical)
+    check_folder(source.path)
+    studies, notes = find_studies(source.path, read_character_set(source.rules))
+    mapping = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
+    names, numbered = identifiers(studies) if source.keep_ids else (pseudonyms(studies, mapping), [])
+    assigned = {study.key: assign_study(study, rules) for study in studies}
+    persons = {names[study.key][0]: Persons([study.person], study.births) for study in studies}
+    everybody = Persons(
+        [study.person for study in studies], [birth for study in studies for birth in study.births]
+    )
+    by_name = {names[key][0]: volumes for key, volumes in assigned.items()}
+    print(f"\n{assignment_table(by_name, persons)}\n")
+    for study in studies:
+        case = names[study.key][0]
+        print(f"{case}: {persons[case].without_names(shown(study.folder))}, {study.date or 'no date'}")
+    print()
+    notes.append(count_missed(list(assigned.values()), [rule.phase for rule in rules]))
+    notes = [everybody.without_names(line) for line in notes if line]
+    notes += mixed_units(
+        (name, volume.phase, volume.stack)
+        for name, volumes in by_name.items()
+        for volume in volumes
+        if volume.phase
+    )
+    phases = [
+        rule.phase for rule in rules if any(v.phase == rule.phase for a in assigned.values() for v in a)
+    ]
+    if not phases:
+        raise ValueError(
+            f"at least one series of {source.path} must fit a rule of {source.rules}, found none; the table "
+            "says why; edit a copy of the rules"
+        )
+    if source.dry_run or table is None:
+        return Found(source.output.name, phases, [], notes=notes)
+    if source.keep_ids:
+        notes.append("the names of the cases are the patients' identifiers (--keep_ids)")
+        notes += (
+            [note("identifiers that hold the patient's name, replaced by numbers", numbered)]
+            if numbered
+            else []
+        )
+    else:
+        write_key(studies, names, mapping)
+        notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
+    match = match_names([key for study in studies for key in _keys(study, names)], table.rows)
+    left = [_place(name, one) for name, volumes in by_name.items() for one in volumes if one.missed]
+    refused: list[str] = []
+    cases = []
+    for study in tqdm(studies, desc="converting", unit="study"):
+        image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
+        refused += problems.values()
+        left += problems
+        if image:
+            cases.append(_entry(study, names, image, table, match))
+    refused = [everybody.without_names(line) for line in refused]
+    notes += [
+        everybody.without_names(line) for line in _report(studies, names, cases, table, match)
+    ] + refused
+    phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
+    if not phases:
+        raise BadCases(refused, len(refused), "series")
+    left_out = [f"volumes left out, though a rule names them: {', '.join(left)}"] if left else []
+    return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes, left_out=left_out)
+
+
+def _place(case: str, volume: Assignment) -> str:
+    return f"{case} (series {volume.stack.first.number or 'without a number'})"
+
+
+def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Write the phases of one case below `output`/images; return files, and why where a series is refused."""
+    from scripts.files.atomic import write_text
+
+    folder = output / "images" / case
+    record = folder / ".converted.json"
+    before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    image, now, problems = {}, {}, {}
+    for volume in volumes:
+        if not volume.phase:
+            continue
+        target = folder / f"{volume.phase}.nii.gz"
+        state = fingerprint(volume.stack)
+        if before.get(volume.phase) != state or not target.is_file():
+            try:
+                write_stack(volume.stack, target)
+            except Refused as error:
+                target.unlink(missing_ok=True)
+                first = volume.stack.first
+                line = f"{case}: series {first.number} '{first.description}' left out: {error}"
+                problems[_place(case, volume)] = line
+                continue
+        image[volume.phase], now[volume.phase] = str(target), state
+    if now != before and image:
+        write_text(record, json.dumps(now))
+    return image, problems
+
+
+def _row(study: Study, names: Names, table: LabelTable, match: Matches) -> dict[str, Any]:
+    row_of = match.row_of
+    return next((table.rows[row_of[key]] for key in _keys(study, names) if key in row_of), {})
+
+
+def _keys(study: Study, names: Names) -> tuple[str, str, str]:
+    """Return what a label file may call a study: by StudyInstanceUID, name of the case, PatientID."""
+    return study.uid, names[study.key][0], study.patient_id
+
+
+def _entry(
+    study: Study, names: Names, image: dict[str, str], table: LabelTable, match: Matches
+) -> dict[str, Any]:
+    case, patient = names[study.key]
+    return {"case": case, "image": image} | _row(study, names, table, match) | {"patient": patient}
+
+
+def _report(
+    studies: Sequence[Study], names: Names, cases: Sequence[dict[str, Any]], table: LabelTable, match: Matches
+) -> list[str]:
+    with_image = {case["case"] for case in cases}
+    notes = [
+        *table.notes,
+        match.note("label file"),
+        note(
+            "studies without any phase, left out",
+            [names[study.key][0] for study in studies if names[study.key][0] not in with_image],
+        ),
+        note(
+            "cases without a row in the label file, kept as unlabelled",
+            [case["case"] for case in cases if "label" not in case],
+        ),
+        note(
+            "rows of the label file without a study, left out",
+            sorted(set(table.rows) - set(match.row_of.values())),
+        ),
+        note("columns of the label file not taken", table.left_out),
+    ]
+    return [line for line in notes if line]

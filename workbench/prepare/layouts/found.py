@@ -1,0 +1,88 @@
+"""What a layout makes of a source folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.cases.clinical import Column
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a layout looks, and what the user said about it.
+
+    Attributes:
+        path: the folder or file given as `source`; may not exist where a layout can fetch its data by name.
+        output: absolute folder of the dataset.json to be; a layout that converts volumes writes them below
+            it.
+        labels: CSV file with a label per case, or None.
+        phases: the phases to use, in order, or None for all that are found.
+        clinical: columns of `labels` to take as clinical values, or None for all.
+        phase_names: phase -> patterns of the names that stand for it in the source; None takes the names as
+            they are.
+        rules: layout dicom: file that says which series is which phase.
+        mapping: layout dicom: file that keeps which case is which patient; None: beside `output`.
+        keep_ids: layout dicom: whether cases are named after the patients' identifiers.
+        dry_run: layout dicom: whether the assignment of phases is only shown.
+    """
+
+    path: Path
+    output: Path
+    labels: Path | None = None
+    phases: Sequence[str] | None = None
+    clinical: Sequence[str] | None = None
+    phase_names: Mapping[str, Sequence[str]] | None = None
+    rules: Path | None = None
+    mapping: Path | None = None
+    keep_ids: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """The cases of a source, before they are split.
+
+    Attributes:
+        name: name of the dataset.
+        phases: phases in order.
+        classes: class names in order; None takes those of the cases, sorted.
+        cases: entries as in dataset.json, with `image`, `roi` as absolute paths; `split` where the source
+            fixes it; without `label` where it is unknown.
+        clinical: declarations of the clinical columns.
+        overlay: configuration that the bundle ships for this dataset, or None.
+        notes: lines for the user about what was left out.
+        left_out: sentences about what could have been used; they stand in dataset.json and on pages, and name
+            no patient.
+        views: names of the views where the images are 2D: each phase is then named <phase>_<view>, phases
+            first, views inside. Empty for volumes.
+    """
+
+    name: str
+    phases: list[str]
+    cases: list[dict[str, Any]]
+    classes: list[str] | None = None
+    clinical: list[Column] = field(default_factory=list)
+    overlay: str | None = None
+    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a source that is no folder.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        NotADirectoryError: a file is.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"source folder {path} does not exist; correct --source")
+    if not path.is_dir():
+        raise NotADirectoryError(
+            f"source must be the folder of the images, found the file {path}; correct --source (a table that "
+            "names the images is --layout table, one of labels is --labels, one of clinical values is "
+            "--clinical_table)"
+        )

@@ -1,0 +1,1 @@
+"""The built-in phantom: synthetic multi-phase liver CT whose true class probabilities are known."""

@@ -1,0 +1,200 @@
+"""Whether the phases of a dataset share a scale, as those of one dynamic series do and T1 and T2 do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from scripts.volumes.grid import open_phase
+
+PROBED = 12
+"""Cases whose voxels are read, spread evenly over the dataset."""
+BACKGROUND = 0.1
+"""Share of the way from the lowest value to the 99.5% quantile below which a voxel is background."""
+MOST_VOXELS = 10**6
+"""Voxels of a volume, spread evenly, that are counted."""
+BINS = 64
+"""Of the histograms whose overlap is taken."""
+MOST_RATIO = 1.75
+"""Ratio of spreads, median over cases, up to which two phases share a scale."""
+LEAST_OVERLAP = 0.1
+"""Overlap of the two distributions, median over cases, from which two phases share a scale."""
+MOST_VARIATION = 1.5
+"""Factor by which the ratio of spreads may differ between cases (1.4826 MAD of its logarithm)."""
+FEWEST = 4
+"""Cases with both phases below which nothing is known of that."""
+
+
+@dataclass(frozen=True)
+class PairScale:
+    """How the intensities of two phases compare within each case, background left out.
+
+    Attributes:
+        wide, narrow: the phase of larger spread, and the other.
+        ratio: spread of the one (5% to 95% quantile) over that of the other, median over cases; 1 or more.
+        variation: factor by which that ratio differs between cases; 1 or more.
+        overlap: share of the two distributions that is common to both, median over cases, 0 to 1.
+        cases: number of cases that have both.
+    """
+
+    wide: str
+    narrow: str
+    ratio: float
+    variation: float
+    overlap: float
+    cases: int
+
+    @property
+    def strain(self) -> float:
+        """How far the two are from sharing a scale; up to 1 they do."""
+        varies = np.log(self.variation) / np.log(MOST_VARIATION)
+        return float(max(self.ratio / MOST_RATIO, LEAST_OVERLAP / max(self.overlap, 1e-3), varies))
+
+
+def phase_scales(cases: Sequence[Mapping[str, Any]], phases: Sequence[str]) -> list[PairScale]:
+    """Compare the intensities of every two phases within a few cases.
+
+    All figures are the same whatever gain a scanner gave a case, as long as it gave it to all phases: those
+    of one dynamic series. Sequences that are reconstructed one by one have gains of their own.
+
+    Args:
+        cases: entries of dataset.json with absolute paths.
+        phases: phases in order; volumes that cannot be read are left out, which other checks report.
+    """
+    several = [case for case in cases if sum(phase in case["image"] for phase in phases) > 1]
+    chosen = np.unique(np.linspace(0, len(several) - 1, min(PROBED, len(several))).round().astype(int))
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for index in chosen:
+        seen = {}
+        for phase in phases:
+            if phase in several[index]["image"]:
+                with suppress(OSError, ValueError, MemoryError):
+                    seen[phase] = _voxels(several[index], phase)
+        for pair in combinations(seen, 2):
+            found.setdefault(pair, []).append(_compare(*(seen[phase] for phase in pair)))
+    return [_pair(*pair, figures) for pair, figures in found.items()]
+
+
+def share_scale(scales: Sequence[PairScale]) -> bool:
+    """Return whether all phases share a scale; False where too few cases have two to tell."""
+    return bool(scales) and all(pair.strain <= 1 and pair.cases >= FEWEST for pair in scales)
+
+
+def scale_text(scales: Sequence[PairScale]) -> str:
+    """Say in one sentence whether the phases share a scale, and by what.
+
+    >>> scale_text([PairScale("B", "A", 3.2, 1.1, 0.1, 9)])
+    'phases B and A differ in scale (in 9 cases: spreads 3.2 to 1, give or take a factor of 1.1, overlap 10%)'
+    """
+    if not scales:
+        return "no case has two phases to compare"
+    pair = max(scales, key=lambda one: (one.strain > 1, one.cases < FEWEST, one.strain))
+    names = f"phases {pair.wide} and {pair.narrow}"
+    figures = (
+        f"in {pair.cases} case{'s' * (pair.cases > 1)}: spreads {pair.ratio:.1f} to 1, give or take a factor "
+        f"of {pair.variation:.1f}, overlap {100 * pair.overlap:.0f}%"
+    )
+    if pair.strain > 1:
+        return f"{names} differ in scale ({figures})"
+    if pair.cases < FEWEST:
+        return f"{names} are together in too few cases to tell whether they share a scale ({figures})"
+    return f"all phases share a scale; {names} do so least ({figures})"
+
+
+def _voxels(case: Mapping[str, Any], phase: str) -> np.ndarray:
+    """Return the voxels of a phase that show something, at most a million."""
+    volume = open_phase(case["image"][phase], case["case"], phase)
+    step = max(1, math.prod(volume.shape) // MOST_VOXELS)
+    parts, limits, seen = [], list[float](), 0
+    for block in volume.blocks():
+        parts.append(block.ravel(order="F")[-seen % step :: step].copy())
+        limits += [float(block.min()), float(block.max())]
+        seen += block.size
+    volume.check_differ(min(limits), max(limits))
+    voxels = np.concatenate(parts)
+    low, high = voxels.min(), np.quantile(voxels, 0.995)
+    shown = voxels[voxels > low + BACKGROUND * (high - low)]
+    return shown if shown.size else voxels
+
+
+def _compare(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Return the log ratio of the spreads of two phases, and the overlap of their distributions."""
+    spreads = [float(np.subtract(*np.quantile(part, [0.95, 0.05]))) for part in (first, second)]
+    least = 1e-6 * max(*spreads, 1e-30)
+    low, high = (float(end) for end in np.quantile(np.concatenate([first, second]), [0.001, 0.999]))
+    limits = (low, high) if high > low else (low - 1, low + 1)
+    shares = [np.histogram(part.clip(*limits), BINS, limits)[0] / part.size for part in (first, second)]
+    return float(np.log(max(spreads[0], least) / max(spreads[1], least))), float(np.minimum(*shares).sum())
+
+
+def _pair(first: str, second: str, figures: Sequence[tuple[float, float]]) -> PairScale:
+    logs, overlaps = np.array(figures).T
+    middle = float(np.median(logs))
+    variation = float(np.exp(1.4826 * np.median(np.abs(logs - middle))))
+    wide, narrow = (first, second) if middle >= 0 else (second, first)
+    ratio, overlap = float(np.exp(abs(middle))), float(np.median(overlaps))
+    return PairScale(wide, narrow, ratio, variation, overlap, len(logs))
+
+
+PROBED_intensity_rule = 5
+"""Cases whose voxels are read."""
+BELOW_WATER_HU = -50
+"""CT has voxels below this everywhere, of fat or air; magnitude images of MR have none."""
+WINDOW_HU = (-100.0, 250.0)
+"""Soft tissue with and without contrast medium."""
+
+
+def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether the first few cases hold Hounsfield units in every phase, by their lowest values.
+
+    Args:
+        cases: entries of dataset.json with absolute paths.
+
+    Raises:
+        ValueError: a volume that cannot be read.
+    """
+    for entry in cases[:PROBED_intensity_rule]:
+        for phase, path in entry["image"].items():
+            if open_phase(path, entry["case"], phase).lowest() > BELOW_WATER_HU:
+                return False
+    return True
+
+
+def propose_intensity(cases: Sequence[dict[str, Any]], phases: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Choose the transform of the intensities: a window for CT, else z-scores.
+
+    z-scores are of all phases of a case together where these share a scale (see `phase_scales`), which keeps
+    what one phase is to another, and of each phase alone where they do not.
+
+    Args:
+        cases: entries of dataset.json with absolute paths.
+        phases: phases in order.
+
+    Returns:
+        the transform, as in the YAML, and why.
+
+    Raises:
+        ValueError: a volume that cannot be read.
+    """
+    if looks_like_ct(cases):
+        lower, upper = WINDOW_HU
+        target = "scripts.transforms.WindowIntensityd"
+        rule = {"_target_": target, "keys": "image", "lower": lower, "upper": upper}
+        return rule, "CT: window in HU for the organ at hand; becomes 0 to 1"
+    scales = phase_scales(cases, phases) if len(phases) > 1 else []
+    joint = share_scale(scales)
+    rule = {"_target_": "scripts.transforms.ZScoreIntensityd", "keys": "image", "joint": joint}
+    if len(phases) == 1:
+        why = "mean and deviation of the region"
+    else:
+        how = (
+            "one mean and deviation for all phases of a case" if joint else "mean and deviation of each phase"
+        )
+        why = f"{how}, since {scale_text(scales)}"
+    return rule | {"statistics": "region"}, f"no CT: {why}"

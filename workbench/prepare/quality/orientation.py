@@ -1,0 +1,189 @@
+"""Volumes whose spacing or intensities differ from those of the cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from scripts.volumes.grid import ras_axes
+from scripts.volumes.volume import Volume
+from workbench.prepare.quality.finding import Checked, Finding
+from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
+
+LEAST_VOLUMES = 8
+"""Volumes of a phase below which nothing is called unusual."""
+FAR = 6.0
+"""Robust z-score above which a value is called unusual."""
+SPACING_FLOOR = 0.125
+"""Least deviation of log spacings, so that differences below a factor of 2.1 never count."""
+RANGE_FLOOR = 0.2
+"""Least deviation of log intensity ranges: differences below a factor of 3.3 never count."""
+LEVEL_FLOOR = 0.1
+"""Least deviation of levels, as a share of the usual range: shifts below 0.6 of it never count."""
+
+
+def robust_z(values: np.ndarray, floor: float) -> np.ndarray:
+    """Return (x - median) / max(1.4826 MAD, floor) along the first axis.
+
+    1.4826 MAD, the median absolute deviation, is the standard deviation of normally distributed values.
+
+    Reference:
+        B. Iglewicz, D. C. Hoaglin. How to detect and handle outliers. ASQC, 1993.
+
+    >>> robust_z(np.array([1.0, 2.0, 3.0, 4.0, 100.0]), 0.0).round(1).tolist()
+    [-1.3, -0.7, 0.0, 0.7, 65.4]
+    """
+    away = values - np.median(values, axis=0)
+    return away / np.maximum(1.4826 * np.median(np.abs(away), axis=0), floor)
+
+
+def spacing(cases: Sequence[CaseSeen]) -> Checked:
+    """Find volumes whose spacing along right-left, front-back or top-bottom is unusual for their phase."""
+    findings, tested = [], 0
+    for group in _by_phase(cases):
+        seen = [one for one in group if one.volume is not None]
+        if len(seen) < LEAST_VOLUMES:
+            continue
+        tested += len(seen)
+        spacings = np.array([one.volume.spacing[ras_axes(one.volume)] for one in seen if one.volume])
+        far = (np.abs(robust_z(np.log(spacings), SPACING_FLOOR)) > FAR).any(axis=1)
+        usual = _product(np.median(spacings, axis=0))
+        for index in np.flatnonzero(far):
+            what = f"its spacing is {_product(spacings[index])} mm, that of the phase usually {usual} mm"
+            remedy = f"look whether it is the right series and its header is right ({seen[index].file})"
+            findings.append(Finding(seen[index].case, seen[index].phase, what, remedy))
+    return Checked("unusual spacing", _tested(tested), findings)
+
+
+def intensity(cases: Sequence[CaseSeen]) -> Checked:
+    """Find volumes whose intensities, from the 1% to the 99% quantile, have an unusual range or level."""
+    findings, tested = [], 0
+    for group in _by_phase(cases):
+        seen = [one for one in group if one.values is not None and one.values.high > one.values.low]
+        if len(seen) < LEAST_VOLUMES:
+            continue
+        tested += len(seen)
+        limits = np.array([[one.values.low, one.values.high] for one in seen if one.values])
+        ranges = limits[:, 1] - limits[:, 0]
+        levels = limits.mean(axis=1) / np.median(ranges)
+        far = np.abs(robust_z(np.log(ranges), RANGE_FLOOR)) > FAR
+        far |= np.abs(robust_z(levels, LEVEL_FLOOR)) > FAR
+        usual = " to ".join(f"{value:.5g}" for value in np.median(limits, axis=0))
+        for index in np.flatnonzero(far):
+            found = " to ".join(f"{value:.5g}" for value in limits[index])
+            what = f"98% of its voxels lie from {found}, in the phase usually from {usual}"
+            remedy = f"look whether it is the right series, scaled like the others ({seen[index].file})"
+            findings.append(Finding(seen[index].case, seen[index].phase, what, remedy))
+    return Checked("unusual intensities", _tested(tested), findings)
+
+
+def _by_phase(cases: Sequence[CaseSeen]) -> list[list[VolumeSeen]]:
+    groups: dict[str, list[VolumeSeen]] = {}
+    for seen in volumes_of(cases):
+        groups.setdefault(seen.phase, []).append(seen)
+    return list(groups.values())
+
+
+def _product(values: np.ndarray) -> str:
+    return " x ".join(f"{value:.3g}" for value in values)
+
+
+def _tested(number: int) -> str:
+    return f"{number:,} volumes, of phases with at least {LEAST_VOLUMES}"
+
+
+"""Comparable volumes of a phase below which orientation is not looked at."""
+LEAST_ALIKE = 0.5
+"""Correlation with the others that a flipped volume must reach."""
+LEAST_GAIN = 0.05
+"""How much higher it must be than that of the volume as it is."""
+
+"""Robust z-score that this gain must have among those of all volumes under the same flip."""
+GAIN_FLOOR = 0.02
+"""Least deviation of the gains."""
+SIMILAR = 1.25
+"""Fields of view may differ by this factor from the median, per axis."""
+STRAIGHT = 0.9
+"""Least cosine between the axes of a volume and the patient's: at most 26 degrees."""
+NAMES = ("left and right", "front and back", "top and bottom")
+FLIPS = tuple(axes for number in (1, 2, 3) for axes in combinations(range(3), number))
+
+
+def orientation(cases: Sequence[CaseSeen]) -> Checked:
+    """Find volumes that, flipped along one axis or several, agree better with the mean of the others.
+
+    Every volume is brought to right, front, top by its header, averaged to 16 x 16 x 16 voxels and
+    standardised, x_i. With m_i the mean of the others and F a flip, the gain is
+    g_i = corr(F x_i, m_i) - corr(x_i, m_i). The volume is reported where corr(F x_i, m_i) > 0.5, g_i > 0.05
+    and the robust z-score of g_i among all volumes is above 6.
+    """
+    groups: dict[str, list[VolumeSeen]] = {}
+    for seen in volumes_of(cases):
+        groups.setdefault(seen.phase, []).append(seen)
+    findings, tested = [], 0
+    for group in groups.values():
+        alike = _comparable(group)
+        if len(alike) < LEAST_VOLUMES:
+            continue
+        tested += len(alike)
+        small = np.stack([one.values.small for one in alike if one.values is not None])
+        as_it_is, flipped = _correlations(small)
+        gains = flipped - as_it_is[:, None]
+        far = robust_z(gains, GAIN_FLOOR) > FAR
+        reported = far & (gains > LEAST_GAIN) & (flipped > LEAST_ALIKE)
+        for index in np.flatnonzero(reported.any(axis=1)):
+            best = int(np.where(reported[index], flipped[index], -1).argmax())
+            exchanged = " and with ".join(NAMES[axis] for axis in FLIPS[best])
+            what = (
+                f"with {exchanged} exchanged it looks more like the "
+                f"other cases (correlation {flipped[index, best]:.2f} instead of {as_it_is[index]:.2f})"
+            )
+            one = alike[index]
+            remedy = f"look at it, and correct its header or convert it again ({one.file})"
+            findings.append(Finding(one.case, one.phase, what, remedy))
+    note = f"{tested:,} volumes, of phases with at least {LEAST_VOLUMES} of similar field of view"
+    return Checked("orientation", note, findings)
+
+
+def _correlations(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlate each volume with the mean of the others, as it is and under each flip.
+
+    Shape:
+        small [N, 16, 16, 16] -> [N], [N, 7]
+    """
+    total = small.sum(axis=0, dtype=np.float64)
+    as_it_is, flipped = [], []
+    for one in small:
+        others = total - one
+        others = others / max(np.linalg.norm(others), 1e-12)
+        as_it_is.append((one * others).sum())
+        flipped.append([(np.flip(one, flip) * others).sum() for flip in FLIPS])
+    return np.array(as_it_is), np.array(flipped)
+
+
+def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
+    """Return the volumes with contrast, straight axes and a field of view near the median of these."""
+    straight = [
+        one
+        for one in group
+        if one.volume is not None
+        and one.values is not None
+        and one.values.small.any()
+        and _straight(one.volume)
+    ]
+    if not straight:
+        return []
+    extents = np.array([_extent(one.volume) for one in straight if one.volume is not None])
+    ratio = np.abs(np.log(extents / np.median(extents, axis=0))).max(axis=1)
+    return [one for one, away in zip(straight, ratio, strict=True) if away <= np.log(SIMILAR)]
+
+
+def _straight(volume: Volume) -> bool:
+    cosines = np.abs(volume.affine[:3, :3] / volume.spacing)[:, ras_axes(volume)]
+    return bool((cosines.diagonal() >= STRAIGHT).all())
+
+
+def _extent(volume: Volume) -> np.ndarray:
+    return (np.array(volume.shape) * volume.spacing)[ras_axes(volume)]

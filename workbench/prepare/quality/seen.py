@@ -1,0 +1,203 @@
+"""What is kept of a volume and of a case once their files are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from scripts.volumes.mask import distinct
+from scripts.volumes.volume import Volume
+
+
+@dataclass(frozen=True)
+class Values:
+    """What the voxels of one volume say; everything but `not_finite` is of the finite ones.
+
+    Attributes:
+        not_finite: number of NaN and infinite voxels.
+        lowest, low, median, high, highest: minimum, 1%, 50% and 99% quantile, maximum.
+        repeated: axis of the file -> slices that equal the one after them, from 0.
+        jumps: slices after which the image changes abruptly, along `slice_axis`, from 0; None where that
+            cannot be said.
+        slice_axis: the axis of the file with the largest spacing.
+        small: the volume on 16 x 16 x 16 voxels along R, A, S, of mean 0 and length 1, or all 0.
+        digest: text that two volumes share where all voxels are the same.
+        thumbnail: an axial slice, uint8 [rows, columns], or [rows, columns, 3] with the region's outline.
+        through_region: whether it passes through the point at which the case is shown, else it is the middle.
+    """
+
+    not_finite: int
+    lowest: float
+    low: float
+    median: float
+    high: float
+    highest: float
+    repeated: Mapping[int, Sequence[int]]
+    jumps: Sequence[int] | None
+    slice_axis: int
+    small: np.ndarray
+    digest: str
+    thumbnail: np.ndarray
+    through_region: bool = False
+
+
+@dataclass(frozen=True)
+class VolumeSeen:
+    """One phase of a case.
+
+    Attributes:
+        case, patient, split, phase, file: where it is used.
+        problem: why it cannot be read, and what to do; empty where it can.
+        volume: its grid; None where the header cannot be read.
+        values: its voxels; None where they cannot be read, or none is finite.
+    """
+
+    case: str
+    patient: str
+    split: str
+    phase: str
+    file: str
+    problem: str = ""
+    volume: Volume | None = None
+    values: Values | None = None
+
+
+@dataclass(frozen=True)
+class RegionSeen:
+    """The mask or the box of a case.
+
+    Attributes:
+        kind: mask or box.
+        file: file of the mask, empty for a box.
+        problem: why it cannot be read, and what to do.
+        empty: whether no voxel of the mask is above 0.
+        inside: phase -> share of the region that lies inside the phase, 0 to 1.
+        pieces: of a mask, shares of its volume of the largest connected piece and of all others that are at
+            least a tenth of it.
+        whole_numbers: whether the values of a mask are few whole numbers.
+    """
+
+    kind: str
+    file: str = ""
+    problem: str = ""
+    empty: bool = False
+    inside: Mapping[str, float] = field(default_factory=dict)
+    pieces: Sequence[float] = ()
+    whole_numbers: bool = True
+
+
+@dataclass(frozen=True)
+class CaseSeen:
+    """One case.
+
+    Attributes:
+        case: its name.
+        phases: phase -> what was seen of it, in the order of the dataset.
+        regions: its mask, its box, both or none.
+    """
+
+    case: str
+    phases: Mapping[str, VolumeSeen]
+    regions: Sequence[RegionSeen]
+
+    @property
+    def files(self) -> list[str]:
+        """Its files, as far as they are known."""
+        files = [seen.file for seen in self.phases.values()] + [region.file for region in self.regions]
+        return [file for file in files if file]
+
+
+def volumes_of(cases: Sequence[CaseSeen]) -> Iterator[VolumeSeen]:
+    """Go through all volumes, case by case."""
+    for case in cases:
+        yield from case.phases.values()
+
+
+MOST_VALUES = 8
+"""A slice with at most so many different values is background or a mask, and may repeat."""
+LEAST_SLICES = 12
+"""Volumes with fewer slices are too short to say what is usual."""
+AROUND = 4
+"""Slices on each side that say what is usual."""
+ABRUPT = 4.0
+"""Times the usual change from slice to slice that counts as abrupt."""
+
+
+class Slices:
+    """What the slices along one axis have in common with their neighbours, from blocks along the third axis.
+
+    Args:
+        shape: of the volume.
+        axis: that the slices lie along.
+        measured: whether `jumps` will be asked for, too.
+    """
+
+    def __init__(self, shape: tuple[int, ...], axis: int, measured: bool = True) -> None:
+        count = shape[axis]
+        self._axis, self._measured, self._start = axis, measured, 0
+        self._alike = np.ones(count - 1, dtype=bool)
+        self._values = [np.empty(0)] * count
+        self._lowest, self._highest = np.full(count, np.inf), np.full(count, -np.inf)
+        self._changes = np.zeros(count - 1)
+        self._last: np.ndarray | None = None
+
+    def add(self, block: np.ndarray) -> None:
+        """Take the next block into account; its voxels are finite."""
+        slices = list(np.moveaxis(block, self._axis, 0))
+        start = self._start if self._axis == 2 else 0
+        if self._axis == 2:
+            self._start += len(slices)
+            slices, start = ([*([] if self._last is None else [self._last]), *slices], max(0, start - 1))
+            self._last = slices[-1].copy()
+        for index, (one, other) in enumerate(pairwise(slices), start):
+            self._alike[index] &= bool((one[::7, ::7] == other[::7, ::7]).all()) and np.array_equal(
+                one, other
+            )
+            if self._measured:
+                self._changes[index] += np.abs(one - other).sum(dtype=np.float64)
+        for index, one in enumerate(slices, start):
+            asked = self._measured or self._alike[index : index + 1].any()
+            if asked and len(self._values[index]) <= MOST_VALUES:
+                self._values[index] = distinct(one, MOST_VALUES, self._values[index])
+            if self._measured:
+                self._lowest[index] = min(self._lowest[index], one.min())
+                self._highest[index] = max(self._highest[index], one.max())
+
+    def repeated(self) -> list[int]:
+        """Return the slices, from 0, with the voxels of the next one; those of few values do not count.
+
+        >>> ramp = np.arange(100.0).reshape(10, 10)
+        >>> volume = np.stack([ramp, ramp + 1, ramp + 1, ramp, 0 * ramp, 0 * ramp])
+        >>> slices = Slices(volume.shape, 0)
+        >>> slices.add(volume)
+        >>> slices.repeated()
+        [1]
+        """
+        return [index for index in np.flatnonzero(self._alike).tolist() if self._many(index)]
+
+    def jumps(self) -> list[int] | None:
+        """Return the slices, from 0, after which the image changes abruptly; None where nothing can be said.
+
+        The change is the mean absolute difference of two neighbouring slices. It is abrupt where it is more
+        than four times the median of those around it and of those of the whole volume. Slices of one value at
+        both ends do not count, nor the two changes next to them: images often begin and end abruptly. Nothing
+        is said of less than 12 slices, and of images with few values, such as masks.
+        """
+        flat = self._lowest == self._highest
+        first, after = int(flat.argmin()), len(flat) - int(flat[::-1].argmin())
+        if after - first < LEAST_SLICES or not self._many(first + (after - first) // 2):
+            return None
+        changes = self._changes[first : after - 1]
+        usual = np.median(changes[changes > 0]) if changes.any() else 0.0
+        found = []
+        for index in range(2, len(changes) - 2):
+            around = np.delete(changes[max(0, index - AROUND) : index + AROUND + 1], min(index, AROUND))
+            if changes[index] > ABRUPT * max(usual, np.median(around)):
+                found.append(first + index)
+        return found
+
+    def _many(self, index: int) -> bool:
+        return len(self._values[index]) > MOST_VALUES

@@ -1,0 +1,158 @@
+"""What `preparing` prints: cases per split and class, missing phases, the clinical table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scripts.cases.clinical import Column
+from scripts.cases.cut_regions import percent
+from scripts.cases.splits import SMALL, SPLITS, everyone, patient_of, patients_known
+from scripts.files.plain_text import note
+from workbench.prepare.grids import losses, product
+from workbench.prepare.survey import Survey
+
+MOST_CUT = 30
+"""Cases named whose mask is left out in part."""
+
+
+def summary_text(
+    splits: Mapping[str, Sequence[dict[str, Any]]],
+    phases: Sequence[str],
+    classes: Sequence[str],
+    clinical: Sequence[Column],
+) -> str:
+    """Return the tables of a dataset as text.
+
+    Args:
+        splits: split -> entries of dataset.json; empty splits are left out.
+        phases: phases in order.
+        classes: class names in order.
+        clinical: declarations of the clinical columns.
+
+    >>> entry = {"case": "a", "image": {"pre": "a.nii"}, "label": "low", "clinical": {"age": 61.0}}
+    >>> print(summary_text({"training": [entry]}, ["pre", "portal"], ["low", "high"],
+    ...                    [{"name": "age", "kind": "number", "unit": "years"}]))
+    split     cases  low  high
+    training      1    1     0
+    <BLANKLINE>
+    phase   present  missing
+    pre           1        0
+    portal        0        1
+    <BLANKLINE>
+    clinical     values       present  missing
+    age (years)  61.0 - 61.0        1        0
+    """
+    entries = everyone(splits)
+    known = patients_known(entries)
+    split_rows = [["split", "cases", *(["patients"] if known else []), *classes]]
+    for split, cases in splits.items():
+        if cases:
+            counts = [sum(entry.get("label") == name for entry in cases) for name in classes]
+            patients = [len({patient_of(entry) for entry in cases})] if known else []
+            split_rows.append([split, *map(str, (len(cases), *patients, *counts))])
+    phase_rows = [["phase", "present", "missing"]]
+    for phase in phases:
+        phase_rows.append([phase, *_present(sum(phase in entry["image"] for entry in entries), len(entries))])
+    tables = [text_table(split_rows, left=1), text_table(phase_rows, left=1)]
+    if clinical:
+        clinical_rows = [["clinical", "values", "present", "missing"]]
+        for column in clinical:
+            values = [
+                value
+                for entry in entries
+                if (value := entry.get("clinical", {}).get(column["name"])) is not None
+            ]
+            title = f"{column['name']} ({column['unit']})" if column.get("unit") else column["name"]
+            clinical_rows.append([title, _range(column, values), *_present(len(values), len(entries))])
+        tables.append(text_table(clinical_rows, left=2))
+    return "\n\n".join(tables)
+
+
+def grid_lines(proposal: Survey) -> list[str]:
+    """Return the reference phase, the grid, what each phase loses on it, and the cases that it cuts off."""
+    reference = proposal.reference
+    grid = f"{product(proposal.grid_size)} voxels of {product(proposal.spacing)} mm"
+    lines = [
+        f"reference phase: {reference.phase}, {reference.reason}",
+        f"grid: {grid}, {centre(proposal)}; it holds the region of {held_text(proposal)}",
+        *(f"on this grid, {line}" for line in losses(reference, proposal.spacing)),
+    ]
+    if proposal.larger:
+        count = f"{len(proposal.larger)} cases have" if len(proposal.larger) > 1 else "1 case has"
+        lines.append(f"{count} a region larger than the grid, which is cropped: {', '.join(proposal.larger)}")
+    if proposal.region.get("component") == "all":
+        what = "masks in several pieces, most of all, so that the region holds all of them (component: all)"
+        lines.append(note(what, proposal.several))
+    elif proposal.left_out:
+        cut = [f"{case} ({percent(share)} left out)" for case, share in proposal.left_out.items()]
+        what = "masks in several pieces, of which the region is the largest with those that fit into the grid"
+        lines.append(note(f"{what} (component: largest)", cut, most=MOST_CUT))
+    return [line for line in [*lines, f"intensities: {proposal.intensity_reason}"] if line]
+
+
+def held_text(proposal: Survey) -> str:
+    """Return how many of the deciding cases have a region that the grid holds.
+
+    The number stands before what it is of, e.g. "19 of 20 training cases".
+    """
+    return f"{proposal.held} of {proposal.decided_on}"
+
+
+def centre(proposal: Survey) -> str:
+    """Return what the grid is centred on."""
+    rule = str(proposal.region["_target_"]).split(".")[-1]
+    return {"MaskRegiond": "around the mask", "BoxRegiond": "around the box"}.get(
+        rule, "for the whole volume"
+    )
+
+
+def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], comparing: str) -> list[str]:
+    """Return what the size of a dataset means: whether patients are known, and what few cases can tell.
+
+    Args:
+        splits: split -> entries of dataset.json.
+        comparing: the command that compares strategies on them.
+    """
+    labelled = [case for split in SPLITS for case in splits.get(split, ())]
+    lines = []
+    if not patients_known(labelled):
+        lines.append(
+            "patients are unknown: each case counts as a patient of its own; where one has several cases, "
+            "name it in a column 'patient', or they may lie in two splits"
+        )
+    if len({patient_of(case) for case in labelled}) < SMALL:
+        tested = len(splits.get("test", ()))
+        wrong = (
+            f", and each wrong answer in the test costs {100 / tested:.0f} points of accuracy"
+            if tested
+            else ""
+        )
+        lines.append(
+            f"{len(labelled)} labelled cases are few, {tested} of them the test{wrong}: use comparing, which "
+            f"tests every case once in each of several rounds: {comparing}"
+        )
+    return lines
+
+
+def _present(number: int, total: int) -> list[str]:
+    return [str(number), str(total - number)]
+
+
+def _range(column: Column, values: Sequence[Any]) -> str:
+    if column["kind"] == "category":
+        return ", ".join(column["values"])
+    return f"{min(values)} - {max(values)}" if values else "none"
+
+
+def text_table(rows: Sequence[Sequence[str]], left: int) -> str:
+    """Align columns: the first `left` ones to the left, the others to the right."""
+    widths = [max(len(row[position]) for row in rows) for position in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if position < left else cell.rjust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

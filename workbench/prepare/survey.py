@@ -1,0 +1,197 @@
+"""A first look at the grids of a dataset: which spacing and grid size suit it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from scripts.files.workers import work_through
+from scripts.volumes.grid import mask_box, open_phase
+from scripts.volumes.volume import Volume
+from workbench.prepare.grids import CaseGrids, Reference
+from workbench.prepare.phase_scale import propose_intensity
+
+MARGIN = 10.0
+"""Margin around a mask in mm."""
+MOST_VOXELS = 64**3
+"""Largest grid proposed; beyond it the spacing is made coarser, the finest axes first."""
+STEP = 4
+"""Grid sizes are multiples of this."""
+LEAST = 12
+"""Least voxels per axis proposed."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Proposed settings for one dataset.
+
+    Attributes:
+        reference: the reference phase, why it is this one, and how all phases are sampled.
+        region: transform that finds the region, as in the YAML.
+        intensity: transform of the intensities, as in the YAML.
+        intensity_reason: why that one.
+        spacing: mm along R, A, S.
+        grid_size: voxels along R, A, S.
+        decided_on: which cases decided, e.g. "16 cases" or "10 training cases".
+        held: of these, how many have a region that the grid holds.
+        larger: all cases, of any split, whose region is larger than the grid.
+        left_out: case -> share of its mask outside the region, where the mask has several pieces.
+        several: cases whose mask has several pieces of which none is tiny.
+    """
+
+    reference: Reference
+    region: dict[str, Any]
+    intensity: dict[str, Any]
+    intensity_reason: str
+    spacing: list[float]
+    grid_size: list[int]
+    decided_on: str
+    held: int
+    larger: list[str]
+    left_out: dict[str, float] = field(default_factory=dict)
+    several: list[str] = field(default_factory=list)
+
+
+def survey(
+    cases: Sequence[dict[str, Any]],
+    grids: Sequence[CaseGrids],
+    phases: Sequence[str],
+    reference: Reference,
+    deciding: Collection[str],
+    kind: str = "",
+    workers: int | None = None,
+) -> Survey:
+    """Propose region, spacing, grid size and intensity rule from the cases that decide.
+
+    The region is the box where every case has one, else the mask with a margin of 10 mm, else the whole
+    volume. Of a mask in several pieces the largest counts, unless most masks are: then they are meant as a
+    whole. The spacing is on each axis that of the finest phase (see `Reference.finest`), the grid the
+    smallest that holds the region of 95% of the deciding cases; where that is more than 64^3 voxels, the
+    spacing is made coarser. For the intensity rule see `propose_intensity`.
+
+    Args:
+        cases: entries of dataset.json with absolute paths.
+        grids: of the same cases, in the same order.
+        phases: phases in order; the first present one stands in where the reference is absent.
+        reference: the phase whose axes count.
+        deciding: names of the cases that decide; the others are only looked at for a region larger than the
+            grid.
+        kind: what these are called, e.g. "training"; empty where all cases decide.
+        workers: masks at a time; None takes one per core.
+
+    Raises:
+        BadCases: masks that cannot be read.
+        ValueError: a volume that cannot be read.
+    """
+    chosen = [entry for entry in cases if entry["case"] in deciding]
+    region = _region(cases)  # a rule that one case cannot follow is none
+    volumes = {
+        one.case: one.volumes[next(phase for phase in [reference.phase, *phases] if phase in one.volumes)]
+        for one in grids
+    }
+    pieces: dict[str, Any] = {}
+    if "MaskRegiond" in region["_target_"]:
+        masked = [(entry, volumes[entry["case"]]) for entry in cases if entry.get("roi")]
+        found = work_through(_pieces, masked, workers)
+        pieces = {entry["case"]: one for (entry, _), one in zip(masked, found, strict=True)}
+    several = [case for case, one in pieces.items() if len(one.boxes) > 1]
+    if "component" in region and 2 * sum(case in deciding for case in several) > sum(
+        c in deciding for c in pieces
+    ):
+        region["component"] = "all"
+    extents = {}
+    for one in grids:
+        if one.case in pieces:
+            boxes = pieces[one.case].boxes
+            boxes = boxes if region["component"] == "all" else boxes[:1]
+            extents[one.case] = boxes[:, 1].max(axis=0) - boxes[:, 0].min(axis=0) + 2 * MARGIN
+        else:
+            with_region = "WholeVolume" not in region["_target_"] and one.region is not None
+            margin = region["margin"] if with_region else 0.0
+            extents[one.case] = one.extent(volumes[one.case], with_region) + 2 * margin
+    fit = [extents[entry["case"]] for entry in chosen]
+    spacing, size = propose_grid(reference.finest, least_extent(np.array(fit)))
+    room = np.multiply(spacing, size)
+    larger = [case for case, extent in extents.items() if (extent > room + 1e-3).any()]
+    left_out = {}
+    if region.get("component") == "largest":
+        shares = {case: one.within(room)[1] for case, one in pieces.items()}
+        left_out = {case: share for case, share in shares.items() if share > 0}
+    intensity, reason = propose_intensity(chosen, phases)
+    return Survey(
+        reference,
+        region,
+        intensity,
+        reason,
+        spacing,
+        size,
+        decided_on=f"{len(chosen)} {kind + ' ' if kind else ''}case{'s' if len(chosen) != 1 else ''}",
+        held=sum(bool((extent <= room + 1e-3).all()) for extent in fit),
+        larger=larger,
+        left_out=left_out,
+        several=several,
+    )
+
+
+def least_extent(extents: np.ndarray, share: float = 0.95) -> np.ndarray:
+    """Return the edges in mm of a small box that holds at least `share` of the boxes, each on all axes.
+
+    From the box that holds all, the case whose absence makes it smallest is left out, and again, as often as
+    the share allows: of fewer than 20 cases none.
+
+    Args:
+        extents: edges of each case's box in mm, [N, 3].
+        share: at least as many of the cases are held.
+
+    >>> least_extent(np.array([[10.0, 10, 10]] * 18 + [[90, 10, 10], [10, 20, 10]])).tolist()
+    [10.0, 20.0, 10.0]
+    """
+    kept = np.asarray(extents, dtype=np.float64)
+    usual = np.median(kept, axis=0)
+    for _ in range(int(len(extents) * (1 - share) + 1e-9)):
+        choices = []
+        for index in set(kept.argmax(axis=0).tolist()):
+            rest = np.delete(kept, index, axis=0)
+            choices.append((np.log(rest.max(axis=0)).sum(), -(kept[index] / usual).max(), index))
+        kept = np.delete(kept, min(choices)[2], axis=0)  # of equal ones the most unusual
+    return kept.max(axis=0)
+
+
+def propose_grid(native: np.ndarray, extent: np.ndarray) -> tuple[list[float], list[int]]:
+    """Return a spacing in mm with two digits and a grid size in voxels that covers `extent` mm.
+
+    >>> propose_grid(np.array([0.703, 0.703, 5.0]), np.array([40.0, 30.0, 60.0]))
+    ([0.7, 0.7, 5.0], [60, 44, 12])
+    >>> propose_grid(np.array([0.8, 0.8, 2.5]), np.array([400.0, 400.0, 300.0]))
+    ([5.9, 5.9, 5.9], [68, 68, 52])
+    """
+    spacing = np.array([float(f"{value:.2g}") for value in native])
+    while True:
+        size = np.maximum(np.ceil(extent / spacing / STEP - 1e-6).astype(int) * STEP, LEAST)
+        if size.prod() <= MOST_VOXELS or (size <= LEAST).all():
+            return [float(value) for value in spacing], [int(value) for value in size]
+        finest = spacing <= spacing.min() * 1.01
+        second_digit = 10.0 ** (np.floor(np.log10(spacing.min())) - 1)
+        spacing[finest] = float(f"{spacing.min() + second_digit:.2g}")
+
+
+def _region(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if all(entry.get("box") for entry in cases):
+        return {"_target_": "scripts.transforms.BoxRegiond", "keys": "image", "margin": 0.0}
+    if all(entry.get("roi") or entry.get("box") for entry in cases):
+        target = "scripts.transforms.MaskRegiond"
+        return {"_target_": target, "keys": "image", "margin": MARGIN, "component": "largest"}
+    return {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"}
+
+
+def _pieces(masked: tuple[dict[str, Any], Volume]) -> Any:
+    """Return the pieces of a case's mask along the axes of its reference volume."""
+    from scripts.volumes.grid import frame_axes
+    from scripts.volumes.mask import pieces_of
+
+    entry, volume = masked
+    mask = mask_box(open_phase(entry["roi"], entry["case"], "roi"), entry["case"])
+    return pieces_of(mask.inside, mask.affine, frame_axes(volume.affine, volume.shape), MARGIN)

@@ -1,0 +1,13 @@
+"""report.html and the further figures: what a training, an evaluation or a comparison shows a reader."""
+
+from scripts import exports
+
+__getattr__, __all__ = exports(
+    __name__,
+    attention="AttentionReport",
+    errors="ErrorReport",
+    features="FeatureReport",
+    report="report_folder report_run",
+    weights="WeightReport plot_weights",
+    withhold="WithholdPhases",
+)

@@ -1,0 +1,134 @@
+"""A forest plot of a comparison: the pooled AUC of each strategy with its interval, on one axis."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.files.yaml_files import read_yaml
+from workbench.report.cautions import comparison_cautions
+from workbench.report.comparison import Comparison, comparison_headline, comparison_tables, read_comparison
+from workbench.report.headline import config_positive
+from workbench.report.provenance import Facts, record_facts
+from workbench.report.render import NOTHING, configurations, write_page
+from workbench.report.table import number
+
+STEP = 0.1
+"""Between two ticks of the axis."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One strategy: its name, its value as text, and value and bounds in percent of the axis."""
+
+    name: str
+    text: str
+    at: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Lines, ticks (position in percent, text), the caption and how many cases are behind each line."""
+
+    lines: list[Line]
+    ticks: list[tuple[float, str]]
+    caption: str
+    n: str
+
+
+def forest(comparison: Comparison) -> Forest:
+    """Place pooled AUC and interval of each strategy on an axis that ends at 1."""
+    rows = [row for row in comparison.of("auc") if row["pooled"] is not None]
+    least = min(
+        (row["pooled"] if row["pooled_lower"] is None else row["pooled_lower"] for row in rows), default=0.5
+    )
+    start = max(0.0, min(0.5, math.floor(least / STEP) * STEP))
+
+    def place(value: float) -> float:
+        return round(100 * (value - start) / (1 - start), 2)
+
+    lines = []
+    for row in rows:
+        lower, upper = (
+            row["pooled"] if row[key] is None else row[key] for key in ("pooled_lower", "pooled_upper")
+        )
+        text = f"{number(row['pooled'])} [{number(lower)}, {number(upper)}]"
+        lines.append(Line(row["strategy"], text, place(row["pooled"]), place(lower), place(upper)))
+    count = round((1 - start) / STEP)
+    ticks = [(place(start + STEP * step), f"{start + STEP * step:.1f}") for step in range(count + 1)]
+    caption = (
+        "Pooled AUC with its 95% interval: the further to the right the better; the line at 0.5 is guessing."
+    )
+    return Forest(lines, ticks, caption, comparison.n)
+
+
+def report_comparison(folder: str | Path) -> Path:
+    """Write report.html of a comparison into its folder.
+
+    Raises:
+        FileNotFoundError: the comparison is not finished.
+    """
+    comparison = read_comparison(folder)
+    section = comparison_section(folder)
+    trained = next(iter(sorted(comparison.folder.glob("jobs/*/environment.json"))), None)
+    values = NOTHING | {
+        "title": f"Comparison {comparison.folder.name}",
+        "headline": section["headline"],
+        "facts": [] if trained is None else _facts(comparison, trained.parent),
+        "cautions": section["cautions"],
+        "comparison": section,
+        "provenance": [("Jobs", _jobs(comparison))],
+        "configurations": configurations(
+            [comparison.folder / "comparison.json", comparison.folder / "settings.yaml"]
+        ),
+    }
+    if trained is not None:
+        record = json.loads(trained.read_text(encoding="utf-8"))
+        values["provenance"].append((f"The first of them, {trained.parent.name}", record_facts(record)))
+    return write_page(comparison.folder, values)
+
+
+def comparison_section(folder: str | Path) -> dict[str, Any]:
+    """Return what the template shows of a comparison.
+
+    Raises:
+        FileNotFoundError: the comparison is not finished.
+    """
+    comparison = read_comparison(folder)
+    return {
+        "name": comparison.folder.name,
+        "headline": comparison_headline(comparison),
+        "cautions": comparison_cautions(comparison),
+        "forest": forest(comparison),
+        "tables": comparison_tables(comparison),
+    }
+
+
+def _facts(comparison: Comparison, job: Path) -> Facts:
+    """Return what was compared on what, by the configuration and the record of one job."""
+    config = read_yaml(job / "configs" / "train.yaml")
+    date = json.loads((job / "environment.json").read_text(encoding="utf-8")).get("date", "not recorded")
+    return [
+        ("Reported", comparison.n.removeprefix("n = ")),
+        *([("Sites, left out in turn", ", ".join(comparison.sites))] if comparison.sites else []),
+        ("Strategies", ", ".join(dict.fromkeys(row["strategy"] for row in comparison.jobs))),
+        ("Phases", ", ".join(config["phases"])),
+        ("Classes", ", ".join(map(str, config["classes"]))),
+        *([("Positive class", named)] if (named := config_positive(config)) else []),
+        ("Date", date.replace("T", " ").replace("+00:00", " UTC")),
+    ]
+
+
+def _jobs(comparison: Comparison) -> Facts:
+    """Return on what the jobs ran: each value that any of them recorded."""
+    columns = {"Processor": "processor", "Threads of a job": "threads", "torch": "torch", "monai": "monai"}
+    found = {
+        name: sorted({str(row[key]) for row in comparison.jobs if row.get(key)})
+        for name, key in columns.items()
+    }
+    return [(name, ", ".join(values)) for name, values in found.items()]

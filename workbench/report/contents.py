@@ -1,0 +1,155 @@
+"""What a results or evaluation folder holds, read once for the whole report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scripts.engines.environment import without_person
+from scripts.files.csv_text import read_rows
+from scripts.files.plain_text import from_literal
+from scripts.files.yaml_files import read_yaml
+from scripts.metrics.predictions import read_predictions
+from workbench.report.dataset import Summary, summarise_dataset
+from workbench.report.record import RECORD
+
+
+@dataclass(frozen=True)
+class Contents:
+    """One evaluated model.
+
+    Attributes:
+        folder: where report.html belongs.
+        model: results folder of the model, the first one of an ensemble; `folder` itself after a training.
+        models: number of models that predict together.
+        split: split that is reported.
+        metrics: metrics.json, None where no case had a label.
+        n: cases with a label, or all where none has.
+        patients: patients of these; 0 where they are unknown.
+        config: configuration of the model's training; {} where the model's folder is gone.
+        config_text: the same, as the file has it.
+        training: environment.json of the training, {} where there is none.
+        evaluation: evaluation.json, {} in folders of older versions.
+        history: learning curves, one row per validation.
+        trained_on: summary of the training's dataset.
+        reported: summary of the dataset that is reported.
+        clinical_missing: clinical column that the model reads -> number of predicted cases without it.
+        predicted: number of predicted cases, with a label or without.
+    """
+
+    folder: Path
+    model: Path
+    models: int
+    split: str
+    metrics: dict[str, Any] | None
+    n: int
+    patients: int
+    config: dict[str, Any]
+    config_text: str
+    training: dict[str, Any]
+    evaluation: dict[str, Any]
+    history: list[dict[str, float]]
+    trained_on: Summary
+    reported: Summary
+    clinical_missing: dict[str, int] = field(default_factory=dict)
+    predicted: int = 0
+
+    @property
+    def cases(self) -> str:
+        """How many cases are reported, for captions."""
+        return f"n = {self.n:,} {'case' if self.n == 1 else 'cases'}, {self.split} split"
+
+    @property
+    def same_data(self) -> bool:
+        """Whether the model is reported on the dataset that it was trained on."""
+        return self.trained_on == self.reported
+
+
+def read_contents(folder: str | Path) -> Contents:
+    """Read a folder that a training or `evaluating` wrote.
+
+    Raises:
+        FileNotFoundError: it holds neither metrics.json nor predictions.csv nor learning_curves.csv.
+    """
+    folder = Path(folder).resolve()
+    evidence = ("metrics.json", "predictions.csv", "learning_curves.csv")
+    if not any((folder / name).is_file() for name in evidence):
+        raise FileNotFoundError(
+            f"{folder} must hold the results of a training, an evaluation or a comparison, found no "
+            f"{', no '.join(evidence)} and no comparison.csv; give such a folder by --bundle_root"
+        )
+    record, metrics = _json(folder / RECORD), _json(folder / "metrics.json") or None
+    named = record.get("models") or ["." if (folder / "configs").is_dir() else ".."]
+    model = (folder / Path(named[0]).expanduser()).resolve()
+    file = model / "configs" / "train.yaml"
+    config_text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    config: dict[str, Any] = read_yaml(file) if config_text else {}
+    evaluation, training = without_person([record, _json(model / "environment.json")])
+    trained_on = without_person(_training_data(folder, model, evaluation, config, training))
+    n, patients = _counts(folder, metrics)
+    return Contents(
+        folder=folder,
+        model=model,
+        models=len(named),
+        split=str(evaluation.get("split") or (metrics or {}).get("name") or config.get("split", "test")),
+        metrics=metrics,
+        n=n,
+        patients=patients,
+        config=config,
+        config_text=config_text,
+        training=training,
+        evaluation=evaluation,
+        history=_history(model / "learning_curves.csv"),
+        trained_on=trained_on,
+        reported=evaluation.get("data") or trained_on,
+        **_clinical(folder / "predictions.csv"),
+    )
+
+
+def _clinical(file: Path) -> dict[str, Any]:
+    """Return which clinical columns the predicted cases lacked; nothing where the model reads none."""
+    found = read_predictions(file) if file.is_file() else None
+    if found is None or found.clinical_missing is None:
+        return {}
+    lacked = Counter(name for names in found.clinical_missing for name in names)
+    return {"clinical_missing": dict(lacked), "predicted": len(found.cases)}
+
+
+def _json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _history(file: Path) -> list[dict[str, float]]:
+    if not file.is_file():
+        return []
+    return [{key: float(value or "nan") for key, value in row.items()} for row in read_rows(file)[1]]
+
+
+def _counts(folder: Path, metrics: dict[str, Any] | None) -> tuple[int, int]:
+    """Return the number of reported cases and of their patients."""
+    file = folder / "predictions.csv"
+    if not file.is_file():
+        return (metrics["n"] if metrics else 0), 0
+    found = read_predictions(file)
+    labels = found.labels or [None] * len(found.cases)
+    rows = [row for row, label in enumerate(labels) if metrics is None or label is not None]
+    if found.patients is None or found.patients == found.cases:  # none is named
+        return len(rows), 0
+    return len(rows), len({found.patients[row] for row in rows})
+
+
+def _training_data(
+    folder: Path, model: Path, evaluation: dict[str, Any], config: dict[str, Any], training: dict[str, Any]
+) -> Summary:
+    """Return the summary of the training's dataset: as it was recorded, or else as it lies there now."""
+    dataset_dir = from_literal(str(config.get("dataset_dir", "$")))
+    record = evaluation if model == folder else _json(model / RECORD)
+    same_file = record.get("dataset_sha256") in {training.get("dataset_sha256")} - {None}
+    if record and (same_file or without_person([record["dataset_dir"]]) == without_person([dataset_dir])):
+        return record["data"]
+    if dataset_dir.startswith("$"):
+        return {"reason": "the model's folder holds no record of the data that it was trained on"}
+    return summarise_dataset(dataset_dir, config["phases"])

@@ -1,0 +1,128 @@
+"""Cases as points, by their class and by whether they were predicted right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+UNKNOWN = "not known"
+MARKERS = {"right": "o", "wrong": "X", UNKNOWN: "."}
+
+
+def embedding_figure(
+    points: ArrayLike,
+    labels: Sequence[int | None],
+    predicted: Sequence[int],
+    classes: Sequence[str],
+    title: str,
+    axis_names: Sequence[str] | None = None,
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw one point per case: the colour is its true class, a cross is a wrong prediction.
+
+    Args:
+        points: where each case lies.
+        labels: index of the true class of each case, None where it is not known: a grey dot.
+        predicted: index of the predicted class of each case.
+        classes: K class names.
+        title: of the figure; the number of cases is added.
+        axis_names: of the two axes; None: they have no meaning, and no numbers.
+        path: where to save the figure, too.
+
+    Shape:
+        points: [n, 2].
+
+    Raises:
+        ValueError: shapes that do not agree, a folder that cannot be written.
+    """
+    place = np.asarray(points, dtype=float)
+    if place.shape != (len(labels), 2) or len(predicted) != len(labels):
+        raise ValueError(
+            f"the figure needs points [n, 2], n labels and n predictions, found {list(place.shape)}, "
+            f"{len(labels)} and {len(predicted)}"
+        )
+    outcome = [
+        UNKNOWN if true is None else ("right" if true == said else "wrong")
+        for true, said in zip(labels, predicted, strict=True)
+    ]
+    colours = class_colours(len(classes))
+    figure = new_figure(7.4, max(5.2, 1.8 + 0.23 * len(classes)))
+    axes = figure.add_subplot()
+    for kind, marker in MARKERS.items():  # wrong ones last of the known, so that they lie on top
+        for k in [None] if kind == UNKNOWN else range(len(classes)):
+            chosen = [
+                i for i, label in enumerate(labels) if outcome[i] == kind and (label == k or kind == UNKNOWN)
+            ]
+            axes.scatter(
+                place[chosen, 0],
+                place[chosen, 1],
+                marker=marker,
+                s={"right": 42, "wrong": 70, UNKNOWN: 90}[kind],
+                color=GREY if k is None else colours[k],
+                edgecolors="black" if kind == "wrong" else "white",
+                linewidths=0.9 if kind == "wrong" else 0.6,
+                alpha=1.0 if kind == "wrong" else 0.8,
+                zorder=3 if kind == "wrong" else 2,
+            )
+    _write_legends(figure, labels, outcome, figure.names(classes, "class"), colours)
+    axes.set_title(f"{title}, n = {len(labels)}", fontsize=11)
+    plain_axes(axes)
+    if axis_names is None:
+        axes.set(xticks=[], yticks=[])
+        axes.set_xlabel("neighbours look alike to the network; distances and axes have no unit", fontsize=9)
+        axes.spines[:].set_visible(True)
+        axes.spines[:].set_color("#BBBBBB")
+    else:
+        axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def class_colours(count: int) -> list[str]:
+    """Return a colour per class: those for any colour vision as far as they go, then 20 of matplotlib's."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    palette = colormaps["tab20"]
+    return [to_hex(palette(k % palette.N)) for k in range(count)]
+
+
+def _write_legends(
+    figure: Figure,
+    labels: Sequence[int | None],
+    outcome: Sequence[str],
+    classes: Sequence[str],
+    colours: Sequence[str],
+) -> None:
+    """Say beside the points what colours and markers mean, and how many cases have each."""
+    from matplotlib.lines import Line2D
+
+    def entry(marker: str, colour: str, edge: str, name: str, count: int) -> Line2D:
+        text = f"{name} ({count})"
+        return Line2D([], [], marker=marker, color=colour, markeredgecolor=edge, ls="", ms=8, label=text)
+
+    of_class = [
+        entry("s", colour, colour, name, list(labels).count(k))
+        for k, (name, colour) in enumerate(zip(classes, colours, strict=True))
+    ]
+    if None in labels:
+        of_class.append(entry(".", GREY, GREY, UNKNOWN, list(labels).count(None)))
+    kinds = [
+        entry(MARKERS[kind], "#DDDDDD", "black", kind, outcome.count(kind)) for kind in ("right", "wrong")
+    ]
+    style: dict[str, Any] = {"fontsize": 9, "frameon": False, "alignment": "left"}
+    figure.legend(handles=of_class, title="true class", loc="outside right upper", **style)
+    if outcome.count(UNKNOWN) < len(outcome):
+        figure.legend(handles=kinds, title="prediction", loc="outside right lower", **style)

@@ -1,0 +1,211 @@
+"""The wrong predictions that the model was surest of, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from scripts.engines.case_handler import Case, CaseHandler, Prediction
+from scripts.engines.evaluation import show_figures
+from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, save_figure
+from scripts.figures.text import wrap
+from workbench.report.slices import anatomical_slice, draw_empty, grey_range, write_directions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from scripts.figures.named_figure import NamedFigure
+
+
+@dataclass(frozen=True)
+class WrongCase:
+    """One case that was predicted wrong.
+
+    Attributes:
+        case: its name.
+        true: name of its class.
+        predicted: name of the class that it was taken for.
+        probability: of that class.
+        pictures: per phase a slice [rows, columns] as it is looked at; None: the phase is missing.
+        aspect: height of a pixel over its width.
+        grey: values that are black and white, the same for all phases.
+    """
+
+    case: str
+    true: str
+    predicted: str
+    probability: float
+    pictures: Sequence[np.ndarray | None]
+    aspect: float
+    grey: tuple[float, float]
+
+
+def errors_figure(
+    wrong: Sequence[WrongCase],
+    phases: Sequence[str],
+    errors: int,
+    cases: int,
+    name: str = "",
+    view: str = "axial",
+    path: str | Path | None = None,
+    classes: Sequence[str] = (),
+) -> Figure:
+    """Draw one row of slices per case; without any error, a figure that says so.
+
+    Args:
+        wrong: the cases shown, the worst first.
+        phases: P names.
+        errors: number of cases that were predicted wrong, shown or not.
+        cases: number of cases whose class is known.
+        name: what was evaluated, for the title.
+        view: in which the slices lie.
+        path: where to save the figure, too.
+        classes: K class names, by whose numbers those are called that no font draws.
+
+    Raises:
+        ValueError: a folder that cannot be written.
+    """
+    heading = f"Worst errors{f', {name}' if name else ''}"
+    if not wrong:
+        figure = new_figure(6.4, 1.6)
+        figure.text(
+            0.5, 0.5, f"{heading}: none of {cases} cases was predicted wrong", ha="center", color=GREY
+        )
+    else:
+        figure = _draw(wrong, phases, view, classes)
+        count = (
+            f"{len(wrong)} of {errors} wrong predictions" if len(wrong) < errors else f"all {errors} wrong"
+        )
+        figure.suptitle(f"{heading}: {count} among {cases} cases, the surest first", fontsize=11)
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+def _draw(
+    wrong: Sequence[WrongCase], phases: Sequence[str], view: str, classes: Sequence[str]
+) -> NamedFigure:
+    """Draw the slices, and beside each row what the case is and what was said."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    shape, aspect = next((p.shape, w.aspect) for w in wrong for p in w.pictures if p is not None)
+    height = 1.75 * min(2.0, max(0.5, shape[0] * aspect / shape[1]))
+    figure = new_figure(max(6.6, 2.2 + 1.8 * len(phases)), 0.8 + (height + 0.06) * len(wrong))
+    every = list(dict.fromkeys([*classes, *(name for case in wrong for name in (case.true, case.predicted))]))
+    shown = dict(zip(every, figure.names(every, "class", 20), strict=True))
+    cases = figure.names([case.case for case in wrong], "case", 20)
+    titles = figure.names(phases, "phase", LONGEST_TITLE)
+    grid = figure.subplots(len(wrong), len(phases), squeeze=False)
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
+    for row, case, name in zip(grid, wrong, cases, strict=True):
+        for axes, phase, picture in zip(row, titles, case.pictures, strict=True):
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_color("#BBBBBB")
+            if picture is None:
+                draw_empty(axes, f"{wrap(phase, 14)}\nmissing", shape, aspect)
+                continue
+            lower, upper = case.grey
+            axes.imshow(picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest")
+            if case is wrong[0]:
+                write_directions(axes, view)
+        said = f"{shown[case.predicted]}, {100 * case.probability:.0f}%"
+        text = f"{name}\ntruth: {shown[case.true]}\npredicted: {said}"
+        row[0].set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
+    for axes, phase in zip(grid[0], titles, strict=True):
+        axes.set_title(wrap(phase, 14), fontsize=10)
+    return figure
+
+
+class ErrorReport(CaseHandler):
+    """Shows up to 6 wrongly predicted cases, those with the highest probability of the wrong class.
+
+    When an evaluation ends it writes ``worst_errors.png`` into `output_dir`, with the slice through the
+    middle of the grid, which is the middle of the region, in each phase, and shows it in TensorBoard. Where
+    no prediction is wrong the figure says so; where no class is known there is none. It shows patients: do
+    not pass it on.
+
+    It reads `image` [P, D, H, W] and `present` [P] from the evaluator's batch, and keeps the slices of the
+    cases that may still be shown, no volume.
+
+    Args:
+        output_dir: folder of the results, made if missing.
+        phases: P names.
+        classes: K class names.
+        spacing: mm per voxel along the three grid axes.
+        orientation: where the three grid axes point, e.g. RAS.
+        name: what is evaluated, e.g. "test"; heads the figure.
+        view: axial, coronal or sagittal.
+        most: cases shown at most.
+
+    Raises:
+        ValueError: as for `CaseHandler`.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        phases: Sequence[str],
+        classes: Sequence[str],
+        spacing: Sequence[float],
+        orientation: str = "RAS",
+        name: str = "test",
+        view: str = "axial",
+        most: int = 6,
+    ) -> None:
+        super().__init__(output_dir, classes, name)
+        self.phases = list(phases)
+        self.spacing = list(spacing)
+        self.orientation = orientation
+        self.view = view
+        self.most = most
+
+    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
+        """Note the wrong cases of a batch, and drop those that are no longer among the worst."""
+        for item, p in zip(batch, predictions, strict=True):
+            if p.label is not None and p.predicted != p.label:
+                self.notes[p.case] = self._picture(item, p)
+        self.notes = {case.case: case for case in self._worst()}
+
+    def _worst(self) -> list[WrongCase]:
+        """Return the cases to be shown, the surest first, of equal ones by name."""
+        return sorted(self.notes.values(), key=lambda case: (-case.probability, case.case))[: self.most]
+
+    def _picture(self, item: Case, p: Prediction) -> WrongCase:
+        """Cut the slices of one case."""
+        from scripts.networks.presence import by_channel
+
+        volume = torch.as_tensor(item["image"]).detach().cpu().float().numpy()
+        present = torch.as_tensor(item["present"])[None]
+        there = by_channel(present, len(volume))[0].cpu().numpy().astype(bool)
+        slices = [anatomical_slice(phase, self.view, self.orientation, self.spacing) for phase in volume]
+        return WrongCase(
+            case=p.case,
+            true=self.classes[int(p.label or 0)],
+            predicted=self.classes[p.predicted],
+            probability=float(p.probabilities[p.predicted]),
+            pictures=[np.array(cut) if here else None for (cut, _), here in zip(slices, there, strict=True)],
+            aspect=slices[0][1],
+            grey=grey_range(volume[there]),
+        )
+
+    def write(self, device: str) -> None:
+        """Draw the worst of all."""
+        known = [p for p in self.predictions if p.label is not None]
+        if not known:
+            return
+        figure = errors_figure(
+            self._worst(),
+            self.phases,
+            errors=sum(p.predicted != p.label for p in known),
+            cases=len(known),
+            name=self.name,
+            view=self.view,
+            path=self.output_dir / "worst_errors.png",
+            classes=self.classes,
+        )
+        show_figures(self.output_dir, self.name, {"worst_errors": figure})

@@ -1,0 +1,184 @@
+"""The figures that a report shows, by the names of their files; a new one is one line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+
+from scripts.figures.style import NAMES
+from workbench.report.contents import Contents
+
+REPORTED: tuple[str, ...] = ()
+TRAINING = ("training",)
+STEERED = ("training", "validation")
+LARGEST_HALF = 1200
+"""Pixels across that are still read in half a page."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A figure that may be there.
+
+    Attributes:
+        file: name of the PNG.
+        title: what it is.
+        caption: one sentence on what to look for.
+        of: splits of the training whose cases it shows; REPORTED is the split that is reported.
+    """
+
+    file: str
+    title: str
+    caption: str
+    of: tuple[str, ...] = REPORTED
+
+
+KNOWN = (
+    Known(
+        "roc.png",
+        "ROC curve",
+        "The further the curve bends to the upper left, the better the model ranks the cases; the band is "
+        "the 95% interval, the diagonal is guessing.",
+    ),
+    Known(
+        "precision_recall.png",
+        "Precision and recall",
+        "Of the cases called positive, the share that is; compare with the dashed line, which guessing "
+        "reaches.",
+    ),
+    Known(
+        "confusion_matrix.png",
+        "Confusion matrix",
+        "Rows are true classes: look for the largest number off the diagonal, the classes that are taken "
+        "for each other.",
+    ),
+    Known(
+        "reliability.png",
+        "Reliability",
+        "On the diagonal a probability means what it says; below it the model is too sure of itself. Bins "
+        "with few cases scatter.",
+    ),
+    Known(
+        "decision_curve.png",
+        "Decision curve",
+        "Acting on the model is worth it at thresholds where its curve lies above those of treating every "
+        "case and none.",
+    ),
+    Known(
+        "missing_phases.png",
+        "Missing phases",
+        "How much is lost where phases are missing: compare each pattern with the one that has all phases, "
+        "and mind its number of cases.",
+    ),
+    Known(
+        "phase_weights.png",
+        "Weights of the phases",
+        "Which phases the fusion listens to; a weight near zero throughout means that a phase is hardly "
+        'used. "All together" is a level that fuses all phases before it decides.',
+    ),
+    Known(
+        "attention.png",
+        "Attention between the phases",
+        "A row looks at the columns: which phase is read in the light of which, in all cases and per class.",
+    ),
+    Known(
+        "features_pca.png",
+        "Features, principal components",
+        "One point per case: classes that lie apart can be told by the network, a case among those of "
+        "another class is worth a look.",
+    ),
+    Known(
+        "features_tsne.png",
+        "Features, t-SNE",
+        "One point per case: look for groups, e.g. by site; distances between groups and their sizes mean "
+        "nothing.",
+    ),
+    Known(
+        "worst_errors.png",
+        "Worst errors",
+        "The cases that were wrong with the highest confidence: look for a wrong label, a wrong region or "
+        "an image fault.",
+    ),
+    Known(
+        "learning_curves.png",
+        "Learning curves",
+        "Training (dashed) that improves while validation does not is overfitting; the mark is the chosen "
+        "checkpoint. Training scores are of augmented cases, while the network learned from them.",
+        STEERED,
+    ),
+    Known(
+        "first_batch.png",
+        "First training cases",
+        "What the network sees, after augmentation: the lesion must be in every image, and all phases of a "
+        "case must show the same place. Phases hidden in training are there; the network learns to do "
+        "without.",
+        TRAINING,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure in the report.
+
+    Attributes:
+        title: what it is.
+        caption: what to look for.
+        n: how many cases it shows.
+        names: what the figure calls something -> its name, where that is cut or has no font.
+        source: the picture as a data: URI.
+        width, height: in pixels.
+    """
+
+    title: str
+    caption: str
+    n: str
+    names: dict[str, str]
+    source: str
+    width: int
+    height: int
+
+    @property
+    def broad(self) -> bool:
+        """Whether it takes the whole width of the page: half of it would make its text too small to read."""
+        return self.width > LARGEST_HALF or self.width > 1.5 * self.height
+
+
+def figures(contents: Contents) -> list[Figure]:
+    """Return the known figures that the folder holds, in their order; a file that is no PNG is left out."""
+    found = []
+    for known in KNOWN:
+        file = contents.folder / known.file
+        data = file.read_bytes() if file.is_file() else b""
+        if data.startswith(b"\x89PNG\r\n") and len(data) > 24:
+            n = contents.cases if known.of == REPORTED else _training_cases(contents, known.of)
+            source = "data:image/png;base64," + base64.b64encode(data).decode()
+            found.append(Figure(known.title, known.caption, n, _names(data), source, *_size(data)))
+    return found
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    """Return width and height in pixels, from the first chunk of a PNG."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def _names(png: bytes) -> dict[str, str]:
+    """Return what `save_figure` noted in a PNG about names; {} where it did not, or no one can read it."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(png)) as picture:
+            found = json.loads(getattr(picture, "text", {}).get(NAMES, "{}"))
+    except (OSError, ValueError, SyntaxError):
+        return {}
+    return {str(shown): str(name) for shown, name in found.items()} if isinstance(found, dict) else {}
+
+
+def _training_cases(contents: Contents, of: tuple[str, ...]) -> str:
+    splits = contents.trained_on.get("splits", {})
+    if "training" not in splits:
+        return "n not known, as the training data are not available"
+    return ", ".join(f"n = {splits[name]['cases']:,} {name} cases" for name in of if name in splits)

@@ -1,0 +1,102 @@
+"""The first lines of the report: what this is, and how good."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.cases.positive import positive_index
+from scripts.engines.running_config import network_parts
+from workbench.report.contents import Contents
+from workbench.report.table import counted, number
+
+MEANING = {
+    "auc": "AUC: chance that the model ranks a case of a class above a case of another one; 0.5 is guessing, "
+    "1 is perfect.",
+    "accuracy": "Accuracy: share of cases whose most probable class is the right one.",
+}
+
+
+def strategy(config: dict[str, Any]) -> str:
+    """Name how the phases are fused, and by what each is read, in the words of the configuration.
+
+    >>> strategy({"network_def": {"_target_": "a.SinglePhaseNetwork", "encoder": "@encoder"},
+    ...           "fusion": {"_target_": "a.Concat"}, "encoder": {"_target_": "a.ResidualEncoder"}})
+    'SinglePhaseNetwork, encoder ResidualEncoder'
+    """
+    used = network_parts(config, ("fusion", "conditioning", "encoder", "plane_encoder"))
+    parts = [f"{key.replace('_', ' ')} {_name(config[key])}" for key in used if "_target_" in config[key]]
+    views = [f"views {', '.join(config['views'])}"] if config.get("views") else []
+    return ", ".join([_name(config["network_def"]), *parts, *views])
+
+
+def facts(contents: Contents) -> list[tuple[str, str]]:
+    """Return what was trained on what, as pairs of name and value."""
+    config = contents.config
+    date = contents.evaluation.get("date") or contents.training.get("date") or "not recorded"
+    found = [("Reported", f"{counted(contents.n, 'case')} of {_patients(contents)}, {contents.split} split")]
+    if config:
+        columns = [column if isinstance(column, str) else column["name"] for column in config["clinical"]]
+        found += [
+            ("Strategy", strategy(config)),
+            ("Phases", ", ".join(config["phases"])),
+            ("Classes", ", ".join(map(str, config["classes"]))),
+            *([("Positive class", positive)] if (positive := positive_of(contents)) else []),
+            ("Clinical table", ", ".join(columns) or "none"),
+        ]
+    if contents.models > 1:
+        found.append(("Models", f"{contents.models} that predict together, the mean of their probabilities"))
+    trained = contents.trained_on.get("name", "not known")
+    found.append(("Trained on", trained))
+    if not contents.same_data:
+        found.append(("Reported on", contents.reported.get("name", "not known")))
+    found.append(("Date", date.replace("T", " ").replace("+00:00", " UTC")))
+    return found
+
+
+def positive_of(contents: Contents) -> str | None:
+    """Return the positive one of two classes: as it was evaluated, else as configured; None with more."""
+    metrics = contents.metrics or {}
+    named = metrics.get("positive") or contents.config.get("positive")
+    return config_positive(
+        {"classes": metrics.get("classes") or contents.config.get("classes"), "positive": named}
+    )
+
+
+def config_positive(config: dict[str, Any]) -> str | None:
+    """Return the positive one of two classes of a configuration: the last where it names none."""
+    classes = list(map(str, config.get("classes") or []))
+    return classes[positive_index(classes, config.get("positive"))] if len(classes) == 2 else None
+
+
+def headline(contents: Contents) -> str:
+    """Say in one sentence how good the model is, with intervals and n."""
+    n = f"n = {counted(contents.n, 'case')} of {_patients(contents)}, {contents.split} split"
+    if contents.metrics is None:
+        return f"Nothing could be measured, as no case of the {contents.split} split has a known class; {n}."
+    macro = contents.metrics["macro"]
+    classes = len(contents.metrics["classes"])
+    auc = "AUC" if classes == 2 else f"Mean AUC over the {classes} classes"
+    return f"{auc} {_value(macro, 'auc')} and accuracy {_value(macro, 'accuracy')}; {n}."
+
+
+def _value(macro: dict[str, Any], metric: str) -> str:
+    """Return a metric with its interval; one without width says nothing.
+
+    >>> _value({"accuracy": 1.0, "accuracy_interval": [1.0, 1.0]}, "accuracy")
+    '1.000 (no interval, as all resamples agree, which does not make it certain)'
+    """
+    if macro[metric] is None:
+        return "undefined"
+    bounds = macro.get(f"{metric}_interval")
+    interval = f"95% interval {number(bounds[0])} to {number(bounds[1])}" if bounds else "no interval"
+    if bounds and bounds[0] == bounds[1]:
+        interval = "no interval, as all resamples agree, which does not make it certain"
+    return f"{number(macro[metric])} ({interval})"
+
+
+def _patients(contents: Contents) -> str:
+    return counted(contents.patients, "patient") if contents.patients else "an unknown number of patients"
+
+
+def _name(component: dict[str, Any]) -> str:
+    return str(component["_target_"]).rpartition(".")[2]

@@ -1,0 +1,176 @@
+"""Test results and settings of a run as scalars, by which TensorBoard sorts runs."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.engines.environment import without_person
+from scripts.engines.evaluation import FOLDER, no_host
+from scripts.files.atomic import write_text
+from scripts.files.plain_text import from_literal
+from scripts.files.processes import is_first_process
+from workbench.report.cautions import Caution, run_cautions
+from workbench.report.comparison_page import comparison_section, report_comparison
+from workbench.report.contents import Contents, read_contents
+from workbench.report.data_cautions import data_cautions
+from workbench.report.data_tables import data_tables, split_table
+from workbench.report.figures import figures
+from workbench.report.headline import MEANING, facts, headline, strategy
+from workbench.report.metric_tables import metric_tables
+from workbench.report.provenance import again, provenance
+from workbench.report.record import write_record
+from workbench.report.render import NOTHING, configurations, write_page
+from workbench.report.score_cautions import score_cautions
+
+KEYS = (
+    "learning_rate", "batch_size", "max_epochs", "weight_decay", "warmup_epochs", "dropout", "phase_dropout",
+    "clinical_dropout", "class_weights", "focal_gamma", "label_smoothing", "precision", "selection_rule",
+    "share_encoder", "start_weights", "encoder_weights", "test_time_augmentation",
+)  # fmt: skip
+"""Settings that are shown as they are."""
+NAMED = ("network_def", "fusion", "encoder", "region", "intensity")
+"""Parts that are shown by the names of their classes."""
+
+
+def show_settings(contents: Contents) -> None:
+    """Write settings and metrics into tensorboard/ of a run, as ``SummaryWriter.add_hparams`` does.
+
+    They are part of the run itself, not of one more below it: scalars ``<split>/auc``, ``<split>/accuracy``,
+    ... and, for the tab HPARAMS, strategy, encoder, phases, dataset, seed and what people change. Nothing
+    where the model's configuration is not known, or no case had a label.
+    """
+    if not contents.config or contents.metrics is None:
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with no_host(), SummaryWriter(str(contents.folder / FOLDER)) as writer:
+        writer.add_hparams(settings(contents), scores(contents), run_name=".")
+
+
+def scores(contents: Contents) -> dict[str, float]:
+    """Return the macro metrics of the reported split, ``<split>/<metric>``; what is undefined is left out."""
+    macro: dict[str, Any] = (contents.metrics or {}).get("macro", {})
+    numbers = {name: value for name, value in macro.items() if isinstance(value, int | float)}
+    found = {f"{contents.split}/{name}": float(value) for name, value in numbers.items() if name != "n"}
+    best = [row for row in contents.history if row.get("best")]
+    if best and contents.model == contents.folder:
+        for name in ("validation_auc", "validation_accuracy", "train_auc", "train_accuracy"):
+            found[f"best/{name}"] = best[-1].get(name, math.nan)
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def settings(contents: Contents) -> dict[str, str | float | bool]:
+    """Return what distinguishes runs: numbers as numbers, everything else as text."""
+    config = contents.config
+    found: dict[str, Any] = {"strategy": strategy(config), "name": config.get("name")}
+    found |= {key: _class(config[key]) for key in NAMED if isinstance(config.get(key), dict)}
+    found |= {key: ", ".join(map(str, config.get(key) or [])) for key in ("phases", "views")}
+    columns = [c if isinstance(c, str) else c["name"] for c in config.get("clinical") or []]
+    found |= {"clinical": ", ".join(columns), "dataset": contents.trained_on.get("name")}
+    found |= {key: " x ".join(map(str, config[key])) for key in ("spacing", "grid_size") if key in config}
+    found |= {"seed": contents.training.get("seed", config.get("seed"))}
+    found |= {key: config[key] for key in KEYS if key in config}
+    return {key: v if isinstance(v, bool | int | float) else _text(v) for key, v in found.items()}
+
+
+def _class(part: dict[str, Any]) -> str:
+    return str(part.get("_target_", "")).rpartition(".")[2]
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None or value == "" else without_person(str(value))
+
+
+def cautions_about(contents: Contents) -> list[Caution]:
+    """Return what is found, the scores first, then the data, then how they were made."""
+    return [*score_cautions(contents), *data_cautions(contents), *run_cautions(contents)]
+
+
+def report_run(
+    output_dir: str | Path,
+    model_file: str | Sequence[str],
+    dataset_dir: str | Path,
+    split: str,
+    phases: Sequence[str],
+    device: Any,
+) -> Path:
+    """Write evaluation.json and report.html at the end of a training or an evaluation, by the first process.
+
+    TensorBoard gets the results and settings of the run, see `show_settings`.
+
+    Args:
+        output_dir: folder of metrics.json, predictions and figures.
+        model_file: weights of the model, or of each member of an ensemble.
+        dataset_dir: folder of the dataset that was evaluated.
+        split: the split that was evaluated.
+        phases: phases of the model.
+        device: where the network ran.
+    """
+    from scripts.engines.environment import environment
+
+    folder = Path(output_dir)
+    if not is_first_process():
+        return folder / "report.html"
+    files = [model_file] if isinstance(model_file, str | Path) else list(model_file)
+    write_record(folder, [Path(file) for file in files], dataset_dir, split, phases, environment(device))
+    show_settings(read_contents(folder))
+    return report_folder(folder)
+
+
+def report_folder(folder: str | Path, comparison: str | Path | None = None, anonymous: bool = False) -> Path:
+    """Write report.html from what a folder holds: of a training, an evaluation, or a comparison.
+
+    Args:
+        folder: the folder; receives report.html.
+        comparison: folder of a comparison that is shown as well.
+        anonymous: leave out the command and the paths of this machine.
+
+    Raises:
+        ValueError: `anonymous` with a comparison, whose pages hold the command.
+        FileNotFoundError: the folder holds none of them, or `comparison` no finished comparison.
+    """
+    folder = Path(folder)
+    if anonymous and (comparison is not None or (folder / "comparison.json").is_file()):
+        raise ValueError("--anonymous is for a training or evaluation; leave out the comparison")
+    if (folder / "comparison.json").is_file():
+        return report_comparison(folder)
+    contents = read_contents(folder)
+    data = data_tables(contents.reported, contents.config)
+    if not contents.same_data:
+        data = [*data_tables(contents.trained_on, contents.config), *data]
+    trained = contents.model.name if contents.config else contents.folder.name
+    values = NOTHING | {
+        "title": str(contents.config.get("name", trained)),
+        "headline": headline(contents),
+        "facts": facts(contents),
+        "meaning": list(MEANING.values()) if contents.metrics else [],
+        "cautions": cautions_about(contents),
+        "data": data,
+        "splits": _split_tables(contents),
+        "headline_tables": metric_tables(contents),
+        "figures": figures(contents),
+        "comparison": None if comparison is None else comparison_section(comparison),
+        "provenance": provenance(contents, anonymous),
+        "again": again(contents) if contents.config else None,
+        "configurations": configurations([contents.model / "configs" / "train.yaml"], anonymous),
+    }
+    page = write_page(folder, values)
+    if anonymous:  # what could not be read is told with its path
+        records = (contents.config, contents.training, contents.evaluation or {})
+        places = {from_literal(str(record["dataset_dir"])) for record in records if record.get("dataset_dir")}
+        places |= {str(folder.resolve())}
+        text = page.read_text(encoding="utf-8")
+        for place in sorted({*places, *map(without_person, places)}, key=len, reverse=True):
+            text = text.replace(html.escape(place), html.escape(Path(place).name or place))
+        write_text(page, text)
+    return page
+
+
+def _split_tables(contents: Contents) -> list[Any]:
+    """Return the table of the splits, of both datasets where they differ."""
+    chosen = [contents.reported] if contents.same_data else [contents.trained_on, contents.reported]
+    return [split_table(summary) for summary in chosen if summary.get("splits")]

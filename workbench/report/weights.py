@@ -1,0 +1,221 @@
+"""How much each phase counted."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from torch import nn
+
+from scripts.engines.case_handler import Case, CaseHandler, Prediction
+from scripts.engines.evaluation import show_figures
+from scripts.figures.style import GREY, line_style, new_figure, plain_axes, save_figure
+from scripts.figures.text import wrap
+from scripts.metrics.predictions import as_labels
+from workbench.report.features import write_case_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHARE: dict[str, Any] = {"color": GREY, "fontsize": 9, "va": "center"}
+
+
+def plot_weights(
+    weights: ArrayLike,
+    labels: ArrayLike,
+    tokens: Sequence[str],
+    classes: Sequence[str],
+    name: str = "fusion weights",
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw the distribution of each token's weight over the cases of each true class, as boxes.
+
+    A box spans the quartiles, its line is the median, the whiskers reach the 5th and 95th percentile. Cases
+    without a token (weight 0) are left out of its boxes; their number stands below. The dashed line is an
+    equal share for all.
+
+    Args:
+        weights: what a fusion gives as ``weights``, or ``gates``: one row per case.
+        labels: index of the true class of each case.
+        tokens: M names, of the phases and, where there is one, of the clinical table.
+        classes: K class names.
+        name: what the weights are, for the title.
+        path: where to save the figure, too.
+
+    Shape:
+        weights: [n, M]. labels: [n].
+
+    Raises:
+        ValueError: shapes that do not agree, a weight that is negative or not finite.
+    """
+    weight = np.asarray(weights, dtype=float)
+    if weight.ndim != 2 or weight.shape[1] != len(tokens):
+        raise ValueError(f"weights must be [n, {len(tokens)}], one per token, found {list(weight.shape)}")
+    if not np.isfinite(weight).all() or (weight < 0).any():
+        raise ValueError("weights must be finite and not negative; give those of the fusion's aux output")
+    label = as_labels(labels, len(weight), len(classes))
+    figure = new_figure(min(13.0, 2.2 + 0.5 * len(tokens) * (len(classes) + 0.6)), 4.4)
+    room = max(10, int(10 * (figure.get_figwidth() - 2.2) / len(tokens)))  # columns below its boxes
+    axes = figure.add_subplot()
+    shown_classes, shown_tokens = figure.names(classes, "class"), figure.names(tokens, "phase", 3 * room)
+    axes.axhline(1 / len(tokens), color=GREY, linestyle=(0, (4, 3)), linewidth=1)
+    axes.text(1.01, 1 / len(tokens), "equal share", transform=axes.get_yaxis_transform(), **SHARE)
+    step = len(classes) + 1
+    for k, class_name in enumerate(shown_classes):
+        colour, _ = line_style(k)
+        shown = [weight[(label == k) & (weight[:, m] > 0), m] for m in range(len(tokens))]
+        boxes = axes.boxplot(
+            shown,
+            positions=[m * step + k for m in range(len(tokens))],
+            widths=0.75,
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            manage_ticks=False,
+            medianprops={"color": "black"},
+        )
+        for box in boxes["boxes"]:
+            box.set(facecolor=colour, alpha=0.6)
+        axes.plot([], [], "s", color=colour, alpha=0.6, markersize=9, label=class_name)
+    absent = [int((weight[:, m] == 0).sum()) for m in range(len(tokens))]
+    names = [
+        f"{wrap(token, room)}\n({count} missing)" if count else wrap(token, room)
+        for token, count in zip(shown_tokens, absent, strict=True)
+    ]
+    axes.set_xticks([m * step + (len(classes) - 1) / 2 for m in range(len(tokens))], names)
+    axes.set(ylabel="weight", ylim=(0, max(1.0, float(weight.max())) * 1.02))
+    axes.set_title(f"{name}, n = {len(weight)}", fontsize=11)
+    plain_axes(axes)
+    axes.grid(visible=False, axis="x")
+    axes.legend(title="true class", fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    if path is not None:
+        save_figure(figure, path)
+    return figure
+
+
+logger = logging.getLogger(__name__)
+
+TABLE = "clinical table"
+
+
+def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> list[str]:
+    """Name `count` tokens: each view of each phase, or each phase; that of the clinical table comes last.
+
+    >>> weight_names(["pre", "portal"], [], 3), weight_names(["pre"], ["axial"], 2)
+    (['pre', 'portal', 'clinical table'], ['pre axial', 'clinical table'])
+    """
+    from scripts.networks.encoders.views import token_names
+
+    tokens = token_names(list(phases), list(views))
+    return [*(tokens if count >= len(tokens) else phases), TABLE][:count]
+
+
+class FusionReport(CaseHandler):
+    """What the reports on a fusion share: they listen to the network while cases pass.
+
+    Args:
+        network: the network that the evaluator runs.
+        phases: P names; one token each, and a further, last one for the clinical table.
+        output_dir: folder of the results, made if missing.
+        classes: K class names.
+        name: what is evaluated, e.g. "test"; heads the figure.
+        views: names of the views; then each view of each phase is a token, named "portal axial".
+
+    Raises:
+        ValueError: as for `CaseHandler`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        phases: Sequence[str],
+        output_dir: str | Path,
+        classes: Sequence[str],
+        name: str = "test",
+        views: Sequence[str] = (),
+    ) -> None:
+        super().__init__(output_dir, classes, name)
+        self.network = network
+        self.phases = list(phases)
+        self.views = list(views)
+        self.heard: Any = None
+
+    @abstractmethod
+    def listener(self) -> Any:
+        """Return what collects from the network until its ``remove``, and gives it by ``take``."""
+
+    def start(self) -> None:
+        """Listen to the fusion."""
+        self.heard = self.listener()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self.heard is not None:
+            self.heard.remove()
+
+
+class WeightReport(FusionReport):
+    """Writes the weights that the fusion gave to the phases, where its strategy gives weights.
+
+    When an evaluation ends it writes into `output_dir`
+
+        phase_weights.csv   case, true, predicted, one weight per phase, and one of the clinical table
+        phase_weights.png   their distribution over the cases of each true class
+
+    and shows the figure in TensorBoard. The weights are those of the evaluation itself, no case passes
+    through the network twice; they sum to 1 in a case, an absent phase has 0. With test-time augmentation, or
+    an ensemble, they are averaged as the probabilities are; of a hybrid see `FusionWeights`. Where a strategy
+    weighs all phases of every case alike, nothing is written but a line in the log. Cases whose class is not
+    known are in the table, and in the figure only where no class is known at all.
+
+    Args and Raises: those of `FusionReport`.
+    """
+
+    def listener(self) -> Any:
+        """Listen to the weights."""
+        from workbench.explain.listening import FusionWeights
+
+        return FusionWeights(self.network)
+
+    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
+        """Note the weights [M] of each case."""
+        found = None if self.heard is None else self.heard.take()
+        if found is not None:
+            self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
+
+    def names(self, count: int) -> list[str]:
+        """Name `count` weights: see `weight_names`; behind them the levels of a hybrid that fuse early."""
+        levels = [] if self.heard is None else self.heard.levels_together
+        together = [f"all together (level {number})" for number in levels]
+        views = [] if together else self.views
+        return [*weight_names(self.phases, views, count - len(together)), *together]
+
+    def write(self, device: str) -> None:
+        """Write the table and the figure."""
+        if not self.notes:
+            return
+        weights = np.stack([self.notes[p.case] for p in self.predictions])
+        if np.allclose(weights, weights.max(axis=1, keepdims=True) * (weights > 0), atol=1e-6):
+            logger.info("%s: no figure of the phases' weights, this strategy gives all the same", self.name)
+            return
+        tokens = self.names(weights.shape[1])
+        columns = dict(zip(tokens, weights.T, strict=True))
+        write_case_table(self.output_dir / "phase_weights.csv", self.predictions, self.classes, columns)
+        known = np.array([p.label is not None for p in self.predictions])
+        classes, labels = self.classes, [p.label for p in self.predictions if p.label is not None]
+        if not known.any():
+            classes, labels, known = ["not known"], [0] * len(weights), ~known
+        figure = plot_weights(
+            weights[known],
+            labels,
+            tokens,
+            classes,
+            name=f"Weight of each phase in the fusion, {self.name}",
+            path=self.output_dir / "phase_weights.png",
+        )
+        show_figures(self.output_dir, self.name, {"phase_weights": figure})

@@ -1,0 +1,196 @@
+"""What predictions are worth when phases are withheld."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import combinations
+from math import comb
+from pathlib import Path
+
+import numpy as np
+
+from scripts.files.atomic import write_table
+from scripts.metrics.delong import auc_intervals
+from scripts.metrics.interval import number_patients, patient_weights, percentile_interval
+from scripts.metrics.rows import classification_table
+from scripts.metrics.weighted import weighted_scores
+
+MOST_SUBSETS = 20
+"""Subsets of one size at most; of more, so many are drawn."""
+MOST_PHASES = 8
+"""Phases of which several at a time are withheld; of more, one at a time."""
+
+MEAN = "(mean)"
+JOIN = " + "
+
+Subset = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WithheldRow:
+    """One line of missing_phases.csv.
+
+    Attributes:
+        missing: number of phases withheld from every case.
+        withheld: their names joined by " + ", "" for none, or "(mean)" over all subsets of so many.
+        subsets: number of subsets behind the row.
+        n: cases that still had a phase; of a mean, the fewest.
+        auc, accuracy: macro AUC, and share of the cases predicted right; None: undefined.
+        auc_lower, auc_upper, accuracy_lower, accuracy_upper: 95% intervals by patient; None: none.
+    """
+
+    missing: int
+    withheld: str
+    subsets: int
+    n: int
+    auc: float | None
+    auc_lower: float | None
+    auc_upper: float | None
+    accuracy: float | None
+    accuracy_lower: float | None
+    accuracy_upper: float | None
+
+
+Scored = tuple[WithheldRow, np.ndarray, int]
+
+
+def withheld_subsets(num_phases: int, seed: int = 0, most: int = MOST_SUBSETS) -> list[Subset]:
+    """Return which phases to withhold: every subset of 0, 1, ..., P - 1 phases, or `most` drawn of a size.
+
+    Of more than `MOST_PHASES` phases it is none, and each alone: the passes grow as their number does.
+
+    >>> withheld_subsets(3)
+    [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
+    >>> len(withheld_subsets(8))  # 1 + 8 + 5 times 20 + 8
+    117
+    >>> len(withheld_subsets(64))
+    65
+    """
+    if num_phases > MOST_PHASES:
+        return [(), *((phase,) for phase in range(num_phases))]
+    rng = np.random.default_rng(seed)
+    found: list[Subset] = []
+    for size in range(num_phases):
+        if comb(num_phases, size) <= most:
+            found += combinations(range(num_phases), size)
+            continue
+        drawn: set[Subset] = set()
+        while len(drawn) < most:
+            drawn.add(tuple(sorted(rng.choice(num_phases, size, replace=False).tolist())))
+        found += sorted(drawn)
+    return found
+
+
+def withheld_rows(
+    probabilities: Mapping[Subset, np.ndarray],
+    label: np.ndarray,
+    present: np.ndarray,
+    phases: Sequence[str],
+    classes: Sequence[str],
+    patients: Sequence[str] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    possible: np.ndarray | None = None,
+) -> list[WithheldRow]:
+    """Compute AUC and accuracy for each subset of withheld phases, and their mean over those of one size.
+
+    A case without any phase left is taken out; where nothing is withheld all cases count, and the row is that
+    of metrics.json. Intervals as there: DeLong's for the AUC of one subset, the bootstrap by patient for the
+    accuracy, and for the means, in which each draw takes the same patients for all subsets.
+
+    Args:
+        probabilities: of all cases, by which phases were withheld.
+        label: index of the true class of each case.
+        present: which phases each case has.
+        phases: P names.
+        classes: K class names.
+        patients: the patient of each case; without it every case counts as one patient.
+        draws: number of resamples.
+        seed: of the resampling.
+        possible: whether each case can be prepared without each subset; None: all can.
+
+    Shape:
+        probabilities: [n, K]. label: [n]. present: [n, P] bool. possible: [n, S] bool.
+
+    Returns:
+        One row per subset, in their order, and behind those of one size, if there are several, their mean.
+    """
+    patient = number_patients(patients, len(label))
+    weights = np.concatenate(list(patient_weights(patient, draws, seed)))
+    order = {subset: i for i, subset in enumerate(probabilities)}
+    rows: list[WithheldRow] = []
+    for size in sorted({len(subset) for subset in probabilities}):
+        group: list[Scored] = []
+        for subset in (found for found in probabilities if len(found) == size):
+            left = np.delete(present, subset, axis=1).any(axis=1) if subset else np.full(len(label), True)
+            if possible is not None:
+                left &= possible[:, order[subset]]
+            name = JOIN.join(phases[p] for p in subset)
+            scored = probabilities[subset][left], label[left], patient[left], weights[:, left]
+            group.append(_row(name, size, classes, seed, *scored))
+        rows += [row for row, _, _ in group]
+        if len(group) > 1:
+            rows.append(_mean(group, seed))
+    return rows
+
+
+def _row(
+    name: str,
+    size: int,
+    classes: Sequence[str],
+    seed: int,
+    probability: np.ndarray,
+    label: np.ndarray,
+    patient: np.ndarray,
+    weights: np.ndarray,
+) -> Scored:
+    """Return the row of one subset, AUC and accuracy [2, draws] of each draw, and the number of patients."""
+    if len(label) == 0:
+        nothing: list[None] = [None] * 6
+        return WithheldRow(size, name, 1, 0, *nothing), np.full((2, len(weights)), np.nan), 0
+    macro = classification_table(probability, label, classes)[-1]
+    scores = weighted_scores(probability, label, weights)
+    drawn = np.stack([scores["auc"][:, -1], scores["accuracy"][:, -1]])
+    auc = auc_intervals(probability, label, patient, seed)[-1]
+    patients = len(np.unique(patient))
+    accuracy = percentile_interval(drawn[1], patients, seed)
+    row = WithheldRow(
+        size, name, 1, len(label),
+        macro["auc"], auc.lower, auc.upper,
+        macro["accuracy"], accuracy.lower, accuracy.upper,
+    )  # fmt: skip
+    return row, drawn, patients
+
+
+def _mean(group: Sequence[Scored], seed: int) -> WithheldRow:
+    """Return the mean row of the subsets of one size for which both metrics are defined."""
+    defined = [scored for scored in group if scored[0].auc is not None] or list(group)
+    rows = [row for row, _, _ in defined]
+    patients = min(number for _, _, number in defined)
+    auc, accuracy = (
+        percentile_interval(values, patients, seed)
+        for values in np.mean([drawn for _, drawn, _ in defined], axis=0)
+    )
+    return WithheldRow(
+        rows[0].missing, MEAN, len(rows), min(row.n for row in rows),
+        _average([row.auc for row in rows]), auc.lower, auc.upper,
+        _average([row.accuracy for row in rows]), accuracy.lower, accuracy.upper,
+    )  # fmt: skip
+
+
+def _average(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def curve(rows: Sequence[WithheldRow]) -> list[WithheldRow]:
+    """Return one row per number of missing phases: the mean, or the only subset."""
+    last = {row.missing: row for row in rows}
+    return [last[missing] for missing in sorted(last)]
+
+
+def write_withheld(path: Path, rows: Sequence[WithheldRow]) -> Path:
+    """Write one line per row; what is undefined is an empty cell."""
+    names = [field.name for field in fields(WithheldRow)]
+    return write_table(path, names, (asdict(row).values() for row in rows))

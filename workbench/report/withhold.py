@@ -1,0 +1,189 @@
+"""After the test: how much of the prediction is left when phases are missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from scripts.engines.progress import progress_bar
+from scripts.engines.removal import Removal
+from scripts.files.processes import all_processes, is_first_process
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One case: label, patient, present phases [P], probabilities [S, K] for S sets of withheld phases, and
+    which of these sets it can be prepared without, [S]."""
+
+    label: int
+    patient: str
+    present: np.ndarray
+    probabilities: np.ndarray
+    possible: np.ndarray
+
+
+class WithholdPhases:
+    """Withholds phases from every case of a split, and writes what AUC and accuracy become.
+
+    A withheld phase is one whose file is not there: where the others depend on it, by a joint intensity rule
+    or because it is the reference phase, they are prepared anew (see `Removal`).
+
+    For k = 0, 1, ..., P - 1 every choice of k of the P phases is withheld (of more than 20 choices, 20 are
+    drawn): 2^P - 1 passes for up to 5 phases. Of more than 8 phases each alone is withheld. It writes into
+    `output_dir`
+
+        missing_phases.csv   one row per choice, and the mean over those of one k, with 95% intervals
+        missing_phases.png   AUC and accuracy over k
+
+    and shows the figure in TensorBoard. Phases that a case lacks anyway stay missing; a case without any
+    phase left is taken out, and so, by name, is one that cannot be prepared from those left. The clinical
+    table is left as it is. With one phase, or without labels, it does nothing.
+
+    Args:
+        enabled: whether to do anything at all.
+        network: the network as it was evaluated, with its weights.
+        dataloader: cases of the split; those without label are not counted.
+        prepare_batch: from a batch to the network's arguments, without augmentation.
+        inferer: as in the test.
+        device: where the network runs.
+        phases: P names.
+        classes: K class names.
+        output_dir: folder of the results.
+        seed: of the draws.
+        name: what is evaluated, e.g. "test"; heads the figure.
+        draws: number of bootstrap resamples for the intervals.
+    """
+
+    def __init__(
+        self,
+        enabled: bool,
+        network: nn.Module,
+        dataloader: DataLoader,
+        prepare_batch: Callable[..., tuple],
+        inferer: Inferer,
+        device: torch.device | str,
+        phases: Sequence[str],
+        classes: Sequence[str],
+        output_dir: str | Path,
+        seed: int = 0,
+        name: str = "test",
+        draws: int = 1000,
+    ) -> None:
+        self.enabled = enabled
+        self.network = network
+        self.dataloader = dataloader
+        self.prepare_batch = prepare_batch
+        self.inferer = inferer
+        self.device = device
+        self.phases = list(phases)
+        self.classes = list(classes)
+        self.output_dir = Path(output_dir)
+        self.seed = seed
+        self.name = name
+        self.draws = draws
+
+    def run(self) -> None:
+        """Withhold, where enabled and where there is more than one phase."""
+        from workbench.report.withheld import withheld_rows, withheld_subsets, write_withheld
+
+        if not self.enabled or len(self.phases) < 2:
+            return
+        subsets = withheld_subsets(len(self.phases), self.seed)
+        cases = {case: seen for part in all_processes(self._predict(subsets)) for case, seen in part.items()}
+        if not is_first_process():
+            return
+        if not cases:
+            logger.info("%s: no figure of missing phases, no case has a label", self.name)
+            return
+        found = list(cases.values())
+        self._tell(cases, subsets)
+        label = np.array([seen.label for seen in found])
+        probabilities = np.stack([seen.probabilities for seen in found])
+        rows = withheld_rows(
+            {subset: probabilities[:, i] for i, subset in enumerate(subsets)},
+            label,
+            np.stack([seen.present for seen in found]),
+            self.phases,
+            self.classes,
+            patients=[seen.patient for seen in found],
+            draws=self.draws,
+            seed=self.seed,
+            possible=np.stack([seen.possible for seen in found]),
+        )
+        write_withheld(self.output_dir / "missing_phases.csv", rows)
+        self._draw(rows, float(np.bincount(label).max() / len(label)))
+
+    def _draw(self, rows: Sequence[Any], majority: float) -> None:
+        from scripts.engines.evaluation import show_figures
+        from workbench.report.missing_phases_figure import missing_phases_figure
+
+        path = self.output_dir / "missing_phases.png"
+        figure = missing_phases_figure(rows, self.phases, majority, self.name, path)
+        show_figures(self.output_dir, self.name, {"missing_phases": figure})
+
+    def _predict(self, subsets: Sequence[tuple[int, ...]]) -> dict[str, Seen]:
+        """Return what is said about each labelled case of this process."""
+        hidden = torch.zeros(len(subsets), len(self.phases), dtype=torch.bool)
+        for row, subset in zip(hidden, subsets, strict=True):
+            row[list(subset)] = True
+        self.network.eval()
+        removal = Removal(getattr(self.dataloader, "dataset", None))
+        cases: dict[str, Seen] = {}
+        passes_in_all = len(self.dataloader) * len(subsets)
+        with torch.no_grad(), progress_bar(passes_in_all, "withheld phases") as bar:
+            for batch in self.dataloader:
+                image, label, _, optional = self.prepare_batch(batch, self.device)
+                if label is None:
+                    continue
+                names = [str(case) for case in batch["case"]]
+                passes = []
+                for withheld in hidden:
+                    passes.append(self._pass(removal, names, image, optional, withheld))
+                    bar.update()
+                said, possible = (torch.stack(part, dim=1).numpy() for part in zip(*passes, strict=True))
+                removal.forget()
+                patients = [str(patient) for patient in batch.get("patient", names)]
+                present = optional["present"].cpu().numpy()
+                cases |= {
+                    case: Seen(int(label[i]), patients[i], present[i], said[i], possible[i])
+                    for i, case in enumerate(names)
+                }
+        return cases
+
+    def _pass(
+        self,
+        removal: Removal,
+        names: Sequence[str],
+        image: Tensor,
+        optional: dict[str, Tensor],
+        withheld: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the probabilities [B, K] of a batch without some phases, and which cases allow it, [B]."""
+        present = optional["present"]
+        seen = present & ~withheld.to(present.device)
+        image, errors = removal.batch(names, image, present, seen)
+        logits = self.inferer(image, self.network, **optional | {"present": seen})
+        possible = torch.tensor([error is None for error in errors])
+        return logits.float().softmax(dim=1).cpu(), possible
+
+    def _tell(self, cases: dict[str, Seen], subsets: Sequence[tuple[int, ...]]) -> None:
+        """Name the cases that cannot be prepared without some phases."""
+        for i, subset in enumerate(subsets):
+            names = [case for case, seen in cases.items() if not seen.possible[i]]
+            if names:
+                logger.warning(
+                    "%s without %s: %d of %d cases cannot be prepared from the rest and are taken out: %s",
+                    self.name, " + ".join(self.phases[p] for p in subset), len(names), len(cases),
+                    ", ".join(names),
+                )  # fmt: skip

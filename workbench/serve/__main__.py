@@ -1,0 +1,9 @@
+"""Command line: `python -m workbench.serve`, which can be stopped from its first moment."""
+
+from scripts.files import stopping
+
+if __name__ == "__main__":
+    stopping.install()
+    from workbench.serve.command import main
+
+    main()

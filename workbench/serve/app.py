@@ -1,0 +1,161 @@
+"""Lays out MONAI Label's own bundle app with this bundle in it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from scripts.engines.twins import write_twins
+from scripts.files.fingerprint import content_hash
+from workbench.package.packing import BUNDLE_NAME
+
+logger = logging.getLogger(__name__)
+
+PARTS = ("configs", "scripts", "docs", "LICENSE")
+"""What is copied anew each time; the weights are not, once labels have taught them."""
+
+
+def sample_app() -> Path:
+    """Return the folder of the app for bundles that comes with MONAI Label.
+
+    Raises:
+        FileNotFoundError: MONAI Label is not installed.
+    """
+    folder = Path(sys.prefix) / "monailabel" / "sample-apps" / "monaibundle"
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"MONAI Label must be installed beside this Python, found no {folder}; run `make label`"
+        )
+    return folder
+
+
+def lay_out(app: Path, bundle: Path) -> list[str]:
+    """Put the app and a bundle into a folder that MONAI Label can start.
+
+    The weights are copied when the bundle's own have changed since; otherwise those that labels taught stay.
+
+    Args:
+        app: folder to write, or to bring up to date.
+        bundle: this repository, or a results folder.
+
+    Returns:
+        Names of the models: the classifier, and the one that paints its answer.
+
+    Raises:
+        FileNotFoundError: the bundle has no weights.
+    """
+    weights = bundle / "models" / "model.pt"
+    if not weights.is_file():
+        raise FileNotFoundError(f"{bundle} must hold models/model.pt, found none; train first")
+    shutil.copytree(sample_app(), app, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    served = app / "model" / BUNDLE_NAME
+    for part in PARTS:
+        source, target = bundle / part, served / part
+        if target.is_dir():
+            shutil.rmtree(target)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    write_twins(served / "configs")
+    copy_weights(weights, served / "models")
+    file = served / "configs" / "inference.json"
+    inference = json.loads(file.read_text(encoding="utf-8"))
+    write_grade_bundle(served, app / "model" / GRADE_NAME)
+    file.write_text(json.dumps(judging_configuration(inference), indent=4) + "\n", encoding="utf-8")
+    return [BUNDLE_NAME, GRADE_NAME]
+
+
+def copy_weights(source: Path, models: Path) -> None:
+    """Copy the weights unless these very weights were copied before."""
+    digest, record = content_hash(source), models / "copied_from.sha256"
+    if record.is_file() and record.read_text(encoding="utf-8") == digest and (models / "model.pt").is_file():
+        logger.info("weights in %s stay as they are, with what labels have taught them", models)
+        return
+    if models.exists():
+        shutil.rmtree(models)
+    models.mkdir(parents=True)
+    shutil.copyfile(source, models / "model.pt")
+    record.write_text(digest, encoding="utf-8")
+
+
+JUDGE = {
+    "_target_": "scripts.transforms.JudgePositived",
+    "keys": "pred",
+    "classes": "@classes",
+    "positive": "@positive",
+    "model_file": "@model_file",
+}
+"""Step that says whether the case is called positive, behind the softmax."""
+GRADE_NAME = "multiphase_fusion_grade"
+"""Name of the directory; MONAI Label takes the task from it, and it must not say classification."""
+
+
+def grade_configuration(inference: dict[str, Any]) -> dict[str, Any]:
+    """Return the classifier's inference configuration with a mask as its answer.
+
+    Args:
+        inference: content of the classifier's ``inference.json``.
+    """
+    config = copy.deepcopy(inference) | {"positive": inference.get("positive")}
+    chain = config["preprocessing"]["transforms"]
+    config["preprocessing"]["transforms"] = [  # the mask needs the files that the last step would drop
+        step for step in chain if isinstance(step, str) or step["_target_"] != "DeleteItemsd"
+    ]
+    config["postprocessing"]["transforms"] = [
+        {"_target_": "Activationsd", "keys": "pred", "softmax": True},
+        JUDGE,
+        {"_target_": "scripts.transforms.PaintPredictiond", "keys": "pred", "classes": "@classes"}
+        | {"columns": "@columns", "options": "@displayable_configs"},
+    ]
+    return config
+
+
+def judging_configuration(inference: dict[str, Any]) -> dict[str, Any]:
+    """Return the classifier's inference configuration with an answer that names the positive class."""
+    config = copy.deepcopy(inference) | {"positive": inference.get("positive")}
+    chain = config["postprocessing"]["transforms"]
+    config["postprocessing"]["transforms"] = [chain[0], JUDGE, *chain[1:]]
+    return config
+
+
+def grade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the classifier's metadata with the labels of the mask: 0 background, then the classes."""
+    meta = copy.deepcopy(metadata)
+    pred = meta["network_data_format"]["outputs"]["pred"]
+    classes = [pred["channel_def"][str(index)] for index in range(pred["num_channels"])]
+    pred |= {
+        "type": "image",
+        "format": "segmentation",
+        "num_channels": 1,
+        "value_range": [0, len(classes)],
+        "channel_def": {str(index): name for index, name in enumerate(["background", *classes])},
+    }
+    meta["description"] = f"{meta['description']}; shown as a region labelled with the class"
+    return meta
+
+
+def write_grade_bundle(classifier: Path, folder: Path) -> None:
+    """Write the segmentation-kind bundle beside the classifier; it reads the classifier's own weights.
+
+    Args:
+        classifier: folder of a bundle with JSON twins.
+        folder: to write; what is there is replaced. It has no training of its own.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    (folder / "configs").mkdir(parents=True)
+    for name, change in (("inference", grade_configuration), ("metadata", grade_metadata)):
+        content = json.loads((classifier / "configs" / f"{name}.json").read_text(encoding="utf-8"))
+        file = folder / "configs" / f"{name}.json"
+        file.write_text(json.dumps(change(content), indent=4) + "\n", encoding="utf-8")
+    shutil.copytree(classifier / "scripts", folder / "scripts")
+    relative = os.path.relpath(classifier / "models", folder)
+    (folder / "models").symlink_to(relative, target_is_directory=True)  # labels given to one teach both
