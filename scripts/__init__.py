@@ -9,15 +9,20 @@ import re
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
 
+BUNDLE = Path(__file__).resolve().parents[1]
+"""Folder of the bundle that runs."""
+
 
 def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]]:
-    """Return the ``__getattr__`` (PEP 562) and ``__all__`` of a package that imports its modules on first use.
+    """Return the ``__getattr__`` (PEP 562) and ``__all__`` of a package whose modules are imported on use.
 
-    A class that is not in the table lies in the file of its own name: ``Abaf`` in ``abaf.py``.
+    A class that is not in the table lies in the file of its own name: ``Abaf`` in ``abaf.py``. Names of before
+    are found by `scripts.moved`.
 
     Args:
         package: the package.
@@ -33,7 +38,7 @@ def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]
                 return found
             if hasattr(found, name):
                 return getattr(found, name)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return import_module("scripts.moved").moved(package, name)
 
     return get, sorted(places)
 

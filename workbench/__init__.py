@@ -1,1 +1,1 @@
-"""What a researcher does around a model: prepares data, compares, explains, reports, exports, packages, serves."""
+"""What a researcher does around a model: prepare, compare, explain, report, export, package, serve."""

@@ -1,4 +1,4 @@
-"""Keys of a trained model: of its configuration, and of what is done with it."""
+"""Keys of the commands around models: explaining, exporting, comparing, preparing, checking, reporting."""
 
 from __future__ import annotations
 
@@ -210,3 +210,36 @@ class Report(Keys):
     """folder of a finished comparison to be shown as well; null is none"""
     anonymous: bool
     """true leaves out commands and paths of this machine, before the page is given to others"""
+
+
+FILES: dict[str, type[Keys]] = {
+    "explain.yaml": Explanation,
+    "export.yaml": Export,
+    "predict.yaml": Prediction,
+    "compare.yaml": Comparison,
+    "prepare.yaml": Preparation,
+    "check.yaml": Check,
+    "report.yaml": Report,
+}
+"""Configuration file -> its keys."""
+
+COMMANDS = {
+    "comparing": ("train.yaml", "compare.yaml"),
+    "explaining": ("inference.yaml", "explain.yaml"),
+    "exporting": ("inference.yaml", "export.yaml"),
+    "predicting": ("inference.yaml", "predict.yaml"),
+    "preparing": ("prepare.yaml",),
+    "checking": ("check.yaml",),
+    "reporting": ("report.yaml",),
+}
+"""Command -> the files that have its keys, the last one first in rank."""
+
+UNREAD = {
+    "exporting": frozenset(
+        ["dataset_dir", "output_dir", "clinical_table", "ensemble", "trust", "runtime", "batch_size"]
+    ),
+}
+"""Keys in a command's files that it does not read."""
+
+TOOLS = frozenset(["preparing", "checking", "reporting"])
+"""Commands that need no model."""

@@ -18,7 +18,7 @@ from monai.transforms import Compose, RandomizableTrait, Transform
 from monai.utils import convert_to_tensor
 
 from scripts.cases.cut_regions import CutRegions, cut_of
-from scripts.files.atomic import no_room
+from scripts.files.atomic import no_room, remove_partial, write_tensors
 from scripts.files.fingerprint import code_version, fingerprint, item_fingerprint
 from scripts.files.plain_text import listing
 from scripts.files.workers import BadCases, lines_of, work_through
@@ -101,8 +101,6 @@ class DiskCache(PersistentDataset):
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
     ) -> None:
-        from scripts.files.atomic import remove_partial
-
         if cache_dir is None:
             raise ValueError("`cache: disk` needs a folder, found `cache_dir: null`; set `cache_dir`")
         try:
@@ -158,8 +156,6 @@ class DiskCache(PersistentDataset):
 
     def _entry(self, item: Any) -> Item:
         """Return the prepared item from disk, or prepare and store it; a case may move to another split."""
-        from scripts.files.atomic import write_tensors
-
         key = _content(item)
         file = self.folder / f"{fingerprint([self._key, key])}.pt"
         if file.is_file():

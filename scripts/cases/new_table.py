@@ -11,7 +11,7 @@ from scripts.cases.clinical import Column, name_and_unit
 from scripts.cases.column import ColumnValues, is_missing, plain_unit, read_numbers
 from scripts.cases.document import Item
 from scripts.cases.spelling import folded
-from scripts.cases.table import NAME, OPTION, measurements, read_clinical_rows, rows_by_case
+from scripts.cases.table import NAME, OPTION, ROW, measurements, read_clinical_rows, rows_by_case
 from scripts.files.numbers import decimal_mark_of_all, number
 from scripts.files.plain_text import listing, nearest, note
 from scripts.files.tables import Table
@@ -126,8 +126,6 @@ def _headers(table: Table, columns: Sequence[Column]) -> dict[str, str]:
 
 
 def _values(table: Table, headers: Mapping[str, str], columns: Sequence[Column]) -> dict[str, ColumnValues]:
-    from scripts.cases.table import ROW
-
     elsewhere = decimal_mark_of_all([row[header] for row in table.rows] for header in headers.values())
     rows = [row[ROW] for row in table.rows]
     read = {}

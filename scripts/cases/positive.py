@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.cases.document import open_document
+from scripts.files.plain_text import listing
 from scripts.files.processes import is_first_process
 
 
@@ -22,8 +23,6 @@ def named_class(positive: str | int, classes: Sequence[str], where: str = "`posi
     Raises:
         ValueError: no name of a class (names the nearest), or one of several; more than two classes.
     """
-    from scripts.files.plain_text import listing  # that package needs this one
-
     names = list(classes)
     if isinstance(positive, bool) or not isinstance(positive, str | int):
         raise ValueError(

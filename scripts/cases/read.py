@@ -18,6 +18,7 @@ from scripts.cases.checks import (
 from scripts.cases.clinical import Column, check_columns, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items
 from scripts.cases.folder import case_folders, read_case_folder
+from scripts.cases.new_table import lacking, with_clinical_table
 from scripts.cases.splits import SPLITS
 
 
@@ -93,8 +94,6 @@ def read_cases(
             check_classes(document, split, splits[split], classes)
     check_files(document, [item for items in splits.values() for item in items])
     if "training" not in required:
-        from scripts.cases.new_table import lacking
-
         evaluated = [item for split in required for item in splits[split]]
         line = lacking(evaluated, columns, str(document.file), remedy="")
         print(f"{line}\n" if line else "", end="", flush=True)
@@ -158,8 +157,6 @@ def _with_table(
     items: list[Item], columns: list[Column], clinical_table: str | Path | None, where: str
 ) -> list[Item]:
     """Return the cases with the values of a clinical table, if one is given; print what they lack."""
-    from scripts.cases.new_table import lacking, with_clinical_table
-
     notes: list[str] = []
     if clinical_table is not None:
         items, notes = with_clinical_table(items, clinical_table, columns)

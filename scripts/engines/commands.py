@@ -6,10 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts import BUNDLE
 from scripts.files.plain_text import is_reference
-
-BUNDLE = Path(__file__).resolve().parents[2]
-"""Folder of this bundle."""
 
 
 def training_command(overlays: Sequence[str], dataset_dir: str | None = None) -> str:

@@ -14,8 +14,11 @@ from torch.optim import Optimizer
 
 from scripts.engines.evaluation import no_host
 from scripts.engines.selection import SelectionScore
+from scripts.files.atomic import write_table
 from scripts.files.processes import all_processes, is_first_process
+from scripts.files.workbench import from_workbench
 from scripts.metrics.selection import selection_value
+from scripts.networks.presence import by_channel
 
 Step = dict[str, Tensor]
 """Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""
@@ -125,11 +128,11 @@ class LearningCurves:
         engine.state.steps.append(step)  # read later: a GPU need not be waited for
 
     def _montage(self, engine: Any) -> None:
-        from scripts.networks.presence import by_channel
-        from workbench.report.montage import montage_figure
-
+        montage = from_workbench("report.montage")
+        if montage is None:
+            return
         seen = getattr(engine.prepare_batch, "seen", None)
-        figure = montage_figure(
+        figure = montage.montage_figure(
             engine.state.output["image"],
             by_channel(engine.state.batch["present"], len(self.phases)),
             cases=list(engine.state.batch["case"]),
@@ -167,19 +170,17 @@ class LearningCurves:
                 self._show().add_scalar(name, value, trainer.state.iteration)
 
     def _draw(self, _: Any) -> None:
-        from scripts.files.atomic import write_table
-        from workbench.report.curves_figure import curves_figure
-
         if self.history:
             names = list(dict.fromkeys(name for row in self.history for name in row))
             rows = ([_cell(row.get(name)) for name in names] for row in self.history)
             write_table(self.output_dir / "learning_curves.csv", names, rows)
-            figure = curves_figure(
-                self.history,
-                chosen_epoch=max(row["epoch"] for row in self.history if row["best"]),
-                path=self.output_dir / "learning_curves.png",
-            )
-            self._show().add_figure("learning_curves", figure, close=False)
+            if curves := from_workbench("report.curves_figure"):
+                figure = curves.curves_figure(
+                    self.history,
+                    chosen_epoch=max(row["epoch"] for row in self.history if row["best"]),
+                    path=self.output_dir / "learning_curves.png",
+                )
+                self._show().add_figure("learning_curves", figure, close=False)
         if self.writer is not None:
             self.writer.close()
             self.writer = None

@@ -11,11 +11,12 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from scripts.engines.network import load_trained
+from scripts.engines.trained import is_recorded
 from scripts.files.plain_text import listing
 from scripts.files.run_folder import at_work
+from scripts.files.workbench import from_workbench
 from scripts.networks.ensemble import Ensemble
 from scripts.networks.exported import EXPORTED
-from workbench.verify.folder import require_verified
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,13 @@ def model_files(
         raise ValueError(f"`runtime` must be one of {listing(str(runtime), suffixes)}, found {runtime!r}")
     folders = ensemble_folders(ensemble) if ensemble else [str(bundle_root)]
     for folder in folders if ensemble else ():
-        require_verified(folder, trust)
+        if verify := from_workbench("verify.folder"):
+            verify.require_verified(folder, trust)
+        elif not trust and not is_recorded(folder):
+            raise ValueError(
+                f"{folder} must be a folder that you trained: one from elsewhere is verified by the folder "
+                "workbench beside scripts, found none; go on with --trust true if you know who made it"
+            )
     for folder in folders:
         if who := at_work(folder):
             logger.warning("%s: %s is at work or was killed; its model so far is used", folder, who)

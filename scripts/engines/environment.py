@@ -19,14 +19,12 @@ from typing import Any
 
 import torch
 
+from scripts import BUNDLE
 from scripts.files.atomic import write_text
 from scripts.metrics.interval import Interval
 
-PACKAGE = Path(__file__).resolve().parent.parent
-"""The package `scripts`, whose revision is meant."""
 
-
-def git_revision(package: Path = PACKAGE) -> dict[str, Any]:
+def git_revision(package: Path = BUNDLE / "scripts") -> dict[str, Any]:
     """Return the commit that the running code belongs to, and whether the code was changed since.
 
     A copy of the code that git does not know, as in a results folder or an unpacked zip, has no revision,
@@ -179,7 +177,6 @@ def environment(device: str | torch.device) -> dict[str, Any]:
     }
 
 
-BUNDLE = Path(__file__).resolve().parents[2]
 """The bundle, or results folder, that runs."""
 
 

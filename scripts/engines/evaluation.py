@@ -1,4 +1,4 @@
-"""Figures in TensorBoard, beside those on disk."""
+"""What an evaluation leaves: predictions, metrics, ROC and confusion matrix, also in TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.environment import write_metrics
 from scripts.figures.confusion import confusion_figure
 from scripts.figures.roc import roc_figure
+from scripts.files.plain_text import note
+from scripts.files.workbench import from_workbench
 from scripts.metrics.at_threshold import threshold_row
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.predictions import write_predictions
 from scripts.metrics.rows import classification_table
 from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss
 from scripts.metrics.table import format_table
-from workbench.report.decision import decision_figure
-from workbench.report.precision_recall import precision_recall_figure
-from workbench.report.reliability import reliability_figure
+from scripts.networks.calibration import RawLogits
+from scripts.networks.plain import TableNetwork
+from scripts.networks.table_encoder import table_encoders
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,10 +62,6 @@ def clinical_lines(tables: Mapping[str, Sequence[float]], network: nn.Module | N
         tables: case -> its values in the order of the network's table, NaN where missing.
         network: as it predicted; an exported one does not tell what it cuts off.
     """
-    from scripts.files.plain_text import note
-    from scripts.networks.plain import TableNetwork
-    from scripts.networks.table_encoder import table_encoders
-
     if network is None or not (encoders := table_encoders(network)):
         return []
     encoder = encoders[0]
@@ -200,9 +198,8 @@ def _figures(
 ) -> dict[str, Figure]:
     """Draw and write the figures."""
     data = (found.probability, found.label, classes, name)
-    changed = found.temperature is not None and found.temperature != 1
     random = random | {"draws": min(random["draws"], 500)}  # enough for a band, and drawn for each class
-    return {
+    figures = {
         "roc": roc_figure(
             *data,
             intervals=[row.get("auc_interval") for row in rows],
@@ -210,29 +207,13 @@ def _figures(
             positive=found.positive,
             path=output_dir / "roc.png",
         ),
-        "precision_recall": precision_recall_figure(
-            *data,
-            intervals=[row.get("average_precision_interval") for row in rows],
-            positive=found.positive,
-            path=output_dir / "precision_recall.png",
-        ),
         "confusion_matrix": confusion_figure(
             *data, positive=found.positive, path=output_dir / "confusion_matrix.png"
         ),
-        "reliability": reliability_figure(
-            *data,
-            uncalibrated=found.uncalibrated if changed else None,
-            positive=found.positive,
-            path=output_dir / "reliability.png",
-        ),
-        "decision_curve": decision_figure(
-            *data,
-            threshold=found.threshold,
-            **random,
-            positive=found.positive,
-            path=output_dir / "decision_curve.png",
-        ),
     }
+    if further := from_workbench("report.further"):
+        figures |= further.probability_figures(output_dir, found, classes, name, rows, random)
+    return figures
 
 
 if TYPE_CHECKING:
@@ -249,14 +230,13 @@ class EvaluationReport(CaseHandler):
                                 columns the case had and lacked
         metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
         roc.png                 one curve per class against the rest, a single one for two classes
-        precision_recall.png    likewise
         confusion_matrix.png    cases, and rates per true class
-        reliability.png         how often what is said with a probability is true
-        decision_curve.png      whether it is worth following the model
 
-    and prints the table. Where no case has a label it writes predictions.csv only; where some have none, the
-    metrics are those of the others. Every file is complete or untouched. Intervals resample patients where
-    the batch has `patient`, cases otherwise.
+    and where there is a workbench precision_recall.png, reliability.png (how often what is said with a
+    probability is true) and decision_curve.png (whether it is worth following the model). It prints the
+    table. Where no case has a label it writes predictions.csv only; where some have none, the metrics are
+    those of the others. Every file is complete or untouched. Intervals resample patients where the batch has
+    `patient`, cases otherwise.
 
     Args:
         output_dir: folder of the results, made if missing.
@@ -303,8 +283,6 @@ class EvaluationReport(CaseHandler):
 
     def start(self) -> None:
         """Forget the last table, and listen to the logits before their calibration."""
-        from scripts.networks.calibration import RawLogits
-
         self.rows = None
         self.raw_logits = None if self.network is None else RawLogits(self.network)
 

@@ -159,11 +159,11 @@ def start_tables(network: nn.Module, state: Mapping[str, Tensor], path: str | Pa
             logger.info(
                 "clinical column %s: %s",
                 _title(column),
-                _start_table_start(column, encoder, own, before, given, path),
+                _start_column(column, encoder, own, before, given, path),
             )
 
 
-def _start_table_start(
+def _start_column(
     column: Column,
     encoder: TableEncoder,
     own: Mapping[str, Tensor],

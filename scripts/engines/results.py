@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from ignite.engine import Engine, Events
 
+from scripts import BUNDLE
 from scripts.engines.environment import environment
 from scripts.engines.metadata import own_metadata
 from scripts.engines.running_config import bundle_folder
@@ -37,9 +38,7 @@ INFERENCE_KEYS = frozenset(
         "inferring",
     ]
 )
-COPIED = (
-    "evaluate.yaml", "explain.yaml", "export.yaml", "predict.yaml", "report.yaml", "logging.conf",
-)  # fmt: skip
+COPIED = ("evaluate.yaml", "logging.conf")
 """Configuration files of the bundle that serve every results folder as they are."""
 
 
@@ -106,7 +105,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     meta = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))
     write_text(configs / "metadata.json", json.dumps(own_metadata(meta, trained)))
     write_twins(configs)
-    package = Path(__file__).resolve().parent.parent
+    package = BUNDLE / "scripts"
     if package != (folder / "scripts").resolve():
         for file in sorted(package.rglob("*")):  # not by copytree, which hides that the disk is full
             if file.is_file() and "__pycache__" not in file.parts:

@@ -10,8 +10,9 @@ from pathlib import Path
 import yaml
 from monai.utils import set_determinism
 
+from scripts import BUNDLE
 from scripts.engines.command_line import command_line, config_files, settle_types, typed_options
-from scripts.engines.commands import BUNDLE, from_here
+from scripts.engines.commands import from_here
 from scripts.engines.metadata import record_metrics
 from scripts.engines.output_place import finish_output
 from scripts.engines.results_place import place_note
@@ -21,6 +22,7 @@ from scripts.engines.twins import warn_of_stale_twins
 from scripts.files import errors
 from scripts.files.plain_text import check_from_data
 from scripts.files.processes import is_first_process, wait_for_all
+from scripts.files.workbench import from_workbench
 from scripts.keys.check import check_command, check_keys, check_order, check_values, known_keys
 from scripts.keys.declared import TOOLS, command_of, declared_keys
 from scripts.keys.help import help_text
@@ -78,8 +80,6 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     Raises:
         ValueError: for a key that no configuration declares, or a value of another type than its key's.
     """
-    from workbench.prepare.phantom.dataset import ensure_phantom
-
     warnings.filterwarnings("ignore", category=FutureWarning)
     parser = running_parser()
     if settle() and parser is not None:  # what MONAI had resolved was of other types
@@ -94,8 +94,9 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
     if dataset_dir and bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
-        if is_first_process():
-            ensure_phantom(dataset_dir)
+        phantom = from_workbench("prepare.phantom.dataset")
+        if phantom and is_first_process():
+            phantom.ensure_phantom(dataset_dir)
         wait_for_all()
 
 

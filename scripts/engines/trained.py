@@ -1,12 +1,15 @@
-"""The files of a folder: no foreign code, no way out, and only kinds that trainings write."""
+"""Which folders this user trained: their hashes, in a list of the user's own."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
+
+logger = logging.getLogger(__name__)
 
 IMPORTABLE = (
     *all_suffixes(), ".pyo", ".pyw", ".pyd", ".pyz", ".pth", ".egg", ".whl", ".zip", ".dll", ".dylib",

@@ -7,18 +7,18 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from torch.distributed import Store
 
+from scripts import BUNDLE
 from scripts.files import stopping
 from scripts.files.atomic import no_room, no_room_message
 from scripts.files.plain_text import nearest, shown
 from scripts.files.workers import BadCases
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_PACKAGE = (str(BUNDLE / "scripts"), str(BUNDLE / "workbench"))
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"
 LONGEST_LINE = 8000
 """Characters of a line up to which it is printed whole."""

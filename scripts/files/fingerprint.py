@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from scripts import BUNDLE
 from scripts.volumes.open import files_of
 
 LIBRARIES = ("monai", "torch", "numpy", "scipy", "nibabel", "SimpleITK")
@@ -53,9 +54,11 @@ def item_fingerprint(item: Any) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """Return the fingerprint of scripts/data, scripts/transforms and the libraries they call."""
-    root = Path(__file__).resolve().parent.parent
-    files = [path for folder in ("data", "transforms") for path in sorted((root / folder).rglob("*.py"))]
+    """Return the fingerprint of scripts/volumes, scripts/cases, scripts/transforms and their libraries."""
+    root = BUNDLE / "scripts"
+    files = [
+        path for name in ("volumes", "cases", "transforms") for path in sorted((root / name).rglob("*.py"))
+    ]
     return fingerprint(
         [
             [(str(path.relative_to(root)), content_hash(path)) for path in files],

@@ -30,6 +30,8 @@ def install() -> None:
     """Let Ctrl-C, SIGTERM and SIGHUP say one line and tidy up; an application's own hooks stay in place."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = show
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = again
     alone = multiprocessing.parent_process() is None and int(os.environ.get("WORLD_SIZE", "1")) == 1
     if alone and threading.current_thread() is threading.main_thread():
         for number in filter(None, (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))):
@@ -49,4 +51,28 @@ def stop(number: int, _: object) -> None:
     """Leave by way of every `finally`: half-written files, temporary folders and locks go, workers end."""
     signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
     os.write(2, f"\n{said()}\n".encode())  # print may be what was interrupted
+    raise SystemExit(128 + number)
+
+
+def again(found: sys.UnraisableHookArgs) -> None:
+    """Unraisablehook: a stop that Python cannot raise, as in the callback of a weak reference, comes again.
+
+    What ends by itself, and another process's worker, is left to do so.
+    """
+    if not issubclass(found.exc_type, KeyboardInterrupt | SystemExit):
+        sys.__unraisablehook__(found)
+        return
+    if multiprocessing.parent_process() is not None or not threading.main_thread().is_alive():
+        return
+    number = signal.SIGINT
+    if isinstance(found.exc_value, SystemExit) and isinstance(found.exc_value.code, int):
+        number = signal.Signals(found.exc_value.code - 128)
+        signal.signal(number, _leave)
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+
+
+def _leave(number: int, _: object) -> None:
+    signal.signal(number, signal.SIG_DFL)
     raise SystemExit(128 + number)

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scripts import BUNDLE
 from scripts.keys.declared import COMMANDS, TOOLS, UNREAD
-from scripts.keys.key_types import content_of
+from scripts.keys.key_types import content_in, content_of
 
 # What MONAI's experiment tracking adds to a configuration.
 TRACKING_KEYS = frozenset(
@@ -31,8 +32,15 @@ _REFERENCE = re.compile(r"[@%](\w+)")
 @cache
 def known_keys(configs: Path, command: str | None = None) -> frozenset[str]:
     """Return every top-level key of the YAML files below `configs`; of a tool, those of its own files."""
-    files = [configs / name for name in COMMANDS[command]] if command in TOOLS else configs.rglob("*.yaml")  # type: ignore[index]
-    return frozenset(str(key).partition("#")[0].lstrip("+") for file in files for key in content_of(file))
+    if command in TOOLS:
+        contents = [content_in(configs, name) for name in COMMANDS[str(command)]]
+    else:
+        files = [
+            *configs.rglob("*.yaml"),
+            *(BUNDLE / "configs" / name for name in COMMANDS.get(command or "", ())),
+        ]
+        contents = [content_of(file) for file in files]
+    return frozenset(str(key).partition("#")[0].lstrip("+") for content in contents for key in content)
 
 
 def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, run_id: str | None) -> None:
@@ -50,7 +58,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
     if run_id not in COMMANDS:
         return
     read = set(_REFERENCE.findall(json.dumps(config, default=str)))
-    read |= {key for file in COMMANDS[run_id] for key in content_of(configs / file)}
+    read |= {key for file in COMMANDS[run_id] for key in content_in(configs, file)}
     read -= UNREAD.get(run_id, frozenset())
     for key in typed:
         if key in read:
@@ -58,7 +66,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
         others = [
             name
             for name, files in COMMANDS.items()
-            if key in content_of(configs / files[-1]) and name != run_id
+            if key in content_in(configs, files[-1]) and name != run_id
         ]
         if others:
             names = " and ".join(sorted(others))

@@ -9,50 +9,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from scripts.files.workbench import from_workbench
 from scripts.keys.kinds import Keys
 from scripts.keys.model import Evaluation, Inference, Single
 from scripts.keys.training import Fitting, Training
-from workbench.keys import Check, Comparison, Explanation, Export, Prediction, Preparation, Report
 
 FILES: dict[str, type[Keys]] = {
     "train.yaml": Training,
     "inference.yaml": Inference,
     "evaluate.yaml": Evaluation,
-    "explain.yaml": Explanation,
-    "export.yaml": Export,
-    "predict.yaml": Prediction,
-    "compare.yaml": Comparison,
-    "prepare.yaml": Preparation,
-    "check.yaml": Check,
-    "report.yaml": Report,
     "fusion/single.yaml": Single,
 }
 """Configuration file -> its keys."""
 
-COMMANDS = {
+COMMANDS: dict[str, tuple[str, ...]] = {
     "training": ("train.yaml",),
     "evaluating": ("train.yaml", "evaluate.yaml"),
-    "comparing": ("train.yaml", "compare.yaml"),
     "inferring": ("inference.yaml",),
-    "explaining": ("inference.yaml", "explain.yaml"),
-    "exporting": ("inference.yaml", "export.yaml"),
-    "predicting": ("inference.yaml", "predict.yaml"),
-    "preparing": ("prepare.yaml",),
-    "checking": ("check.yaml",),
-    "reporting": ("report.yaml",),
 }
 """Command -> the files that have its keys, the last one first in rank."""
 
-UNREAD = {
-    "evaluating": frozenset(Fitting.model_fields),
-    "exporting": frozenset(
-        ["dataset_dir", "output_dir", "clinical_table", "ensemble", "trust", "runtime", "batch_size"]
-    ),
-}
+UNREAD = {"evaluating": frozenset(Fitting.model_fields)}
 """Keys in a command's files that it does not read."""
 
-TOOLS = frozenset(["preparing", "checking", "reporting"])
+TOOLS: frozenset[str] = frozenset()
 """Commands that need no model."""
+
+if workbench := from_workbench("keys"):
+    FILES |= workbench.FILES
+    COMMANDS |= workbench.COMMANDS
+    UNREAD |= workbench.UNREAD
+    TOOLS |= workbench.TOOLS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import yaml
 
 from scripts.files.plain_text import is_reference
 from scripts.keys.declared import COMMANDS, FILES, UNREAD, Key, keys_of
-from scripts.keys.key_types import content_of
+from scripts.keys.key_types import content_in
 from scripts.keys.kinds import Component, Derived
 from scripts.keys.typed_values import described
 
@@ -27,7 +27,7 @@ _ROW = re.compile(r"(?P<key>\w+):(?P<value>.*?)(?P<comment>  # .*)?")
 
 def settings(configs: Path, file: str) -> list[tuple[str, Key, str]]:
     """Return the keys of a file that users set, with their default values as they are written in it."""
-    content = content_of(configs / file)
+    content = content_in(configs, file)
     keys = keys_of(file)
     return [
         (name, keys[name], _written(value))

@@ -16,6 +16,7 @@ from typing import Any
 
 from monai.bundle import ComponentLocator
 
+from scripts import BUNDLE
 from scripts.files.plain_text import is_reference, listing, nearest
 from scripts.files.yaml_files import read_yaml
 from scripts.keys.declared import COMMANDS, TOOLS, declared_keys
@@ -36,6 +37,11 @@ MISSING = object()
 def content_of(file: Path) -> dict[str, Any]:
     """Return what a configuration file holds, nothing where there is none; it is read once in a process."""
     return (read_yaml(file) or {}) if file.is_file() else {}
+
+
+def content_in(configs: Path, name: str) -> dict[str, Any]:
+    """Return what a file of a model's folder holds; what only the running bundle has is read there."""
+    return content_of(configs / name) or content_of(BUNDLE / "configs" / name)
 
 
 def shown_type(default: Any) -> Any:
@@ -83,9 +89,10 @@ class KeyTypes:
         if command not in TOOLS:
             first = [*names, "train.yaml", "evaluate.yaml", "inference.yaml"]
             tools = {file for tool in TOOLS for file in COMMANDS[tool]} | {"compare.yaml"}
-            others = sorted(file.name for file in configs.glob("*.yaml") if file.name not in tools)
+            files = [*configs.glob("*.yaml"), *(BUNDLE / "configs").glob("*.yaml")]
+            others = sorted({file.name for file in files} - tools)
             names = list(dict.fromkeys([*first, *others]))
-        self.defaults = [content_of(configs / name) for name in names]
+        self.defaults = [content_in(configs, name) for name in names]
         self.declared = declared_keys(command)
         self.locator = locator or ComponentLocator()
 

@@ -104,5 +104,5 @@ class Training(Model, Fitting):
     """everything above and below, for the results folder"""
     calibration: Component
     """probabilities as often right as they say, and a threshold for two classes; stored in model_file"""
-    withholding: Component
+    further: Component
     """AUC and accuracy with every choice of phases withheld from the test cases"""

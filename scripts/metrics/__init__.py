@@ -1,4 +1,4 @@
-"""Metrics of pooled predictions, their intervals and tests: of all cases at once, never averaged over batches."""
+"""Metrics of pooled predictions, their intervals and tests; never averaged over batches."""
 
 from scripts import exports
 

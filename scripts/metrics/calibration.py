@@ -113,7 +113,7 @@ def trusted_temperature(logits: np.ndarray, label: np.ndarray) -> tuple[float, s
     return fitted, ""
 
 
-FEWEST_CASES_youden = 5
+FEWEST_PER_CLASS = 5
 """Validation cases of each class below which no threshold is fitted."""
 LEVEL = 0.05
 """Chance, at most, that a threshold is taken where the classes do not differ."""
@@ -153,8 +153,8 @@ def youden_threshold(risk: np.ndarray, positive: np.ndarray) -> float:
 def trusted_threshold(risk: np.ndarray, positive: np.ndarray) -> tuple[float, str]:
     """Return Youden's threshold where the cases can tell it, else 0.5 and why.
 
-    They can with `FEWEST_CASES` cases or more of each class, whose risks differ by more than chance explains:
-    Youden's J at its best threshold is the statistic of the one-sided Kolmogorov-Smirnov test.
+    They can with `FEWEST_PER_CLASS` cases or more of each class, whose risks differ by more than chance
+    explains: Youden's J at its best threshold is the statistic of the one-sided Kolmogorov-Smirnov test.
 
     Args:
         risk, positive: as for `youden_threshold`.
@@ -165,8 +165,8 @@ def trusted_threshold(risk: np.ndarray, positive: np.ndarray) -> tuple[float, st
     from scipy.stats import ks_2samp
 
     fewest = min(int(positive.sum()), int((~positive).sum()))
-    if fewest < FEWEST_CASES_youden:
-        return 0.5, f"a threshold needs {FEWEST_CASES} cases of each class"
+    if fewest < FEWEST_PER_CLASS:
+        return 0.5, f"a threshold needs {FEWEST_PER_CLASS} cases of each class"
     if ks_2samp(risk[positive], risk[~positive], alternative="less").pvalue >= LEVEL:
         return 0.5, "no threshold parts the classes by more than chance"
     return youden_threshold(risk, positive), ""

@@ -50,7 +50,7 @@ def p_text(p_value: float | None) -> str:
     return f"{p_value:.3f}" if p_value >= 0.0005 else "<0.001"
 
 
-METHOD = "DeLong"
+DELONG = "DeLong"
 
 
 def delong_test(
@@ -96,19 +96,19 @@ def delong_test(
     a, b = (float(part.mean()) for part in np.split(aucs, 2))
     if not np.isfinite(variance):
         note = "needs at least 2 patients with each class and 2 without it"
-        return Comparison(a, b, difference, None, None, None, METHOD, note)
+        return Comparison(a, b, difference, None, None, None, DELONG, note)
     if variance < 1e-15:
         if abs(difference) < 1e-12:
-            return Comparison(a, b, 0.0, 0.0, 0.0, 1.0, METHOD, "the two order all cases alike")
+            return Comparison(a, b, 0.0, 0.0, 0.0, 1.0, DELONG, "the two order all cases alike")
         note = "the variance is 0 though the AUCs differ: use the bootstrap"
-        return Comparison(a, b, difference, None, None, None, METHOD, note)
+        return Comparison(a, b, difference, None, None, None, DELONG, note)
     error = float(np.sqrt(variance))
     half = float(norm.ppf((1 + LEVEL) / 2)) * error
     p_value = float(2 * norm.sf(abs(difference) / error))
-    return Comparison(a, b, difference, difference - half, difference + half, p_value, METHOD)
+    return Comparison(a, b, difference, difference - half, difference + half, p_value, DELONG)
 
 
-METHOD_bootstrap = "paired bootstrap"
+BOOTSTRAP = "paired bootstrap"
 
 
 def bootstrap_difference(
@@ -157,14 +157,14 @@ def bootstrap_difference(
     values = values[np.isfinite(values)]
     if len(values) < draws / 2 or patient.max() == 0:
         note = f"only {len(values)} of {draws} resamples of {int(patient.max()) + 1} patients define it"
-        return Comparison(a, b, a - b, None, None, None, METHOD_bootstrap, note)
+        return Comparison(a, b, a - b, None, None, None, BOOTSTRAP, note)
     lower, upper = (float(np.quantile(values, q)) for q in TAILS)
     beyond = min(int((values <= 0).sum()), int((values >= 0).sum()))
     p_value = min(1.0, 2 * (beyond + 1) / (len(values) + 1))
-    return Comparison(a, b, a - b, lower, upper, p_value, METHOD_bootstrap)
+    return Comparison(a, b, a - b, lower, upper, p_value, BOOTSTRAP)
 
 
-METHOD_folds = "corrected resampled t-test"
+T_TEST = "corrected resampled t-test"
 
 
 def corrected_t_test(
@@ -211,9 +211,9 @@ def corrected_t_test(
     values = float(a.mean()), float(b.mean()), mean
     if error < 1e-15:
         if abs(mean) < 1e-12:
-            return Comparison(*values, 0.0, 0.0, 1.0, METHOD_folds, "the two are equal in every fold")
+            return Comparison(*values, 0.0, 0.0, 1.0, T_TEST, "the two are equal in every fold")
         note = "the difference is the same in every fold, so that its spread is not known"
-        return Comparison(*values, None, None, None, METHOD_folds, note)
+        return Comparison(*values, None, None, None, T_TEST, note)
     half = float(t.ppf((1 + LEVEL) / 2, k - 1)) * error
     p_value = float(2 * t.sf(abs(mean) / error, k - 1))
-    return Comparison(*values, mean - half, mean + half, p_value, METHOD_folds)
+    return Comparison(*values, mean - half, mean + half, p_value, T_TEST)

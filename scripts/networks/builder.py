@@ -8,7 +8,12 @@ from typing import Any
 
 from torch import nn
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+from scripts import BUNDLE
+from scripts.cases.clinical import check_columns
+from scripts.files.errors import message_of
+from scripts.files.plain_text import listing
+
+CONFIGS = BUNDLE / "configs"
 
 
 def build(
@@ -84,24 +89,18 @@ def build(
     try:
         return parser.get_parsed_content("network_def")
     except RuntimeError as error:  # MONAI's, around that of the component
-        from scripts.files.errors import message_of
-
         message = message_of(error)
         raise error if message is None else ValueError(message) from None
 
 
 def _columns(clinical: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the declarations of the columns, checked."""
-    from scripts.cases.clinical import check_columns
-
     declared = [{"name": c, "kind": "number"} if isinstance(c, str) else dict(c) for c in clinical]
     return check_columns(declared, "clinical")
 
 
 def _fragment(kind: str, name: str) -> Path:
     """Return the file of a fragment."""
-    from scripts.files.plain_text import listing
-
     file = CONFIGS / kind / f"{name}.yaml"
     if not file.is_file():
         known = sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))

@@ -4,5 +4,5 @@ from scripts import exports
 
 __getattr__, __all__ = exports(
     __name__,
-    comparing="start_comparing",
+    comparing="compare start_comparing",
 )

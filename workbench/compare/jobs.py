@@ -14,6 +14,7 @@ from typing import Any
 from scripts.cases.splits import SPLITS
 from scripts.engines.environment import describe_machine
 from scripts.files.atomic import write_text
+from scripts.files.errors import message_of
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.rows import classification_table
 from scripts.metrics.scores import METRICS, OVERALL
@@ -93,8 +94,6 @@ def run_job(place: Place, job: Job) -> str | None:
         None, or one line that says why it failed.
     """
     from filelock import FileLock
-
-    from scripts.files.errors import message_of
 
     with _one_thread(), _output_to(place.log(job)), FileLock(place.log(job).with_suffix(".lock")):
         if place.row(job).is_file():  # by a worker that outlived its command

@@ -134,7 +134,7 @@ class FusedFeatures:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.passes = Passes(network, _part_fused_features)
+        self.passes = Passes(network, _head_of)
 
     def take(self) -> Tensor | None:
         """Return the features [B, F] of the cases since the last call, the mean over several views of a case.
@@ -149,7 +149,7 @@ class FusedFeatures:
         self.passes.remove()
 
 
-def _part_fused_features(network: nn.Module) -> tuple[nn.Module, Read] | None:
+def _head_of(network: nn.Module) -> tuple[nn.Module, Read] | None:
     for name, read in (("combination", _phase_probabilities), ("head", _input)):
         module = getattr(network, name, None)
         if isinstance(module, nn.Module):
@@ -190,7 +190,7 @@ class FusionWeights:
         parts = getattr(network, "members" if isinstance(network, Ensemble) else "levels", [])
         self.parts = [FusionWeights(part) for part in parts]
         if not self.parts:
-            self.passes = Passes(network, _part_fusion_weights)
+            self.passes = Passes(network, _weights_of)
 
     def take(self) -> Tensor | None:
         """Return the weights [B, M] of the cases since the last call, the mean over several views of a case.
@@ -240,7 +240,7 @@ def _by_phase(weights: Tensor, level: Any) -> Tensor:
     return torch.cat([image, weights[:, tokens:]], dim=1)
 
 
-def _part_fusion_weights(network: nn.Module) -> tuple[nn.Module, Read] | None:
+def _weights_of(network: nn.Module) -> tuple[nn.Module, Read] | None:
     for name in ("combination", "fusion"):
         module = getattr(network, name, None)
         if isinstance(module, nn.Module):

@@ -15,6 +15,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
 from scripts.cases.new_table import categories_for, numbers_for
@@ -40,7 +41,7 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = BUNDLE / "configs"
 
 
 def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:

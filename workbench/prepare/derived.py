@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from scripts.files.atomic import write_atomically, write_text
 from scripts.files.fingerprint import content_hash, fingerprint, item_fingerprint
 from scripts.files.workers import work_through
 
@@ -88,8 +89,6 @@ def _file_name(name: str) -> str:
 
 
 def _derive_one(make: Callable[[Job, Any], Record], job: Job, settings: Any, version: list[str]) -> Record:
-    from scripts.files.atomic import write_text
-
     content = {name: value for name, value in asdict(job).items() if name != "target"}
     key = fingerprint([item_fingerprint(content), settings, version])
     file = job.target.with_name(job.target.name.removesuffix(".nii.gz") + ".json")
@@ -123,8 +122,6 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray) -> Path:
         affine: voxel index -> mm (R, A, S), [4, 4].
     """
     import nibabel
-
-    from scripts.files.atomic import write_atomically
 
     limits = np.iinfo(np.int16)
     if limits.min <= voxels.min() and voxels.max() <= limits.max:

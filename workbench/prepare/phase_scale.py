@@ -142,7 +142,7 @@ def _pair(first: str, second: str, figures: Sequence[tuple[float, float]]) -> Pa
     return PairScale(wide, narrow, ratio, variation, overlap, len(logs))
 
 
-PROBED_intensity_rule = 5
+PROBED_FOR_HU = 5
 """Cases whose voxels are read."""
 BELOW_WATER_HU = -50
 """CT has voxels below this everywhere, of fat or air; magnitude images of MR have none."""
@@ -159,7 +159,7 @@ def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
     Raises:
         ValueError: a volume that cannot be read.
     """
-    for entry in cases[:PROBED_intensity_rule]:
+    for entry in cases[:PROBED_FOR_HU]:
         for phase, path in entry["image"].items():
             if open_phase(path, entry["case"], phase).lowest() > BELOW_WATER_HU:
                 return False

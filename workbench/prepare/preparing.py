@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
 from scripts.cases.file_names import check_found_phases, check_names
 from scripts.cases.positive import named_class, positive_class
 from scripts.cases.splits import assign_splits, everyone
-from scripts.engines.commands import BUNDLE, bundle_command, from_here, training_command
-from scripts.files.atomic import not_left_empty, write_text
+from scripts.engines.commands import bundle_command, from_here, training_command
+from scripts.files.atomic import check_writable, not_left_empty, write_text
 from scripts.files.plain_text import check_names_are_text, shown
 from scripts.files.run_folder import Check, record_of, refuse_bundle, run_in
 from scripts.files.workers import BadCases, lines_of
@@ -33,6 +34,7 @@ from workbench.prepare.layouts.found import Source
 from workbench.prepare.missing_masks import settle_masks
 from workbench.prepare.overlay import image_overlay_text, overlay_text
 from workbench.prepare.prepared_volumes import prepare_volumes
+from workbench.prepare.quality.quality import list_bad, require_quality
 from workbench.prepare.reading_notes import reading_notes
 from workbench.prepare.registration.pair import Registration
 from workbench.prepare.summary import grid_lines, size_lines, summary_text
@@ -224,10 +226,6 @@ def prepare(
             print(f"wrote {fold_file}, to be trained on with --dataset_dir {where}")
         print(f"wrote {file}\n      {folder / 'data.yaml'}")
         if quality and not found.views:
-            from workbench.prepare.quality.quality import (
-                require_quality,  # which reads dataset.json with this package
-            )
-
             require_quality(folder, workers=workers)
         print("\nnext:")
         train = (
@@ -264,8 +262,6 @@ def every_bad_image(
     except (BadCases, BadVolume, FileNotFoundError) as error:
         if folder is None:
             raise
-        from workbench.prepare.quality.quality import list_bad  # which reads volumes with this package
-
         raise list_bad(name, phases, cases, folder, workers, lines_of(error)) from None
 
 
@@ -288,8 +284,6 @@ def _refuse_earlier(folder: Path, overwrite: bool, record: Mapping[str, Any]) ->
 
 def _output_folder(folder: Path, check: Check) -> Path:
     check(record_of(folder))
-    from scripts.files.atomic import check_writable
-
     try:
         return check_writable(folder)
     except ValueError as error:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from scripts.files.workers import work_through
-from scripts.volumes.grid import mask_box, open_phase
+from scripts.volumes.grid import frame_axes, mask_box, open_phase
+from scripts.volumes.mask import pieces_of
 from scripts.volumes.volume import Volume
 from workbench.prepare.grids import CaseGrids, Reference
 from workbench.prepare.phase_scale import propose_intensity
@@ -189,9 +190,6 @@ def _region(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _pieces(masked: tuple[dict[str, Any], Volume]) -> Any:
     """Return the pieces of a case's mask along the axes of its reference volume."""
-    from scripts.volumes.grid import frame_axes
-    from scripts.volumes.mask import pieces_of
-
     entry, volume = masked
     mask = mask_box(open_phase(entry["roi"], entry["case"], "roi"), entry["case"])
     return pieces_of(mask.inside, mask.affine, frame_axes(volume.affine, volume.shape), MARGIN)

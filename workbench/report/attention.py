@@ -14,6 +14,7 @@ from scripts.engines.evaluation import show_figures
 from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, save_figure
 from scripts.figures.text import wrap
 from scripts.files.atomic import write_table
+from workbench.explain.listening import AttentionMaps
 from workbench.report.weights import FusionReport, weight_names
 
 if TYPE_CHECKING:
@@ -145,8 +146,6 @@ class AttentionReport(FusionReport):
 
     def listener(self) -> Any:
         """Listen to the attention."""
-        from workbench.explain.listening import AttentionMaps
-
         return AttentionMaps(self.network)
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:

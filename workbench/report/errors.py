@@ -14,6 +14,7 @@ from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import show_figures
 from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, save_figure
 from scripts.figures.text import wrap
+from scripts.networks.presence import by_channel
 from workbench.report.slices import anatomical_slice, draw_empty, grey_range, write_directions
 
 if TYPE_CHECKING:
@@ -177,8 +178,6 @@ class ErrorReport(CaseHandler):
 
     def _picture(self, item: Case, p: Prediction) -> WrongCase:
         """Cut the slices of one case."""
-        from scripts.networks.presence import by_channel
-
         volume = torch.as_tensor(item["image"]).detach().cpu().float().numpy()
         present = torch.as_tensor(item["present"])[None]
         there = by_channel(present, len(volume))[0].cpu().numpy().astype(bool)

@@ -14,6 +14,7 @@ from torch import nn
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import FOLDER, no_host, show_figures
 from scripts.files.atomic import write_table
+from workbench.explain.listening import FusedFeatures
 from workbench.report.embedding_figure import embedding_figure
 
 LEAST = 5
@@ -148,8 +149,6 @@ class FeatureReport(CaseHandler):
 
     def start(self) -> None:
         """Listen to what enters the last layer."""
-        from workbench.explain.listening import FusedFeatures
-
         self.features = FusedFeatures(self.network)
 
     def stop(self) -> None:

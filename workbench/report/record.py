@@ -15,6 +15,8 @@ from scripts.engines.environment import without_person
 from scripts.files.atomic import write_text
 from scripts.files.fingerprint import content_hash
 from scripts.files.yaml_files import read_yaml
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.resample import ResamplePhasesd
 from workbench.prepare.phase_scale import phase_scales
 from workbench.report.dataset import summarise_dataset
 
@@ -33,9 +35,6 @@ def region_facts(dataset_dir: str | Path, config: Mapping[str, Any]) -> dict[str
         ({case: share of its mask outside the region}); or only `reason`.
     """
     from monai.bundle import ConfigParser
-
-    from scripts.transforms.phases import LoadImagePhasesd
-    from scripts.transforms.resample import ResamplePhasesd
 
     region = config.get("region")
     if any(key not in config for key in KEYS) or not isinstance(region, Mapping):
@@ -81,8 +80,8 @@ def write_record(
 
     The file has the keys split, models (results folders, relative where they hold `output_dir`), dataset_dir,
     dataset_sha256, data (of `summarise_dataset`), regions (of `region_facts`), phase_scales where the model
-    scales its phases together (of `workbench.prepare.phase_scale`, by pair), and those of the environment; no text
-    in it names home folder, user or host.
+    scales its phases together (of `workbench.prepare.phase_scale`, by pair), and those of the environment; no
+    text in it names home folder, user or host.
 
     Args:
         output_dir: folder of the evaluation.

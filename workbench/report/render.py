@@ -10,6 +10,7 @@ from typing import Any
 
 from scripts.engines.environment import without_person
 from scripts.files.atomic import write_text
+from workbench.package.own_paths import remove_own_paths
 
 TEMPLATES = Path(__file__).resolve().parent
 REPORT = "report.html"
@@ -60,8 +61,6 @@ def configurations(files: Sequence[Path], anonymous: bool = False) -> list[tuple
     there = [file for file in files if file.is_file()]
     if not anonymous:
         return [(file.name, without_person(file.read_text(encoding="utf-8"))) for file in there]
-    from workbench.package.own_paths import remove_own_paths  # that package needs this one
-
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(shutil.copy(file, folder)) for file in there]
         for copy in copies:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.engines.environment import without_person
+from scripts.engines.environment import environment, without_person
 from scripts.engines.evaluation import FOLDER, no_host
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import from_literal
@@ -110,8 +110,6 @@ def report_run(
         phases: phases of the model.
         device: where the network ran.
     """
-    from scripts.engines.environment import environment
-
     folder = Path(output_dir)
     if not is_first_process():
         return folder / "report.html"

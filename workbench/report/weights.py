@@ -17,6 +17,8 @@ from scripts.engines.evaluation import show_figures
 from scripts.figures.style import GREY, line_style, new_figure, plain_axes, save_figure
 from scripts.figures.text import wrap
 from scripts.metrics.predictions import as_labels
+from scripts.networks.encoders.views import token_names
+from workbench.explain.listening import FusionWeights
 from workbench.report.features import write_case_table
 
 if TYPE_CHECKING:
@@ -109,8 +111,6 @@ def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> lis
     >>> weight_names(["pre", "portal"], [], 3), weight_names(["pre"], ["axial"], 2)
     (['pre', 'portal', 'clinical table'], ['pre axial', 'clinical table'])
     """
-    from scripts.networks.encoders.views import token_names
-
     tokens = token_names(list(phases), list(views))
     return [*(tokens if count >= len(tokens) else phases), TABLE][:count]
 
@@ -178,8 +178,6 @@ class WeightReport(FusionReport):
 
     def listener(self) -> Any:
         """Listen to the weights."""
-        from workbench.explain.listening import FusionWeights
-
         return FusionWeights(self.network)
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:

@@ -14,9 +14,12 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from scripts.engines.evaluation import show_figures
 from scripts.engines.progress import progress_bar
 from scripts.engines.removal import Removal
 from scripts.files.processes import all_processes, is_first_process
+from workbench.report.missing_phases_figure import missing_phases_figure
+from workbench.report.withheld import withheld_rows, withheld_subsets, write_withheld
 
 logger = logging.getLogger(__name__)
 
@@ -95,8 +98,6 @@ class WithholdPhases:
 
     def run(self) -> None:
         """Withhold, where enabled and where there is more than one phase."""
-        from workbench.report.withheld import withheld_rows, withheld_subsets, write_withheld
-
         if not self.enabled or len(self.phases) < 2:
             return
         subsets = withheld_subsets(len(self.phases), self.seed)
@@ -125,9 +126,6 @@ class WithholdPhases:
         self._draw(rows, float(np.bincount(label).max() / len(label)))
 
     def _draw(self, rows: Sequence[Any], majority: float) -> None:
-        from scripts.engines.evaluation import show_figures
-        from workbench.report.missing_phases_figure import missing_phases_figure
-
         path = self.output_dir / "missing_phases.png"
         figure = missing_phases_figure(rows, self.phases, majority, self.name, path)
         show_figures(self.output_dir, self.name, {"missing_phases": figure})

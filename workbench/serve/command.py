@@ -19,16 +19,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts import BUNDLE
 from scripts.cases.file_names import MASK_NAMES
 from scripts.cases.folder import case_folders, read_case_folder
+from scripts.cases.read import read_unlabelled
 from scripts.files.run_folder import keep_through_exec, release_folder, take_folder
 from scripts.transforms.server_inputs import phase_of, stem_of
 from scripts.volumes.open import image_ending, image_files
 from workbench.package.packing import BUNDLE_NAME
+from workbench.prepare.phantom.dataset import ensure_phantom
 from workbench.serve.app import lay_out
 from workbench.verify.folder import require_verified
 
-ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(__file__).resolve().parent / "site"
 
 
@@ -52,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", type=Path, default=ROOT, help="results folder; default: the shipped model")
+    parser.add_argument("--run", type=Path, default=BUNDLE, help="results folder; default: the shipped model")
     parser.add_argument("--studies", type=Path, help="folder of cases; default: some of the phantom")
     parser.add_argument("--app", type=Path, help="folder of the server; default: .label/<name of the run>")
     parser.add_argument("--port", type=int, default=8000)
@@ -60,10 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     token = os.environ.get("PHASE_FUSION_TOKEN") or secrets.token_urlsafe(24)
     try:
-        studies = given.studies or phantom_studies(ROOT / "data" / "label_studies")
+        studies = given.studies or phantom_studies(BUNDLE / "data" / "label_studies")
         bundle = given.run.resolve()
         require_verified(bundle, given.trust)
-        app = (given.app or ROOT / ".label" / bundle.name).resolve()
+        app = (given.app or BUNDLE / ".label" / bundle.name).resolve()
         take_folder(app, "serving")
         atexit.register(release_folder, app)  # where the server does not start
         models = lay_out(app, bundle)
@@ -90,12 +92,9 @@ def phantom_studies(folder: Path, count: int = 10) -> Path:
     import shutil
     import tempfile
 
-    from scripts.cases.read import read_unlabelled
-    from workbench.prepare.phantom.dataset import ensure_phantom
-
     if folder.is_dir():
         return folder
-    phantom = ROOT / "data" / "phantom"
+    phantom = BUNDLE / "data" / "phantom"
     ensure_phantom(phantom)
     document = json.loads((phantom / "dataset.json").read_text(encoding="utf-8"))
     test = {entry["case"] for entry in document["test"][:count]}

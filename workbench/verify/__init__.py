@@ -1,1 +1,1 @@
-"""What a folder from elsewhere may hold, looked at without running any of it: `python -m workbench.verify`."""
+"""What a folder from elsewhere may hold, looked at without running it: `python -m workbench.verify`."""

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scripts import BUNDLE
 from workbench.verify.plain_config import LARGEST, Finding, places, read_plain
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The bundle that runs."""
 _WRITTEN = re.compile(r"""["'](scripts\.(?:\w+\.)*[A-Z]\w+)["']""")
 """A class of the package as a text of its code: what preparing and serving write into configurations."""
 
@@ -52,10 +51,10 @@ class Shipped:
 def shipped() -> Shipped:
     """Return the words of all configurations of the running bundle, and the targets that its code writes."""
     found = Shipped()
-    for file in sorted((ROOT / "configs").rglob("*")):
+    for file in sorted((BUNDLE / "configs").rglob("*")):
         if file.suffix in LARGEST:
             found.add(read_plain(file))
-    for file in sorted((ROOT / "scripts").rglob("*.py")):
+    for file in sorted((BUNDLE / "scripts").rglob("*.py")):
         found.targets.update(_WRITTEN.findall(file.read_text(encoding="utf-8")))
     return found
 

@@ -7,9 +7,9 @@ import os
 import stat
 from pathlib import Path, PurePosixPath
 
+from scripts import BUNDLE
 from scripts.engines.trained import files_of, hash_of, is_importable
 from scripts.files.run_folder import RECORD
-from workbench.verify.configurations import ROOT
 from workbench.verify.plain_config import Finding
 
 KINDS = (
@@ -36,7 +36,7 @@ def is_release(package: Path) -> bool:
 
 def is_as_shipped(path: Path, name: str) -> bool:
     """Say whether the running bundle has the same file at the same place."""
-    own = ROOT / name
+    own = BUNDLE / name
     return own.is_file() and path.is_file() and filecmp.cmp(own, path, shallow=False)
 
 
@@ -68,7 +68,7 @@ def check_file(path: Path, name: str, folder: Path, released: bool) -> list[Find
 
 def _foreign_code(name: str) -> Finding:
     must = "the same file as in the running bundle, a release, or named by --allow"
-    if not (ROOT / name).is_file():
+    if not (BUNDLE / name).is_file():
         return Finding(name, "", "a file that the running bundle does not have", must)
     return Finding(name, "", "other code", must)
 
@@ -76,9 +76,9 @@ def _foreign_code(name: str) -> Finding:
 def check_whole(folder: Path, released: bool) -> list[Finding]:
     """Return one finding where a package lacks files of the running one."""
     package = folder / "scripts"
-    if released or not package.is_dir() or package.samefile(ROOT / "scripts"):
+    if released or not package.is_dir() or package.samefile(BUNDLE / "scripts"):
         return []
-    own = [name for _, name in files_of(ROOT / "scripts") if "__pycache__" not in name]
+    own = [name for _, name in files_of(BUNDLE / "scripts") if "__pycache__" not in name]
     lacking = [name for name in own if not (package / name).is_file()]
     must = f"the whole package (this one has the hash {package_hash(package)})"
     return [Finding("scripts", "", f"no {lacking[0]} and {len(lacking) - 1} more", must)] if lacking else []

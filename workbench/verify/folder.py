@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from scripts import BUNDLE
 from scripts.engines.trained import (
     files_of,
     is_recorded,
 )
-from workbench.verify.configurations import ROOT, check_configuration
+from workbench.verify.configurations import check_configuration
 from workbench.verify.files import check_file, check_whole, is_as_shipped, is_release
 from workbench.verify.plain_config import LARGEST, Finding
 from workbench.verify.weights import check_onnx, check_torchscript, check_weights
@@ -45,9 +46,9 @@ def verify(folder: str | Path, allow: Collection[str] = ()) -> list[Finding]:
         raise ValueError(
             f"FOLDER must be a results folder or bundle with configs/, found none in {folder}; correct it"
         )
-    if not (ROOT / "configs" / "fusion").is_dir() and not folder.samefile(ROOT):
+    if not (BUNDLE / "configs" / "fusion").is_dir() and not folder.samefile(BUNDLE):
         raise ValueError(
-            f"verifying needs the bundle's own configurations, found no fusion/ in {ROOT / 'configs'}; "
+            f"verifying needs the bundle's own configurations, found no fusion/ in {BUNDLE / 'configs'}; "
             "run it in the bundle's own folder"
         )
     return list(_findings(folder, allow))
@@ -56,11 +57,11 @@ def verify(folder: str | Path, allow: Collection[str] = ()) -> list[Finding]:
 def _findings(folder: Path, allow: Collection[str]) -> Iterator[Finding]:
     package = folder / "scripts"
     released = package.is_dir() and not package.is_symlink() and is_release(package)
-    parts = [folder / part for part in OWN_PARTS] if folder.samefile(ROOT) else [folder]
+    parts = [folder / part for part in OWN_PARTS] if folder.samefile(BUNDLE) else [folder]
     for part in parts:
         for path, inner in files_of(part):
             name = inner if part == folder else f"{part.name}/{inner}"
-            if (folder.samefile(ROOT) and "__pycache__" in name) or name in allow:
+            if (folder.samefile(BUNDLE) and "__pycache__" in name) or name in allow:
                 continue
             found = check_file(path, name, folder, released)
             yield from found
@@ -88,7 +89,7 @@ def require_verified(folder: str | Path, trust: bool = False) -> None:
         ValueError: with the first finding, and how to see all.
     """
     folder = Path(folder)
-    if (folder.is_dir() and folder.samefile(ROOT)) or is_recorded(folder):
+    if (folder.is_dir() and folder.samefile(BUNDLE)) or is_recorded(folder):
         return
     found = verify(folder)
     if not found:

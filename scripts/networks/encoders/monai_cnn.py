@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from scripts.networks.encoders.stages import StagedEncoder
 from scripts.networks.parts import check_size
 
-MODELS = {"densenet121": "DenseNet121", "densenet169": "DenseNet169", "densenet201": "DenseNet201"}
+DENSENETS = {"densenet121": "DenseNet121", "densenet169": "DenseNet169", "densenet201": "DenseNet201"}
 
 
 class MonaiDenseNetEncoder(StagedEncoder):
@@ -34,9 +34,9 @@ class MonaiDenseNetEncoder(StagedEncoder):
     """
 
     def __init__(self, model: str = "densenet121", in_channels: int = 1, pool_stem: bool = False) -> None:
-        if model not in MODELS:
-            raise ValueError(f"model must be one of {', '.join(MODELS)}, found '{model}'")
-        densenet = getattr(nets, MODELS[model])(spatial_dims=3, in_channels=in_channels, out_channels=1)
+        if model not in DENSENETS:
+            raise ValueError(f"model must be one of {', '.join(DENSENETS)}, found '{model}'")
+        densenet = getattr(nets, DENSENETS[model])(spatial_dims=3, in_channels=in_channels, out_channels=1)
         layers = dict(densenet.features.named_children())
         if not pool_stem:
             del layers["pool0"]
@@ -51,7 +51,7 @@ class MonaiDenseNetEncoder(StagedEncoder):
         self.model = model
 
 
-MODELS_monai_efficientnet = tuple(f"efficientnet-b{size}" for size in range(8))
+EFFICIENTNETS = tuple(f"efficientnet-b{size}" for size in range(8))
 
 
 class MonaiEfficientNetEncoder(StagedEncoder):
@@ -76,8 +76,10 @@ class MonaiEfficientNetEncoder(StagedEncoder):
     """
 
     def __init__(self, model: str = "efficientnet-b0", in_channels: int = 1, spatial_dims: int = 3) -> None:
-        if model not in MODELS_monai_efficientnet:
-            raise ValueError(f"model must be one of {MODELS[0]} to {MODELS[-1]}, found '{model}'")
+        if model not in EFFICIENTNETS:
+            raise ValueError(
+                f"model must be one of {EFFICIENTNETS[0]} to {EFFICIENTNETS[-1]}, found '{model}'"
+            )
         efficientnet = nets.EfficientNetBN(
             model, pretrained=False, spatial_dims=spatial_dims, in_channels=in_channels, num_classes=1
         )
@@ -124,7 +126,7 @@ def _pad_by_half_the_kernel(network: nn.Module) -> None:
             module.padding = tuple(extent // 2 for extent in module.kernel_size)
 
 
-MODELS_monai_resnet = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
+RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200")
 
 
 class MonaiResNetEncoder(StagedEncoder):
@@ -156,8 +158,8 @@ class MonaiResNetEncoder(StagedEncoder):
         pool_stem: bool = False,
         spatial_dims: int = 3,
     ) -> None:
-        if model not in MODELS_monai_resnet:
-            raise ValueError(f"model must be one of {', '.join(MODELS)}, found '{model}'")
+        if model not in RESNETS:
+            raise ValueError(f"model must be one of {', '.join(RESNETS)}, found '{model}'")
         resnet = getattr(nets, model)(
             pretrained=False,
             spatial_dims=spatial_dims,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scripts.files.atomic import write_atomically
 from scripts.volumes.native import read_native
 from workbench.prepare.dicom.geometry import Refused
 from workbench.prepare.dicom.headers import shown
@@ -26,8 +27,6 @@ def write_stack(stack: Stack, target: Path) -> Path:
         Refused: an image cannot be decoded, or has another size than its header says.
     """
     import nibabel
-
-    from scripts.files.atomic import write_atomically
 
     voxels = _voxels(stack)
     image = nibabel.Nifti1Image(voxels, stack.affine)

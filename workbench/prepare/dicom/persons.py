@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
 
+from scripts.files.atomic import write_atomically
 from scripts.files.csv_text import as_cell, read_rows
 from workbench.prepare.dicom.scan import Study
 
@@ -161,8 +162,6 @@ def identifiers(studies: Sequence[Study]) -> tuple[Names, list[str]]:
 
 def write_key(studies: Sequence[Study], names: Names, file: Path) -> None:
     """Write which case is which patient and study; lines for other studies stay."""
-    from scripts.files.atomic import write_atomically
-
     rows = {(row["patient_id"], row["study_uid"]): row for row in _rows(file)}
     for study in studies:
         values = [*names[study.key], study.patient_id, study.uid, study.date]

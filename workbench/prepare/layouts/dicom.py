@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.spelling import Matches, match_names
+from scripts.files.atomic import write_text
 from scripts.files.plain_text import note
 from scripts.files.workers import BadCases
 from workbench.prepare.dicom.assign import Assignment, assign_study
@@ -129,8 +130,6 @@ def _place(case: str, volume: Assignment) -> str:
 
 def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Write the phases of one case below `output`/images; return files, and why where a series is refused."""
-    from scripts.files.atomic import write_text
-
     folder = output / "images" / case
     record = folder / ".converted.json"
     before = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}

@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import listing
 from workbench.prepare.layouts.found import Found, Source
 
@@ -56,8 +57,6 @@ def find(source: Source) -> Found:
     """
     import nibabel
     from tqdm import tqdm
-
-    from scripts.files.atomic import write_atomically
 
     file = _npz(source)
     flag = file.stem.removesuffix("_64")

@@ -8,6 +8,8 @@ from typing import Any
 
 from scripts.cases.document import open_document, read_items
 from scripts.cases.splits import patient_of
+from scripts.files.atomic import check_writable
+from scripts.files.run_folder import refuse_bundle
 from scripts.files.workers import BadCases
 from workbench.prepare.phase_scale import phase_scales, scale_text
 from workbench.prepare.quality.checks import CHECKS
@@ -34,9 +36,6 @@ def check_quality(
         FileNotFoundError: no dataset.json.
         ValueError: a dataset.json that cannot be read or has no case, or a folder that cannot be written.
     """
-    from scripts.files.atomic import check_writable
-    from scripts.files.run_folder import refuse_bundle
-
     document = open_document(dataset_dir)
     items = read_items(document, document.phases)
     if not items:

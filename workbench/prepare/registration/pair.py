@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scripts.files.plain_text import listing
+from scripts.volumes.grid import box_corners
 from scripts.volumes.itk import LPS_TO_RAS
 from scripts.volumes.volume import Volume
 
@@ -155,8 +156,6 @@ def _image(volume: Volume, box: np.ndarray, name: str) -> Any:
 
 def _voxels(volume: Volume, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return first and last + 1 voxel of a volume, along its own axes, that cover a box."""
-    from scripts.volumes.grid import box_corners
-
     to_voxel = np.linalg.inv(volume.affine)
     points = box_corners(box) @ to_voxel[:3, :3].T + to_voxel[:3, 3]
     low = np.maximum(np.floor(points.min(axis=0)), 0).astype(int)

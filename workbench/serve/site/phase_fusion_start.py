@@ -6,7 +6,7 @@ from importlib import util
 from pathlib import Path
 
 if __name__ == "__main__":  # in this process no package of ours is imported
-    place = Path(__file__).resolve().parents[2] / "stopping.py"
+    place = Path(__file__).resolve().parents[3] / "scripts" / "files" / "stopping.py"
     spec = util.spec_from_file_location("stopping", place)
     assert spec is not None
     assert spec.loader is not None

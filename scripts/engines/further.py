@@ -1,0 +1,76 @@
+"""Further figures of a test, and report.html: made by the workbench, where the bundle that runs has one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from ignite.engine import Engine
+from monai.inferers import Inferer
+from torch import nn
+from torch.utils.data import DataLoader
+
+from scripts.files.processes import is_first_process
+from scripts.files.workbench import from_workbench
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Further:
+    """What `workbench.report` makes of a test beside metrics, predictions, ROC and confusion matrix.
+
+    As a handler behind `EvaluationReport`: maps of the cases as the network sees them, how much each phase
+    counted, which phase looks at which, images of the wrong predictions the model was surest of. By `run`,
+    after the test: what is left when phases are withheld, and report.html. Without a workbench one line says
+    how to make them.
+
+    Attributes:
+        missing_phases: withhold phases, too; 2^P - 1 passes over the cases for P phases.
+        network: as it is tested.
+        dataloader: cases of the split, as in the test; so are `prepare_batch`, `inferer` and `device`.
+        phases: names of the phases; `channels` are those of the volumes, `views` the planes they are read by.
+        classes: K class names.
+        spacing: mm per voxel of the grid; `orientation` are its axes.
+        output_dir: folder of the results.
+        dataset_dir: folder of the dataset.
+        model_file: weights, or those of each member of an ensemble.
+        split: that is tested.
+        seed: of the draws.
+    """
+
+    missing_phases: bool
+    network: nn.Module
+    dataloader: DataLoader
+    prepare_batch: Callable[..., tuple]
+    inferer: Inferer
+    device: torch.device | str
+    phases: Sequence[str]
+    channels: Sequence[str]
+    views: Sequence[str]
+    classes: Sequence[str]
+    spacing: Sequence[float]
+    orientation: str
+    output_dir: str
+    dataset_dir: str
+    model_file: str | Sequence[str]
+    split: str
+    seed: int
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the test."""
+        if workbench := from_workbench("report.further"):
+            workbench.follow(self, engine)
+
+    def run(self) -> None:
+        """Make what needs more than the test."""
+        if workbench := from_workbench("report.further"):
+            workbench.make(self)
+        elif is_first_process():
+            logger.info(
+                "further figures and report.html are made by the workbench, which is not beside %s: run "
+                "`evaluating` in this bundle's repository with --bundle_root and this folder",
+                __package__.partition(".")[0],
+            )

@@ -1,0 +1,76 @@
+"""Names of before, as configurations of earlier results folders hold them, and where what they name is now.
+
+The one place where `scripts` names the workbench: configurations of before named its parts, too.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+PLACES = {
+    "scripts.comparison": {"workbench.compare": "compare start_comparing"},
+    "scripts.data": {
+        "scripts.cases": "BatchShares CaseShare EpochBatchSampler ReadableLoader cached_dataset declared_columns "
+        "name_bad positive_class read_unlabelled",
+        "workbench.prepare": "prepare",
+    },
+    "scripts.data.bias_field": {"workbench.prepare.bias_field": "BiasCorrection"},
+    "scripts.data.registration": {"workbench.prepare.registration": "Registration"},
+    "scripts.engines": {"workbench.report": "WithholdPhases"},
+    "scripts.evaluation": {
+        "scripts.engines": "EvaluationReport",
+        "workbench.report": "AttentionReport ErrorReport FeatureReport WeightReport",
+    },
+    "scripts.explain": {"workbench.explain": "Occlusion explain_cases"},
+    "scripts.exports": {"workbench.export": "export_model"},
+    "scripts.fusion": {
+        "scripts.networks.fusion": "Abaf AdaptiveConv Attention Bilinear Cbam Concat ConcatMaps CrossAttention "
+        "Depthwise Evidential FusedAttention Gated Kronecker KroneckerCompact LateMean LateProduct LateWeighted "
+        "LowRankTensor Max Mean SelfAttention SideBySide SpatialGated SqueezeExcitation WeightedSum"
+    },
+    "scripts.networks": {
+        "scripts.networks.encoders": "MonaiDenseNetEncoder MonaiEfficientNetEncoder MonaiResNetEncoder "
+        "MonaiSEResNetEncoder MonaiViTEncoder ResidualEncoder reader"
+    },
+    "scripts.predict": {"workbench.predict": "write_prediction"},
+    "scripts.quality": {"workbench.prepare.quality": "require_quality"},
+    "scripts.reporting": {"workbench.report": "report_folder report_run"},
+    "scripts.verify": {"scripts.engines": "record"},
+}
+"""Package of before -> package of now -> names, divided by spaces."""
+
+MOVED = {
+    f"{before}.{name}": (now, name)
+    for before, places in PLACES.items()
+    for now, names in places.items()
+    for name in names.split()
+}
+
+
+class Before:
+    """A package of before, whose names are looked up where they are now."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    def __getattr__(self, name: str) -> Any:
+        return moved(self.package, name)
+
+
+def moved(package: str, name: str) -> Any:
+    """Return what a package of before called by a name.
+
+    >>> moved("scripts.fusion", "Abaf").__module__
+    'scripts.networks.fusion.abaf'
+
+    Raises:
+        AttributeError: it never had the name.
+    """
+    full = f"{package}.{name}"
+    if full in MOVED:
+        now, name = MOVED[full]
+        return getattr(import_module(now), name)
+    if full in PLACES:
+        return Before(full)
+    raise AttributeError(f"module {package!r} has no attribute {name!r}")
