@@ -82,9 +82,9 @@ twins: $(VENV)/.runtime
 
 # docs/bad-input.md: what each mistake says, from the tests that make it. As root, for those that mount a full disk.
 bad-input: $(VENV)/.development
-	WRITE_BAD_INPUT=1 $(BIN)/python -m pytest tests/data/test_cases.py tests/data/test_volumes.py \
-	    tests/data/test_declared_sizes.py tests/data/test_native.py tests/data/test_disks.py \
-	    tests/data/dicom/test_stacks.py tests/bundle/test_bad_input.py tests/engines/test_weights_files.py
+	WRITE_BAD_INPUT=1 $(BIN)/python -m pytest tests/cases/test_cases.py tests/volumes/test_volumes.py \
+	    tests/volumes/test_declared_sizes.py tests/volumes/test_native.py tests/volumes/test_disks.py \
+	    tests/prepare/dicom/test_stacks.py tests/bundle/test_bad_input.py tests/engines/test_weights_files.py
 
 # dist/multiphase_fusion_classification_v<version>.zip, as the MONAI Model Zoo takes it; of a training of your own
 # with RUN=results/NAME. WEIGHTS_URL=... for weights above 25 MB; HUB=owner/name lists what a push to the

@@ -21,8 +21,8 @@ BUNDLE = Path(__file__).resolve().parents[1]
 def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]]:
     """Return the ``__getattr__`` (PEP 562) and ``__all__`` of a package whose modules are imported on use.
 
-    A class that is not in the table lies in the file of its own name: ``Abaf`` in ``abaf.py``. Names of before
-    are found by `scripts.moved`.
+    A class that is not in the table lies in the file of its own name: ``Abaf`` in ``abaf.py``. Names of
+    before are found by `scripts.moved`.
 
     Args:
         package: the package.
@@ -43,4 +43,4 @@ def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]
     return get, sorted(places)
 
 
-__getattr__, __all__ = exports(__name__)
+__getattr__, __all__ = exports(__name__, **{"networks.builder": "build"})

@@ -1,6 +1,6 @@
 """Imported by every configuration before MONAI resolves anything: from here on a mistake is one line."""
 
-from scripts.engines.running_config import running_parser
+from scripts.engines.running import running_parser
 from scripts.files import stopping
 from scripts.files.errors import install
 

@@ -11,8 +11,8 @@ from typing import Any
 PLACES = {
     "scripts.comparison": {"workbench.compare": "compare start_comparing"},
     "scripts.data": {
-        "scripts.cases": "BatchShares CaseShare EpochBatchSampler ReadableLoader cached_dataset declared_columns "
-        "name_bad positive_class read_unlabelled",
+        "scripts.cases": "BatchShares CaseShare EpochBatchSampler ReadableLoader cached_dataset "
+        "declared_columns name_bad positive_class read_unlabelled",
         "workbench.prepare": "prepare",
     },
     "scripts.data.bias_field": {"workbench.prepare.bias_field": "BiasCorrection"},
@@ -25,9 +25,10 @@ PLACES = {
     "scripts.explain": {"workbench.explain": "Occlusion explain_cases"},
     "scripts.exports": {"workbench.export": "export_model"},
     "scripts.fusion": {
-        "scripts.networks.fusion": "Abaf AdaptiveConv Attention Bilinear Cbam Concat ConcatMaps CrossAttention "
-        "Depthwise Evidential FusedAttention Gated Kronecker KroneckerCompact LateMean LateProduct LateWeighted "
-        "LowRankTensor Max Mean SelfAttention SideBySide SpatialGated SqueezeExcitation WeightedSum"
+        "scripts.networks.fusion": "Abaf AdaptiveConv Attention Bilinear Cbam Concat ConcatMaps "
+        "CrossAttention Depthwise Evidential FusedAttention Gated Kronecker KroneckerCompact LateMean "
+        "LateProduct LateWeighted LowRankTensor Max Mean SelfAttention SideBySide SpatialGated "
+        "SqueezeExcitation WeightedSum"
     },
     "scripts.networks": {
         "scripts.networks.encoders": "MonaiDenseNetEncoder MonaiEfficientNetEncoder MonaiResNetEncoder "

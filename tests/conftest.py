@@ -13,6 +13,8 @@ from monai.bundle import ConfigWorkflow
 
 from tests.bad_input_page import Page
 
+pytest_plugins = ["tests.datasets"]
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", ROOT.parent / "shared" / "data"))
 

@@ -23,6 +23,7 @@ __getattr__, __all__ = exports(
     results="ResultsFolder",
     results_place="results_folder",
     run="finish settle start",
+    running="running_config",
     schedule="FreezeParts ScheduleHandler warmup_cosine",
     selection="EarlyStop PooledScore SelectionScore",
     served="hand_over training_cases",

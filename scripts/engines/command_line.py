@@ -18,7 +18,7 @@ from monai.bundle import BundleWorkflow, ConfigParser
 from monai.bundle.scripts import create_workflow, run
 from monai.utils import ensure_tuple
 
-from scripts.engines.running_config import running_parser
+from scripts.engines.running import running_parser
 from scripts.files.plain_text import is_reference, literal
 from scripts.keys.key_types import FREE, KeyTypes
 from scripts.keys.typed_values import members, read_text, typed

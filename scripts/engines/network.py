@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from scripts.engines.distributed import synchronise_normalisation
 from scripts.engines.pretrained import start_encoders, start_tables, table_tensors, trained_config
-from scripts.engines.running_config import running_config, running_parser
+from scripts.engines.running import running_config, running_parser
 from scripts.engines.weights import load_fitting, read_weights
 from scripts.networks.calibration import Calibration
 from scripts.networks.ensemble import Ensemble

@@ -8,7 +8,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from scripts.engines.running_config import bundle_folder, running_parser, running_run_id
+from scripts.engines.running import bundle_folder, running_parser, running_run_id
 from scripts.files.fingerprint import content_hash
 from scripts.files.processes import is_first_process, wait_for_all
 from scripts.files.run_folder import (

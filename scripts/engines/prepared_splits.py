@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scripts.cases.cache import NoCache
-from scripts.engines.running_config import running_parser
+from scripts.engines.running import running_parser
 from scripts.files.errors import error_chain
 from scripts.files.workers import BadCases
 

@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from scripts import BUNDLE
 from scripts.engines.environment import environment
 from scripts.engines.metadata import own_metadata
-from scripts.engines.running_config import bundle_folder
+from scripts.engines.running import bundle_folder
 from scripts.engines.served import case_options, served_lists, without_data
 from scripts.engines.twins import write_twins
 from scripts.files.atomic import copy_atomically, remove_partial, write_text

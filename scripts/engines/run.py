@@ -16,7 +16,7 @@ from scripts.engines.commands import from_here
 from scripts.engines.metadata import record_metrics
 from scripts.engines.output_place import finish_output
 from scripts.engines.results_place import place_note
-from scripts.engines.running_config import bundle_folder, running_config, running_parser, running_run_id
+from scripts.engines.running import bundle_folder, running_config, running_parser, running_run_id
 from scripts.engines.served import served_lists
 from scripts.engines.twins import warn_of_stale_twins
 from scripts.files import errors

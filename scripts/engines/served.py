@@ -14,7 +14,7 @@ from torch import Tensor
 
 from scripts.cases.read import Cases, read_cases
 from scripts.cases.splits import SPLITS
-from scripts.engines.running_config import running_config
+from scripts.engines.running import running_config
 from scripts.files.atomic import write_atomically
 from scripts.files.processes import is_first_process
 from scripts.transforms.clinical import EncodeClinicald

@@ -56,7 +56,7 @@ def format_table(
         intervals; no newline at the end.
 
     Example:
-        >>> from scripts.evaluation.metrics import classification_table
+        >>> from scripts.metrics.rows import classification_table
         >>> p = [[.9, .1], [.6, .4], [.7, .3], [.2, .8]]
         >>> rows = classification_table(p, [0, 0, 1, 1], ["low", "high"])
         >>> print(format_table(rows).splitlines()[1])

@@ -95,7 +95,7 @@ class ConditionedNetwork(PhaseFusionNetwork):
         encoder: constructor (taking ``in_channels``) or ready module that ends in a rectifier.
         conditioning: constructor (taking ``channels`` and ``table_dim``) of `Film` or `Daft`, one per phase.
         table: constructor (taking ``out_dim``) or ready `TableEncoder`.
-        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `scripts.fusion`.
+        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `networks.fusion`.
         num_phases: P.
         num_classes: K.
         share_encoder: one encoder for all phases, or one per phase.

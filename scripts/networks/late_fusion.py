@@ -31,7 +31,7 @@ class LateFusionNetwork(PhaseTokenNetwork):
     Raises:
         ValueError: when the image has another number of phases.
 
-    >>> from scripts.fusion import LateMean
+    >>> from scripts.networks.fusion import LateMean
     >>> from scripts.networks import ResidualEncoder
     >>> network = LateFusionNetwork(ResidualEncoder, LateMean, num_phases=3, num_classes=2).eval()
     >>> network(torch.rand(4, 3, 28, 28, 28)).shape

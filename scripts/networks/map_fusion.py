@@ -73,7 +73,7 @@ class MapFusionNetwork(PhaseTokenNetwork):
     Raises:
         ValueError: when the image has another number of phases.
 
-    >>> from scripts.fusion import SpatialGated
+    >>> from scripts.networks.fusion import SpatialGated
     >>> from scripts.networks import ResidualEncoder
     >>> network = MapFusionNetwork(ResidualEncoder, SpatialGated, num_phases=3, num_classes=2).eval()
     >>> network(torch.rand(4, 3, 28, 28, 28)).shape

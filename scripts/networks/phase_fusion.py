@@ -154,7 +154,7 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
-        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `scripts.fusion`.
+        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `networks.fusion`.
         num_phases: P.
         num_classes: K.
         share_encoder: one encoder for all phases, or one per phase.
@@ -165,7 +165,7 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
     Raises:
         ValueError: when the image has another number of phases.
 
-    >>> from scripts.fusion import Concat
+    >>> from scripts.networks.fusion import Concat
     >>> from scripts.networks import ResidualEncoder
     >>> network = PhaseFusionNetwork(ResidualEncoder, Concat, num_phases=3, num_classes=2).eval()
     >>> network(torch.rand(4, 3, 28, 28, 28)).shape

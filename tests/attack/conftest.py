@@ -20,7 +20,7 @@ import torch
 
 from scripts.engines.environment import describe_machine
 from tests.attack.forked_command import ForkedCommands
-from tests.data.conftest import write_dicom as write_dicom  # the fixture
+from tests.datasets import write_dicom as write_dicom  # the fixture
 from tests.label_server import app, cases, results, server, studies  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[2]

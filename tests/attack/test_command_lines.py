@@ -41,7 +41,7 @@ TRAINING = """
 --loss 5 | --loss nothing | --num_phases 2 | --num_classes 7 | --config 5 | --encoder 5 | --encoder resnet18 | --fusion abaf
 --fusion null | --network 3 | --network_def 3 | --augmentation none | --region mask | --region#margin wide | --region#margn 5
 --region '{margin: 5}' | --intensity window | --intensity#lower a | --encoder#_target_ scripts.Nope | --encoder#_target_ os.system
---fusion#_target_ scripts.fusion.Concatt | --optimizer#lr @nothing | --optimizer#lr '$1/0' | --optimizer#_target_ torch.optim.Adan
+--fusion#_target_ scripts.networks.fusion.Concatt | --optimizer#lr @nothing | --optimizer#lr '$1/0' | --optimizer#_target_ torch.optim.Adan
 --train#trainr#max_epochs 3 | --train#trainer#max_epoch 3 | --validate#evaluatr 3 | --train 5 | --train#handlers 5 | --run 5
 --geometry#flip 3 | --geometry#rotate a | --folds 5 | --strategies [concat] | --case all | --explanations [] | --formats [onnx]
 --single_phase pre | --layout folders | --workers 0 | --columns 5 | --channels 5 | --cases nothing | --history 5 | --model_file 5

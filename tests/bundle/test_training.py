@@ -108,10 +108,9 @@ def test_the_model_is_calibrated_on_its_validation_split_and_the_report_says_so(
     again = tmp_path / "again"
     shutil.copytree(trained, again)
     for name, value in (
-        ("temperature.FEWEST_CASES", 2), ("temperature.LIKELIHOOD_DROP", 0.0), ("youden.FEWEST_CASES", 2),
-        ("youden.LEVEL", 1.1),
+        ("FEWEST_CASES", 2), ("LIKELIHOOD_DROP", 0.0), ("FEWEST_PER_CLASS", 2), ("LEVEL", 1.1),
     ):  # fmt: skip
-        monkeypatch.setattr(f"scripts.evaluation.{name}", value)
+        monkeypatch.setattr(f"scripts.metrics.calibration.{name}", value)
     bundle("training", ["configs/train.yaml"], output_dir=str(again), resume=True, **quick)
     state = torch.load(again / "models" / "model.pt", weights_only=True)
     found = json.loads((again / "metrics.json").read_text())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
-from scripts.engines.running_config import network_parts
+from scripts.engines.running import network_parts
 from workbench.report.headline import strategy
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -13,7 +13,7 @@ import sys, torch
 from functools import partial
 from torch import distributed, nn
 from scripts.engines import distribute
-from scripts.fusion import Concat
+from scripts.networks.fusion import Concat
 from scripts.networks import PhaseFusionNetwork, ResidualEncoder
 
 rank, join = int(sys.argv[1]), f"file://{sys.argv[2]}/join"

@@ -154,8 +154,9 @@ def test_a_file_that_is_no_small_plain_text_is_refused_at_once(name, text, folde
     "name",
     [
         "jinja2.py", "docs/yaml.PY", "numpy/__init__.py", "torch.so", "a.cpython-311-x86_64-linux-gnu.so",
-        "liba.so.1", "site.pth", "scripts/fusion/mine.py", "scripts/__pycache__/__init__.cpython-311.pyc",
-        "yaml.pyc", "scripts/data/native.so", "lib.zip", "run.sh", "Makefile", ".git/hooks/post-checkout",
+        "liba.so.1", "site.pth", "scripts/networks/fusion/mine.py", "yaml.pyc",
+        "scripts/__pycache__/__init__.cpython-311.pyc",
+        "scripts/volumes/native.so", "lib.zip", "run.sh", "Makefile", ".git/hooks/post-checkout",
         "model.pkl", "configs/logging.conf", "requirements.txt", "scripts/__init__.py",
     ],
 )  # fmt: skip
@@ -191,10 +192,10 @@ def test_a_strategy_of_ones_own_is_allowed_by_name(folder):
     (folder / "scripts" / "fusion" / "mine.py").write_text("class Mine: ...\n")
     path = folder / "configs" / "train.yaml"
     content = yaml.safe_load(path.read_text())
-    content["fusion"]["_target_"] = "scripts.fusion.mine.Mine"
+    content["fusion"]["_target_"] = "scripts.networks.fusion.mine.Mine"
     path.write_text(yaml.safe_dump(content))
     assert len(verify(folder)) == 2
-    assert said(folder, ("scripts.fusion.mine.Mine", "scripts/fusion/mine.py")) == ""
+    assert said(folder, ("scripts.networks.fusion.mine.Mine", "scripts/networks/fusion/mine.py")) == ""
 
 
 def test_links_lead_nowhere_else(folder, tmp_path):

@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 from scripts.cases.cache import NoCache, cached_dataset, check_cache
 from scripts.cases.read import read_cases
 from scripts.engines.run import start
-from scripts.engines.running_config import bundle_folder, running_config
+from scripts.engines.running import bundle_folder, running_config
 from scripts.files import errors
 from scripts.files.run_folder import refuse_bundle, run_in
 from workbench.compare.folds import Fold, make_folds

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from scripts.engines.running_config import network_parts
+from scripts.engines.running import network_parts
 from scripts.files.yaml_files import read_yaml
 from scripts.metrics.table import HEADINGS
 from workbench.package.contents import FIGURES

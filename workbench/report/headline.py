@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scripts.cases.positive import positive_index
-from scripts.engines.running_config import network_parts
+from scripts.engines.running import network_parts
 from workbench.report.contents import Contents
 from workbench.report.table import counted, number
 

@@ -1,6 +1,6 @@
 """Command line: looks at a results folder or an unpacked bundle from elsewhere, before any of it runs.
 
-python -m workbench.verify FOLDER [--allow scripts.fusion.Mine scripts/fusion/mine.py]
+python -m workbench.verify FOLDER [--allow scripts.networks.fusion.Mine scripts/networks/fusion/mine.py]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="results folder, or bundle as unpacked")
     parser.add_argument(
         "--allow", nargs="+", default=[], metavar="NAME",
-        help="targets and files of your own strategies: scripts.fusion.Mine scripts/fusion/mine.py",
+        help="targets and files of your own: scripts.networks.fusion.Mine scripts/networks/fusion/mine.py",
     )  # fmt: skip
     given = parser.parse_args(arguments)
     try:

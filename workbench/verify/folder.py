@@ -27,7 +27,8 @@ def verify(folder: str | Path, allow: Collection[str] = ()) -> list[Finding]:
 
     Args:
         folder: results folder, or bundle that was unpacked.
-        allow: targets (``scripts.fusion.Mine``) and files (``scripts/fusion/mine.py``) that are one's own.
+        allow: targets (``scripts.networks.fusion.Mine``) and files (``scripts/networks/fusion/mine.py``) of
+            one's own.
 
     Raises:
         FileNotFoundError: no such folder.

@@ -204,7 +204,7 @@ def test_two_processes_write_one_report(tmp_path: Path) -> None:
     code = """
 import sys, torch, numpy as np
 from ignite.engine import Engine
-from scripts.evaluation import EvaluationReport
+from scripts.engines import EvaluationReport
 rank, join = int(sys.argv[1]), f"file://{sys.argv[2]}/join"
 torch.distributed.init_process_group("gloo", init_method=join, rank=rank, world_size=2)
 mine = [0, 2, 4] if rank == 0 else [1, 3, 0]

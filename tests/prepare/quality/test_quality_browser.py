@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reporting.test_browser import DESK, PHONE, browser, show  # noqa: F401
+from tests.report.test_browser import DESK, PHONE, browser, show  # noqa: F401
 from workbench.prepare.quality.quality import check_quality
 
 pytestmark = pytest.mark.browser

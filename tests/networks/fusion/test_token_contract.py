@@ -1,20 +1,28 @@
-"""The token contract, over every strategy of `scripts.fusion`.
+"""The token contract, over every strategy of `scripts.networks.fusion`.
 
-A new strategy that `scripts.fusion` exports is tested here without any change.
+A new strategy that lies in `scripts/networks/fusion` is tested here without any change.
 """
 
 from __future__ import annotations
 
 import itertools
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 import torch
 from torch import Tensor
 
-import scripts.fusion
+from scripts.networks import fusion as fusion_package
 from scripts.networks.fusion.base import TokenFusion
 
-EXPORTED = [getattr(scripts.fusion, name) for name in scripts.fusion.__all__]
+EXPORTED = [
+    value
+    for module in iter_modules(fusion_package.__path__)
+    for value in vars(import_module(f"{fusion_package.__name__}.{module.name}")).values()
+    if isinstance(value, type) and value.__module__.endswith(f"fusion.{module.name}")
+]
+"""Every class in `scripts/networks/fusion`."""
 STRATEGIES = [
     s for s in EXPORTED if isinstance(s, type) and issubclass(s, TokenFusion) and s is not TokenFusion
 ]

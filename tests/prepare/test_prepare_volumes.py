@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from scripts.cases.read import read_cases
-from tests.data.test_registration import moved_case
+from tests.prepare.test_registration import moved_case
 from workbench.prepare.phantom.acquisition import make_case
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,11 +15,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from tests.reporting.page import Page
+from tests.report.page import Page
 from workbench.prepare.quality.finding import Finding
 from workbench.prepare.quality.quality import check_quality
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 EDGE = 24
 CASES = [f"c{number}" for number in range(10)]
 Change = Callable[[np.ndarray], np.ndarray]

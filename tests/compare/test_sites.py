@@ -13,7 +13,7 @@ from scipy.stats import ttest_rel
 
 from scripts.metrics.paired import corrected_t_test
 from scripts.metrics.predictions import write_predictions
-from tests.reporting.page import Page
+from tests.report.page import Page
 from workbench.compare import jobs
 from workbench.compare.folds import make_folds
 from workbench.compare.regression import fit_regression

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cases.read import read_cases
-from tests.data.test_layouts import CLASSES, PHASES, make_acdc_patient
+from tests.prepare.test_layouts import CLASSES, PHASES, make_acdc_patient
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.layouts.found import Found
 from workbench.prepare.preparing import prepare

@@ -17,7 +17,7 @@ from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.encoders.views import ViewEncoder, fold, token_names, unfold
 from scripts.transforms.views import GivenViews, SliceViews
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 PHASES = ["pre", "arterial", "portal"]
 THREE = ["axial", "coronal", "sagittal"]
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)

@@ -9,7 +9,7 @@ import pytest
 
 from scripts.cases.read import read_cases
 from scripts.cases.splits import split_by_patient
-from tests.data.test_identical import cohort
+from tests.prepare.test_identical import cohort
 from workbench.prepare.preparing import prepare
 from workbench.prepare.write import fold_splits
 

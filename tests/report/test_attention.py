@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from scripts import build
-from tests.evaluation.test_case_reports import evaluate
+from tests.report.test_case_reports import evaluate
 from workbench.report.attention import Attention, AttentionReport, attention_figure
 from workbench.report.features import FeatureReport
 from workbench.report.weights import WeightReport

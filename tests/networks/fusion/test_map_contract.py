@@ -1,6 +1,6 @@
-"""The map contract, over every strategy of `scripts.fusion` over feature maps.
+"""The map contract, over every strategy of `scripts.networks.fusion` over feature maps.
 
-A new strategy that `scripts.fusion` exports is tested here without any change.
+A new strategy that lies in `scripts/networks/fusion` is tested here without any change.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from scripts.networks.fusion.base import MapFusion
-from tests.fusion.test_token_contract import EXPORTED, patterns
+from tests.networks.fusion.test_token_contract import EXPORTED, patterns
 
 STRATEGIES = [s for s in EXPORTED if isinstance(s, type) and issubclass(s, MapFusion) and s is not MapFusion]
 C = 6

@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from scripts.files.errors import message_of
-from tests.reporting.page import Page
+from tests.report.page import Page
 from workbench.report.comparison_page import report_comparison
 
 
