@@ -6,11 +6,14 @@ Modules are imported on first use, so that ``import scripts`` costs nothing.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from scripts.moved import know_packages_of_before, moved
 
 __version__ = "0.1.0"
 
@@ -32,15 +35,18 @@ def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]
 
     def get(name: str) -> Any:
         module = places.get(name) or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        if f"{package}.{name}" in sys.modules:
+            return sys.modules[f"{package}.{name}"]
         if not name.startswith("_") and find_spec(f"{package}.{module}") is not None:
             found = import_module(f"{package}.{module}")
             if module == name:
                 return found
             if hasattr(found, name):
                 return getattr(found, name)
-        return import_module("scripts.moved").moved(package, name)
+        return moved(package, name)
 
     return get, sorted(places)
 
 
 __getattr__, __all__ = exports(__name__, **{"networks.builder": "build"})
+know_packages_of_before()

@@ -5,7 +5,10 @@ The one place where `scripts` names the workbench: configurations of before name
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 PLACES = {
@@ -49,14 +52,11 @@ MOVED = {
 }
 
 
-class Before:
+class Before(ModuleType):
     """A package of before, whose names are looked up where they are now."""
 
-    def __init__(self, package: str) -> None:
-        self.package = package
-
     def __getattr__(self, name: str) -> Any:
-        return moved(self.package, name)
+        return moved(self.__name__, name)
 
 
 def moved(package: str, name: str) -> Any:
@@ -73,5 +73,14 @@ def moved(package: str, name: str) -> Any:
         now, name = MOVED[full]
         return getattr(import_module(now), name)
     if full in PLACES:
-        return Before(full)
+        return sys.modules[full]
     raise AttributeError(f"module {package!r} has no attribute {name!r}")
+
+
+def know_packages_of_before() -> None:
+    """Enter them among the imported modules: folders without code, left by an update, would be imported."""
+    own = Path(__file__).parent.parent
+    for package in PLACES:
+        place = own.joinpath(*package.split("."))
+        if not (place / "__init__.py").is_file() and not place.with_suffix(".py").is_file():
+            sys.modules[package] = Before(package)

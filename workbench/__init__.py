@@ -1,1 +1,5 @@
 """What a researcher does around a model: prepare, compare, explain, report, export, package, serve."""
+
+from scripts import exports
+
+__getattr__, __all__ = exports(__name__)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.cases.positive import positive_index
-from scripts.figures.named_figure import NamedFigure
 from scripts.files.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -36,6 +35,8 @@ NAMES = "Names"
 def new_figure(width: float, height: float) -> NamedFigure:
     """Make an empty figure of a size in inches that lays itself out."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    from scripts.figures.named_figure import NamedFigure  # and with it matplotlib
 
     figure = NamedFigure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)

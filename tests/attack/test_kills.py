@@ -267,7 +267,7 @@ def comparing(quick, tmp_path) -> Command:
 
 @pytest.fixture
 def explaining(trained, small_phantom, tmp_path) -> Command:
-    files = str([str(trained / "configs" / name) for name in ("inference.yaml", "explain.yaml")])
+    files = str([str(trained / "configs" / "inference.yaml"), "configs/explain.yaml"])
     line = bundle_command(
         "explaining", files, bundle_root=trained, dataset_dir=small_phantom, case="test",
         explanations=["contribution", "grad_cam"], output_dir=tmp_path / "out",

@@ -42,7 +42,7 @@ def test_a_bad_file_is_one_line_whatever_the_number_of_workers(workers, awkward,
 CODE = """
 import os, sys, time
 from pathlib import Path
-from scripts.engines import errors
+from scripts.files import errors
 from scripts.files.workers import work_through
 
 def busy(folder):

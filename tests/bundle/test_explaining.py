@@ -36,7 +36,7 @@ def further(tmp_path_factory) -> Path:
 
 
 def test_a_results_folder_is_explained_with_its_own_files(trained, bundle, small_phantom, tmp_path):
-    files = [str(trained / "configs" / name) for name in ("inference.yaml", "explain.yaml")]
+    files = [str(trained / "configs" / "inference.yaml"), "configs/explain.yaml"]
     case = pandas.read_csv(trained / "predictions.csv").iloc[0]
     bundle("explaining", files, bundle_root=str(trained), case=case["case"], output_dir=str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [RECORD, case["case"]]
@@ -77,7 +77,7 @@ def test_contributions_are_those_of_cases_without_the_files(trained, bundle, sma
         "inferring", [str(configs / "inference.yaml")], dataset_dir=str(tmp_path / "data"),
         output_dir=str(tmp_path / "inferred"), **overrides,
     )  # fmt: skip
-    explain = [str(configs / name) for name in ("inference.yaml", "explain.yaml")]
+    explain = [str(configs / "inference.yaml"), "configs/explain.yaml"]
     chosen = {"case": case["case"], "explanations": ["contribution"], "dataset_dir": str(small_phantom)}
     bundle("explaining", explain, output_dir=str(tmp_path / "explained"), **chosen, **overrides)
     said = pandas.read_csv(tmp_path / "inferred" / "predictions.csv").set_index("case")["p_high"]

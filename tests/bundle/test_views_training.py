@@ -33,7 +33,7 @@ def test_weights_are_named_by_phase_and_view_and_missing_phases_by_phase(trained
 
 @pytest.mark.slow
 def test_a_results_folder_predicts_and_explains_by_phase(bundle, trained_on_views, tmp_path, quick):
-    files = [str(trained_on_views / "configs" / name) for name in ("inference.yaml", "explain.yaml")]
+    files = [str(trained_on_views / "configs" / "inference.yaml"), "configs/explain.yaml"]
     common = {"bundle_root": str(trained_on_views), "dataset_dir": quick["dataset_dir"]}
     bundle("inferring", files[:1], output_dir=str(tmp_path / "predictions"), **common)
     assert (tmp_path / "predictions" / "predictions.csv").is_file()

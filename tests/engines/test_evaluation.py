@@ -129,7 +129,7 @@ def test_the_figures_reach_tensorboard(tmp_path: Path) -> None:
 
     evaluator(items(), EvaluationReport(tmp_path, ["low", "high"], draws=0, tensorboard=True)).run()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    tags = ["roc", "precision_recall", "confusion_matrix", "reliability", "decision_curve"]
+    tags = ["roc", "confusion_matrix", "precision_recall", "reliability", "decision_curve"]
     assert events.Tags()["images"] == [f"test/{tag}" for tag in tags]
 
 

@@ -149,7 +149,7 @@ def test_results_are_never_mixed_but_replaced(trained, small_phantom, bundle, tm
     files = {
         "inferring": [str(trained / "configs" / "inference.yaml")],
         "evaluating": [str(trained / "configs" / name) for name in ("train.yaml", "evaluate.yaml")],
-        "explaining": [str(trained / "configs" / name) for name in ("inference.yaml", "explain.yaml")],
+        "explaining": [str(trained / "configs" / "inference.yaml"), "configs/explain.yaml"],
     }
     common = {
         "bundle_root": str(trained),

@@ -75,9 +75,12 @@ def test_no_command_runs_code_in_weights(place, trained, bundle, quick, tmp_path
         settings = quick | {"output_dir": str(folder), "resume": True}
         message = outcome(bundle, "training", ["configs/train.yaml"], **settings)
     else:
-        names = {"evaluating": "train.yaml evaluate.yaml", "inferring": "inference.yaml"}
-        names["explaining"] = "inference.yaml explain.yaml"
-        files = [str(configs / name) for name in names[place].split()]
+        inference = str(configs / "inference.yaml")
+        files = {
+            "evaluating": [str(configs / "train.yaml"), str(configs / "evaluate.yaml")],
+            "inferring": [inference],
+            "explaining": [inference, "configs/explain.yaml"],
+        }[place]
         settings = {"bundle_root": str(folder), "output_dir": str(tmp_path / "out")}
         message = outcome(bundle, place, files, **settings)
     assert f"{weights} must hold weights only, found code in it" in message

@@ -28,7 +28,7 @@ def exported(trained, bundle, tmp_path_factory) -> Path:
 
 
 def export(bundle, folder: Path, **overrides) -> None:
-    files = [str(folder / "configs" / name) for name in ("inference.yaml", "export.yaml")]
+    files = [str(folder / "configs" / "inference.yaml"), "configs/export.yaml"]
     bundle("exporting", files, bundle_root=str(folder), **overrides)
 
 

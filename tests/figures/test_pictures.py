@@ -135,7 +135,7 @@ def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(run):
     for name in names:
         (folder / name).unlink()
     workflow.parser.get_parsed_content("test#evaluator").run()
-    workflow.parser.get_parsed_content("withholding").run()
+    workflow.parser.get_parsed_content("further").run()
     assert {name: (folder / name).read_bytes() for name in names} == before
     features = pandas.read_csv(folder / "features.csv").filter(like="feature_").to_numpy(np.float32)
     from threadpoolctl import threadpool_limits

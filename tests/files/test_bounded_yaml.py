@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
-OWN = {"data/bounded_yaml.py", "verify/plain_config.py"}
+OWN = {"scripts/files/yaml_files.py", "workbench/verify/plain_config.py"}
 """Readers with bounds."""
-OF_THIS_BUNDLE = {"engines/config_check.py", "engines/start.py"}
+OF_THIS_BUNDLE = {"scripts/engines/run.py"}
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_start_weights_beside_a_bomb_have_no_names(tmp_path: Path) -> None:
 
 
 def test_no_other_reader_of_yaml() -> None:
-    scripts = ROOT / "scripts"
     found = {
-        file.relative_to(scripts).as_posix()
-        for file in scripts.rglob("*.py")
+        file.relative_to(ROOT).as_posix()
+        for floor in ("scripts", "workbench")
+        for file in (ROOT / floor).rglob("*.py")
         if re.search(r"yaml\.(safe_|full_|unsafe_)?load\(", file.read_text(encoding="utf-8"))
     }
     assert found - OF_THIS_BUNDLE == OWN

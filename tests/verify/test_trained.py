@@ -61,7 +61,7 @@ def test_a_list_that_cannot_be_written_is_told_and_stops_nothing(trained, monkey
     assert not is_recorded(trained)
 
 
-REFUSED = r"must be a folder that you trained.*jinja2\.py: found.*python -m scripts\.verify .*--trust"
+REFUSED = r"must be a folder that you trained.*jinja2\.py: found.*python -m workbench\.verify .*--trust"
 
 
 def test_predict_refuses_code_from_elsewhere(planted, small_phantom, tmp_path):

@@ -171,25 +171,25 @@ def test_further_code_is_named(name, folder):
 
 
 def test_a_package_without_some_of_its_files_is_named(folder):
-    (folder / "scripts" / "networks" / "film.py").unlink()
-    assert "scripts: found 'no networks/film.py and 0 more', must be the whole package" in said(folder)
+    (folder / "scripts" / "networks" / "parts.py").unlink()
+    assert "scripts: found 'no networks/parts.py and 0 more', must be the whole package" in said(folder)
 
 
 def test_a_release_is_taken_by_its_hash(folder, tmp_path, monkeypatch):
     from workbench.verify import files as package_files
 
-    (folder / "scripts" / "fusion" / "max.py").write_text("# an older one\n")
+    (folder / "scripts" / "networks" / "fusion" / "max.py").write_text("# an older one\n")
     assert "scripts/networks/fusion/max.py: found 'other code'" in said(folder)
     releases = tmp_path / "releases.txt"
     releases.write_text(f"# hash, version\n{package_files.package_hash(folder / 'scripts')}  0.0.9\n")
     monkeypatch.setattr(package_files, "RELEASES", releases)
     assert said(folder) == ""
-    (folder / "scripts" / "fusion" / "max.py").write_text("import os\n")
+    (folder / "scripts" / "networks" / "fusion" / "max.py").write_text("import os\n")
     assert "scripts/networks/fusion/max.py: found 'other code'" in said(folder)
 
 
 def test_a_strategy_of_ones_own_is_allowed_by_name(folder):
-    (folder / "scripts" / "fusion" / "mine.py").write_text("class Mine: ...\n")
+    (folder / "scripts" / "networks" / "fusion" / "mine.py").write_text("class Mine: ...\n")
     path = folder / "configs" / "train.yaml"
     content = yaml.safe_load(path.read_text())
     content["fusion"]["_target_"] = "scripts.networks.fusion.mine.Mine"

@@ -266,7 +266,7 @@ def test_preparing_and_caching_remove_what_a_kill_left_behind(what, source):
 
 WORKERS = """
 import operator
-from scripts.engines import errors
+from scripts.files import errors
 from scripts.files.workers import work_through
 
 errors.install()

@@ -4,6 +4,8 @@ from scripts import exports
 
 __getattr__, __all__ = exports(
     __name__,
+    class_activation="grad_cam layer_cam",
+    contributions="phase_contributions",
     explaining="explain_cases",
     occlusion="Occlusion",
 )

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from scripts.files.atomic import write_atomically
+from workbench.keys import FILES
 
 REQUIRED = (
     "LICENSE",
@@ -38,7 +39,7 @@ def _wanted(path: Path) -> bool:
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
     if hidden or path.suffix == ".pyc":
         return False
-    return path.parts[0] != "configs" or path.suffix in CONFIG_SUFFIXES
+    return path.parts[0] != "configs" or (path.suffix in CONFIG_SUFFIXES and path.name not in FILES)
 
 
 def copy_contents(root: Path, target: Path) -> None:

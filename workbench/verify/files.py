@@ -23,8 +23,8 @@ RELEASES = Path(__file__).with_name("releases.txt")
 
 
 def package_hash(package: Path) -> str:
-    """Return the SHA-256 over names and contents of the files of a package, but for its list of releases."""
-    return hash_of((name, path) for path, name in files_of(package) if name != "verify/releases.txt")
+    """Return the SHA-256 over names and contents of the files of a package."""
+    return hash_of((name, path) for path, name in files_of(package))
 
 
 def is_release(package: Path) -> bool:

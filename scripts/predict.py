@@ -1,0 +1,16 @@
+"""`python -m workbench.predict` by its name of before."""
+
+from __future__ import annotations
+
+from runpy import run_module
+from typing import Any
+
+from scripts.moved import moved
+
+
+def __getattr__(name: str) -> Any:
+    return moved(__name__, name)
+
+
+if __name__ == "__main__":
+    run_module("workbench.predict", run_name="__main__", alter_sys=True)
