@@ -23,7 +23,7 @@ def kept(tmp_path: Path) -> Path:
 
 def assert_predicts_the_same(folder: Path) -> None:
     found, before = (
-        pandas.read_csv(place / "predictions.csv", index_col="case").filter(like="probability")
+        pandas.read_csv(place / "predictions.csv", index_col="case").filter(regex="^p_")
         for place in (folder, KEPT)
     )
     assert len(before.columns) == 2
