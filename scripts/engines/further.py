@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from ignite.engine import Engine
@@ -12,6 +13,7 @@ from monai.inferers import Inferer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from scripts.engines.commands import bundle_command
 from scripts.files.processes import is_first_process
 from scripts.files.workbench import from_workbench
 
@@ -69,8 +71,10 @@ class Further:
         if workbench := from_workbench("report.further"):
             workbench.make(self)
         elif is_first_process():
+            folder = Path(self.output_dir).resolve()
+            files = [str(folder / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
             logger.info(
-                "further figures and report.html are made by the workbench, which is not beside %s: run "
-                "`evaluating` in this bundle's repository with --bundle_root and this folder",
-                __package__.partition(".")[0],
+                "further figures and report.html are made where the folder workbench is, in the "
+                "repository of this bundle; there: %s",
+                bundle_command("evaluating", files, folder),
             )

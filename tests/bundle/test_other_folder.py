@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
+import torch
 
 from scripts.files.errors import message_of
 
@@ -35,3 +40,29 @@ def test_inference_there_says_that_the_weights_are_not_there(bundle, small_phant
         message_of(caught.value) or ""
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_results_folder_trains_without_the_workbench(trained, quick, tmp_path):
+    """Predictions, metrics, ROC and confusion matrix are the same; one line says who makes the rest."""
+    alone = tmp_path / "alone"
+    kept = ("configs", "scripts", "models")
+    shutil.copytree(
+        trained,
+        alone,
+        ignore=lambda place, names: [n for n in names if place == str(trained) and n not in kept],
+    )
+    command = ["monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
+    clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    clean["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # on which the weights depend
+    line = [sys.executable, "-m", *command, "--output_dir", "../again"]
+    done = subprocess.run(line, cwd=alone, env=clean, capture_output=True, text=True)
+    again = tmp_path / "again"
+    assert done.returncode == 0, done.stderr
+    made = {path.name for path in again.iterdir() if path.suffix in (".png", ".csv", ".json", ".html")}
+    assert made == {
+        "confusion_matrix.png", "environment.json", "learning_curves.csv", "metrics.json", "predictions.csv",
+        "roc.png",
+    }  # fmt: skip
+    assert (again / "predictions.csv").read_bytes() == (trained / "predictions.csv").read_bytes()
+    assert done.stdout.count("further figures and report.html are made where") == 1
+    assert "workbench" not in {path.name for path in again.rglob("*")}
