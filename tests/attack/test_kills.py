@@ -105,7 +105,11 @@ class Command:
         assert process.wait(timeout=300) == 0, self.said[-3000:]
         out = self.place / "out"
         files = (file for file in out.rglob("*") if file.is_file() and file.name not in DIFFERS)
-        return {str(file.relative_to(out)): content(file) for file in files if "events." not in file.name}
+        return {
+            str(file.relative_to(out)): content(file)
+            for file in files
+            if "events." not in file.name and file.suffix != ".log"
+        }
 
     @cached_property
     def whole(self) -> tuple[dict[str, bytes], float]:

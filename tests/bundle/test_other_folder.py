@@ -64,5 +64,5 @@ def test_a_results_folder_trains_without_the_workbench(trained, quick, tmp_path)
         "roc.png",
     }  # fmt: skip
     assert (again / "predictions.csv").read_bytes() == (trained / "predictions.csv").read_bytes()
-    assert done.stdout.count("further figures and report.html are made where") == 1
+    assert (done.stdout + done.stderr).count("further figures and report.html are made where") == 1
     assert "workbench" not in {path.name for path in again.rglob("*")}
