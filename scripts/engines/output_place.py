@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.engines.running import bundle_folder, running_parser, running_run_id
-from scripts.files.fingerprint import content_hash
 from scripts.files.processes import is_first_process, wait_for_all
 from scripts.files.run_folder import (
     Check,
@@ -23,6 +22,7 @@ from scripts.files.run_folder import (
     set_aside,
     take_folder,
 )
+from scripts.volumes.fingerprint import content_hash
 
 READERS = ("inferring", "evaluating", "explaining")
 """Commands that use a trained model."""

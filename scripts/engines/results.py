@@ -17,10 +17,10 @@ from scripts.engines.running import bundle_folder
 from scripts.engines.served import case_options, served_lists, without_data
 from scripts.engines.twins import write_twins
 from scripts.files.atomic import copy_atomically, remove_partial, write_text
-from scripts.files.fingerprint import content_hash
 from scripts.files.plain_text import check_from_data, literal
 from scripts.files.processes import is_first_process, process_count
 from scripts.files.yaml_files import read_yaml
+from scripts.volumes.fingerprint import content_hash
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
 # Keys of inference.yaml that are its own; it shares all others with train.yaml, with the same values.

@@ -12,9 +12,9 @@ import torch
 from monai.data import load_net_with_metadata
 from torch import Tensor, nn
 
-from scripts.files.fingerprint import content_hash
 from scripts.networks.calibration import Calibration
 from scripts.networks.presence import presence
+from scripts.volumes.fingerprint import content_hash
 
 TOLD = ("classes", "clinical", "weights", "temperature", "threshold", "prior")
 """What a file must say about itself to be used here."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from scripts.files.fingerprint import item_fingerprint
+from scripts.volumes.fingerprint import item_fingerprint
 from scripts.volumes.open import files_of, image_files, open_volume
 
 AFFINE = np.array([[-1.0, 0, 0, 9], [0, 1.0, 0, -7], [0, 0, 2.0, 3], [0, 0, 0, 1]])

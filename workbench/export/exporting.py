@@ -15,9 +15,9 @@ from scripts.cases.positive import positive_index
 from scripts.engines.environment import describe_machine
 from scripts.engines.network import load_trained
 from scripts.files.atomic import write_atomically, write_table
-from scripts.files.fingerprint import content_hash
 from scripts.files.plain_text import listing
 from scripts.networks.exported import EXPORTED, ExportedNetwork
+from scripts.volumes.fingerprint import content_hash
 from workbench.export.formats import FORMATS, example_inputs, largest_difference, latencies, trial_batches
 
 KEYS = (

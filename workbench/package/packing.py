@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from scripts.engines.twins import write_twins
-from scripts.files.fingerprint import content_hash
 from scripts.files.run_folder import at_work
+from scripts.volumes.fingerprint import content_hash
 from workbench.package.contents import copy_contents, write_zip
 from workbench.package.model_card import model_card
 from workbench.package.own_paths import check_own_paths, forget_home, remove_own_paths

@@ -17,8 +17,8 @@ from scripts.engines.environment import environment
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
 from scripts.files.atomic import write_text
-from scripts.files.fingerprint import content_hash
 from scripts.networks.table_encoder import table_encoders
+from scripts.volumes.fingerprint import content_hash
 from workbench.explain.contributions import phase_contributions, reads_table
 
 USE = "Research. Not for clinical use."

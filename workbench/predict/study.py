@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.folder import read_case_folder
-from scripts.files.fingerprint import content_hash
 from scripts.files.plain_text import listing
+from scripts.volumes.fingerprint import content_hash
 from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.convert import write_stack
 from workbench.prepare.dicom.geometry import Refused

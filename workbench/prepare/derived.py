@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from scripts.files.atomic import write_atomically, write_text
-from scripts.files.fingerprint import content_hash, fingerprint, item_fingerprint
 from scripts.files.workers import work_through
+from scripts.volumes.fingerprint import content_hash, fingerprint, item_fingerprint
 
 Record = dict[str, Any]
 """What is kept of a volume made: plain values, as they stand in a CSV file."""

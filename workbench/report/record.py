@@ -13,10 +13,10 @@ from scripts.cases.cut_regions import CutRegions, cut_of
 from scripts.cases.document import open_document, read_items
 from scripts.engines.environment import without_person
 from scripts.files.atomic import write_text
-from scripts.files.fingerprint import content_hash
 from scripts.files.yaml_files import read_yaml
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes.fingerprint import content_hash
 from workbench.prepare.phase_scale import phase_scales
 from workbench.report.dataset import summarise_dataset
 

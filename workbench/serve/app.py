@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.engines.twins import write_twins
-from scripts.files.fingerprint import content_hash
+from scripts.volumes.fingerprint import content_hash
 from workbench.package.packing import BUNDLE_NAME
 
 logger = logging.getLogger(__name__)
