@@ -1,4 +1,4 @@
-"""Measures the shipped model in every runtime, and writes the table of docs/export.md.
+"""Measures the shipped model in every runtime, and writes the table of docs/deploy.md.
 
     python -m benchmarks.export_latency
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.marked import keep_part
 from benchmarks.seeds import read_rows, run_bundle
 
-FIGURES, DOCUMENT = Path("docs/figures/export_latency.csv"), Path("docs/export.md")
+FIGURES, DOCUMENT = Path("docs/figures/export_latency.csv"), Path("docs/deploy.md")
 ROUNDS = 50
 
 

@@ -7,7 +7,7 @@ The hospitals (sites) differ in the gain of their scanners and in how many of th
 one model is trained on the pooled cases, which real hospitals could not do. Every model sees every training
 case as often, is tested on the test cases of all sites, and starts from the same weights.
 
-The table goes to docs/figures/federated.csv and to between the markers in docs/federated.md.
+The table goes to docs/figures/federated.csv and to between the markers in docs/distributed.md.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
     parser.add_argument("--work", type=Path, default=Path("results/federated"), help="folder of the runs")
-    parser.add_argument("--document", type=Path, default=Path("docs/federated.md"))
+    parser.add_argument("--document", type=Path, default=Path("docs/distributed.md"))
     parser.add_argument("--output", type=Path, default=Path("docs/figures/federated.csv"))
     parser.add_argument("--part", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """Whether phases are scaled together or each alone: the phantom, and the phantom with three scales.
 
     OMP_NUM_THREADS=1 python -m benchmarks.intensity_scale --output docs/figures/intensity_scale.csv \
-        --document docs/benchmarks.md
+        --document docs/results.md
 
 Two datasets: `one scale`, the phantom's voxels, whose three phases share their units as those of one dynamic
 series do; `three scales`, the same voxels x 0.3, 1 and 3, as sequences of MR differ. Each is trained with

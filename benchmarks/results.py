@@ -4,7 +4,7 @@
         --strategies early concat gated abaf cross_attention late_mean --folds 5 --repeats 3
 
 It is `run comparing` with these settings, which goes on where it was stopped; then its tables are copied to
-docs/figures/<name>_comparison, and its comparison.md to between the markers of that name in docs/results.md.
+docs/figures/<name>_comparison, and that of the strategies to between the markers of that name in docs/results.md.
 `--check` compares nothing anew and exits with 1 where the document differs from the copied tables.
 """
 
@@ -22,13 +22,14 @@ TABLES = ("comparison.md", "comparison.csv", "summary.csv", "pairs.csv")
 
 
 def section(text: str) -> str:
-    """Return comparison.md as a part of a larger document: its title goes, its headings are one level lower.
+    """Return the cases and the table of strategies of a comparison.md.
 
-    >>> section("# Comparison: x\\n\\n100 cases.\\n\\n## Pairs\\n")
-    '100 cases.\\n\\n### Pairs\\n'
+    >>> section("# Comparison: x\\n\\n100 cases.\\n\\n## Strategies\\n\\n| a |\\n\\nmean: ...\\n\\n## Pairs\\n| b |\\n")
+    '100 cases.\\n\\n| a |\\n'
     """
-    lines = text.split("\n", 2)[2].split("\n")
-    return "\n".join("#" + line if line.startswith("#") else line for line in lines)
+    cases = text.split("\n\n")[1]
+    table = text.partition("## Strategies\n\n")[2].partition("\n\n")[0]
+    return f"{cases}\n\n{table}\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""docs/bad-input.md: what was tried and what it says, one row from each test that tried it."""
+"""docs/bad-input.md: what was tried, and one message of each kind, from the tests that tried it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ import csv
 import re
 from pathlib import Path
 
-THEMES = (
-    "dataset.json",
-    "Images",
-    "Sizes in headers",
-    "Readers that crash or hang",
-    "DICOM",
-    "Settings",
-    "Weights and checkpoints",
-    "Disks",
-)
+# What goes wrong -> the mistake whose message the page shows.
+EXAMPLES = {
+    "dataset.json": "Misspelt label",
+    "Images": "Truncated file",
+    "Sizes in headers": "Packed NIfTI of that size",
+    "Readers that crash or hang": "A reader that crashes (segmentation fault)",
+    "DICOM": "Uneven",
+    "Settings": "`--max_epoch 3`",
+    "Weights and checkpoints": "Code in the weights of inferring",
+    "Disks": "Predictions on a full disk",
+}
 HEAD = """\
 # Bad input
 
-What was tried, and what the command says. Each row comes from a test that did it and checks the answer: one
-line that names the case or file and the remedy, exit status 1, and no half-written file left behind. `make
-bad-input` writes this page anew; `make test` fails where it differs from what is said.
+Whatever is wrong with a file, a setting or a disk, a command ends with status 1 and one line that names the
+case or the file and says what to do. No half-written file stays behind. `make bad-input` writes this page
+from the tests that make each mistake; `make test` fails where the page differs from them.
 
-Beyond these rows the product is attacked: by wrong command lines and files, changed documents, requests to
-the server of MONAI Label, pairs of commands started at once, and kills. `WRITE_ATTACKS=1 make test-slow`
-does so and notes what came of it in `docs/figures/attacks.csv`. *Refused* is one line of error and nothing
-written; *done* is a change that left a legal document, a request that may be answered, a pair that both
-succeeded, a command that was killed and went on to the same results. *By MONAI* is what it refuses before
-any code of the bundle runs. A payload is an expression, reference or component that data brought along.
+The product is also attacked with wrong command lines and files, changed documents, requests to the server of
+MONAI Label, and pairs of commands started at once: `WRITE_ATTACKS=1 make test-slow` does so and counts the
+outcomes in `docs/figures/attacks.csv`. *Refused* is one line of error and nothing written. *Done* is a change
+that left a legal document, a request that may be answered, or a pair that both succeeded. *By MONAI*: MONAI
+refused it before any code of the bundle ran. A payload is an expression, reference or component hidden
+in data.
 
 """
 
@@ -53,7 +54,7 @@ def attacks() -> str:
 
 
 class Page:
-    """Collects rows, or holds them against the page as it is.
+    """Collects mistakes and messages, or holds them against the page as it is.
 
     Args:
         file: docs/bad-input.md.
@@ -64,23 +65,29 @@ class Page:
         self.file = file
         self.writing = writing
         self.known = file.read_text(encoding="utf-8") if file.is_file() else ""
-        self.rows: dict[str, dict[str, str]] = {theme: {} for theme in THEMES}
+        self.said: dict[str, dict[str, str]] = {kind: {} for kind in EXAMPLES}
 
-    def say(self, theme: str, tried: str, message: object) -> None:
-        """Add a row, or assert that the page has it."""
+    def say(self, kind: str, tried: str, message: object) -> None:
+        """Note a mistake and what was said, or assert that the page has it."""
         tried = tried[0].upper() + tried[1:]
-        row = _row(tried, neutral(str(message)))
-        assert self.rows[theme].setdefault(tried, row) == row, f"two answers to {tried!r}"
-        assert self.writing or row in self.known, (
-            f"{self.file.name} lacks this row, run `make bad-input`: {row}"
-        )
+        text = neutral(str(message))
+        assert self.said[kind].setdefault(tried, text) == text, f"two answers to {tried!r}"
+        if self.writing:
+            return
+        row = next((line for line in self.known.splitlines() if line.startswith(f"| {kind} | ")), " | ")
+        named = row.split(" | ")[1].split("; ")
+        assert _cell(tried) in named, f"{self.file.name} lacks {tried!r}, run `make bad-input`"
+        if tried == EXAMPLES[kind]:
+            assert _cell(text) in row, f"{self.file.name} lacks this message, run `make bad-input`: {text}"
 
     def write(self) -> None:
-        """Write the page from the rows collected."""
-        parts = [HEAD, attacks()]
-        for theme, rows in self.rows.items():
-            parts.append(f"\n## {theme}\n\n| tried | what it says |\n|---|---|\n" + "".join(rows.values()))
-        self.file.write_text("".join(parts), encoding="utf-8")
+        """Write the page from what was collected."""
+        rows = [
+            f"| {kind} | {'; '.join(map(_cell, said))} | {_cell(said[EXAMPLES[kind]])} |\n"
+            for kind, said in self.said.items()
+        ]
+        table = "\n| where | what was tried | one message |\n|---|---|---|\n" + "".join(rows)
+        self.file.write_text(HEAD + attacks() + table, encoding="utf-8")
 
 
 def neutral(message: str) -> str:
@@ -97,7 +104,5 @@ def neutral(message: str) -> str:
     return re.sub(r"machine of [\d,]+ GiB", "machine of 16 GiB", message)
 
 
-def _row(tried: str, message: str) -> str:
-    one_line = re.sub(r"\n\s*", " / ", message)
-    cells = (re.sub(r"([|<])", r"\\\1", text) for text in (tried, one_line))
-    return "| {} | {} |\n".format(*cells)
+def _cell(text: str) -> str:
+    return re.sub(r"([|<])", r"\\\1", re.sub(r"\n\s*", " / ", text))

@@ -180,7 +180,7 @@ class Preparation(Keys):
     workers: Count | None
     """volumes at a time; null takes one per core"""
     quality: bool
-    """whether the images are checked at the end, which writes quality.html; see docs/quality.md"""
+    """whether the images are checked at the end, which writes quality.html; see docs/prepare.md"""
     correcting: Component
     """the rule of the bias correction"""
     registering: Component

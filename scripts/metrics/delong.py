@@ -139,7 +139,7 @@ def logit_interval(auc: float, variance: float, level: float = LEVEL) -> tuple[f
     .. math:: \mathrm{logit}(A) \pm z \frac{\sqrt{\mathrm{var}(A)}}{A (1 - A)}
 
     With few cases or a high AUC it holds its level where the percentile bootstrap and the untransformed
-    interval are too short; see docs/benchmarks.md.
+    interval are too short.
 
     Args:
         auc: strictly between 0 and 1.

@@ -35,7 +35,9 @@ def test_shipped_zip_has_what_the_zoo_takes_and_nothing_else(shipped):
     assert {name.partition("/")[0] for name in found} == {"LICENSE", "configs", "docs", "models", "scripts"}
     assert {name for name in found if name.startswith("models/")} == {"models/model.pt"}
     ignored = re.compile(r"__pycache__|\.pyc$|/\.")
-    for folder in ("configs", "docs", "scripts"):
+    documents = {"docs/README.md", "docs/data_license.txt", "docs/figures/learning_curves.png"}
+    assert {name for name in found if name.startswith("docs/")} == documents
+    for folder in ("configs", "scripts"):
         expected = {f"{folder}/{name}" for name in names(ROOT / folder)}
         expected -= {f"configs/{name}" for name in OF_THE_WORKBENCH}
         assert {name for name in expected if not ignored.search(name)} == {
@@ -101,6 +103,20 @@ def test_every_link_of_the_documentation_leads_to_a_file_of_the_zip(kind, reques
     assert [(file, link) for file, link in links if not (file.parent / link).is_file()] == []
 
 
+def test_the_documentation_names_only_what_is_in_the_zip(shipped):
+    found, text = names(shipped), (shipped / "docs" / "README.md").read_text()
+    text = re.sub(r"--filepath \S+", "", text)  # what a command writes
+    assert "workbench" not in text
+    folders = {parent.as_posix() for name in found for parent in Path(name).parents}
+    paths = re.findall(r"\b(?:scripts|configs|models|docs)/[\w./-]*\w", text)
+    assert "configs/inference.yaml" in paths
+    assert [path for path in paths if path not in found | folders] == []
+    modules = set(re.findall(r"python -m ([\w.]+)", text))
+    assert {module for module in modules if not module.startswith("monai.")} == set()
+    commands = set(re.findall(r"monai.bundle run (\w+)", text))
+    assert commands == {"training", "evaluating", "inferring"}
+
+
 def test_same_input_gives_the_same_bytes(trained, own_zip, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(trained, copy)
@@ -133,7 +149,7 @@ def test_unfinished_training_is_refused_in_one_line_and_writes_nothing(trained, 
     assert not (tmp_path / "dist").exists()
 
 
-@pytest.mark.parametrize("place", ["docs/leak.md", "models/model.pt", "scripts/more", "docs"])
+@pytest.mark.parametrize("place", ["docs/data_license.txt", "models/model.pt", "scripts/more", "docs"])
 def test_a_link_out_of_the_folder_is_refused(place, trained, tmp_path):
     copy, outside = tmp_path / "copy", tmp_path / "outside"
     shutil.copytree(trained, copy)
@@ -146,7 +162,7 @@ def test_a_link_out_of_the_folder_is_refused(place, trained, tmp_path):
     with suppress(ValueError):  # or the link is left behind
         file = package(copy, tmp_path / "dist")
         with zipfile.ZipFile(file) as archive:
-            assert not [name for name in archive.namelist() if "patients" in name or "leak" in name]
+            assert not [name for name in archive.namelist() if "patients" in name or "license.txt" in name]
     if link.suffix:
         with pytest.raises(ValueError, match="as a link out of it"):
             package(copy, tmp_path / "dist")
@@ -168,11 +184,11 @@ def test_comments_and_documents_name_no_home(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(home))
     (copy / "configs" / "mine.yaml").write_text(f"# run with {home}/liver/data.yaml in {copy}\nseed: 1\n")
     (copy / "docs").mkdir()
-    (copy / "docs" / "notes.md").write_text(f"Made in {copy}/configs by {home}.")
+    (copy / "docs" / "README.md").write_text(f"Made in {copy}/configs by {home}.")
     with zipfile.ZipFile(package(copy, tmp_path / "dist")) as archive:
         texts = {Path(name).name: archive.read(name) for name in archive.namelist()}
     assert texts["mine.yaml"] == b"# run with ~/liver/data.yaml in .\nseed: 1\n"
-    assert texts["notes.md"] == b"Made in configs by ~."
+    assert texts["README.md"] == b"Made in configs by ~."
     assert not [name for name, text in texts.items() if b"jane.doe" in text or bytes(copy) in text]
     (copy / "configs" / "mine.json").write_text(json.dumps({"file": str(home / "x.csv")}))
     with pytest.raises(ValueError, match=r"mine.json holds the path .*/x.csv of this machine"):

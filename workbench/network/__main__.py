@@ -1,6 +1,6 @@
 """Command line: prints what the network of a strategy is made of.
 
-python -m scripts.networks --fusion gated --phases pre arterial portal --grid_size 32 32 32
+python -m workbench.network --fusion gated --phases pre arterial portal --grid_size 32 32 32
 """
 
 from __future__ import annotations

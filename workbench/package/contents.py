@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import zipfile
@@ -35,6 +36,15 @@ FIGURES = {
 }
 
 
+def _documents(root: Path) -> list[Path]:
+    """Return the model card, the licences of the data, and the pictures that the card shows."""
+    card = root / "docs" / "README.md"
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    pictures = [f"docs/{name}" for name in re.findall(r"!\[[^\]]*\]\((figures/[^)#]+)\)", text)]
+    names = ["docs/README.md", "docs/data_license.txt", *pictures]
+    return [Path(name) for name in names if (root / name).is_file()]
+
+
 def _wanted(path: Path) -> bool:
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
     if hidden or path.suffix == ".pyc":
@@ -43,9 +53,9 @@ def _wanted(path: Path) -> bool:
 
 
 def copy_contents(root: Path, target: Path) -> None:
-    """Copy what belongs to a bundle: configurations, best weights, package, documentation and licence.
+    """Copy what belongs to a bundle: configurations, best weights, package, model card and licences.
 
-    Left behind are data, tests, predictions, images of patients (``first_batch.png``, ``worst_errors.png``),
+    Left behind are data, tests, other pages of the documentation, predictions, images of patients (``first_batch.png``, ``worst_errors.png``),
     TensorBoard files, ``last.pt``, and everything hidden. Of a results folder its figures without patients go
     to ``docs/figures``.
 
@@ -63,8 +73,8 @@ def copy_contents(root: Path, target: Path) -> None:
             f"{root} must be a trained bundle, but has no {' and no '.join(missing)}; give this bundle's "
             "folder or that of a finished training, results/NAME"
         )
-    names = [Path("LICENSE"), Path("models/model.pt")]
-    for folder in ("configs", "scripts", "docs"):
+    names = [Path("LICENSE"), Path("models/model.pt"), *_documents(root)]
+    for folder in ("configs", "scripts"):
         names += [path.relative_to(root) for path in (root / folder).rglob("*") if path.is_file()]
     places = {name: name for name in names if _wanted(name)}
     places |= {Path(name): Path("docs/figures", name) for name in FIGURES if (root / name).is_file()}

@@ -126,7 +126,7 @@ def _sites(summary: Summary) -> list[Caution]:
             f"All {sum(counts.values())} cases of site {site} are of class {next(iter(counts))}.",
             "The model can tell the class by the scanner. Leave this site out and compare, or evaluate by "
             "site "
-            "(--leave_one_site_out, docs/comparing.md).",
+            "(--leave_one_site_out, docs/evaluation.md).",
         )
         for site, counts in sites.items()
         if len(counts) == 1 and sum(counts.values()) >= FEWEST_AT_SITE

@@ -50,7 +50,7 @@ def _few_cases(contents: Contents, metrics: dict[str, Any]) -> list[Caution]:
             f"Classes with fewer than {FEWEST_CASES} cases in the {contents.split} split: {counts}.",
             f"One case more or less changes a sensitivity by up to {step:.0f} percentage points. Collect "
             "more "
-            "cases, or compare by cross-validation (docs/comparing.md).",
+            "cases, or compare by cross-validation (docs/evaluation.md).",
         )
     ]
 

@@ -127,7 +127,7 @@ def test_what_is_no_volume_is_refused_with_the_reason(name, write_dicom, tmp_pat
     write_dicom(tmp_path, **settings)
     (stack,) = stacks(tmp_path)
     assert re.match(reason, stack.refused)
-    say("DICOM", f"series with this fault: {name} (it is left out)", stack.refused)
+    say("DICOM", name, stack.refused)
 
 
 def test_frames_of_an_enhanced_file_are_slices_each_with_its_scale(write_dicom, tmp_path):
