@@ -3,10 +3,10 @@
     python -m benchmarks.fusion_table --truth data/phantom_extra/truth.csv
     python -m benchmarks.fusion_table --check
 
-The figures come from `benchmarks.strategies` and `benchmarks.strategy_cost`; what is not there is
-"not run". `--truth` computes the line of the oracle, who knows the equations of the phantom; without it, the
-line that the document has is kept. `--check` writes nothing and exits with 1 where the document differs from
-the figures.
+The figures come from `benchmarks.strategies` and `benchmarks.strategy_cost`; what only one of them has is
+"not run" in the other's columns. `--truth` computes the line of the oracle, who knows the equations of the
+phantom; without it, the line that the document has is kept. `--check` writes nothing and exits with 1 where the
+document differs from the figures.
 """
 
 from __future__ import annotations
@@ -147,7 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     oracle = next((line for line in found if line.startswith(ORACLE)), None)
     if given.truth:
         oracle = f"{ORACLE}, from the phases at hand | – | – | – | {oracle_auc(given.truth):.3f} | |"
-    expected = render(read_rows(given.runs), read_rows(given.costs), strategies(), oracle)
+    runs, costs = read_rows(given.runs), read_rows(given.costs)
+    measured = {row["strategy"] for row in (*runs, *costs)}
+    names = [name for name in strategies() if name in measured]
+    expected = render(runs, costs, names, oracle)
     expected = "\n".join(expected).strip("\n").split("\n")
     if not given.check:
         given.document.write_text(head + "\n".join(expected) + "\n" + tail, encoding="utf-8")

@@ -4,7 +4,7 @@
         --strategies early concat gated abaf cross_attention late_mean --folds 5 --repeats 3
 
 It is `run comparing` with these settings, which goes on where it was stopped; then its tables are copied to
-docs/figures/<name>_comparison, and that of the strategies to between the markers of that name in docs/results.md.
+docs/figures/<name>_comparison, and that of the strategies to between the markers of that name in the document.
 `--check` compares nothing anew and exits with 1 where the document differs from the copied tables.
 """
 
@@ -24,7 +24,7 @@ TABLES = ("comparison.md", "comparison.csv", "summary.csv", "pairs.csv")
 def section(text: str) -> str:
     """Return the cases and the table of strategies of a comparison.md.
 
-    >>> section("# Comparison: x\\n\\n100 cases.\\n\\n## Strategies\\n\\n| a |\\n\\nmean: ...\\n\\n## Pairs\\n| b |\\n")
+    >>> section("# Comparison: x\\n\\n100 cases.\\n\\n## Strategies\\n\\n| a |\\n\\n## Pairs\\n| b |\\n")
     '100 cases.\\n\\n| a |\\n'
     """
     cases = text.split("\n\n")[1]

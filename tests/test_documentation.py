@@ -15,6 +15,9 @@ from workbench.prepare.layouts import layout_names
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION = ROOT / "docs" / "fusion.md"
+PLACE = r"(?<![\w/.])(?:scripts|workbench|benchmarks|configs|tests|models)/[\w./-]*"
+# What commands write.
+MADE = ("models/model.ts", "models/model.onnx", "models/last.pt")
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 RUNS = """\
@@ -61,9 +64,57 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_every_strategy_has_a_heading_and_every_heading_a_strategy():
+def documents() -> list[Path]:
+    named = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    return [*named, *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(file: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", file.read_text(encoding="utf-8"), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_to_a_file_and_a_heading():
+    broken = []
+    for document in documents():
+        for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text(encoding="utf-8")):
+            name, _, anchor = link.partition("#")
+            file = document.parent / name if name else document
+            if "://" not in link and not (file.is_file() and (not anchor or anchor in anchors(file))):
+                broken.append(f"{document.name}: {link}")
+    assert broken == []
+
+
+def test_every_path_and_module_that_is_named_is_there():
+    """Paths in backticks and commands of this repository, and modules behind ``python -m``."""
+    lost = []
+    for document in documents():
+        if document.name == "CHANGELOG.md":  # names what was there
+            continue
+        text = document.read_text(encoding="utf-8")
+        for path in re.findall(PLACE, text):
+            own = "NAME" in path or "/mine." in path  # of a reader
+            if not own and not (ROOT / path.rstrip(".")).exists() and path not in MADE:
+                lost.append(f"{document.name}: {path}")
+        for module in re.findall(r"python -m ((?:scripts|workbench|benchmarks)[\w.]*)", text):
+            file = ROOT / module.rstrip(".").replace(".", "/")
+            if not (file.with_suffix(".py").is_file() or (file / "__main__.py").is_file()):
+                lost.append(f"{document.name}: {module}")
+    assert lost == []
+
+
+def test_every_measured_strategy_has_a_heading_and_every_heading_a_strategy():
+    """What was not measured yet says in its fragment what it does."""
     headings = re.findall(r"^### `(\w+)`$", FUSION.read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(headings) == sorted(path.stem for path in (ROOT / "configs" / "fusion").glob("*.yaml"))
+    fragments = {path.stem: path for path in (ROOT / "configs" / "fusion").glob("*.yaml")}
+    figures = rows((ROOT / "docs" / "figures" / "strategy_cost.csv").read_text(encoding="utf-8"))
+    measured = {row["strategy"] for row in figures}
+    assert len(headings) == len(set(headings))
+    assert measured <= set(headings) <= set(fragments)
+    for name in set(fragments) - set(headings):
+        assert fragments[name].read_text(encoding="utf-8").startswith(f"# Strategy {name}")
 
 
 def test_every_layout_has_a_section_and_every_section_a_layout():

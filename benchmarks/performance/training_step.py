@@ -218,7 +218,7 @@ SHORT, LONG = 3, 20
 TIMED_CASES, PASSES = 64, 3
 """Training cases where times alone are measured, 4 steps, and how often a turn of ours passes over them."""
 
-BARE, PIPED = "bare, against the blog's loop (a)", "with augmentation, against MONAI's pipeline (b)"
+BARE, PIPED = "bare, against the three-tower loop (a)", "with augmentation, against MONAI's pipeline (b)"
 TIMES = (
     Figure("bf16", f"bf16, {BARE}", least=10.0),
     Figure("fp32", f"fp32, {BARE}"),

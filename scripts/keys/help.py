@@ -19,26 +19,26 @@ PAGE = """\
 
 Every key that a user sets, with its default, what it may hold and what it is; `--help` behind a command shows
 its own. A key that means the same in several files is listed once. Components, `{_target_: CLASS, ...}`, are
-not listed: set their arguments by `--key#argument value`, e.g. `--region#margin 15`. This page and the comments
-of the configurations are written by `make twins` from `scripts/keys` and `workbench/keys.py`.
+not listed: set their arguments by `--key#argument value`, e.g. `--region#margin 15`. `make twins` writes this
+page and the comments of the configurations from `scripts/keys` and `workbench/keys.py`.
 
 A value must have the type of its key and lie in its range; anything else is refused in one line.
 
 | key | how to write it |
 |---|---|
-| true or false | `--calibrate false`; also `no`, `off`, `yes`, `on` in any letter case; `--resume` alone is true |
+| true or false | `--calibrate false`; also `no`, `off`, `yes`, `on`; `--resume` alone is true |
 | number | `--learning_rate 1e-3`; a whole number where the key is one |
 | text, path | `--name 20240101`, `--case 001`: as typed; quotes around all of it are dropped |
-| list | `--phases [T1,T1+C]`, `--phases "['T1','T1+C']"`, `--spacing 1,1,3`; quotes within quotes are doubled: `"['it''s', b]"` |
+| list | `--phases [T1,T1+C]`, `--spacing 1,1,3`; quotes within quotes are doubled: `"['it''s', b]"` |
 | may be null | `--class_weights null`, or `none` unless a list could be meant |
 | inside a component | `--optimizer#lr 0.001`: as the component's argument is typed |
 
 An overlay is named behind the file that it changes. Expressions (`$...`), references (`@key`) and macros
 (`%key`) are for overlays, and for keys whose default is one; keys that hold names from your data (`phases`,
-`classes`, `clinical`, ...) never take them. A few mistakes are met by MONAI before any code of the bundle runs,
-and end in a traceback whose last line names the word: a configuration that is missing or no mapping, a misspelt
-key in front of `#`, a macro that names nothing. MONAI also expands YAML aliases (`*name`), ten lines of which can
-fill the memory: take overlays only from people from whom you would take a program.
+`classes`, `clinical`, ...) never take them. MONAI meets a few mistakes before any code of the bundle runs, and
+ends in a traceback whose last line names the word: a configuration that is missing or no mapping, a misspelt
+key in front of `#`, a macro that names nothing. MONAI also expands YAML aliases (`*name`), ten lines of which
+can fill the memory: take overlays only from people from whom you would take a program.
 """
 _ROW = re.compile(r"(?P<key>\w+):(?P<value>.*?)(?P<comment>  # .*)?")
 

@@ -169,7 +169,8 @@ def test_the_page_shows_medians_ranges_and_what_is_provisional():
     content = {**MACHINE, "items": {"training_step": {"bf16": spread}, "folds": {"speedup": spread}}}
     page = render(content)
     assert (
-        "| bf16, bare, against the blog's loop (a) | 9.5 × (8.0 to 10.0) | at least 10.0 × | **no** |" in page
+        "| bf16, bare, against the three-tower loop (a) | 9.5 × (8.0 to 10.0) | at least 10.0 × | **no** |"
+        in page
     )
     assert page.count("Provisional") == 0
     assert page.count("Not measured yet") == len(ITEMS) - 2

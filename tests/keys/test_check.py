@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 
 import pytest
 from monai.transforms import Compose, Identityd
@@ -107,7 +107,7 @@ def test_every_key_that_a_user_sets_is_declared():
 
 
 def test_help_shows_each_key_of_the_command_and_runs_nothing(bundle, quick, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys.modules["scripts.engines.run"], "command_line", lambda: ["run", "--help"])
+    monkeypatch.setattr(import_module("scripts.engines.run"), "command_line", lambda: ["run", "--help"])
     with pytest.raises(SystemExit) as ended:
         bundle("training", ["configs/train.yaml"], output_dir=str(tmp_path / "out"), **quick)
     said = capsys.readouterr().out

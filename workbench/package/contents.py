@@ -55,9 +55,9 @@ def _wanted(path: Path) -> bool:
 def copy_contents(root: Path, target: Path) -> None:
     """Copy what belongs to a bundle: configurations, best weights, package, model card and licences.
 
-    Left behind are data, tests, other pages of the documentation, predictions, images of patients (``first_batch.png``, ``worst_errors.png``),
-    TensorBoard files, ``last.pt``, and everything hidden. Of a results folder its figures without patients go
-    to ``docs/figures``.
+    Left behind are data, tests, other pages of the documentation, predictions, images of patients
+    (``first_batch.png``, ``worst_errors.png``), TensorBoard files, ``last.pt``, and everything hidden. Of a
+    results folder its figures without patients go to ``docs/figures``.
 
     Args:
         root: the bundle, or a results folder.
