@@ -5,8 +5,8 @@
 
 The figures come from `benchmarks.strategies` and `benchmarks.strategy_cost`; what only one of them has is
 "not run" in the other's columns. `--truth` computes the line of the oracle, who knows the equations of the
-phantom; without it, the line that the document has is kept. `--check` writes nothing and exits with 1 where the
-document differs from the figures.
+phantom; without it, the line that the document has is kept. `--check` writes nothing and exits with 1 where
+the document differs from the figures.
 """
 
 from __future__ import annotations

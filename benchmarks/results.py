@@ -4,7 +4,7 @@
         --strategies early concat gated abaf cross_attention late_mean --folds 5 --repeats 3
 
 It is `run comparing` with these settings, which goes on where it was stopped; then its tables are copied to
-docs/figures/<name>_comparison, and that of the strategies to between the markers of that name in the document.
+docs/figures/<name>_comparison, and that of the strategies to the markers of that name in the document.
 `--check` compares nothing anew and exits with 1 where the document differs from the copied tables.
 """
 

@@ -35,7 +35,7 @@ A value must have the type of its key and lie in its range; anything else is ref
 
 An overlay is named behind the file that it changes. Expressions (`$...`), references (`@key`) and macros
 (`%key`) are for overlays, and for keys whose default is one; keys that hold names from your data (`phases`,
-`classes`, `clinical`, ...) never take them. MONAI meets a few mistakes before any code of the bundle runs, and
+`classes`, `clinical`, ...) never take them. MONAI meets a few mistakes before any code of the bundle runs and
 ends in a traceback whose last line names the word: a configuration that is missing or no mapping, a misspelt
 key in front of `#`, a macro that names nothing. MONAI also expands YAML aliases (`*name`), ten lines of which
 can fill the memory: take overlays only from people from whom you would take a program.
