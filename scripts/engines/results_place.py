@@ -60,9 +60,9 @@ def earlier_folders(parent: Path, name: str) -> list[Path]:
 
 
 def is_interrupted(folder: Path) -> bool:
-    """Say whether a training has finished an epoch, but not its report."""
-    state, report = folder / "models" / "last.pt", folder / "report.html"
-    return state.is_file() and not (report.is_file() and report.stat().st_mtime >= state.stat().st_mtime)
+    """Say whether a training has finished an epoch, but not its last step, which notes the figures (`finish`)."""
+    state, last = folder / "models" / "last.pt", folder / "configs" / "metadata.json"
+    return state.is_file() and not (last.is_file() and last.stat().st_mtime >= state.stat().st_mtime)
 
 
 def _choose(parent: Path, name: str, resume: bool) -> Path:

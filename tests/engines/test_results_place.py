@@ -29,8 +29,9 @@ def make(folder: Path, finished: bool | None = True, at: float = 1e9) -> Path:
         (folder / "models" / "last.pt").touch()
         os.utime(folder / "models" / "last.pt", (at, at))
     if finished:
-        (folder / "report.html").touch()
-        os.utime(folder / "report.html", (at + 60, at + 60))
+        (folder / "configs").mkdir()
+        (folder / "configs" / "metadata.json").touch()
+        os.utime(folder / "configs" / "metadata.json", (at + 60, at + 60))
     return folder
 
 
