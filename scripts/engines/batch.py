@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from scripts.engines.removal import Removal
+if TYPE_CHECKING:
+    from scripts.engines.removal import Removal
 
 logger = logging.getLogger(__name__)
 

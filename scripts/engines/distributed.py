@@ -75,7 +75,7 @@ def synchronise_normalisation(network: nn.Module, device: torch.device | str) ->
     Names and values in the state dict stay as they are. PyTorch has this for GPUs only: on CPUs every process
     normalises by its own share, and the statistics for evaluation are those of the first.
     """
-    if process_count() == 1 or torch.device(device).type != "cuda":
+    if torch.device(device).type != "cuda":
         return network
     return nn.SyncBatchNorm.convert_sync_batchnorm(network)
 

@@ -10,15 +10,16 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 from torch import nn
 
+from scripts import engines, networks
 from scripts.engines.network import load_trained
-from scripts.engines.trained import is_recorded
 from scripts.files.plain_text import listing
 from scripts.files.run_folder import at_work
 from scripts.files.workbench import from_workbench
-from scripts.networks.ensemble import Ensemble
-from scripts.networks.exported import EXPORTED
 
 logger = logging.getLogger(__name__)
+
+SUFFIXES = {"pytorch": ".pt", "torchscript": ".ts", "onnx": ".onnx"}
+"""What computes a network -> the end of the name of its file."""
 
 
 def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
@@ -55,20 +56,19 @@ def model_files(
     Args:
         bundle_root: folder of the bundle.
         ensemble: as in `ensemble_folders`; empty: one model.
-        runtime: what computes the network: ``pytorch``, or a name of `EXPORTED`.
+        runtime: what computes the network: a name of `SUFFIXES`.
         trust: only warn of a member that `require_verified` refuses.
 
     Raises:
         ValueError: an unknown runtime, or a member from elsewhere with more than the bundle's own code.
     """
-    suffixes = {"pytorch": ".pt"} | {name: kind.suffix for name, kind in EXPORTED.items()}
-    if runtime not in suffixes:
-        raise ValueError(f"`runtime` must be one of {listing(str(runtime), suffixes)}, found {runtime!r}")
+    if runtime not in SUFFIXES:
+        raise ValueError(f"`runtime` must be one of {listing(str(runtime), SUFFIXES)}, found {runtime!r}")
     folders = ensemble_folders(ensemble) if ensemble else [str(bundle_root)]
     for folder in folders if ensemble else ():
         if verify := from_workbench("verify.folder"):
             verify.require_verified(folder, trust)
-        elif not trust and not is_recorded(folder):
+        elif not trust and not engines.trained.is_recorded(folder):
             raise ValueError(
                 f"{folder} must be a folder that you trained: one from elsewhere is verified by the folder "
                 "workbench beside scripts, found none; go on with --trust true if you know who made it"
@@ -76,7 +76,7 @@ def model_files(
     for folder in folders:
         if who := at_work(folder):
             logger.warning("%s: %s is at work or was killed; its model so far is used", folder, who)
-    files = [f"{folder}/models/model{suffixes[runtime]}" for folder in folders]
+    files = [f"{folder}/models/model{SUFFIXES[runtime]}" for folder in folders]
     return files if ensemble else files[0]
 
 
@@ -85,7 +85,7 @@ def load_members(network: nn.Module, paths: Sequence[str | Path]) -> None:
     members = list(network.get_submodule("members").children())
     for member, path in zip(members, paths, strict=True):
         load_trained(member, path)
-    if not isinstance(network, Ensemble):
+    if not isinstance(network, networks.ensemble.Ensemble):
         return
     network.combine_calibrations()
     if len(network.calibration.prior) == 2:

@@ -11,13 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.engines.distributed import synchronise_normalisation
-from scripts.engines.pretrained import start_encoders, start_tables, table_tensors, trained_config
-from scripts.engines.running import running_config, running_parser
-from scripts.engines.weights import load_fitting, read_weights
-from scripts.networks.calibration import Calibration
-from scripts.networks.ensemble import Ensemble
-from scripts.networks.exported import EXPORTED, ExportedNetwork
+from scripts import engines, networks  # parts that few runs need are imported where they do
+from scripts.engines.weights import read_weights
+from scripts.files.processes import process_count
+from scripts.networks.calibration import Calibration, calibration_names
 from scripts.networks.table_encoder import table_encoders
 
 logger = logging.getLogger(__name__)
@@ -25,16 +22,6 @@ logger = logging.getLogger(__name__)
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def calibration_names(network: nn.Module) -> set[str]:
-    """Return the names of temperature, threshold and class frequencies in the state dict."""
-    return {
-        f"{name}.{buffer}"
-        for name, module in network.named_modules()
-        if isinstance(module, Calibration)
-        for buffer, _ in module.named_buffers()
-    }
 
 
 def with_calibration(network: nn.Module, state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
@@ -58,8 +45,8 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
     Raises:
         ValueError: naming the tensors that differ, when the weights belong to another configuration.
     """
-    if isinstance(network, ExportedNetwork):
-        network.load(path)
+    if callable(load := getattr(network, "load", None)):  # of an exported one
+        load(path)
         return
     state, own = with_calibration(network, read_weights(path), path), network.state_dict()
     differing = [f"{name} is missing" for name in own if name not in state]
@@ -76,32 +63,6 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
             "give the configuration files and --bundle_root of the same results folder"
         )
     network.load_state_dict(state)
-
-
-def start_from(network: nn.Module, path: str | Path) -> None:
-    """Copy the tensors of a weights file that fit by name and shape, and log those that do not.
-
-    The calibration is left out: it belongs to a finished model, and this one is about to change. What belongs
-    to clinical columns goes by their names and units (see `start_tables`). Other phases or classes than those
-    of the weights are warned of, since theirs go by their position.
-
-    Raises:
-        ValueError: when no tensor fits.
-    """
-    skipped = calibration_names(network) | table_tensors(network)
-    given = read_weights(path)
-    state = {name: value for name, value in given.items() if name not in skipped}
-    own = {name: value for name, value in network.state_dict().items() if name not in skipped}
-    if not load_fitting(network, state, own, f"started from {path}", "in the file but not used"):
-        raise ValueError(f"weights file {path} has no tensor that fits this network by name and shape")
-    start_tables(network, given, path)
-    before, now = trained_config(path), running_config() if running_parser() is not None else {}
-    for key, what in (("phases", "per phase"), ("classes", "per class")):
-        if key in before and key in now and list(before[key]) != list(now[key]):
-            logger.warning(
-                "start weights %s were trained with the %s %s, here they are %s: weights %s that fit are "
-                "taken by their position", path, key, before[key], now[key], what,
-            )  # fmt: skip
 
 
 def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:
@@ -162,7 +123,8 @@ def place_network(
             come with the weights.
         models: weights file that it will be given, or the files of an ensemble: several make an `Ensemble`
             of as many copies of the network.
-        runtime: what computes it: PyTorch, or the exported files that are given as `models` (see `EXPORTED`).
+        runtime: what computes it: PyTorch, or the exported files that are given as `models` (see
+            `networks.exported`).
         encoder_weights: file of an encoder's own weights, or ``medicalnet``, see `start_encoders`; before
             `start_weights`.
     """
@@ -171,13 +133,15 @@ def place_network(
         fit_table(network, cases)
         fit_prior(network, cases)
     if encoder_weights:
-        start_encoders(network, encoder_weights)
+        engines.pretrained.start_encoders(network, encoder_weights)
     if start_weights:
-        start_from(network, start_weights)
-    network = EXPORTED.get(runtime, lambda: network)()
+        engines.pretrained.start_from(network, start_weights)
+    if runtime != "pytorch":
+        network = networks.exported.EXPORTED[runtime]()
     if not isinstance(models, str):
-        network = Ensemble([deepcopy(network) for _ in models])
-    network = synchronise_normalisation(network, device)
+        network = networks.ensemble.Ensemble([deepcopy(network) for _ in models])
+    if process_count() > 1:
+        network = engines.distributed.synchronise_normalisation(network, device)
     return channels_last(network.to(device))
 
 

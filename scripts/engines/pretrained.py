@@ -1,4 +1,4 @@
-"""Starts the encoders of a network from weights that were trained elsewhere."""
+"""Starts a network, its encoders or its clinical table from weights that were trained before."""
 
 from __future__ import annotations
 
@@ -12,14 +12,42 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scripts.engines.running import running_config, running_parser
 from scripts.engines.weights import load_fitting, read_weights
 from scripts.files.yaml_files import read_yaml
+from scripts.networks.calibration import calibration_names
 from scripts.networks.encoders.monai_vit import MonaiViTEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.encoders.stages import StagedEncoder
 from scripts.networks.table_encoder import TableEncoder
 
 MEDICALNET = "medicalnet"
+
+
+def start_from(network: nn.Module, path: str | Path) -> None:
+    """Copy the tensors of a weights file that fit by name and shape, and log those that do not.
+
+    The calibration is left out: it belongs to a finished model, and this one is about to change. What belongs
+    to clinical columns goes by their names and units (see `start_tables`). Other phases or classes than those
+    of the weights are warned of, since theirs go by their position.
+
+    Raises:
+        ValueError: when no tensor fits.
+    """
+    skipped = calibration_names(network) | table_tensors(network)
+    given = read_weights(path)
+    state = {name: value for name, value in given.items() if name not in skipped}
+    own = {name: value for name, value in network.state_dict().items() if name not in skipped}
+    if not load_fitting(network, state, own, f"started from {path}", "in the file but not used"):
+        raise ValueError(f"weights file {path} has no tensor that fits this network by name and shape")
+    start_tables(network, given, path)
+    before, now = trained_config(path), running_config() if running_parser() is not None else {}
+    for key, what in (("phases", "per phase"), ("classes", "per class")):
+        if key in before and key in now and list(before[key]) != list(now[key]):
+            logger.warning(
+                "start weights %s were trained with the %s %s, here they are %s: weights %s that fit are "
+                "taken by their position", path, key, before[key], now[key], what,
+            )  # fmt: skip
 
 
 def start_encoders(network: nn.Module, source: str | Path) -> None:

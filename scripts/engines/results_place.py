@@ -60,7 +60,7 @@ def earlier_folders(parent: Path, name: str) -> list[Path]:
 
 
 def is_interrupted(folder: Path) -> bool:
-    """Say whether a training has finished an epoch, but not its last step, which notes the figures (`finish`)."""
+    """Say whether a training has finished an epoch, but not its last step, which is `finish`."""
     state, last = folder / "models" / "last.pt", folder / "configs" / "metadata.json"
     return state.is_file() and not (last.is_file() and last.stat().st_mtime >= state.stat().st_mtime)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from monai.utils import set_determinism
 
-from scripts import BUNDLE
+from scripts import BUNDLE, keys
 from scripts.engines.command_line import command_line, config_files, settle_types, typed_options
 from scripts.engines.commands import from_here
 from scripts.engines.metadata import record_metrics
@@ -25,7 +25,6 @@ from scripts.files.processes import is_first_process, wait_for_all
 from scripts.files.workbench import from_workbench
 from scripts.keys.check import check_command, check_keys, check_order, check_values, known_keys
 from scripts.keys.declared import TOOLS, command_of, declared_keys
-from scripts.keys.help import help_text
 from scripts.keys.key_types import check_range
 
 MODEL = "configs/inference.yaml"
@@ -52,7 +51,7 @@ def settle() -> bool:
     if command in TOOLS:
         configs = BUNDLE / "configs"  # bundle_root may be what is reported
     if options.keys() & {"help", "h"}:
-        print(help_text(configs, command))
+        print(keys.help.help_text(configs, command))
         raise SystemExit
     root = options.get("bundle_root")
     if root and command not in TOOLS and not Path(root).is_dir():
@@ -85,17 +84,17 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     if settle() and parser is not None:  # what MONAI had resolved was of other types
         bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
         dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
-    keys = declared_keys(command_of(running_config(), running_run_id()))
+    declared = declared_keys(command_of(running_config(), running_run_id()))
     for key, value in (("bundle_root", bundle_root), ("dataset_dir", dataset_dir), ("seed", seed)):
         if value is not None:  # what an expression gave
-            check_range(key, value, keys[key].kind)
+            check_range(key, value, declared[key].kind)
     bundle = bundle_folder(bundle_root)
     warn_of_stale_twins(bundle / "configs")
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
     if dataset_dir and bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
-        phantom = from_workbench("prepare.phantom.dataset")
-        if phantom and is_first_process():
+        lacking = is_first_process() and not (Path(dataset_dir) / "dataset.json").is_file()
+        if lacking and (phantom := from_workbench("prepare.phantom.dataset")):
             phantom.ensure_phantom(dataset_dir)
         wait_for_all()
 

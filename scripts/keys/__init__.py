@@ -1,1 +1,5 @@
 """The keys of the configurations: what each may hold, how typed texts are read, what is refused."""
+
+from scripts import exports
+
+__getattr__, __all__ = exports(__name__)

@@ -59,6 +59,16 @@ class Calibration(nn.Module):
         return logits / self.temperature
 
 
+def calibration_names(network: nn.Module) -> set[str]:
+    """Return the names of temperature, threshold and class frequencies in the state dict."""
+    return {
+        f"{name}.{buffer}"
+        for name, module in network.named_modules()
+        if isinstance(module, Calibration)
+        for buffer, _ in module.named_buffers()
+    }
+
+
 class RawLogits:
     """Collects what goes into a network's calibration, one tensor per forward pass, until it is removed.
 

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from scripts.engines.evaluation import LabelledPredictions, write_results
+from scripts.engines.labelled import LabelledPredictions, write_results
 from scripts.figures import text as fonts
 from workbench.report.report import report_folder
 

@@ -15,7 +15,7 @@ from monai.data import DataLoader
 
 from scripts.cases.positive import named_class, positive_class, positive_index
 from scripts.engines.calibrate import CalibrateModel
-from scripts.engines.evaluation import LabelledPredictions, write_results
+from scripts.engines.labelled import LabelledPredictions, write_results
 from scripts.engines.metadata import check_model, metadata
 from scripts.figures.confusion import confusion_figure
 from scripts.figures.roc import roc_figure

@@ -13,7 +13,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from scripts.engines.environment import environment
-from scripts.engines.evaluation import LabelledPredictions, write_results
+from scripts.engines.labelled import LabelledPredictions, write_results
 from scripts.metrics.predictions import write_predictions
 from workbench.report.record import write_record
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine
 
-from scripts.engines.evaluation import LabelledPredictions
 from scripts.engines.further import Further
+from scripts.engines.labelled import LabelledPredictions
 from workbench.report.attention import AttentionReport
 from workbench.report.decision import decision_figure
 from workbench.report.errors import ErrorReport
