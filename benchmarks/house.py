@@ -104,9 +104,11 @@ def one_case(folder: Path) -> dict[str, tuple[int, int]]:
     handlers = test.parser.get_parsed_content("test#handlers")
     report = next(handler for handler in handlers if isinstance(handler, EvaluationReport))
     write = report.write
-    report.write = lambda device: found.update(
-        {"probabilities -> metrics.json": walked(lambda: write(device))}
-    )  # type: ignore[method-assign]
+    setattr(  # noqa: B010 - which mypy takes for a mistake otherwise
+        report,
+        "write",
+        lambda device: found.update({"probabilities -> metrics.json": walked(lambda: write(device))}),
+    )
     test.parser.get_parsed_content("test#evaluator").run()
     return found
 
