@@ -1,4 +1,4 @@
-"""The overlay data.yaml: what a configuration must know of one dataset."""
+"""Commands of the bundle as one would type them, for messages and comments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folders of several trained models, e.g. one per fold, that predict together."""
+"""Loads trained weights: of one model, or of several (one per fold, say) that predict together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which state of the code ran: git's revision, where there is one."""
+"""What a run was made with (machine, versions, git revision, command), and metrics.json, which records it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One confidence interval and how it was got, and the one that quantiles of bootstrap draws give."""
+"""One confidence interval with the method behind it, and the percentile interval of bootstrap draws."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 @dataclass(frozen=True)
 class Interval:
-    """One interval and how it was got; lower and upper are None when there is none, and note says why.
+    """One interval and its method; lower and upper are None when there is none, and note says why.
 
     Attributes:
         lower, upper: the bounds.

@@ -88,7 +88,7 @@ class Place:
 
 
 def run_job(place: Place, job: Job) -> str | None:
-    """Run a job on one thread and write its row; what a killed one left is taken up where it stopped.
+    """Run a job on one thread and write its row; a job that was killed goes on where it stopped.
 
     Returns:
         None, or one line that says why it failed.

@@ -1,4 +1,4 @@
-"""Many tests at once."""
+"""Command line: tests every pair of models on the same cases, corrected for the number of pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact Shapley values: a gain divided fairly between the players who made it."""
+"""What each phase contributed to a prediction, by exact Shapley values."""
 
 from __future__ import annotations
 

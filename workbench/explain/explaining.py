@@ -1,4 +1,4 @@
-"""Folders that are either complete or absent."""
+"""Explains the cases that a user asks for: a folder for each, complete or absent, and a summary."""
 
 from __future__ import annotations
 

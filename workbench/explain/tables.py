@@ -1,4 +1,4 @@
-"""Which cases are explained, and how they are loaded."""
+"""Which cases are explained, and the tables that are written about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an exported file says about itself."""
+"""Writes a trained model in other formats, each with a description, checked and timed."""
 
 from __future__ import annotations
 

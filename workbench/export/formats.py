@@ -1,4 +1,4 @@
-"""What an exported network is given: example inputs, and batches that an export must get right."""
+"""TorchScript and ONNX: how files are written, how far they are from the network, and how fast they are."""
 
 from __future__ import annotations
 

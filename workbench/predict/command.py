@@ -1,4 +1,4 @@
-"""Where the volumes of a patient lie while they are predicted."""
+"""The command `python -m workbench.predict`: its arguments, its temporary folder and what it prints."""
 
 from __future__ import annotations
 

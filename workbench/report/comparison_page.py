@@ -1,4 +1,4 @@
-"""A forest plot of a comparison: the pooled AUC of each strategy with its interval, on one axis."""
+"""report.html of a comparison, with a forest plot: pooled AUC and interval of each strategy on one axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The voxels of the volumes as they lie on disk, from their headers alone."""
+"""What a dataset holds: cases, classes, missing phases, and the grids of the volumes from their headers."""
 
 from __future__ import annotations
 

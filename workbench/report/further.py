@@ -1,4 +1,4 @@
-"""What is made of a test beside metrics, predictions, ROC and confusion matrix."""
+"""The further figures of a test and report.html, for which `scripts.engines.further` asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cases the grid shows only in part, by the region rule of a model."""
+"""evaluation.json: what a report needs beyond metrics.json, such as cut regions and the scales of phases."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def reliability_figure(
     path: str | Path | None = None,
     positive: str | None = None,
 ) -> Figure:
-    """Draw how often the cases that were given a probability are what it says, with the number of cases.
+    """Draw, over the predicted probability, the share of cases that have the class, and their number.
 
     With two classes: of the cases with P(positive class) in each of 10 steps, the share that has this class.
     With more: of the cases whose highest probability lies in each step, the share predicted right. With fewer

@@ -1,4 +1,4 @@
-"""Test results and settings of a run as scalars, by which TensorBoard sorts runs."""
+"""report.html of a training, an evaluation or a comparison, and scores and settings for TensorBoard."""
 
 from __future__ import annotations
 

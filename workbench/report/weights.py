@@ -1,4 +1,4 @@
-"""How much each phase counted."""
+"""How much each phase counted in the fusion: boxes per true class, and phase_weights.csv."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One fault of a folder that is verified."""
+"""Configurations of a foreign folder, read without resolving anything, and findings about a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A weights file is tensors alone."""
+"""What weights files (.pt, .ts, .onnx) hold beside tensors and harmless operators."""
 
 from __future__ import annotations
 
