@@ -14,7 +14,7 @@ LABEL := .venv-label
 LABEL_BIN := $(LABEL)/bin
 PORT ?= 8000
 
-.PHONY: train test test-slow test-label test-browser label check sbom audit bench bench-long twins bad-input bundle format clean
+.PHONY: train test test-fast coverage test-slow test-label test-browser label check sbom audit bench bench-long twins bad-input bundle format clean
 
 $(VENV)/.runtime: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,6 +32,7 @@ check: $(VENV)/.development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python ci/dependencies.py licences
 
 # dist/sbom.json: every package that the product installs, with its licence, as CycloneDX.
@@ -44,6 +45,16 @@ audit: $(VENV)/.development
 
 test: check
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# The tests that lie as the files you changed; FILES="scripts/x.py ..." names them.
+test-fast: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/python ci/neighbours.py $(FILES)
+
+# Which lines the tests run, those of `make test` and those of both (as long as `make test-slow` takes).
+coverage: $(VENV)/.development
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report term
+	$(BIN)/python -m pytest -m slow --cov --cov-append --cov-report term
 
 test-slow: $(VENV)/.development
 	$(BIN)/python -m pytest -m slow
