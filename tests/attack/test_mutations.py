@@ -30,7 +30,7 @@ from tests.attack.conftest import ROOT, Canary
 from tests.attack.endings import count, ending, ending_of_command
 from tests.attack.mutations import Mutations
 from workbench.predict.command import main as predict
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 MANY, QUICK, PART, BY_COMMAND = 5000, 60, 250, 50
 CASES = [(f"p{number:03d}", "low" if number % 2 else "high") for number in range(8)]
@@ -106,14 +106,16 @@ def _volumes(folder: Path, phases: tuple[str, ...], size: int = 8) -> Path:
 
 def _prepare(source: Path, labels: Path, output: Path) -> None:
     prepare(
-        source,
-        "folders",
-        output,
-        labels=labels,
-        overwrite=True,
-        workers=1,
-        quality=False,
-        fractions=(0.5, 0.25, 0.25),
+        Settings(
+            source,
+            "folders",
+            output,
+            labels=labels,
+            overwrite=True,
+            workers=1,
+            quality=False,
+            fractions=(0.5, 0.25, 0.25),
+        )
     )
 
 
@@ -202,7 +204,7 @@ def rules_yaml(tmp_path, canary, write_dicom) -> Target:
 
     def read() -> None:
         errors.install()
-        prepare(tmp_path / "dicom", "dicom", tmp_path / "out", rules=file, dry_run=True, workers=1)
+        prepare(Settings(tmp_path / "dicom", "dicom", tmp_path / "out", rules=file, dry_run=True, workers=1))
 
     arguments = [
         "run",

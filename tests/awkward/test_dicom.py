@@ -10,7 +10,7 @@ from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.convert import write_stack
 from workbench.prepare.dicom.rules import read_rules
 from workbench.prepare.dicom.scan import find_studies
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 
@@ -54,7 +54,7 @@ def test_the_kind_of_image_is_shown_asked_for_and_never_chosen_by_chance(awkward
     folder = awkward("17")
     assert phases_of(folder) == {}
     with pytest.raises(ValueError, match="at least one series"):
-        prepare(folder / "s", "dicom", tmp_path / "out", rules=folder / "rules.yaml", dry_run=True)
+        prepare(Settings(folder / "s", "dicom", tmp_path / "out", rules=folder / "rules.yaml", dry_run=True))
     printed = capsys.readouterr().out
     assert "DERIVED/PRIMARY/OP/OP/DERIVED" in printed
     assert (

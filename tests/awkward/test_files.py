@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from scripts.volumes.open import open_volume
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 
 def made(folder: Path, output: Path, layout: str = "folders", **options: Any) -> dict[str, dict[str, Any]]:
     """Run `preparing` and return the entries of its dataset.json by case."""
     labels = {"labels": folder / "labels.csv"} if layout == "folders" else {}
-    prepare(folder / "data", layout, output, **labels, quality=False, workers=2, **options)
+    prepare(Settings(folder / "data", layout, output, **labels, quality=False, workers=2, **options))
     content = json.loads((output / "dataset.json").read_text())
     splits = ("training", "validation", "test", "unlabelled")
     return {entry["case"]: entry for split in splits for entry in content.get(split, [])}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 
 def prepared(folder: Path, output: Path, **given) -> tuple[dict[str, dict], list[dict]]:
     """Return the cases of a dataset by name and its clinical columns, or raise what preparing says."""
     chosen = {"source": folder / "data", "layout": "folders", "labels": folder / "labels.csv"} | given
-    file = prepare(output=output, workers=1, quality=False, **chosen)
+    file = prepare(Settings(output=output, workers=1, quality=False, **chosen))
     content = json.loads(file.read_text(encoding="utf-8"))
     splits = ("training", "validation", "test", "unlabelled")
     return {case["case"]: case for split in splits for case in content.get(split, [])}, content["clinical"]

@@ -13,7 +13,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 PHASES = {"PS": "pre", "DMQ": "arterial", "MMQ": "portal"}
@@ -54,7 +54,7 @@ def tree(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(tree, tmp_path_factory) -> Path:
-    return prepare(tree, "planes", tmp_path_factory.mktemp("prepared")).parent
+    return prepare(Settings(tree, "planes", tmp_path_factory.mktemp("prepared"))).parent
 
 
 def overlay(prepared: Path) -> ConfigParser:

@@ -13,7 +13,7 @@ from scripts.cases.read import read_cases
 from tests.prepare.test_layouts import CLASSES, PHASES, make_acdc_patient
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.layouts.found import Found
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements-excel.txt"
 
@@ -110,14 +110,14 @@ def test_every_layout_takes_a_table_beside_its_own_columns(tmp_path, capsys):
         make_acdc_patient(tmp_path / "in", number + 1, CLASSES[number // 3])
     rows = "\n".join(f"patient{n + 1:03d},{50 + n}" for n in range(15))
     table = write(tmp_path, f"patient,heart rate [1/min]\n{rows}\npatient099,70\n")
-    file = prepare(tmp_path / "in", "acdc", tmp_path / "out", clinical_table=table)
+    file = prepare(Settings(tmp_path / "in", "acdc", tmp_path / "out", clinical_table=table))
     cases = read_cases(file, PHASES, CLASSES, ["height", "heart rate"])
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
     assert items["patient004"]["clinical"] == {"height": 184.0, "heart rate": 53.0}
     assert "note: rows of the clinical table without a case, left out: patient099" in capsys.readouterr().out
     table = write(tmp_path, f"patient,height\n{rows}\n")
     with pytest.raises(ValueError, match=r"column 'height' must come from one place"):
-        prepare(tmp_path / "in", "acdc", tmp_path / "out2", clinical_table=table)
+        prepare(Settings(tmp_path / "in", "acdc", tmp_path / "out2", clinical_table=table))
     assert not (tmp_path / "out2" / "dataset.json").exists()
 
 

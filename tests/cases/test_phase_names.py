@@ -9,7 +9,7 @@ import pytest
 
 from scripts.cases.file_names import check_names, phase_of
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 NAMES = {"arterial": ["*art*", "ap"], "portal": ["*ven*", "pv*"]}
 
@@ -31,7 +31,7 @@ def cohort(save_volume, tmp_path):
 def test_every_spelling_finds_its_phase(cohort, capsys):
     settings = {"labels": cohort / "labels.csv", "phase_names": NAMES}
     cases = read_cases(
-        prepare(cohort / "source", "folders", cohort / "out", **settings), list(NAMES), ["a", "b"]
+        prepare(Settings(cohort / "source", "folders", cohort / "out", **settings)), list(NAMES), ["a", "b"]
     )
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
     assert items["p1"]["image"] == {
@@ -49,12 +49,12 @@ def test_two_files_for_one_phase_and_two_phases_for_one_file(cohort, save_volume
     with pytest.raises(
         ValueError, match=r"case p0: phase 'arterial' must be one file, found AP.nii.gz and early_art"
     ):
-        prepare(cohort / "source", "folders", cohort / "out", **settings)
+        prepare(Settings(cohort / "source", "folders", cohort / "out", **settings))
     extra.rename(extra.with_name("art_or_ven.nii.gz"))
     with pytest.raises(
         ValueError, match=r"case p0: .*'art_or_ven' must fit one phase, found \[arterial, portal\]"
     ):
-        prepare(cohort / "source", "folders", cohort / "out", **settings)
+        prepare(Settings(cohort / "source", "folders", cohort / "out", **settings))
 
 
 def test_an_exact_name_goes_before_a_pattern():
@@ -81,8 +81,10 @@ def test_names_that_a_configuration_would_change_are_refused_with_the_argument_f
     with pytest.raises(
         ValueError, match=r"found '%pd' .*, 'T2 fat#sat' \(e.g. 'T2 fatsat'\); rename"
     ) as caught:
-        prepare(tmp_path / "source", "folders", tmp_path / "out", **settings)
+        prepare(Settings(tmp_path / "source", "folders", tmp_path / "out", **settings))
     argument = json.loads(shlex.split(str(caught.value).rpartition("--phase_names ")[2])[0])
     assert argument == {"percent pd": ["?pd"], "T1": ["T1"], "T2 fatsat": ["T2 fat#sat"]}
-    file = prepare(tmp_path / "source", "folders", tmp_path / "out", **settings, phase_names=argument)
+    file = prepare(
+        Settings(tmp_path / "source", "folders", tmp_path / "out", **settings, phase_names=argument)
+    )
     assert set(json.loads(file.read_text())["phases"]) == set(argument)

@@ -28,7 +28,7 @@ from scripts.files.run_folder import (
 from tests.conftest import ROOT
 from workbench.package.__main__ import main as packaging
 from workbench.predict.command import main as predict
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 from workbench.prepare.quality.quality import check_quality
 
 CODE = """
@@ -146,7 +146,7 @@ def _check(output: str) -> None:
 
 WRITERS = {
     "checking": _check,
-    "preparing": lambda output: prepare(source=".", layout="folders", output=output),
+    "preparing": lambda output: prepare(Settings(source=".", layout="folders", output=output)),
     "packaging": lambda output: packaging(["--output", output]),
     "predict": lambda output: predict(["--run", ".", "--input", ".", "--output", output]),
 }

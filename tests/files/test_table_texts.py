@@ -15,7 +15,7 @@ from scripts.cases.table import read_clinical_rows
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.labels import LabelTable, one_spelling, read_label_table
 from workbench.prepare.layouts.found import Found
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 
 def read(folder: Path, content: str | bytes, name: str = "labels.csv", **given) -> LabelTable:
@@ -446,7 +446,7 @@ def test_folders_of_a_system_without_unicode_are_named(tmp_path):
     with pytest.raises(
         ValueError, match=r"the output folder .* UTF-8 text in one line, found '.*M\\xfcller/out'"
     ):
-        prepare(tmp_path / "in", "folders", tmp_path / os.fsdecode(b"M\xfcller") / "out")
+        prepare(Settings(tmp_path / "in", "folders", tmp_path / os.fsdecode(b"M\xfcller") / "out"))
 
 
 def test_grade_and_stage_are_left_out_by_preparing(save_volume, tmp_path, capsys):
@@ -458,7 +458,14 @@ def test_grade_and_stage_are_left_out_by_preparing(save_volume, tmp_path, capsys
         rows.append(f"c{number:02d},{'ab'[grade + stage > 5]},{grade},{stage},{40 + number * 7 % 31}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     file = prepare(
-        tmp_path / "in", "folders", tmp_path / "out", labels=tmp_path / "labels.csv", quality=False, workers=1
+        Settings(
+            tmp_path / "in",
+            "folders",
+            tmp_path / "out",
+            labels=tmp_path / "labels.csv",
+            quality=False,
+            workers=1,
+        )
     )
     assert [column["name"] for column in json.loads(file.read_text())["clinical"]] == ["age"]
     printed = capsys.readouterr().out

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def items_of(file: Path, phases: list[str]) -> dict[str, dict]:
 
 
 def test_one_case_per_session_with_labels_of_the_participants(bids, tmp_path, capsys):
-    items = items_of(prepare(bids, "bids", tmp_path / "out"), ["acq-vibe_ce-gd_run-1_T1w", "T2w"])
+    items = items_of(prepare(Settings(bids, "bids", tmp_path / "out")), ["acq-vibe_ce-gd_run-1_T1w", "T2w"])
     assert len(items) == 10
     first, second = items["sub-08_ses-1"], items["sub-08_ses-2"]
     assert first["image"]["T2w"] == str(bids / "sub-08/ses-1/anat/sub-08_ses-1_T2w.nii.gz")
@@ -55,7 +55,7 @@ def test_one_case_per_session_with_labels_of_the_participants(bids, tmp_path, ca
 
 
 def test_patterns_name_the_phases(bids, tmp_path, capsys):
-    file = prepare(bids, "bids", tmp_path / "out", phase_names={"gd": ["*ce-gd*_T1w"]})
+    file = prepare(Settings(bids, "bids", tmp_path / "out", phase_names={"gd": ["*ce-gd*_T1w"]}))
     assert items_of(file, ["gd"])["sub-03"]["image"] == {
         "gd": str(bids / "sub-03/anat/sub-03_acq-vibe_ce-gd_run-1_T1w.nii.gz")
     }
@@ -66,7 +66,9 @@ def test_labels_by_session(bids, tmp_path):
     rows = ["case,label", *(f"sub-{n:02d},{['control', 'patient'][n % 2]}" for n in range(8))]
     (tmp_path / "l.csv").write_text("\n".join([*rows, "sub-08_ses-2,patient"]))
     cases = read_cases(
-        prepare(bids, "bids", tmp_path / "out", labels=tmp_path / "l.csv"), ["T2w"], ["control", "patient"]
+        prepare(Settings(bids, "bids", tmp_path / "out", labels=tmp_path / "l.csv")),
+        ["T2w"],
+        ["control", "patient"],
     )
     assert [item["case"] for item in cases.unlabelled] == ["sub-08_ses-1"]
 
@@ -74,16 +76,16 @@ def test_labels_by_session(bids, tmp_path):
 def test_mistakes_are_one_line(bids, save_volume, tmp_path):
     save_volume(bids / "sub-00/anat/sub-00_run-2_T2w.nii.gz")
     with pytest.raises(ValueError, match=r"phase 't1' must be one image, found sub-00_T2w.nii.gz and"):
-        prepare(bids, "bids", tmp_path / "out", phase_names={"t1": ["*T2w", "t2w"]})
+        prepare(Settings(bids, "bids", tmp_path / "out", phase_names={"t1": ["*T2w", "t2w"]}))
     text = (bids / "participants.tsv").read_text()
     (bids / "participants.tsv").write_text(text.replace("group", "arm"))
     with pytest.raises(
         ValueError, match=r"column with the labels, named label, group, diagnosis, found \[.*arm\]"
     ):
-        prepare(bids, "bids", tmp_path / "out")
+        prepare(Settings(bids, "bids", tmp_path / "out"))
     (bids / "participants.tsv").unlink()
     with pytest.raises(FileNotFoundError, match=r"participants.tsv does not exist.*--labels"):
-        prepare(bids, "bids", tmp_path / "out")
+        prepare(Settings(bids, "bids", tmp_path / "out"))
     (tmp_path / "l.csv").write_text("case,label\na,b")
     with pytest.raises(ValueError, match=r"must hold sub-\*"):
-        prepare(bids / "derivatives", "bids", tmp_path / "out", labels=tmp_path / "l.csv")
+        prepare(Settings(bids / "derivatives", "bids", tmp_path / "out", labels=tmp_path / "l.csv"))

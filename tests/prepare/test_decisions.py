@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from workbench.prepare.grids import Sampling, choose_reference, losses, sampling
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 from workbench.prepare.survey import least_extent, propose_grid
 
 
@@ -132,7 +132,9 @@ def cohort(folder: Path, number: int = 16, extra: str = "") -> Path:
 
 def run(folder: Path, **options: object) -> dict:
     file = prepare(
-        folder / "in", "folders", folder / "out", labels=folder / "labels.csv", overwrite=True, **options
+        Settings(
+            folder / "in", "folders", folder / "out", labels=folder / "labels.csv", overwrite=True, **options
+        )
     )
     assert file is not None
     return yaml.safe_load((file.parent / "data.yaml").read_text())

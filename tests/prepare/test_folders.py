@@ -13,7 +13,7 @@ import yaml
 from monai.bundle import run
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 CLASSES = ["benign", "malignant"]
 Write = Callable[..., Path]
@@ -92,7 +92,7 @@ def test_the_command_makes_a_dataset_that_reads_back(cohort, capsys):
 
 
 def test_images_below_the_output_folder_get_relative_paths(cohort):
-    prepare(cohort / "images", "folders", cohort, labels=cohort / "labels.csv")
+    prepare(Settings(cohort / "images", "folders", cohort, labels=cohort / "labels.csv"))
     text = (cohort / "dataset.json").read_text()
     assert '"images/p00/pre.nii.gz"' in text
     assert str(cohort) not in text
@@ -100,13 +100,15 @@ def test_images_below_the_output_folder_get_relative_paths(cohort):
 
 def test_phases_classes_and_columns_can_be_chosen(cohort):
     file = prepare(
-        cohort / "images",
-        "folders",
-        cohort / "out",
-        labels=cohort / "labels.csv",
-        phases=["portal"],
-        classes=CLASSES[::-1],
-        clinical=["age"],
+        Settings(
+            cohort / "images",
+            "folders",
+            cohort / "out",
+            labels=cohort / "labels.csv",
+            phases=["portal"],
+            classes=CLASSES[::-1],
+            clinical=["age"],
+        )
     )
     cases = read_cases(file, ["portal"], CLASSES[::-1], ["age"])
     assert "p03" not in {item["case"] for item in [*cases.training, *cases.validation, *cases.test]}
@@ -116,7 +118,7 @@ def test_phases_classes_and_columns_can_be_chosen(cohort):
 def test_a_folder_without_a_row_is_kept_as_unlabelled(cohort):
     save(cohort / "images/new/pre.nii.gz")
     save(cohort / "images/new/lesion.nii.gz", mask=True)
-    file = prepare(cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv")
+    file = prepare(Settings(cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv"))
     assert [item["case"] for item in read_cases(file, ["pre"], CLASSES).unlabelled] == ["new"]
 
 
@@ -125,7 +127,7 @@ def test_a_split_column_is_kept_and_checked(cohort):
     for number, split in enumerate(["training"] * 6 + ["validation"] * 2 + ["test"] * 2):
         rows.append(f"p{number:02d},{CLASSES[number % 2]},,{split}")
     (cohort / "split.csv").write_text("\n".join(rows))
-    file = prepare(cohort / "images", "folders", cohort / "out", labels=cohort / "split.csv")
+    file = prepare(Settings(cohort / "images", "folders", cohort / "out", labels=cohort / "split.csv"))
     assert {item["case"] for item in read_cases(file, ["pre"], CLASSES).test} == {"p08", "p09"}
 
     same_patient = (
@@ -133,14 +135,14 @@ def test_a_split_column_is_kept_and_checked(cohort):
     )
     (cohort / "split.csv").write_text(same_patient)
     with pytest.raises(ValueError, match=r"patient P must be in one split.*out2/dataset.json \(not"):
-        prepare(cohort / "images", "folders", cohort / "out2", labels=cohort / "split.csv")
+        prepare(Settings(cohort / "images", "folders", cohort / "out2", labels=cohort / "split.csv"))
     assert not (cohort / "out2").exists()
 
 
 def test_a_misspelt_file_is_pointed_out(cohort, capsys):
     folder = cohort / "images/p05"
     (folder / "portal.nii.gz").rename(folder / "portla.nii.gz")
-    prepare(cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv")
+    prepare(Settings(cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv"))
     assert "never in the same case: portla (1 cases) and portal (8 cases)" in capsys.readouterr().out
 
 
@@ -176,7 +178,7 @@ def test_a_mistake_is_one_clear_line_and_nothing_is_written(name, cohort, monkey
     changed, message = MISTAKES[name]
     arguments = {"source": "images", "layout": "folders", "output": "out", "labels": "labels.csv"} | changed
     with pytest.raises((ValueError, OSError), match=message) as raised:
-        prepare(**arguments)
+        prepare(Settings(**arguments))
     assert "\n" not in str(raised.value)
     assert not (cohort / "out/dataset.json").exists()
 
@@ -196,24 +198,28 @@ def test_a_mistake_is_one_clear_line_and_nothing_is_written(name, cohort, monkey
 def test_a_wrong_label_file(text, message, cohort):
     (cohort / "wrong.csv").write_text(text)
     with pytest.raises(ValueError, match=message):
-        prepare(cohort / "images", "folders", cohort / "out", labels=cohort / "wrong.csv")
+        prepare(Settings(cohort / "images", "folders", cohort / "out", labels=cohort / "wrong.csv"))
 
 
 def test_an_unreadable_volume_is_named(cohort):
     file = cohort / "images/p02/portal.nii.gz"
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(ValueError, match=r"case p02: phase 'portal'.*portal.nii.gz"):
-        prepare(cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", phases=["portal"])
+        prepare(
+            Settings(
+                cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", phases=["portal"]
+            )
+        )
 
 
 def test_a_dataset_is_replaced_only_when_asked(cohort):
     arguments = {"source": cohort / "images", "layout": "folders", "output": cohort / "out"}
     arguments |= {"labels": cohort / "labels.csv"}
-    before = prepare(**arguments).read_text()
+    before = prepare(Settings(**arguments)).read_text()
     with pytest.raises(ValueError, match=r"exists already and would be replaced; pass --overwrite True"):
-        prepare(**arguments, seed=1)
+        prepare(Settings(**arguments, seed=1))
     assert (cohort / "out/dataset.json").read_text() == before
-    assert prepare(**arguments, seed=1, overwrite=True).read_text() != before
+    assert prepare(Settings(**arguments, seed=1, overwrite=True)).read_text() != before
 
 
 def test_preparing_that_was_stopped_behind_its_dataset_goes_on_unasked(cohort, monkeypatch):
@@ -225,12 +231,12 @@ def test_preparing_that_was_stopped_behind_its_dataset_goes_on_unasked(cohort, m
     with monkeypatch.context() as patch:
         patch.setitem(prepare.__globals__, "write_text", stop)
         with pytest.raises(KeyboardInterrupt):
-            prepare(**arguments, output=cohort / "out")
+            prepare(Settings(**arguments, output=cohort / "out"))
     assert sorted(path.name for path in (cohort / "out").iterdir()) == [".run", "dataset.json"]
-    prepare(**arguments, output=cohort / "out")
+    prepare(Settings(**arguments, output=cohort / "out"))
     assert (cohort / "out" / "data.yaml").exists()
     with pytest.raises(ValueError, match="exists already and would be replaced"):
-        prepare(**arguments, output=cohort / "out")
+        prepare(Settings(**arguments, output=cohort / "out"))
 
 
 def test_the_positive_class_is_one_of_two_in_any_letter_case(cohort, capsys):
@@ -244,13 +250,13 @@ def test_the_positive_class_is_one_of_two_in_any_letter_case(cohort, capsys):
     with pytest.raises(
         ValueError, match=r"`positive` must be one of the classes .*nearest: 'benign'.*found 'bening'"
     ):
-        prepare(**given, output=cohort / "out", positive="bening")
+        prepare(Settings(**given, output=cohort / "out", positive="bening"))
     assert not (cohort / "out" / "dataset.json").exists()
-    prepare(**given, output=cohort / "out", positive="Benign")
+    prepare(Settings(**given, output=cohort / "out", positive="Benign"))
     found = json.loads((cohort / "out" / "dataset.json").read_text())
     assert (found["positive"], found["classes"]) == ("benign", CLASSES)
     assert yaml.safe_load((cohort / "out" / "data.yaml").read_text())["positive"] == "benign"
     assert "assumed" not in capsys.readouterr().out
-    prepare(**given, output=cohort / "assumed")
+    prepare(Settings(**given, output=cohort / "assumed"))
     assert "positive class: malignant, assumed as the last of `classes`" in capsys.readouterr().out
     assert yaml.safe_load((cohort / "assumed" / "data.yaml").read_text())["positive"] == "malignant"

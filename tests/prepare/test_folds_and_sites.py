@@ -10,7 +10,7 @@ import pytest
 from scripts.cases.read import read_cases
 from scripts.cases.splits import split_by_patient
 from tests.prepare.test_identical import cohort
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 from workbench.prepare.write import fold_splits
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}
@@ -103,7 +103,7 @@ def test_folds_are_datasets_of_their_own(tmp_path):
     folder = cohort(tmp_path)
     settings = {"source": folder / "in", "layout": "folders", "labels": folder / "labels.csv"}
     settings |= {"output": folder, "allow_identical": True}
-    file = prepare(**settings, folds=3, seed=4)
+    file = prepare(Settings(**settings, folds=3, seed=4))
     whole = read_cases(file, ["pre"], ["high", "low"])
     tested = []
     for name in ("r1_f1", "r1_f2", "r1_f3"):
@@ -112,7 +112,7 @@ def test_folds_are_datasets_of_their_own(tmp_path):
         assert json.loads((folder / "folds" / name / "dataset.json").read_text())["seed"] == 4
     everyone = [item["case"] for item in [*whole.training, *whole.validation, *whole.test]]
     assert sorted(tested) == sorted(everyone)
-    prepare(**settings, overwrite=True)
+    prepare(Settings(**settings, overwrite=True))
     assert not list(folder.rglob("folds/*/dataset.json"))
 
 

@@ -22,7 +22,7 @@ from monai.bundle.scripts import run
 from scripts.cases.splits import SPLITS
 from tests.conftest import ROOT
 from workbench.prepare.identical import identical_volumes, settle_identical
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
@@ -125,7 +125,7 @@ def test_preparing_keeps_copies_in_one_split_whatever_the_seed(tmp_path, capsys)
         for allowed in (False, True):
             output = folder / f"{seed}_{allowed}"
             content = json.loads(
-                prepare(**settings, output=output, seed=seed, allow_identical=allowed).read_text()
+                prepare(Settings(**settings, output=output, seed=seed, allow_identical=allowed)).read_text()
             )
             found = {s: [e for e in content[s] if e["case"] in ("c00", "c11")] for s in SPLITS}
             splits_of.append(sum(bool(entries) for entries in found.values()))
@@ -145,10 +145,10 @@ def test_preparing_refuses_copies_that_the_source_puts_into_two_splits(tmp_path)
     with pytest.raises(
         ValueError, match=r"case c00, .* \(training\) and case c11, .* \(test\) .*--allow_identical True"
     ) as error:
-        prepare(**settings, output=folder / "out")
+        prepare(Settings(**settings, output=folder / "out"))
     assert "\n" not in str(error.value)
     assert not (folder / "out" / "dataset.json").exists()
-    prepare(**settings, output=folder / "out", allow_identical=True)
+    prepare(Settings(**settings, output=folder / "out", allow_identical=True))
 
 
 @pytest.mark.parametrize(("text", "patients"), [("false", 11), ("No", 11), ("TRUE", 12)])
@@ -184,7 +184,7 @@ def test_too_few_patients_are_said_to_be_copies(tmp_path):
     with pytest.raises(
         ValueError, match=r"found 1; .*share an image count as one: c2 as c0, c4 as c0; --allow_identical"
     ):
-        prepare(**settings, output=tmp_path / "out")
+        prepare(Settings(**settings, output=tmp_path / "out"))
 
 
 def look_alikes(folder: Path, shape: tuple[int, int, int]) -> Path:

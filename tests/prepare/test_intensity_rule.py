@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from workbench.prepare.phase_scale import propose_intensity
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 
 def test_hounsfield_units_get_a_window(small_phantom):
@@ -26,7 +26,7 @@ def test_hounsfield_units_get_a_window(small_phantom):
 
 def test_magnetic_resonance_gets_z_scores(test_data, tmp_path):
     prepare(
-        layout="acdc", source=test_data("acdc_ed_es"), output=tmp_path / "acdc", quality=False
+        Settings(layout="acdc", source=test_data("acdc_ed_es"), output=tmp_path / "acdc", quality=False)
     )  # the images of patient 074 are those of patient 076
     overlay = yaml.safe_load((tmp_path / "acdc" / "data.yaml").read_text())
     assert overlay["intensity"]["_target_"] == "scripts.transforms.ZScoreIntensityd"

@@ -15,7 +15,7 @@ import yaml
 from scripts.cases.read import read_cases
 from workbench.prepare.layouts import find_layout
 from workbench.prepare.layouts.acdc import CLASSES, PHASES, heart_box
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 TEST_DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", "../shared/data")).resolve()
 
@@ -58,7 +58,7 @@ class TestAcdc:
             make_acdc_patient(tmp_path / "ACDC/training", number + 1, CLASSES[number // 4])
         for number in range(5):
             make_acdc_patient(tmp_path / "ACDC/testing", number + 101, CLASSES[number])
-        prepare(tmp_path / "ACDC", "acdc", tmp_path / "out")
+        prepare(Settings(tmp_path / "ACDC", "acdc", tmp_path / "out"))
         cases = read_cases(tmp_path / "out", PHASES, CLASSES, ["height", "weight"])
 
         assert [len(split) for split in (cases.training, cases.validation, cases.test)] == [15, 5, 5]
@@ -102,11 +102,11 @@ class TestAcdc:
             make_acdc_patient(tmp_path / "training", number, "DCM")
         spoil(tmp_path / "training/patient003")
         with pytest.raises((ValueError, FileNotFoundError), match=message):
-            prepare(tmp_path / "training", "acdc", tmp_path / "out")
+            prepare(Settings(tmp_path / "training", "acdc", tmp_path / "out"))
         assert not (tmp_path / "out").exists()
 
     def test_the_copy_with_named_frames(self, tmp_path):
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "first")
+        prepare(Settings(real("acdc_ed_es"), "acdc", tmp_path / "first"))
         cases = read_cases(tmp_path / "first", PHASES, CLASSES)
         assert cases.class_counts == [12] * 5
         for split in (cases.validation, cases.test):
@@ -120,9 +120,9 @@ class TestAcdc:
         assert settings["region"]["_target_"].endswith("BoxRegiond")
         assert settings["spacing"] == [1.5, 1.5, 10.0]
 
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "second", quality=False)
+        prepare(Settings(real("acdc_ed_es"), "acdc", tmp_path / "second", quality=False))
         assert (tmp_path / "second/dataset.json").read_text() == text
-        prepare(real("acdc_ed_es"), "acdc", tmp_path / "third", seed=1, quality=False)
+        prepare(Settings(real("acdc_ed_es"), "acdc", tmp_path / "third", seed=1, quality=False))
         assert (tmp_path / "third/dataset.json").read_text() != text
 
 
@@ -138,7 +138,7 @@ class TestMedMnist:
 
     def test_the_official_split_and_the_voxels_as_they_are(self, arrays, tmp_path):
         np.savez(tmp_path / "adrenalmnist3d.npz", **arrays)
-        prepare(tmp_path / "adrenalmnist3d.npz", "medmnist3d", tmp_path / "out")
+        prepare(Settings(tmp_path / "adrenalmnist3d.npz", "medmnist3d", tmp_path / "out"))
         cases = read_cases(tmp_path / "out", ["mask"], ["normal", "hyperplasia"])
         assert [len(split) for split in (cases.training, cases.validation, cases.test)] == [6, 4, 2]
         for number, item in enumerate(cases.validation):
@@ -175,15 +175,15 @@ class TestMedMnist:
         spoil(arrays)
         np.savez(tmp_path / "adrenalmnist3d.npz", **arrays)
         with pytest.raises(ValueError, match=message):
-            prepare(tmp_path / "adrenalmnist3d.npz", "medmnist3d", tmp_path / "out")
+            prepare(Settings(tmp_path / "adrenalmnist3d.npz", "medmnist3d", tmp_path / "out"))
         assert not (tmp_path / "out/dataset.json").exists()
 
     def test_a_truncated_file_and_an_unknown_name(self, tmp_path):
         (tmp_path / "adrenalmnist3d.npz").write_bytes(b"PK\x03\x04 and no more")
         with pytest.raises(ValueError, match=r"must be a MedMNIST npz file"):
-            prepare(tmp_path / "adrenalmnist3d.npz", "medmnist3d", tmp_path / "out")
+            prepare(Settings(tmp_path / "adrenalmnist3d.npz", "medmnist3d", tmp_path / "out"))
         with pytest.raises(FileNotFoundError, match=r"no name of a MedMNIST3D set .*'nodulemnist3d'"):
-            prepare("nodulmnist3d", "medmnist3d", tmp_path / "out")
+            prepare(Settings("nodulmnist3d", "medmnist3d", tmp_path / "out"))
 
     def test_a_name_is_downloaded_by_the_package(self, arrays, tmp_path, monkeypatch):
         def download(split: str, download: bool, root: str, size: int | None) -> None:
@@ -191,7 +191,7 @@ class TestMedMnist:
 
         info = {"vesselmnist3d": {"python_class": "VesselMNIST3D"}}
         monkeypatch.setitem(sys.modules, "medmnist", SimpleNamespace(INFO=info, VesselMNIST3D=download))
-        prepare("vesselmnist3d", "medmnist3d", tmp_path / "out")
+        prepare(Settings("vesselmnist3d", "medmnist3d", tmp_path / "out"))
         assert read_cases(tmp_path / "out", ["mask"], ["vessel", "aneurysm"]).class_counts == [3, 3]
 
     def test_without_the_package_the_message_says_what_to_do(self, tmp_path, monkeypatch):
@@ -199,7 +199,7 @@ class TestMedMnist:
         with pytest.raises(
             ValueError, match=r"needs the packages medmnist .*pip install medmnist.*or download"
         ):
-            prepare("adrenalmnist3d", "medmnist3d", tmp_path / "out")
+            prepare(Settings("adrenalmnist3d", "medmnist3d", tmp_path / "out"))
 
 
 def test_an_unknown_layout_names_the_nearest():

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.volumes.open import open_volume
 from workbench.prepare.layouts.lld_mmri import PHASES
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 USED = ["hepatic_hemangioma", "hepatocellular_carcinoma"]
 NAMES = ["Hepatic_hemangioma", "Hepatocellular_carcinoma"]
@@ -55,7 +55,7 @@ def whole(save_volume, tmp_path) -> Path:
 
 
 def test_the_box_holds_the_voxels_that_the_annotation_names_in_every_phase(whole, tmp_path):
-    file = prepare(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False)
+    file = prepare(Settings(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False))
     content = json.loads(file.read_text())
     entries = {
         e["case"]: e for split in ("training", "validation", "test", "unlabelled") for e in content[split]
@@ -78,7 +78,9 @@ def test_the_box_of_one_phase_is_exactly_its_voxels(whole, tmp_path):
     for patient, series in content["Annotation_info"].items():
         content["Annotation_info"][patient] = series[1:2]
     file.write_text(json.dumps(content))
-    entries = json.loads(prepare(whole, "lld_mmri", tmp_path / "out", classes=USED).read_text())["training"]
+    entries = json.loads(prepare(Settings(whole, "lld_mmri", tmp_path / "out", classes=USED)).read_text())[
+        "training"
+    ]
     assert PHASES[1] == "DWI"
     # i 1.5..6.5 -> R = 30 - 2 i; k 3.5..7.5 -> A = 5 k - 60; j 2.5..9.5 -> S = 50 - 2 j
     assert [[17, -42.5, 31], [27, -22.5, 45]] in [entry["box"] for entry in entries]
@@ -86,7 +88,7 @@ def test_the_box_of_one_phase_is_exactly_its_voxels(whole, tmp_path):
 
 def test_labels_lesions_and_patients(whole, tmp_path):
     content = json.loads(
-        prepare(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False).read_text()
+        prepare(Settings(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False)).read_text()
     )
     assert [entry["case"] for entry in content["unlabelled"]] == ["MR-10"]
     entries = {e["case"]: (split, e) for split in ("training", "validation", "test") for e in content[split]}
@@ -132,7 +134,7 @@ def spoil(file: Path, change) -> None:
 def test_a_broken_annotation_is_one_line(change, message, whole, tmp_path):
     spoil(whole / "labels/Annotation.json", change)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
-        prepare(whole, "lld_mmri", tmp_path / "out")
+        prepare(Settings(whole, "lld_mmri", tmp_path / "out"))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out/dataset.json").exists()
 
@@ -148,7 +150,7 @@ def test_crops_with_labels(save_volume, tmp_path, capsys):
             rows.append(f"{case} {[0, 6][number % 2] if number < 8 else 6}")
     (root / "labels").mkdir()
     (root / "labels/labels.txt").write_text("\n".join([*rows, "MR-99 2"]))
-    content = json.loads(prepare(root, "lld_mmri", tmp_path / "out", classes=USED).read_text())
+    content = json.loads(prepare(Settings(root, "lld_mmri", tmp_path / "out", classes=USED)).read_text())
     entries = {e["case"]: (split, e) for split in ("training", "validation", "test") for e in content[split]}
     assert entries["MR-3"][0] == entries["MR-3_1"][0]
     assert entries["MR-3_1"][1]["patient"] == "MR-3"
@@ -160,4 +162,4 @@ def test_crops_with_labels(save_volume, tmp_path, capsys):
     with pytest.raises(
         ValueError, match=r"labels.txt: line 1 must be a case and a class number, found 'MR-1'"
     ):
-        prepare(root, "lld_mmri", tmp_path / "other")
+        prepare(Settings(root, "lld_mmri", tmp_path / "other"))

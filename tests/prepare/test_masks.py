@@ -11,7 +11,7 @@ import pytest
 
 from scripts.cases.file_names import MASK_NAMES
 from scripts.cases.folder import read_case_folder
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 from workbench.prepare.quality.quality import check_quality
 
 SHAPE = (24, 20, 12)
@@ -89,7 +89,9 @@ def cohort(tmp_path: Path) -> Path:
 
 def preparing(cohort: Path, **options: Any) -> Path:
     return prepare(
-        cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", workers=2, **options
+        Settings(
+            cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", workers=2, **options
+        )
     )
 
 

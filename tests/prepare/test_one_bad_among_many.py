@@ -16,7 +16,7 @@ from scripts.cases.read import read_cases
 from scripts.files.errors import message_of
 from scripts.files.workers import BadCases
 from scripts.volumes.native import ReaderDied
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 CASES = [f"p{number:02d}" for number in range(24)]
 
@@ -63,7 +63,9 @@ def spoil(folder: Path, save_volume) -> dict[str, Path]:
 
 
 def run(cohort: Path, **options: object) -> Path | None:
-    return prepare(cohort / "in", "folders", cohort / "out", labels=cohort / "labels.csv", **options)
+    return prepare(
+        Settings(cohort / "in", "folders", cohort / "out", labels=cohort / "labels.csv", **options)
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from workbench.prepare.phase_scale import phase_scales, propose_intensity, scale_text, share_scale
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 PHASES = ["first", "second", "third"]
 TISSUES = np.array([0.0, 40.0, 100.0, 130.0, 180.0])  # air, and what a sequence shows of four tissues
@@ -124,7 +124,9 @@ def test_preparing_says_why_on_the_screen_in_the_overlay_and_in_the_quality_page
     (tmp_path / "labels.csv").write_text(
         "case,label\n" + "".join(f"{case['case']},{'ab'[i % 2]}\n" for i, case in enumerate(cases))
     )
-    prepare(layout="folders", source=tmp_path, labels=tmp_path / "labels.csv", output=tmp_path / "out")
+    prepare(
+        Settings(layout="folders", source=tmp_path, labels=tmp_path / "labels.csv", output=tmp_path / "out")
+    )
     printed, text = capsys.readouterr().out, (tmp_path / "out" / "data.yaml").read_text()
     overlay = yaml.safe_load(text)
     assert overlay["intensity"]["joint"] is joint

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 PHASES = ["t2w", "adc", "hbv", "cor", "sag"]
 CLINICAL = ["patient_age", "psa", "psad", "prostate_volume"]
@@ -36,7 +36,9 @@ def test_the_real_marksheet_with_real_volumes(test_data, tmp_path):
                 tmp_path / "images/fold0" / row["patient_id"] / name,
             )
     file = prepare(
-        tmp_path / "images", "picai", tmp_path / "out", labels=sheet, allow_identical=True, quality=False
+        Settings(
+            tmp_path / "images", "picai", tmp_path / "out", labels=sheet, allow_identical=True, quality=False
+        )
     )
     cases = read_cases(file, PHASES, ["no", "yes"], CLINICAL)
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
@@ -67,16 +69,16 @@ def test_mistakes_are_one_line(save_volume, tmp_path):
     source = tmp_path / "images"
     save_volume(source / "1/1_7_t2w.mha")
     with pytest.raises(FileNotFoundError, match=r"marksheet .* does not exist; pass it as --labels"):
-        prepare(source, "picai", tmp_path / "out")
+        prepare(Settings(source, "picai", tmp_path / "out"))
     (source / "marksheet.csv").write_text(f"{SHEET}\n9,7,60,1,1,1,a,b,1,YES,RUMC")
     with pytest.raises(ValueError, match=r"must name the files of .*found e.g. '9_7' for '1_7'"):
-        prepare(source, "picai", tmp_path / "out")
+        prepare(Settings(source, "picai", tmp_path / "out"))
     for column in ("lesion_GS", "case_ISUP", "histopath_type", "lesion_PIRADS"):
         with pytest.raises(ValueError, match=rf"clinical column '{column}' must be known before the biopsy"):
-            prepare(source, "picai", tmp_path / "out", clinical=["psa", column])
+            prepare(Settings(source, "picai", tmp_path / "out", clinical=["psa", column]))
     save_volume(source / "2/1_7_t2w.mha")
     with pytest.raises(ValueError, match=r"case 1_7: phase 't2w' must be one file"):
-        prepare(source, "picai", tmp_path / "out")
+        prepare(Settings(source, "picai", tmp_path / "out"))
     (source / "marksheet.csv").write_text("patient_id,study_id\n1,7")
     with pytest.raises(ValueError, match=r"must have a column 'case_csPCa'"):
-        prepare(source, "picai", tmp_path / "out")
+        prepare(Settings(source, "picai", tmp_path / "out"))

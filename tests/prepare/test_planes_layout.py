@@ -11,7 +11,7 @@ import SimpleITK
 import yaml
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 PHASES = {"PS": "pre", "DMQ": "arterial", "MMQ": "portal"}
 PLANES = ["Axial", "Coronal", "Sagittal"]
@@ -41,7 +41,7 @@ def planes(tmp_path) -> Path:
 
 
 def test_views_are_joined_by_case_and_not_by_order(planes, tmp_path, capsys):
-    file = prepare(planes, "planes", tmp_path / "out")
+    file = prepare(Settings(planes, "planes", tmp_path / "out"))
     content = json.loads(file.read_text())
     channels = [f"{phase}_{view.lower()}" for phase in PHASES.values() for view in PLANES]
     assert content["phases"] == channels
@@ -70,14 +70,16 @@ def test_an_own_test_folder_keeps_val_for_validation(planes, tmp_path):
             file = planes / folder / "Axial/test" / label / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             write_image(file)
-    content = json.loads(prepare(planes, "planes", tmp_path / "out").read_text())
+    content = json.loads(prepare(Settings(planes, "planes", tmp_path / "out")).read_text())
     assert [len(content[split]) for split in ("training", "validation", "test")] == [8, 4, 2]
     assert list(content["test"][0]["image"]) == ["pre_axial", "arterial_axial", "portal_axial"]
 
 
 def test_phases_by_other_names(planes, tmp_path):
     (planes / "DMQ").rename(planes / "AP_2019")
-    content = json.loads(prepare(planes, "planes", tmp_path / "out", phase_names={"art": "AP*"}).read_text())
+    content = json.loads(
+        prepare(Settings(planes, "planes", tmp_path / "out", phase_names={"art": "AP*"})).read_text()
+    )
     assert content["phases"] == ["art_axial", "art_coronal", "art_sagittal"]
 
 
@@ -105,7 +107,7 @@ def test_phases_by_other_names(planes, tmp_path):
 def test_names_that_do_not_tell_cases_apart_are_refused(old, new, message, planes, tmp_path):
     (planes / old).rename(planes / new)
     with pytest.raises(ValueError, match=message) as raised:
-        prepare(planes, "planes", tmp_path / "out")
+        prepare(Settings(planes, "planes", tmp_path / "out"))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
 
@@ -114,4 +116,4 @@ def test_a_folder_without_planes_is_refused(planes, tmp_path):
     with pytest.raises(
         ValueError, match=r"must hold <phase>/<Axial\|Coronal\|Sagittal>.*found the folders \[Axial,"
     ):
-        prepare(planes / "DMQ", "planes", tmp_path / "out")
+        prepare(Settings(planes / "DMQ", "planes", tmp_path / "out"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def table(save_volume, tmp_path) -> Path:
 
 
 def test_paths_labels_and_clinical_values_come_from_one_file(table):
-    file = prepare(table / "cases.csv", "table", table / "out", without_mask="whole_volume")
+    file = prepare(Settings(table / "cases.csv", "table", table / "out", without_mask="whole_volume"))
     cases = read_cases(file, ["early", "late"], ["a", "b"], ["age"])
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
     assert items["c1"]["image"] == {
@@ -61,7 +61,7 @@ def test_a_wrong_table_is_one_line(change, message, table):
     file = table / "cases.csv"
     file.write_text(change(file.read_text()))
     with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
-        prepare(file, "table", table / "out")
+        prepare(Settings(file, "table", table / "out"))
     _, *rest = str(raised.value).splitlines()
     assert all(line.lstrip().startswith("case c1: ") for line in rest), (
         "one line for each file that cannot be read"
@@ -72,6 +72,6 @@ def test_a_wrong_table_is_one_line(change, message, table):
 
 def test_a_folder_or_a_second_label_file_is_refused(table):
     with pytest.raises(ValueError, match=r"needs a CSV file, found the folder"):
-        prepare(table, "table", table / "out")
+        prepare(Settings(table, "table", table / "out"))
     with pytest.raises(ValueError, match=r"leave --labels out"):
-        prepare(table / "cases.csv", "table", table / "out", labels=table / "cases.csv")
+        prepare(Settings(table / "cases.csv", "table", table / "out", labels=table / "cases.csv"))

@@ -23,7 +23,7 @@ from scripts.files.atomic import PARTIAL, remove_partial, write_text
 from scripts.files.errors import message_of
 from tests.conftest import ROOT
 from workbench.prepare.derived import write_nifti
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 FULL = r"cannot be written, the disk is full; free some space and give the same command again"
 
@@ -101,7 +101,7 @@ def source(tmp_path, save_volume) -> Path:
 
 def preparing(source: Path, output: Path, **settings) -> Path | None:
     settings = {"labels": source / "labels.csv", "fractions": [0.5, 0.25, 0.25], "quality": False} | settings
-    return prepare(source / "source", "folders", output, **settings)
+    return prepare(Settings(source / "source", "folders", output, **settings))
 
 
 def test_a_training_whose_checkpoint_finds_no_room_goes_on_later(disk, trained, bundle, quick, say):

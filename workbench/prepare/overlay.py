@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts.cases.clinical import Column
+import yaml
+
 from scripts.engines.commands import from_here, training_command
 from scripts.files.plain_text import check_from_data, is_plain, literal
 from scripts.volumes.plane import FIELD, brightest
@@ -16,72 +16,65 @@ from scripts.volumes.volume import Volume
 from workbench.prepare.grids import product
 from workbench.prepare.summary import held_text
 from workbench.prepare.survey import Survey
+from workbench.prepare.write import Dataset
+
+Row = tuple[str, Any, str]
+"""Key, value and comment."""
 
 
-def overlay_text(
-    name: str,
-    folder: Path,
-    phases: Sequence[str],
-    classes: Sequence[str],
-    clinical: Sequence[Column],
-    proposal: Survey,
-    positive: str | None = None,
-) -> str:
-    """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key.
-
-    Args:
-        name: name of the dataset.
-        folder: absolute folder of dataset.json.
-        phases: phases in order.
-        classes: class names in order.
-        clinical: declarations of the clinical columns.
-        proposal: reference phase, spacing, grid size, region and intensity rule.
-        positive: the positive one of two classes.
-    """
+def overlay_text(dataset: Dataset, proposal: Survey) -> str:
+    """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key."""
     reference = proposal.reference
     finest = product(reference.finest)
-    rows: list[tuple[str, Any, str]] = [
-        ("name", results_name(name), "name of the results folder"),
-        ("dataset_dir", str(folder), "folder with dataset.json"),
-        ("phases", list(phases), "volumes that are fused; the order of the channels"),
-        ("reference_phase", reference.phase, f"phase whose axes define the common grid: {reference.reason}"),
-        ("classes", list(classes), "names of the labels; the order of the outputs"),
-        *positive_rows(positive),
-        ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
-        ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
-        (
-            "spacing",
-            proposal.spacing,
-            f"mm per voxel; the finest phase has {finest} on each axis, in the median case",
-        ),
-        ("grid_size", proposal.grid_size, f"voxels; holds the region of {held_text(proposal)}"),
-        (
-            "region",
-            proposal.region,
-            "what the grid is centred on; margin in mm; component of the mask: largest, all",
-        ),
-        ("intensity", proposal.intensity, proposal.intensity_reason),
-        ("phase_dropout_hides", "file", "what a hidden phase takes with it: also its scale and grid"),
-    ]
-    return rows_text(name, training_command([from_here(folder / "data.yaml")]), rows)
+    return _text(
+        dataset,
+        [
+            ("phases", dataset.phases, "volumes that are fused; the order of the channels"),
+            (
+                "reference_phase",
+                reference.phase,
+                f"phase whose axes define the common grid: {reference.reason}",
+            ),
+        ],
+        [
+            ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
+            (
+                "spacing",
+                proposal.spacing,
+                f"mm per voxel; the finest phase has {finest} on each axis, in the median case",
+            ),
+            ("grid_size", proposal.grid_size, f"voxels; holds the region of {held_text(proposal)}"),
+            (
+                "region",
+                proposal.region,
+                "what the grid is centred on; margin in mm; component of the mask: largest, all",
+            ),
+            ("intensity", proposal.intensity, proposal.intensity_reason),
+            ("phase_dropout_hides", "file", "what a hidden phase takes with it: also its scale and grid"),
+        ],
+    )
 
 
-def positive_rows(positive: str | None) -> list[tuple[str, Any, str]]:
-    """Return the row of the positive class, where there is one."""
-    comment = "class that threshold, ROC and decision curve are about; the other one is as good a choice"
-    return [] if positive is None else [("positive", positive, comment)]
-
-
-def rows_text(name: str, command: str, rows: Sequence[tuple[str, Any, str]]) -> str:
+def _text(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> str:
     """Return the text of an overlay: what it is for, how to use it, and keys with values and comments.
 
     Raises:
         ValueError: a name that MONAI would execute, look up or change, or a line break in a name or path.
     """
+    either = "class that threshold, ROC and decision curve are about; the other one is as good a choice"
+    rows: list[Row] = [
+        ("name", results_name(dataset.name), "name of the results folder"),
+        ("dataset_dir", str(dataset.folder), "folder with dataset.json"),
+        *phases,
+        ("classes", list(dataset.classes), "names of the labels; the order of the outputs"),
+        *([] if dataset.positive is None else [("positive", dataset.positive, either)]),
+        ("clinical", [dict(column) for column in dataset.columns], "columns of the clinical table"),
+        *grid,
+    ]
     lines = [
-        f"# Overlay for {name}, written by `preparing`. Edit it as needed, then, from the same folder as "
-        "`preparing`:",
-        f"#   {command}",
+        f"# Overlay for {dataset.name}, written by `preparing`. Edit it as needed, then, from the same "
+        "folder as `preparing`:",
+        f"#   {training_command([from_here(dataset.folder / 'data.yaml')])}",
         "",
         *(
             f"{key}: {_flow(literal(value) if key == 'dataset_dir' else value)}  # {comment}"
@@ -108,8 +101,6 @@ def results_name(name: str) -> str:
 
 def _flow(value: Any) -> str:
     """Return a value as YAML on one line."""
-    import yaml
-
     text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
     return text.removesuffix("...\n").strip()
 
@@ -118,28 +109,9 @@ LARGEST = 224
 """Pixels; larger images are reduced to it."""
 
 
-def image_overlay_text(
-    name: str,
-    folder: Path,
-    channels: Sequence[str],
-    views: Sequence[str],
-    classes: Sequence[str],
-    clinical: Sequence[Column],
-    images: Sequence[Volume],
-    positive: str | None = None,
-) -> str:
-    """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key.
-
-    Args:
-        name: name of the dataset.
-        folder: absolute folder of dataset.json.
-        channels: <phase>_<view>, phases first, views inside.
-        views: names of the views.
-        classes: class names in order.
-        clinical: declarations of the clinical columns.
-        images: those that decide on size and brightness, opened.
-        positive: the positive one of two classes.
-    """
+def image_overlay_text(dataset: Dataset, images: Sequence[Volume]) -> str:
+    """Return the text of data.yaml for 2D images, by those that decide on size and brightness, opened."""
+    channels, views = dataset.phases, dataset.views
     phases = list(dict.fromkeys(channel.removesuffix(f"_{views[0]}") for channel in channels[:: len(views)]))
     shapes = [image.shape[1:] for image in images]
     height, width = (median(shape[axis] for shape in shapes) for axis in (0, 1))
@@ -154,26 +126,32 @@ def image_overlay_text(
     window = {
         "_target_": "scripts.transforms.WindowIntensityd", "keys": "image", "lower": 0.0, "upper": white,
     }  # fmt: skip
-    rows: list[tuple[str, Any, str]] = [
-        ("name", results_name(name), "name of the results folder"),
-        ("dataset_dir", str(folder), "folder with dataset.json"),
-        ("phases", phases, "images that are fused, one of each view; the order of the channels"),
-        ("views", list(views), "the planes that the images show, inside each phase"),
-        ("slicer", {"_target_": "scripts.transforms.GivenViews", "views": "@views"}, "views come as images"),
-        ("reference_phase", channels[0], "image whose size is read first; all fill the same field"),
-        ("classes", list(classes), "names of the labels; the order of the outputs"),
-        *positive_rows(positive),
-        ("clinical", [dict(column) for column in clinical], "columns of the clinical table"),
-        ("orientation", "SPL", "one slice, rows downwards, columns to the right of the image"),
-        ("grid_size", size, "1, rows and columns: every image is resized to it; change spacing with it"),
-        (
-            "spacing",
-            spacing,
-            f"{FIELD:g} / pixels: each image fills a nominal field of {FIELD:g} x {FIELD:g} mm",
-        ),
-        ("region", {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"}, "the whole image"),
-        ("intensity", window, "black and white of the files become 0 and 1"),
-        ("geometry", geometry, "within the plane; one draw per case for all its images; degrees, pixels"),
-    ]
-    command = training_command([from_here(folder / "data.yaml")])
-    return rows_text(name, command, rows)
+    return _text(
+        dataset,
+        [
+            ("phases", phases, "images that are fused, one of each view; the order of the channels"),
+            ("views", list(views), "the planes that the images show, inside each phase"),
+            (
+                "slicer",
+                {"_target_": "scripts.transforms.GivenViews", "views": "@views"},
+                "views come as images",
+            ),
+            ("reference_phase", channels[0], "image whose size is read first; all fill the same field"),
+        ],
+        [
+            ("orientation", "SPL", "one slice, rows downwards, columns to the right of the image"),
+            ("grid_size", size, "1, rows and columns: every image is resized to it; change spacing with it"),
+            (
+                "spacing",
+                spacing,
+                f"{FIELD:g} / pixels: each image fills a nominal field of {FIELD:g} x {FIELD:g} mm",
+            ),
+            (
+                "region",
+                {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"},
+                "the whole image",
+            ),
+            ("intensity", window, "black and white of the files become 0 and 1"),
+            ("geometry", geometry, "within the plane; one draw per case for all its images; degrees, pixels"),
+        ],
+    )

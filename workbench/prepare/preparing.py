@@ -6,6 +6,7 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,92 +18,108 @@ from scripts.cases.file_names import check_found_phases, check_names
 from scripts.cases.positive import named_class, positive_class
 from scripts.cases.splits import assign_splits, everyone
 from scripts.engines.commands import bundle_command, from_here, training_command
+from scripts.engines.running import running_parser
 from scripts.files.atomic import check_writable, not_left_empty, write_text
 from scripts.files.plain_text import check_names_are_text, shown
 from scripts.files.run_folder import Check, record_of, refuse_bundle, run_in
 from scripts.files.workers import BadCases, lines_of
 from scripts.volumes.volume import BadVolume
-from workbench.prepare.bias_field import BiasCorrection
-from workbench.prepare.chosen_phases import chosen_phases, with_phases
+from workbench.prepare.bias_field import BiasCorrection, correct_cases
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.deciding import Deciding, decided_columns
 from workbench.prepare.grids import check_reference, choose_reference, look_at_grids
 from workbench.prepare.identical import copies_told, merged_patients, settle_identical
 from workbench.prepare.labels import one_spelling
 from workbench.prepare.layouts import check_options, find_layout, options_of
-from workbench.prepare.layouts.found import Source
+from workbench.prepare.layouts.found import Source, chosen_phases, with_phases
 from workbench.prepare.missing_masks import settle_masks
 from workbench.prepare.overlay import image_overlay_text, overlay_text
-from workbench.prepare.prepared_volumes import prepare_volumes
 from workbench.prepare.quality.quality import list_bad, require_quality
 from workbench.prepare.reading_notes import reading_notes
+from workbench.prepare.registration.cases import register_cases
 from workbench.prepare.registration.pair import Registration
 from workbench.prepare.summary import grid_lines, size_lines, summary_text
-from workbench.prepare.survey import survey
+from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
-from workbench.prepare.write import fold_splits, write_dataset, write_folds
+from workbench.prepare.write import Dataset, fold_splits, write_dataset, write_folds
+
+File = str | Path | None
 
 
-def prepare(
-    source: str | Path | None,
-    layout: str | None,
-    output: str | Path | None,
-    labels: str | Path | None = None,
-    phases: Sequence[str] | None = None,
-    reference_phase: str | None = None,
-    classes: Sequence[str] | None = None,
-    positive: str | None = None,
-    clinical: Sequence[str] | None = None,
-    fractions: Sequence[float] = (0.6, 0.2, 0.2),
-    seed: int = 0,
-    overwrite: bool = False,
-    phase_names: Mapping[str, Sequence[str]] | None = None,
-    rules: str | Path | None = None,
-    mapping: str | Path | None = None,
-    keep_ids: bool = False,
-    dry_run: bool = False,
-    clinical_table: str | Path | None = None,
-    keep_suspicious: bool = False,
-    folds: int | None = None,
-    allow_identical: bool = False,
-    bias_correction: BiasCorrection = BiasCorrection(),
-    registration: Registration = Registration(),
-    workers: int | None = None,
-    quality: bool = True,
-    without_mask: str | None = None,
-    decide_on: str = "all",
-) -> Path | None:
+@dataclass(frozen=True)
+class Settings:
+    """What a user says to `preparing`, by the keys of configs/prepare.yaml, which says what each is."""
+
+    source: File
+    layout: str | None
+    output: File
+    labels: File = None
+    phases: Sequence[str] | None = None
+    phase_names: Mapping[str, Sequence[str]] | None = None
+    reference_phase: str | None = None
+    classes: Sequence[str] | None = None
+    positive: str | None = None
+    clinical: Sequence[str] | None = None
+    clinical_table: File = None
+    keep_suspicious: bool = False
+    fractions: Sequence[float] = (0.6, 0.2, 0.2)
+    seed: int = 0
+    decide_on: str = "all"
+    folds: int | None = None
+    allow_identical: bool = False
+    overwrite: bool = False
+    rules: File = None
+    dry_run: bool = False
+    keep_ids: bool = False
+    mapping: File = None
+    without_mask: str | None = None
+    workers: int | None = None
+    quality: bool = True
+    correcting: BiasCorrection = field(default_factory=BiasCorrection)
+    registering: Registration = field(default_factory=Registration)
+
+    def for_layout(self) -> Source:
+        """Return what the layout has to know, once it is known that it can be used."""
+        for name in ("source", "layout", "output"):
+            value = getattr(self, name)
+            if value in (None, ""):
+                raise ValueError(f"{name} must be given, found nothing; pass --{name}")
+        find_layout(str(self.layout))
+        folder = _absolute(str(self.output))
+        check_names_are_text([str(folder)], "the output folder and those above it")
+        refuse_bundle(folder)
+        Deciding(self.decide_on)
+        phases = None if self.phases is None else name_list(self.phases, "`phases`")
+        if self.classes and self.positive is not None:
+            named_class(self.positive, name_list(self.classes, "`classes`"))
+        source = Source(
+            path=_absolute(str(self.source)),
+            output=folder,
+            labels=_optional(self.labels),
+            phases=phases,
+            clinical=self.clinical if self.clinical_table is None else None,
+            phase_names=check_names(self.phase_names),
+            rules=_optional(self.rules),
+            mapping=_optional(self.mapping),
+            keep_ids=self.keep_ids,
+            dry_run=self.dry_run,
+        )
+        check_options(str(self.layout), source)
+        return source
+
+
+def prepare_as_configured() -> Path | None:
+    """Prepare by the running configuration, each of whose keys is a setting of its name."""
+    parser = running_parser()
+    assert parser is not None
+    return prepare(Settings(**{one.name: parser.get_parsed_content(one.name) for one in fields(Settings)}))
+
+
+def prepare(settings: Settings) -> Path | None:
     """Write dataset.json and the overlay data.yaml for a folder of images, and say how to train on it.
 
     Images stay where they are, but for layouts that convert them. dataset.json is moved into place only
     after it has been read back without an error.
-
-    Args:
-        source: folder or file with the images; its meaning is the layout's.
-        layout: name of a file in scripts/data/layouts.
-        output: folder that receives dataset.json and data.yaml.
-        labels: CSV file with a label per case, for layouts that need one.
-        phases: phases to use, in order; None takes all.
-        reference_phase: phase whose axes define the grid; None takes the most finely sampled
-            (`choose_reference`).
-        classes: class names in order; None takes the layout's, or all labels sorted.
-        positive: of two classes the one that threshold, ROC and decision curve are about; None is the last.
-        clinical: columns of `labels` to take; None takes all.
-        fractions: shares of training, validation and test, where the source does not fix the split.
-        seed: seed of the split.
-        overwrite: whether a dataset.json that is there already may be replaced.
-        phase_names: phase -> patterns of the names that stand for it in the source.
-        rules, mapping, keep_ids, dry_run: of the layout dicom; see `Source`.
-        clinical_table: CSV or Excel file with clinical values by case or patient, for any layout.
-        keep_suspicious: whether clinical columns that look like the answer are kept.
-        folds: number of folds to write in addition, each with a dataset.json of its own; None writes none.
-        allow_identical: whether cases that share an image may be different patients.
-        bias_correction: which phases lose their bias field.
-        registration: how phases are registered to the reference phase.
-        workers: volumes at a time; None takes one per core.
-        quality: whether the images are checked at the end, which writes quality.html beside dataset.json.
-        without_mask: what is done with cases without a mask where others have one; see `settle_masks`.
-        decide_on: which cases decide on grid, intensity rule and columns: all, or training.
 
     Returns:
         The dataset.json written; None for a dry run, which writes nothing.
@@ -113,163 +130,209 @@ def prepare(
             only the check of the images at the end finds leaves all files behind, with quality.html to
             explain it.
     """
-    for name, value in (("source", source), ("layout", layout), ("output", output)):
-        if value in (None, ""):
-            raise ValueError(f"{name} must be given, found nothing; pass --{name}")
-    find = find_layout(str(layout))
-    folder = _absolute(str(output))
-    check_names_are_text([str(folder)], "the output folder and those above it")
-    refuse_bundle(folder)
-    deciding = Deciding(decide_on)
-    phases = None if phases is None else name_list(phases, "`phases`")
-    if classes and positive is not None:
-        named_class(positive, name_list(classes, "`classes`"))
-    given = Source(
-        path=_absolute(str(source)),
-        output=folder,
-        labels=_optional(labels),
-        phases=phases,
-        clinical=clinical if clinical_table is None else None,
-        phase_names=check_names(phase_names),
-        rules=_optional(rules),
-        mapping=_optional(mapping),
-        keep_ids=keep_ids,
-        dry_run=dry_run,
-    )
-    check_options(str(layout), given)
-    if dry_run:
-        notes = find(given).notes
+    source = settings.for_layout()
+    if settings.dry_run:
+        notes = find_layout(str(settings.layout))(source).notes
         print("".join(f"note: {shown(note)}\n" for note in notes) + "dry run: nothing was written")
         return None
-    check = partial(_refuse_earlier, folder, overwrite)
-    with not_left_empty(folder), run_in(_output_folder(folder, check), "preparing", check):
-        found = find(given)
+    check = partial(_refuse_earlier, source.output, settings.overwrite)
+    with not_left_empty(source.output), run_in(_output_folder(source.output, check), "preparing", check):
+        return _Preparation(settings, source).run()
+
+
+class _Preparation:
+    """One run, step by step; each step reads what the ones before it found."""
+
+    def __init__(self, settings: Settings, source: Source) -> None:
+        self.settings, self.source, self.folder = settings, source, source.output
+        self.workers, self.deciding = settings.workers, Deciding(settings.decide_on)
+        self.unmasked, self.merged = list[str](), list[str]()
+        self.proposal: Survey | None = None
+
+    def run(self) -> Path:
+        """Go through all steps and return the dataset.json written."""
+        self.find_cases()
+        self.choose_phases()
+        self.choose_classes()
+        with self.every_bad_image():
+            if not self.found.views:
+                self.settle_images()
+            self.split()
+            self.choose_columns()
+            self.choose_grid()
+        self.describe()
+        file, folds = self.write()
+        self.tell(file, folds)
+        if self.settings.quality and not self.found.views:
+            require_quality(self.folder, workers=self.workers)
+        if self.found.overlay:
+            train = training_command([self.found.overlay], from_here(self.folder))
+        else:
+            train = training_command([from_here(self.folder / "data.yaml")])
+        print(f"\nnext:\n  {train}")
+        return file
+
+    def find_cases(self) -> None:
+        """Let the layout find the cases, and join the clinical table."""
+        found = find_layout(str(self.settings.layout))(self.source)
         names = [
             str(name)
             for case in found.cases
             for name in (case["case"], *case["image"].values(), case.get("roi", ""))
         ]
         check_names_are_text(names, "cases and their files")
-        if clinical_table is not None:
-            found = join_clinical_table(found, _absolute(clinical_table), clinical)
+        if self.settings.clinical_table is not None:
+            table = _absolute(self.settings.clinical_table)
+            found = join_clinical_table(found, table, self.settings.clinical)
         check_columns(found.clinical, "the table")
-        phases = chosen_phases(found, phases)
-        check_found_phases(
-            phases, (given.phase_names or {}) if "phase_names" in options_of(str(layout)) else None
-        )
-        phases = name_list(phases, "names of phases")
-        check_reference(phases, reference_phase)
-        cases, dropped = with_phases(found.cases, phases)
-        cases, label_notes = one_spelling(cases, classes)
-        labels_found = sorted({case["label"] for case in cases if "label" in case})
-        classes = name_list(classes or found.classes or labels_found, "labels")
-        positive = positive_class(positive, classes)
-        notes = [
-            *found.notes,
-            *label_notes,
-            *([f"cases without a chosen phase, left out: {', '.join(dropped)}"] if dropped else []),
-        ]
-        proposal, unmasked, merged = None, list[str](), list[str]()
-        with every_bad_image(found.name, phases, cases, folder if quality else None, workers):
-            if not found.views:
-                settled, more = settle_identical(cases, allow_identical, workers)
-                cases, merged = settled, merged_patients(cases, settled)
-                notes += more
-                cases, unmasked = settle_masks(cases, reference_phase or phases[0], without_mask, workers)
-                notes += unmasked + ([] if found.overlay else reading_notes(cases, phases, workers))
-            with copies_told(merged):
-                splits = assign_splits(cases, fractions, seed)
-            splits, columns, more = decided_columns(splits, found.clinical, deciding)
-            notes += more
-            splits, columns, more = without_suspicious(splits, columns, keep_suspicious)
-            notes += more
-            grids = look_at_grids(everyone(splits), workers)
-            deciders = [one for one in grids if one.case in deciding.names(splits)]
-            if not found.views:
-                reference = choose_reference(deciders, phases, reference_phase)
-                splits, more = prepare_volumes(
-                    splits, phases, reference.phase, folder, bias_correction, registration, workers
-                )
-                notes += more
-                proposal = survey(
-                    everyone(splits), grids, phases, reference, deciding.names(splits), deciding.kind, workers
-                )
+        self.found, self.notes = found, list(found.notes)
 
-        header: dict[str, Any] = {"name": found.name, "phases": phases, "classes": classes}
-        header |= {} if positive is None else {"positive": positive}
-        decided = [deciding.note(splits), *(grid_lines(proposal) if proposal is not None else [])]
-        header |= {"clinical": columns, "seed": seed} | ({"views": found.views} if found.views else {})
-        # no path of this machine
-        comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])
-        decided += found.left_out
-        header["preparation"] = [*decided, *unmasked, *size_lines(splits, comparing)]
-        file = write_dataset(folder, header, splits)
-        with copies_told(merged):
-            drawn = fold_splits(everyone(splits), folds, fractions, seed) if folds else {}
-        fold_files = write_folds(folder, header, drawn)
-        if proposal is None:
-            images = [volume for one in deciders for volume in one.volumes.values()]
-            overlay = image_overlay_text(
-                found.name, folder, phases, found.views, classes, columns, images, positive
+    def choose_phases(self) -> None:
+        """Keep the chosen phases, and the cases that have one."""
+        phases = chosen_phases(self.found, self.source.phases)
+        takes_names = "phase_names" in options_of(str(self.settings.layout))
+        check_found_phases(phases, (self.source.phase_names or {}) if takes_names else None)
+        self.phases = name_list(phases, "names of phases")
+        check_reference(self.phases, self.settings.reference_phase)
+        self.cases, self.dropped = with_phases(self.found.cases, self.phases)
+
+    def choose_classes(self) -> None:
+        """Bring labels to one spelling, and choose classes and the positive one."""
+        self.cases, notes = one_spelling(self.cases, self.settings.classes)
+        labels = sorted({case["label"] for case in self.cases if "label" in case})
+        self.classes = name_list(self.settings.classes or self.found.classes or labels, "labels")
+        self.positive = positive_class(self.settings.positive, self.classes)
+        self.notes += notes
+        if self.dropped:
+            self.notes.append(f"cases without a chosen phase, left out: {', '.join(self.dropped)}")
+
+    def settle_images(self) -> None:
+        """Look for copies, for cases without a mask, and for what headers leave open."""
+        settled, notes = settle_identical(self.cases, self.settings.allow_identical, self.workers)
+        self.merged = merged_patients(self.cases, settled)
+        reference = self.settings.reference_phase or self.phases[0]
+        self.cases, self.unmasked = settle_masks(settled, reference, self.settings.without_mask, self.workers)
+        self.notes += notes + self.unmasked
+        self.notes += [] if self.found.overlay else reading_notes(self.cases, self.phases, self.workers)
+
+    def split(self) -> None:
+        """Draw the splits."""
+        with copies_told(self.merged):
+            self.splits = assign_splits(self.cases, self.settings.fractions, self.settings.seed)
+
+    def choose_columns(self) -> None:
+        """Choose the clinical columns by the deciding cases, without those that look like the answer."""
+        splits, columns, notes = decided_columns(self.splits, self.found.clinical, self.deciding)
+        self.splits, self.columns, more = without_suspicious(splits, columns, self.settings.keep_suspicious)
+        self.notes += notes + more
+
+    def choose_grid(self) -> None:
+        """Choose the reference phase, correct and register volumes, propose region, grid and intensities."""
+        grids = look_at_grids(everyone(self.splits), self.workers)
+        deciding = self.deciding.names(self.splits)
+        self.deciders = [one for one in grids if one.case in deciding]
+        if self.found.views:
+            return
+        reference = choose_reference(self.deciders, self.phases, self.settings.reference_phase)
+        self.prepare_volumes(reference.phase)
+        cases, kind = everyone(self.splits), self.deciding.kind
+        self.proposal = survey(cases, grids, self.phases, reference, deciding, kind, self.workers)
+
+    def prepare_volumes(self, reference_phase: str) -> None:
+        """Remove bias fields, then register phases, where that is wanted: cases name the volumes made."""
+        cases, settings = everyone(self.splits), self.settings
+        if settings.correcting.method == "n4":
+            cases = correct_cases(cases, self.phases, self.folder, settings.correcting, self.workers)
+        if settings.registering.transform != "none":
+            cases, notes = register_cases(
+                cases, self.phases, reference_phase, self.folder, settings.registering, self.workers
             )
-        else:
-            overlay = overlay_text(found.name, folder, phases, classes, columns, proposal, positive)
-        write_text(folder / "data.yaml", overlay)
+            self.notes += notes
+        remaining = iter(cases)
+        self.splits = {split: [next(remaining) for _ in cases] for split, cases in self.splits.items()}
 
-        print(f"\n{found.name}\n\n{summary_text(splits, phases, classes, columns)}\n")
-        data = from_here(folder / "data.yaml")
-        comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
-        print("\n".join([*decided, *size_lines(splits, comparing)]))
-        print("".join(f"{'' if note.startswith('warning: ') else 'note: '}{shown(note)}\n" for note in notes))
-        for fold_file in fold_files:
-            where = shlex.quote(from_here(fold_file.parent))
-            print(f"wrote {fold_file}, to be trained on with --dataset_dir {where}")
-        print(f"wrote {file}\n      {folder / 'data.yaml'}")
-        if quality and not found.views:
-            require_quality(folder, workers=workers)
-        print("\nnext:")
-        train = (
-            training_command([found.overlay], from_here(folder))
-            if found.overlay
-            else training_command([data])
+    def describe(self) -> None:
+        """Put together what dataset.json says above its cases."""
+        self.decided = [
+            self.deciding.note(self.splits),
+            *(grid_lines(self.proposal) if self.proposal is not None else []),
+            *self.found.left_out,
+        ]
+        comparing = bundle_command(
+            "comparing", ["configs/compare.yaml", "data.yaml"]
+        )  # no path of this machine
+        self.header: dict[str, Any] = {
+            "name": self.found.name,
+            "phases": self.phases,
+            "classes": self.classes,
+            **({} if self.positive is None else {"positive": self.positive}),
+            "clinical": self.columns,
+            "seed": self.settings.seed,
+            **({"views": self.found.views} if self.found.views else {}),
+            "preparation": [*self.decided, *self.unmasked, *size_lines(self.splits, comparing)],
+        }
+
+    def write(self) -> tuple[Path, list[Path]]:
+        """Write dataset.json, those of folds, and data.yaml."""
+        file = write_dataset(self.folder, self.header, self.splits)
+        drawn, settings = {}, self.settings
+        if settings.folds:
+            with copies_told(self.merged):
+                drawn = fold_splits(everyone(self.splits), settings.folds, settings.fractions, settings.seed)
+        folds = write_folds(self.folder, self.header, drawn)
+        dataset = Dataset(
+            self.found.name,
+            self.folder,
+            self.phases,
+            self.classes,
+            self.columns,
+            self.positive,
+            self.found.views,
         )
-        print(f"  {train}")
-    return file
+        if self.proposal is None:
+            images = [volume for one in self.deciders for volume in one.volumes.values()]
+            overlay = image_overlay_text(dataset, images)
+        else:
+            overlay = overlay_text(dataset, self.proposal)
+        write_text(self.folder / "data.yaml", overlay)
+        return file, folds
 
+    def tell(self, file: Path, folds: Sequence[Path]) -> None:
+        """Print the tables, what was decided, and the files."""
+        print(
+            f"\n{self.found.name}\n\n{summary_text(self.splits, self.phases, self.classes, self.columns)}\n"
+        )
+        data = from_here(self.folder / "data.yaml")
+        comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
+        print("\n".join([*self.decided, *size_lines(self.splits, comparing)]))
+        notes = [note if note.startswith("warning: ") else f"note: {note}" for note in self.notes]
+        print("".join(f"{shown(note)}\n" for note in notes))
+        for fold in folds:
+            print(f"wrote {fold}, to be trained on with --dataset_dir {shlex.quote(from_here(fold.parent))}")
+        print(f"wrote {file}\n      {self.folder / 'data.yaml'}")
 
-@contextmanager
-def every_bad_image(
-    name: str,
-    phases: Sequence[str],
-    cases: Sequence[dict[str, Any]],
-    folder: Path | None,
-    workers: int | None,
-) -> Iterator[None]:
-    """Where an image inside cannot be used, look at all, and name every one that would break training.
+    @contextmanager
+    def every_bad_image(self) -> Iterator[None]:
+        """Where an image inside cannot be used, look at all, and name every one that would break training.
 
-    Args:
-        name: of the dataset.
-        phases: its phases.
-        cases: entries of dataset.json with absolute paths.
-        folder: receives quality.html; None: nothing more is looked at than was.
-        workers: cases at a time; None takes one per core.
-
-    Raises:
-        BadCases: one line for each image or mask.
-    """
-    try:
-        yield
-    except (BadCases, BadVolume, FileNotFoundError) as error:
-        if folder is None:
-            raise
-        raise list_bad(name, phases, cases, folder, workers, lines_of(error)) from None
+        Raises:
+            BadCases: one line for each image or mask.
+        """
+        cases = self.cases
+        try:
+            yield
+        except (BadCases, BadVolume, FileNotFoundError) as error:
+            if not self.settings.quality:
+                raise
+            known = lines_of(error)
+            raise list_bad(self.found.name, self.phases, cases, self.folder, self.workers, known) from None
 
 
 def _absolute(path: str | Path) -> Path:
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 
-def _optional(path: str | Path | None) -> Path | None:
+def _optional(path: File) -> Path | None:
     return None if path is None else _absolute(path)
 
 

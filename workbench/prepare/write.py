@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scripts.cases.clinical import Column
 from scripts.cases.read import read_cases
 from scripts.cases.splits import patient_of, split_by_patient
 from scripts.files.atomic import write_atomically
 
 Splits = Mapping[str, Sequence[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What was chosen for a dataset; `folder` receives dataset.json and data.yaml.
+
+    Where the images are 2D, `views` are theirs, and the phases are <phase>_<view>, views inside.
+    """
+
+    name: str
+    folder: Path
+    phases: list[str]
+    classes: list[str]
+    columns: list[Column]
+    positive: str | None
+    views: list[str]
 
 
 def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Path:

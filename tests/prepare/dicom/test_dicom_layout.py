@@ -19,7 +19,7 @@ from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.persons import pseudonyms, write_key
 from workbench.prepare.dicom.rules import read_rules
 from workbench.prepare.dicom.scan import find_studies
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 RULES = """
 phases:
@@ -53,7 +53,7 @@ def studies(write_dicom, tmp_path) -> Path:
 
 def run(folder: Path, **settings) -> Path | None:
     arguments = {"rules": folder / "rules.yaml", "labels": folder / "labels.csv", "output": folder / "out"}
-    return prepare(folder / "source", "dicom", **arguments | {"overwrite": True} | settings)
+    return prepare(Settings(folder / "source", "dicom", **arguments | {"overwrite": True} | settings))
 
 
 def items_of(file: Path) -> dict[str, dict]:
@@ -85,7 +85,9 @@ def test_a_description_cannot_steer_the_terminal(write_dicom, tmp_path, capsys):
     texts = {"SeriesDescription": "t1\x1b[2J\u202evibe", "SpecificCharacterSet": "ISO_IR 192"}
     write_dicom(tmp_path / "source", **texts)
     (tmp_path / "rules.yaml").write_text(RULES)
-    prepare(tmp_path / "source", "dicom", tmp_path / "out", rules=tmp_path / "rules.yaml", dry_run=True)
+    prepare(
+        Settings(tmp_path / "source", "dicom", tmp_path / "out", rules=tmp_path / "rules.yaml", dry_run=True)
+    )
     printed = capsys.readouterr().out
     assert "vibe" in printed
     assert is_plain(printed.replace("\n", ""))
@@ -303,7 +305,7 @@ def test_an_option_of_another_layout_is_refused(studies):
     with pytest.raises(
         ValueError, match=r"--rules is an option of the layouts \[dicom\], found with layout 'folders'"
     ):
-        prepare(studies / "source", "folders", studies / "out", rules=studies / "rules.yaml")
+        prepare(Settings(studies / "source", "folders", studies / "out", rules=studies / "rules.yaml"))
 
 
 def test_the_record_of_conversions_names_only_phases(studies):

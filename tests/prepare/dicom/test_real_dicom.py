@@ -16,7 +16,7 @@ from workbench.prepare.dicom.convert import write_stack
 from workbench.prepare.dicom.rules import read_rules
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 RULES = Path("configs/dicom/prostate_mr.yaml")
@@ -76,7 +76,7 @@ def test_the_repeated_sequence_is_taken_and_the_missing_slice_refused(test_data,
 def test_broken_and_mixed_files_give_one_line_each(test_data, tmp_path, capsys):
     rules = tmp_path / "rules.yaml"
     rules.write_text("phases: {first: {take: 1}}")
-    prepare(test_data("dicom_nifti_torture"), "dicom", tmp_path / "out", rules=rules, dry_run=True)
+    prepare(Settings(test_data("dicom_nifti_torture"), "dicom", tmp_path / "out", rules=rules, dry_run=True))
     printed = capsys.readouterr().out
     rows = [line for line in printed.splitlines() if line.startswith("case_") and ":" not in line.split()[0]]
     reasons = {line.split("  ")[-1].strip() for line in rows}

@@ -9,7 +9,7 @@ import pytest
 from scripts.files.workers import BadCases
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 from pydicom import dcmread
@@ -71,11 +71,13 @@ def test_series_that_cannot_be_decoded_have_a_line_each(write_dicom, tmp_path):
     (tmp_path / "labels.csv").write_text("case,label\nP0,a\nP1,b\nP2,a\n")
     with pytest.raises(BadCases, match=r"^3 of 3 series cannot be used:") as raised:
         prepare(
-            tmp_path / "in",
-            "dicom",
-            tmp_path / "out",
-            rules=tmp_path / "rules.yaml",
-            labels=tmp_path / "labels.csv",
+            Settings(
+                tmp_path / "in",
+                "dicom",
+                tmp_path / "out",
+                rules=tmp_path / "rules.yaml",
+                labels=tmp_path / "labels.csv",
+            )
         )
     assert [line.split(":")[0] for line in raised.value.lines] == ["case_0001", "case_0002", "case_0003"]
     assert not (tmp_path / "out").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.prepare.preparing import prepare
+from workbench.prepare.preparing import Settings, prepare
 
 RULES = "phases:\n  pre: {description: native}\n  portal: {description: portal*}\n"
 
@@ -38,7 +38,7 @@ def export(write_dicom, tmp_path) -> Path:
 
 def run(folder: Path, **settings):
     given = {"rules": folder / "rules.yaml", "labels": folder / "labels.csv"}
-    return prepare(folder / "in", "dicom", folder / "out", **given | settings)
+    return prepare(Settings(folder / "in", "dicom", folder / "out", **given | settings))
 
 
 def test_what_a_rule_names_and_is_left_out_comes_first_and_is_counted(export, capsys):
