@@ -20,9 +20,7 @@ class EpochBatchSampler(Sampler[list[int]]):
     Call `set_epoch` before each epoch (MONAI's Workflow does so for DistributedSampler only).
 
     Args:
-        length: number of cases.
         batch_size: cases per batch; the last batch may have fewer, or one more.
-        seed: any whole number from 0.
         shuffle: False keeps the cases in order in every epoch.
 
     Raises:
@@ -83,7 +81,6 @@ class BatchShares(Sampler[list[int]]):
     first case of the batch, so that every process takes every step. `counted` says which cases count.
 
     Args:
-        batches: the whole batches, the same on every process.
         number: of this process, from 0; None asks `torch.distributed`.
         processes: how many there are; None asks `torch.distributed`.
 
@@ -128,11 +125,6 @@ class BatchShares(Sampler[list[int]]):
 
 class CaseShare(Sampler[int]):
     """The share of this process of the cases of a split, in their order; none is repeated.
-
-    Args:
-        length: number of cases.
-        number: of this process, from 0; None asks `torch.distributed`.
-        processes: how many there are; None asks `torch.distributed`.
 
     Raises:
         ValueError: there are fewer cases than processes.

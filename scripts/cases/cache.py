@@ -45,12 +45,10 @@ def cached_dataset(
     Cases whose region of interest is larger than the grid are listed once, after caching, by one warning.
 
     Args:
-        data: items of dataset.json.
         transform: steps from item to tensors; those from the first random one on are run every time.
         cache: ``memory``; ``disk``, which lasts and is keyed by the content of the files, the item's values,
             the settings and the code, and so is never out of date; or ``none``.
         cache_dir: folder of the disk cache; several datasets may share it.
-        progress: show a progress bar while the cache is filled.
 
     Raises:
         ValueError: an unknown kind of cache, or a disk cache without a folder.
@@ -234,10 +232,6 @@ def prepare(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
 
 def refuse_bad(bad: Sequence[list[str]], total: int) -> None:
     """Raise one error for all cases that could not be prepared, if any.
-
-    Args:
-        bad: of each such case its lines.
-        total: number of cases.
 
     Raises:
         BadCases: with these lines.

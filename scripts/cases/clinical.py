@@ -21,10 +21,6 @@ MOST_CATEGORIES = 12
 def check_columns(columns: Any, where: str) -> list[Column]:
     """Return the declared columns once each is known to have a name, a kind and, for a category, its values.
 
-    Args:
-        columns: the `clinical` list of a dataset.json.
-        where: the file, for messages.
-
     Raises:
         ValueError: a declaration is incomplete, of an unknown kind, or given twice.
     """
@@ -78,9 +74,7 @@ def select_columns(
     """Return the wanted columns in the wanted order.
 
     Args:
-        declared: what dataset.json declares.
         wanted: names, or whole declarations (a trained model's, whose order of `values` then counts).
-        where: the file, for messages.
         required: whether a column that the dataset lacks is an error; at inference it counts as missing.
 
     Raises:
@@ -123,11 +117,7 @@ def check_values(
     """Return a case's values of the chosen columns; missing ones (null, or not given) are left out.
 
     Args:
-        values: the `clinical` object of one case.
         declared: every column of the dataset, to catch misspelt names.
-        columns: the chosen columns.
-        case: case name, for messages.
-        where: the file, for messages.
 
     Raises:
         ValueError: a column that is not declared, a value of the wrong type, not finite, or not in `values`.

@@ -99,9 +99,6 @@ def read_column(
     - Paths of files and dates are never taken, nor numbers with a slip among them.
 
     Args:
-        header: of the column.
-        texts: its cells.
-        rows: names of the rows, for messages.
         elsewhere, custom: about decimal marks, see `decimal_mark`.
 
     Raises:

@@ -32,11 +32,7 @@ class CutRegions:
         return not known and (cut["exceeds"] or cut["left_out"] > 0)
 
     def tell(self, total: int) -> None:
-        """Warn in one line of each kind.
-
-        Args:
-            total: number of cases that were looked at.
-        """
+        """Warn in one line of each kind."""
         if self.exceeding:
             logger.warning(
                 "the region of interest is larger than the grid and has been cropped to it in %d of %d "

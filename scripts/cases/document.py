@@ -27,15 +27,7 @@ of a configuration, since a configuration may come from the same stranger as the
 
 @dataclass(frozen=True)
 class Document:
-    """A dataset.json whose top level has been checked.
-
-    Attributes:
-        file: its absolute path.
-        name: name of the dataset.
-        phases: every phase it declares.
-        columns: every clinical column it declares.
-        content: the whole file.
-    """
+    """A dataset.json whose top level has been checked."""
 
     file: Path
     name: str

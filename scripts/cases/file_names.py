@@ -114,7 +114,6 @@ def check_found_phases(phases: Sequence[str], names: Mapping[str, Sequence[str]]
     """Refuse names of phases that a configuration would not give back, with what to write instead.
 
     Args:
-        phases: as they were found.
         names: phase -> patterns by which they were found, empty where names were taken as they are; None
             where the layout takes no `phase_names`.
 
@@ -134,8 +133,6 @@ def phase_of(name: str, names: Mapping[str, Sequence[str]], where: str) -> str |
 
     Args:
         name: of a file without its ending, or of a folder; letter case is ignored.
-        names: phase -> patterns.
-        where: case and file, for messages.
 
     Returns:
         The phase, or None where nothing fits.

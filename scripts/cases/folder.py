@@ -17,9 +17,6 @@ class CaseFolder:
     """The files of one case.
 
     Attributes:
-        case: name of the folder.
-        images: phase -> file.
-        roi: mask of the region of interest, or None.
         others: image files that are neither, by name.
         masks: further files that are masks, which are not used, by name.
         unread: names of files of no known kind, and of folders.

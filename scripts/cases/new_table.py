@@ -26,7 +26,6 @@ def with_clinical_table(
     spaces apart.
 
     Args:
-        items: cases to be predicted.
         file: CSV or Excel file with a column `case` or `patient`.
         columns: full declarations of what the model reads.
 
@@ -153,11 +152,6 @@ def numbers_for(
     custom: str = "",
 ) -> ColumnValues:
     """Read a column of numbers for a model that declares it.
-
-    Args:
-        column: the model's declaration.
-        header, texts, rows: name, cells and names of the rows.
-        elsewhere, custom: about decimal marks, see `decimal_mark`.
 
     Raises:
         ValueError: a cell that is no number, or another unit than the model's.

@@ -15,11 +15,6 @@ from scripts.files.processes import is_first_process
 def named_class(positive: str | int, classes: Sequence[str], where: str = "`positive`") -> str:
     """Return the one of two classes that is meant by a name, whatever its letter case.
 
-    Args:
-        positive: the name.
-        classes: two class names.
-        where: what the name was found in, for messages.
-
     Raises:
         ValueError: no name of a class (names the nearest), or one of several; more than two classes.
     """
@@ -67,7 +62,6 @@ def positive_class(
     Args:
         positive: name of one of two classes, in any letter case; None takes that of dataset.json, where it
             has one, else the last class.
-        classes: class names, whose order is not changed.
         dataset_dir: folder with dataset.json, or the path of such a file; asked where `positive` is None and
             it exists.
 

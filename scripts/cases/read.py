@@ -27,14 +27,10 @@ class Cases:
     """The cases of one dataset, with paths made absolute and labels as indices into `classes`.
 
     Attributes:
-        name: name of the dataset.
-        phases: the chosen phases, in order.
         classes: class names; a label is an index into them.
-        clinical: declarations of the chosen clinical columns.
         training: cases the weights are fitted on.
         validation: cases that steer training (schedule, early stop, choice of checkpoint).
         test: cases read once, at the end.
-        unlabelled: cases without a label.
         class_counts: number of training cases of each class.
     """
 
@@ -61,7 +57,6 @@ def read_cases(
     Args:
         dataset_dir: folder that holds dataset.json, or the path of such a file.
         phases: the phases to use, in order; the dataset may have more.
-        classes: class names, in order.
         clinical: the clinical columns to use, by name or as declarations; when evaluating, a dataset need not
             have the columns that a trained model declares.
         required: splits that must have cases, training and validation of every class; evaluating needs one.
@@ -207,10 +202,6 @@ def declared_columns(clinical: Sequence[str | Mapping[str, Any]], dataset_dir: s
 
     A trained model's columns are declared in full, and are then taken as they are: the dataset is not opened
     and need not have a table. A column given by its name is looked up in dataset.json.
-
-    Args:
-        clinical: names of columns, or their declarations.
-        dataset_dir: folder that holds dataset.json, or the path of such a file.
 
     Raises:
         FileNotFoundError: a name is given, and there is no dataset.json.

@@ -26,11 +26,7 @@ class Bad:
 
 
 class Tried(Dataset):
-    """Cases of another dataset; one that cannot be read is a `Bad` in its place.
-
-    Args:
-        dataset: with the items in `data`.
-    """
+    """Cases of another dataset; one that cannot be read is a `Bad` in its place."""
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset.data)
@@ -47,11 +43,6 @@ class ReadableLoader(DataLoader):
     """Batches of the cases that can be read, in their order; a batch lacks those that cannot.
 
     It has no length, since nobody knows how many cases can be read before they have been tried.
-
-    Args:
-        dataset: of cases.
-        batch_size: cases per batch, at most.
-        num_workers: processes that load; 0 loads in this one.
 
     Attributes:
         bad: case -> lines that say why it cannot be read, of the last pass.
@@ -104,7 +95,6 @@ def name_bad(loader: ReadableLoader, output_dir: str | Path) -> None:
     """Write not_predicted.csv where cases could not be read, and end with an error that names them.
 
     Args:
-        loader: after a pass.
         output_dir: receives the file; an old one goes where every case could be read.
 
     Raises:

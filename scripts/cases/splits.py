@@ -80,15 +80,9 @@ def split_by_patient(
     The result does not depend on the order of the cases.
 
     Args:
-        labels: class name of each case.
-        patients: patient of each case.
         fractions: split -> its share, above 0; they are scaled to sum to 1.
-        seed: any whole number from 0.
         sites: site of each case, None where it is unknown; without them, or with one site only, sites do not
             count.
-
-    Returns:
-        The split of each case.
 
     Raises:
         ValueError: a share that is not above 0; a class with fewer patients than splits, or absent from a
@@ -177,8 +171,6 @@ def _shares(count: int, fractions: Mapping[str, float], favoured: str = "") -> d
     """Deal `count` patients out by largest remainder, at least one to each split where there are enough.
 
     Args:
-        count: patients to deal out.
-        fractions: split -> its share.
         favoured: split whose number is rounded up, before the others share the rest.
 
     >>> _shares(8, {"training": 0.6, "validation": 0.2, "test": 0.2}, "test")

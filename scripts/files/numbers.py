@@ -93,7 +93,6 @@ def decimal_mark(numbers: Iterable[Number], elsewhere: str = "", custom: str = "
     """Return what is the decimal mark of a column: "." or ",".
 
     Args:
-        numbers: of the column.
         elsewhere: the mark of the other columns of the table, where they leave no doubt.
         custom: what commas are where nothing else tells: "," where cells are separated by semicolons.
 

@@ -92,9 +92,7 @@ def check_safe_names(
     """Refuse names that a configuration would not give back as they are.
 
     Args:
-        names: of phases, classes, columns, categories or units.
         what: what they name and where they stand, for the message.
-        instead: what to do.
 
     Raises:
         ValueError: every such name, with the nearest that is safe.
@@ -118,10 +116,6 @@ def check_from_data(config: Mapping[str, Any], what: str) -> None:
     """Refuse a configuration in which something that came from data would not be taken as it is.
 
     Everything that writes a configuration asks this last, and every run before it resolves one.
-
-    Args:
-        config: top-level keys and their values.
-        what: the configuration, for the message.
 
     Raises:
         ValueError: names the key and every such text.
@@ -181,8 +175,6 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     Letter case is ignored.
 
     Args:
-        word: what was found.
-        known: what is allowed.
         cutoff: least similarity, from 0 (anything) to 1 (equal), as `difflib` counts it.
 
     >>> nearest("portl", ["pre", "arterial", "portal"])

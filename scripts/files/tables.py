@@ -32,11 +32,9 @@ class Table:
     """The cells of a table as texts.
 
     Attributes:
-        file: where it lies.
         name: what it is called in messages, e.g. label file.
         headers: names of the columns in order; a column without a name is not among them.
         rows: header -> text, empty where the cell is.
-        notes: lines for the user about what was assumed.
         decimal: what a comma in a number is by the custom of the file: "," where semicolons separate cells.
     """
 
@@ -111,10 +109,6 @@ def with_usual_names(table: Table, *meanings: str) -> Table:
 
     `Case`, `case_id`, `ID` and `subject` are the case where no clearer header is there (see `USUAL_HEADERS`).
     What was taken for what is noted, unless it goes without saying.
-
-    Args:
-        table: as read.
-        meanings: those to look for, of `USUAL_HEADERS`.
 
     Raises:
         ValueError: two columns that are equally clear.

@@ -115,7 +115,6 @@ def frame_axes(affine: np.ndarray, shape: tuple[int, int, int], orientation: str
 
     Args:
         affine: voxel index -> mm, [4, 4].
-        shape: voxels per axis.
         orientation: where the three axes run to, e.g. RAS or LPS.
 
     Returns:

@@ -114,10 +114,6 @@ def check_declared_size(
     """Refuse a header that declares more voxels than its file can hold, or than memory can.
 
     Args:
-        path: the file.
-        name: what the volume is called in messages.
-        shape: voxels per axis.
-        bytes_per_voxel: of the file.
         most_bytes: bytes that the file can hold, unpacked.
 
     Raises:

@@ -87,7 +87,6 @@ def read_native(name: str, path: str | Path, *arguments: Any) -> Any:
 
     Args:
         name: function of `native_worker.py`: header, block or dicom.
-        path: the file.
         arguments: what else the function takes.
 
     Raises:

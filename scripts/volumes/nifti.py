@@ -33,7 +33,6 @@ class NiftiVolume(Volume):
 
     Args:
         path: the file; of a pair, either.
-        name: what the volume is called in messages.
         frame: position along the fourth axis of a 4D file; None: the file is 3D.
     """
 

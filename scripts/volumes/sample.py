@@ -22,9 +22,7 @@ def sample_volume(
     padding does. Beyond the outer edges there is no value: `inside` is False and the result 0.
 
     Args:
-        volume: what to read.
         grid: grid index -> mm, [4, 4].
-        size: points per axis of the grid.
         anti_alias: smooth the voxels first along axes where the grid is coarser, by a Gaussian of (f - 1) / 2
             voxels for a factor f (as MONAI's Resize does).
 

@@ -27,7 +27,6 @@ class Frame:
     """One 3D volume of a 4D file: a phase, where all phases of a case lie in one file.
 
     Attributes:
-        path: the file.
         index: position along the fourth axis, from 0.
     """
 
@@ -64,7 +63,6 @@ class Volume(ABC):
     """A 3D volume on disk.
 
     Args:
-        path: the file.
         shape: voxels per axis, in the order of the file; axes of length 1 beyond the third are dropped.
         affine: voxel index -> position in mm (R, A, S), [4, 4].
         name: what the volume is called in messages, e.g. ``case p017: phase 'portal'``.

@@ -29,7 +29,6 @@ class BiasCorrection:
     """Whether and where the bias field is removed.
 
     Args:
-        method: none or n4.
         phases: the phases to correct, all of them MR; None takes every phase.
 
     Raises:
@@ -55,13 +54,6 @@ def correct_cases(
     workers: int | None = None,
 ) -> list[dict[str, Any]]:
     """Write the corrected phases to `folder`/n4/<case>/<phase>.nii.gz and return cases that name them.
-
-    Args:
-        cases: entries of dataset.json with absolute paths.
-        phases: phases of the dataset, in order.
-        folder: output folder of `preparing`.
-        settings: which phases to correct.
-        workers: processes at a time; None takes one per core.
 
     Raises:
         ValueError: a phase that the dataset does not have, or a volume that N4 cannot correct.
@@ -102,10 +94,6 @@ def bias_field(volume: Volume, voxels: np.ndarray) -> np.ndarray:
 
     N4 on a coarser copy, within Otsu's foreground; its B-spline of :math:`\log b` is then evaluated on every
     voxel.
-
-    Args:
-        volume: gives the grid, and the name for messages.
-        voxels: its voxels, float32.
 
     Returns:
         float32, of the shape of `voxels`.

@@ -23,8 +23,6 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
     values are read as in a label file.
 
     Args:
-        found: what the layout found.
-        file: CSV or Excel file.
         wanted: columns to take, of the table and of the layout; None takes all.
 
     Raises:

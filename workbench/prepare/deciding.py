@@ -68,7 +68,6 @@ class CellValues(dict[str, Any]):
     """Clinical values of a case that also know the cells that they were read from.
 
     Args:
-        values: column -> value.
         texts: header -> cell, also of columns that were not taken.
         custom: how the file writes decimals, see `decimal_mark`.
     """
@@ -92,11 +91,6 @@ def decided_columns(
 
     A value that the deciding cases do not know, as a category of its own or a text among numbers, counts as
     missing.
-
-    Args:
-        splits: split -> entries of dataset.json.
-        columns: as all cases have them.
-        deciding: which cases decide.
     """
     kept = {split: list(cases) for split, cases in splits.items()}
     headers = list(dict.fromkeys(header for case in everyone(splits) for header in texts_of(case)))

@@ -29,12 +29,7 @@ class Job:
     """One volume to be made.
 
     Attributes:
-        case: case name.
-        phase: phase of the case.
         target: the .nii.gz to write; its record lies beside it as .json.
-        source: file of the phase.
-        reference: file of the reference phase, where it matters.
-        roi: file of the region mask, where there is one.
         box: region in mm (R, A, S), two corners, where the case gives it.
     """
 
@@ -59,11 +54,7 @@ def derive(
 
     Args:
         make: writes `job.target`, or not, and returns the record; a function of a module.
-        jobs: the volumes to make.
-        settings: second argument of `make`.
         code: modules whose code decides the result; a change of theirs counts as a change of the settings.
-        workers: processes at a time; None takes one per core.
-        what: name of the progress bar.
 
     Raises:
         BadCases: jobs that failed, each with its line; what the others made stays.

@@ -29,7 +29,6 @@ class CaseGrids:
     """What the headers of a case say, and where its region lies.
 
     Attributes:
-        case: its name.
         volumes: phase -> its volume, opened.
         region: corners in mm (RAS) of its box, where every case has one, else of the box around its mask, [8,
             3]; None where it has neither.
@@ -67,10 +66,6 @@ class CaseGrids:
 
 def look_at_grids(cases: Sequence[dict[str, Any]], workers: int | None = None) -> list[CaseGrids]:
     """Open all volumes of all cases without reading their voxels, and read their masks.
-
-    Args:
-        cases: entries of dataset.json with absolute paths.
-        workers: threads at a time; None takes one per core.
 
     Raises:
         BadCases: files that cannot be opened, masks that cannot be read or have no voxel; all of them.
@@ -116,9 +111,6 @@ class Sampling:
     """How a phase is sampled in the cases that decide.
 
     Attributes:
-        phase: its name.
-        present: cases that have it.
-        cases: cases in all.
         spacing: median over the cases, mm along R, A, S.
         covered: median share of the region that it shows, 0 to 1.
     """
@@ -145,8 +137,6 @@ class Reference:
     """The reference phase, and why it is this one.
 
     Attributes:
-        phase: its name.
-        reason: why, in a few words.
         sampling: of all phases that a deciding case has, in their order.
     """
 
@@ -162,12 +152,7 @@ class Reference:
 
 
 def sampling(grids: Sequence[CaseGrids], phases: Sequence[str]) -> list[Sampling]:
-    """Measure how each phase is sampled; a phase that no case has is left out.
-
-    Args:
-        grids: the cases that decide.
-        phases: phases in order.
-    """
+    """Measure how each phase is sampled; a phase that no case has is left out."""
     found = []
     for phase in phases:
         those = [one for one in grids if phase in one.volumes]
@@ -188,8 +173,6 @@ def choose_reference(
     the most frequent, and of these the first.
 
     Args:
-        grids: the cases that decide.
-        phases: phases in order.
         wanted: the user's choice.
 
     Raises:
@@ -239,7 +222,6 @@ def losses(reference: Reference, spacing: Sequence[float]) -> list[str]:
     """Say what becomes of the voxels of each phase on the common grid; those that keep all share a line.
 
     Args:
-        reference: with the sampling of the phases.
         spacing: of the grid, mm along R, A, S.
     """
     lines, kept = [], []

@@ -24,11 +24,7 @@ class Place:
     """Where an image is used.
 
     Attributes:
-        case: case name.
-        patient: its patient.
         split: the split that the source fixes, or nothing.
-        phase: its phase.
-        file: its file.
     """
 
     case: str
@@ -73,9 +69,7 @@ def settle_identical(
     """Return the cases with those that share an image as one patient, whom no split can part; and notes.
 
     Args:
-        cases: entries of dataset.json with absolute paths.
         allowed: whether cases of different patients that share an image stay different patients.
-        workers: threads at a time; None takes one per core.
 
     Raises:
         ValueError: the source fixes such cases to two splits, and it is not `allowed`; names the first pair
@@ -137,10 +131,6 @@ def identical_volumes(cases: Sequence[Case], workers: int | None = None) -> list
     Voxels are compared as the loader reads them: a copy that was compressed, converted between formats, or
     given another affine is found; one that was flipped, cropped or resampled is not. First the shape and one
     slice are compared, then all voxels where these agree.
-
-    Args:
-        cases: entries of dataset.json with absolute paths.
-        workers: threads at a time; None takes one per core.
 
     Raises:
         BadCases: volumes that cannot be read.

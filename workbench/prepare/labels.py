@@ -28,9 +28,7 @@ class LabelTable:
 
     Attributes:
         rows: case -> entry for dataset.json (label, patient, site, split, clinical), without what is empty.
-        clinical: declarations of the clinical columns taken.
         left_out: headers of columns that were not taken, with the reason where it is not plain.
-        notes: lines for the user about what was assumed.
     """
 
     rows: dict[str, dict]
@@ -48,7 +46,6 @@ def read_label_table(
     """Read a label file, CSV or Excel (see `read_table`); its clinical columns as `read_column` has it.
 
     Args:
-        file: the table.
         clinical: columns to take as clinical values; None takes every column that is left.
         rename: header in the file -> the name it stands for, e.g. {"participant_id": "case"}; None: the usual
             headers are known (`USUAL_HEADERS`).
@@ -81,8 +78,6 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
 
     Args:
         table: with the columns of `FIXED` under these names. Without a column `case`, `patient` is the case.
-        clinical: columns to take as clinical values; None takes every column that is left.
-        skip: headers that are neither fixed nor clinical.
 
     Raises:
         ValueError: a column that must be there is missing, no label at all, a case listed twice, an unknown
@@ -209,7 +204,6 @@ def one_spelling(
     """Return the cases with one spelling for labels that differ by case or spaces only, and what to say.
 
     Args:
-        cases: entries of dataset.json.
         classes: names that were asked for, whose spelling counts; else that of most cases.
 
     Raises:

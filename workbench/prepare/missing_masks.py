@@ -28,11 +28,9 @@ def settle_masks(
     A case has a mask where it has a file of which a voxel is above 0. A box serves as well.
 
     Args:
-        cases: entries of dataset.json with absolute paths.
         reference_phase: the phase in whose middle a box is put.
         choice: for cases without a mask: leave_out; whole_volume, then of all cases; box, of the median size
             of the masks in the middle of the reference phase; None refuses.
-        workers: threads at a time; None takes one per core.
 
     Raises:
         ValueError: an unknown choice; cases without a mask among others that have one, and no choice: names

@@ -64,7 +64,6 @@ def phase_scales(cases: Sequence[Mapping[str, Any]], phases: Sequence[str]) -> l
     of one dynamic series. Sequences that are reconstructed one by one have gains of their own.
 
     Args:
-        cases: entries of dataset.json with absolute paths.
         phases: phases in order; volumes that cannot be read are left out, which other checks report.
     """
     several = [case for case in cases if sum(phase in case["image"] for phase in phases) > 1]
@@ -153,9 +152,6 @@ WINDOW_HU = (-100.0, 250.0)
 def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
     """Tell whether the first few cases hold Hounsfield units in every phase, by their lowest values.
 
-    Args:
-        cases: entries of dataset.json with absolute paths.
-
     Raises:
         ValueError: a volume that cannot be read.
     """
@@ -171,10 +167,6 @@ def propose_intensity(cases: Sequence[dict[str, Any]], phases: Sequence[str]) ->
 
     z-scores are of all phases of a case together where these share a scale (see `phase_scales`), which keeps
     what one phase is to another, and of each phase alone where they do not.
-
-    Args:
-        cases: entries of dataset.json with absolute paths.
-        phases: phases in order.
 
     Returns:
         the transform, as in the YAML, and why.

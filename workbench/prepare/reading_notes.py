@@ -19,11 +19,6 @@ def reading_notes(
 ) -> list[str]:
     """Return a note for each assumption about a phase's files, and for each phase that is probably a mask.
 
-    Args:
-        cases: entries of dataset.json with absolute paths.
-        phases: phases in order.
-        workers: threads at a time; None takes one per core.
-
     Raises:
         BadCases: files that cannot be read.
     """

@@ -24,12 +24,6 @@ def summary_text(
 ) -> str:
     """Return the tables of a dataset as text.
 
-    Args:
-        splits: split -> entries of dataset.json; empty splits are left out.
-        phases: phases in order.
-        classes: class names in order.
-        clinical: declarations of the clinical columns.
-
     >>> entry = {"case": "a", "image": {"pre": "a.nii"}, "label": "low", "clinical": {"age": 61.0}}
     >>> print(summary_text({"training": [entry]}, ["pre", "portal"], ["low", "high"],
     ...                    [{"name": "age", "kind": "number", "unit": "years"}]))
@@ -108,12 +102,7 @@ def centre(proposal: Survey) -> str:
 
 
 def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], comparing: str) -> list[str]:
-    """Return what the size of a dataset means: whether patients are known, and what few cases can tell.
-
-    Args:
-        splits: split -> entries of dataset.json.
-        comparing: the command that compares strategies on them.
-    """
+    """Return what the size of a dataset means: whether patients are known, and what few cases can tell."""
     labelled = [case for split in SPLITS for case in splits.get(split, ())]
     lines = []
     if not patients_known(labelled):

@@ -74,14 +74,11 @@ def survey(
     spacing is made coarser. For the intensity rule see `propose_intensity`.
 
     Args:
-        cases: entries of dataset.json with absolute paths.
         grids: of the same cases, in the same order.
         phases: phases in order; the first present one stands in where the reference is absent.
-        reference: the phase whose axes count.
         deciding: names of the cases that decide; the others are only looked at for a region larger than the
             grid.
         kind: what these are called, e.g. "training"; empty where all cases decide.
-        workers: masks at a time; None takes one per core.
 
     Raises:
         BadCases: masks that cannot be read.

@@ -88,11 +88,6 @@ def without_suspicious(
     """Return cases and columns without those that look like the answer, and what to say about them.
 
     Only training cases are looked at.
-
-    Args:
-        splits: split -> entries of dataset.json.
-        columns: declarations of the clinical columns.
-        keep: whether to warn only.
     """
     found = suspicious_columns(splits["training"], columns)
     gone = set() if keep else {name for one in found.suspicious for name in one.columns}
@@ -119,7 +114,6 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
 
     Args:
         cases: entries of dataset.json; those without a label do not count.
-        columns: declarations of the clinical columns.
 
     >>> cases = [{"case": str(n), "label": ["well", "ill"][n % 2], "clinical": {"age": n, "pathology": n % 2}}
     ...          for n in range(40)]

@@ -28,7 +28,6 @@ class Telling:
     """What columns tell about a class.
 
     Attributes:
-        columns: their names.
         label: the class, against all others.
         auc: 0.5 is chance.
         cases: number of cases it was computed from.

@@ -37,11 +37,6 @@ class Dataset:
 def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Path:
     """Write dataset.json if it can be read back, with paths below `folder` relative to it.
 
-    Args:
-        folder: receives the file.
-        header: everything but the splits.
-        splits: split -> entries with absolute paths.
-
     Raises:
         ValueError, FileNotFoundError: what reading it says; then nothing is written.
     """
@@ -95,7 +90,6 @@ def fold_splits(
         cases: entries of dataset.json; unlabelled ones do not count.
         folds: number of parts, at least 2.
         fractions: of training, validation and test; the first two share out what is not tested.
-        seed: any whole number from 0.
 
     Raises:
         ValueError: a number of folds that is none, splits fixed by the source, or a class with too few

@@ -37,7 +37,6 @@ class Assignment:
     """One volume of a study.
 
     Attributes:
-        stack: its images.
         phase: the phase it becomes, or "".
         reason: why it becomes none; or for a phase, what was assumed to choose it; or "".
         missed: whether it may have been meant for a phase: a rule names it, and it was refused or the phase

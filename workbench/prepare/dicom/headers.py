@@ -30,7 +30,6 @@ def files_below(root: Path, remarks: dict[str, list[str]]) -> list[Path]:
     """Return the files below a folder; each folder counts once, however many links lead to it.
 
     Args:
-        root: the folder.
         remarks: receives what was left out, by reason.
     """
     files: list[Path] = []
@@ -118,7 +117,6 @@ def read_header(file: Path, character_set: str = "") -> Header:
     """Read the tags of `KEYWORDS` and those of makers; never raises for what a file may hold.
 
     Args:
-        file: the file.
         character_set: of texts whose header names none or a wrong one; "" is Western European.
     """
     read = pydicom_reader()
@@ -155,10 +153,6 @@ def read_header(file: Path, character_set: str = "") -> Header:
 
 def read_in_unicode(file: Path, character_set: str = "") -> tuple[Any, list[str]]:
     """Read all of a header but the pixels, with every text decoded, and declared as UTF-8 (ISO_IR 192).
-
-    Args:
-        file: the file.
-        character_set: as of `read_header`.
 
     Returns:
         The dataset; and what was taken out of it, since it breaks the standard.

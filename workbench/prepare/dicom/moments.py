@@ -77,7 +77,6 @@ def on_one_clock(moments: Sequence[Moment | None], ranks: Sequence[int]) -> tupl
     """Return the times of a study's images in s since day 0, in its usual time zone; and what was assumed.
 
     Args:
-        moments: of each image.
         ranks: number of the series of each.
     """
     known = [moment for moment in moments if moment is not None]

@@ -27,8 +27,6 @@ class Rule:
     r"""What a volume must be like to be a phase; what is None or empty is not asked.
 
     Attributes:
-        phase: name of the phase.
-        modality: CT, MR, ...
         description: patterns with * and ?, one of which the series description matches; case is ignored.
         exclude: patterns of which the series description matches none.
         image_type: patterns, one of which a word of ImageType matches, or all its words joined by \; case is

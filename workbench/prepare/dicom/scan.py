@@ -35,7 +35,6 @@ class Study:
 
     Attributes:
         patient_id: PatientID; stays on this machine.
-        uid: StudyInstanceUID.
         date: StudyDate, YYYYMMDD.
         folder: folder that all its files share, below the source.
         series: the images of each series, by SeriesInstanceUID, in the order of the series numbers.
@@ -63,7 +62,6 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
     A file that is there twice (same SOP Instance UID and header) counts once.
 
     Args:
-        root: the folder.
         character_set: of texts whose header names none or a wrong one; "" is Western European.
 
     Returns:

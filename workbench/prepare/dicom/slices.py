@@ -45,14 +45,9 @@ class Slice:
     """One image: where it lies in space and time.
 
     Attributes:
-        file: the DICOM file.
         frame: position in a file of several frames, from 0; None in a file of one.
-        uid: SOP Instance UID.
-        series: Series Instance UID.
         number: series number, or "".
-        instance: instance number.
         description: series description, or the protocol's name.
-        modality: CT, MR, ...
         kind: the words of ImageType (or FrameType).
         shape: columns and rows.
         spacing: mm between columns and between rows.
@@ -68,11 +63,7 @@ class Slice:
         kernel: of the reconstruction (CT).
         temporal_position: number of the time point.
         trigger_time: ms after the trigger.
-        acquisition: acquisition number.
-        moment: when it was taken.
         seconds: the same on the clock of its study, in s since day 0.
-        contrast: whether a contrast agent is named.
-        scale: what its numbers stand for.
         problem: why it cannot be part of a volume, or "".
     """
 
@@ -117,8 +108,6 @@ def slices_of(dataset: Any, file: Path, fault: str = "") -> list[Slice]:
     """Return the images that a header describes.
 
     Args:
-        dataset: pydicom dataset without pixels.
-        file: where it was read.
         fault: what keeps its pixels from being read, or "".
     """
     whole = Tags([dataset])

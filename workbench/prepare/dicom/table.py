@@ -147,12 +147,7 @@ def assignment_table(
 
 
 def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[str]) -> str:
-    """Return a line that counts what was left out though a rule names it, and what was found; else "".
-
-    Args:
-        assignments: of each study.
-        phases: of the rules.
-    """
+    """Return a line that counts what was left out though a rule names it, and what was found; else ""."""
     missed = [sum(volume.missed for volume in volumes) for volumes in assignments]
     if not any(missed):
         return ""

@@ -123,8 +123,6 @@ def heart_box(case: str, image: str, mask: str | None) -> list[list[float]]:
     """Return a box (two corners in mm, RAS) around the heart: 160 mm in plane, all slices of the image.
 
     Args:
-        case: case name, for messages.
-        image: the end-diastolic frame.
         mask: its heart mask, which gives the centre; None takes the centre of the image.
 
     Raises:

@@ -19,7 +19,6 @@ class Source:
         path: the folder or file given as `source`; may not exist where a layout can fetch its data by name.
         output: absolute folder of the dataset.json to be; a layout that converts volumes writes them below
             it.
-        labels: CSV file with a label per case, or None.
         phases: the phases to use, in order, or None for all that are found.
         clinical: columns of `labels` to take as clinical values, or None for all.
         phase_names: phase -> patterns of the names that stand for it in the source; None takes the names as
@@ -52,7 +51,6 @@ class Found:
         classes: class names in order; None takes those of the cases, sorted.
         cases: entries as in dataset.json, with `image`, `roi` as absolute paths; `split` where the source
             fixes it; without `label` where it is unknown.
-        clinical: declarations of the clinical columns.
         overlay: configuration that the bundle ships for this dataset, or None.
         notes: lines for the user about what was left out.
         left_out: sentences about what could have been used; they stand in dataset.json and on pages, and name

@@ -63,11 +63,8 @@ def paint(
     """Noise-free CT numbers of one phase.
 
     Args:
-        patient: the anatomy.
         tissue_hu: CT number per tissue and phase, from `draw_tissue_hu`.
-        phase: one of `PHASES`.
         contrast_hu: lesion minus liver in this phase, HU.
-        points: positions in mm.
 
     Shape:
         points [N, 3] -> [N] in HU
@@ -139,8 +136,6 @@ class Grid:
     """How a phase is sampled.
 
     Args:
-        size: voxels per axis.
-        spacing_mm: voxel size per axis.
         axes: sign per axis; (1, 1, 1) is stored as RAS, (-1, -1, 1) as LPS.
         tilt_degrees: rotation about the axis that runs from left to right (gantry tilt).
     """

@@ -35,7 +35,6 @@ class Lesion:
     """One lesion with a lobulated outline: radius(u) = radius_mm * (1 + sum_k a_k sin(w_k . u + phi_k)).
 
     Args:
-        centre_mm: position.
         radius_mm: mean radius.
         waves: rows (w_x, w_y, w_z, phi, a).
     """
@@ -61,7 +60,6 @@ class Patient:
     """One patient's anatomy.
 
     Args:
-        lesion: the lesion.
         portal_depth_mm: distance below the surface of the portal veins.
         hepatic_depth_mm: the same for the hepatic veins.
         texture: smooth unit-variance noise, the grain of the tissues.

@@ -129,14 +129,9 @@ def make_phantom(
     leaves no half-made dataset.
 
     Args:
-        folder: where to write; new or empty.
         seed: case i is a function of (seed, i) alone.
         first: index of the first case, even; cases 0 to 199 are the default dataset, 200 onwards are extra.
         splits: even number of cases per split, in this order.
-        progress: show a progress bar.
-
-    Returns:
-        The path of `dataset.json`.
 
     Raises:
         ValueError: `folder` has files in it or cannot be written, or `first` or `splits` is not as stated.

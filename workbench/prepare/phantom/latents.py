@@ -89,10 +89,6 @@ def case_label(seed: int, index: int) -> int:
 def draw_contrast_hu(rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
     """Lesion contrast of many cases at once.
 
-    Args:
-        rng: random generator.
-        label: class indices.
-
     Shape:
         label [N] -> [N, 3] in HU, in `PHASES` order.
     """

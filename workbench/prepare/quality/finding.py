@@ -22,10 +22,7 @@ class Finding:
     """One fault, or one thing worth a look.
 
     Attributes:
-        case: case name.
         phase: its phase; "region" for its mask or box.
-        what: what was found, with the numbers.
-        remedy: what to do.
         breaks_training: whether training would stop at it, or could not learn from the case.
     """
 
@@ -51,7 +48,6 @@ class Checked:
     Attributes:
         check: what was looked for.
         tested: how many volumes or cases it could look at, and why not at others.
-        findings: what it found.
     """
 
     check: str

@@ -26,12 +26,7 @@ MOST_POINTS = 5000
 
 
 def look_at_cases(items: Sequence[Item], workers: int | None = None) -> list[CaseSeen]:
-    """Look at all cases, several at a time.
-
-    Args:
-        items: cases with absolute paths.
-        workers: threads at a time; None takes one per core.
-    """
+    """Look at all cases, several at a time."""
     return work_through(look_at_case, items, workers, bar="checking volumes")
 
 

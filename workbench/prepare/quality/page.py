@@ -35,12 +35,6 @@ def write_quality_page(
     """Write quality.html into a folder, as a whole or not at all.
 
     Args:
-        folder: receives the file.
-        name: name of the dataset.
-        phases: its phases, in order.
-        cases: all cases.
-        results: of all checks.
-        scales: how the intensities of every two phases compare.
         preparation: what `preparing` decided, a sentence each.
     """
     findings = [finding for result in results for finding in result.findings]

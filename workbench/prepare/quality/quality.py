@@ -27,7 +27,6 @@ def check_quality(
     Args:
         dataset_dir: folder that holds dataset.json, or the path of such a file.
         output_dir: folder that receives quality.html; None takes that of dataset.json.
-        workers: cases at a time; None takes one per core.
 
     Returns:
         All findings, those that would break training first.
@@ -80,11 +79,6 @@ def list_bad(
     """Check cases of which no dataset.json can be made, and write quality.html.
 
     Args:
-        name: name of the dataset.
-        phases: its phases, in order.
-        cases: entries of dataset.json with absolute paths.
-        folder: receives quality.html.
-        workers: cases at a time; None takes one per core.
         known: lines of what is wrong; they are returned where the check finds nothing.
 
     Returns:

@@ -94,7 +94,6 @@ class CaseSeen:
     """One case.
 
     Attributes:
-        case: its name.
         phases: phase -> what was seen of it, in the order of the dataset.
         regions: its mask, its box, both or none.
     """
@@ -130,7 +129,6 @@ class Slices:
     """What the slices along one axis have in common with their neighbours, from blocks along the third axis.
 
     Args:
-        shape: of the volume.
         axis: that the slices lie along.
         measured: whether `jumps` will be asked for, too.
     """

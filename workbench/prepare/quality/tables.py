@@ -95,7 +95,6 @@ def volume_table(cases: Sequence[CaseSeen], marked: set[tuple[str, str]]) -> Tab
     """Lay out every volume; of very many, those with a finding first.
 
     Args:
-        cases: all cases.
         marked: (case, phase) of the findings.
     """
     volumes = sorted(volumes_of(cases), key=lambda seen: (seen.case, seen.phase) not in marked)

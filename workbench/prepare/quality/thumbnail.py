@@ -104,7 +104,6 @@ def cut_at(depth: int, affine: np.ndarray, region: ShownRegion | None) -> Cut:
     Args:
         depth: number of axial slices.
         affine: index along right, front and top -> mm.
-        region: where to cut; None: the middle.
     """
     if region is not None:
         height = float(np.linalg.solve(affine, [*region.point, 1.0])[2])
@@ -121,9 +120,7 @@ def slice_picture(
     Args:
         plane: its voxels with axes to the right and the front, [R, A].
         affine: of the volume, index along right, front and top -> mm.
-        cut: where in the volume it lies.
         low, high: values that become black and white.
-        region: what to outline; None: nothing.
 
     Returns:
         uint8 [rows, columns], or [rows, columns, 3] where an outline is drawn; pixels are squares, the longer
@@ -157,10 +154,8 @@ def _section(
 
     Args:
         shape: voxels of the slice.
-        size: rows and columns of the picture.
         affine: of the voxels, index -> mm.
         height: index of the slice, not rounded.
-        contains: the region.
     """
     rows, columns = size
     i = ((np.arange(columns) + 0.5) * shape[0] / columns - 0.5)[::-1]
