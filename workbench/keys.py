@@ -120,7 +120,7 @@ class Preparation(Keys):
     source: Path | None
     """folder (or file) with the images; for medmnist3d also a name to download, e.g. adrenalmnist3d"""
     layout: Text | None
-    """folders, table, dicom, bids, planes; of known datasets: acdc, brats, lld_mmri, medmnist3d, picai"""
+    """how SOURCE is arranged, e.g. folders, table, dicom or bids; docs/prepare.md shows all layouts"""
     output: Path | None
     """folder that receives dataset.json and data.yaml"""
     labels: Path | None

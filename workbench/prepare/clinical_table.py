@@ -62,9 +62,7 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
         line for header, column in taken.items() if column["name"] in names for line in read[header].notes
     ]
     notes.append(note(f"columns of the {NAME} not taken (free text, empty, or no measurement)", told))
-    return replace(
-        found, cases=cases, clinical=chosen, notes=[*found.notes, *(line for line in notes if line)]
-    )
+    return replace(found, cases=cases, clinical=chosen, notes=[*found.notes, *notes])
 
 
 def _check_names(

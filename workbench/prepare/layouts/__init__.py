@@ -1,4 +1,4 @@
-"""How known datasets lie on disk: one file per layout, with a function `find(source: Source) -> Found`."""
+"""How datasets lie on disk: one file per layout, with `find(source: Source) -> Found`, maybe `OPTIONS`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from workbench.prepare.layouts.found import Found, Source
 def layout_names() -> list[str]:
     """Return the names of the layouts: the files of this package but `found`.
 
-    >>> layout_names()
-    ['acdc', 'bids', 'brats', 'dicom', 'folders', 'lld_mmri', 'medmnist3d', 'picai', 'planes', 'table']
+    >>> {"folders", "table", "found"} & set(layout_names()) == {"folders", "table"}
+    True
     """
     return sorted(module.name for module in iter_modules(__path__) if module.name != "found")
 

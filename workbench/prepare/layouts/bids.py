@@ -76,9 +76,7 @@ def find(source: Source) -> Found:
         note("columns of the labels not taken", table.left_out),
     ]
     phases = [phase for phase in source.phase_names or sorted(taken) if phase in taken]
-    return Found(
-        source.path.name, phases, cases, clinical=table.clinical, notes=[line for line in notes if line]
-    )
+    return Found(source.path.name, phases, cases, clinical=table.clinical, notes=notes)
 
 
 def _labels(source: Source) -> LabelTable:

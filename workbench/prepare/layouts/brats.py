@@ -61,7 +61,7 @@ def find(source: Source) -> Found:
         note("rows without a folder, left out", sorted(set(table.rows) - set(match.row_of.values()))),
         note("columns not taken", table.left_out),
     ]
-    return Found("BraTS", PHASES, cases, clinical=table.clinical, notes=[line for line in notes if line])
+    return Found("BraTS", PHASES, cases, clinical=table.clinical, notes=notes)
 
 
 def _labels(source: Source) -> LabelTable:

@@ -83,7 +83,6 @@ def find(source: Source) -> Found:
             most=MOST_FILES,
         ),
     ]
-    notes = [line for line in notes if line]
     return Found(source.path.name, list(phases), cases, clinical=table.clinical, notes=notes)
 
 

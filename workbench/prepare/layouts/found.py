@@ -69,6 +69,9 @@ class Found:
     left_out: list[str] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", [note for note in self.notes if note])
+
 
 def check_folder(path: Path) -> None:
     """Refuse a source that is no folder.

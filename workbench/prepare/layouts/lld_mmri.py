@@ -82,7 +82,7 @@ def find(source: Source) -> Found:
         ),
         note("rows without a folder, left out", sorted(set(known) - {case["case"] for case in cases})),
     ]
-    return Found("LLD-MMRI crops", PHASES, cases, CLASSES, notes=[line for line in notes if line])
+    return Found("LLD-MMRI crops", PHASES, cases, CLASSES, notes=notes)
 
 
 def _annotated(images: Path, file: Path) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def find(source: Source) -> Found:
         note("rows of the marksheet without an image, left out", sorted(set(table.rows) - known)),
         note("columns of the marksheet not taken", table.left_out),
     ]
-    return Found("PI-CAI", PHASES, cases, CLASSES, table.clinical, notes=[line for line in notes if line])
+    return Found("PI-CAI", PHASES, cases, CLASSES, table.clinical, notes=notes)
 
 
 def _table(file: Path, source: Source) -> LabelTable:

@@ -82,7 +82,7 @@ def find(source: Source) -> Found:
     if not any(case["split"] == "test" for case in entries):
         entries = [_held_out(case) for case in entries]
         notes.append("no folder 'test': 'val' is the test split, and validation is drawn from 'train'")
-    return Found(source.path.name, channels, entries, views=views, notes=[line for line in notes if line])
+    return Found(source.path.name, channels, entries, views=views, notes=notes)
 
 
 def _images(tree: Path) -> list[tuple[str, str, str, Path]]:

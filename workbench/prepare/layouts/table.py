@@ -56,7 +56,7 @@ def find(source: Source) -> Found:
         roi = {"roi": files.pop("roi")} if "roi" in files else {}
         cases.append({"case": case, "image": files} | roi | entry)
     notes = [*table.notes, note("columns of the table not taken", table.left_out)]
-    return Found(file.stem, phases, cases, clinical=table.clinical, notes=[line for line in notes if line])
+    return Found(file.stem, phases, cases, clinical=table.clinical, notes=notes)
 
 
 def _holds_images(table: Table, header: str) -> bool:
