@@ -16,7 +16,6 @@ PLACES = {
     "scripts.data": {
         "scripts.cases": "BatchShares CaseShare EpochBatchSampler ReadableLoader cached_dataset "
         "declared_columns name_bad positive_class read_unlabelled",
-        "workbench.prepare": "prepare",
     },
     "scripts.data.bias_field": {"workbench.prepare.bias_field": "BiasCorrection"},
     "scripts.data.registration": {"workbench.prepare.registration": "Registration"},

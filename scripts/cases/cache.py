@@ -190,11 +190,7 @@ class NoCache(Dataset):
         super().__init__(data, transform)
 
     def check(self) -> None:
-        """Prepare every case once and keep nothing.
-
-        Raises:
-            BadCases: cases that cannot be prepared.
-        """
+        """Prepare every case once and keep nothing."""
         work_through(partial(prepare, self.transform), self.data, _threads(), bar="Checking cases")
 
     def _transform(self, index: int) -> Any:
@@ -231,11 +227,7 @@ def prepare(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def refuse_bad(bad: Sequence[list[str]], total: int) -> None:
-    """Raise one error for all cases that could not be prepared, if any.
-
-    Raises:
-        BadCases: with these lines.
-    """
+    """Raise one error for all cases that could not be prepared, if any."""
     if bad:
         raise BadCases([line for lines in bad for line in lines], total, bad=len(bad))
 

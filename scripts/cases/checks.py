@@ -12,11 +12,7 @@ from scripts.files.workers import BadCases
 
 
 def check_split(document: Document, split: str, items: Sequence[Item]) -> None:
-    """Refuse an empty split; says so where the list has another name.
-
-    Raises:
-        ValueError: the split has no case.
-    """
+    """Refuse an empty split; says so where the list has another name."""
     if items:
         return
     if split not in document.content:
@@ -34,11 +30,7 @@ def check_split(document: Document, split: str, items: Sequence[Item]) -> None:
 
 
 def class_index(document: Document, item: Item, classes: Sequence[str]) -> int:
-    """Return the index of a case's label in `classes`.
-
-    Raises:
-        ValueError: the label is missing, not a name, or not one of the classes (names the nearest).
-    """
+    """Return the index of a case's label in `classes`."""
     label, where = item.get("label"), f"case {item['case']} ({item['split']})"
     if label is None:
         raise ValueError(
@@ -59,11 +51,7 @@ def class_index(document: Document, item: Item, classes: Sequence[str]) -> int:
 
 
 def check_unique(document: Document, items: Sequence[Item]) -> None:
-    """Refuse a case that is listed twice.
-
-    Raises:
-        ValueError: names the case and both splits.
-    """
+    """Refuse a case that is listed twice."""
     seen: dict[str, str] = {}
     for item in items:
         case, split = item["case"], item["split"]
@@ -76,11 +64,7 @@ def check_unique(document: Document, items: Sequence[Item]) -> None:
 
 
 def check_patients(document: Document, splits: Mapping[str, Sequence[Item]]) -> None:
-    """Refuse a patient whose cases are in two splits: the score would be inflated.
-
-    Raises:
-        ValueError: names the patient, both cases and both splits.
-    """
+    """Refuse a patient whose cases are in two splits: the score would be inflated."""
     seen: dict[str, Item] = {}
     for item in (item for split in SPLITS for item in splits[split]):
         first = seen.setdefault(item["patient"], item)
@@ -93,11 +77,7 @@ def check_patients(document: Document, splits: Mapping[str, Sequence[Item]]) -> 
 
 
 def check_classes(document: Document, split: str, items: Sequence[Item], classes: Sequence[str]) -> None:
-    """Refuse a split that lacks a class: its AUC would not be defined.
-
-    Raises:
-        ValueError: names the class and the split.
-    """
+    """Refuse a split that lacks a class: its AUC would not be defined."""
     found = {item["label"] for item in items}
     for index, name in enumerate(classes):
         if index not in found:
@@ -108,11 +88,7 @@ def check_classes(document: Document, split: str, items: Sequence[Item], classes
 
 
 def check_files(document: Document, items: Sequence[Item]) -> None:
-    """Refuse a dataset that names files which do not exist; all files are looked for.
-
-    Raises:
-        BadCases: one line for each file.
-    """
+    """Refuse a dataset that names files which do not exist; all files are looked for."""
     files = [
         (item["case"], phase, path)
         for item in items

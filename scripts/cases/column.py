@@ -163,11 +163,7 @@ def read_numbers(
     elsewhere: str,
     custom: str,
 ) -> ColumnValues:
-    """Return the column of cells that are numbers, None where missing; see `read_column`.
-
-    Raises:
-        ValueError: points and commas for decimals, or different units.
-    """
+    """Return the column of cells that are numbers, None where missing; see `read_column`."""
     found = [cell for cell in cells if cell is not None]
     try:
         decimal = decimal_mark(found, elsewhere, custom)
@@ -198,11 +194,7 @@ def read_numbers(
 
 
 def _unit(name: str, unit: str | None, cells: Sequence[Number | None], rows: Sequence[str]) -> str | None:
-    """Return the unit of a column of numbers, by its header and cells.
-
-    Raises:
-        ValueError: there are two.
-    """
+    """Return the unit of a column of numbers, by its header and cells."""
     first: dict[str, str] = {plain_unit(unit): f"{unit!r} in the header"} if unit else {}
     for cell, row in zip(cells, rows, strict=True):
         if cell is not None and cell.unit:

@@ -86,11 +86,7 @@ def _values(path: str, changed: int, size: int) -> tuple[int, ...]:
 
 
 def check_names(names: Any) -> dict[str, list[str]] | None:
-    """Return `phase_names` as phase -> patterns, a single pattern as a list of one.
-
-    Raises:
-        ValueError: not a mapping of phases to patterns.
-    """
+    """Return `phase_names` as phase -> patterns, a single pattern as a list of one."""
     if names is None:
         return None
     good = isinstance(names, Mapping) and names
@@ -116,9 +112,6 @@ def check_found_phases(phases: Sequence[str], names: Mapping[str, Sequence[str]]
     Args:
         names: phase -> patterns by which they were found, empty where names were taken as they are; None
             where the layout takes no `phase_names`.
-
-    Raises:
-        ValueError: names each of them.
     """
     instead = "rename them where they come from"
     if names is not None:

@@ -178,9 +178,6 @@ def numbers_for(
 def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) -> ColumnValues:
     """Read a column of categories for a model that declares it; letter case and spaces do not count.
 
-    Raises:
-        ValueError: a value that the model does not know.
-
     >>> column = {"name": "sex", "kind": "category", "values": ["F", "M"]}
     >>> categories_for(column, ["m", "?"], ["a", "b"]).values
     ['M', None]

@@ -96,9 +96,6 @@ def name_bad(loader: ReadableLoader, output_dir: str | Path) -> None:
 
     Args:
         output_dir: receives the file; an old one goes where every case could be read.
-
-    Raises:
-        BadCases: one line for each case, or several.
     """
     file = Path(output_dir) / FILE
     if not loader.bad:

@@ -23,12 +23,7 @@ Row = dict[str, str]
 
 
 def read_clinical_rows(file: Path) -> Table:
-    """Read a clinical table: each row has `case` and `patient`, which may be empty, and its name (`ROW`).
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no column to join by, or unreadable.
-    """
+    """Read a clinical table: each row has `case` and `patient`, which may be empty, and its name (`ROW`)."""
     table = with_usual_names(read_table(file, NAME, OPTION), "case", "patient", *NOT_CLINICAL)
     if not {"case", "patient"} & set(table.headers):
         raise ValueError(

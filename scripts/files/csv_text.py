@@ -199,11 +199,7 @@ def from_cell(text: str) -> str:
 
 
 def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and rows of a CSV file that the bundle wrote; a row that is too short has "".
-
-    Raises:
-        ValueError: it cannot be read as a table, or names two columns alike.
-    """
+    """Return the columns and rows of a CSV file that the bundle wrote; a row that is too short has ""."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             text = stream.read()

@@ -27,11 +27,7 @@ def is_plain(text: str) -> bool:
 
 
 def check_names_are_text(names: Iterable[str], what: str) -> None:
-    """Refuse names of files and folders that are no text in one line, e.g. written by a system without UTF-8.
-
-    Raises:
-        ValueError: names the first few of them.
-    """
+    """Refuse names of files and folders that are no text in one line, e.g. of a system without UTF-8."""
     wrong = [repr(shown(name)).replace("\\\\", "\\") for name in names if not is_plain(name)]
     if wrong:
         raise ValueError(
@@ -93,9 +89,6 @@ def check_safe_names(
 
     Args:
         what: what they name and where they stand, for the message.
-
-    Raises:
-        ValueError: every such name, with the nearest that is safe.
     """
     wrong = [name for name in dict.fromkeys(names) if not is_safe_name(name)]
     if wrong:
@@ -116,9 +109,6 @@ def check_from_data(config: Mapping[str, Any], what: str) -> None:
     """Refuse a configuration in which something that came from data would not be taken as it is.
 
     Everything that writes a configuration asks this last, and every run before it resolves one.
-
-    Raises:
-        ValueError: names the key and every such text.
     """
     for key in sorted(FROM_DATA.intersection(config)):
         check_safe_names(_texts(config[key]), f"names in `{key}` of {what}")

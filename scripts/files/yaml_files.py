@@ -21,10 +21,6 @@ def check_bounded(text: str) -> None:
 
     Ten lines whose aliases name each other tenfold stand for ten milliards of values.
 
-    Raises:
-        ValueError: says by what.
-        yaml.YAMLError: no YAML.
-
     >>> check_bounded("a: &a [x, x]\\nb: [*a, *a]")
     >>> check_bounded("a: &a [*a]")
     Traceback (most recent call last):

@@ -78,11 +78,7 @@ def find_mask_box(mask: Volume) -> MaskBox | None:
 
 
 def mask_box(mask: Volume, case: str) -> MaskBox:
-    """Return the box around the mask of a case.
-
-    Raises:
-        BadVolume: no voxel is above 0.
-    """
+    """Return the box around the mask of a case."""
     box = find_mask_box(mask)
     if box is None:
         raise BadVolume(

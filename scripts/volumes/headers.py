@@ -115,9 +115,6 @@ def check_declared_size(
 
     Args:
         most_bytes: bytes that the file can hold, unpacked.
-
-    Raises:
-        BadVolume: declares too much.
     """
     size = " x ".join(f"{int(length):,}" for length in shape)
     voxels = math.prod(int(length) for length in shape)

@@ -128,11 +128,7 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def frames_of(path: str | Path, name: str = "") -> list[Frame]:
-    """Return the volumes along the fourth axis of a 4D NIfTI file, or nothing for any other file.
-
-    Raises:
-        BadVolume: the file cannot be read.
-    """
+    """Return the volumes along the fourth axis of a 4D NIfTI file, or nothing for any other file."""
     path = Path(path)
     if VOLUME_TYPES.get(image_ending(path) or "") is not NiftiVolume:
         return []

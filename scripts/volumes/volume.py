@@ -185,22 +185,14 @@ class Volume(ABC):
             raise bad_volume(self.path, self.name, rule, found, "take it out of the case or export it again")
 
     def lowest(self) -> float:
-        """Return the lowest voxel, a block at a time.
-
-        Raises:
-            BadVolume: as `read_image`.
-        """
+        """Return the lowest voxel, a block at a time."""
         limits = [(float(block.min()), float(block.max())) for block in self.blocks()]
         lowest = min(low for low, _ in limits)
         self.check_differ(lowest, max(high for _, high in limits))
         return lowest
 
     def statistics(self) -> Statistics:
-        """Return the statistics of the whole volume.
-
-        Raises:
-            BadVolume: as `read_image`.
-        """
+        """Return the statistics of the whole volume."""
         return Statistics.of(self.read_image())
 
 

@@ -30,9 +30,6 @@ class BiasCorrection:
 
     Args:
         phases: the phases to correct, all of them MR; None takes every phase.
-
-    Raises:
-        ValueError: an unknown method.
     """
 
     method: str = "none"

@@ -25,9 +25,6 @@ class Deciding:
     Args:
         on: ``all``, or ``training``: then nothing in a validation, test or unlabelled case changes a
             decision.
-
-    Raises:
-        ValueError: another word.
     """
 
     on: str = "all"

@@ -174,9 +174,6 @@ def choose_reference(
 
     Args:
         wanted: the user's choice.
-
-    Raises:
-        ValueError: the phase wanted is none of the phases.
     """
     check_reference(phases, wanted)
     found = sampling(grids, phases)
@@ -206,11 +203,7 @@ def choose_reference(
 
 
 def check_reference(phases: Sequence[str], wanted: str | None) -> None:
-    """Refuse a reference phase that is none of the phases.
-
-    Raises:
-        ValueError: names the nearest.
-    """
+    """Refuse a reference phase that is none of the phases."""
     if wanted is not None and wanted not in phases:
         raise ValueError(
             f"reference phase {wanted!r} is not among the phases {listing(wanted, phases)}; correct "

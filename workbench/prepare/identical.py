@@ -131,9 +131,6 @@ def identical_volumes(cases: Sequence[Case], workers: int | None = None) -> list
     Voxels are compared as the loader reads them: a copy that was compressed, converted between formats, or
     given another affine is found; one that was flipped, cropped or resampled is not. First the shape and one
     slice are compared, then all voxels where these agree.
-
-    Raises:
-        BadCases: volumes that cannot be read.
     """
     places = [
         Place(case["case"], patient_of(case), case.get("split", ""), phase, file)

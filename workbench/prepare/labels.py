@@ -50,22 +50,13 @@ def read_label_table(
         rename: header in the file -> the name it stands for, e.g. {"participant_id": "case"}; None: the usual
             headers are known (`USUAL_HEADERS`).
         skip: headers that are neither fixed nor clinical.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: as for `label_table`, or unreadable.
     """
     table = read_cells(file, rename)
     return label_table(table if rename is not None else with_usual_names(table, *FIXED), clinical, skip)
 
 
 def read_cells(file: Path, rename: Mapping[str, str] | None = None) -> Table:
-    """Read the texts of a label file; "n/a" in a .tsv (BIDS) is missing.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: unreadable, or a row too long.
-    """
+    """Read the texts of a label file; "n/a" in a .tsv (BIDS) is missing."""
     table = read_table(file, "label file", "--labels", rename)
     if file.suffix.lower() != ".tsv":
         return table
@@ -182,11 +173,7 @@ def _with_reason(header: str, read: Mapping[str, ColumnValues]) -> str:
 
 
 def read_columns(table: Table, headers: Sequence[str], key: str) -> dict[str, ColumnValues]:
-    """Read columns of a table by header (see `read_column`); `key` is the column that names the rows.
-
-    Raises:
-        ValueError: numbers that are written in several ways, or in several units; names the table.
-    """
+    """Read columns of a table by header (see `read_column`); `key` is the column that names the rows."""
     elsewhere = decimal_mark_of_all([row[header] for row in table.rows] for header in headers)
     names = [row[key] for row in table.rows]
     try:

@@ -80,11 +80,7 @@ def settle_masks(
 
 
 def mask_sizes(cases: Sequence[Case], workers: int | None = None) -> dict[str, np.ndarray | None]:
-    """Return case -> size of its mask along R, A, S in mm; None for an empty mask, no entry for no mask.
-
-    Raises:
-        BadCases: masks that cannot be read; one line each.
-    """
+    """Return case -> size of its mask along R, A, S in mm; None for an empty mask, no entry for no mask."""
     masked = [case for case in cases if case.get("roi")]
     found = work_through(_size, masked, workers, what="masks")
     return {case["case"]: size for case, size in zip(masked, found, strict=True)}

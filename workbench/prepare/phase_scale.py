@@ -150,11 +150,7 @@ WINDOW_HU = (-100.0, 250.0)
 
 
 def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether the first few cases hold Hounsfield units in every phase, by their lowest values.
-
-    Raises:
-        ValueError: a volume that cannot be read.
-    """
+    """Tell whether the first few cases hold Hounsfield units in every phase, by their lowest values."""
     for entry in cases[:PROBED_FOR_HU]:
         for phase, path in entry["image"].items():
             if open_phase(path, entry["case"], phase).lowest() > BELOW_WATER_HU:
@@ -170,9 +166,6 @@ def propose_intensity(cases: Sequence[dict[str, Any]], phases: Sequence[str]) ->
 
     Returns:
         the transform, as in the YAML, and why.
-
-    Raises:
-        ValueError: a volume that cannot be read.
     """
     if looks_like_ct(cases):
         lower, upper = WINDOW_HU

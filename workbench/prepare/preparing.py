@@ -313,11 +313,7 @@ class _Preparation:
 
     @contextmanager
     def every_bad_image(self) -> Iterator[None]:
-        """Where an image inside cannot be used, look at all, and name every one that would break training.
-
-        Raises:
-            BadCases: one line for each image or mask.
-        """
+        """Where an image inside cannot be used, look at all, and name every one that would break training."""
         cases = self.cases
         try:
             yield

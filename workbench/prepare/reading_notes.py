@@ -17,11 +17,7 @@ LOOKED_AT = 3
 def reading_notes(
     cases: Sequence[dict[str, Any]], phases: Sequence[str], workers: int | None = None
 ) -> list[str]:
-    """Return a note for each assumption about a phase's files, and for each phase that is probably a mask.
-
-    Raises:
-        BadCases: files that cannot be read.
-    """
+    """Return a note for each assumption about a phase's files, and for each phase that is probably a mask."""
     files = [
         (case["case"], phase, case["image"][phase])
         for case in cases

@@ -17,11 +17,7 @@ NAMES = {UTF_8: "UTF-8 (ISO_IR 192)", WESTERN: "Western European (ISO_IR 100)"}
 
 
 def check_character_set(name: str) -> str:
-    """Return the name of a character set of DICOM.
-
-    Raises:
-        ValueError: it is none; says which there are.
-    """
+    """Return the name of a character set of DICOM."""
     try:
         from pydicom.charset import python_encoding
     except ImportError:  # told by whoever reads the files

@@ -98,11 +98,7 @@ class Header:
 
 
 def pydicom_reader() -> Any:
-    """Return pydicom's function `dcmread`.
-
-    Raises:
-        ValueError: pydicom is not installed.
-    """
+    """Return pydicom's function `dcmread`."""
     try:
         from pydicom import dcmread
     except ImportError:

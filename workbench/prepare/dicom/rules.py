@@ -96,12 +96,7 @@ def _has(kind: Sequence[str], patterns: Sequence[str]) -> bool:
 
 
 def read_rules(file: Path) -> list[Rule]:
-    """Read a file of rules, as configs/dicom/*.yaml.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not YAML, no phases, an unknown condition or a value that it cannot have.
-    """
+    """Read a file of rules, as configs/dicom/*.yaml."""
     phases = _content(file).get("phases")
     if not isinstance(phases, dict) or not phases:
         raise ValueError(
@@ -113,11 +108,7 @@ def read_rules(file: Path) -> list[Rule]:
 
 
 def read_character_set(file: Path) -> str:
-    """Return the character set that rules name for texts whose header names none or a wrong one, or "".
-
-    Raises:
-        FileNotFoundError, ValueError: as of `read_rules`; or it is no character set of DICOM.
-    """
+    """Return the character set that rules name for texts whose header names none or a wrong one, or ""."""
     name = _content(file).get("character_set")
     try:
         return "" if name is None else check_character_set(str(name))

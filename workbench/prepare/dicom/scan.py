@@ -67,10 +67,6 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
     Returns:
         The studies, by patient and date; and a line for the user about each kind of file that was left out,
         each damaged file, and what was assumed.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        ValueError: pydicom is not installed, or no DICOM file was found.
     """
     from tqdm import tqdm
 

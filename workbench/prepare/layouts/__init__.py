@@ -25,11 +25,7 @@ def options_of(name: str) -> set[str]:
 
 
 def check_options(name: str, source: Source) -> None:
-    """Refuse an option that the layout does not use, rather than ignore it.
-
-    Raises:
-        ValueError: names the option and the layouts that use it.
-    """
+    """Refuse an option that the layout does not use, rather than ignore it."""
     used = {layout: options_of(layout) for layout in layout_names()}
     for option in sorted(set().union(*used.values()) - used[name]):
         if getattr(source, option):
@@ -41,11 +37,7 @@ def check_options(name: str, source: Source) -> None:
 
 
 def find_layout(name: str) -> Callable[[Source], Found]:
-    """Return the `find` function of a layout.
-
-    Raises:
-        ValueError: no layout has this name; names the nearest.
-    """
+    """Return the `find` function of a layout."""
     if name not in layout_names():
         raise ValueError(
             f"layout {name!r} is not among {listing(str(name), layout_names())}; correct --layout"

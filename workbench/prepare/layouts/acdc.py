@@ -41,12 +41,7 @@ BOX_WIDTH = 160.0
 
 
 def find(source: Source) -> Found:
-    """Find the ACDC patients below `source.path`, in the official layout or as the copy.
-
-    Raises:
-        FileNotFoundError: the folder, an Info.cfg or a frame does not exist.
-        ValueError: no patient folder, or a group that is not one of the five.
-    """
+    """Find the ACDC patients below `source.path`, in the official layout or as the copy."""
     check_folder(source.path)
     table = source.path / "cases.csv"
     if table.is_file():
@@ -124,9 +119,6 @@ def heart_box(case: str, image: str, mask: str | None) -> list[list[float]]:
 
     Args:
         mask: its heart mask, which gives the centre; None takes the centre of the image.
-
-    Raises:
-        ValueError: a file that cannot be read, or a mask without a voxel.
     """
     volume = open_phase(image, case, "ed")
     low, high = ras_bounds(volume, np.zeros(3), np.subtract(volume.shape, 1))

@@ -28,12 +28,7 @@ REGION_SUFFIXES = ("mask", "roi", "dseg")
 
 
 def find(source: Source) -> Found:
-    """Find the sessions of a BIDS folder, with labels by session or by subject.
-
-    Raises:
-        FileNotFoundError: the folder or the labels do not exist.
-        ValueError: no image, no column with labels, two images for one phase, or labels of other subjects.
-    """
+    """Find the sessions of a BIDS folder, with labels by session or by subject."""
     check_folder(source.path)
     table = _labels(source)
     cases: list[dict[str, Any]] = []

@@ -27,12 +27,7 @@ GRADES = ("HGG", "LGG")
 
 
 def find(source: Source) -> Found:
-    """Find the cases below `source.path` and join their labels.
-
-    Raises:
-        FileNotFoundError: the folder or the label file does not exist.
-        ValueError: no case, no labels, or labels of other cases.
-    """
+    """Find the cases below `source.path` and join their labels."""
     check_folder(source.path)
     table = _labels(source)
     roots = [source.path / grade for grade in GRADES if (source.path / grade).is_dir()] or [source.path]

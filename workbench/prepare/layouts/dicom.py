@@ -39,12 +39,6 @@ def find(source: Source) -> Found:
 
     With `dry_run` only the table is shown. A series that was converted before and has not changed since is
     not converted again. Series that cannot be converted are left out with the reason.
-
-    Raises:
-        FileNotFoundError: the folder, the rules or the label file does not exist.
-        ValueError: no rules or labels given, wrong rules, pydicom is missing, no DICOM file, or no series
-            that is assigned to a phase.
-        BadCases: no series could be converted; one line for each.
     """
     from tqdm import tqdm
 

@@ -27,10 +27,6 @@ def find(source: Source) -> Found:
     """Find the cases of a folder of case folders and join the label file by case name.
 
     Folders without a row are kept as unlabelled; rows without a folder are left out. Both are listed.
-
-    Raises:
-        FileNotFoundError: the folder or the label file does not exist.
-        ValueError: no label file given, no folder with images, or no row that matches a folder.
     """
     check_folder(source.path)
     if source.labels is None:

@@ -74,12 +74,7 @@ class Found:
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a source that is no folder.
-
-    Raises:
-        FileNotFoundError: nothing is there.
-        NotADirectoryError: a file is.
-    """
+    """Refuse a source that is no folder."""
     if not path.exists():
         raise FileNotFoundError(f"source folder {path} does not exist; correct --source")
     if not path.is_dir():

@@ -50,12 +50,7 @@ AXES = ("x", "y", "z")
 
 
 def find(source: Source) -> Found:
-    """Find the cases, with boxes where there is an Annotation.json, else the crops.
-
-    Raises:
-        FileNotFoundError: the folder, its labels, or a file that they name does not exist.
-        ValueError: no case, an unknown class, or a box that its volume does not hold.
-    """
+    """Find the cases, with boxes where there is an Annotation.json, else the crops."""
     root = source.path
     if not (root / "images").is_dir():
         raise FileNotFoundError(

@@ -49,12 +49,7 @@ OVERLAYS = {"adrenalmnist3d": "configs/data/adrenalmnist3d.yaml"}
 
 
 def find(source: Source) -> Found:
-    """Write the volumes of a MedMNIST3D file below `source.output`/images, 1 mm voxels, and list them.
-
-    Raises:
-        FileNotFoundError: the file does not exist and is no name of a set.
-        ValueError: not an npz file of a 3D set, or a download that is needed and not possible.
-    """
+    """Write the volumes of a MedMNIST3D file below `source.output`/images, 1 mm voxels, and list them."""
     import nibabel
     from tqdm import tqdm
 

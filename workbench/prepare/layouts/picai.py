@@ -27,12 +27,7 @@ LEAKING = re.compile(r"lesion_.*|.*ISUP.*|.*_GS|histopath.*|.*PIRADS.*|case_csPC
 
 
 def find(source: Source) -> Found:
-    """Find the studies below `source.path` and join the marksheet by patient and study.
-
-    Raises:
-        FileNotFoundError: the folder or the marksheet does not exist.
-        ValueError: no image, no study of the marksheet, or a clinical column that gives the answer away.
-    """
+    """Find the studies below `source.path` and join the marksheet by patient and study."""
     check_folder(source.path)
     for name in source.clinical or ():
         if LEAKING.fullmatch(name):

@@ -34,12 +34,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def find(source: Source) -> Found:
-    """Find the images of all phases, planes and splits, and join them by the case in their names.
-
-    Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: no image, two images of a case for one phase and view, or a case in two classes or splits.
-    """
+    """Find the images of all phases, planes and splits, and join them by the case in their names."""
     check_folder(source.path)
     names = source.phase_names or PHASE_NAMES
     trees: dict[str, Path] = {}

@@ -22,12 +22,7 @@ from workbench.prepare.layouts.found import Found, Source
 
 
 def find(source: Source) -> Found:
-    """Read the cases from the table.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        ValueError: no column of image paths, or a wrong table.
-    """
+    """Read the cases from the table."""
     file = source.path
     if source.labels is not None:
         raise ValueError("layout 'table' takes the labels from the table itself; leave --labels out")
@@ -67,11 +62,7 @@ def _holds_images(table: Table, header: str) -> bool:
 
 
 def _path(table: Table, case: str, header: str, cell: str) -> str:
-    """Return the path of an image, which counts from the folder of the table.
-
-    Raises:
-        ValueError: it is no file that can be read as an image.
-    """
+    """Return the path of an image, which counts from the folder of the table."""
     if image_ending(Path(cell)) is None:
         raise ValueError(
             f"case {case}: {header!r} must be the path of an image that can be read (.nii.gz, .nii, .nrrd, "

@@ -104,11 +104,7 @@ def list_bad(
 def require_quality(
     dataset_dir: str | Path, output_dir: str | Path | None = None, workers: int | None = None
 ) -> None:
-    """Check a dataset as `check_quality` does, and refuse one that would break training.
-
-    Raises:
-        FileNotFoundError, ValueError: as `check_quality`; ValueError also for findings that break training.
-    """
+    """Check a dataset as `check_quality` does, and refuse one that would break training."""
     if dataset_dir is None:
         raise ValueError("dataset_dir must be given, found nothing; pass --dataset_dir")
     findings = check_quality(dataset_dir, output_dir, workers)

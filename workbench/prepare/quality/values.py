@@ -23,11 +23,7 @@ Blocks = Callable[[], Iterator[np.ndarray]]
 
 
 def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | None:
-    """Read a volume and sum it up; None where no voxel is finite. Its picture is cut through the region.
-
-    Raises:
-        BadVolume: the file cannot be read.
-    """
+    """Read a volume and sum it up; None where no voxel is finite. Its picture is cut through the region."""
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
     blocks: Blocks = volume.blocks_unchecked
