@@ -16,12 +16,12 @@ from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, MapTransform, RandomizableTransform, SelectItemsd
 
 from scripts.cases.cache import cached_dataset
-from scripts.files import fingerprint as fingerprint_module
 from scripts.files.workers import BadCases
 from scripts.transforms.intensity import WindowIntensityd, ZScoreIntensityd
 from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes import fingerprint as fingerprint_module
 
 KINDS = ["memory", "disk", "none"]
 
