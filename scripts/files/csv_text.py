@@ -202,9 +202,7 @@ def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     """Return the columns and rows of a CSV file that the bundle wrote; a row that is too short has ""."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            text = stream.read()
-        csv.field_size_limit(max(csv.field_size_limit(), len(text)))
-        lines = [[from_cell(cell) for cell in line] for line in csv.reader(io.StringIO(text, newline=""))]
+            lines = _rows(stream.read(), ",")
     except (OSError, UnicodeError, csv.Error) as error:
         raise ValueError(f"{file} must be a CSV file in UTF-8, found: {error}; restore it") from None
     header = lines[0] if lines else []

@@ -20,8 +20,6 @@ def open_phase(path: str, case: str, phase: str) -> Volume:
 
 def ras_axes(volume: Volume) -> np.ndarray:
     """Return, for each of the axes R, A, S, the voxel axis nearest to it."""
-    from nibabel.orientations import io_orientation
-
     return np.argsort(io_orientation(volume.affine)[:, 0])
 
 

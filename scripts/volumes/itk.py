@@ -10,8 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.volumes.content import in_millimetres, millimetres
-from scripts.volumes.headers import DEFLATE_RATIO, TextHeader, check_declared_size, read_text_header
+from scripts.volumes.headers import (
+    DEFLATE_RATIO,
+    TextHeader,
+    check_declared_size,
+    in_millimetres,
+    millimetres,
+    read_text_header,
+)
 from scripts.volumes.native import read_native
 from scripts.volumes.volume import Slices, Volume, bad_volume
 

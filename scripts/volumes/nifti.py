@@ -11,8 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from scripts.volumes.content import in_millimetres, packing_by_name, packings_of, unpacked
-from scripts.volumes.headers import DEFLATE_RATIO, check_declared_size
+from scripts.volumes.headers import (
+    DEFLATE_RATIO,
+    check_declared_size,
+    in_millimetres,
+    packing_by_name,
+    packings_of,
+    unpacked,
+)
 from scripts.volumes.volume import Slices, Volume, bad_volume
 
 USUAL_RATIO = 50

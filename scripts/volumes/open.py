@@ -7,37 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.files.plain_text import listing
-from scripts.volumes.content import other_content
-from scripts.volumes.headers import read_text_header
+from scripts.volumes.headers import other_content, read_text_header
 from scripts.volumes.itk import TEXT_ENDINGS, ItkVolume
 from scripts.volumes.nifti import NiftiVolume, nibabel_image
 from scripts.volumes.plane import ImageVolume
 from scripts.volumes.volume import BadVolume, Frame, Volume, bad_volume, unreadable, volume_message
 
+NIFTI = (".nii", ".nii.gz", ".nii.bz2", ".hdr", ".hdr.gz", ".img", ".img.gz", ".mgz", ".mgh")
 VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
-    ".nii": NiftiVolume,
-    ".nii.gz": NiftiVolume,
-    ".nii.bz2": NiftiVolume,
-    ".hdr": NiftiVolume,
-    ".hdr.gz": NiftiVolume,
-    ".img": NiftiVolume,
-    ".img.gz": NiftiVolume,
-    ".mgz": NiftiVolume,
-    ".mgh": NiftiVolume,
-    ".nrrd": ItkVolume,
-    ".nhdr": ItkVolume,
-    ".mha": ItkVolume,
-    ".mhd": ItkVolume,
-    ".gipl": ItkVolume,
-    ".gipl.gz": ItkVolume,
-    ".png": ImageVolume,
-    ".jpg": ImageVolume,
-    ".jpeg": ImageVolume,
-    ".bmp": ImageVolume,
-    ".tif": ImageVolume,
-    ".tiff": ImageVolume,
+    **dict.fromkeys(NIFTI, NiftiVolume),
+    **dict.fromkeys((".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz"), ItkVolume),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"), ImageVolume),
 }
-
+"""Ending of a file -> what reads it."""
 IMAGE_ENDINGS = tuple(ending for ending, kind in VOLUME_TYPES.items() if kind is not ImageVolume)
 """Endings of 3D volumes."""
 PAIRS = {".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz", ".img.gz": ".hdr.gz"}

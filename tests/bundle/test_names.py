@@ -26,7 +26,7 @@ from scripts.metrics.predictions import read_predictions
 from tests.conftest import ROOT
 from workbench.compare.strategies import write_settings
 from workbench.package.own_paths import remove_own_paths
-from workbench.prepare.overlay import rows_text
+from workbench.prepare.write import rows_text
 
 CASES = ["p#{}", "$open('{}', 'w')", "@p{}", "100%_{}", "it's {}", "%x{}", "a::b{}", "no{}"]
 

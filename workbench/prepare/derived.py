@@ -123,8 +123,4 @@ def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray) -> Path:
     image.set_qform(affine, code="aligned", strip_shears=True)
     image.header.set_xyzt_units("mm", "sec")
     content = gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
-    return write_atomically(path, write)
+    return write_atomically(path, lambda temporary: temporary.write_bytes(content))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from scripts.cases.splits import patient_of
 from scripts.files.plain_text import note
 from scripts.files.workers import work_through
 from scripts.volumes.grid import open_phase
+from scripts.volumes.volume import Volume
 
 Case = dict[str, Any]
 
@@ -156,16 +157,17 @@ def _groups(
 
 def _glimpse(place: Place) -> str:
     """Return shape and hash of the first slice, which needs little unpacking."""
-    volume = open_phase(place.file, place.case, place.phase)
-    seen = VoxelHash(volume.shape)
-    seen.add(next(volume.blocks())[:, :, :1])
-    return str(seen)
+    return _hashed(place, lambda volume: [next(volume.blocks())[:, :, :1]])
 
 
 def _voxels(place: Place) -> str:
+    return _hashed(place, lambda volume: volume.blocks())
+
+
+def _hashed(place: Place, parts: Callable[[Volume], Iterable[np.ndarray]]) -> str:
     volume = open_phase(place.file, place.case, place.phase)
     seen = VoxelHash(volume.shape)
-    for block in volume.blocks():
+    for block in parts(volume):
         seen.add(block)
     return str(seen)
 

@@ -33,15 +33,20 @@ from workbench.prepare.labels import one_spelling
 from workbench.prepare.layouts import check_options, find_layout, options_of
 from workbench.prepare.layouts.found import Source, chosen_phases, with_phases
 from workbench.prepare.missing_masks import settle_masks
-from workbench.prepare.overlay import image_overlay_text, overlay_text
 from workbench.prepare.quality.quality import list_bad, require_quality
-from workbench.prepare.reading_notes import reading_notes
 from workbench.prepare.registration.cases import register_cases
 from workbench.prepare.registration.pair import Registration
-from workbench.prepare.summary import grid_lines, size_lines, summary_text
+from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
-from workbench.prepare.write import Dataset, fold_splits, write_dataset, write_folds
+from workbench.prepare.write import (
+    Dataset,
+    fold_splits,
+    image_overlay_text,
+    overlay_text,
+    write_dataset,
+    write_folds,
+)
 
 File = str | Path | None
 

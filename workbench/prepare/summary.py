@@ -1,14 +1,18 @@
-"""What `preparing` prints: cases per split and class, missing phases, the clinical table."""
+"""What `preparing` tells: the tables of a dataset, its grid, and what was assumed to read its files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from scripts.cases.clinical import Column
 from scripts.cases.cut_regions import percent
+from scripts.cases.file_names import values_of_file
 from scripts.cases.splits import SMALL, SPLITS, everyone, patient_of, patients_known
 from scripts.files.plain_text import note
+from scripts.files.workers import work_through
+from scripts.volumes.grid import open_phase
 from workbench.prepare.grids import losses, product
 from workbench.prepare.survey import Survey
 
@@ -145,3 +149,46 @@ def text_table(rows: Sequence[Sequence[str]], left: int) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+LOOKED_AT = 3
+"""Cases whose voxels tell whether a phase is a mask."""
+
+
+def reading_notes(
+    cases: Sequence[dict[str, Any]], phases: Sequence[str], workers: int | None = None
+) -> list[str]:
+    """Return a note for each assumption about a phase's files, and for each phase that is probably a mask."""
+    files = [
+        (case["case"], phase, case["image"][phase])
+        for case in cases
+        for phase in phases
+        if phase in case["image"]
+    ]
+    files += [(case["case"], "roi", case["roi"]) for case in cases if case.get("roi")]
+    found = work_through(
+        lambda place: open_phase(place[2], place[0], place[1]).remarks, files, workers, what="files"
+    )
+    told: dict[tuple[str, str], list[str]] = {}
+    for (case, phase, _), remarks in zip(files, found, strict=True):
+        for remark in remarks:
+            told.setdefault((phase, remark), []).append(case)
+    notes = []
+    for (phase, remark), names in told.items():
+        of = f"the mask of {len(names)} cases" if phase == "roi" else f"phase {phase!r} of {len(names)} cases"
+        notes.append(note(f"warning: {of.replace(' 1 cases', ' 1 case')}: {remark}", names))
+    return notes + [line for phase in phases if (line := _mask_note(cases, phase))]
+
+
+def _mask_note(cases: Sequence[dict[str, Any]], phase: str) -> str:
+    """Return a warning where a phase holds few whole numbers in all cases that are looked at."""
+    files = [case["image"][phase] for case in cases if phase in case["image"]][:LOOKED_AT]
+    values = [values_of_file(Path(file)) for file in files]
+    if not values or not all(values):
+        return ""
+    numbers = ", ".join(str(number) for number in sorted({number for one in values for number in one or ()}))
+    return (
+        f"warning: phase {phase!r} holds only the values {numbers} in the {len(files)} cases looked at: it "
+        "is probably a mask and not an image; if it is the region of interest, name its files lesion, else "
+        "leave it out by --phases"
+    )

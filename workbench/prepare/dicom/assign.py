@@ -12,23 +12,11 @@ from workbench.prepare.dicom.scan import Study
 from workbench.prepare.dicom.slices import LOCALIZER, NO_VOLUME
 from workbench.prepare.dicom.stacks import Stack, stacks_of
 
-NO_KIND = {
-    *(
-        "ORIGINAL",
-        "PRIMARY",
-        "SECONDARY",
-        "OTHER",
-        "NONE",
-        "AXIAL",
-        "HELIX",
-        "VOLUME",
-        "NORM",
-        "ND",
-        "DIS2D",
-        "DIS3D",
-    ),
-    *("FM", "FIL", "MFSPLIT", "SE", "GR", "FFE", "UNSPECIFIED", "RESAMPLED", "MIXED", "NOT_FOR_CLINICAL_USE"),
-}
+NO_KIND = frozenset([
+    "ORIGINAL", "PRIMARY", "SECONDARY", "OTHER", "NONE", "AXIAL", "HELIX", "VOLUME", "NORM", "ND",
+    "DIS2D", "DIS3D", "FM", "FIL", "MFSPLIT", "SE", "GR", "FFE", "UNSPECIFIED", "RESAMPLED", "MIXED",
+    "NOT_FOR_CLINICAL_USE",
+])  # fmt: skip
 """Words of ImageType that say how an image was made, not what it shows."""
 
 

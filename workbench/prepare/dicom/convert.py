@@ -32,11 +32,7 @@ def write_stack(stack: Stack, target: Path) -> Path:
     image = nibabel.Nifti1Image(voxels, stack.affine)
     image.header.set_xyzt_units("mm")
     content = gzip.compress(image.to_bytes(), compresslevel=5, mtime=0)
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
-    return write_atomically(target, write)
+    return write_atomically(target, lambda temporary: temporary.write_bytes(content))
 
 
 def fingerprint(stack: Stack) -> str:

@@ -24,19 +24,8 @@ NO_VOLUME = {
 """Modality -> why it is no phase."""
 LOCALIZER = "a localizer"
 NO_AGENT = {
-    "",
-    "0",
-    "-",
-    "n",
-    "no",
-    "none",
-    "nil",
-    "without",
-    "no contrast",
-    "none given",
-    "not given",
-    "n/a",
-}
+    "", "0", "-", "n", "no", "none", "nil", "without", "no contrast", "none given", "not given", "n/a",
+}  # fmt: skip
 """What stands for no contrast agent where its name should stand."""
 
 

@@ -87,18 +87,9 @@ def _cases(units: Mapping[str, Sequence[str]]) -> str:
 
 
 HEADER = [
-    "study",
-    "series",
-    "description",
-    "image type",
-    "images",
-    "plane",
-    "time",
-    "contrast",
+    "study", "series", "description", "image type", "images", "plane", "time", "contrast",
     "phase, or why none",
-]
-
-
+]  # fmt: skip
 NOBODY = Persons([])
 
 

@@ -10,55 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 KEYWORDS = (
-    *(
-        "SpecificCharacterSet",
-        "SOPClassUID",
-        "PatientID",
-        "PatientName",
-        "PatientBirthDate",
-        "StudyInstanceUID",
-        "SeriesInstanceUID",
-    ),
-    *(
-        "SeriesNumber",
-        "SeriesDescription",
-        "ProtocolName",
-        "SOPInstanceUID",
-        "InstanceNumber",
-        "Modality",
-        "ImageType",
-    ),
-    *("StudyDate", "StudyTime", "SeriesDate", "SeriesTime", "ContentDate", "ContentTime", "AcquisitionDate"),
-    *("AcquisitionTime", "AcquisitionDateTime", "TimezoneOffsetFromUTC"),
-    *("Rows", "Columns", "NumberOfFrames", "BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation"),
-    *("RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "Units", "SUVType"),
-    "RealWorldValueMappingSequence",
-    *(
-        "PixelSpacing",
-        "SliceThickness",
-        "ImageOrientationPatient",
-        "ImagePositionPatient",
-        "FrameOfReferenceUID",
-    ),
-    *(
-        "DiffusionBValue",
-        "DiffusionGradientOrientation",
-        "SequenceName",
-        "EchoTime",
-        "InversionTime",
-        "FlipAngle",
-    ),
-    *(
-        "ConvolutionKernel",
-        "ComplexImageComponent",
-        "TemporalPositionIdentifier",
-        "TriggerTime",
-        "AcquisitionNumber",
-    ),
-    *("ContrastBolusAgent", "ContrastBolusAgentSequence"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-)
-"""All that is read of a header, but for the makers' own elements (`makers.py`)."""
+    "SpecificCharacterSet", "SOPClassUID", "PatientID", "PatientName", "PatientBirthDate",
+    "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ProtocolName",
+    "SOPInstanceUID", "InstanceNumber", "Modality", "ImageType", "StudyDate", "StudyTime", "SeriesDate",
+    "SeriesTime", "ContentDate", "ContentTime", "AcquisitionDate", "AcquisitionTime",
+    "AcquisitionDateTime", "TimezoneOffsetFromUTC", "Rows", "Columns", "NumberOfFrames", "BitsAllocated",
+    "SamplesPerPixel", "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "RescaleType",
+    "ModalityLUTSequence", "Units", "SUVType", "RealWorldValueMappingSequence", "PixelSpacing",
+    "SliceThickness", "ImageOrientationPatient", "ImagePositionPatient", "FrameOfReferenceUID",
+    "DiffusionBValue", "DiffusionGradientOrientation", "SequenceName", "EchoTime", "InversionTime",
+    "FlipAngle", "ConvolutionKernel", "ComplexImageComponent", "TemporalPositionIdentifier",
+    "TriggerTime", "AcquisitionNumber", "ContrastBolusAgent", "ContrastBolusAgentSequence",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+"""All that is read of a header, but for the makers' own elements (`B_VALUES`, `GE_COMPONENT`)."""
 PRIVATE_BLOCKS = range(0x10, 0x40)
 """Where a maker's elements may lie; the standard allows up to 0xFF, scanners take the first free ones."""
 

@@ -20,27 +20,15 @@ from scripts.files.plain_text import listing
 from workbench.prepare.layouts.found import Found, Source
 
 PARTS = {"train": "training", "val": "validation", "test": "test"}
+FRACTURES = ["buckle rib fracture", "nondisplaced rib fracture", "displaced rib fracture"]
+ORGANS = (
+    "liver kidney-right kidney-left femur-right femur-left bladder heart lung-right lung-left spleen pancreas"
+)
 SETS: dict[str, tuple[str, list[str]]] = {
     "adrenalmnist3d": ("mask", ["normal", "hyperplasia"]),
-    "fracturemnist3d": (
-        "ct",
-        ["buckle rib fracture", "nondisplaced rib fracture", "displaced rib fracture"],
-    ),
+    "fracturemnist3d": ("ct", FRACTURES),
     "nodulemnist3d": ("ct", ["benign", "malignant"]),
-    "organmnist3d": (
-        "ct",
-        [
-            "liver",
-            "kidney-right",
-            "kidney-left",
-            "femur-right",
-            "femur-left",
-            "bladder",
-            "heart",
-            "lung-right",
-        ]
-        + ["lung-left", "spleen", "pancreas"],
-    ),
+    "organmnist3d": ("ct", ORGANS.split()),
     "synapsemnist3d": ("em", ["inhibitory synapse", "excitatory synapse"]),
     "vesselmnist3d": ("mask", ["vessel", "aneurysm"]),
 }

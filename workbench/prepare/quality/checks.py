@@ -1,4 +1,4 @@
-"""The same image in two places."""
+"""The checks of single volumes and cases; `CHECKS` lists all of them in the order of the page."""
 
 from __future__ import annotations
 
@@ -12,25 +12,21 @@ from scripts.files.plain_text import MOST_LISTED
 from scripts.volumes.grid import field_of_view, frame_axes
 from scripts.volumes.volume import Volume
 from workbench.prepare.identical import Pair, Place
+from workbench.prepare.quality.cohort import intensity, orientation, spacing
 from workbench.prepare.quality.finding import Checked, Finding
-from workbench.prepare.quality.orientation import intensity, orientation, spacing
-from workbench.prepare.quality.seen import LEAST_SLICES, CaseSeen, volumes_of
+from workbench.prepare.quality.seen import LEAST_SLICES, CaseSeen, Values, VolumeSeen, volumes_of
 
 
 def copies(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes with the same voxels; two cases that share several images are reported once."""
     first: dict[str, Place] = {}
     pairs: dict[tuple[str, str], list[Pair]] = {}
-    tested = 0
-    for seen in volumes_of(cases):
-        if seen.values is None or seen.values.lowest == seen.values.highest:
-            continue
-        tested += 1
+    volumes = [(seen, values) for seen, values in _with_values(cases) if values.lowest != values.highest]
+    for seen, values in volumes:
         place = Place(seen.case, seen.patient, seen.split, seen.phase, seen.file)
-        other = first.setdefault(seen.values.digest, place)
-        if other is place:
-            continue
-        pairs.setdefault((other.case, seen.case), []).append(Pair(other, place))
+        other = first.setdefault(values.digest, place)
+        if other is not place:
+            pairs.setdefault((other.case, seen.case), []).append(Pair(other, place))
     findings = []
     for pair, *others in pairs.values():
         what = f"it holds the same voxels as {pair.first}"
@@ -39,7 +35,7 @@ def copies(cases: Sequence[CaseSeen]) -> Checked:
         if any(one.across for one in (pair, *others)):
             what += ", another patient in another split, so that scores would be too good"
         findings.append(Finding(pair.second.case, pair.second.phase, what, pair.remedy))
-    return Checked("identical volumes", f"{tested:,} volumes", findings)
+    return Checked("identical volumes", f"{len(volumes):,} volumes", findings)
 
 
 REMEDY = "see whether that is right, else correct the headers or convert the files again"
@@ -48,17 +44,15 @@ REMEDY = "see whether that is right, else correct the headers or convert the fil
 def headers(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes that were read by an assumption; those of a phase with the same one are told together."""
     told: dict[tuple[str, str], list[str]] = {}
-    tested = 0
-    for seen in volumes_of(cases):
-        if seen.volume is not None:
-            tested += 1
-            for remark in seen.volume.remarks:
-                told.setdefault((seen.phase, remark), []).append(seen.case)
+    opened = [(seen, seen.volume) for seen in volumes_of(cases) if seen.volume]
+    for seen, volume in opened:
+        for remark in volume.remarks:
+            told.setdefault((seen.phase, remark), []).append(seen.case)
     findings = []
     for (phase, remark), names in told.items():
         more = f", ... ({len(names)} in all)" if len(names) > MOST_LISTED else ""
         findings.append(Finding(", ".join(names[:MOST_LISTED]) + more, phase, remark, REMEDY))
-    return Checked("headers that leave something open", f"{tested:,} volumes", findings)
+    return Checked("headers that leave something open", f"{len(opened):,} volumes", findings)
 
 
 LEAST_SHARED = 0.5
@@ -161,74 +155,63 @@ def region(cases: Sequence[CaseSeen]) -> Checked:
 AXES = ("first", "second", "third")
 
 
+def _with_values(cases: Sequence[CaseSeen]) -> list[tuple[VolumeSeen, Values]]:
+    return [(seen, seen.values) for seen in volumes_of(cases) if seen.values is not None]
+
+
 def repeated(cases: Sequence[CaseSeen]) -> Checked:
     """Find neighbouring slices with the same voxels, along any axis of the file."""
-    findings, tested = [], 0
-    for seen in volumes_of(cases):
-        if seen.values is None:
-            continue
-        tested += 1
-        for axis, slices in seen.values.repeated.items():
+    volumes, findings = _with_values(cases), []
+    for seen, values in volumes:
+        for axis, slices in values.repeated.items():
             if slices:
-                what = f"{_listed(slices)} along the {AXES[axis]} axis of {seen.file}"
+                more = f" and {len(slices) - 1} more pairs of neighbours" if len(slices) > 1 else ""
+                what = (
+                    f"slices {slices[0]} and {slices[0] + 1}{more} are identical along the {AXES[axis]} axis"
+                )
                 remedy = "convert the series again; a slice was written twice in place of another"
-                findings.append(Finding(seen.case, seen.phase, what, remedy))
-    return Checked("repeated slices", f"{tested:,} volumes", findings)
+                findings.append(Finding(seen.case, seen.phase, f"{what} of {seen.file}", remedy))
+    return Checked("repeated slices", f"{len(volumes):,} volumes", findings)
 
 
 def missing(cases: Sequence[CaseSeen]) -> Checked:
     """Find abrupt changes between neighbouring slices along the axis with the largest spacing."""
-    findings, tested = [], 0
-    for seen in volumes_of(cases):
-        if seen.values is None or seen.values.jumps is None:
-            continue
-        axis = seen.values.slice_axis
-        tested += 1
-        if seen.values.jumps:
-            pairs = ", ".join(f"{index} and {index + 1}" for index in seen.values.jumps[:3])
-            what = f"the image changes abruptly between slices {pairs} along the {AXES[axis]} axis"
+    volumes, findings = [one for one in _with_values(cases) if one[1].jumps is not None], []
+    for seen, values in volumes:
+        if values.jumps:
+            pairs = ", ".join(f"{index} and {index + 1}" for index in values.jumps[:3])
+            axis = AXES[values.slice_axis]
+            what = f"the image changes abruptly between slices {pairs} along the {axis} axis"
             remedy = f"look for missing, misplaced or damaged slices and convert it again ({seen.file})"
             findings.append(Finding(seen.case, seen.phase, what, remedy))
-    return Checked(
-        "missing slices", f"{tested:,} volumes, grey ones with at least {LEAST_SLICES} slices", findings
-    )
-
-
-def _listed(slices: Sequence[int]) -> str:
-    more = f" and {len(slices) - 1} more pairs of neighbours" if len(slices) > 1 else ""
-    return f"slices {slices[0]} and {slices[0] + 1}{more} are identical"
+    tested = f"{len(volumes):,} volumes, grey ones with at least {LEAST_SLICES} slices"
+    return Checked("missing slices", tested, findings)
 
 
 def finite(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes with NaN or infinite voxels; the loader refuses them."""
-    findings, tested = [], 0
-    for seen in volumes_of(cases):
-        if seen.volume is None or seen.problem:
-            continue
-        tested += 1
-        count = math.prod(seen.volume.shape)
+    volumes = [(seen, seen.volume) for seen in volumes_of(cases) if seen.volume and not seen.problem]
+    findings = []
+    for seen, volume in volumes:
+        count = math.prod(volume.shape)
         lost = count if seen.values is None else seen.values.not_finite
         if lost:
-            what = (
-                f"{lost:,} of {count:,} voxels ({100 * lost / count:.3g}%) are NaN or infinite in {seen.file}"
-            )
+            share = f"{100 * lost / count:.3g}%"
+            what = f"{lost:,} of {count:,} voxels ({share}) are NaN or infinite in {seen.file}"
             remedy = "export it again, replace these voxels, or take the phase out of the case"
             findings.append(Finding(seen.case, seen.phase, what, remedy, breaks_training=True))
-    return Checked("NaN or infinite voxels", f"{tested:,} volumes", findings)
+    return Checked("NaN or infinite voxels", f"{len(volumes):,} volumes", findings)
 
 
 def constant(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes whose voxels all have one value; the loader refuses them."""
-    findings, tested = [], 0
-    for seen in volumes_of(cases):
-        if seen.values is None:
-            continue
-        tested += 1
-        if seen.values.lowest == seen.values.highest:
-            what = f"all voxels are {seen.values.lowest:g} in {seen.file}"
-            remedy = "export it again or take the phase out of the case"
-            findings.append(Finding(seen.case, seen.phase, what, remedy, breaks_training=True))
-    return Checked("empty or constant volume", f"{tested:,} volumes", findings)
+    volumes, remedy = _with_values(cases), "export it again or take the phase out of the case"
+    findings = [
+        Finding(seen.case, seen.phase, f"all voxels are {values.lowest:g} in {seen.file}", remedy, True)
+        for seen, values in volumes
+        if values.lowest == values.highest
+    ]
+    return Checked("empty or constant volume", f"{len(volumes):,} volumes", findings)
 
 
 CHECKS: tuple[Callable[[Sequence[CaseSeen]], Checked], ...] = (

@@ -6,13 +6,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.prepare.phase_scale import PairScale
+import numpy as np
+
+from scripts.volumes.grid import ras_axes
+from workbench.prepare.phase_scale import (
+    FEWEST,
+    LEAST_OVERLAP,
+    MOST_RATIO,
+    MOST_VARIATION,
+    PROBED,
+    PairScale,
+    scale_text,
+)
 from workbench.prepare.quality.finding import Checked, Finding, together
-from workbench.prepare.quality.seen import CaseSeen, volumes_of
-from workbench.prepare.quality.tables import check_table, phase_table, scale_table, volume_table
+from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 from workbench.prepare.quality.thumbnail import picture
+from workbench.prepare.summary import text_table
 from workbench.report.render import write_page
-from workbench.report.table import counted
+from workbench.report.table import UNKNOWN, Table, counted
 
 PAGE = "quality.html"
 FIRST_SHOWN = 24
@@ -119,3 +130,126 @@ def _images(case: CaseSeen, phases: Sequence[str]) -> Iterable[dict[str, Any]]:
                 note = f"its {_region(case)} lies beside this picture"
             source = picture(seen.values.thumbnail)
             yield {"phase": phase, "source": source, "width": width, "height": height, "note": note}
+
+
+AXES = "Right–left × front–back × top–bottom"
+MOST_ROWS = 300
+"""Volumes listed one by one; of more, those with a finding come first."""
+
+
+def check_table(results: Sequence[Checked], cases: int) -> Table:
+    """Lay out what each check looked at and how much it found."""
+    rows = [
+        [
+            result.check,
+            str(sum(finding.breaks_training for finding in result.findings)),
+            str(sum(not finding.breaks_training for finding in result.findings)),
+            result.tested,
+        ]
+        for result in results
+    ]
+    header = ["check", "breaks training", "warnings", "looked at"]
+    return Table("What was looked for", f"n = {counted(cases, 'case')}", header, rows)
+
+
+def phase_table(cases: Sequence[CaseSeen], phases: Sequence[str]) -> Table:
+    """Lay out shape, spacing and intensities of each phase: median, smallest and largest."""
+    rows = []
+    for phase in phases:
+        group = [one.phases[phase] for one in cases if phase in one.phases]
+        opened = [one for one in group if one.volume is not None]
+        cells = [UNKNOWN] * 3
+        if opened:
+            shapes, spacings = (np.stack(found) for found in zip(*map(_grid, opened), strict=True))
+            values = [one.values for one in group if one.values is not None]
+            limits = [[one.low, one.median, one.high] for one in values]
+            cells = [_ranges(shapes, ".0f"), _ranges(spacings, ".2f")]
+            cells.append(
+                " / ".join(_short(value) for value in np.median(limits, axis=0)) if values else UNKNOWN
+            )
+        rows.append([phase, f"{len(opened):,} of {len(group):,}", f"{len(cases) - len(group):,}", *cells])
+    header = ["phase", "opened", "cases without", "voxels", "spacing, mm", "1% / 50% / 99% of values"]
+    notes = [
+        f"{AXES}: median (smallest to largest of each axis). Values: the median of the volumes' quantiles."
+    ]
+    return Table("Phases", f"n = {counted(len(cases), 'case')}", header, rows, notes)
+
+
+def scale_table(scales: Sequence[PairScale]) -> Table:
+    """Lay out how the intensities of every two phases compare, the least alike first."""
+    rows = [
+        [
+            f"{pair.wide}, {pair.narrow}",
+            f"{pair.cases:,}",
+            f"{pair.ratio:.2f} : 1",
+            f"× {pair.variation:.2f}",
+            f"{100 * pair.overlap:.0f}%",
+            "too few cases to tell" if pair.cases < FEWEST else "no" if pair.strain > 1 else "yes",
+        ]
+        for pair in sorted(scales, key=lambda one: -one.strain)
+    ]
+    header = ["phases", "cases", "spread", "from case to case", "overlap", "share a scale"]
+    sentence = scale_text(scales)
+    notes = [
+        f"{sentence[0].upper()}{sentence[1:]}.",
+        f"Within each case, background left out; medians of at most {PROBED} cases. Spread: 5% to 95% of the "
+        f"values, of the one to that of the other. Two phases share a scale up to {MOST_RATIO} : 1, "
+        f"× {MOST_VARIATION} from case to case, and with an overlap from {100 * LEAST_OVERLAP:.0f}%. Only "
+        "phases that do are to be scaled together (intensity, joint: true).",
+    ]
+    return Table(
+        "Scale of the phases", f"n = {counted(max(p.cases for p in scales), 'case')}", header, rows, notes
+    )
+
+
+def volume_table(cases: Sequence[CaseSeen], marked: set[tuple[str, str]]) -> Table:
+    """Lay out every volume; of very many, those with a finding first.
+
+    Args:
+        marked: (case, phase) of the findings.
+    """
+    volumes = sorted(volumes_of(cases), key=lambda seen: (seen.case, seen.phase) not in marked)
+    rows = [[f"{seen.case}, {seen.phase}", *_cells(seen)] for seen in volumes[:MOST_ROWS]]
+    notes = [f"{AXES}. Volumes with a finding come first."]
+    if len(volumes) > MOST_ROWS:
+        notes.append(f"{len(volumes) - MOST_ROWS:,} further volumes are not listed.")
+    header = ["volume", "voxels", "spacing, mm", "minimum", "1%", "50%", "99%", "maximum", "NaN or infinite"]
+    return Table("Volumes", f"n = {counted(len(volumes), 'volume')}", header, rows, notes)
+
+
+def as_text(table: Table) -> str:
+    """Return a table for the screen."""
+    rows = [list(table.header), *([str(cell) for cell in row] for row in table.rows)]
+    return text_table([[cell.replace("×", "x").replace("–", "-") for cell in row] for row in rows], left=1)
+
+
+def _grid(seen: VolumeSeen) -> tuple[np.ndarray, np.ndarray]:
+    """Return voxels and spacing in mm along R, A, S."""
+    assert seen.volume is not None
+    axes = ras_axes(seen.volume)
+    return np.array(seen.volume.shape)[axes], seen.volume.spacing[axes]
+
+
+def _cells(seen: VolumeSeen) -> list[str]:
+    if seen.volume is None:
+        return ["not readable", *[UNKNOWN] * 7]
+    shape, spacing = _grid(seen)
+    grid = [_axes(shape, ".0f"), _axes(spacing, ".2f")]
+    if seen.values is None:
+        return [*grid, *[UNKNOWN] * 6]
+    found = seen.values
+    limits = (found.lowest, found.low, found.median, found.high, found.highest)
+    return [*grid, *map(_short, limits), f"{100 * found.not_finite / shape.prod():.3g}%"]
+
+
+def _ranges(values: np.ndarray, digits: str) -> str:
+    median, low, high = (_axes(found, digits) for found in np.quantile(values, [0.5, 0, 1], axis=0))
+    return median if low == high else f"{median} ({low} to {high})"
+
+
+def _axes(values: np.ndarray, digits: str) -> str:
+    return " × ".join(format(float(value), digits) for value in values)
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"

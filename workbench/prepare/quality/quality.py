@@ -15,8 +15,14 @@ from workbench.prepare.phase_scale import phase_scales, scale_text
 from workbench.prepare.quality.checks import CHECKS
 from workbench.prepare.quality.finding import Finding, together
 from workbench.prepare.quality.look import look_at_cases
-from workbench.prepare.quality.page import PAGE, headline, write_quality_page
-from workbench.prepare.quality.tables import as_text, check_table, phase_table
+from workbench.prepare.quality.page import (
+    PAGE,
+    as_text,
+    check_table,
+    headline,
+    phase_table,
+    write_quality_page,
+)
 
 
 def check_quality(

@@ -1,19 +1,20 @@
-"""Volumes whose spacing or intensities differ from those of the cohort."""
+"""Volumes that differ from the others of their phase: in spacing, intensities or orientation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from scripts.volumes.grid import ras_axes
 from scripts.volumes.volume import Volume
+from workbench.prepare.grids import product
 from workbench.prepare.quality.finding import Checked, Finding
 from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 
 LEAST_VOLUMES = 8
-"""Volumes of a phase below which nothing is called unusual."""
+"""Comparable volumes of a phase below which nothing is called unusual."""
 FAR = 6.0
 """Robust z-score above which a value is called unusual."""
 SPACING_FLOOR = 0.125
@@ -22,6 +23,21 @@ RANGE_FLOOR = 0.2
 """Least deviation of log intensity ranges: differences below a factor of 3.3 never count."""
 LEVEL_FLOOR = 0.1
 """Least deviation of levels, as a share of the usual range: shifts below 0.6 of it never count."""
+GAIN_FLOOR = 0.02
+"""Least deviation of the gains of a flip."""
+LEAST_ALIKE = 0.5
+"""Correlation with the others that a flipped volume must reach."""
+LEAST_GAIN = 0.05
+"""How much higher it must be than that of the volume as it is."""
+SIMILAR = 1.25
+"""Fields of view may differ by this factor from the median, per axis."""
+STRAIGHT = 0.9
+"""Least cosine between the axes of a volume and the patient's: at most 26 degrees."""
+NAMES = ("left and right", "front and back", "top and bottom")
+FLIPS = tuple(axes for number in (1, 2, 3) for axes in combinations(range(3), number))
+
+Unusual = Iterator[tuple[int, str, str]]
+"""Number of a volume, what is unusual about it, and what to do."""
 
 
 def robust_z(values: np.ndarray, floor: float) -> np.ndarray:
@@ -39,76 +55,60 @@ def robust_z(values: np.ndarray, floor: float) -> np.ndarray:
     return away / np.maximum(1.4826 * np.median(np.abs(away), axis=0), floor)
 
 
+def _compared(
+    check: str,
+    cases: Sequence[CaseSeen],
+    choose: Callable[[Sequence[VolumeSeen]], list[VolumeSeen]],
+    compare: Callable[[list[VolumeSeen]], Unusual],
+    which: str = "",
+) -> Checked:
+    """Compare the volumes of each phase that can be, where there are enough of them."""
+    groups: dict[str, list[VolumeSeen]] = {}
+    for one in volumes_of(cases):
+        groups.setdefault(one.phase, []).append(one)
+    chosen = [group for group in map(choose, groups.values()) if len(group) >= LEAST_VOLUMES]
+    findings = [
+        Finding(group[index].case, group[index].phase, what, f"{remedy} ({group[index].file})")
+        for group in chosen
+        for index, what, remedy in compare(group)
+    ]
+    tested = f"{sum(map(len, chosen)):,} volumes, of phases with at least {LEAST_VOLUMES}{which}"
+    return Checked(check, tested, findings)
+
+
 def spacing(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes whose spacing along right-left, front-back or top-bottom is unusual for their phase."""
-    findings, tested = [], 0
-    for group in _by_phase(cases):
-        seen = [one for one in group if one.volume is not None]
-        if len(seen) < LEAST_VOLUMES:
-            continue
-        tested += len(seen)
+
+    def compare(seen: list[VolumeSeen]) -> Unusual:
         spacings = np.array([one.volume.spacing[ras_axes(one.volume)] for one in seen if one.volume])
         far = (np.abs(robust_z(np.log(spacings), SPACING_FLOOR)) > FAR).any(axis=1)
-        usual = _product(np.median(spacings, axis=0))
-        for index in np.flatnonzero(far):
-            what = f"its spacing is {_product(spacings[index])} mm, that of the phase usually {usual} mm"
-            remedy = f"look whether it is the right series and its header is right ({seen[index].file})"
-            findings.append(Finding(seen[index].case, seen[index].phase, what, remedy))
-    return Checked("unusual spacing", _tested(tested), findings)
+        usual = product(np.median(spacings, axis=0))
+        for index in np.flatnonzero(far).tolist():
+            what = f"its spacing is {product(spacings[index])} mm, that of the phase usually {usual} mm"
+            yield index, what, "look whether it is the right series and its header is right"
+
+    return _compared("unusual spacing", cases, lambda group: [one for one in group if one.volume], compare)
 
 
 def intensity(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes whose intensities, from the 1% to the 99% quantile, have an unusual range or level."""
-    findings, tested = [], 0
-    for group in _by_phase(cases):
-        seen = [one for one in group if one.values is not None and one.values.high > one.values.low]
-        if len(seen) < LEAST_VOLUMES:
-            continue
-        tested += len(seen)
+
+    def choose(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
+        return [one for one in group if one.values and one.values.high > one.values.low]
+
+    def compare(seen: list[VolumeSeen]) -> Unusual:
         limits = np.array([[one.values.low, one.values.high] for one in seen if one.values])
         ranges = limits[:, 1] - limits[:, 0]
         levels = limits.mean(axis=1) / np.median(ranges)
         far = np.abs(robust_z(np.log(ranges), RANGE_FLOOR)) > FAR
         far |= np.abs(robust_z(levels, LEVEL_FLOOR)) > FAR
         usual = " to ".join(f"{value:.5g}" for value in np.median(limits, axis=0))
-        for index in np.flatnonzero(far):
+        for index in np.flatnonzero(far).tolist():
             found = " to ".join(f"{value:.5g}" for value in limits[index])
             what = f"98% of its voxels lie from {found}, in the phase usually from {usual}"
-            remedy = f"look whether it is the right series, scaled like the others ({seen[index].file})"
-            findings.append(Finding(seen[index].case, seen[index].phase, what, remedy))
-    return Checked("unusual intensities", _tested(tested), findings)
+            yield index, what, "look whether it is the right series, scaled like the others"
 
-
-def _by_phase(cases: Sequence[CaseSeen]) -> list[list[VolumeSeen]]:
-    groups: dict[str, list[VolumeSeen]] = {}
-    for seen in volumes_of(cases):
-        groups.setdefault(seen.phase, []).append(seen)
-    return list(groups.values())
-
-
-def _product(values: np.ndarray) -> str:
-    return " x ".join(f"{value:.3g}" for value in values)
-
-
-def _tested(number: int) -> str:
-    return f"{number:,} volumes, of phases with at least {LEAST_VOLUMES}"
-
-
-"""Comparable volumes of a phase below which orientation is not looked at."""
-LEAST_ALIKE = 0.5
-"""Correlation with the others that a flipped volume must reach."""
-LEAST_GAIN = 0.05
-"""How much higher it must be than that of the volume as it is."""
-
-"""Robust z-score that this gain must have among those of all volumes under the same flip."""
-GAIN_FLOOR = 0.02
-"""Least deviation of the gains."""
-SIMILAR = 1.25
-"""Fields of view may differ by this factor from the median, per axis."""
-STRAIGHT = 0.9
-"""Least cosine between the axes of a volume and the patient's: at most 26 degrees."""
-NAMES = ("left and right", "front and back", "top and bottom")
-FLIPS = tuple(axes for number in (1, 2, 3) for axes in combinations(range(3), number))
+    return _compared("unusual intensities", cases, choose, compare)
 
 
 def orientation(cases: Sequence[CaseSeen]) -> Checked:
@@ -119,32 +119,21 @@ def orientation(cases: Sequence[CaseSeen]) -> Checked:
     g_i = corr(F x_i, m_i) - corr(x_i, m_i). The volume is reported where corr(F x_i, m_i) > 0.5, g_i > 0.05
     and the robust z-score of g_i among all volumes is above 6.
     """
-    groups: dict[str, list[VolumeSeen]] = {}
-    for seen in volumes_of(cases):
-        groups.setdefault(seen.phase, []).append(seen)
-    findings, tested = [], 0
-    for group in groups.values():
-        alike = _comparable(group)
-        if len(alike) < LEAST_VOLUMES:
-            continue
-        tested += len(alike)
-        small = np.stack([one.values.small for one in alike if one.values is not None])
-        as_it_is, flipped = _correlations(small)
+
+    def compare(seen: list[VolumeSeen]) -> Unusual:
+        as_it_is, flipped = _correlations(np.stack([one.values.small for one in seen if one.values]))
         gains = flipped - as_it_is[:, None]
-        far = robust_z(gains, GAIN_FLOOR) > FAR
-        reported = far & (gains > LEAST_GAIN) & (flipped > LEAST_ALIKE)
-        for index in np.flatnonzero(reported.any(axis=1)):
+        reported = (robust_z(gains, GAIN_FLOOR) > FAR) & (gains > LEAST_GAIN) & (flipped > LEAST_ALIKE)
+        for index in np.flatnonzero(reported.any(axis=1)).tolist():
             best = int(np.where(reported[index], flipped[index], -1).argmax())
             exchanged = " and with ".join(NAMES[axis] for axis in FLIPS[best])
             what = (
-                f"with {exchanged} exchanged it looks more like the "
-                f"other cases (correlation {flipped[index, best]:.2f} instead of {as_it_is[index]:.2f})"
+                f"with {exchanged} exchanged it looks more like the other cases (correlation "
+                f"{flipped[index, best]:.2f} instead of {as_it_is[index]:.2f})"
             )
-            one = alike[index]
-            remedy = f"look at it, and correct its header or convert it again ({one.file})"
-            findings.append(Finding(one.case, one.phase, what, remedy))
-    note = f"{tested:,} volumes, of phases with at least {LEAST_VOLUMES} of similar field of view"
-    return Checked("orientation", note, findings)
+            yield index, what, "look at it, and correct its header or convert it again"
+
+    return _compared("orientation", cases, _comparable, compare, " of similar field of view")
 
 
 def _correlations(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,16 +155,11 @@ def _correlations(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
     """Return the volumes with contrast, straight axes and a field of view near the median of these."""
     straight = [
-        one
-        for one in group
-        if one.volume is not None
-        and one.values is not None
-        and one.values.small.any()
-        and _straight(one.volume)
+        one for one in group if one.volume and one.values and one.values.small.any() and _straight(one.volume)
     ]
     if not straight:
         return []
-    extents = np.array([_extent(one.volume) for one in straight if one.volume is not None])
+    extents = np.array([_extent(one.volume) for one in straight if one.volume])
     ratio = np.abs(np.log(extents / np.median(extents, axis=0))).max(axis=1)
     return [one for one, away in zip(straight, ratio, strict=True) if away <= np.log(SIMILAR)]
 
