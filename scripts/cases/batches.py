@@ -14,8 +14,7 @@ from scripts.files.processes import process_count, process_number
 class EpochBatchSampler(Sampler[list[int]]):
     """Batches of indices whose order in epoch e depends on (seed, e) only: resuming needs no saved state.
 
-    A last batch of one case is merged into the one before it: normalisation over a batch of one has no
-        statistics.
+    A last batch of one case is merged into the one before it: normalisation takes two.
 
     Call `set_epoch` before each epoch (MONAI's Workflow does so for DistributedSampler only).
 

@@ -37,10 +37,9 @@ def read_case_folder(
 ) -> CaseFolder:
     """Sort the image files of `folder` into phases, region mask and others.
 
-    A file stands for the phase it is named after: `portal.nii.gz`, or `p017_portal.nii.gz` in the folder
-        `p017`.
+    A file stands for the phase it is named after: `portal.nii.gz`, or `p017_portal.nii.gz` in folder `p017`.
     Letter case counts only where no phases are given. A mask is told by its name (lesion, roi, mask or seg),
-    or by another usual one (`mask_names.py`) and its voxels; of several the first in that order is taken.
+    or by another usual one (`WORDS`) and its voxels; of several the first in that order is taken.
 
     Args:
         folder: the folder of one case; it is not searched deeper.

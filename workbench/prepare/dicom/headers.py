@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,7 @@ def shown(path: str | Path, root: Path | None = None) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in name)
 
 
-def files_below(root: Path, remarks: dict[str, list[str]]) -> list[Path]:
+def files_below(root: Path, remarks: defaultdict[str, list[str]]) -> list[Path]:
     """Return the files below a folder; each folder counts once, however many links lead to it.
 
     Args:
@@ -36,18 +37,16 @@ def files_below(root: Path, remarks: dict[str, list[str]]) -> list[Path]:
     reached = {_identity(root)}
 
     def closed(error: OSError) -> None:
-        remarks.setdefault(CLOSED, []).append(shown(Path(str(error.filename)), root))
+        remarks[CLOSED].append(shown(Path(str(error.filename)), root))
 
     for place, folders, names in os.walk(root, onerror=closed, followlinks=True):
         inside = []
         for name in sorted(folders):
             folder = Path(place, name)
             if name.startswith("."):
-                remarks.setdefault("hidden folders, left out", []).append(shown(folder, root))
+                remarks["hidden folders, left out"].append(shown(folder, root))
             elif (identity := _identity(folder)) in reached:
-                remarks.setdefault("folders to which several links lead, read once", []).append(
-                    shown(folder, root)
-                )
+                remarks["folders to which several links lead, read once"].append(shown(folder, root))
             else:
                 reached.add(identity)
                 inside.append(name)
@@ -55,9 +54,7 @@ def files_below(root: Path, remarks: dict[str, list[str]]) -> list[Path]:
         hidden = [name for name in names if name.startswith(".")]
         files += [Path(place, name) for name in sorted(set(names) - set(hidden))]
         if hidden:
-            remarks.setdefault("hidden files, left out", []).extend(
-                shown(Path(place, name), root) for name in hidden
-            )
+            remarks["hidden files, left out"].extend(shown(Path(place, name), root) for name in hidden)
     return files
 
 
@@ -153,18 +150,24 @@ def read_in_unicode(file: Path, character_set: str = "") -> tuple[Any, list[str]
     Returns:
         The dataset; and what was taken out of it, since it breaks the standard.
     """
+    read = pydicom_reader()
+    from pydicom.datadict import keyword_for_tag
+    from pydicom.valuerep import DA, TM
+
+    checks: dict[str, Any] = {"DA": DA, "TM": TM}  # numbers are converted when they are read
     removed = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that break the standard
-        dataset = pydicom_reader()(file, stop_before_pixels=True, force=True)
+        dataset = read(file, stop_before_pixels=True, force=True)
         mend(dataset, character_set)
         for tag in list(dataset.keys()):
             try:
                 element = dataset[tag]
                 for value in element.value if element.VM > 1 else [element.value]:
-                    CHECKS.get(element.VR, str)(value)
+                    checks.get(element.VR, str)(value)
             except Exception:  # pydicom meets broken values with errors of many types
-                removed.append(f"{_keyword(tag)} is no valid value, left out of the report")
+                name = keyword_for_tag(tag) or str(tag)
+                removed.append(f"{name} is no valid value, left out of the report")
                 del dataset[tag]
         dataset.decode()
         for element in dataset:
@@ -174,28 +177,6 @@ def read_in_unicode(file: Path, character_set: str = "") -> tuple[Any, list[str]
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = bare_syntax(dataset)
     return dataset, removed
-
-
-def _keyword(tag: Any) -> str:
-    from pydicom.datadict import keyword_for_tag
-
-    return keyword_for_tag(tag) or str(tag)
-
-
-def _date(value: str) -> None:
-    from pydicom.valuerep import DA
-
-    DA(value)
-
-
-def _time(value: str) -> None:
-    from pydicom.valuerep import TM
-
-    TM(value)
-
-
-CHECKS: dict[str, Any] = {"DA": _date, "TM": _time}
-"""What a value must be convertible to, by its type; numbers are converted when they are read."""
 
 
 def bare_syntax(dataset: Any) -> str:

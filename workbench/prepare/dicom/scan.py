@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,40 +74,40 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
     if not root.is_dir():
         raise FileNotFoundError(f"source folder {root} does not exist; correct --source")
     pydicom_reader()
-    found: dict[tuple[str, str], list[tuple[Path, str, Slice]]] = {}
+    found: dict[tuple[str, str], list[tuple[Path, str, Slice]]] = defaultdict(list)
     seen: set[Slice] = set()
     identities: set[tuple[str, str, int | None]] = set()
-    persons: dict[tuple[str, str], set[str]] = {}
-    births: dict[tuple[str, str], set[str]] = {}
-    remarks: dict[str, list[str]] = {}
+    persons: dict[tuple[str, str], set[str]] = defaultdict(set)
+    births: dict[tuple[str, str], set[str]] = defaultdict(set)
+    remarks: defaultdict[str, list[str]] = defaultdict(list)
     files = files_below(root, remarks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of each value that breaks the standard
         for file in tqdm(files, desc="reading DICOM headers", unit="file"):
             header = read_header(file, character_set)
             for remark in filter(None, [header.left_out, *header.remarks]):
-                remarks.setdefault(remark, []).append(shown(file, root))
+                remarks[remark].append(shown(file, root))
             if header.dataset is None:
                 continue
             tags = Tags([header.dataset])
             key = (tags.text("PatientID"), tags.text("StudyInstanceUID") or os.fsdecode(file.parent))
             if not tags.text("StudyInstanceUID"):
-                remarks.setdefault(NO_STUDY, []).append(shown(file, root))
-            persons.setdefault(key, set()).add(tags.text("PatientName"))
-            births.setdefault(key, set()).add(tags.text("PatientBirthDate"))
+                remarks[NO_STUDY].append(shown(file, root))
+            persons[key].add(tags.text("PatientName"))
+            births[key].add(tags.text("PatientBirthDate"))
             for image in slices_of(header.dataset, file, header.fault):
                 content = replace(image, file=NOWHERE)
                 if content in seen and image.uid:
-                    remarks.setdefault("files that are there twice, taken once", []).append(shown(file, root))
+                    remarks["files that are there twice, taken once"].append(shown(file, root))
                     continue
                 seen.add(content)
                 identity = (image.series, image.uid, image.frame)
                 if identity in identities and image.uid:
-                    remarks.setdefault("images that differ under one SOP Instance UID, all taken", []).append(
+                    remarks["images that differ under one SOP Instance UID, all taken"].append(
                         shown(file, root)
                     )
                 identities.add(identity)
-                found.setdefault(key, []).append((file, tags.text("StudyDate"), image))
+                found[key].append((file, tags.text("StudyDate"), image))
     if not found:
         notes = "".join(f"; {note}" for note in _lines(remarks))
         raise ValueError(f"{shown(root)} must hold DICOM files, found none{notes}")
@@ -116,7 +117,7 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
         person = "=".join(sorted(persons[key]))
         studies.append(replace(study, person=person, births=frozenset(births[key])))
         if assumed:
-            remarks.setdefault(f"studies with {assumed}", []).append(shown(root / study.folder, root))
+            remarks[f"studies with {assumed}"].append(shown(root / study.folder, root))
     return sorted(studies, key=lambda study: (study.patient_id, study.date, study.uid)), _lines(remarks)
 
 

@@ -12,8 +12,7 @@ or a copy with the two frames named:
     cases.csv                                columns patient, group; any other column is ignored
 
 The order of patient numbers follows the classes: it is never used. Each case gets a box of 160 mm around the
-    heart
-(the centre of the end-diastolic mask, or of the image where there is no mask), over all slices.
+heart (the centre of the end-diastolic mask, or of the image where there is no mask), over all slices.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from workbench.prepare.phantom.latents import (
     RESIDUAL_SD,
     draw_contrast_hu,
 )
+from workbench.prepare.telling import auc_of
 
 QUADRATURE_NODES = 121
 
@@ -114,19 +115,6 @@ def clinical_log_odds(clinical: Mapping[str, float | str]) -> float:
     return total
 
 
-def rank_auc(label: np.ndarray, score: np.ndarray) -> float:
-    """Area under the ROC curve by the rank sum, ties counted half.
-
-    >>> rank_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.8]))
-    0.875
-    """
-    label, score = np.asarray(label, dtype=bool), np.asarray(score, dtype=float)
-    _, inverse, count = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - 0.5 * (count - 1))[inverse]
-    positive, negative = int(label.sum()), int((~label).sum())
-    return float((rank[label].sum() - 0.5 * positive * (positive + 1)) / (positive * negative))
-
-
 def oracle_auc(phases: Sequence[str] = PHASES, cases: int = 20_000, seed: int = 0) -> float:
     """AUC of the true posterior given `phases`, the ceiling of every classifier that sees them.
 
@@ -138,4 +126,4 @@ def oracle_auc(phases: Sequence[str] = PHASES, cases: int = 20_000, seed: int = 
     """
     rng = np.random.default_rng([seed, cases])
     label = np.arange(cases) % 2
-    return rank_auc(label, image_log_odds(draw_contrast_hu(rng, label), phases))
+    return auc_of(image_log_odds(draw_contrast_hu(rng, label), phases), label == 1)

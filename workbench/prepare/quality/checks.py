@@ -11,7 +11,7 @@ from scripts.cases.cut_regions import percent
 from scripts.files.plain_text import MOST_LISTED
 from scripts.volumes.grid import field_of_view, frame_axes
 from scripts.volumes.volume import Volume
-from workbench.prepare.identical import Pair, Place
+from workbench.prepare.identical import Pair
 from workbench.prepare.quality.cohort import intensity, orientation, spacing
 from workbench.prepare.quality.finding import Checked, Finding
 from workbench.prepare.quality.seen import LEAST_SLICES, CaseSeen, Values, VolumeSeen, volumes_of
@@ -19,14 +19,13 @@ from workbench.prepare.quality.seen import LEAST_SLICES, CaseSeen, Values, Volum
 
 def copies(cases: Sequence[CaseSeen]) -> Checked:
     """Find volumes with the same voxels; two cases that share several images are reported once."""
-    first: dict[str, Place] = {}
+    first: dict[str, VolumeSeen] = {}
     pairs: dict[tuple[str, str], list[Pair]] = {}
     volumes = [(seen, values) for seen, values in _with_values(cases) if values.lowest != values.highest]
     for seen, values in volumes:
-        place = Place(seen.case, seen.patient, seen.split, seen.phase, seen.file)
-        other = first.setdefault(values.digest, place)
-        if other is not place:
-            pairs.setdefault((other.case, seen.case), []).append(Pair(other, place))
+        other = first.setdefault(values.digest, seen)
+        if other is not seen:
+            pairs.setdefault((other.case, seen.case), []).append(Pair(other, seen))
     findings = []
     for pair, *others in pairs.values():
         what = f"it holds the same voxels as {pair.first}"

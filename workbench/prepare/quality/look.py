@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -17,7 +16,7 @@ from scripts.volumes.mask import mask_values, shares_of_pieces
 from scripts.volumes.open import open_volume
 from scripts.volumes.volume import Volume
 from workbench.prepare.identical import VoxelHash
-from workbench.prepare.quality.seen import CaseSeen, RegionSeen, Slices, Values, VolumeSeen
+from workbench.prepare.quality.seen import CaseSeen, Levels, RegionSeen, Slices, Values, VolumeSeen
 from workbench.prepare.quality.thumbnail import ShownRegion, box_region, cut_at, mask_region, slice_picture
 
 MOST_VOXELS = 2**30
@@ -188,20 +187,7 @@ def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | Non
     )
 
 
-@dataclass(frozen=True)
-class _Levels:
-    """What a first reading tells; the names are those of `Values`."""
-
-    not_finite: int
-    lowest: float
-    low: float
-    median: float
-    high: float
-    highest: float
-    digest: str
-
-
-def _levels(volume: Volume, blocks: Blocks) -> _Levels | None:
+def _levels(volume: Volume, blocks: Blocks) -> Levels | None:
     """Return what the finite voxels say, or None where there is none."""
     size = math.prod(volume.shape)
     chosen = np.arange(0, size, max(1, size // MOST_SAMPLED))
@@ -223,7 +209,7 @@ def _levels(volume: Volume, blocks: Blocks) -> _Levels | None:
         return None
     sample[~np.isfinite(sample)] = lowest
     low, median, high = (float(value) for value in np.quantile(sample, [0.01, 0.5, 0.99]))
-    return _Levels(size - finite_voxels, lowest, low, median, high, highest, str(digest))
+    return Levels(size - finite_voxels, lowest, low, median, high, highest, str(digest))
 
 
 def _slice_axis(volume: Volume) -> int:

@@ -10,23 +10,17 @@ import numpy as np
 
 from scripts.volumes.mask import distinct
 from scripts.volumes.volume import Volume
+from workbench.prepare.identical import Place
 
 
 @dataclass(frozen=True)
-class Values:
-    """What the voxels of one volume say; everything but `not_finite` is of the finite ones.
+class Levels:
+    """What a first reading of a volume tells; everything but `not_finite` is of the finite voxels.
 
     Attributes:
         not_finite: number of NaN and infinite voxels.
         lowest, low, median, high, highest: minimum, 1%, 50% and 99% quantile, maximum.
-        repeated: axis of the file -> slices that equal the one after them, from 0.
-        jumps: slices after which the image changes abruptly, along `slice_axis`, from 0; None where that
-            cannot be said.
-        slice_axis: the axis of the file with the largest spacing.
-        small: the volume on 16 x 16 x 16 voxels along R, A, S, of mean 0 and length 1, or all 0.
         digest: text that two volumes share where all voxels are the same.
-        thumbnail: an axial slice, uint8 [rows, columns], or [rows, columns, 3] with the region's outline.
-        through_region: whether it passes through the point at which the case is shown, else it is the middle.
     """
 
     not_finite: int
@@ -35,31 +29,41 @@ class Values:
     median: float
     high: float
     highest: float
+    digest: str
+
+
+@dataclass(frozen=True)
+class Values(Levels):
+    """All that the voxels of one volume say.
+
+    Attributes:
+        repeated: axis of the file -> slices that equal the one after them, from 0.
+        jumps: slices after which the image changes abruptly, along `slice_axis`, from 0; None where that
+            cannot be said.
+        slice_axis: the axis of the file with the largest spacing.
+        small: the volume on 16 x 16 x 16 voxels along R, A, S, of mean 0 and length 1, or all 0.
+        thumbnail: an axial slice, uint8 [rows, columns], or [rows, columns, 3] with the region's outline.
+        through_region: whether it passes through the point at which the case is shown, else it is the middle.
+    """
+
     repeated: Mapping[int, Sequence[int]]
     jumps: Sequence[int] | None
     slice_axis: int
     small: np.ndarray
-    digest: str
     thumbnail: np.ndarray
     through_region: bool = False
 
 
 @dataclass(frozen=True)
-class VolumeSeen:
+class VolumeSeen(Place):
     """One phase of a case.
 
     Attributes:
-        case, patient, split, phase, file: where it is used.
         problem: why it cannot be read, and what to do; empty where it can.
         volume: its grid; None where the header cannot be read.
         values: its voxels; None where they cannot be read, or none is finite.
     """
 
-    case: str
-    patient: str
-    split: str
-    phase: str
-    file: str
     problem: str = ""
     volume: Volume | None = None
     values: Values | None = None
