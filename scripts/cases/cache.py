@@ -24,8 +24,7 @@ from scripts.files.workers import BadCases, lines_of, work_through
 from scripts.volumes.fingerprint import code_version, fingerprint, item_fingerprint
 
 logger = logging.getLogger(__name__)
-ABANDONED = 3600.0
-"""s after which a half-written file of a shared cache counts as left by a killed process."""
+ABANDONED = 3600.0  # s after which a half-written file of a shared cache counts as left by a killed process
 SPLIT = "split"
 STORABLE = (torch.Tensor, str, bytes, bool, int, float, type(None))
 DAMAGED = (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError)

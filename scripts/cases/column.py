@@ -27,8 +27,7 @@ CODES = frozenset([-1.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 99.0, 999.0, 9999.0,
 """Numbers that often stand for a missing value. Named where they lie far from all others, never dropped."""
 _CODE = re.compile(r"(-9{1,4}|9{2,5})([.,]0+)?")
 _DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([ T].*)?")
-MOSTLY = 0.75
-"""Share of numbers from which a column is one of numbers with a slip, not of categories."""
+MOSTLY = 0.75  # share of numbers from which a column is one of numbers with a slip, not of categories
 _GRADE = re.compile(r"[0-9]{1,2} ?[a-zA-Z+]{1,2}|[<>≥≤]? ?\d{1,2}\+?")
 """What belongs to a scale beside plain numbers: 3a, 3+."""
 _SHORT_UNITS = frozenset([

@@ -32,8 +32,7 @@ SIGNS = (
 )
 """The same in scripts that do not part words by blanks, or that are not Latin."""
 MASK_NAMES = (*REGION_NAMES, *WORDS)
-SLIP = 0.7
-"""Similarity, from 0 to 1, from which a name may be a misspelt word."""
+SLIP = 0.7  # similarity, from 0 to 1, from which a name may be a misspelt word
 
 
 def mask_rank(stem: str) -> int | None:

@@ -13,8 +13,7 @@ from scripts.files.plain_text import note
 
 SPELT_ALIKE = 0.88
 """Similarity, from 0 to 1 as `difflib` counts it, from which two class names may be one with a slip."""
-FEW = 0.05
-"""Share of the cases up to which a class may be a slip of another one."""
+FEW = 0.05  # share of the cases up to which a class may be a slip of another one
 _LEVEL = re.compile(r"\d+|\b[ivx]+[a-d]?\b|\b[a-d]\b|[+-]+$|\bnon|\bin|\bun")
 """What tells levels of one scale, or a thing and its contrary, apart."""
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 SPLITS = ("training", "validation", "test")
-SMALL = 60
-"""Patients below which the share of the test is rounded up, and a single test says little."""
+SMALL = 60  # patients below which the share of the test is rounded up, and a single test says little
 
 
 def patient_of(case: Mapping[str, Any]) -> str:

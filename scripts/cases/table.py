@@ -16,8 +16,7 @@ NAME = "clinical table"
 OPTION = "--clinical_table"
 NOT_CLINICAL = ("label", "split", "site")
 """Columns that label files give a meaning; a clinical table does not, and they are no measurements."""
-ROW = "\n"
-"""Key of the name of a row, for messages; no header is a line break."""
+ROW = "\n"  # key of the name of a row, for messages; no header is a line break
 
 Row = dict[str, str]
 

@@ -11,8 +11,7 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-MOST_WRONG = 5
-"""Names that one error lists."""
+MOST_WRONG = 5  # names that one error lists
 
 
 def is_plain(text: str) -> bool:

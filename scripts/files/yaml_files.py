@@ -7,10 +7,8 @@ from typing import Any
 
 import yaml
 
-LONGEST = 256_000
-"""Characters."""
-MOST_NODES = 20_000
-"""Texts, lists and mappings, each counted as often as an alias repeats it."""
+LONGEST = 256_000  # characters
+MOST_NODES = 20_000  # texts, lists and mappings, each counted as often as an alias repeats it
 DEEPEST = 50
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where PyYAML was built with it

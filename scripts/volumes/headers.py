@@ -18,8 +18,7 @@ from scripts.volumes.volume import bad_volume
 
 MOST_BYTES = 1 << 22
 """Longest header that is read; one that lists a file per slice takes some 50 bytes for each."""
-MOST_FILES = 100_000
-"""Most files that a pattern may stand for."""
+MOST_FILES = 100_000  # most files that a pattern may stand for
 
 
 @dataclass(frozen=True)
@@ -110,8 +109,7 @@ def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
         yield named
 
 
-DEFLATE_RATIO = 1032
-"""Most bytes that one byte of gzip or zlib can stand for."""
+DEFLATE_RATIO = 1032  # most bytes that one byte of gzip or zlib can stand for
 
 
 def check_declared_size(
@@ -218,8 +216,7 @@ def other_content(path: Path) -> str:
     return "" if named in found.strip(")").replace("(", " ").replace(",", "").split() else found
 
 
-PLAUSIBLE = (0.01, 100.0)
-"""Spacings in mm that an image of a patient can have."""
+PLAUSIBLE = (0.01, 100.0)  # spacings in mm that an image of a patient can have
 MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
     "cm": 10.0, "centimeter": 10.0, "centimetre": 10.0,

@@ -33,10 +33,8 @@ TIMED_SPACES = {
     "left-anterior-superior-time": (1, -1), "last": (1, -1),
 }  # fmt: skip
 """Spaces of NRRD with time -> signs that bring the first two axes to LPS; SimpleITK does so without time."""
-PIECE = 1 << 20
-"""Bytes that are read, or unpacked, at a time."""
-ANY_ZLIB = 47
-"""Of zlib: with or without the frame of gzip."""
+PIECE = 1 << 20  # bytes that are read, or unpacked, at a time
+ANY_ZLIB = 47  # of zlib: with or without the frame of gzip
 NO_AXES = (
     "its header does not say how it lies in the patient; its axes are taken to run to left, back and top"
 )

@@ -9,10 +9,8 @@ import numpy as np
 
 from scripts.volumes.grid import bounds
 
-MOST_VALUES = 16
-"""Different values that a mask has at most, the background included."""
-SAMPLED = 1000
-"""Voxels, spread evenly over a block, that are looked at first."""
+MOST_VALUES = 16  # different values that a mask has at most, the background included
+SAMPLED = 1000  # voxels, spread evenly over a block, that are looked at first
 
 
 def mask_values(blocks: Iterable[np.ndarray]) -> list[int] | None:
@@ -42,8 +40,7 @@ def distinct(voxels: np.ndarray, most: int, known: np.ndarray) -> np.ndarray:
     return found
 
 
-LEAST_PIECE = 0.1
-"""Volume of a piece, as a share of the largest one, below which it does not move the grid."""
+LEAST_PIECE = 0.1  # volume of a piece, as a share of the largest one, below which it does not move the grid
 EDGE = 1e-3  # mm; a region this much larger than the grid still fits
 
 

@@ -19,10 +19,8 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(__file__).with_name("native_worker.py")
-SECONDS = 60.0
-"""Time limit of a request."""
-BYTES_PER_SECOND = 1e6
-"""Slowest disk: a file of this size gets a second more."""
+SECONDS = 60.0  # time limit of a request
+BYTES_PER_SECOND = 1e6  # slowest disk: a file of this size gets a second more
 
 
 class ReaderDied(RuntimeError):

@@ -23,12 +23,10 @@ from scripts.volumes.volume import Slices, Volume, bad_volume
 
 USUAL_RATIO = 50
 """Bytes that one byte of a .nii.gz file stands for, at most, when its length is taken on trust."""
-RATIOS = {"gzip": float(DEFLATE_RATIO), "bzip2": 46e6}
-"""Most bytes that one byte of a packing can stand for."""
+RATIOS = {"gzip": float(DEFLATE_RATIO), "bzip2": 46e6}  # most bytes that one byte of a packing can stand for
 FORM_CODES = range(1, 6)
 """Codes of qform and sform that say where the patient lies; nibabel takes all others for none."""
-FORM_TOLERANCE = 0.5
-"""How far qform and sform may lie apart at a corner of the volume, in voxels."""
+FORM_TOLERANCE = 0.5  # how far qform and sform may lie apart at a corner of the volume, in voxels
 
 
 class NiftiVolume(Volume):

@@ -10,8 +10,7 @@ import numpy as np
 
 from scripts.volumes.volume import Slices, Volume, bad_volume
 
-FIELD = 100.0
-"""Nominal edge of every image, mm: an image has no millimetres, and all are brought to one size."""
+FIELD = 100.0  # nominal edge of every image, mm: an image has no millimetres, and all are brought to one size
 GREY = np.array([0.299, 0.587, 0.114])
 """Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
 

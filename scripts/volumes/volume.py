@@ -15,8 +15,7 @@ from scripts.files.plain_text import shown
 from scripts.volumes.native import ReaderDied
 
 Slices = tuple[slice, slice, slice]
-BLOCK = 2**22
-"""Voxels of a block, 16 MiB in memory, unless one slice has more."""
+BLOCK = 2**22  # voxels of a block, 16 MiB in memory, unless one slice has more
 READ_ERRORS = (
     OSError, EOFError, zlib.error, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError
 )  # fmt: skip

@@ -18,10 +18,8 @@ from workbench.prepare.derived import Job, Record, derive, volume_file, write_ni
 METHODS = ("none", "n4")
 SHRUNK_MM = 4.0
 """The field is estimated on voxels of about this size; it is smooth, so finer ones only cost time."""
-LEAST_VOXELS = 16
-"""Voxels per axis that are left at least, where the volume has as many."""
-STEPS = (50, 50, 50, 50)
-"""Steps at most on each of the four levels of the spline that models the field."""
+LEAST_VOXELS = 16  # voxels per axis that are left at least, where the volume has as many
+STEPS = (50, 50, 50, 50)  # steps at most on each of the four levels of the spline that models the field
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from scripts.files.atomic import write_atomically, write_text
 from scripts.files.workers import work_through
 from scripts.volumes.fingerprint import content_hash, fingerprint, item_fingerprint
 
-Record = dict[str, Any]
-"""What is kept of a volume made: plain values, as they stand in a CSV file."""
+Record = dict[str, Any]  # what is kept of a volume made: plain values, as they stand in a CSV file
 
 
 @dataclass(frozen=True)

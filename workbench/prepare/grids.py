@@ -98,12 +98,9 @@ def _look(boxes: bool, entry: dict[str, Any]) -> CaseGrids:
 
 OFTEN = 0.9
 """A reference phase is there in this share of the cases that the most frequent phase has, at least."""
-COVERED = 0.9
-"""It shows this share of the region, in the middle of the cases, unless none does."""
-ALIKE = 1.25
-"""Phases whose coarseness is within this factor of the finest count as equally fine."""
-USUAL = 0.5
-"""Phases that this share of the cases has decide on the spacing."""
+COVERED = 0.9  # it shows this share of the region, in the middle of the cases, unless none does
+ALIKE = 1.25  # phases whose coarseness is within this factor of the finest count as equally fine
+USUAL = 0.5  # phases that this share of the cases has decide on the spacing
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from scripts.volumes.grid import find_mask_box, open_phase, ras_bounds
 from scripts.volumes.open import image_ending, image_files
 
 CHOICES = ("leave_out", "whole_volume", "box")
-MOST_NAMED = 20
-"""Cases named one by one in an error."""
+MOST_NAMED = 20  # cases named one by one in an error
 Case = dict[str, Any]
 
 

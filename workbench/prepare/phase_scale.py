@@ -13,22 +13,17 @@ import numpy as np
 
 from scripts.volumes.grid import open_phase
 
-PROBED = 12
-"""Cases whose voxels are read, spread evenly over the dataset."""
+PROBED = 12  # cases whose voxels are read, spread evenly over the dataset
 BACKGROUND = 0.1
 """Share of the way from the lowest value to the 99.5% quantile below which a voxel is background."""
-MOST_VOXELS = 10**6
-"""Voxels of a volume, spread evenly, that are counted."""
-BINS = 64
-"""Of the histograms whose overlap is taken."""
-MOST_RATIO = 1.75
-"""Ratio of spreads, median over cases, up to which two phases share a scale."""
+MOST_VOXELS = 10**6  # voxels of a volume, spread evenly, that are counted
+BINS = 64  # of the histograms whose overlap is taken
+MOST_RATIO = 1.75  # ratio of spreads, median over cases, up to which two phases share a scale
 LEAST_OVERLAP = 0.1
 """Overlap of the two distributions, median over cases, from which two phases share a scale."""
 MOST_VARIATION = 1.5
 """Factor by which the ratio of spreads may differ between cases (1.4826 MAD of its logarithm)."""
-FEWEST = 4
-"""Cases with both phases below which nothing is known of that."""
+FEWEST = 4  # cases with both phases below which nothing is known of that
 
 
 @dataclass(frozen=True)
@@ -141,12 +136,9 @@ def _pair(first: str, second: str, figures: Sequence[tuple[float, float]]) -> Pa
     return PairScale(wide, narrow, ratio, variation, overlap, len(logs))
 
 
-PROBED_FOR_HU = 5
-"""Cases whose voxels are read."""
-BELOW_WATER_HU = -50
-"""CT has voxels below this everywhere, of fat or air; magnitude images of MR have none."""
-WINDOW_HU = (-100.0, 250.0)
-"""Soft tissue with and without contrast medium."""
+PROBED_FOR_HU = 5  # cases whose voxels are read
+BELOW_WATER_HU = -50  # CT has voxels below this everywhere, of fat or air; magnitude images of MR have none
+WINDOW_HU = (-100.0, 250.0)  # soft tissue with and without contrast medium
 
 
 def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:

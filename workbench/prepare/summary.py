@@ -16,8 +16,7 @@ from scripts.volumes.grid import open_phase
 from workbench.prepare.grids import losses, product
 from workbench.prepare.survey import Survey
 
-MOST_CUT = 30
-"""Cases named whose mask is left out in part."""
+MOST_CUT = 30  # cases named whose mask is left out in part
 
 
 def summary_text(
@@ -151,8 +150,7 @@ def text_table(rows: Sequence[Sequence[str]], left: int) -> str:
     return "\n".join(lines)
 
 
-LOOKED_AT = 3
-"""Cases whose voxels tell whether a phase is a mask."""
+LOOKED_AT = 3  # cases whose voxels tell whether a phase is a mask
 
 
 def reading_notes(

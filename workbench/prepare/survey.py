@@ -15,14 +15,10 @@ from scripts.volumes.volume import Volume
 from workbench.prepare.grids import CaseGrids, Reference
 from workbench.prepare.phase_scale import propose_intensity
 
-MARGIN = 10.0
-"""Margin around a mask in mm."""
-MOST_VOXELS = 64**3
-"""Largest grid proposed; beyond it the spacing is made coarser, the finest axes first."""
-STEP = 4
-"""Grid sizes are multiples of this."""
-LEAST = 12
-"""Least voxels per axis proposed."""
+MARGIN = 10.0  # margin around a mask in mm
+MOST_VOXELS = 64**3  # largest grid proposed; beyond it the spacing is made coarser, the finest axes first
+STEP = 4  # grid sizes are multiples of this
+LEAST = 12  # least voxels per axis proposed
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,12 @@ LEAST_AUC = 0.95
 LEAST_AUC_FILLED = 0.70
 """The same for whether a value is filled in, which is no property of a disease: at most .61 in these
 patients, .72 where a biopsy's result is there or not."""
-WORTH_A_LOOK = 0.85
-"""From here on they are warned of, and kept."""
+WORTH_A_LOOK = 0.85  # from here on they are warned of, and kept
 MORE = 0.03
 """What columns must tell together beyond the best of them alone (or the best pair), else that is meant."""
 FEWEST_TO_LEAVE_OUT = 20
 """Patients with a label that a column must be known for before it is left out; of fewer it is warned of."""
-FEWEST_PER_CLASS = 5
-"""Patients of a class, and of all others together, before the class is judged."""
+FEWEST_PER_CLASS = 5  # patients of a class, and of all others together, before the class is judged
 MOST_NAMED = 5
 
 

@@ -13,12 +13,10 @@ import numpy as np
 from scripts.cases.clinical import Column
 from scripts.cases.splits import patient_of
 
-BINS = 6
-"""Groups of equal size into which a number is cut to look at pairs; a missing value is one more."""
+BINS = 6  # groups of equal size into which a number is cut to look at pairs; a missing value is one more
 MOST_PAIRS = 5000
 """Pairs looked at, over all classes: all of 100 columns for two classes, in one or two seconds."""
-CONFIRMED = 10
-"""Of these, the ones whose AUC is computed by cross-validated trees."""
+CONFIRMED = 10  # of these, the ones whose AUC is computed by cross-validated trees
 FOLDS = 5
 VALUES, FILLED = "its values", "whether it is filled"
 

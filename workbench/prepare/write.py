@@ -138,8 +138,7 @@ def _draw(cases: Sequence[dict[str, Any]], shares: dict[str, float], seed: int, 
     )
 
 
-Row = tuple[str, Any, str]
-"""Key, value and comment."""
+Row = tuple[str, Any, str]  # key, value and comment
 
 
 def overlay_text(dataset: Dataset, proposal: Survey) -> str:
@@ -225,8 +224,7 @@ def _flow(value: Any) -> str:
     return text.removesuffix("...\n").strip()
 
 
-LARGEST = 224
-"""Pixels; larger images are reduced to it."""
+LARGEST = 224  # pixels; larger images are reduced to it
 
 
 def image_overlay_text(dataset: Dataset, images: Sequence[Volume]) -> str:

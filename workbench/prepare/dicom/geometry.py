@@ -9,16 +9,12 @@ import numpy as np
 from workbench.prepare.dicom.slices import Slice
 
 PLANES = ("sagittal", "coronal", "axial")
-LEAST_SLICES = 3
-"""Fewer images are no volume."""
+LEAST_SLICES = 3  # fewer images are no volume
 SAME_PLACE = 0.1
 """mm along the normal within which two images are at one position, at most a tenth of the widest step."""
-UNEVEN = 0.1
-"""mm, and share of a step, by which a slice may lie off an even grid: scanners round positions."""
-NEAR = 0.25
-"""Share of a step within which an image is at the place of a slice of another volume."""
-DRIFT = 1.0
-"""Degrees between the first and any other slice of a volume."""
+UNEVEN = 0.1  # mm, and share of a step, by which a slice may lie off an even grid: scanners round positions
+NEAR = 0.25  # share of a step within which an image is at the place of a slice of another volume
+DRIFT = 1.0  # degrees between the first and any other slice of a volume
 
 
 class Refused(ValueError):

@@ -63,10 +63,8 @@ def _identity(folder: Path) -> tuple[int, int]:
     return state.st_dev, state.st_ino
 
 
-CONTENTS = "1.2.840.10008.1.3.10"
-"""SOP class of a DICOMDIR."""
-DEFLATED = b"1.2.840.10008.1.2.1.99"
-"""Transfer syntax of a file that is packed as a whole."""
+CONTENTS = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR
+DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax of a file that is packed as a whole
 DECODED = {
     f"1.2.840.10008.1.2.{name}"
     for name in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")

@@ -24,8 +24,7 @@ STAND_INS = {
 HIDDEN, BIRTH = "(name)", "(birth)"
 LEAST, LONG = 3, 5
 """Letters from which on a word of a name is hidden where it stands alone, and within others."""
-BETWEEN = r"(?:[^\w/]|[\d_]){0,2}"
-"""What may stand between two words of a name."""
+BETWEEN = r"(?:[^\w/]|[\d_]){0,2}"  # what may stand between two words of a name
 ASIAN = "[\u2e80-\ud7ff\uf900-\ufaff]"
 
 
@@ -104,8 +103,7 @@ def _words(name: str) -> set[str]:
 
 
 HEADER = ["case", "patient", "patient_id", "study_uid", "study_date"]
-Names = dict[tuple[str, str], tuple[str, str]]
-"""Key of a study -> name of the case, name of the patient."""
+Names = dict[tuple[str, str], tuple[str, str]]  # key of a study -> name of the case, name of the patient
 
 
 def pseudonyms(studies: Sequence[Study], file: Path) -> Names:

@@ -26,8 +26,7 @@ from workbench.prepare.dicom.tags import Tags
 
 NOWHERE = Path()
 NO_STUDY = "images without a StudyInstanceUID, those of one patient in one folder taken for a study"
-EACH = (DAMAGED, EMPTY, DEAD_LINKS, CLOSED)
-"""Remarks about files to which something happened."""
+EACH = (DAMAGED, EMPTY, DEAD_LINKS, CLOSED)  # remarks about files to which something happened
 
 
 @dataclass(frozen=True)

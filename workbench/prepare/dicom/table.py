@@ -14,8 +14,7 @@ from workbench.prepare.dicom.moments import DAY
 from workbench.prepare.dicom.persons import Persons
 from workbench.prepare.dicom.stacks import Stack
 
-APART = 1.5
-"""Times their thickness by which slices lie apart where some may be lost."""
+APART = 1.5  # times their thickness by which slices lie apart where some may be lost
 
 
 def unit_of(stack: Stack) -> str:

@@ -27,8 +27,7 @@ KEYWORDS = (
 PRIVATE_BLOCKS = range(0x10, 0x40)
 """Where a maker's elements may lie; the standard allows up to 0xFF, scanners take the first free ones."""
 
-ESCAPE = "\x1b$)A"
-"""Switches to Chinese (ISO 2022 IR 58); pydicom leaves it in the text."""
+ESCAPE = "\x1b$)A"  # switches to Chinese (ISO 2022 IR 58); pydicom leaves it in the text
 
 
 class Tags:
@@ -113,8 +112,7 @@ B_VALUES = (
 GE_COMPONENT = (r"GEMSPARM0*1", 0x0043, 0x2F)
 COMPONENTS = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
 """Parts of a complex image, in the order in which GE numbers them from 0."""
-OFFSET = 100_000
-"""GE adds multiples of this to a b-value, e.g. 1e9."""
+OFFSET = 100_000  # GE adds multiples of this to a b-value, e.g. 1e9
 
 
 def private_tags() -> list[Any]:

@@ -35,8 +35,7 @@ CLINICAL = [
     {"name": "height", "kind": "number", "unit": "cm"},
     {"name": "weight", "kind": "number", "unit": "kg"},
 ]
-BOX_WIDTH = 160.0
-"""In-plane side of the box in mm."""
+BOX_WIDTH = 160.0  # in-plane side of the box in mm
 
 
 def find(source: Source) -> Found:

@@ -19,8 +19,7 @@ from workbench.prepare.labels import read_label_table
 from workbench.prepare.layouts.found import Found, Source, check_folder
 
 OPTIONS = {"phase_names"}
-MOST_FILES = 20
-"""Names of files listed in one note."""
+MOST_FILES = 20  # names of files listed in one note
 
 
 def find(source: Source) -> Found:

@@ -54,8 +54,7 @@ def headers(cases: Sequence[CaseSeen]) -> Checked:
     return Checked("headers that leave something open", f"{len(opened):,} volumes", findings)
 
 
-LEAST_SHARED = 0.5
-"""Share of the smaller of two fields of view that must lie in the other."""
+LEAST_SHARED = 0.5  # share of the smaller of two fields of view that must lie in the other
 
 
 def overlap(cases: Sequence[CaseSeen]) -> Checked:

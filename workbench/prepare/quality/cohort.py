@@ -13,31 +13,22 @@ from workbench.prepare.grids import product
 from workbench.prepare.quality.finding import Checked, Finding
 from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 
-LEAST_VOLUMES = 8
-"""Comparable volumes of a phase below which nothing is called unusual."""
-FAR = 6.0
-"""Robust z-score above which a value is called unusual."""
+LEAST_VOLUMES = 8  # comparable volumes of a phase below which nothing is called unusual
+FAR = 6.0  # robust z-score above which a value is called unusual
 SPACING_FLOOR = 0.125
 """Least deviation of log spacings, so that differences below a factor of 2.1 never count."""
-RANGE_FLOOR = 0.2
-"""Least deviation of log intensity ranges: differences below a factor of 3.3 never count."""
+RANGE_FLOOR = 0.2  # least deviation of log intensity ranges: differences below a factor of 3.3 never count
 LEVEL_FLOOR = 0.1
 """Least deviation of levels, as a share of the usual range: shifts below 0.6 of it never count."""
-GAIN_FLOOR = 0.02
-"""Least deviation of the gains of a flip."""
-LEAST_ALIKE = 0.5
-"""Correlation with the others that a flipped volume must reach."""
-LEAST_GAIN = 0.05
-"""How much higher it must be than that of the volume as it is."""
-SIMILAR = 1.25
-"""Fields of view may differ by this factor from the median, per axis."""
-STRAIGHT = 0.9
-"""Least cosine between the axes of a volume and the patient's: at most 26 degrees."""
+GAIN_FLOOR = 0.02  # least deviation of the gains of a flip
+LEAST_ALIKE = 0.5  # correlation with the others that a flipped volume must reach
+LEAST_GAIN = 0.05  # how much higher it must be than that of the volume as it is
+SIMILAR = 1.25  # fields of view may differ by this factor from the median, per axis
+STRAIGHT = 0.9  # least cosine between the axes of a volume and the patient's: at most 26 degrees
 NAMES = ("left and right", "front and back", "top and bottom")
 FLIPS = tuple(axes for number in (1, 2, 3) for axes in combinations(range(3), number))
 
-Unusual = Iterator[tuple[int, str, str]]
-"""Number of a volume, what is unusual about it, and what to do."""
+Unusual = Iterator[tuple[int, str, str]]  # number of a volume, what is unusual about it, and what to do
 
 
 def robust_z(values: np.ndarray, floor: float) -> np.ndarray:

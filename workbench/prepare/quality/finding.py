@@ -10,10 +10,8 @@ from types import MappingProxyType
 from scripts.files.plain_text import note
 from workbench.report.table import counted
 
-MOST_NAMED = 20
-"""Cases that are named where many have the same finding."""
-_FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")
-"""Files that are not known by name."""
+MOST_NAMED = 20  # cases that are named where many have the same finding
+_FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")  # files that are not known by name
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 

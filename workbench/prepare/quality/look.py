@@ -19,10 +19,8 @@ from workbench.prepare.identical import VoxelHash
 from workbench.prepare.quality.seen import CaseSeen, Levels, RegionSeen, Slices, Values, VolumeSeen
 from workbench.prepare.quality.thumbnail import ShownRegion, box_region, cut_at, mask_region, slice_picture
 
-MOST_VOXELS = 2**30
-"""Volumes whose header claims more voxels (4 GiB in memory) are not read."""
-MOST_POINTS = 5000
-"""Voxels of a mask, spread evenly over it, whose positions are compared with the phases."""
+MOST_VOXELS = 2**30  # volumes whose header claims more voxels (4 GiB in memory) are not read
+MOST_POINTS = 5000  # voxels of a mask, spread evenly over it, whose positions are compared with the phases
 
 
 def look_at_cases(items: Sequence[Item], workers: int | None = None) -> list[CaseSeen]:
@@ -133,12 +131,9 @@ def _line(error: BaseException) -> str:
     return text
 
 
-SMALL = 16
-"""Voxels per axis of the small volume that is compared with the cohort."""
-MOST_SAMPLED = 10**6
-"""Voxels, spread evenly, from which quantiles are taken."""
-KEPT = 2**26
-"""Voxels up to which a volume is kept, 256 MiB; a larger one is read from its file twice."""
+SMALL = 16  # voxels per axis of the small volume that is compared with the cohort
+MOST_SAMPLED = 10**6  # voxels, spread evenly, from which quantiles are taken
+KEPT = 2**26  # voxels up to which a volume is kept, 256 MiB; a larger one is read from its file twice
 Blocks = Callable[[], Iterator[np.ndarray]]
 
 

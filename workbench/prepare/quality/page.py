@@ -26,12 +26,9 @@ from workbench.report.render import write_page
 from workbench.report.table import UNKNOWN, Table, counted
 
 PAGE = "quality.html"
-FIRST_SHOWN = 24
-"""Cases that are shown whether or not anything was found."""
-MOST_BYTES = 3_500_000
-"""Room for all pictures, so that the page stays below 5 MB."""
-MOST_LISTED = 1000
-"""Findings listed in the page; the screen shows all."""
+FIRST_SHOWN = 24  # cases that are shown whether or not anything was found
+MOST_BYTES = 3_500_000  # room for all pictures, so that the page stays below 5 MB
+MOST_LISTED = 1000  # findings listed in the page; the screen shows all
 
 
 def write_quality_page(
@@ -133,8 +130,7 @@ def _images(case: CaseSeen, phases: Sequence[str]) -> Iterable[dict[str, Any]]:
 
 
 AXES = "Right–left × front–back × top–bottom"
-MOST_ROWS = 300
-"""Volumes listed one by one; of more, those with a finding come first."""
+MOST_ROWS = 300  # volumes listed one by one; of more, those with a finding come first
 
 
 def check_table(results: Sequence[Checked], cases: int) -> Table:

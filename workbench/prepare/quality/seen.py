@@ -119,14 +119,10 @@ def volumes_of(cases: Sequence[CaseSeen]) -> Iterator[VolumeSeen]:
         yield from case.phases.values()
 
 
-MOST_VALUES = 8
-"""A slice with at most so many different values is background or a mask, and may repeat."""
-LEAST_SLICES = 12
-"""Volumes with fewer slices are too short to say what is usual."""
-AROUND = 4
-"""Slices on each side that say what is usual."""
-ABRUPT = 4.0
-"""Times the usual change from slice to slice that counts as abrupt."""
+MOST_VALUES = 8  # a slice with at most so many different values is background or a mask, and may repeat
+LEAST_SLICES = 12  # volumes with fewer slices are too short to say what is usual
+AROUND = 4  # slices on each side that say what is usual
+ABRUPT = 4.0  # times the usual change from slice to slice that counts as abrupt
 
 
 class Slices:

@@ -77,10 +77,8 @@ def box_region(low: np.ndarray, high: np.ndarray) -> ShownRegion:
     return ShownRegion(middle, contains, middle[None])
 
 
-EDGE = 190
-"""Longest edge of a picture in pixels."""
-OUTLINE = (54, 224, 200)
-"""Colour of the outline: red, green, blue."""
+EDGE = 190  # longest edge of a picture in pixels
+OUTLINE = (54, 224, 200)  # colour of the outline: red, green, blue
 
 
 @dataclass(frozen=True)
