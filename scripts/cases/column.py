@@ -44,19 +44,12 @@ _FILE = re.compile(
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """What a column of a table holds.
+    """What a column of a table holds."""
 
-    Attributes:
-        column: its declaration; None where it is not taken.
-        values: of each row, None where it is missing.
-        notes: lines for the user about what was read how.
-        reason: why the column is not taken.
-    """
-
-    column: Column | None
-    values: list[float | str | None] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    reason: str = ""
+    column: Column | None  # its declaration; None where it is not taken
+    values: list[float | str | None] = field(default_factory=list)  # of each row, None where it is missing
+    notes: list[str] = field(default_factory=list)  # lines for the user about what was read how
+    reason: str = ""  # why the column is not taken
 
 
 def is_missing(text: str) -> bool:

@@ -14,20 +14,15 @@ from scripts.volumes.open import IMAGE_ENDINGS, image_ending, image_files
 
 @dataclass(frozen=True)
 class CaseFolder:
-    """The files of one case.
-
-    Attributes:
-        others: image files that are neither, by name.
-        masks: further files that are masks, which are not used, by name.
-        unread: names of files of no known kind, and of folders.
-    """
+    """The files of one case."""
 
     case: str
     images: dict[str, Path]
     roi: Path | None
-    others: dict[str, Path]
+    others: dict[str, Path]  # image files that are neither, by name
+    # further files that are masks, which are not used, by name
     masks: dict[str, Path] = field(default_factory=dict)
-    unread: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)  # names of files of no known kind, and of folders
 
 
 def read_case_folder(

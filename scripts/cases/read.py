@@ -24,25 +24,17 @@ from scripts.cases.splits import SPLITS
 
 @dataclass(frozen=True)
 class Cases:
-    """The cases of one dataset, with paths made absolute and labels as indices into `classes`.
-
-    Attributes:
-        classes: class names; a label is an index into them.
-        training: cases the weights are fitted on.
-        validation: cases that steer training (schedule, early stop, choice of checkpoint).
-        test: cases read once, at the end.
-        class_counts: number of training cases of each class.
-    """
+    """The cases of one dataset, with paths made absolute and labels as indices into `classes`."""
 
     name: str
     phases: list[str]
-    classes: list[str]
+    classes: list[str]  # class names; a label is an index into them
     clinical: list[Column]
-    training: list[Item]
-    validation: list[Item]
-    test: list[Item]
+    training: list[Item]  # cases the weights are fitted on
+    validation: list[Item]  # cases that steer training (schedule, early stop, choice of checkpoint)
+    test: list[Item]  # cases read once, at the end
     unlabelled: list[Item]
-    class_counts: list[int]
+    class_counts: list[int]  # number of training cases of each class
 
 
 def read_cases(

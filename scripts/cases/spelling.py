@@ -78,15 +78,11 @@ def slips(counts: Counter[str]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Matches:
-    """Which name of a dataset is which name of a table.
+    """Which name of a dataset is which name of a table."""
 
-    Attributes:
-        row_of: name in the dataset -> name in the table; those without a partner are not among them.
-        loose: pairs that are spelt differently, "1 (001)".
-    """
-
+    # name in the dataset -> name in the table; those without a partner are not among them
     row_of: dict[str, str]
-    loose: list[str]
+    loose: list[str]  # pairs that are spelt differently, "1 (001)"
 
     def note(self, table: str) -> str:
         """Return a line about the pairs that are spelt differently, nothing where there is none."""

@@ -19,23 +19,14 @@ _GROUPS = {mark: re.compile(rf"\d{{1,3}}(?:\{mark}\d{{3}})+") for mark in ".,"}
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is written, before it is clear what its points and commas mean.
+    """A number as it is written, before it is clear what its points and commas mean."""
 
-    Attributes:
-        text: the whole cell.
-        sign: -1 or 1.
-        digits: with points and commas, without spaces and apostrophes between thousands.
-        power: e.g. "e-3", or nothing.
-        limit: "<" and the like, or nothing.
-        unit: behind it, or nothing.
-    """
-
-    text: str
-    sign: int
-    digits: str
-    power: str
-    limit: str
-    unit: str
+    text: str  # the whole cell
+    sign: int  # -1 or 1
+    digits: str  # with points and commas, without spaces and apostrophes between thousands
+    power: str  # e.g. "e-3", or nothing.
+    limit: str  # "<" and the like, or nothing
+    unit: str  # behind it, or nothing
 
     @property
     def mark(self) -> str:

@@ -29,20 +29,14 @@ USUAL_HEADERS: dict[str, tuple[tuple[str, ...], ...]] = {
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a table as texts.
-
-    Attributes:
-        name: what it is called in messages, e.g. label file.
-        headers: names of the columns in order; a column without a name is not among them.
-        rows: header -> text, empty where the cell is.
-        decimal: what a comma in a number is by the custom of the file: "," where semicolons separate cells.
-    """
+    """The cells of a table as texts."""
 
     file: Path
-    name: str
-    headers: list[str]
-    rows: list[dict[str, str]]
+    name: str  # what it is called in messages, e.g. label file.
+    headers: list[str]  # names of the columns in order; a column without a name is not among them
+    rows: list[dict[str, str]]  # header -> text, empty where the cell is
     notes: list[str] = field(default_factory=list)
+    # what a comma in a number is by the custom of the file: "," where semicolons separate cells
     decimal: str = ""
 
     def __str__(self) -> str:

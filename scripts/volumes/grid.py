@@ -38,18 +38,13 @@ def ras_bounds(volume: Volume, low: ArrayLike, high: ArrayLike) -> tuple[np.ndar
 
 @dataclass(frozen=True)
 class MaskBox:
-    """The box around the voxels of a mask that are above 0.
+    """The box around the voxels of a mask that are above 0."""
 
-    Attributes:
-        low, high: first and last voxel index along each axis.
-        inside: which voxels of the box are above 0, bool [X, Y, Z].
-        affine: index in the box -> mm, [4, 4].
-    """
-
+    # low, high: first and last voxel index along each axis
     low: np.ndarray
     high: np.ndarray
-    inside: np.ndarray
-    affine: np.ndarray
+    inside: np.ndarray  # which voxels of the box are above 0, bool [X, Y, Z]
+    affine: np.ndarray  # index in the box -> mm, [4, 4]
 
 
 def find_mask_box(mask: Volume) -> MaskBox | None:

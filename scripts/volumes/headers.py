@@ -23,17 +23,12 @@ MOST_FILES = 100_000  # most files that a pattern may stand for
 
 @dataclass(frozen=True)
 class TextHeader:
-    """A header of the form ``name = value`` (MetaImage) or ``name: value`` (NRRD).
+    """A header of the form ``name = value`` (MetaImage) or ``name: value`` (NRRD)."""
 
-    Attributes:
-        fields: name in lower case without blanks -> value.
-        files: the files of the voxels, whether they exist or not; empty where they follow the header.
-        begin: byte at which the voxels begin, in this file or in each of `files`.
-    """
-
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)  # name in lower case without blanks -> value
+    # the files of the voxels, whether they exist or not; empty where they follow the header
     files: list[Path] = field(default_factory=list)
-    begin: int = 0
+    begin: int = 0  # byte at which the voxels begin, in this file or in each of `files`
 
     @property
     def packed(self) -> bool:

@@ -46,19 +46,12 @@ EDGE = 1e-3  # mm; a region this much larger than the grid still fits
 
 @dataclass(frozen=True)
 class Pieces:
-    """The connected pieces of a mask that count for its region, the largest first.
+    """The connected pieces of a mask that count for its region, the largest first."""
 
-    Attributes:
-        boxes: lower and upper corner in the frame, mm, [N, 2, 3].
-        others: voxel centres in the frame that are not of the largest piece, mm, [K, 3].
-        total: number of voxels of the mask.
-        margin: mm around the region.
-    """
-
-    boxes: np.ndarray
-    others: np.ndarray
-    total: int
-    margin: float
+    boxes: np.ndarray  # lower and upper corner in the frame, mm, [N, 2, 3]
+    others: np.ndarray  # voxel centres in the frame that are not of the largest piece, mm, [K, 3]
+    total: int  # number of voxels of the mask
+    margin: float  # mm around the region
 
     def within(self, room: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the region with its margin, and the share of the mask that lies outside of it.

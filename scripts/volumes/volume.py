@@ -23,14 +23,10 @@ READ_ERRORS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """One 3D volume of a 4D file: a phase, where all phases of a case lie in one file.
-
-    Attributes:
-        index: position along the fourth axis, from 0.
-    """
+    """One 3D volume of a 4D file: a phase, where all phases of a case lie in one file."""
 
     path: Path
-    index: int
+    index: int  # position along the fourth axis, from 0
 
 
 class BadVolume(ValueError):

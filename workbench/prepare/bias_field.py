@@ -24,14 +24,10 @@ STEPS = (50, 50, 50, 50)  # steps at most on each of the four levels of the spli
 
 @dataclass(frozen=True)
 class BiasCorrection:
-    """Whether and where the bias field is removed.
-
-    Args:
-        phases: the phases to correct, all of them MR; None takes every phase.
-    """
+    """Whether and where the bias field is removed."""
 
     method: str = "none"
-    phases: Sequence[str] | None = None
+    phases: Sequence[str] | None = None  # the phases to correct, all of them MR; None takes every phase
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -20,13 +20,9 @@ DECIDE_ON = ("all", "training")
 
 @dataclass(frozen=True)
 class Deciding:
-    """The cases that may decide on spacing, grid, region and intensity rule, categories and reference phase.
+    """The cases that decide on spacing, grid, region and intensity rule, categories and reference phase."""
 
-    Args:
-        on: ``all``, or ``training``: then nothing in a validation, test or unlabelled case changes a
-            decision.
-    """
-
+    # ``all``, or ``training``: then nothing in a validation, test or unlabelled case changes a decision
     on: str = "all"
 
     def __post_init__(self) -> None:

@@ -25,20 +25,15 @@ Record = dict[str, Any]  # what is kept of a volume made: plain values, as they 
 
 @dataclass(frozen=True)
 class Job:
-    """One volume to be made.
-
-    Attributes:
-        target: the .nii.gz to write; its record lies beside it as .json.
-        box: region in mm (R, A, S), two corners, where the case gives it.
-    """
+    """One volume to be made."""
 
     case: str
     phase: str
-    target: Path
+    target: Path  # the .nii.gz to write; its record lies beside it as .json
     source: str
     reference: str | None = None
     roi: str | None = None
-    box: list[list[float]] | None = None
+    box: list[list[float]] | None = None  # region in mm (R, A, S), two corners, where the case gives it
 
 
 def derive(

@@ -26,16 +26,12 @@ from scripts.volumes.volume import Volume
 
 @dataclass(frozen=True)
 class CaseGrids:
-    """What the headers of a case say, and where its region lies.
-
-    Attributes:
-        volumes: phase -> its volume, opened.
-        region: corners in mm (RAS) of its box, where every case has one, else of the box around its mask, [8,
-            3]; None where it has neither.
-    """
+    """What the headers of a case say, and where its region lies."""
 
     case: str
-    volumes: Mapping[str, Volume]
+    volumes: Mapping[str, Volume]  # phase -> its volume, opened
+    # corners in mm (RAS) of its box, where every case has one, else of the box around its mask, [8, 3]; None
+    # where it has neither
     region: np.ndarray | None
 
     def spacing(self, phase: str) -> np.ndarray:
@@ -105,18 +101,13 @@ USUAL = 0.5  # phases that this share of the cases has decide on the spacing
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a phase is sampled in the cases that decide.
-
-    Attributes:
-        spacing: median over the cases, mm along R, A, S.
-        covered: median share of the region that it shows, 0 to 1.
-    """
+    """How a phase is sampled in the cases that decide."""
 
     phase: str
     present: int
     cases: int
-    spacing: np.ndarray
-    covered: float
+    spacing: np.ndarray  # median over the cases, mm along R, A, S
+    covered: float  # median share of the region that it shows, 0 to 1
 
     @property
     def coarseness(self) -> float:
@@ -131,15 +122,11 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Reference:
-    """The reference phase, and why it is this one.
-
-    Attributes:
-        sampling: of all phases that a deciding case has, in their order.
-    """
+    """The reference phase, and why it is this one."""
 
     phase: str
     reason: str
-    sampling: Sequence[Sampling]
+    sampling: Sequence[Sampling]  # of all phases that a deciding case has, in their order
 
     @property
     def finest(self) -> np.ndarray:

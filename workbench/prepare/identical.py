@@ -22,15 +22,11 @@ Case = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image is used.
-
-    Attributes:
-        split: the split that the source fixes, or nothing.
-    """
+    """Where an image is used."""
 
     case: str
     patient: str
-    split: str
+    split: str  # the split that the source fixes, or nothing
     phase: str
     file: str
 

@@ -24,16 +24,12 @@ RULE = "its first line must be case,label[,patient,site,split][,clinical columns
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The rows of a label file.
+    """The rows of a label file."""
 
-    Attributes:
-        rows: case -> entry for dataset.json (label, patient, site, split, clinical), without what is empty.
-        left_out: headers of columns that were not taken, with the reason where it is not plain.
-    """
-
+    # case -> entry for dataset.json (label, patient, site, split, clinical), without what is empty
     rows: dict[str, dict]
     clinical: list[Column]
-    left_out: list[str]
+    left_out: list[str]  # headers of columns that were not taken, with the reason where it is not plain
     notes: list[str] = field(default_factory=list)
 
 

@@ -28,22 +28,16 @@ FEWEST = 4  # cases with both phases below which nothing is known of that
 
 @dataclass(frozen=True)
 class PairScale:
-    """How the intensities of two phases compare within each case, background left out.
+    """How the intensities of two phases compare within each case, background left out."""
 
-    Attributes:
-        wide, narrow: the phase of larger spread, and the other.
-        ratio: spread of the one (5% to 95% quantile) over that of the other, median over cases; 1 or more.
-        variation: factor by which that ratio differs between cases; 1 or more.
-        overlap: share of the two distributions that is common to both, median over cases, 0 to 1.
-        cases: number of cases that have both.
-    """
-
+    # wide, narrow: the phase of larger spread, and the other
     wide: str
     narrow: str
+    # spread of the one (5% to 95% quantile) over that of the other, median over cases; 1 or more
     ratio: float
-    variation: float
-    overlap: float
-    cases: int
+    variation: float  # factor by which that ratio differs between cases; 1 or more
+    overlap: float  # share of the two distributions that is common to both, median over cases, 0 to 1
+    cases: int  # number of cases that have both
 
     @property
     def strain(self) -> float:

@@ -23,32 +23,20 @@ LEAST = 12  # least voxels per axis proposed
 
 @dataclass(frozen=True)
 class Survey:
-    """Proposed settings for one dataset.
+    """Proposed settings for one dataset."""
 
-    Attributes:
-        reference: the reference phase, why it is this one, and how all phases are sampled.
-        region: transform that finds the region, as in the YAML.
-        intensity: transform of the intensities, as in the YAML.
-        intensity_reason: why that one.
-        spacing: mm along R, A, S.
-        grid_size: voxels along R, A, S.
-        decided_on: which cases decided, e.g. "16 cases" or "10 training cases".
-        held: of these, how many have a region that the grid holds.
-        larger: all cases, of any split, whose region is larger than the grid.
-        left_out: case -> share of its mask outside the region, where the mask has several pieces.
-        several: cases whose mask has several pieces of which none is tiny.
-    """
-
-    reference: Reference
-    region: dict[str, Any]
-    intensity: dict[str, Any]
-    intensity_reason: str
-    spacing: list[float]
-    grid_size: list[int]
-    decided_on: str
-    held: int
-    larger: list[str]
+    reference: Reference  # the reference phase, why it is this one, and how all phases are sampled
+    region: dict[str, Any]  # transform that finds the region, as in the YAML
+    intensity: dict[str, Any]  # transform of the intensities, as in the YAML
+    intensity_reason: str  # why that one
+    spacing: list[float]  # mm along R, A, S
+    grid_size: list[int]  # voxels along R, A, S
+    decided_on: str  # which cases decided, e.g. "16 cases" or "10 training cases".
+    held: int  # of these, how many have a region that the grid holds
+    larger: list[str]  # all cases, of any split, whose region is larger than the grid
+    # case -> share of its mask outside the region, where the mask has several pieces
     left_out: dict[str, float] = field(default_factory=dict)
+    # cases whose mask has several pieces of which none is tiny
     several: list[str] = field(default_factory=list)
 
 

@@ -28,21 +28,16 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found about the clinical columns.
+    """What was found about the clinical columns."""
 
-    Attributes:
-        suspicious: what looks like the answer, each with its best-told class.
-        doubtful: what is worth a look.
-        best: the most telling columns, and last the most telling pair, whatever they tell.
-        chance: AUC that chance alone reaches in 1 of 100 datasets of this size, over all columns and pairs.
-        cases: labelled cases that were looked at.
-    """
-
+    # what looks like the answer, each with its best-told class
     suspicious: list[Telling] = field(default_factory=list)
-    doubtful: list[Telling] = field(default_factory=list)
+    doubtful: list[Telling] = field(default_factory=list)  # what is worth a look
+    # the most telling columns, and last the most telling pair, whatever they tell
     best: list[Telling] = field(default_factory=list)
+    # AUC that chance alone reaches in 1 of 100 datasets of this size, over all columns and pairs
     chance: float = 1.0
-    cases: int = 0
+    cases: int = 0  # labelled cases that were looked at
     unjudged: str = ""
     """Why no column could be judged, in words."""
 

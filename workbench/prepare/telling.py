@@ -23,21 +23,14 @@ VALUES, FILLED = "its values", "whether it is filled"
 
 @dataclass(frozen=True)
 class Telling:
-    """What columns tell about a class.
-
-    Attributes:
-        label: the class, against all others.
-        auc: 0.5 is chance.
-        cases: number of cases it was computed from.
-        by: for a single column, what tells: `VALUES` or `FILLED`.
-        patients: patients of the class, and others, that these cases are worth; see `worth`.
-    """
+    """What columns tell about a class."""
 
     columns: tuple[str, ...]
-    label: str
-    auc: float
-    cases: int
-    by: str = VALUES
+    label: str  # the class, against all others
+    auc: float  # 0.5 is chance
+    cases: int  # number of cases it was computed from
+    by: str = VALUES  # for a single column, what tells: `VALUES` or `FILLED`
+    # patients of the class, and others, that these cases are worth; see `worth`
     patients: tuple[float, float] = (0.0, 0.0)
 
     def __str__(self) -> str:

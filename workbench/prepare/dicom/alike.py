@@ -15,20 +15,14 @@ SAME_DIRECTION = 0.5
 
 @dataclass(frozen=True)
 class Trait:
-    """A tag, or several, by which images differ.
+    """A tag, or several, by which images differ."""
 
-    Attributes:
-        value: of an image; None where it has none.
-        name: of a group, after one of its images.
-        gap: difference in the unit of the value up to which two neighbouring values count as one; None:
-            values are no numbers, or count as they are.
-        share: the same as a share of the value; the larger of both counts.
-    """
-
-    value: Callable[[Slice], Hashable]
-    name: Callable[[Slice], str]
+    value: Callable[[Slice], Hashable]  # of an image; None where it has none
+    name: Callable[[Slice], str]  # of a group, after one of its images
+    # difference in the unit of the value up to which two neighbouring values count as one; None: values are
+    # no numbers, or count as they are
     gap: float | None = None
-    share: float = 0.0
+    share: float = 0.0  # the same as a share of the value; the larger of both counts
 
     def groups(self, slices: Sequence[Slice]) -> list[list[Slice]]:
         """Return the images in groups, in the order of the values; those without a value come first."""

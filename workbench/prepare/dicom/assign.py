@@ -22,18 +22,12 @@ NO_KIND = frozenset([
 
 @dataclass(frozen=True)
 class Assignment:
-    """One volume of a study.
-
-    Attributes:
-        phase: the phase it becomes, or "".
-        reason: why it becomes none; or for a phase, what was assumed to choose it; or "".
-        missed: whether it may have been meant for a phase: a rule names it, and it was refused or the phase
-            stays empty.
-    """
+    """One volume of a study."""
 
     stack: Stack
-    phase: str
-    reason: str
+    phase: str  # the phase it becomes, or ""
+    reason: str  # why it becomes none; or for a phase, what was assumed to choose it; or ""
+    # whether it may have been meant for a phase: a rule names it, and it was refused or the phase stays empty
     missed: bool = False
 
 

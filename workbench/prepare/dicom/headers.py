@@ -77,19 +77,12 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 @dataclass(frozen=True)
 class Header:
-    """What was read of a file.
+    """What was read of a file."""
 
-    Attributes:
-        left_out: why the file is no image, or "".
-        dataset: pydicom dataset without pixels, or None.
-        fault: what keeps its pixels from being read, or "".
-        remarks: what was assumed to read it.
-    """
-
-    left_out: str = ""
-    dataset: Any = None
-    fault: str = ""
-    remarks: tuple[str, ...] = ()
+    left_out: str = ""  # why the file is no image, or ""
+    dataset: Any = None  # pydicom dataset without pixels, or None
+    fault: str = ""  # what keeps its pixels from being read, or ""
+    remarks: tuple[str, ...] = ()  # what was assumed to read it
 
 
 def pydicom_reader() -> Any:

@@ -21,20 +21,14 @@ CLOCKS = ("Acquisition", "Content", "Series")
 
 @dataclass(frozen=True)
 class Moment:
-    """When an image was taken.
+    """When an image was taken."""
 
-    Attributes:
-        clock: time of day in s.
-        day: number of the day, None where no tag holds a date.
-        own: whether the date is that of the image, its series or the beginning of its study; False where only
-            the day of the study is known, which may have ended the day after.
-        offset: s ahead of UTC, or None.
-    """
-
-    clock: float
-    day: int | None = None
+    clock: float  # time of day in s
+    day: int | None = None  # number of the day, None where no tag holds a date
+    # whether the date is that of the image, its series or the beginning of its study; False where only the
+    # day of the study is known, which may have ended the day after
     own: bool = True
-    offset: float | None = None
+    offset: float | None = None  # s ahead of UTC, or None
 
 
 def moment_of(tags: Tags) -> Moment | None:

@@ -24,30 +24,21 @@ CHOICES = ("first", "last", "most_images", "highest_b_value")
 
 @dataclass(frozen=True)
 class Rule:
-    r"""What a volume must be like to be a phase; what is None or empty is not asked.
-
-    Attributes:
-        description: patterns with * and ?, one of which the series description matches; case is ignored.
-        exclude: patterns of which the series description matches none.
-        image_type: patterns, one of which a word of ImageType matches, or all its words joined by \; case is
-            ignored.
-        exclude_image_type: patterns of which none matches.
-        plane: axial, coronal or sagittal; an oblique series counts as the nearest.
-        contrast: whether the header names a contrast agent.
-        b_value: lowest and highest diffusion weighting in s/mm2.
-        take: which to take where several fit: first or last in time, their number in time from 1, most_images
-            or highest_b_value. None: only one may fit.
-    """
+    r"""What a volume must be like to be a phase; what is None or empty is not asked."""
 
     phase: str
     modality: str | None = None
+    # patterns with * and ?, one of which the series description matches; case is ignored
     description: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()  # patterns of which the series description matches none
+    # patterns, one of which a word of ImageType matches, or all its words joined by \; case is ignored
     image_type: tuple[str, ...] = ()
-    exclude_image_type: tuple[str, ...] = ()
-    plane: str | None = None
-    contrast: bool | None = None
-    b_value: tuple[float, float] | None = None
+    exclude_image_type: tuple[str, ...] = ()  # patterns of which none matches
+    plane: str | None = None  # axial, coronal or sagittal; an oblique series counts as the nearest
+    contrast: bool | None = None  # whether the header names a contrast agent
+    b_value: tuple[float, float] | None = None  # lowest and highest diffusion weighting in s/mm2
+    # which to take where several fit: first or last in time, their number in time from 1, most_images or
+    # highest_b_value. None: only one may fit.
     take: str | int | None = None
 
     def named(self, stack: Stack) -> bool:

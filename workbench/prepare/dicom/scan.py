@@ -31,24 +31,16 @@ EACH = (DAMAGED, EMPTY, DEAD_LINKS, CLOSED)  # remarks about files to which some
 
 @dataclass(frozen=True)
 class Study:
-    """The images of one study.
+    """The images of one study."""
 
-    Attributes:
-        patient_id: PatientID; stays on this machine.
-        date: StudyDate, YYYYMMDD.
-        folder: folder that all its files share, below the source.
-        series: the images of each series, by SeriesInstanceUID, in the order of the series numbers.
-        person: PatientName, or several; stays on this machine.
-        births: each PatientBirthDate, YYYYMMDD; as the name.
-    """
-
-    patient_id: str
+    patient_id: str  # PatientID; stays on this machine
     uid: str
-    date: str
-    folder: Path
+    date: str  # StudyDate, YYYYMMDD
+    folder: Path  # folder that all its files share, below the source
+    # the images of each series, by SeriesInstanceUID, in the order of the series numbers
     series: list[list[Slice]]
-    person: str = ""
-    births: frozenset[str] = frozenset()
+    person: str = ""  # PatientName, or several; stays on this machine
+    births: frozenset[str] = frozenset()  # each PatientBirthDate, YYYYMMDD; as the name
 
     @property
     def key(self) -> tuple[str, str]:

@@ -31,61 +31,39 @@ NO_AGENT = {
 
 @dataclass(frozen=True)
 class Slice:
-    """One image: where it lies in space and time.
-
-    Attributes:
-        frame: position in a file of several frames, from 0; None in a file of one.
-        number: series number, or "".
-        description: series description, or the protocol's name.
-        kind: the words of ImageType (or FrameType).
-        shape: columns and rows.
-        spacing: mm between columns and between rows.
-        thickness: mm.
-        orientation: direction of a row, then of a column, as unit vectors (LPS).
-        position: centre of the first pixel in mm (LPS).
-        frame_of_reference: UID of the coordinates.
-        stack: name of the stack within a file of several frames, or "".
-        b_value: diffusion weighting in s/mm2.
-        direction: of the diffusion gradient, or ().
-        echo_time, inversion_time: ms.
-        flip_angle: degrees.
-        kernel: of the reconstruction (CT).
-        temporal_position: number of the time point.
-        trigger_time: ms after the trigger.
-        seconds: the same on the clock of its study, in s since day 0.
-        problem: why it cannot be part of a volume, or "".
-    """
+    """One image: where it lies in space and time."""
 
     file: Path
-    frame: int | None
+    frame: int | None  # position in a file of several frames, from 0; None in a file of one
     uid: str
     series: str
-    number: str
+    number: str  # series number, or ""
     instance: int | None
-    description: str
+    description: str  # series description, or the protocol's name
     modality: str
-    kind: tuple[str, ...]
-    shape: tuple[int, int]
-    spacing: tuple[float, ...]
-    thickness: float | None
-    orientation: tuple[float, ...]
-    position: tuple[float, ...]
-    frame_of_reference: str = ""
-    stack: str = ""
-    b_value: float | None = None
-    direction: tuple[float, ...] = ()
+    kind: tuple[str, ...]  # the words of ImageType (or FrameType)
+    shape: tuple[int, int]  # columns and rows
+    spacing: tuple[float, ...]  # mm between columns and between rows
+    thickness: float | None  # mm
+    orientation: tuple[float, ...]  # direction of a row, then of a column, as unit vectors (LPS)
+    position: tuple[float, ...]  # centre of the first pixel in mm (LPS)
+    frame_of_reference: str = ""  # UID of the coordinates
+    stack: str = ""  # name of the stack within a file of several frames, or ""
+    b_value: float | None = None  # diffusion weighting in s/mm2
+    direction: tuple[float, ...] = ()  # of the diffusion gradient, or ()
+    # echo_time, inversion_time: ms
     echo_time: float | None = None
     inversion_time: float | None = None
-    flip_angle: float | None = None
-    kernel: str = ""
-    temporal_position: float | None = None
-    trigger_time: float | None = None
+    flip_angle: float | None = None  # degrees
+    kernel: str = ""  # of the reconstruction (CT)
+    temporal_position: float | None = None  # number of the time point
+    trigger_time: float | None = None  # ms after the trigger
     acquisition: float | None = None
     moment: Moment | None = None
-    seconds: float | None = None
+    seconds: float | None = None  # the same on the clock of its study, in s since day 0
     contrast: bool = False
     scale: Scale = Scale()
-    problem: str = ""
+    problem: str = ""  # why it cannot be part of a volume, or ""
 
     @property
     def name(self) -> str:

@@ -37,19 +37,12 @@ from workbench.prepare.dicom.slices import LOCALIZER, Slice
 
 @dataclass(frozen=True)
 class Stack:
-    """The images of one volume.
+    """The images of one volume."""
 
-    Attributes:
-        slices: in the order of space, unless refused.
-        affine: voxel index -> mm (RAS), [4, 4]; None where refused.
-        part: what tells it from the other volumes of its series, or "".
-        refused: why it is no volume, or "".
-    """
-
-    slices: tuple[Slice, ...]
-    affine: np.ndarray | None = None
-    part: str = ""
-    refused: str = ""
+    slices: tuple[Slice, ...]  # in the order of space, unless refused
+    affine: np.ndarray | None = None  # voxel index -> mm (RAS), [4, 4]; None where refused
+    part: str = ""  # what tells it from the other volumes of its series, or ""
+    refused: str = ""  # why it is no volume, or ""
 
     @property
     def first(self) -> Slice:

@@ -178,22 +178,15 @@ def _number(value: Any, packed: str) -> float | None:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the stored numbers stand for: value = slope x number + intercept.
+    """What the stored numbers stand for: value = slope x number + intercept."""
 
-    Attributes:
-        slope, intercept: of the modality; None where the header has neither.
-        kind: RescaleType, e.g. HU, or "".
-        unit: of PET, e.g. BQML, with the SUV's type behind it; or "".
-        inverted: whether low values are meant to be shown white (MONOCHROME1).
-        real: real world value of 1 where there is no slope of the modality, e.g. 1e-06 mm2/s; or "".
-    """
-
+    # slope, intercept: of the modality; None where the header has neither
     slope: float | None = None
     intercept: float | None = None
-    kind: str = ""
-    unit: str = ""
-    inverted: bool = False
-    real: str = ""
+    kind: str = ""  # RescaleType, e.g. HU, or "".
+    unit: str = ""  # of PET, e.g. BQML, with the SUV's type behind it; or "".
+    inverted: bool = False  # whether low values are meant to be shown white (MONOCHROME1)
+    real: str = ""  # real world value of 1 where there is no slope of the modality, e.g. 1e-06 mm2/s; or "".
 
 
 def scale_of(whole: Tags, tags: Tags) -> Scale:

@@ -13,60 +13,41 @@ from scripts.files.plain_text import listing
 
 @dataclass(frozen=True)
 class Source:
-    """Where a layout looks, and what the user said about it.
+    """Where a layout looks, and what the user said about it."""
 
-    Attributes:
-        path: the folder or file given as `source`; may not exist where a layout can fetch its data by name.
-        output: absolute folder of the dataset.json to be; a layout that converts volumes writes them below
-            it.
-        phases: the phases to use, in order, or None for all that are found.
-        clinical: columns of `labels` to take as clinical values, or None for all.
-        phase_names: phase -> patterns of the names that stand for it in the source; None takes the names as
-            they are.
-        rules: layout dicom: file that says which series is which phase.
-        mapping: layout dicom: file that keeps which case is which patient; None: beside `output`.
-        keep_ids: layout dicom: whether cases are named after the patients' identifiers.
-        dry_run: layout dicom: whether the assignment of phases is only shown.
-    """
-
+    # the folder or file given as `source`; may not exist where a layout can fetch its data by name
     path: Path
+    # absolute folder of the dataset.json to be; a layout that converts volumes writes them below it
     output: Path
     labels: Path | None = None
-    phases: Sequence[str] | None = None
-    clinical: Sequence[str] | None = None
+    phases: Sequence[str] | None = None  # the phases to use, in order, or None for all that are found
+    clinical: Sequence[str] | None = None  # columns of `labels` to take as clinical values, or None for all
+    # phase -> patterns of the names that stand for it in the source; None takes the names as they are
     phase_names: Mapping[str, Sequence[str]] | None = None
-    rules: Path | None = None
+    rules: Path | None = None  # layout dicom: file that says which series is which phase
+    # layout dicom: file that keeps which case is which patient; None: beside `output`
     mapping: Path | None = None
-    keep_ids: bool = False
-    dry_run: bool = False
+    keep_ids: bool = False  # layout dicom: whether cases are named after the patients' identifiers
+    dry_run: bool = False  # layout dicom: whether the assignment of phases is only shown
 
 
 @dataclass(frozen=True)
 class Found:
-    """The cases of a source, before they are split.
+    """The cases of a source, before they are split."""
 
-    Attributes:
-        name: name of the dataset.
-        phases: phases in order.
-        classes: class names in order; None takes those of the cases, sorted.
-        cases: entries as in dataset.json, with `image`, `roi` as absolute paths; `split` where the source
-            fixes it; without `label` where it is unknown.
-        overlay: configuration that the bundle ships for this dataset, or None.
-        notes: lines for the user about what was left out.
-        left_out: sentences about what could have been used; they stand in dataset.json and on pages, and name
-            no patient.
-        views: names of the views where the images are 2D: each phase is then named <phase>_<view>, phases
-            first, views inside. Empty for volumes.
-    """
-
-    name: str
-    phases: list[str]
+    name: str  # name of the dataset
+    phases: list[str]  # phases in order
+    # entries as in dataset.json, with `image`, `roi` as absolute paths; `split` where the source fixes it;
+    # without `label` where it is unknown
     cases: list[dict[str, Any]]
-    classes: list[str] | None = None
+    classes: list[str] | None = None  # class names in order; None takes those of the cases, sorted
     clinical: list[Column] = field(default_factory=list)
-    overlay: str | None = None
-    notes: list[str] = field(default_factory=list)
+    overlay: str | None = None  # configuration that the bundle ships for this dataset, or None
+    notes: list[str] = field(default_factory=list)  # lines for the user about what was left out
+    # sentences about what could have been used; they stand in dataset.json and on pages, and name no patient
     left_out: list[str] = field(default_factory=list)
+    # names of the views where the images are 2D: each phase is then named <phase>_<view>, phases first, views
+    # inside. Empty for volumes.
     views: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

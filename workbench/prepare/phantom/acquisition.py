@@ -133,17 +133,12 @@ SHIFT_MM = (1.0, 2.0)
 
 @dataclass(frozen=True)
 class Grid:
-    """How a phase is sampled.
-
-    Args:
-        axes: sign per axis; (1, 1, 1) is stored as RAS, (-1, -1, 1) as LPS.
-        tilt_degrees: rotation about the axis that runs from left to right (gantry tilt).
-    """
+    """How a phase is sampled."""
 
     size: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
-    axes: tuple[int, int, int] = (1, 1, 1)
-    tilt_degrees: float = 0.0
+    axes: tuple[int, int, int] = (1, 1, 1)  # sign per axis; (1, 1, 1) is stored as RAS, (-1, -1, 1) as LPS
+    tilt_degrees: float = 0.0  # rotation about the axis that runs from left to right (gantry tilt)
 
     def affine(self, centre_mm: np.ndarray) -> np.ndarray:
         """Voxel index -> RAS mm, with `centre_mm` in the middle of the grid. Shape: [3] -> [4, 4]."""

@@ -32,16 +32,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Lesion:
-    """One lesion with a lobulated outline: radius(u) = radius_mm * (1 + sum_k a_k sin(w_k . u + phi_k)).
-
-    Args:
-        radius_mm: mean radius.
-        waves: rows (w_x, w_y, w_z, phi, a).
-    """
+    """One lesion with a lobulated outline: radius(u) = radius_mm * (1 + sum_k a_k sin(w_k . u + phi_k))."""
 
     centre_mm: np.ndarray
-    radius_mm: float
-    waves: np.ndarray
+    radius_mm: float  # mean radius
+    waves: np.ndarray  # rows (w_x, w_y, w_z, phi, a)
 
     def depth_mm(self, points: np.ndarray) -> np.ndarray:
         """Distance below the surface (negative outside). Shape: [N, 3] -> [N]."""
@@ -57,20 +52,13 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient's anatomy.
-
-    Args:
-        portal_depth_mm: distance below the surface of the portal veins.
-        hepatic_depth_mm: the same for the hepatic veins.
-        texture: smooth unit-variance noise, the grain of the tissues.
-        outline: smoother noise of the same kind, which bends the organs' surfaces.
-    """
+    """One patient's anatomy."""
 
     lesion: Lesion
-    portal_depth_mm: Field
-    hepatic_depth_mm: Field
-    texture: Field
-    outline: Field
+    portal_depth_mm: Field  # distance below the surface of the portal veins
+    hepatic_depth_mm: Field  # the same for the hepatic veins
+    texture: Field  # smooth unit-variance noise, the grain of the tissues
+    outline: Field  # smoother noise of the same kind, which bends the organs' surfaces
 
     def liver_depth_mm(self, points: np.ndarray) -> np.ndarray:
         """Distance below the liver's surface (negative outside). Shape: [N, 3] -> [N]."""

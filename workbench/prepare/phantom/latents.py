@@ -51,21 +51,14 @@ VALUE_MISSING = 0.15
 
 @dataclass(frozen=True)
 class Latents:
-    """The truth about one case.
+    """The truth about one case."""
 
-    Args:
-        label: index into `CLASSES`.
-        contrast_hu: lesion minus surrounding liver in HU, in `PHASES` order, absent phases included.
-        present: whether each phase was acquired; at least one is.
-        clinical: the values that are not missing, by name.
-        site: where the patient was scanned.
-    """
-
-    label: int
+    label: int  # index into `CLASSES`
+    # lesion minus surrounding liver in HU, in `PHASES` order, absent phases included
     contrast_hu: tuple[float, ...]
-    present: tuple[bool, ...]
-    clinical: dict[str, float | str]
-    site: str
+    present: tuple[bool, ...]  # whether each phase was acquired; at least one is
+    clinical: dict[str, float | str]  # the values that are not missing, by name
+    site: str  # where the patient was scanned
 
     def present_phases(self) -> list[str]:
         return [phase for phase, there in zip(PHASES, self.present, strict=True) if there]

@@ -17,18 +17,13 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault, or one thing worth a look.
-
-    Attributes:
-        phase: its phase; "region" for its mask or box.
-        breaks_training: whether training would stop at it, or could not learn from the case.
-    """
+    """One fault, or one thing worth a look."""
 
     case: str
-    phase: str
+    phase: str  # its phase; "region" for its mask or box
     what: str
     remedy: str
-    breaks_training: bool = False
+    breaks_training: bool = False  # whether training would stop at it, or could not learn from the case
 
     @property
     def place(self) -> str:
@@ -41,15 +36,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """What one check says about all cases.
+    """What one check says about all cases."""
 
-    Attributes:
-        check: what was looked for.
-        tested: how many volumes or cases it could look at, and why not at others.
-    """
-
-    check: str
-    tested: str
+    check: str  # what was looked for
+    tested: str  # how many volumes or cases it could look at, and why not at others
     findings: Sequence[Finding]
 
 

@@ -15,96 +15,66 @@ from workbench.prepare.identical import Place
 
 @dataclass(frozen=True)
 class Levels:
-    """What a first reading of a volume tells; everything but `not_finite` is of the finite voxels.
+    """What a first reading of a volume tells; everything but `not_finite` is of the finite voxels."""
 
-    Attributes:
-        not_finite: number of NaN and infinite voxels.
-        lowest, low, median, high, highest: minimum, 1%, 50% and 99% quantile, maximum.
-        digest: text that two volumes share where all voxels are the same.
-    """
-
-    not_finite: int
+    not_finite: int  # number of NaN and infinite voxels
+    # lowest, low, median, high, highest: minimum, 1%, 50% and 99% quantile, maximum
     lowest: float
     low: float
     median: float
     high: float
     highest: float
-    digest: str
+    digest: str  # text that two volumes share where all voxels are the same
 
 
 @dataclass(frozen=True)
 class Values(Levels):
-    """All that the voxels of one volume say.
+    """All that the voxels of one volume say."""
 
-    Attributes:
-        repeated: axis of the file -> slices that equal the one after them, from 0.
-        jumps: slices after which the image changes abruptly, along `slice_axis`, from 0; None where that
-            cannot be said.
-        slice_axis: the axis of the file with the largest spacing.
-        small: the volume on 16 x 16 x 16 voxels along R, A, S, of mean 0 and length 1, or all 0.
-        thumbnail: an axial slice, uint8 [rows, columns], or [rows, columns, 3] with the region's outline.
-        through_region: whether it passes through the point at which the case is shown, else it is the middle.
-    """
-
-    repeated: Mapping[int, Sequence[int]]
+    repeated: Mapping[int, Sequence[int]]  # axis of the file -> slices that equal the one after them, from 0
+    # slices after which the image changes abruptly, along `slice_axis`, from 0; None where that cannot be
+    # said
     jumps: Sequence[int] | None
-    slice_axis: int
-    small: np.ndarray
+    slice_axis: int  # the axis of the file with the largest spacing
+    small: np.ndarray  # the volume on 16 x 16 x 16 voxels along R, A, S, of mean 0 and length 1, or all 0
+    # an axial slice, uint8 [rows, columns], or [rows, columns, 3] with the region's outline
     thumbnail: np.ndarray
+    # whether it passes through the point at which the case is shown, else it is the middle
     through_region: bool = False
 
 
 @dataclass(frozen=True)
 class VolumeSeen(Place):
-    """One phase of a case.
+    """One phase of a case."""
 
-    Attributes:
-        problem: why it cannot be read, and what to do; empty where it can.
-        volume: its grid; None where the header cannot be read.
-        values: its voxels; None where they cannot be read, or none is finite.
-    """
-
-    problem: str = ""
-    volume: Volume | None = None
-    values: Values | None = None
+    problem: str = ""  # why it cannot be read, and what to do; empty where it can
+    volume: Volume | None = None  # its grid; None where the header cannot be read
+    values: Values | None = None  # its voxels; None where they cannot be read, or none is finite
 
 
 @dataclass(frozen=True)
 class RegionSeen:
-    """The mask or the box of a case.
+    """The mask or the box of a case."""
 
-    Attributes:
-        kind: mask or box.
-        file: file of the mask, empty for a box.
-        problem: why it cannot be read, and what to do.
-        empty: whether no voxel of the mask is above 0.
-        inside: phase -> share of the region that lies inside the phase, 0 to 1.
-        pieces: of a mask, shares of its volume of the largest connected piece and of all others that are at
-            least a tenth of it.
-        whole_numbers: whether the values of a mask are few whole numbers.
-    """
-
-    kind: str
-    file: str = ""
-    problem: str = ""
-    empty: bool = False
+    kind: str  # mask or box
+    file: str = ""  # file of the mask, empty for a box
+    problem: str = ""  # why it cannot be read, and what to do
+    empty: bool = False  # whether no voxel of the mask is above 0
+    # phase -> share of the region that lies inside the phase, 0 to 1
     inside: Mapping[str, float] = field(default_factory=dict)
+    # of a mask, shares of its volume of the largest connected piece and of all others that are at least a
+    # tenth of it
     pieces: Sequence[float] = ()
-    whole_numbers: bool = True
+    whole_numbers: bool = True  # whether the values of a mask are few whole numbers
 
 
 @dataclass(frozen=True)
 class CaseSeen:
-    """One case.
-
-    Attributes:
-        phases: phase -> what was seen of it, in the order of the dataset.
-        regions: its mask, its box, both or none.
-    """
+    """One case."""
 
     case: str
-    phases: Mapping[str, VolumeSeen]
-    regions: Sequence[RegionSeen]
+    phases: Mapping[str, VolumeSeen]  # phase -> what was seen of it, in the order of the dataset
+    regions: Sequence[RegionSeen]  # its mask, its box, both or none
 
     @property
     def files(self) -> list[str]:

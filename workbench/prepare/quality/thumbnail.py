@@ -17,19 +17,13 @@ Contains = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class ShownRegion:
-    """Where all phases of a case are cut, and its region, where it has one.
+    """Where all phases of a case are cut, and its region, where it has one."""
 
-    Attributes:
-        point: mm (R, A, S); all phases are cut through it.
-        contains: the region; None where the case has none.
-        centres: its points around `point`, which the coarsest picture marks too, mm, [N, 3].
-        reach: radius within which the region surrounds each of them, mm.
-    """
-
-    point: np.ndarray
-    contains: Contains | None = None
+    point: np.ndarray  # mm (R, A, S); all phases are cut through it
+    contains: Contains | None = None  # the region; None where the case has none
+    # its points around `point`, which the coarsest picture marks too, mm, [N, 3]
     centres: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    reach: float = 0.0
+    reach: float = 0.0  # radius within which the region surrounds each of them, mm
 
 
 def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
@@ -83,17 +77,11 @@ OUTLINE = (54, 224, 200)  # colour of the outline: red, green, blue
 
 @dataclass(frozen=True)
 class Cut:
-    """Where a volume is cut for its picture.
+    """Where a volume is cut for its picture."""
 
-    Attributes:
-        number: of the axial slice, from below.
-        height: the same, not rounded.
-        through: whether it passes through the point of the region; else it is the middle one.
-    """
-
-    number: int
-    height: float
-    through: bool
+    number: int  # of the axial slice, from below
+    height: float  # the same, not rounded
+    through: bool  # whether it passes through the point of the region; else it is the middle one
 
 
 def cut_at(depth: int, affine: np.ndarray, region: ShownRegion | None) -> Cut:
