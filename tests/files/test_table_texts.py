@@ -14,7 +14,7 @@ from scripts.cases.spelling import match_names
 from scripts.cases.table import read_clinical_rows
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.labels import LabelTable, one_spelling, read_label_table
-from workbench.prepare.layouts.found import Found
+from workbench.prepare.layouts import Found
 from workbench.prepare.preparing import Settings, prepare
 
 

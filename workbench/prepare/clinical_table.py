@@ -12,7 +12,7 @@ from scripts.cases.table import NAME, NOT_CLINICAL, ROW, measurements, read_clin
 from scripts.files.plain_text import listing, note
 from workbench.prepare.deciding import CellValues, texts_of
 from workbench.prepare.labels import PLAIN, read_columns
-from workbench.prepare.layouts.found import Found
+from workbench.prepare.layouts import Found
 
 
 def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None = None) -> Found:

@@ -27,7 +27,7 @@ from scripts.cases.folder import case_folders
 from scripts.files.plain_text import listing
 from scripts.files.tables import read_table
 from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
-from workbench.prepare.layouts.found import Found, Source, check_folder
+from workbench.prepare.layouts import Found, Source, check_folder
 
 CLASSES = ["NOR", "DCM", "HCM", "MINF", "RV"]
 PHASES = ["ed", "es"]

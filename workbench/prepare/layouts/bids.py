@@ -20,7 +20,7 @@ from scripts.cases.file_names import phase_of
 from scripts.cases.spelling import match_names
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
-from workbench.prepare.layouts.found import Found, Source, check_folder
+from workbench.prepare.layouts import Found, Source, check_folder
 
 OPTIONS = {"phase_names"}
 LABEL_COLUMNS = ("label", "group", "diagnosis")

@@ -18,7 +18,7 @@ from typing import Any
 from scripts.cases.spelling import match_names
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
-from workbench.prepare.layouts.found import Found, Source, check_folder
+from workbench.prepare.layouts import Found, Source, check_folder
 
 PHASES = ["t1", "t1ce", "t2", "flair"]
 NAMES = {name: name for name in PHASES} | {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}

@@ -29,7 +29,7 @@ from workbench.prepare.dicom.rules import read_character_set, read_rules
 from workbench.prepare.dicom.scan import Study, find_studies
 from workbench.prepare.dicom.table import assignment_table, count_missed, mixed_units
 from workbench.prepare.labels import LabelTable, read_label_table
-from workbench.prepare.layouts.found import Found, Source, check_folder
+from workbench.prepare.layouts import Found, Source, check_folder
 
 OPTIONS = {"rules", "mapping", "keep_ids", "dry_run"}
 

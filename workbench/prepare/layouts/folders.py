@@ -16,7 +16,7 @@ from scripts.cases.folder import CaseFolder, case_folders, read_case_folder
 from scripts.cases.spelling import match_names
 from scripts.files.plain_text import listing, nearest, note
 from workbench.prepare.labels import read_label_table
-from workbench.prepare.layouts.found import Found, Source, check_folder
+from workbench.prepare.layouts import Found, Source, check_folder
 
 OPTIONS = {"phase_names"}
 MOST_FILES = 20  # names of files listed in one note

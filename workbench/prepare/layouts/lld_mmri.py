@@ -33,7 +33,7 @@ import numpy as np
 from scripts.cases.folder import case_folders
 from scripts.files.plain_text import listing, note
 from scripts.volumes.grid import open_phase, ras_bounds
-from workbench.prepare.layouts.found import Found, Source
+from workbench.prepare.layouts import Found, Source
 
 PHASES = ["T2WI", "DWI", "In Phase", "Out Phase", "C-pre", "C+A", "C+V", "C+Delay"]
 CLASSES = [

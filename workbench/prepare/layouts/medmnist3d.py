@@ -17,7 +17,7 @@ import numpy as np
 
 from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import listing
-from workbench.prepare.layouts.found import Found, Source
+from workbench.prepare.layouts import Found, Source
 
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 FRACTURES = ["buckle rib fracture", "nondisplaced rib fracture", "displaced rib fracture"]

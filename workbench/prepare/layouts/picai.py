@@ -17,7 +17,7 @@ from pathlib import Path
 
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
-from workbench.prepare.layouts.found import Found, Source, check_folder
+from workbench.prepare.layouts import Found, Source, check_folder
 
 PHASES = ["t2w", "adc", "hbv", "cor", "sag"]
 CLASSES = ["no", "yes"]

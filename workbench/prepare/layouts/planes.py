@@ -24,7 +24,7 @@ from typing import Any
 from scripts.cases.file_names import phase_of
 from scripts.cases.folder import case_folders
 from scripts.files.plain_text import note
-from workbench.prepare.layouts.found import Found, Source, check_folder
+from workbench.prepare.layouts import Found, Source, check_folder
 
 OPTIONS = {"phase_names"}
 VIEWS = ["axial", "coronal", "sagittal"]

@@ -18,7 +18,7 @@ from scripts.files.plain_text import note
 from scripts.files.tables import Table, with_usual_names
 from scripts.volumes.open import image_ending
 from workbench.prepare.labels import FIXED, label_table, read_cells
-from workbench.prepare.layouts.found import Found, Source
+from workbench.prepare.layouts import Found, Source
 
 
 def find(source: Source) -> Found:
