@@ -84,7 +84,7 @@ class MemoryCache(CacheDataset):
 
     def _load_cache_item(self, idx: int) -> Any:
         try:
-            item, cut = prepare(self.transform, self.data[idx])
+            item, cut = preprocessed(self.transform, self.data[idx])
         except (ValueError, OSError) as error:  # told when all others have been tried
             self.bad[idx] = lines_of(error)
             return None
@@ -163,7 +163,7 @@ class DiskCache(PersistentDataset):
                 logger.warning(
                     "the cache file %s cannot be read (%s); preparing it again", file, type(error).__name__
                 )
-        prepared, cut = prepare(self.transform, item)
+        prepared, cut = preprocessed(self.transform, item)
         prepared = convert_to_tensor(prepared, convert_numeric=False, track_meta=False)
         _check_storable(prepared, _case(item))
         if _content(item) != key:  # a file was changed while it was read
@@ -190,10 +190,10 @@ class NoCache(Dataset):
 
     def check(self) -> None:
         """Prepare every case once and keep nothing."""
-        work_through(partial(prepare, self.transform), self.data, _threads(), bar="Checking cases")
+        work_through(partial(preprocessed, self.transform), self.data, _threads(), bar="Checking cases")
 
     def _transform(self, index: int) -> Any:
-        item, cut = prepare(self.transform, self.data[index])
+        item, cut = preprocessed(self.transform, self.data[index])
         if self.cut.add(_case(self.data[index]), cut) and self.tell_at_once:
             one = CutRegions()
             one.add(_case(self.data[index]), cut)
@@ -204,7 +204,7 @@ class NoCache(Dataset):
 CACHES: dict[str, Callable[..., Dataset]] = {"memory": MemoryCache, "disk": DiskCache, "none": NoCache}
 
 
-def prepare(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
+def preprocessed(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
     """Run the deterministic steps on an item.
 
     MONAI hides an error of a step behind "applying transform"; this raises the step's own error.

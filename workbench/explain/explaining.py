@@ -16,7 +16,7 @@ import torch
 from monai.transforms import Compose
 from torch import nn
 
-from scripts.cases.cache import prepare, refuse_bad
+from scripts.cases.cache import preprocessed, refuse_bad
 from scripts.engines.evaluation import clinical_lines
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
@@ -140,7 +140,7 @@ def explain_cases(
     tables: dict[str, list[float]] = {}
     for item in tqdm(chosen, desc="explaining", disable=len(chosen) == 1):
         try:
-            ready, _ = prepare(steps, dict(item))
+            ready, _ = preprocessed(steps, dict(item))
         except (ValueError, OSError) as error:
             bad.append(lines_of(error))
             continue

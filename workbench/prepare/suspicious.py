@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scripts.cases.clinical import Column
-from workbench.prepare.telling import FILLED, MOST_PAIRS, Table, Telling, chance_level
+from workbench.prepare.telling import FILLED, MOST_PAIRS, Judged, Telling, chance_level
 
 LEAST_AUC = 0.95
 """From here on columns are left out. What is known before a diagnosis rarely tells so much: of 49 values in
@@ -119,7 +119,7 @@ def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column
         return Findings()
     labels = sorted({case["label"] for case in labelled})
     labels = labels[:1] if len(labels) == 2 else labels  # two: one
-    tables = [Table(labelled, columns, label) for label in labels]
+    tables = [Judged(labelled, columns, label) for label in labels]
     everyone = np.full(len(labelled), True)
     tables = [table for table in tables if min(table.sides(everyone)) >= FEWEST_PER_CLASS]
     if not tables:

@@ -38,7 +38,7 @@ class Telling:
         return f"{name} {self.auc:.2f}"
 
 
-class Table:
+class Judged:
     """Clinical values of labelled cases as numbers: float64 [n, T], NaN where missing; categories count."""
 
     def __init__(self, cases: Sequence[dict[str, Any]], columns: Sequence[Column], label: str) -> None:

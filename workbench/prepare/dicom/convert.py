@@ -35,7 +35,7 @@ def write_stack(stack: Stack, target: Path) -> Path:
     return write_atomically(target, lambda temporary: temporary.write_bytes(content))
 
 
-def fingerprint(stack: Stack) -> str:
+def state_of_files(stack: Stack) -> str:
     """Return a text that changes when the files of a stack, or their order, do; it names nothing of them."""
     digest = hashlib.sha256()
     for image in stack.slices:

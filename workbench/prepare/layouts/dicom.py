@@ -21,7 +21,7 @@ from scripts.files.atomic import write_text
 from scripts.files.plain_text import note
 from scripts.files.workers import BadCases
 from workbench.prepare.dicom.assign import Assignment, assign_study
-from workbench.prepare.dicom.convert import fingerprint, write_stack
+from workbench.prepare.dicom.convert import state_of_files, write_stack
 from workbench.prepare.dicom.geometry import Refused
 from workbench.prepare.dicom.headers import shown
 from workbench.prepare.dicom.persons import Names, Persons, identifiers, pseudonyms, write_key
@@ -132,7 +132,7 @@ def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[di
         if not volume.phase:
             continue
         target = folder / f"{volume.phase}.nii.gz"
-        state = fingerprint(volume.stack)
+        state = state_of_files(volume.stack)
         if before.get(volume.phase) != state or not target.is_file():
             try:
                 write_stack(volume.stack, target)

@@ -163,7 +163,7 @@ GRIDS = {
 
 
 @dataclass(frozen=True)
-class Volume:
+class Scan:
     """Voxels [X, Y, Z] (int16 HU, or a uint8 mask) and the affine that places them, in RAS mm."""
 
     voxels: np.ndarray
@@ -178,8 +178,8 @@ class Case:
     """
 
     latents: Latents
-    images: dict[str, Volume]
-    roi: Volume
+    images: dict[str, Scan]
+    roi: Scan
 
 
 def _scan(rng: np.random.Generator, ideal_hu: np.ndarray, grid: Grid, noise_hu: float) -> np.ndarray:
@@ -221,7 +221,7 @@ def make_case(seed: int, index: int) -> Case:
         affine = grid.affine(np.round(origin_mm + rng.uniform(-3.0, 3.0, 3), 2))
         points = grid.points_mm(affine) - (origin_mm + shift).astype(np.float32)
         ideal = paint(patient, tissue_hu, phase, latents.contrast_hu[i], points)
-        images[phase] = Volume(_scan(rng, ideal, grid, NOISE_HU[latents.site]), affine)
+        images[phase] = Scan(_scan(rng, ideal, grid, NOISE_HU[latents.site]), affine)
         inside = patient.lesion.depth_mm(points) > 0
-        masks[phase] = Volume(inside.reshape(grid.size).astype(np.uint8), affine)
+        masks[phase] = Scan(inside.reshape(grid.size).astype(np.uint8), affine)
     return Case(latents, images, masks.get(REFERENCE, next(iter(masks.values()))))

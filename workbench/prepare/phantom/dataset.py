@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scripts.files.atomic import write_table
-from workbench.prepare.phantom.acquisition import Case, Volume, make_case
+from workbench.prepare.phantom.acquisition import Case, Scan, make_case
 from workbench.prepare.phantom.latents import CLASSES, CLINICAL, PHASES, REFERENCE, Latents
 from workbench.prepare.phantom.oracle import clinical_log_odds, image_log_odds, phase_subsets, probability
 
@@ -26,7 +26,7 @@ SPLITS = ("training", "validation", "test")
 ABANDONED_AFTER_S = 3600.0
 
 
-def _write_nifti(path: Path, volume: Volume) -> None:
+def _write_nifti(path: Path, volume: Scan) -> None:
     image = nib.Nifti1Image(volume.voxels, volume.affine)
     image.set_qform(volume.affine, code=1)
     image.set_sform(volume.affine, code=1)

@@ -16,7 +16,7 @@ from scripts.volumes.mask import mask_values, shares_of_pieces
 from scripts.volumes.open import open_volume
 from scripts.volumes.volume import Volume
 from workbench.prepare.identical import VoxelHash
-from workbench.prepare.quality.seen import CaseSeen, Levels, RegionSeen, Slices, Values, VolumeSeen
+from workbench.prepare.quality.seen import CaseSeen, Levels, Neighbours, RegionSeen, Values, VolumeSeen
 from workbench.prepare.quality.thumbnail import ShownRegion, box_region, cut_at, mask_region, slice_picture
 
 MOST_VOXELS = 2**30  # volumes whose header claims more voxels (4 GiB in memory) are not read
@@ -155,7 +155,7 @@ def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | Non
     depth = volume.shape[upright]
     cut = cut_at(depth, affine, region)
     number = cut.number if orientation[upright, 1] > 0 else depth - 1 - cut.number
-    every = [Slices(volume.shape, axis, measured=axis == slice_axis) for axis in range(3)]
+    every = [Neighbours(volume.shape, axis, measured=axis == slice_axis) for axis in range(3)]
     averaging = [_averaging(length) for length in volume.shape]
     small, plane, start = [], [], 0
     for block in blocks():

@@ -95,7 +95,7 @@ AROUND = 4  # slices on each side that say what is usual
 ABRUPT = 4.0  # times the usual change from slice to slice that counts as abrupt
 
 
-class Slices:
+class Neighbours:
     """What the slices along one axis have in common with their neighbours, from blocks along the third axis.
 
     Args:
@@ -139,7 +139,7 @@ class Slices:
 
         >>> ramp = np.arange(100.0).reshape(10, 10)
         >>> volume = np.stack([ramp, ramp + 1, ramp + 1, ramp, 0 * ramp, 0 * ramp])
-        >>> slices = Slices(volume.shape, 0)
+        >>> slices = Neighbours(volume.shape, 0)
         >>> slices.add(volume)
         >>> slices.repeated()
         [1]
