@@ -1,6 +1,6 @@
 """The tests that lie as the changed files: `make test-fast`, or `make test-fast FILES="scripts/x.py"`.
 
-A change in scripts/networks/fusion/abaf.py runs tests/networks/fusion/test_abaf.py where there is such a file,
+A change in scripts/networks/fusion/abaf.py runs tests/networks/fusion/test_abaf.py where there is one,
 else the nearest folder of tests that there is; a changed test runs itself.
 """
 
@@ -24,7 +24,7 @@ def neighbours_of(name: str) -> Path | None:
     """Return the test file or folder of a file, None where there is none.
 
     >>> neighbours_of("scripts/losses/evidential.py").relative_to(ROOT).as_posix()
-    'tests/losses'
+    'tests/losses/test_evidential.py'
     """
     path = Path(name)
     if path.parts[0] == "tests":

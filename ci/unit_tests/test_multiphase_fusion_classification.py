@@ -25,6 +25,32 @@ SPLITS = {"training": 4, "validation": 4, "test": 4}
 SUFFIXES = [".yaml", ".json"]  # the zoo's tools read either
 
 
+def make_dataset(folder):
+    """Write a dataset.json with noise for images, and for each case a mask of its lesion."""
+    generator = np.random.default_rng(0)
+    dataset = {"name": "made_up", "phases": PHASES, "classes": CLASSES}
+    for split, count in SPLITS.items():
+        dataset[split] = [make_case(folder, f"{split}_{number}", generator) for number in range(count)]
+        for number, case in enumerate(dataset[split]):
+            case["label"] = CLASSES[number % 2]
+    with open(os.path.join(folder, "dataset.json"), "w") as stream:
+        json.dump(dataset, stream)
+
+
+def make_case(folder, name, generator):
+    """Write the phases of one case, and a mask of its lesion."""
+    files = {}
+    for part in (*PHASES, "roi"):
+        volume = generator.uniform(-100, 300, (40, 40, 20)).astype(np.int16)
+        if part == "roi":
+            volume = np.zeros((40, 40, 20), np.uint8)
+            volume[15:25, 15:25, 8:12] = 1
+        files[part] = f"{name}_{part}.nii.gz"
+        affine = np.diag([2.0, 2.0, 3.0, 1.0])
+        nibabel.save(nibabel.Nifti1Image(volume, affine), os.path.join(folder, files[part]))
+    return {"case": name, "patient": name, "roi": files.pop("roi"), "image": files}
+
+
 class TestMultiphaseFusionClassification(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -36,30 +62,10 @@ class TestMultiphaseFusionClassification(unittest.TestCase):
 
     def setUp(self):
         self.folder = tempfile.mkdtemp()
-        generator = np.random.default_rng(0)
-        dataset = {"name": "made_up", "phases": PHASES, "classes": CLASSES}
-        for split, count in SPLITS.items():
-            dataset[split] = [self.make_case(f"{split}_{number}", generator) for number in range(count)]
-            for number, case in enumerate(dataset[split]):
-                case["label"] = CLASSES[number % 2]
-        with open(os.path.join(self.folder, "dataset.json"), "w") as stream:
-            json.dump(dataset, stream)
+        make_dataset(self.folder)
 
     def tearDown(self):
         shutil.rmtree(self.folder)
-
-    def make_case(self, name, generator):
-        """Write the phases of one case, and a mask of its lesion."""
-        files = {}
-        for part in (*PHASES, "roi"):
-            volume = generator.uniform(-100, 300, (40, 40, 20)).astype(np.int16)
-            if part == "roi":
-                volume = np.zeros((40, 40, 20), np.uint8)
-                volume[15:25, 15:25, 8:12] = 1
-            files[part] = f"{name}_{part}.nii.gz"
-            affine = np.diag([2.0, 2.0, 3.0, 1.0])
-            nibabel.save(nibabel.Nifti1Image(volume, affine), os.path.join(self.folder, files[part]))
-        return {"case": name, "patient": name, "roi": files.pop("roi"), "image": files}
 
     def run_workflow(self, workflow_type, files, output, **override):
         """Initialize, check the properties, run, finalize; return the folder of the results."""

@@ -117,3 +117,11 @@ def assert_equal_results(one: Path, two: Path) -> None:
             atol=1e-5, rtol=1e-4,
         )  # fmt: skip
     assert json.loads((one / "metrics.json").read_text())["n"] == 8
+
+
+@pytest.mark.slow
+def test_the_unit_test_for_the_zoo_passes():
+    line = [sys.executable, "-m", "unittest", "test_multiphase_fusion_classification_dist"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "PATH": path}
+    subprocess.run(line, cwd=ROOT / "ci" / "unit_tests", env=environment, check=True, timeout=500)
