@@ -18,9 +18,10 @@ PAGE = """\
 # Keys
 
 Every key that a user sets, with its default, what it may hold and what it is; `--help` behind a command shows
-its own. A key that means the same in several files is listed once. Components, `{_target_: CLASS, ...}`, are
-not listed: set their arguments by `--key#argument value`, e.g. `--region#margin 15`. `make twins` writes this
-page and the comments of the configurations from `scripts/keys` and `workbench/keys.py`.
+its own. A key that means the same in several files is listed once, and limits of a million and more are not
+shown. Components, `{_target_: CLASS, ...}`, are not listed: set their arguments by `--key#argument value`, as
+in `--region#margin 15`. `make twins` writes this page and the comments of the configurations from `scripts/keys`
+and `workbench/keys.py`.
 
 A value must have the type of its key and lie in its range; anything else is refused in one line.
 
@@ -40,6 +41,7 @@ ends in a traceback whose last line names the word: a configuration that is miss
 key in front of `#`, a macro that names nothing. MONAI also expands YAML aliases (`*name`), ten lines of which
 can fill the memory: take overlays only from people from whom you would take a program.
 """
+_HUGE = re.compile(r" (?:to|and at most) 1,000,000(?:,000)?\b(?! voxels)")
 _ROW = re.compile(r"(?P<key>\w+):(?P<value>.*?)(?P<comment>  # .*)?")
 
 
@@ -99,7 +101,8 @@ def page(configs: Path) -> str:
     for file in FILES:
         parts.append(f"\n## {file}\n\n| key | default | may hold | what it is |\n|---|---|---|---|\n")
         for name, key, default in settings(configs, file):
-            cells = (f"`{name}`", f"`{default}`" if default else "", described(key.kind), key.meaning)
+            held = _HUGE.sub("", described(key.kind))
+            cells = (f"`{name}`", f"`{default}`" if default else "", held, key.meaning)
             row = "| " + " | ".join(cell.replace("|", "\\\\|") for cell in cells) + " |\n"
             if row not in shown:
                 parts.append(row)
