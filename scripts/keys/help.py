@@ -17,11 +17,11 @@ from scripts.keys.typed_values import described
 PAGE = """\
 # Keys
 
-Every key that a user sets, with its default, what it may hold and what it is; `--help` behind a command shows
-its own. A key that means the same in several files is listed once, and limits of a million and more are not
-shown. Components, `{_target_: CLASS, ...}`, are not listed: set their arguments by `--key#argument value`, as
-in `--region#margin 15`. `make twins` writes this page and the comments of the configurations from `scripts/keys`
-and `workbench/keys.py`.
+Every key that a user sets, with its default, what it may hold and what it is; `--help` behind a command
+shows its own. A key that means the same in several files is listed once, and limits of a million and more
+are not shown. Components, `{_target_: CLASS, ...}`, are not listed: set their arguments by `--key#argument
+value`, as in `--region#margin 15`. `make twins` writes this page and the comments of the configurations
+from `scripts/keys` and `workbench/keys.py`.
 
 A value must have the type of its key and lie in its range; anything else is refused in one line.
 
