@@ -78,7 +78,7 @@ def train_network(
     torch.manual_seed(seed)
     encoder = TableEncoder(columns, out_dim=2) if hidden is None else TableEncoder(columns, 2, hidden)
     encoder.fit(cases)
-    network, loss = TableNetwork(encoder, num_phases=1, num_classes=2), ClassificationLoss()
+    network, loss = TableNetwork(num_phases=1, num_classes=2, table=encoder), ClassificationLoss()
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"]
     )

@@ -25,6 +25,7 @@ __getattr__, __all__ = exports(
     run="finish settle start",
     running="running_config",
     schedule="FreezeParts ScheduleHandler warmup_cosine",
+    sections="begin_training end_training pooled_scores",
     selection="EarlyStop PooledScore SelectionScore",
     served="hand_over training_cases",
     trained="record",

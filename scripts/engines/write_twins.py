@@ -1,4 +1,4 @@
-"""Command line: writes the JSON twins of a bundle's YAML files.
+"""Command line: writes what follows from a bundle's `train.yaml`: `inference.yaml`, and the JSON twins.
 
 python -m scripts.engines.write_twins configs
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scripts.engines.inference_yaml import write_inference
 from scripts.engines.twins import write_twins
 
 if __name__ == "__main__":
@@ -15,4 +16,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder"
     )
-    write_twins(parser.parse_args().configs)
+    configs = parser.parse_args().configs
+    write_inference(configs)
+    write_twins(configs)

@@ -6,10 +6,9 @@ __getattr__, __all__ = exports(
     __name__,
     conditioned="ConditionedNetwork Daft Film",
     hybrid="HybridNetwork",
-    late_fusion="LateFusionNetwork",
     map_fusion="MapFusionNetwork",
     multi_level="MultiLevelNetwork",
-    phase_fusion="PhaseFusionNetwork",
+    phase_fusion="LateFusionNetwork PhaseFusionNetwork",
     plain="EarlyFusionNetwork SinglePhaseNetwork TableNetwork",
     table_encoder="TableEncoder",
 )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.fusion.base import zero_absent
 from scripts.networks.parts import Part, build_table
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.presence import pool
@@ -92,61 +91,40 @@ class ConditionedNetwork(PhaseFusionNetwork):
     without any clinical value stay as they are.
 
     Args:
-        encoder: constructor (taking ``in_channels``) or ready module that ends in a rectifier.
+        encoder: ends in a rectifier; as all others but `conditioning` and `table_dim`, see `PhaseNetwork`.
         conditioning: constructor (taking ``channels`` and ``table_dim``) of `Film` or `Daft`, one per phase.
-        table: constructor (taking ``out_dim``) or ready `TableEncoder`.
-        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `networks.fusion`.
-        num_phases: P.
-        num_classes: K.
-        share_encoder: one encoder for all phases, or one per phase.
-        dropout: fraction of the fused features dropped before the last layer.
         table_dim: width of the encoded table.
 
     Raises:
-        ValueError: without a table, or when the image has another number of phases.
+        ValueError: without a table.
     """
 
     def __init__(
         self,
         encoder: Part,
-        conditioning: Callable[..., nn.Module],
-        table: Part | None,
         fusion: Part,
         num_phases: int,
         num_classes: int,
         share_encoder: bool = True,
         dropout: float = 0.0,
+        table: Part | None = None,
+        *,
+        conditioning: Callable[..., nn.Module],
         table_dim: int = 32,
     ) -> None:
         super().__init__(encoder, fusion, num_phases, num_classes, share_encoder, dropout=dropout)
         self.table = build_table(table, table_dim)
-        if self.table is None:
-            raise ValueError(
-                "this strategy conditions the images on the clinical table, found no column; name some in "
-                "`clinical`, or choose a strategy without a table"
-            )
         self.conditioning = nn.ModuleList(
             conditioning(channels=self.token_dim, table_dim=table_dim) for _ in range(self.image_tokens)
         )
 
-    def forward(
-        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
-    ) -> Tensor | dict[str, Tensor]:
-        """Classify; arguments and results as in `PhaseFusionNetwork`, with M = P."""
-        present = self.seen(image, present)
-        maps = self.maps(image, present)
-        if torch.jit.is_scripting():
-            fused, _ = self.fusion(self.conditioned(maps, present, clinical), present)
-            return self.calibration(self.head(self.dropout(fused)).float())
-        with torch.autocast(image.device.type, enabled=False):  # last maps are few: float32 costs nothing
-            tokens = self.conditioned(maps, present, clinical)
-        return self._classify(tokens, present)
-
-    def conditioned(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> Tensor:
-        """Condition and average the maps of each phase: -> tokens [B, P, C], 0 where absent."""
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Condition the maps of each phase, average and fuse them."""
         table, there = self.table(clinical, present)
         there = there.reshape(-1, 1, 1, 1, 1)
-        tokens: list[Tensor] = []
+        conditioned: list[Tensor] = []
         for p, conditioning in enumerate(self.conditioning):
-            tokens.append(pool(torch.where(there, conditioning(maps[p], table), maps[p])))
-        return zero_absent(torch.stack(tokens, dim=1), present)
+            conditioned.append(torch.where(there, conditioning(maps[p], table), maps[p]))
+        return self.fuse(self.tokens(conditioned, present), present)

@@ -1,13 +1,12 @@
-"""Fusion of maps where phases are seen in several views."""
+"""Fusion of one feature map per phase, or per view of a phase."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.calibration import Calibration
-from scripts.networks.parts import Part, build_map_fusion, width_of
-from scripts.networks.phase_fusion import PhaseTokenNetwork
+from scripts.networks.base import PhaseNetwork
+from scripts.networks.parts import Part, build_fusion, width_of
 from scripts.networks.presence import pool
 
 
@@ -27,11 +26,13 @@ class ViewwiseFusion(nn.Module):
         [B, P V], the mean over views, where the strategy gives weights.
     """
 
-    def __init__(self, fusion: Part, num_phases: int, num_views: int, in_dim: int) -> None:
+    def __init__(self, fusion: Part | None, num_phases: int, num_views: int, in_dim: int) -> None:
         super().__init__()
         self.num_phases = num_phases
         self.num_views = num_views
-        self.views = nn.ModuleList(build_map_fusion(fusion, num_phases, in_dim) for _ in range(num_views))
+        self.views = nn.ModuleList(
+            build_fusion(fusion, num_maps=num_phases, in_dim=in_dim) for _ in range(num_views)
+        )
         self.out_dim = sum(width_of(view) for view in self.views)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -52,7 +53,7 @@ class ViewwiseFusion(nn.Module):
         return joined, found
 
 
-class MapFusionNetwork(PhaseTokenNetwork):
+class MapFusionNetwork(PhaseNetwork):
     """Encodes every phase into a feature map, fuses the maps, averages over space and classifies.
 
     image [B, P, D, H, W] -> encoder -> P maps [B, C, d, h, w] -> fusion -> [B, F, d, h, w]
@@ -61,17 +62,8 @@ class MapFusionNetwork(PhaseTokenNetwork):
     The encoded clinical table stands beside the fused features before the last layer, 0 where there is none.
     With V views each view has a fusion of its own, see `ViewwiseFusion`.
 
-    Args:
-        encoder: constructor (taking ``in_channels``) or ready module.
-        fusion: constructor (taking ``num_maps`` and ``in_dim``) or ready `MapFusion`.
-        num_phases: P.
-        num_classes: K.
-        share_encoder: one encoder for all phases, or one per phase.
-        dropout: fraction of the fused features dropped before the last layer.
-        table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
-
-    Raises:
-        ValueError: when the image has another number of phases.
+    Its arguments are those of `PhaseNetwork`; `fusion` is a `MapFusion` (its constructor takes ``num_maps``
+    and ``in_dim``).
 
     >>> from scripts.networks.fusion import SpatialGated
     >>> from scripts.networks import ResidualEncoder
@@ -80,45 +72,19 @@ class MapFusionNetwork(PhaseTokenNetwork):
     torch.Size([4, 2])
     """
 
-    def __init__(
-        self,
-        encoder: Part,
-        fusion: Part,
-        num_phases: int,
-        num_classes: int,
-        share_encoder: bool = True,
-        dropout: float = 0.0,
-        table: Part | None = None,
-    ) -> None:
-        super().__init__(encoder, num_phases, share_encoder, table)
+    def make_head(self, fusion: Part | None, num_classes: int) -> None:
+        """Build the fusion, view by view where there are several, and the last layer."""
         if self.num_views > 1:
-            self.fusion: nn.Module = ViewwiseFusion(fusion, num_phases, self.num_views, self.token_dim)
+            self.fusion: nn.Module = ViewwiseFusion(fusion, self.num_phases, self.num_views, self.token_dim)
         else:
-            self.fusion = build_map_fusion(fusion, num_phases, self.token_dim)
-        self.dropout = nn.Dropout(dropout)
+            self.fusion = build_fusion(fusion, num_maps=self.num_phases, in_dim=self.token_dim)
         beside = 0 if self.table is None else self.token_dim
         self.head = nn.Linear(width_of(self.fusion) + beside, num_classes)
-        self.calibration = Calibration(num_classes)
 
-    def forward(
-        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
-    ) -> Tensor | dict[str, Tensor]:
-        """Classify; arguments and results as in `PhaseFusionNetwork`, with ``present`` of the image alone."""
-        present = self.seen(image, present)
-        maps = self.maps(image, present)
-        if torch.jit.is_scripting():
-            fused, _ = self.fusion(maps, present)
-            features = self.beside_table(pool(fused), clinical)
-            return self.calibration(self.head(self.dropout(features)).float())
-        return self._classify(maps, present, clinical)
-
-    @torch.jit.unused
-    def _classify(
+    def decide(
         self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> Tensor | dict[str, Tensor]:
-        with torch.autocast(present.device.type, enabled=False):  # last maps are few: float32 costs nothing
-            fused, aux = self.fusion(maps, present)
-            logits = self.head(self.dropout(self.beside_table(pool(fused), clinical)))
-        if not self.training:
-            return self.calibration(logits)
-        return {"logits": logits, "present": present, **aux}
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Fuse the maps, and set the table beside their mean."""
+        fused, outputs = self.fusion(maps, present)
+        outputs["present"] = present
+        return self.head(self.dropout(self.beside_table(pool(fused), clinical))), outputs

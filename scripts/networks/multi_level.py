@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from monai.networks.blocks import FeaturePyramidNetwork, SimpleASPP
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scripts.networks.calibration import Calibration
+from scripts.networks.base import PhaseNetwork
 from scripts.networks.encoders.stages import StageEncoder
 from scripts.networks.guarded import GuardedConv3d, guard_convolutions
-from scripts.networks.parts import Part, build_encoder, build_map_fusion, width_of
-from scripts.networks.phase_fusion import PhaseTokenNetwork
+from scripts.networks.parts import Part, build, build_fusion, own, width_of
 from scripts.networks.presence import pool
 
 
@@ -111,7 +109,7 @@ class Context(nn.Module):
         return self.aspp(maps)
 
 
-class MultiLevelNetwork(PhaseTokenNetwork):
+class MultiLevelNetwork(PhaseNetwork):
     """Fuses the phases at every stage of the encoder, merges the stages as a pyramid, and classifies.
 
     image [B, P, D, H, W] -> encoder -> maps of L stages of each phase -> fusion of the phases, one per stage
@@ -122,25 +120,20 @@ class MultiLevelNetwork(PhaseTokenNetwork):
     beside them, 0 where there is none.
 
     Args:
-        encoder: constructor (taking ``in_channels``) or ready module, with stages (`stage_maps`).
+        encoder: with stages (`stage_maps`); as all others but the last three, see `PhaseNetwork`.
         fusion: constructor (taking ``num_maps``, ``in_dim`` and ``out_dim``) of a `MapFusion`, one per stage.
-        num_phases: P.
-        num_classes: K.
-        share_encoder: one encoder for all phases, or one per phase.
-        dropout: fraction of the fused features dropped before the last layer.
-        table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
         width: F, channels of the pyramid, a multiple of 4.
         skips: merge as the way up of a U-Net, by concatenation, instead of a feature pyramid.
         context: look at the coarsest stage with atrous convolutions first (`Context`).
 
     Raises:
-        ValueError: an encoder without stages, or an image of another number of phases.
+        ValueError: an encoder without stages.
     """
 
     def __init__(
         self,
         encoder: Part,
-        fusion: Callable[..., nn.Module],
+        fusion: Part | None,
         num_phases: int,
         num_classes: int,
         share_encoder: bool = True,
@@ -151,37 +144,24 @@ class MultiLevelNetwork(PhaseTokenNetwork):
         context: bool = False,
     ) -> None:
         def staged(in_channels: int) -> nn.Module:
-            one = encoder if share_encoder or not isinstance(encoder, nn.Module) else copy.deepcopy(encoder)
-            return StageEncoder(build_encoder(one, in_channels), in_channels)
+            return StageEncoder(
+                build(encoder if share_encoder else own(encoder), in_channels=in_channels), in_channels
+            )
 
-        super().__init__(staged, num_phases, share_encoder, table)
-        first = self.encoder if share_encoder else self.encoder[0]
-        dims = list(first.dims)
+        super().__init__(staged, None, num_phases, num_classes, share_encoder, dropout, table)
+        dims = list((self.encoder if share_encoder else self.encoder[0]).dims)
         self.num_levels = len(dims)
         self.views_per_phase = self.num_views // self.num_levels
         self.fusions = nn.ModuleList(
-            build_map_fusion(lambda **sizes: fusion(**sizes, out_dim=width), num_phases, dims[level])
+            build_fusion(fusion, num_maps=num_phases, in_dim=dim, out_dim=width)
             for _ in range(self.views_per_phase)
-            for level in range(self.num_levels)
+            for dim in dims
         )
         widths = [width_of(one) for one in self.fusions][: self.num_levels]
         self.context = Context(widths[-1]) if context else nn.Identity()
         self.pyramid = (SkipDecoder if skips else FeaturePyramid)(widths, width)
-        self.dropout = nn.Dropout(dropout)
         beside = 0 if self.table is None else self.token_dim
         self.head = nn.Linear(self.num_views * width + beside, num_classes)
-        self.calibration = Calibration(num_classes)
-
-    def forward(
-        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
-    ) -> Tensor | dict[str, Tensor]:
-        """Classify; arguments and results as in `PhaseFusionNetwork`, with ``present`` of the image alone."""
-        seen = self.seen(image, present)
-        maps = self.maps(image, seen)
-        if torch.jit.is_scripting():
-            features = self.beside_table(self.features(maps, seen), clinical)
-            return self.calibration(self.head(self.dropout(features)).float())
-        return self._classify(maps, seen, clinical)
 
     def features(self, maps: list[Tensor], present: Tensor) -> Tensor:
         """Fuse and merge: P V L maps, present [B, P V L] -> [B, V L F]."""
@@ -197,12 +177,9 @@ class MultiLevelNetwork(PhaseTokenNetwork):
                 features.append(pool(merged))
         return torch.cat(features, dim=1)
 
-    @torch.jit.unused
-    def _classify(
-        self, maps: list[Tensor], seen: Tensor, clinical: Tensor | None
-    ) -> Tensor | dict[str, Tensor]:
-        with torch.autocast(seen.device.type, enabled=False):
-            logits = self.head(self.dropout(self.beside_table(self.features(maps, seen), clinical)))
-        if not self.training:
-            return self.calibration(logits)
-        return {"logits": logits, "present": seen[:, :: self.num_levels]}
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Fuse and merge, and set the table beside the features."""
+        logits = self.head(self.dropout(self.beside_table(self.features(maps, present), clinical)))
+        return logits, {"present": present[:, :: self.num_levels]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,33 +12,42 @@ from torch import Tensor, nn
 Part = nn.Module | Callable[..., nn.Module]
 
 
-def build_encoder(encoder: Part, in_channels: int) -> nn.Module:
-    """Return a ready encoder as it is, or build one for `in_channels` from its constructor."""
-    return encoder if isinstance(encoder, nn.Module) else encoder(in_channels=in_channels)
+def build(part: Part | None, **sizes: int) -> Any:
+    """Return a ready part, or None, as it is, or build it from its constructor with its sizes."""
+    return part if part is None or isinstance(part, nn.Module) else part(**sizes)
 
 
-def build_encoders(encoder: Part, count: int) -> nn.ModuleList:
-    """Return `count` encoders of one channel: each with its own initial weights, or copies of a ready one."""
-    if isinstance(encoder, nn.Module):
-        return nn.ModuleList(copy.deepcopy(encoder) for _ in range(count))
-    return nn.ModuleList(encoder(in_channels=1) for _ in range(count))
+def own(part: Part) -> Part:
+    """Return a copy of a ready part; a constructor gives a new one each time."""
+    return copy.deepcopy(part) if isinstance(part, nn.Module) else part
 
 
-def build_fusion(fusion: Part, num_tokens: int, in_dim: int) -> nn.Module:
-    """Return a ready fusion as it is, or build one for `num_tokens` tokens of width `in_dim`."""
-    return fusion if isinstance(fusion, nn.Module) else fusion(num_tokens=num_tokens, in_dim=in_dim)
+def build_fusion(fusion: Part | None, **sizes: int) -> Any:
+    """Return the fusion of a strategy that has one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if fusion is None:
+        raise ValueError(
+            "this strategy needs a `fusion`, found none in network_def; name one overlay of configs/fusion, "
+            "right behind configs/train.yaml"
+        )
+    return build(fusion, **sizes)
 
 
-def build_map_fusion(fusion: Part, num_maps: int, in_dim: int) -> nn.Module:
-    """Return a ready fusion of maps as it is, or build one for `num_maps` maps of `in_dim` channels."""
-    return fusion if isinstance(fusion, nn.Module) else fusion(num_maps=num_maps, in_dim=in_dim)
+def build_table(table: Part | None, out_dim: int) -> Any:
+    """Return the encoder of the clinical table for a strategy that cannot do without.
 
-
-def build_combination(combination: Part, num_phases: int, num_classes: int) -> nn.Module:
-    """Return a ready fusion of decisions as it is, or build one for `num_phases` and `num_classes`."""
-    if isinstance(combination, nn.Module):
-        return combination
-    return combination(num_phases=num_phases, num_classes=num_classes)
+    Raises:
+        ValueError: there is no table.
+    """
+    if table is None:
+        raise ValueError(
+            "this strategy reads the clinical table, found no column; name some in `clinical`, or choose "
+            "another strategy"
+        )
+    return build(table, out_dim=out_dim)
 
 
 def width_of(part: nn.Module) -> int:
@@ -49,11 +58,6 @@ def width_of(part: nn.Module) -> int:
 def maps_per_volume(encoder: nn.Module) -> int:
     """Return how many maps an encoder gives for one volume, as a list; 0: one, as a plain tensor."""
     return int(getattr(encoder, "maps_per_volume", 0))
-
-
-def build_table(table: Part | None, out_dim: int) -> nn.Module | None:
-    """Return a ready encoder of the clinical table, or build one of `out_dim` features; None: no table."""
-    return table if table is None or isinstance(table, nn.Module) else table(out_dim=out_dim)
 
 
 def check_size(volumes: Tensor, least: list[int], encoder: str) -> None:

@@ -1,169 +1,26 @@
-"""One token per phase, one for the clinical table: what the networks that encode phase by phase share."""
+"""Fusion of one token per phase, or of what each phase alone decides."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.calibration import Calibration
-from scripts.networks.fusion.base import zero_absent
-from scripts.networks.parts import (
-    Part,
-    build_encoder,
-    build_encoders,
-    build_fusion,
-    build_table,
-    check_phases,
-    maps_per_volume,
-    width_of,
-)
-from scripts.networks.presence import image_channels, maps_of_present, pool, token_presence
+from scripts.networks.base import PhaseNetwork
+from scripts.networks.parts import Part, build_fusion, width_of
 
 
-class PhaseTokenNetwork(nn.Module):
-    """Encodes every phase into one token; sub-classes turn the tokens into classes.
-
-    image [B, P, D, H, W] -> encoder -> feature maps, averaged over space -> tokens [B, P, C]
-    clinical [B, T] -> table encoder -> layer norm -> one more, last token: M = P + 1; without a table M = P
-
-    The layer norm brings the table's token to the size of the phases', so that a fusion that compares tokens
-    (their maximum, say) does not overlook it.
-
-    An encoder that reads several views of a phase (`ViewEncoder`) gives one token for each of V views, phases
-    first, views inside: P V tokens of the image. Its views are absent where their phase is.
-
-    While training, absent phases are left out of the encoder, so that batch normalisation sees present
-    volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
-    depend on data.
-
-    Args:
-        encoder: constructor (taking ``in_channels``) or ready module.
-        num_phases: P.
-        share_encoder: one encoder for all phases, or one per phase.
-        table: constructor (taking ``out_dim``) or ready encoder of the clinical table; None: no table.
-    """
-
-    __constants__ = ("share_encoder", "several")  # lets TorchScript leave the other branch out
-
-    def __init__(
-        self, encoder: Part, num_phases: int, share_encoder: bool = True, table: Part | None = None
-    ) -> None:
-        super().__init__()
-        self.num_phases = num_phases
-        self.share_encoder = share_encoder
-        self.encoder: Any  # a module, or one per phase
-        if share_encoder:
-            self.encoder = build_encoder(encoder, 1)
-            first = self.encoder
-        else:
-            self.encoder = build_encoders(encoder, num_phases)
-            first = self.encoder[0]
-        self.several = maps_per_volume(first) > 0
-        self.num_views = max(maps_per_volume(first), 1)
-        self.channels = image_channels(first)
-        self.token_dim = width_of(first)
-        self.table: Any = build_table(table, self.token_dim)
-        self.table_norm: Any = None if self.table is None else nn.LayerNorm(self.token_dim)
-        self.image_tokens = num_phases * self.num_views
-        self.num_tokens = self.image_tokens if self.table is None else self.image_tokens + 1
-
-    def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
-        """Check the image and return which of its tokens are present, [B, P V]; see `token_presence`."""
-        check_phases(image, self.num_phases, self.channels)
-        return token_presence(image, present, self.num_phases, self.num_views, self.channels)
-
-    def tokens(self, image: Tensor, present: Tensor) -> Tensor:
-        """Encode the phases: image [B, P, D, H, W], present [B, P V] -> [B, P V, C], 0 where absent."""
-        tokens: list[Tensor] = []
-        for maps in self.maps(image, present):
-            tokens.append(pool(maps))
-        return zero_absent(torch.stack(tokens, dim=1), present)
-
-    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode the phases: image [B, P, D, H, W], present [B, P V] -> P V maps [B, C, d, h, w], float32.
-
-        In evaluation the maps of absent phases are those of zeros; what fuses them leaves them out.
-        """
-        if not torch.jit.is_scripting() and self.training:
-            return self._maps_of_present(image, present)
-        by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
-        image = zero_absent(image, present.reshape(by_channel).any(dim=2))
-        found: list[Tensor] = []
-        if self.share_encoder:
-            volumes = image.reshape([-1, self.channels, image.size(2), image.size(3), image.size(4)])
-            views = self.encoder(volumes) if self.several else [self.encoder(volumes)]
-            for p in range(self.num_phases):
-                for maps in views:
-                    found.append(maps[p :: self.num_phases].float())
-        else:
-            for p, encoder in enumerate(self.encoder):
-                volumes = image[:, p * self.channels : (p + 1) * self.channels]
-                views = encoder(volumes) if self.several else [encoder(volumes)]
-                for maps in views:
-                    found.append(maps.float())
-        return found
-
-    def with_table(self, tokens: Tensor, present: Tensor, clinical: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Append the token of the clinical table: tokens [B, P, C], present [B, P] -> [B, M, C], [B, M]."""
-        if self.table is None:
-            return tokens, present
-        token, there = self.table(clinical, tokens)
-        present = torch.cat([present, there.unsqueeze(1)], dim=1)
-        tokens = torch.cat([tokens, self.table_norm(token).unsqueeze(1)], dim=1)
-        return zero_absent(tokens, present), present
-
-    def beside_table(self, features: Tensor, clinical: Tensor | None) -> Tensor:
-        """Append the encoded table to the fused features: [B, F] -> [B, F + C]; without a table [B, F]."""
-        if self.table is None:
-            return features
-        token, there = self.table(clinical, features)
-        return torch.cat([features, zero_absent(self.table_norm(token), there)], dim=1)
-
-    @torch.jit.unused
-    def _maps_of_present(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        if self.share_encoder:
-            volumes = image.unflatten(1, [self.num_phases, self.channels]).flatten(0, 1)
-            views = self._encode_present(self.encoder, volumes, present.reshape(-1, self.num_views))
-            by_phase = [maps.unflatten(0, (-1, self.num_phases)).unbind(dim=1) for maps in views]
-            return [maps[p] for p in range(self.num_phases) for maps in by_phase]
-        volumes = image.unflatten(1, (self.num_phases, self.channels)).unbind(dim=1)
-        there = present.unflatten(1, (self.num_phases, self.num_views)).unbind(dim=1)
-        return [
-            maps
-            for p, encoder in enumerate(self.encoder)
-            for maps in self._encode_present(encoder, volumes[p], there[p])
-        ]
-
-    @torch.jit.unused
-    def _encode_present(self, encoder: Any, volumes: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode volumes [N, c, D, H, W] whose views are `present` [N, V] into V maps."""
-        if self.several:
-            return encoder.maps_of_present(volumes, present)
-        return [maps_of_present(encoder, volumes, present[:, 0], self.token_dim)]
-
-
-class PhaseFusionNetwork(PhaseTokenNetwork):
+class PhaseFusionNetwork(PhaseNetwork):
     """Encodes every phase into one token, fuses the tokens and classifies.
 
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
-    With a clinical table there are M = P + 1 tokens, that of the table last; it is absent in a case without
-    any clinical value. Without one, M = P; with V views of each phase, M = P V.
+    With a clinical table there are M = P + 1 tokens, that of the table last. Without one, M = P; with V views
+    of each phase, M = P V.
 
     Args:
-        encoder: constructor (taking ``in_channels``) or ready module.
-        fusion: constructor (taking ``num_tokens`` and ``in_dim``) or ready module of `networks.fusion`.
-        num_phases: P.
-        num_classes: K.
-        share_encoder: one encoder for all phases, or one per phase.
+        encoder: as all others but `phase_heads`, see `PhaseNetwork`.
+        fusion: a `TokenFusion` (its constructor takes ``num_tokens`` and ``in_dim``).
         phase_heads: also classify each phase, and the table, alone while training (for deep supervision).
-        dropout: fraction of the fused features dropped before the last layer.
-        table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
-
-    Raises:
-        ValueError: when the image has another number of phases.
 
     >>> from scripts.networks.fusion import Concat
     >>> from scripts.networks import ResidualEncoder
@@ -183,49 +40,94 @@ class PhaseFusionNetwork(PhaseTokenNetwork):
         dropout: float = 0.0,
         table: Part | None = None,
     ) -> None:
-        super().__init__(encoder, num_phases, share_encoder, table)
-        self.fusion = build_fusion(fusion, self.num_tokens, self.token_dim)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(width_of(self.fusion), num_classes)
+        super().__init__(encoder, fusion, num_phases, num_classes, share_encoder, dropout, table)
         self.phase_heads = nn.ModuleList(
             nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens if phase_heads else 0)
         )
-        self.calibration = Calibration(num_classes)
 
-    def forward(
-        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
-    ) -> Tensor | dict[str, Tensor]:
-        """Classify.
+    def make_head(self, fusion: Part | None, num_classes: int) -> None:
+        """Build the fusion and the last layer."""
+        self.fusion = build_fusion(fusion, num_tokens=self.num_tokens, in_dim=self.token_dim)
+        self.head = nn.Linear(width_of(self.fusion), num_classes)
 
-        Args:
-            image: [B, P, D, H, W]; absent phases may hold anything, NaN included, if `present` is given.
-            clinical: [B, T], NaN where a value is missing; None: no case has a table. Not read without one.
-            present: [B, P]; None: a phase whose voxels are all 0 is absent. See `token_presence` for views.
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Fuse the tokens of the phases, and that of the table."""
+        tokens, present = self.with_table(self.tokens(maps, present), present, clinical)
+        return self.fuse(tokens, present)
 
-        Returns:
-            Logits [B, K] float32, divided by the temperature. In eager training a dict with the raw
-            ``logits``, ``present`` [B, M], ``phase_logits`` [B, M, K] with phase heads, and what the fusion
-            adds (``weights`` [B, M]).
-        """
-        present = self.seen(image, present)
-        tokens = self.tokens(image, present)
-        if torch.jit.is_scripting():
-            tokens, present = self.with_table(tokens, present, clinical)
-            fused, _ = self.fusion(tokens, present)
-            return self.calibration(self.head(self.dropout(fused)).float())
-        with torch.autocast(tokens.device.type, enabled=False):
-            tokens, present = self.with_table(tokens, present, clinical)
-        return self._classify(tokens, present)
+    def fuse(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Fuse and classify tokens [B, M, C]."""
+        fused, outputs = self.fusion(tokens, present)
+        outputs["present"] = present
+        logits = self.head(self.dropout(fused))
+        if self.training and len(self.phase_heads) > 0:
+            alone: list[Tensor] = []
+            for m, head in enumerate(self.phase_heads):
+                alone.append(head(tokens[:, m]))
+            outputs["phase_logits"] = torch.stack(alone, dim=1)
+        return logits, outputs
 
-    @torch.jit.unused
-    def _classify(self, tokens: Tensor, present: Tensor) -> Tensor | dict[str, Tensor]:
-        with torch.autocast(tokens.device.type, enabled=False):  # tokens are few: float32 costs nothing
-            fused, aux = self.fusion(tokens, present)
-            logits = self.head(self.dropout(fused))
-            if not self.training:
-                return self.calibration(logits)
-            outputs = {"logits": logits, "present": present, **aux}
-            if len(self.phase_heads):
-                phase_logits = [head(tokens[:, m]) for m, head in enumerate(self.phase_heads)]
-                outputs["phase_logits"] = torch.stack(phase_logits, dim=1)
-            return outputs
+
+class LateFusionNetwork(PhaseNetwork):
+    """Classifies every phase alone and combines the decisions.
+
+    image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> heads -> phase logits [B, P, K] -> combination
+    -> logits [B, K]
+
+    With a clinical table, it decides as one more phase: M = P + 1 decisions, that of the table last. Each of
+    V views of a phase decides for itself: P V decisions. Each phase has its own head.
+
+    Args:
+        encoder: as all others, see `PhaseNetwork`.
+        fusion: a `DecisionFusion` (its constructor takes ``num_phases`` and ``num_classes``).
+        combination: `fusion`, by its name of before.
+
+    >>> from scripts.networks.fusion import LateMean
+    >>> from scripts.networks import ResidualEncoder
+    >>> network = LateFusionNetwork(ResidualEncoder, LateMean, num_phases=3, num_classes=2).eval()
+    >>> network(torch.rand(4, 3, 28, 28, 28)).shape
+    torch.Size([4, 2])
+    """
+
+    def __init__(
+        self,
+        encoder: Part,
+        fusion: Part | None = None,
+        num_phases: int = 1,
+        num_classes: int = 2,
+        share_encoder: bool = True,
+        dropout: float = 0.0,
+        table: Part | None = None,
+        combination: Part | None = None,
+    ) -> None:
+        super().__init__(
+            encoder, fusion or combination, num_phases, num_classes, share_encoder, dropout, table
+        )
+
+    def make_head(self, fusion: Part | None, num_classes: int) -> None:
+        """Build a classifier for each phase, and the combination."""
+        self.phase_heads = nn.ModuleList(
+            nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens)
+        )
+        self.combination = build_fusion(fusion, num_phases=self.num_tokens, num_classes=num_classes)
+
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Classify each phase, and combine."""
+        tokens, present = self.with_table(self.tokens(maps, present), present, clinical)
+        phase_logits = self.phase_logits(tokens).float()
+        logits, outputs = self.combination(phase_logits, present)
+        outputs["present"] = present
+        if "phase_logits" not in outputs:  # a combination may read the phases otherwise than by softmax
+            outputs["phase_logits"] = phase_logits
+        return logits, outputs
+
+    def phase_logits(self, tokens: Tensor) -> Tensor:
+        """Classify each phase alone: tokens [B, M, C] -> [B, M, K]."""
+        per_phase: list[Tensor] = []
+        for p, head in enumerate(self.phase_heads):
+            per_phase.append(head(self.dropout(tokens[:, p])))
+        return torch.stack(per_phase, dim=1)

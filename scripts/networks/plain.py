@@ -1,36 +1,53 @@
-"""Early fusion: the phases are the channels of one volume."""
+"""Networks that fuse nothing behind the encoder: phases as channels, one phase alone, the table alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from scripts.files.plain_text import listing
-from scripts.networks.calibration import Calibration
+from scripts.networks.base import Classifier, PhaseNetwork
 from scripts.networks.fusion.base import zero_absent
-from scripts.networks.parts import Part, build_encoder, build_table, check_phases, maps_per_volume, width_of
-from scripts.networks.phase_fusion import PhaseTokenNetwork
-from scripts.networks.presence import image_channels, pool, presence, token_presence
+from scripts.networks.parts import Part, build, build_table, check_phases
+from scripts.networks.presence import pool, presence, token_presence
 
 
-class EarlyFusionNetwork(nn.Module):
+class OneVolumeNetwork(PhaseNetwork):
+    """Reads one volume of a case; views of it stand side by side before the last layer, [B, V C].
+
+    Args:
+        encoder: constructor (taking ``in_channels``) or ready module.
+        given_phases: P, of the image.
+        num_classes: K.
+        dropout: fraction of the features dropped before the last layer.
+    """
+
+    def __init__(self, encoder: Part, given_phases: int, num_classes: int, dropout: float) -> None:
+        super().__init__(encoder, num_classes=num_classes, dropout=dropout)
+        self.given_phases = given_phases
+
+    def make_head(self, fusion: Part | None, num_classes: int) -> None:
+        """Build the last layer."""
+        self.head = nn.Linear(self.num_tokens * self.token_dim, num_classes)
+
+    def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
+        """Check the image and return which of its tokens are present, [B, P V]; see `token_presence`."""
+        check_phases(image, self.given_phases, self.channels)
+        return token_presence(image, present, self.given_phases, self.num_views, self.channels)
+
+
+class EarlyFusionNetwork(OneVolumeNetwork):
     """Encodes all phases together, as channels of one volume, and classifies.
 
     image [B, P, D, H, W] -> encoder with P channels -> [B, C] -> head -> logits [B, K]
 
-    An absent phase is read as zeros. Views of the volume stand side by side before the last layer, [B, V C].
+    An absent phase is read as zeros.
 
     Args:
-        encoder: constructor (taking ``in_channels``) or ready module with `num_phases` channels.
-        num_phases: P.
-        num_classes: K.
-        dropout: fraction of the features dropped before the last layer.
-
-    Raises:
-        ValueError: when the image has another number of phases.
+        encoder: of `num_phases` channels.
+        fusion, share_encoder, table: not read; see `PhaseNetwork` for the others.
 
     >>> from scripts.networks import ResidualEncoder
     >>> network = EarlyFusionNetwork(ResidualEncoder, num_phases=3, num_classes=2).eval()
@@ -38,97 +55,97 @@ class EarlyFusionNetwork(nn.Module):
     torch.Size([4, 2])
     """
 
-    __constants__ = ("several",)  # lets TorchScript leave the other branch out
+    def __init__(
+        self,
+        encoder: Part,
+        fusion: Part | None = None,
+        num_phases: int = 1,
+        num_classes: int = 2,
+        share_encoder: bool = True,
+        dropout: float = 0.0,
+        table: Part | None = None,
+    ) -> None:
+        def of_all(in_channels: int) -> nn.Module:
+            return build(encoder, in_channels=num_phases * in_channels)
 
-    def __init__(self, encoder: Part, num_phases: int, num_classes: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.num_phases = num_phases
-        self.encoder = build_encoder(encoder, num_phases)
-        self.dropout = nn.Dropout(dropout)
-        self.several = maps_per_volume(self.encoder) > 0
-        self.num_views = max(maps_per_volume(self.encoder), 1)
-        self.channels = image_channels(self.encoder)
-        self.head = nn.Linear(self.num_views * width_of(self.encoder), num_classes)
-        self.calibration = Calibration(num_classes)
+        super().__init__(of_all, num_phases, num_classes, dropout)
 
-    def forward(
-        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
-    ) -> Tensor | dict[str, Tensor]:
-        """Classify; arguments and results as in `PhaseFusionNetwork`."""
-        check_phases(image, self.num_phases, self.channels)
-        present = token_presence(image, present, self.num_phases, self.num_views, self.channels)
-        by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
+    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode the phases together: -> V maps."""
+        by_channel = [-1, self.given_phases * self.channels, self.num_views // self.channels]
         image = zero_absent(image, present.reshape(by_channel).any(dim=2))
-        if self.several:
-            views: list[Tensor] = []
-            for maps in self.encoder(image):
-                views.append(pool(maps))
-            features = torch.cat(views, dim=1)
-        else:
-            features = pool(self.encoder(image))
-        if torch.jit.is_scripting():
-            return self.calibration(self.head(self.dropout(features)).float())
-        with torch.autocast(image.device.type, enabled=False):
-            logits = self.head(self.dropout(features))
-        return {"logits": logits, "present": present} if self.training else self.calibration(logits)
+        return self.encoder(image) if self.several else [self.encoder(image)]
+
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Classify."""
+        features: list[Tensor] = []
+        for one in maps:
+            features.append(pool(one))
+        return self.head(self.dropout(torch.cat(features, dim=1))), {"present": present}
 
 
-class SinglePhaseNetwork(PhaseTokenNetwork):
+class SinglePhaseNetwork(OneVolumeNetwork):
     """Encodes one named phase, reads no other, and classifies.
 
     image [B, P, D, H, W] -> phase p -> encoder -> [B, C] -> head -> logits [B, K]
 
-    Views of the phase stand side by side before the last layer, [B, V C].
-
     A case without this phase has a token of zeros, so that its logits are those of the last layer's bias.
 
     Args:
-        encoder: constructor (taking ``in_channels``) or ready module of one channel.
+        encoder: of one channel.
+        fusion, num_phases, share_encoder, table: not read; see `PhaseNetwork` for the others.
         phases: names of the phases, in the order of the channels.
         phase: name of the phase to read.
-        num_classes: K.
-        dropout: fraction of the features dropped before the last layer.
 
     Raises:
-        ValueError: for an unknown phase, or when the image has another number of phases.
+        ValueError: for an unknown phase.
 
     >>> from scripts.networks import ResidualEncoder
-    >>> SinglePhaseNetwork(ResidualEncoder, ["pre", "portal"], "portl", num_classes=2)
+    >>> SinglePhaseNetwork(ResidualEncoder, phases=["pre", "portal"], phase="portl")
     Traceback (most recent call last):
     ...
     ValueError: single_phase must be one of [pre, portal] (nearest: 'portal'), found 'portl'
     """
 
     def __init__(
-        self, encoder: Part, phases: Sequence[str], phase: str, num_classes: int, dropout: float = 0.0
+        self,
+        encoder: Part,
+        fusion: Part | None = None,
+        num_phases: int = 1,
+        num_classes: int = 2,
+        share_encoder: bool = True,
+        dropout: float = 0.0,
+        table: Part | None = None,
+        *,
+        phases: Sequence[str],
+        phase: str,
     ) -> None:
-        super().__init__(encoder, num_phases=1)
+        super().__init__(encoder, len(phases), num_classes, dropout)
         if phase not in phases:
             raise ValueError(f"single_phase must be one of {listing(phase, phases)}, found '{phase}'")
-        self.given_phases = len(phases)
         self.index = list(phases).index(phase)
         self.encoded_phases = [self.index]  # of the encoder's one feature map, for heat maps
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(self.image_tokens * self.token_dim, num_classes)
-        self.calibration = Calibration(num_classes)
 
-    def forward(
-        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
-    ) -> Tensor | dict[str, Tensor]:
-        """Classify; arguments and results as in `PhaseFusionNetwork`."""
-        check_phases(image, self.given_phases, self.channels)
-        seen = token_presence(image, present, self.given_phases, self.num_views, self.channels)
+    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode the phase: -> V maps."""
         first, last = self.index * self.channels, (self.index + 1) * self.channels
-        there = seen[:, self.index * self.num_views : (self.index + 1) * self.num_views]
-        features = self.tokens(image[:, first:last], there).flatten(1)
-        if torch.jit.is_scripting():
-            return self.calibration(self.head(self.dropout(features)).float())
-        with torch.autocast(image.device.type, enabled=False):
-            logits = self.head(self.dropout(features))
-        return {"logits": logits, "present": seen} if self.training else self.calibration(logits)
+        return self.encode(image[:, first:last], self.of_phase(present))
+
+    def of_phase(self, present: Tensor) -> Tensor:
+        """Return which tokens of the phase are present: [B, P V] -> [B, V]."""
+        return present[:, self.index * self.num_views : (self.index + 1) * self.num_views]
+
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Classify."""
+        features = self.tokens(maps, self.of_phase(present)).flatten(1)
+        return self.head(self.dropout(features)), {"present": present}
 
 
-class TableNetwork(nn.Module):
+class TableNetwork(Classifier):
     """Classifies by the clinical table alone, and reads no image.
 
     clinical [B, T] -> table encoder -> logits [B, K]
@@ -137,40 +154,48 @@ class TableNetwork(nn.Module):
     clinical value has logits 0.
 
     Args:
-        table: constructor (taking ``out_dim``) or ready `TableEncoder`.
+        encoder, fusion, share_encoder, dropout: not read.
         num_phases: P, of the images that are not read.
         num_classes: K.
+        table: constructor (taking ``out_dim``) or ready `TableEncoder`.
 
     Raises:
-        ValueError: without a table, or when the image has another number of phases.
+        ValueError: without a table.
 
     >>> from functools import partial
     >>> from scripts.networks import TableEncoder
     >>> table = partial(TableEncoder, columns=[{"name": "age", "kind": "number"}])
-    >>> network = TableNetwork(table, num_phases=3, num_classes=2).eval()
+    >>> network = TableNetwork(num_phases=3, num_classes=2, table=table).eval()
     >>> network(torch.rand(4, 3, 8, 8, 8), clinical=torch.full((4, 1), torch.nan))[0]
     tensor([0., 0.], grad_fn=<SelectBackward0>)
     """
 
-    def __init__(self, table: Part | None, num_phases: int, num_classes: int) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        encoder: Part | None = None,
+        fusion: Part | None = None,
+        num_phases: int = 1,
+        num_classes: int = 2,
+        share_encoder: bool = True,
+        dropout: float = 0.0,
+        table: Part | None = None,
+    ) -> None:
+        super().__init__(num_classes)
         self.num_phases = num_phases
-        self.table: Any = build_table(table, num_classes)
-        self.calibration = Calibration(num_classes)
-        if self.table is None:
-            raise ValueError(
-                "this strategy reads the clinical table, found no column; name some in `clinical`, or choose "
-                "another strategy"
-            )
+        self.table = build_table(table, num_classes)
 
-    def forward(
-        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
-    ) -> Tensor | dict[str, Tensor]:
-        """Classify; arguments and results as in `PhaseFusionNetwork`."""
+    def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
+        """Check the image and return which of its phases are present."""
         check_phases(image, self.num_phases)
-        present = presence(image, present)
-        if torch.jit.is_scripting():
-            return self.calibration(self.table(clinical, present)[0].float())
-        with torch.autocast(image.device.type, enabled=False):
-            logits, _ = self.table(clinical, present)
-        return {"logits": logits, "present": present} if self.training else self.calibration(logits)
+        return presence(image, present)
+
+    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Read nothing."""
+        found: list[Tensor] = []
+        return found
+
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Classify."""
+        return self.table(clinical, present)[0], {"present": present}

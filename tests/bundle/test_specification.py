@@ -11,6 +11,7 @@ import pytest
 import yaml
 from monai.bundle import ConfigWorkflow
 
+from scripts.engines.inference_yaml import MARK, shared_from, write_inference
 from scripts.engines.metadata import metadata
 from scripts.engines.output_place import end_runs
 from scripts.engines.results import INFERENCE_KEYS
@@ -26,6 +27,35 @@ def read(name: str) -> dict:
 @pytest.mark.parametrize("name", ["train", "inference"])
 def test_json_twin_equals_its_yaml(name):
     assert json.loads((CONFIGS / f"{name}.json").read_text()) == read(f"{name}.yaml"), "run `make twins`"
+
+
+def test_inference_shares_its_sections_with_the_training():
+    train, inference = ((CONFIGS / f"{name}.yaml").read_text() for name in ("train", "inference"))
+    assert shared_from(train, inference) == inference, "run `make twins`"
+    assert MARK in inference
+
+
+def test_twins_carry_a_change_of_the_training_over_to_inference(tmp_path):
+    for name in ("train.yaml", "inference.yaml"):
+        (tmp_path / name).write_text((CONFIGS / name).read_text())
+    train = (CONFIGS / "train.yaml").read_text()
+    changed = train.replace("spacing: [2.0, 2.0, 2.0]", "spacing: [1.0, 1.0, 3.0]")
+    step = "    - {_target_: SpatialPadd, keys: image, spatial_size: 8}\n"
+    changed = changed.replace("    - '@image_filter'\n", f"    - '@image_filter'\n{step}")
+    (tmp_path / "train.yaml").write_text(changed)
+    write_inference(tmp_path)
+    found = yaml.safe_load((tmp_path / "inference.yaml").read_text())
+    assert found["spacing"] == [1.0, 1.0, 3.0]
+    steps = found["preprocessing"]["transforms"]
+    assert steps[6:8] == ["@image_filter", {"_target_": "SpatialPadd", "keys": "image", "spatial_size": 8}]
+    assert steps[-1]["_target_"] == "DeleteItemsd"
+    before = read("inference.yaml")
+    rest = {key: value for key, value in found.items() if key not in ("spacing", "preprocessing")}
+    assert rest == {key: before[key] for key in rest}
+
+
+def test_the_main_configuration_can_be_read_as_a_whole():
+    assert len((CONFIGS / "train.yaml").read_text().splitlines()) <= 260
 
 
 def test_metadata_describes_the_default_configuration():

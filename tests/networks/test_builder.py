@@ -68,7 +68,7 @@ def test_an_unknown_name_is_met_with_the_nearest():
 
 
 def test_what_a_part_refuses_is_said_in_one_line():
-    with pytest.raises(ValueError, match="conditions the images on the clinical table, found no column"):
+    with pytest.raises(ValueError, match="reads the clinical table, found no column"):
         scripts.build(["pre"], fusion="film")
     mapping = {"_target_": "scripts.networks.fusion.Gated", "initial_weights": [0.3, 0.7]}
     with pytest.raises(ValueError, match="initial_weights must be 1 positive numbers"):

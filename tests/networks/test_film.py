@@ -28,7 +28,9 @@ def image() -> Tensor:
 def conditioned(conditioning: type, share: bool = True, changed: bool = False) -> ConditionedNetwork:
     torch.manual_seed(0)
     table = partial(TableEncoder, columns=COLUMNS)
-    made = ConditionedNetwork(ResidualEncoder, conditioning, table, Concat, 2, 2, share_encoder=share)
+    made = ConditionedNetwork(
+        ResidualEncoder, Concat, 2, 2, share_encoder=share, table=table, conditioning=conditioning
+    )
     if changed:
         with torch.no_grad():
             for weight in made.conditioning.parameters():

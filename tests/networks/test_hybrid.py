@@ -10,9 +10,8 @@ from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.concat import Concat
 from scripts.networks.fusion.late_mean import LateMean
 from scripts.networks.hybrid import HybridNetwork
-from scripts.networks.late_fusion import LateFusionNetwork
 from scripts.networks.multi_level import MultiLevelNetwork
-from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.phase_fusion import LateFusionNetwork, PhaseFusionNetwork
 from scripts.networks.plain import EarlyFusionNetwork
 
 IMAGE = torch.rand(3, 2, 12, 12, 12, generator=torch.Generator().manual_seed(0))

@@ -11,8 +11,7 @@ from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.concat import Concat
 from scripts.networks.fusion.evidential import Evidential
 from scripts.networks.fusion.late_mean import LateMean
-from scripts.networks.late_fusion import LateFusionNetwork
-from scripts.networks.phase_fusion import PhaseFusionNetwork
+from scripts.networks.phase_fusion import LateFusionNetwork, PhaseFusionNetwork
 
 ALL = torch.ones(2, 3, dtype=torch.bool)
 

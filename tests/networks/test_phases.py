@@ -63,7 +63,7 @@ def test_early_fusion_sees_the_phases_as_channels():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_single_phase_reads_its_phase_only(training):
-    network = SinglePhaseNetwork(ResidualEncoder, ["pre", "portal"], "portal", num_classes=2).train(training)
+    network = SinglePhaseNetwork(ResidualEncoder, phases=["pre", "portal"], phase="portal").train(training)
 
     def logits(volumes, present):
         outputs = network(volumes, present=present)

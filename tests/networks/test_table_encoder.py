@@ -170,7 +170,7 @@ def test_without_a_hidden_layer_it_is_linear():
 
 def test_missing_becomes_different_from_the_mean_by_learning():
     """Three patients without an age are ill, one of average age is not: imputing the mean could not tell."""
-    made = TableNetwork(partial(TableEncoder, columns=COLUMNS), num_phases=1, num_classes=2)
+    made = TableNetwork(table=partial(TableEncoder, columns=COLUMNS), num_phases=1, num_classes=2)
     made.table.fit(TRAINING)
     clinical = torch.tensor([[NAN, 0.0, 1.0], [60.0, 0.0, 1.0]])
     image, label = torch.zeros(2, 1, 1, 1, 1), torch.tensor([1, 0])

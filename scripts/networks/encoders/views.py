@@ -114,7 +114,7 @@ class ViewEncoder(nn.Module):
 
     def finish(self, maps: Tensor) -> Tensor:
         """Pool the slices, and bring the maps to the width of the volume's."""
-        return self.project(self.pooled(maps).float())
+        return self.project(self.pooled(maps).float()).float()
 
     def pooled(self, maps: Tensor) -> Tensor:
         """Keep what shows most in any slice, or all slices: [N, F, S, h, w] -> [N, F, 1 or S, h, w]."""

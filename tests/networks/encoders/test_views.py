@@ -77,7 +77,8 @@ def test_every_strategy_reads_views_and_a_view_of_an_absent_phase_is_absent(fusi
 def test_tokens_are_those_of_each_plane_read_alone():
     made = build("concat").eval()
     image = torch.rand(2, 3, 16, 16, 16)
-    tokens = made.tokens(image, torch.ones(2, 9, dtype=torch.bool))
+    there = torch.ones(2, 9, dtype=torch.bool)
+    tokens = made.tokens(made.maps(image, there), there)
     planes = {"axial": image[..., 7], "coronal": image[:, :, :, 7], "sagittal": image[:, :, 7]}
     for number, name in enumerate(token_names(PHASES, THREE)):
         phase, view = name.split()
@@ -117,9 +118,18 @@ def test_the_whole_volume_is_one_more_view_brought_to_one_width():
     assert made.token_dim == made.encoder.volume.out_dim == 128
     maps = made.eval().encoder(torch.rand(2, 1, 16, 16, 16))
     assert [one.shape[1] for one in maps] == [128, 128]
-    assert made.tokens(torch.rand(2, 3, 16, 16, 16), torch.ones(2, 6, dtype=torch.bool)).shape == (2, 6, 128)
+    there = torch.ones(2, 6, dtype=torch.bool)
+    assert made.tokens(made.maps(torch.rand(2, 3, 16, 16, 16), there), there).shape == (2, 6, 128)
     with pytest.raises(ValueError, match="take `volume` out"):
         build("multi_level", views=["volume", "axial"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_maps_brought_to_one_width_are_float32_in_mixed_precision(training):
+    made = build("adaptive_conv", views=["volume", "axial"]).train(training)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = made(images(), present=PRESENT)
+    assert (found["logits"] if training else found).dtype is torch.float32
 
 
 def test_normalisation_statistics_come_from_the_planes_of_present_phases_only():

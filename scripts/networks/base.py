@@ -1,0 +1,213 @@
+"""What the networks have in common: one signature, one way from an image to logits, one token per phase."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scripts.networks.calibration import Calibration
+from scripts.networks.fusion.base import zero_absent
+from scripts.networks.parts import Part, build, check_phases, maps_per_volume, own, width_of
+from scripts.networks.presence import image_channels, maps_of_present, pool, token_presence
+
+
+class Classifier(nn.Module):
+    """From an image, and maybe a clinical table, to logits: `maps` encodes, `decide` does the rest.
+
+    The rest is small, so that it is computed in float32 whatever the precision of the encoder.
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.calibration = Calibration(num_classes)
+
+    def forward(
+        self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor | dict[str, Tensor]:
+        """Classify.
+
+        Args:
+            image: [B, P, D, H, W]; absent phases may hold anything, NaN included, if `present` is given.
+            clinical: [B, T], NaN where a value is missing; None: no case has a table. Not read without one.
+            present: [B, P]; None: a phase whose voxels are all 0 is absent. See `token_presence` for views.
+
+        Returns:
+            Logits [B, K] float32, divided by the temperature. In eager training a dict with the raw
+            ``logits``, ``present`` (of what is fused), and what the strategy adds: ``weights`` [B, M],
+            ``phase_logits`` [B, M, K].
+
+        Raises:
+            ValueError: when the image has another number of phases.
+        """
+        seen = self.seen(image, present)
+        maps = self.maps(image, seen)
+        if torch.jit.is_scripting():
+            return self.calibration(self.decide(maps, seen, clinical)[0].float())
+        return self._in_float32(maps, seen, clinical)
+
+    @torch.jit.unused
+    def _in_float32(
+        self, maps: list[Tensor], seen: Tensor, clinical: Tensor | None
+    ) -> Tensor | dict[str, Tensor]:
+        with torch.autocast(seen.device.type, enabled=False):
+            logits, outputs = self.decide(maps, seen, clinical)
+        return {"logits": logits, **outputs} if self.training else self.calibration(logits)
+
+    def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
+        """Check the image and return which of its tokens are present."""
+        raise NotImplementedError
+
+    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode the image."""
+        raise NotImplementedError
+
+    def decide(
+        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the raw logits, and what a training has besides."""
+        raise NotImplementedError
+
+
+class PhaseNetwork(Classifier):
+    """Encodes every phase into a feature map, or one token; sub-classes turn them into classes.
+
+    image [B, P, D, H, W] -> encoder -> feature maps, averaged over space -> tokens [B, P, C]
+    clinical [B, T] -> table encoder -> layer norm -> one more, last token: M = P + 1; without a table M = P
+
+    The layer norm brings the table's token to the size of the phases', so that a fusion that compares tokens
+    (their maximum, say) does not overlook it. A table is absent in a case without any clinical value.
+
+    An encoder that reads several views of a phase (`ViewEncoder`) gives one token for each of V views, phases
+    first, views inside: P V tokens of the image. Its views are absent where their phase is.
+
+    While training, absent phases are left out of the encoder, so that batch normalisation sees present
+    volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
+    depend on data.
+
+    Args:
+        encoder: constructor (taking ``in_channels``) or ready module.
+        fusion: constructor or ready module of `networks.fusion`, of the kind that the sub-class names.
+        num_phases: P.
+        num_classes: K.
+        share_encoder: one encoder for all phases, or one per phase.
+        dropout: fraction of the features dropped before the last layer.
+        table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
+    """
+
+    __constants__ = ("share_encoder", "several")  # lets TorchScript leave the other branch out
+
+    def __init__(
+        self,
+        encoder: Part,
+        fusion: Part | None = None,
+        num_phases: int = 1,
+        num_classes: int = 2,
+        share_encoder: bool = True,
+        dropout: float = 0.0,
+        table: Part | None = None,
+    ) -> None:
+        super().__init__(num_classes)
+        self.num_phases = num_phases
+        self.share_encoder = share_encoder
+        self.encoder: Any  # a module, or one per phase: copies of a ready one
+        if share_encoder:
+            self.encoder = build(encoder, in_channels=1)
+        else:
+            self.encoder = nn.ModuleList(build(own(encoder), in_channels=1) for _ in range(num_phases))
+        first = self.encoder if share_encoder else self.encoder[0]
+        self.several = maps_per_volume(first) > 0
+        self.num_views = max(maps_per_volume(first), 1)
+        self.channels = image_channels(first)
+        self.token_dim = width_of(first)
+        self.table: Any = build(table, out_dim=self.token_dim)
+        self.table_norm: Any = None if self.table is None else nn.LayerNorm(self.token_dim)
+        self.image_tokens = num_phases * self.num_views
+        self.num_tokens = self.image_tokens if self.table is None else self.image_tokens + 1
+        self.dropout = nn.Dropout(dropout)
+        self.make_head(fusion, num_classes)
+
+    def make_head(self, fusion: Part | None, num_classes: int) -> None:
+        """Build what `decide` needs; nothing here where the constructor of a sub-class does."""
+
+    def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
+        """Check the image and return which of its tokens are present, [B, P V]; see `token_presence`."""
+        check_phases(image, self.num_phases, self.channels)
+        return token_presence(image, present, self.num_phases, self.num_views, self.channels)
+
+    def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode the phases: image [B, P, D, H, W], present [B, P V] -> P V maps [B, C, d, h, w], float32.
+
+        In evaluation the maps of absent phases are those of zeros; what fuses them leaves them out.
+        """
+        return self.encode(image, present)
+
+    def encode(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode the phases that are read."""
+        if not torch.jit.is_scripting() and self.training:
+            return self._maps_of_present(image, present)
+        by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
+        image = zero_absent(image, present.reshape(by_channel).any(dim=2))
+        found: list[Tensor] = []
+        if self.share_encoder:
+            volumes = image.reshape([-1, self.channels, image.size(2), image.size(3), image.size(4)])
+            views = self.encoder(volumes) if self.several else [self.encoder(volumes)]
+            for p in range(self.num_phases):
+                for maps in views:
+                    found.append(maps[p :: self.num_phases].float())
+        else:
+            for p, encoder in enumerate(self.encoder):
+                volumes = image[:, p * self.channels : (p + 1) * self.channels]
+                views = encoder(volumes) if self.several else [encoder(volumes)]
+                for maps in views:
+                    found.append(maps.float())
+        return found
+
+    def tokens(self, maps: list[Tensor], present: Tensor) -> Tensor:
+        """Average maps over space: -> [B, P V, C], 0 where absent."""
+        tokens: list[Tensor] = []
+        for one in maps:
+            tokens.append(pool(one))
+        return zero_absent(torch.stack(tokens, dim=1), present)
+
+    def with_table(self, tokens: Tensor, present: Tensor, clinical: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Append the token of the clinical table: tokens [B, P, C], present [B, P] -> [B, M, C], [B, M]."""
+        if self.table is None:
+            return tokens, present
+        token, there = self.table(clinical, tokens)
+        present = torch.cat([present, there.unsqueeze(1)], dim=1)
+        tokens = torch.cat([tokens, self.table_norm(token).unsqueeze(1)], dim=1)
+        return zero_absent(tokens, present), present
+
+    def beside_table(self, features: Tensor, clinical: Tensor | None) -> Tensor:
+        """Append the encoded table to the fused features: [B, F] -> [B, F + C]; without a table [B, F]."""
+        if self.table is None:
+            return features
+        token, there = self.table(clinical, features)
+        return torch.cat([features, zero_absent(self.table_norm(token), there)], dim=1)
+
+    @torch.jit.unused
+    def _maps_of_present(self, image: Tensor, present: Tensor) -> list[Tensor]:
+        if self.share_encoder:
+            volumes = image.unflatten(1, [self.num_phases, self.channels]).flatten(0, 1)
+            views = self._encode_present(self.encoder, volumes, present.reshape(-1, self.num_views))
+            by_phase = [maps.unflatten(0, (-1, self.num_phases)).unbind(dim=1) for maps in views]
+            return [maps[p] for p in range(self.num_phases) for maps in by_phase]
+        volumes = image.unflatten(1, (self.num_phases, self.channels)).unbind(dim=1)
+        there = present.unflatten(1, (self.num_phases, self.num_views)).unbind(dim=1)
+        return [
+            maps
+            for p, encoder in enumerate(self.encoder)
+            for maps in self._encode_present(encoder, volumes[p], there[p])
+        ]
+
+    @torch.jit.unused
+    def _encode_present(self, encoder: Any, volumes: Tensor, present: Tensor) -> list[Tensor]:
+        """Encode volumes [N, c, D, H, W] whose views are `present` [N, V] into V maps."""
+        if self.several:
+            return encoder.maps_of_present(volumes, present)
+        return [maps_of_present(encoder, volumes, present[:, 0], self.token_dim)]
