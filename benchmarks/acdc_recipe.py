@@ -31,7 +31,7 @@ from scripts.losses.classification import ClassificationLoss
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.rows import classification_table
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.transforms.augment import AugmentBatch, RandomIntensity
 from scripts.transforms.geometry import RandomGeometry

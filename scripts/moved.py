@@ -62,7 +62,7 @@ def moved(package: str, name: str) -> Any:
     """Return what a package of before called by a name.
 
     >>> moved("scripts.fusion", "Abaf").__module__
-    'scripts.networks.fusion.abaf'
+    'scripts.networks.fusion.tokens'
 
     Raises:
         AttributeError: it never had the name.

@@ -11,7 +11,7 @@ from monai.networks import nets
 from scripts.engines.network import place_network
 from scripts.networks.encoders.monai_cnn import MonaiResNetEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from tests.conftest import ROOT
 

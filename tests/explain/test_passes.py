@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from scripts import build
 from scripts.engines.inferer import TestTimeInferer
 from scripts.networks.ensemble import Ensemble
-from scripts.networks.fusion.gated import Gated
+from scripts.networks.fusion.tokens import Gated
 from workbench.explain.listening import FusedFeatures, FusionWeights
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "fusion"

@@ -9,7 +9,7 @@ import torch
 from monai.bundle import ConfigParser
 
 import scripts
-from scripts.networks.fusion.mean import Mean
+from scripts.networks.fusion.tokens import Mean
 from workbench.network.__main__ import main
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from scripts.networks.conditioned import ConditionedNetwork, Daft, Film
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.table_encoder import TableEncoder
 

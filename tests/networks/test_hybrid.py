@@ -7,8 +7,8 @@ import torch
 
 import scripts
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.concat import Concat
-from scripts.networks.fusion.late_mean import LateMean
+from scripts.networks.fusion.decisions import LateMean
+from scripts.networks.fusion.tokens import Concat
 from scripts.networks.hybrid import HybridNetwork
 from scripts.networks.multi_level import MultiLevelNetwork
 from scripts.networks.phase_fusion import LateFusionNetwork, PhaseFusionNetwork

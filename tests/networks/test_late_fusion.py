@@ -8,9 +8,8 @@ import torch
 from scripts.losses.classification import ClassificationLoss
 from scripts.losses.deep_supervision import DeepSupervision
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.concat import Concat
-from scripts.networks.fusion.evidential import Evidential
-from scripts.networks.fusion.late_mean import LateMean
+from scripts.networks.fusion.decisions import Evidential, LateMean
+from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import LateFusionNetwork, PhaseFusionNetwork
 
 ALL = torch.ones(2, 3, dtype=torch.bool)

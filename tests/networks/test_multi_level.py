@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.adaptive_conv import AdaptiveConv
+from scripts.networks.fusion.maps import AdaptiveConv
 from scripts.networks.multi_level import Context, FeaturePyramid, MultiLevelNetwork, SkipDecoder
 
 ALL = torch.ones(2, 3, dtype=torch.bool)

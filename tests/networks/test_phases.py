@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.plain import EarlyFusionNetwork, SinglePhaseNetwork
 

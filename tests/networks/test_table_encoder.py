@@ -15,7 +15,7 @@ from scripts.engines.batch import PrepareBatch
 from scripts.engines.inferer import TestTimeInferer
 from scripts.engines.network import place_network
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.plain import TableNetwork
 from scripts.networks.table_encoder import TableEncoder

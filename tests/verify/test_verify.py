@@ -178,14 +178,14 @@ def test_a_package_without_some_of_its_files_is_named(folder):
 def test_a_release_is_taken_by_its_hash(folder, tmp_path, monkeypatch):
     from workbench.verify import files as package_files
 
-    (folder / "scripts" / "networks" / "fusion" / "max.py").write_text("# an older one\n")
-    assert "scripts/networks/fusion/max.py: found 'other code'" in said(folder)
+    (folder / "scripts" / "networks" / "fusion" / "maps.py").write_text("# an older one\n")
+    assert "scripts/networks/fusion/maps.py: found 'other code'" in said(folder)
     releases = tmp_path / "releases.txt"
     releases.write_text(f"# hash, version\n{package_files.package_hash(folder / 'scripts')}  0.0.9\n")
     monkeypatch.setattr(package_files, "RELEASES", releases)
     assert said(folder) == ""
-    (folder / "scripts" / "networks" / "fusion" / "max.py").write_text("import os\n")
-    assert "scripts/networks/fusion/max.py: found 'other code'" in said(folder)
+    (folder / "scripts" / "networks" / "fusion" / "maps.py").write_text("import os\n")
+    assert "scripts/networks/fusion/maps.py: found 'other code'" in said(folder)
 
 
 def test_a_strategy_of_ones_own_is_allowed_by_name(folder):

@@ -1,4 +1,4 @@
-"""What every fusion strategy over tokens shares."""
+"""What the fusion strategies share: over tokens, over decisions, over feature maps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class TokenFusion(nn.Module):
-    """Fuses the tokens of a case into one vector. Every strategy is a sub-class in its own file.
+    """Fuses the tokens of a case into one vector. Every strategy is a sub-class.
 
     The contract, held by one test over all strategies:
 
@@ -61,7 +61,7 @@ def softmax_over_present(scores: Tensor, present: Tensor) -> Tensor:
 
 
 class DecisionFusion(nn.Module):
-    """Combines what each phase alone says about the class. Every strategy is a sub-class in its own file.
+    """Combines what each phase alone says about the class. Every strategy is a sub-class.
 
     The contract, held by one test over all strategies:
 
@@ -110,7 +110,7 @@ def log_mixture(phase_logits: Tensor, scores: Tensor, present: Tensor) -> Tensor
 
 
 class MapFusion(nn.Module):
-    """Fuses the feature maps of a case into one map. Every strategy is a sub-class in its own file.
+    """Fuses the feature maps of a case into one map. Every strategy is a sub-class.
 
     The contract, held by one test over all strategies, is that of `TokenFusion` with maps for tokens:
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.abaf import Abaf
+from scripts.networks.fusion.tokens import Abaf
 
 B, M, C = 5, 3, 4
 

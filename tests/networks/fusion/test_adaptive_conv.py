@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.adaptive_conv import AdaptiveConv
-from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.maps import AdaptiveConv
+from scripts.networks.fusion.tokens import Concat
 
 
 def test_equals_its_formula_with_flags_of_the_present_phases():

@@ -6,7 +6,7 @@ import itertools
 
 import torch
 
-from scripts.networks.fusion.bilinear import Bilinear
+from scripts.networks.fusion.products import Bilinear
 
 M, C, RANK, F = 3, 4, 2, 5
 

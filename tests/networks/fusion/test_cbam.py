@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scripts.networks.fusion.cbam import Cbam
+from scripts.networks.fusion.maps import Cbam
 
 ALL = torch.ones(3, 2, dtype=torch.bool)
 

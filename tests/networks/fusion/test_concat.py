@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.concat import Concat
+from scripts.networks.fusion.tokens import Concat
 
 
 def test_equals_its_formula():

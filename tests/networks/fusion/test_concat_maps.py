@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from scripts.networks.fusion.base import align
-from scripts.networks.fusion.concat_maps import ConcatMaps
+from scripts.networks.fusion.maps import ConcatMaps
 
 
 def test_small_maps_are_interpolated_to_the_finest_grid_of_each_axis():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scripts.networks.fusion.cross_attention import CrossAttention
+from scripts.networks.fusion.attention import CrossAttention
 
 C = 8
 

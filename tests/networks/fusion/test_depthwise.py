@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.concat_maps import ConcatMaps
-from scripts.networks.fusion.depthwise import Depthwise
+from scripts.networks.fusion.maps import ConcatMaps, Depthwise
 
 ALL = torch.ones(1, 3, dtype=torch.bool)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scripts.networks.fusion.evidential import Evidential
+from scripts.networks.fusion.decisions import Evidential
 
 Masses = dict[frozenset[int], float]
 

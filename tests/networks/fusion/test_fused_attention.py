@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from scripts.networks.fusion.fused_attention import FusedAttention
+from scripts.networks.fusion.attention import FusedAttention
 
 M, C = 3, 8
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0]], dtype=torch.bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.networks.fusion.gated import Gated
+from scripts.networks.fusion.tokens import Gated
 
 C = 4
 

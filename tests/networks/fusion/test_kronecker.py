@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from scripts.networks.fusion.kronecker import Kronecker
+from scripts.networks.fusion.products import Kronecker
 
 C, R = 5, 2
 

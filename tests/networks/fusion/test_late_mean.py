@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.late_mean import LateMean
+from scripts.networks.fusion.decisions import LateMean
 
 
 def test_equals_the_average_of_the_single_phase_probabilities():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.late_product import LateProduct
+from scripts.networks.fusion.decisions import LateProduct
 
 
 def test_equals_the_renormalised_product():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.late_mean import LateMean
-from scripts.networks.fusion.late_weighted import LateWeighted
+from scripts.networks.fusion.decisions import LateMean, LateWeighted
 
 PRESENT = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0]], dtype=torch.bool)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from scripts.networks.fusion.low_rank_tensor import LowRankTensor
+from scripts.networks.fusion.products import LowRankTensor
 
 C, F, RANK = 4, 5, 3
 

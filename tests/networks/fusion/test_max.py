@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.max import Max
+from scripts.networks.fusion.tokens import Max
 
 
 def test_takes_each_feature_from_the_present_token_that_shows_it_most():

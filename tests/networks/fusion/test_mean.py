@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.mean import Mean
+from scripts.networks.fusion.tokens import Mean
 
 PRESENT = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.bool)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from scripts.networks.fusion.self_attention import SelfAttention
+from scripts.networks.fusion.attention import SelfAttention
 
 M, C = 3, 8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.side_by_side import SideBySide
+from scripts.networks.fusion.tokens import SideBySide
 
 
 def test_equals_its_formula_and_an_absent_token_is_zero_not_one_half():

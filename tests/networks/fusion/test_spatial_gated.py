@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.spatial_gated import SpatialGated
+from scripts.networks.fusion.maps import SpatialGated
 
 
 def test_the_present_phases_share_out_every_place():

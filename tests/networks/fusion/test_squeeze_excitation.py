@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from scripts.networks.fusion.squeeze_excitation import SqueezeExcitation
+from scripts.networks.fusion.maps import SqueezeExcitation
 
 ALL = torch.ones(3, 2, dtype=torch.bool)
 

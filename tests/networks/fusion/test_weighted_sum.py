@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scripts.networks.fusion.weighted_sum import WeightedSum
+from scripts.networks.fusion.tokens import WeightedSum
 
 
 def test_equals_the_formula():
