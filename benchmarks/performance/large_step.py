@@ -14,8 +14,7 @@ from benchmarks.performance.monai_pipeline import PipelineTraining, cached_loade
 from benchmarks.performance.ours import CLASSES, DEVICE, PHASES, batch, build_model
 from benchmarks.performance.timing import measure, seconds
 from benchmarks.performance.training_step import InMemory
-from scripts.engines.batch import PrepareBatch
-from scripts.engines.inferer import has_fast_bf16
+from scripts.engines.inferer import PrepareBatch, has_fast_bf16
 
 CASES, SIDE = 8, 64
 

@@ -24,8 +24,7 @@ from benchmarks.performance.phantom import Prepared, prepared_phantom
 from benchmarks.performance.side import Parts, Side
 from benchmarks.performance.timing import seconds, times_faster
 from scripts.cases.batches import EpochBatchSampler
-from scripts.engines.batch import PrepareBatch
-from scripts.engines.inferer import has_fast_bf16
+from scripts.engines.inferer import PrepareBatch, has_fast_bf16
 from scripts.engines.schedule import warmup_cosine
 
 BATCH = 16

@@ -20,7 +20,7 @@ from monai.utils import convert_to_tensor
 from scripts.cases.cut_regions import CutRegions, cut_of
 from scripts.files.atomic import no_room, remove_partial, write_tensors
 from scripts.files.plain_text import listing
-from scripts.files.workers import BadCases, lines_of, work_through
+from scripts.files.processes import BadCases, lines_of, work_through
 from scripts.volumes.fingerprint import code_version, fingerprint, item_fingerprint
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from scripts.cases.document import Document, Item
 from scripts.cases.splits import SPLITS
 from scripts.files.plain_text import listing, nearest
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 
 
 def check_split(document: Document, split: str, items: Sequence[Item]) -> None:

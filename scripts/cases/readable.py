@@ -12,7 +12,7 @@ from monai.data import DataLoader, Dataset, list_data_collate
 
 from scripts.cases.cache import NoCache
 from scripts.files.atomic import write_table
-from scripts.files.workers import BadCases, lines_of
+from scripts.files.processes import BadCases, lines_of
 
 FILE = "not_predicted.csv"
 

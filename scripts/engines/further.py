@@ -13,7 +13,7 @@ from monai.inferers import Inferer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scripts.engines.commands import bundle_command
+from scripts.engines.running import bundle_command
 from scripts.files.processes import is_first_process
 from scripts.files.workbench import from_workbench
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.positive import positive_index
-from scripts.engines.commands import from_here
 from scripts.engines.ensemble import ensemble_folders
-from scripts.engines.running import bundle_folder, folder_of_files
+from scripts.engines.running import bundle_folder, folder_of_files, from_here
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import from_literal, safe_name
 

@@ -1,4 +1,4 @@
-"""First and last step of every run: refuse mistakes early, say where the results are."""
+"""First and last step of every run: refuse mistakes early, prepare the cases, say where the results are."""
 
 from __future__ import annotations
 
@@ -10,22 +10,60 @@ from pathlib import Path
 import yaml
 from monai.utils import set_determinism
 
-from scripts import BUNDLE, keys
+from scripts import BUNDLE
+from scripts.cases.cache import NoCache
 from scripts.engines.command_line import command_line, config_files, settle_types, typed_options
-from scripts.engines.commands import from_here
 from scripts.engines.metadata import record_metrics
 from scripts.engines.output_place import finish_output
 from scripts.engines.results_place import place_note
-from scripts.engines.running import bundle_folder, running_config, running_parser, running_run_id
+from scripts.engines.running import bundle_folder, from_here, running_config, running_parser, running_run_id
 from scripts.engines.served import served_lists
 from scripts.engines.twins import warn_of_stale_twins
 from scripts.files import errors
+from scripts.files.errors import error_chain
 from scripts.files.plain_text import check_from_data
-from scripts.files.processes import is_first_process, wait_for_all
+from scripts.files.processes import BadCases, is_first_process, wait_for_all
 from scripts.files.workbench import from_workbench
-from scripts.keys.check import check_command, check_keys, check_order, check_values, known_keys
+from scripts.keys.check import check_command, check_keys, check_order, check_values, help_text, known_keys
 from scripts.keys.declared import TOOLS, command_of, declared_keys
 from scripts.keys.key_types import check_range
+
+SECTIONS = ("train", "validate", "test")
+
+
+def prepare_splits() -> None:
+    """Make the datasets of training, validation and test, which fills their caches.
+
+    The test is read by no one before the training is over, but an image of it that cannot be read would then
+    cost the whole training. Without a cache every case is prepared once and let go.
+
+    Raises:
+        BadCases: cases that cannot be prepared, of all three splits.
+        RuntimeError: when called outside a configuration.
+    """
+    parser = running_parser()
+    if parser is None:
+        raise RuntimeError("prepare_splits() works only inside an expression of a bundle configuration")
+    found: list[BadCases] = []
+    total = 0
+    for section in SECTIONS:
+        if f"{section}#dataset" not in parser:
+            continue
+        try:
+            dataset = parser.get_parsed_content(f"{section}#dataset")
+            total += len(dataset)
+            if isinstance(dataset, NoCache):
+                dataset.check()
+        except Exception as error:  # MONAI wraps what a constructor raises
+            bad = next((one for one in error_chain(error) if isinstance(one, BadCases)), None)
+            if bad is None or any(bad.lines == other.lines for other in found):
+                raise  # in the second case it is dataset.json that cannot be used, whatever the split
+            found.append(bad)
+            total += bad.of if not isinstance(error, BadCases) else 0
+    if found:
+        lines = [line for bad in found for line in bad.lines]
+        raise BadCases(lines, total, bad=sum(bad.bad for bad in found))
+
 
 MODEL = "configs/inference.yaml"
 
@@ -51,7 +89,7 @@ def settle() -> bool:
     if command in TOOLS:
         configs = BUNDLE / "configs"  # bundle_root may be what is reported
     if options.keys() & {"help", "h"}:
-        print(keys.help.help_text(configs, command))
+        print(help_text(configs, command))
         raise SystemExit
     root = options.get("bundle_root")
     if root and command not in TOOLS and not Path(root).is_dir():

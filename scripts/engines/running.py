@@ -1,15 +1,19 @@
-"""The configuration that MONAI is executing at this moment."""
+"""The configuration that MONAI is executing at this moment, and commands as one would type them."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
+
+from scripts import BUNDLE
+from scripts.files.plain_text import is_reference
 
 
 def _callers(kind: type) -> Any | None:
@@ -100,3 +104,42 @@ def network_parts(config: dict[str, Any], kinds: tuple[str, ...]) -> list[str]:
             reached.add(key)
             waiting += _REFERENCE.findall(json.dumps(config[key], default=str))
     return [kind for kind in kinds if kind in reached - unread]
+
+
+def training_command(overlays: Sequence[str], dataset_dir: str | None = None) -> str:
+    """Return the command that trains with train.yaml and `overlays`, as one would type it where one is.
+
+    >>> print(training_command(["configs/data/acdc.yaml"]))
+    python -m monai.bundle run training --config_file "['configs/train.yaml','configs/data/acdc.yaml']"
+    """
+    where = f" --dataset_dir {shlex.quote(dataset_dir)}" if dataset_dir else ""
+    return bundle_command("training", ["configs/train.yaml", *overlays], BUNDLE) + where
+
+
+def bundle_command(run: str, files: Sequence[str], bundle: Path | None = None) -> str:
+    """Return a command of the bundle, as one would type it.
+
+    Args:
+        run: what is run.
+        files: configurations; those in `configs` are the bundle's own.
+        bundle: its folder, which is named where one is elsewhere; None: the command is given in it.
+    """
+    root = ""
+    if bundle is not None and bundle != Path.cwd():
+        files = [from_here(bundle / file) if file.startswith("configs/") else file for file in files]
+        root = f" --bundle_root {shlex.quote(from_here(bundle))}"
+    listed = f"[{','.join(map(repr, files))}]"
+    listed = f'"{listed}"' if not set(listed) & set('"$`\\!') else shlex.quote(listed)
+    return f"python -m monai.bundle run {run} --config_file {listed}{root}"
+
+
+def from_here(path: Path) -> str:
+    """Return a path as one would type it: relative where it lies below the current folder.
+
+    A name that MONAI would execute or look up has the folder in front.
+
+    >>> from_here(Path.cwd() / "data"), from_here(Path.cwd() / "$x")
+    ('data', './$x')
+    """
+    text = str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    return f"./{text}" if is_reference(text) else text

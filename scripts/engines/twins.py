@@ -1,4 +1,4 @@
-"""JSON twins of the YAML files: MONAI Label and `monai.bundle.load` read the JSON first."""
+"""JSON twins of the YAML files, which MONAI Label and `monai.bundle.load` read first."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from scripts import keys
 from scripts.engines.metadata import metadata
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import check_from_data
 from scripts.files.yaml_files import read_yaml
+from scripts.keys.check import page, with_comments
 from scripts.keys.declared import FILES
 
 logger = logging.getLogger(__name__)
@@ -62,10 +62,10 @@ def write_twins(configs: Path) -> None:
         write_text(configs / f"{name}.json", _json(content))
     for name in FILES:
         text = (configs / name).read_text(encoding="utf-8") if (configs / name).is_file() else ""
-        if (commented := keys.help.with_comments(text, name)) != text:
+        if (commented := with_comments(text, name)) != text:
             write_text(configs / name, commented)
     if (docs := configs.parent / "docs" / "keys.md").is_file():
-        write_text(docs, keys.help.page(configs))
+        write_text(docs, page(configs))
     file = configs / "metadata.json"
     base = json.loads(file.read_text(encoding="utf-8"))
     write_text(file, _json(metadata(base, read_yaml(configs / "train.yaml"))))

@@ -16,7 +16,7 @@ from scripts import BUNDLE
 from scripts.files import stopping
 from scripts.files.atomic import no_room, no_room_message
 from scripts.files.plain_text import nearest, shown
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 
 _PACKAGE = (str(BUNDLE / "scripts"), str(BUNDLE / "workbench"))
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"

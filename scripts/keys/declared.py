@@ -11,8 +11,7 @@ from typing import Annotated, Any
 
 from scripts.files.workbench import from_workbench
 from scripts.keys.kinds import Keys
-from scripts.keys.model import Evaluation, Inference, Single
-from scripts.keys.training import Fitting, Training
+from scripts.keys.model import Evaluation, Fitting, Inference, Single, Training
 
 FILES: dict[str, type[Keys]] = {
     "train.yaml": Training,

@@ -10,7 +10,7 @@ import torch
 from monai.transforms import MapTransform
 
 from scripts.files.plain_text import listing
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 from scripts.volumes.grid import field_of_view, frame_axes
 from scripts.volumes.open import open_volume
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from scripts.files import errors
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 from tests.attack.conftest import Canary
 
 SECONDS = 30

@@ -43,7 +43,7 @@ CODE = """
 import os, sys, time
 from pathlib import Path
 from scripts.files import errors
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 
 def busy(folder):
     Path(folder, str(os.getpid())).touch()

@@ -17,8 +17,8 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import run
 
-from scripts.engines.commands import training_command
 from scripts.engines.results import write_yaml
+from scripts.engines.running import training_command
 from scripts.engines.twins import write_twins
 from scripts.files.errors import message_of
 from scripts.files.plain_text import is_safe_name, safe_name

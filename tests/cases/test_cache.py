@@ -16,7 +16,7 @@ from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, MapTransform, RandomizableTransform, SelectItemsd
 
 from scripts.cases.cache import cached_dataset
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 from scripts.transforms.intensity import WindowIntensityd, ZScoreIntensityd
 from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scripts.cases.read import read_cases
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 
 PHASES, CLASSES = ["pre", "portal"], ["low", "high"]
 Document = dict[str, Any]

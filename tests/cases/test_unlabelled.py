@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scripts.cases.read import read_unlabelled
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 
 PHASES, CLASSES = ["pre", "portal"], ["low", "high"]
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from scripts.engines.batch import PrepareBatch
 from scripts.engines.calibrate import CalibrateModel
-from scripts.engines.inferer import TestTimeInferer
+from scripts.engines.inferer import PrepareBatch, TestTimeInferer
 from scripts.metrics.calibration import fit_temperature
 from scripts.networks.calibration import Calibration
 

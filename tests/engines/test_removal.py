@@ -25,8 +25,7 @@ from monai.transforms import (
 from torch import Tensor, nn
 
 from scripts.cases.cache import cached_dataset
-from scripts.engines.batch import PrepareBatch
-from scripts.engines.inferer import PhaseInferer
+from scripts.engines.inferer import PhaseInferer, PrepareBatch
 from scripts.engines.removal import Removal, images_without
 from scripts.transforms.augment import AugmentBatch, PhaseDropout, RandomIntensity
 from scripts.transforms.geometry import RandomGeometry

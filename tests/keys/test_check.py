@@ -6,9 +6,8 @@ import pytest
 from monai.transforms import Compose, Identityd
 
 from scripts.files.errors import message_of
-from scripts.keys.check import check_command, check_keys, check_order, known_keys
+from scripts.keys.check import check_command, check_keys, check_order, known_keys, page, with_comments
 from scripts.keys.declared import COMMANDS, FILES, keys_of
-from scripts.keys.help import page, with_comments
 from scripts.keys.key_types import content_of
 from tests.conftest import ROOT
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from scripts.engines.batch import PrepareBatch
-from scripts.engines.inferer import TestTimeInferer
+from scripts.engines.inferer import PrepareBatch, TestTimeInferer
 from scripts.engines.network import place_network
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.tokens import Concat

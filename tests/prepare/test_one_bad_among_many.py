@@ -14,7 +14,7 @@ import pytest
 
 from scripts.cases.read import read_cases
 from scripts.files.errors import message_of
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 from scripts.volumes.native import ReaderDied
 from workbench.prepare.preparing import Settings, prepare
 

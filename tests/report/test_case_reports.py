@@ -16,8 +16,7 @@ from monai.transforms import Activationsd, Compose
 from torch import Tensor, nn
 
 from scripts import build
-from scripts.engines.batch import PrepareBatch
-from scripts.engines.inferer import PhaseInferer
+from scripts.engines.inferer import PhaseInferer, PrepareBatch
 from workbench.report.errors import ErrorReport, errors_figure
 from workbench.report.features import FeatureReport
 from workbench.report.weights import WeightReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scripts.engines.batch import PrepareBatch
+from scripts.engines.inferer import PrepareBatch
 from scripts.transforms.augment import PhaseDropout
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.engines.ensemble import model_files
-from scripts.engines.trained import is_recorded, record, trained_list
+from scripts.engines.ensemble import is_recorded, model_files, record, trained_list
 from scripts.files.errors import message_of
 from workbench.predict import command as predict
 from workbench.serve import command as serving

@@ -267,7 +267,7 @@ def test_preparing_and_caching_remove_what_a_kill_left_behind(what, source):
 WORKERS = """
 import operator
 from scripts.files import errors
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 
 errors.install()
 work_through(operator.neg, [1, 2], 2, processes=True)

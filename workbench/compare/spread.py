@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.engines.progress import progress_bar
 from scripts.files.plain_text import listing
-from scripts.files.workers import ending_with_this_process, unheard_by_workers
+from scripts.files.processes import ending_with_this_process, unheard_by_workers
 from workbench.compare.jobs import Job, Place, run_job
 
 BACKENDS = ("loky", "dask")

@@ -21,7 +21,7 @@ from scripts.engines.evaluation import clinical_lines
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
 from scripts.files.atomic import PARTIAL, check_writable
-from scripts.files.workers import lines_of
+from scripts.files.processes import lines_of
 from workbench.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
 from workbench.explain.contribution_figure import Waterfall, contribution_figure
 from workbench.explain.contributions import Contributions, reads_table

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from scripts.files.atomic import write_atomically, write_text
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 from scripts.volumes.fingerprint import content_hash, fingerprint, item_fingerprint
 
 Record = dict[str, Any]  # what is kept of a volume made: plain values, as they stand in a CSV file

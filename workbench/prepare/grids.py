@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scripts.files.plain_text import listing
-from scripts.files.workers import BadCases, lines_of, work_through
+from scripts.files.processes import BadCases, lines_of, work_through
 from scripts.volumes.grid import (
     bounds,
     box_corners,

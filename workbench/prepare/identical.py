@@ -13,7 +13,7 @@ import numpy as np
 
 from scripts.cases.splits import patient_of
 from scripts.files.plain_text import note
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 from scripts.volumes.grid import open_phase
 from scripts.volumes.volume import Volume
 

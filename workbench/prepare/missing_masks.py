@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.cases.file_names import may_be_mask
 from scripts.files.plain_text import listing, note
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 from scripts.volumes.grid import find_mask_box, open_phase, ras_bounds
 from scripts.volumes.open import image_ending, image_files
 

@@ -17,12 +17,11 @@ from scripts.cases.document import name_list
 from scripts.cases.file_names import check_found_phases, check_names
 from scripts.cases.positive import named_class, positive_class
 from scripts.cases.splits import assign_splits, everyone
-from scripts.engines.commands import bundle_command, from_here, training_command
-from scripts.engines.running import running_parser
+from scripts.engines.running import bundle_command, from_here, running_parser, training_command
 from scripts.files.atomic import check_writable, not_left_empty, write_text
 from scripts.files.plain_text import check_names_are_text, shown
+from scripts.files.processes import BadCases, lines_of
 from scripts.files.run_folder import Check, record_of, refuse_bundle, run_in
-from scripts.files.workers import BadCases, lines_of
 from scripts.volumes.volume import BadVolume
 from workbench.prepare.bias_field import BiasCorrection, correct_cases
 from workbench.prepare.clinical_table import join_clinical_table

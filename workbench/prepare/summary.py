@@ -11,7 +11,7 @@ from scripts.cases.cut_regions import percent
 from scripts.cases.file_names import values_of_file
 from scripts.cases.splits import SMALL, SPLITS, everyone, patient_of, patients_known
 from scripts.files.plain_text import note
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 from scripts.volumes.grid import open_phase
 from workbench.prepare.grids import losses, product
 from workbench.prepare.survey import Survey

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 from scripts.volumes.grid import frame_axes, mask_box, open_phase
 from scripts.volumes.mask import pieces_of
 from scripts.volumes.volume import Volume

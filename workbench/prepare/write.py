@@ -16,7 +16,7 @@ import yaml
 from scripts.cases.clinical import Column
 from scripts.cases.read import read_cases
 from scripts.cases.splits import patient_of, split_by_patient
-from scripts.engines.commands import from_here, training_command
+from scripts.engines.running import from_here, training_command
 from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import check_from_data, is_plain, literal
 from scripts.volumes.plane import FIELD, brightest

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path, PurePosixPath
 
 from scripts import BUNDLE
-from scripts.engines.trained import files_of, hash_of, is_importable
+from scripts.engines.ensemble import files_of, hash_of, is_importable
 from scripts.files.run_folder import RECORD
 from workbench.verify.plain_config import Finding
 

@@ -8,10 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from scripts import BUNDLE
-from scripts.engines.trained import (
-    files_of,
-    is_recorded,
-)
+from scripts.engines.ensemble import files_of, is_recorded
 from workbench.verify.configurations import check_configuration
 from workbench.verify.files import check_file, check_whole, is_as_shipped, is_release
 from workbench.verify.plain_config import LARGEST, Finding

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
 from workbench.prepare.preparing import Settings, prepare

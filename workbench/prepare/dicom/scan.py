@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scripts.files.workers import MOST_LINES
+from scripts.files.processes import MOST_LINES
 from workbench.prepare.dicom.headers import (
     CLOSED,
     DAMAGED,

@@ -19,7 +19,7 @@ from typing import Any
 from scripts.cases.spelling import Matches, match_names
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import note
-from scripts.files.workers import BadCases
+from scripts.files.processes import BadCases
 from workbench.prepare.dicom.assign import Assignment, assign_study
 from workbench.prepare.dicom.convert import state_of_files, write_stack
 from workbench.prepare.dicom.geometry import Refused

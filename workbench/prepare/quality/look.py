@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scripts.cases.document import Item
-from scripts.files.workers import work_through
+from scripts.files.processes import work_through
 from scripts.volumes.grid import MaskBox, find_mask_box
 from scripts.volumes.mask import mask_values, shares_of_pieces
 from scripts.volumes.open import open_volume

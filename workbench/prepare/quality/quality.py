@@ -9,8 +9,8 @@ from typing import Any
 from scripts.cases.document import open_document, read_items
 from scripts.cases.splits import patient_of
 from scripts.files.atomic import check_writable
+from scripts.files.processes import BadCases
 from scripts.files.run_folder import refuse_bundle
-from scripts.files.workers import BadCases
 from workbench.prepare.phase_scale import phase_scales, scale_text
 from workbench.prepare.quality.checks import CHECKS
 from workbench.prepare.quality.finding import Finding, together
