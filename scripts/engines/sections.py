@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.engines.ensemble import record
 from scripts.engines.output_place import check_output
 from scripts.engines.randomness import keep_freed_memory
 from scripts.engines.run import finish, start
 from scripts.engines.selection import PooledScore
-from scripts.engines.trained import record
 
 
 def begin_training(
