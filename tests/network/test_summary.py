@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runpy import run_module
+
 import pytest
 import torch
 
@@ -43,3 +45,9 @@ def test_the_table_has_a_line_per_part():
         "encoder", "fusion", "head", "phase_heads.0", "phase_heads.1",
     ]  # fmt: skip
     assert lines[-1].startswith("all")
+
+
+def test_the_command_prints_the_parts(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["network", "--fusion", "mean", "--grid_size", "8", "8", "8"])
+    run_module("workbench.network", run_name="__main__")
+    assert "all      PhaseFusionNetwork" in capsys.readouterr().out

@@ -46,10 +46,6 @@ def main() -> None:
         raise SystemExit(str(error)) from None
 
 
-if __name__ == "__main__":
-    main()
-
-
 @dataclass(frozen=True)
 class Part:
     """One part of a network.
@@ -139,3 +135,7 @@ def summary(network: nn.Module, num_phases: int, grid_size: Sequence[int]) -> st
     ]
     rule = "-" * max(len(line) for line in lines)
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+if __name__ == "__main__":
+    main()

@@ -114,10 +114,6 @@ def phantom_studies(folder: Path, count: int = 10) -> Path:
     return folder
 
 
-if __name__ == "__main__":
-    main()
-
-
 LABEL_FOLDER = "labels"
 """Where MONAI Label keeps the labels, in the folder of the studies."""
 
@@ -194,3 +190,7 @@ def exactly(name: str) -> str:
     """
     escaped = re.sub(r"([\[\]*?])", r"[\1]", name[:-1])
     return f"{escaped}[{name[-1]}]"
+
+
+if __name__ == "__main__":
+    main()
