@@ -1,6 +1,6 @@
 """The tests that lie as the changed files: `make test-fast`, or `make test-fast FILES="scripts/x.py"`.
 
-A change in scripts/networks/fusion/abaf.py runs tests/networks/fusion/test_abaf.py where there is one,
+A change in scripts/losses/evidential.py runs tests/losses/test_evidential.py where there is one,
 else the nearest folder of tests that there is; a changed test runs itself.
 """
 

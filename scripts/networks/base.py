@@ -167,7 +167,11 @@ class PhaseNetwork(Classifier):
                     found.append(maps.float())
         return found
 
-    def tokens(self, maps: list[Tensor], present: Tensor) -> Tensor:
+    def tokens(self, image: Tensor, present: Tensor) -> Tensor:
+        """Encode the phases: image [B, P, D, H, W], present [B, P V] -> [B, P V, C], 0 where absent."""
+        return self.pooled(self.maps(image, present), present)
+
+    def pooled(self, maps: list[Tensor], present: Tensor) -> Tensor:
         """Average maps over space: -> [B, P V, C], 0 where absent."""
         tokens: list[Tensor] = []
         for one in maps:

@@ -127,4 +127,4 @@ class ConditionedNetwork(PhaseFusionNetwork):
         conditioned: list[Tensor] = []
         for p, conditioning in enumerate(self.conditioning):
             conditioned.append(torch.where(there, conditioning(maps[p], table), maps[p]))
-        return self.fuse(self.tokens(conditioned, present), present)
+        return self.fuse(self.pooled(conditioned, present), present)

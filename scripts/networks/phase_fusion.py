@@ -54,7 +54,7 @@ class PhaseFusionNetwork(PhaseNetwork):
         self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse the tokens of the phases, and that of the table."""
-        tokens, present = self.with_table(self.tokens(maps, present), present, clinical)
+        tokens, present = self.with_table(self.pooled(maps, present), present, clinical)
         return self.fuse(tokens, present)
 
     def fuse(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -117,7 +117,7 @@ class LateFusionNetwork(PhaseNetwork):
         self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Classify each phase, and combine."""
-        tokens, present = self.with_table(self.tokens(maps, present), present, clinical)
+        tokens, present = self.with_table(self.pooled(maps, present), present, clinical)
         phase_logits = self.phase_logits(tokens).float()
         logits, outputs = self.combination(phase_logits, present)
         outputs["present"] = present

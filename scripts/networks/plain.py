@@ -141,7 +141,7 @@ class SinglePhaseNetwork(OneVolumeNetwork):
         self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Classify."""
-        features = self.tokens(maps, self.of_phase(present)).flatten(1)
+        features = self.pooled(maps, self.of_phase(present)).flatten(1)
         return self.head(self.dropout(features)), {"present": present}
 
 

@@ -84,9 +84,7 @@ def test_the_weights_are_those_of_the_fusion(strategy: str) -> None:
     if strategy not in WEIGH:
         assert weights is None
         return
-    tokens, there = network.with_table(
-        network.tokens(network.maps(images(), PRESENT), PRESENT), PRESENT, CLINICAL
-    )
+    tokens, there = network.with_table(network.tokens(images(), PRESENT), PRESENT, CLINICAL)
     if strategy in ("late_mean", "late_weighted"):
         _, aux = network.combination(network.phase_logits(tokens), there)
     else:

@@ -34,7 +34,7 @@ def by_hand(run) -> dict:
     network.eval()
     with torch.no_grad():
         for batch in loader:
-            tokens = network.tokens(network.maps(batch["image"], batch["present"]), batch["present"])
+            tokens = network.tokens(batch["image"], batch["present"])
             fused, aux = network.fusion(*network.with_table(tokens, batch["present"], batch["clinical"]))
             found["case"] += batch["case"]
             found["features"].append(fused)

@@ -41,8 +41,7 @@ def fused(network: Any, items: list[dict[str, Any]]) -> tuple[dict[str, Tensor],
     image, present = (torch.stack([item[key] for item in items]) for key in ("image", "present"))
     clinical = torch.stack([item["clinical"] for item in items]) if "clinical" in items[0] else None
     with torch.no_grad():
-        tokens = network.tokens(network.maps(image, present), present)
-        tokens, present = network.with_table(tokens, present, clinical)
+        tokens, present = network.with_table(network.tokens(image, present), present, clinical)
         return network.fusion(tokens, present)[1], present
 
 

@@ -77,8 +77,7 @@ def test_every_strategy_reads_views_and_a_view_of_an_absent_phase_is_absent(fusi
 def test_tokens_are_those_of_each_plane_read_alone():
     made = build("concat").eval()
     image = torch.rand(2, 3, 16, 16, 16)
-    there = torch.ones(2, 9, dtype=torch.bool)
-    tokens = made.tokens(made.maps(image, there), there)
+    tokens = made.tokens(image, torch.ones(2, 9, dtype=torch.bool))
     planes = {"axial": image[..., 7], "coronal": image[:, :, :, 7], "sagittal": image[:, :, 7]}
     for number, name in enumerate(token_names(PHASES, THREE)):
         phase, view = name.split()
@@ -118,8 +117,7 @@ def test_the_whole_volume_is_one_more_view_brought_to_one_width():
     assert made.token_dim == made.encoder.volume.out_dim == 128
     maps = made.eval().encoder(torch.rand(2, 1, 16, 16, 16))
     assert [one.shape[1] for one in maps] == [128, 128]
-    there = torch.ones(2, 6, dtype=torch.bool)
-    assert made.tokens(made.maps(torch.rand(2, 3, 16, 16, 16), there), there).shape == (2, 6, 128)
+    assert made.tokens(torch.rand(2, 3, 16, 16, 16), torch.ones(2, 6, dtype=torch.bool)).shape == (2, 6, 128)
     with pytest.raises(ValueError, match="take `volume` out"):
         build("multi_level", views=["volume", "axial"])
 
