@@ -21,12 +21,13 @@ from monai.data import DataLoader, Dataset, list_data_collate
 from monai.transforms import Compose
 from torch import Tensor
 
-from benchmarks.marked import keep_part
+from benchmarks.marked import keep_part, short
 from benchmarks.seeds import append_row, read_rows
 from scripts.cases.read import read_cases
 from scripts.engines.environment import describe_machine
 from scripts.engines.inferer import PhaseInferer
 from scripts.engines.schedule import warmup_cosine
+from scripts.figures.table import markdown_lines
 from scripts.losses.classification import ClassificationLoss
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.rows import classification_table
@@ -41,7 +42,6 @@ from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import BoxRegiond
 from scripts.transforms.resample import ResamplePhasesd
 from workbench.compare.folds import make_folds
-from workbench.compare.report import short, table
 
 PHASES, CLASSES = ["ed", "es"], ["NOR", "DCM", "HCM", "MINF", "RV"]
 SPLIT_SEED, BATCH = 100, 8
@@ -164,7 +164,9 @@ def render(rows: Sequence[dict[str, str]]) -> str:
         return f"{value} [{lower}, {upper}]"
 
     header = ["region, augmentation and grid", "accuracy [95%]", "AUC [95%]"]
-    lines = table(header, ([row["variant"], interval(row, "accuracy"), interval(row, "auc")] for row in rows))
+    lines = markdown_lines(
+        header, ([row["variant"], interval(row, "accuracy"), interval(row, "auc")] for row in rows)
+    )
     first = rows[0]
     machine = f"{first['threads']} thread on {first['processor']}, torch {first['torch']}"
     about = f"n = {first['n']} validation cases, {machine}."

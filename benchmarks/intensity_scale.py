@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.marked import keep_part
+from benchmarks.marked import keep_part, short
 from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset
+from scripts.figures.table import markdown_lines
 from scripts.volumes.open import open_volume
-from workbench.compare.report import short, table
 from workbench.prepare.derived import write_nifti
 from workbench.prepare.phantom.dataset import DEFAULT_CASES, make_phantom
 from workbench.prepare.phantom.latents import PHASES
@@ -113,7 +113,7 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
     header = ["phases of", "z-scores", "AUC", "of each seed", "seed 0 [95%]", "accuracy"]
     first = rows[0]
     machine = f"{first['threads']} thread on {first['processor']}, torch {first['torch']}"
-    return "\n".join([*table(header, lines), "", f"n = {first['n']} test cases, {machine}.", ""])
+    return "\n".join([*markdown_lines(header, lines), "", f"n = {first['n']} test cases, {machine}.", ""])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

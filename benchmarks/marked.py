@@ -39,3 +39,12 @@ def keep_part(document: Path, name: str, part: str, check: bool, command: str) -
         document.write_text(head + part + tail, encoding="utf-8")
     elif found != part:
         raise SystemExit(f"{document} differs from the figures it shows; run {command}")
+
+
+def short(value: float) -> str:
+    """Write a share without its leading zero.
+
+    >>> short(0.8), short(1.0), short(-0.05)
+    ('.800', '1.000', '-.050')
+    """
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.3f}"

@@ -20,10 +20,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.marked import keep_part
+from benchmarks.marked import keep_part, short
 from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
+from scripts.figures.table import markdown_lines
 from scripts.files.plain_text import listing
-from workbench.compare.report import short, table
 
 FIELDS = (
     "variant", "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower", "accuracy_upper",
@@ -126,7 +126,7 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
     header = ["variant", "AUC", "seed 0 [95%]", "accuracy", "seed 0 [95%]", "minutes per training"]
     first = rows[0]
     machine = f"{first['threads']} thread on {first['processor']}, torch {first['torch']}"
-    return "\n".join([*table(header, lines), "", f"n = {first['n']} test cases, {machine}.", ""])
+    return "\n".join([*markdown_lines(header, lines), "", f"n = {first['n']} test cases, {machine}.", ""])
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from scripts.engines.environment import write_metrics
 from scripts.figures.confusion import confusion_figure
 from scripts.figures.roc import roc_figure
 from scripts.files.workbench import from_workbench
-from scripts.metrics.at_threshold import threshold_row
 from scripts.metrics.intervals import confidence_intervals
-from scripts.metrics.rows import classification_table
+from scripts.metrics.rows import classification_table, threshold_row
 from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss
 from scripts.metrics.table import format_table
 

@@ -1,1 +1,1 @@
-"""Figures as matplotlib `Figure` objects, for files and for TensorBoard's `add_figure`."""
+"""What people look at: tables, and figures as matplotlib `Figure` objects for files and TensorBoard."""

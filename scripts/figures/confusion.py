@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scripts.cases.positive import positive_index
-from scripts.figures.style import new_figure, save_figure
+from scripts.figures.style import new_figure, saved
 from scripts.figures.text import columns, wrap
 from scripts.metrics.predictions import as_labels, as_probabilities
 
@@ -33,19 +33,7 @@ def confusion_figure(
     follows them in both panels, so a rare class is as visible as a frequent one. The diagonal holds the right
     predictions; its rates are the sensitivities.
 
-    Args:
-        probabilities: one row per case, each summing to 1.
-        labels: index of the true class of each case.
-        classes: K class names.
-        name: what was evaluated, for the title.
-        path: where to save the figure, too.
-        positive: with two classes, the name of the positive one, which is marked.
-
-    Shape:
-        probabilities: [n, K]. labels: [n].
-
-    Raises:
-        ValueError: as for `classification_table`; a folder that cannot be written.
+    Args and Raises: as for `roc_figure`; the positive one of two classes is marked.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -87,9 +75,7 @@ def confusion_figure(
     bar = figure.colorbar(image, ax=right, shrink=0.75, pad=0.03)
     bar.set_label("% of the true class", fontsize=9)
     bar.outline.set_visible(False)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return saved(figure, path)
 
 
 def _draw(axes: Axes, share: np.ndarray, text: Sequence[Sequence[str]], side: float) -> Any:

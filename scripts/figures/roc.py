@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.figures.style import (
-    BAND,
-    COLOURS,
-    GREY,
-    class_panels,
-    common_legend,
-    draw_band,
-    interval_text,
-    label_panels,
-    save_figure,
-    shown_classes,
-    unit_square,
-)
-from scripts.metrics.bands import roc_band
-from scripts.metrics.interval import number_patients
-from scripts.metrics.predictions import as_labels, as_probabilities
-from scripts.metrics.scores import class_scores
+from scripts.figures.panels import BAND, DASHED, ClassPanels, draw_band, interval_text, unit_square
+from scripts.figures.style import COLOURS, GREY
+from scripts.metrics.interval import band, number_patients
+from scripts.metrics.scores import class_scores, sensitivity_at, weighted_auc
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+CHANCE = "chance: AUC 0.500"
 WORKING_POINT = "as predicted (highest probability)"
+RATES = np.linspace(0, 1, 201)
+"""False-positive rates at which the band is computed."""
 
 
 def roc_figure(
@@ -53,79 +44,49 @@ def roc_figure(
     probability is predicted. A class whose AUC is undefined has a panel that says so, without a curve.
 
     Args:
-        probabilities: one row per case, each summing to 1.
-        labels: index of the true class of each case.
-        classes: K class names.
-        name: what was evaluated, for the title.
-        intervals: lower and upper 95% bound of each class's AUC, then of their mean, to be written behind it.
-        patients: the patient of each case, who are resampled; without it every case counts as one patient.
-        draws: number of resamples for the bands (see `roc_band`); 0 for none.
-        seed: of the resampling.
-        path: where to save the figure, too.
-        positive: with two classes, the name of the positive one; None is the last.
-
-    Shape:
-        probabilities: [n, K]. labels: [n].
+        probabilities, labels, classes, positive: as for `ClassPanels`.
+        intervals: 95% bounds of each class's AUC, then of their mean, to be written behind it.
+        patients: the patient of each case, who are resampled for the band; None: every case is a patient.
+        draws, seed: of the resampling; 0 draws for no band.
 
     Raises:
         ValueError: as for `classification_table`; a folder that cannot be written.
     """
-    from sklearn.metrics import roc_auc_score, roc_curve
+    from sklearn.metrics import roc_curve
 
-    probability = as_probabilities(probabilities, classes)
-    label = as_labels(labels, *probability.shape)
-    predicted, patient = probability.argmax(axis=1), number_patients(patients, len(label))
-    shown = shown_classes(classes, positive)
-    figure, panels = class_panels(len(shown), 5.6, 5.9)
-    names = figure.names(classes, "class")
+    drawn = ClassPanels(probabilities, labels, classes, positive, 5.6, 5.9)
+    patient, n = number_patients(patients, len(drawn.label)), len(drawn.label)
+    predicted, scores = drawn.probability.argmax(axis=1), class_scores(drawn.probability)
     aucs = []
-    score = class_scores(probability)
-    for axes, k in zip(panels, shown, strict=True):
-        is_it = label == k
+    for axes, k, is_it in drawn:
         unit_square(axes)
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance: AUC 0.500")
-        title = f"{names[k]} ({int(is_it.sum())} of {len(label)})"
+        axes.plot([0, 1], [0, 1], label=CHANCE, **DASHED)
+        title, score = drawn.counted(k), scores[:, k]
         if is_it.all() or not is_it.any():
-            _write(axes, f"{title}: AUC undefined", len(shown))
+            _write(axes, f"{title}: AUC undefined", drawn.single)
             continue
-        aucs.append(float(roc_auc_score(is_it, score[:, k])))
+        aucs.append(float(weighted_auc(score, is_it, np.ones((1, n)))[0]))
         if draws > 0 and patient.max() > 0:
-            rates = np.linspace(0, 1, 201)
-            band = roc_band(score[:, k], is_it, patient, rates, draws, seed)
-            draw_band(axes, rates, band)
-        false_positive, sensitivity, _ = roc_curve(is_it, score[:, k], drop_intermediate=False)
+            draw_band(axes, RATES, band(partial(sensitivity_at, score, is_it, RATES), patient, draws, seed))
+        false_positive, sensitivity, _ = roc_curve(is_it, score, drop_intermediate=False)
         title = f"{title}: AUC {aucs[-1]:.3f}{interval_text(intervals, k)}"
         axes.plot(false_positive, sensitivity, color=COLOURS[0], linewidth=2, label=title)
         point = ((predicted == k)[~is_it].mean(), (predicted == k)[is_it].mean())
-        axes.plot(
-            *point,
-            "o",
-            color=COLOURS[0],
-            markersize=8,
-            markeredgecolor="white",
-            zorder=3,
-            clip_on=False,
-            label=WORKING_POINT,
-        )
-        _write(axes, title, len(shown))
-    heading = f"ROC{f', {name}' if name else ''}"
-    if len(shown) == 1:
-        what = f"{names[shown[0]]} against {names[1 - shown[0]]}"
-        panels[0].set_title(f"{heading}: {what}, n = {len(label)}", fontsize=11)
-        panels[0].legend(loc="lower right", fontsize=8, framealpha=0.9)
-    else:
-        mean = f"; mean AUC {np.mean(aucs):.3f}{interval_text(intervals, -1)}" if aucs else ""
-        figure.suptitle(f"{heading}: each class against the rest, n = {len(label)}{mean}", fontsize=11)
-        common_legend(figure, panels, ("chance: AUC 0.500", BAND, WORKING_POINT))
-    label_panels(panels, "1 − specificity (false-positive rate)", "sensitivity (true-positive rate)")
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+        dot = axes.plot(*point, "o", color=COLOURS[0], markersize=8, markeredgecolor="white", zorder=3)[0]
+        dot.set(clip_on=False, label=WORKING_POINT)
+        _write(axes, title, drawn.single)
+    this, other = drawn.shown[0], 1 - drawn.shown[0]
+    return drawn.finish(
+        "ROC", name, f"{drawn.names[this]} against {drawn.names[other]}, n = {n}",
+        "1 − specificity (false-positive rate)", "sensitivity (true-positive rate)",
+        path, {"loc": "lower right"}, (CHANCE, BAND, WORKING_POINT),
+        f"; mean AUC {np.mean(aucs):.3f}{interval_text(intervals, -1)}" if aucs else "",
+    )  # fmt: skip
 
 
-def _write(axes: Axes, title: str, panels: int) -> None:
+def _write(axes: Axes, title: str, single: bool) -> None:
     """Write what a panel shows: over it where there are several, in the middle where it has no curve."""
-    if panels > 1:
+    if not single:
         axes.set_title("\n".join(title.split(": ", 1)), fontsize=9)
     elif "undefined" in title:
         axes.text(0.5, 0.5, title.replace(": ", ":\n"), ha="center", color=GREY, fontsize=9)

@@ -161,11 +161,10 @@ def columns(text: str) -> int:
 def shorten(name: str, length: int = LONGEST) -> str:
     """Cut a long name in the middle, keeping both ends; whole words where that leaves enough of them.
 
-    Example:
-        >>> shorten("hepatocellular carcinoma, poorly differentiated", 20)
-        'hepatocell…rentiated'
-        >>> shorten("moderately differentiated carcinoma", 24)
-        'moderately…carcinoma'
+    >>> shorten("hepatocellular carcinoma, poorly differentiated", 20)
+    'hepatocell…rentiated'
+    >>> shorten("moderately differentiated carcinoma", 24)
+    'moderately…carcinoma'
     """
     if columns(name) <= length:
         return name
@@ -189,11 +188,10 @@ def shorten(name: str, length: int = LONGEST) -> str:
 def wrap(name: str, width: int = 18) -> str:
     """Break a long name into lines: after a space, an underscore or a hyphen, else where it must be.
 
-    Example:
-        >>> wrap("focal nodular hyperplasia").splitlines()
-        ['focal nodular', 'hyperplasia']
-        >>> wrap("late_arterial_35s", 12).splitlines()
-        ['late_', 'arterial_35s']
+    >>> wrap("focal nodular hyperplasia").splitlines()
+    ['focal nodular', 'hyperplasia']
+    >>> wrap("late_arterial_35s", 12).splitlines()
+    ['late_', 'arterial_35s']
     """
     lines, line = [], ""
     for word in re.findall(r"[^ _\-/…]*[ _\-/…]|[^ _\-/…]+", name):

@@ -2,7 +2,4 @@
 
 from scripts import exports
 
-__getattr__, __all__ = exports(
-    __name__,
-    paired="corrected_t_test",
-)
+__getattr__, __all__ = exports(__name__, paired="corrected_t_test")

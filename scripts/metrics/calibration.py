@@ -1,4 +1,4 @@
-"""One temperature for all logits, so that the probabilities are as often right as they say."""
+"""What is fitted on the validation split: one temperature for all logits, and a threshold for two classes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,9 @@ LIKELIHOOD_DROP = 1.92
 
 
 def temperature_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
-    """Return the mean, over the passes of a case, of the softmax of its logits divided by the temperature.
+    """Return the mean, over the V passes of a case, of the softmax of its logits divided by the temperature.
 
-    Args:
-        logits: V passes per case: one, or several geometric variants of test-time augmentation.
-        temperature: above 0.
-
-    Shape:
-        logits: [n, V, K]. Result: [n, K].
+    The passes are one, or several geometric variants of test-time augmentation: [n, V, K] -> [n, K].
     """
     from scipy.special import softmax
 
@@ -38,12 +33,8 @@ def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
     over log T, within `LIMITS`. Where every pass of every case is right, the likelihood has no maximum (a
     smaller temperature is always better, and none is too small), so that nothing can be learned: 1.
 
-    Args:
-        logits: before any division, as for `temperature_probabilities`.
-        label: index of the true class of each case.
-
     Shape:
-        logits: [n, V, K], n >= 1. label: [n].
+        logits: [n, V, K], n >= 1, before any division. label: [n].
 
     Raises:
         ValueError: logits that are not finite.
@@ -71,11 +62,7 @@ def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
 
 
 def log_loss(logits: np.ndarray, label: np.ndarray, temperature: float) -> float:
-    """Return the mean of -log p(true class) under a temperature.
-
-    Shape:
-        logits: [n, V, K]. label: [n].
-    """
+    """Return the mean of -log p(true class) under a temperature: logits [n, V, K], label [n]."""
     found = temperature_probabilities(logits, temperature)[np.arange(len(label)), label]
     return -float(np.log(np.maximum(found, np.finfo(np.float64).tiny)).mean())
 
@@ -85,16 +72,7 @@ def trusted_temperature(logits: np.ndarray, label: np.ndarray) -> tuple[float, s
 
     They can with `FEWEST_CASES` cases or more, one of which is predicted wrong, unless its 95% interval by
     the likelihood holds both 1 and one of the `LIMITS`: then the cases neither need a temperature nor bound
-    it.
-
-    Args:
-        logits, label: as for `fit_temperature`.
-
-    Returns:
-        The temperature, and in words why it is 1; "" where it was fitted.
-
-    Raises:
-        ValueError: as for `fit_temperature`.
+    it. Arguments and errors are those of `fit_temperature`; the reason is "" where it was fitted.
     """
     logits = np.asarray(logits, dtype=np.float64)
     fitted = fit_temperature(logits, label)
@@ -126,18 +104,10 @@ def youden_threshold(risk: np.ndarray, positive: np.ndarray) -> float:
     rounding decides nothing. Of several equally good ones it is the one nearest to 0.5. It is 0.5 where one
     of the two classes is missing, or no threshold is better than none.
 
-    Args:
-        risk: P(class) of each case.
-        positive: whether the case has the class.
-
-    Shape:
-        risk: [n]. positive: [n] bool.
-
     Reference: Youden, Index for rating diagnostic tests, Cancer 3, 1950.
 
-    Example:
-        >>> youden_threshold(np.array([0.1, 0.2, 0.3, 0.6]), np.array([False, False, True, True]))
-        0.25
+    >>> youden_threshold(np.array([0.1, 0.2, 0.3, 0.6]), np.array([False, False, True, True]))
+    0.25
     """
     values = np.unique(risk)
     if positive.all() or not positive.any() or len(values) < 2:
@@ -154,13 +124,8 @@ def trusted_threshold(risk: np.ndarray, positive: np.ndarray) -> tuple[float, st
     """Return Youden's threshold where the cases can tell it, else 0.5 and why.
 
     They can with `FEWEST_PER_CLASS` cases or more of each class, whose risks differ by more than chance
-    explains: Youden's J at its best threshold is the statistic of the one-sided Kolmogorov-Smirnov test.
-
-    Args:
-        risk, positive: as for `youden_threshold`.
-
-    Returns:
-        The threshold, and in words why it is 0.5; "" where it was fitted.
+    explains: Youden's J at its best threshold is the statistic of the one-sided Kolmogorov-Smirnov test. The
+    reason is "" where the threshold was fitted.
     """
     from scipy.stats import ks_2samp
 

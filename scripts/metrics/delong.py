@@ -27,14 +27,10 @@ def auc_covariance(
     f+ = I+ / (I+ - 1) and f- = I- / (I- - 1) (the geometric mean of both AUCs' where these differ). With one
     case per patient the last sum is 0 and this is DeLong's estimator; otherwise Obuchowski's.
 
-    Args:
-        scores: one column per AUC: of several models, or of several classes against the rest.
-        positive: whether a case is positive, for each AUC; the same column again for several models.
-        patient: number of the patient of each case; None: every case is a patient.
-
     Shape:
-        scores and positive: [n, L]. patient: [n]. Results: [L], [L, L]; the covariance is NaN where fewer
-        than two patients have a positive, or a negative, case.
+        scores and positive: [n, L], one column per AUC, of several models or of several classes against the
+        rest. patient: [n], numbers; None: every case is a patient. Results: [L], [L, L]; the covariance is
+        NaN where fewer than two patients have a positive, or a negative, case.
 
     Raises:
         ValueError: a column without positive or without negative cases.
@@ -89,14 +85,11 @@ def auc_intervals(
 ) -> list[Interval]:
     """Compute the interval of the AUC of each class against the rest, then of their mean.
 
-    Args:
-        probability: one row per case.
-        label: index of the true class of each case.
-        patient: number of the patient of each case.
-        seed: of the evaluation, to be recorded.
+    On the logit scale, clustered by patient. Where the AUC is 0 or 1 DeLong's variance is 0, and it is the
+    `score_interval` of the numbers of patients. The seed is recorded only.
 
     Shape:
-        probability: [n, K]. label and patient: [n]. Result: K + 1 intervals.
+        probability: [n, K]. label and patient (numbers): [n]. Result: K + 1 intervals.
     """
     size, n_patients = probability.shape[1], len(np.unique(patient))
     present = np.unique(label)
@@ -141,17 +134,13 @@ def logit_interval(auc: float, variance: float, level: float = LEVEL) -> tuple[f
     With few cases or a high AUC it holds its level where the percentile bootstrap and the untransformed
     interval are too short.
 
-    Args:
-        auc: strictly between 0 and 1.
-        variance: of the AUC, above 0; for instance from `auc_covariance`.
-        level: wanted coverage.
+    The AUC is strictly between 0 and 1, its variance (from `auc_covariance`) above 0.
 
     Reference: Pepe, The Statistical Evaluation of Medical Tests for Classification and Prediction, Oxford
         2003, section 5.2.
 
-    Example:
-        >>> [round(bound, 4) for bound in logit_interval(0.9, 0.0025)]
-        [0.7518, 0.9639]
+    >>> [round(bound, 4) for bound in logit_interval(0.9, 0.0025)]
+    [0.7518, 0.9639]
     """
     from scipy.special import expit, logit
     from scipy.stats import norm
@@ -169,18 +158,13 @@ def score_interval(auc: float, n_positive: int, n_negative: int, level: float = 
     .. math:: V(A) = \frac{A (1 - A)}{mn} \left[1 + (\tfrac{m + n}{2} - 1)
               \left(\frac{1 - A}{2 - A} + \frac{A}{1 + A}\right)\right]
 
-    Args:
-        auc: observed, 0 and 1 included.
-        n_positive: m, at least 1.
-        n_negative: n, at least 1.
-        level: wanted coverage.
+    with m positive and n negative cases, at least 1 each.
 
     Reference: Newcombe, Confidence intervals for an effect size measure based on the Mann-Whitney statistic,
         part 2, Statistics in Medicine 25, 2006 (method 5).
 
-    Example:
-        >>> [round(bound, 3) for bound in score_interval(1.0, 10, 10)]
-        [0.8, 1.0]
+    >>> [round(bound, 3) for bound in score_interval(1.0, 10, 10)]
+    [0.8, 1.0]
     """
     from scipy.optimize import brentq
     from scipy.stats import norm

@@ -1,8 +1,8 @@
-"""One confidence interval with the method behind it, and the percentile interval of bootstrap draws."""
+"""A 95% interval, how it was computed, and the bootstrap over patients that most of them come from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,23 +10,21 @@ import numpy as np
 
 LEVEL = 0.95
 """Coverage of the intervals."""
-
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 """The quantiles of bootstrap draws between which an interval runs."""
+CHUNK = 4_000_000
+"""At most so many resampled weights are held at once (32 MB)."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One interval and its method; lower and upper are None when there is none, and note says why.
+    """One interval and how it was computed; lower and upper are None when there is none, and note says why.
 
     Attributes:
-        lower, upper: the bounds.
         draws, draws_used: bootstrap resamples, and those that define the metric; 0 without bootstrap.
         n_patients: patients behind it.
-        seed: of the resampling.
         note: what a reader should know.
         level: coverage.
-        method: how it was computed.
     """
 
     lower: float | None
@@ -53,12 +51,8 @@ def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Inter
     """Turn the bootstrap draws of one metric into an interval: their 0.025 and 0.975 quantiles.
 
     Args:
-        values: the metric of each draw, NaN where the draw leaves it undefined.
+        values: [draws], the metric of each draw, NaN where the draw leaves it undefined.
         n_patients: patients that were resampled.
-        seed: of the resampling.
-
-    Shape:
-        values: [draws].
     """
     defined = values[np.isfinite(values)]
     draws, used = len(values), len(defined)
@@ -76,19 +70,14 @@ def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Inter
     return Interval(lower, upper, draws, used, n_patients, seed, "; ".join(notes))
 
 
-CHUNK = 4_000_000
-"""At most so many resampled weights are held at once (32 MB)."""
-
-
 def number_patients(patients: Sequence[str] | None, n: int) -> np.ndarray:
-    """Number the patients in the order of their first case; None: every case is a patient.
+    """Number the patients of n cases in the order of their first case; None: every case is a patient.
 
     Raises:
         ValueError: patients of another length than n.
 
-    Example:
-        >>> number_patients(["b", "a", "b"], 3)
-        array([0, 1, 0])
+    >>> number_patients(["b", "a", "b"], 3)
+    array([0, 1, 0])
     """
     if patients is None:
         return np.arange(n)
@@ -102,12 +91,9 @@ def patient_weights(patient: np.ndarray, draws: int, seed: int) -> Iterator[np.n
     """Draw as many patients as there are, with replacement; yield how often each case was drawn.
 
     Args:
-        patient: number of the patient of each case, from 0 without gaps.
-        draws: number of resamples.
+        patient: [n], number of the patient of each case, from 0 without gaps.
+        draws: number of resamples, which are yielded in parts: [some of the draws, n] float64.
         seed: the same seed gives the same resamples.
-
-    Shape:
-        patient: [n]. Each yield: [some of the draws, n] float64.
 
     Raises:
         ValueError: no draws.
@@ -120,3 +106,21 @@ def patient_weights(patient: np.ndarray, draws: int, seed: int) -> Iterator[np.n
     for start in range(0, draws, step):
         drawn = rng.multinomial(count, np.full(count, 1 / count), size=min(step, draws - start))
         yield drawn[:, patient].astype(np.float64)
+
+
+def band(
+    curves: Callable[[np.ndarray], np.ndarray], patient: np.ndarray, draws: int = 500, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the 95% band of a curve, at each of its G points separately (pointwise).
+
+    Args:
+        curves: weights [R, n] -> the curve under each weighting, [at most R, G].
+        patient, draws, seed: as for `patient_weights`.
+
+    Returns:
+        The lower and the upper bound, [G] each.
+    """
+    lower, upper = np.quantile(
+        np.concatenate([curves(weights) for weights in patient_weights(patient, draws, seed)]), TAILS, axis=0
+    )
+    return lower, upper

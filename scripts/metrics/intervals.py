@@ -1,4 +1,4 @@
-"""The interval of the expected calibration error, which is biased upwards."""
+"""95% intervals of every metric; that of the expected calibration error allows for its upward bias."""
 
 from __future__ import annotations
 
@@ -10,31 +10,21 @@ from numpy.typing import ArrayLike
 from scripts.metrics.delong import auc_intervals
 from scripts.metrics.interval import LEVEL, Interval, number_patients, patient_weights, percentile_interval
 from scripts.metrics.predictions import as_labels, as_probabilities
+from scripts.metrics.registry import weighted_scores
 from scripts.metrics.scores import BINS, confidence_bins, expected_calibration_error
-from scripts.metrics.weighted import weighted_scores
 
 
 def ece_interval(
     probability: np.ndarray, label: np.ndarray, patient: np.ndarray, values: np.ndarray, seed: int
 ) -> Interval:
-    """Compute a 95% interval of the expected calibration error from its bootstrap draws.
+    """Compute a 95% interval of the expected calibration error from its bootstrap draws, `values`.
 
     The error is an average of absolute values, hence above 0 even for a perfectly calibrated model, and above
     itself again in each resample: percentiles would leave out the truth. The upper bound is the 0.975
     quantile of the draws all the same, which is then too high rather than too low. The lower bound is 0 where
     the error is not above the 0.975 quantile of that of perfectly calibrated models with the same
-    confidences, otherwise twice the error minus the upper bound (the basic bootstrap).
-
-    Args:
-        probability: one row per case.
-        label: index of the true class of each case.
-        patient: number of the patient of each case, from 0 without gaps; their cases are taken to be right or
-            wrong together.
-        values: the error in each bootstrap draw.
-        seed: of the resampling.
-
-    Shape:
-        probability: [n, K]. label and patient: [n]. values: [draws].
+    confidences, otherwise twice the error minus the upper bound (the basic bootstrap). The cases of a patient
+    are taken to be right or wrong together.
 
     Reference: Bröcker and Smith, Increasing the reliability of reliability diagrams, Weather and Forecasting
         22, 2007 (resampling under perfect calibration).
@@ -67,23 +57,17 @@ def confidence_intervals(
 ) -> list[dict[str, Interval]]:
     """Compute 95% intervals of every metric of every row of `classification_table`.
 
-    Of the AUC by DeLong's variance on the logit scale, clustered by patient (`auc_covariance`,
-    `logit_interval`; where the AUC is 0 or 1 and that variance therefore 0, `score_interval` with the numbers
-    of patients). Of all others by the percentile bootstrap: each draw takes as many patients as there are,
-    with replacement, each with all of its cases; the interval runs from the 0.025 to the 0.975 quantile of
-    the metric over the draws; that of the expected calibration error is then corrected by `ece_interval`. A
-    draw that leaves a metric undefined is not used for it.
+    Of the AUC by DeLong's variance on the logit scale, clustered by patient (`auc_intervals`). Of all others
+    by the percentile bootstrap: each draw takes as many patients as there are, with replacement, each with
+    all of its cases; that of the expected calibration error is then corrected by `ece_interval`. A draw that
+    leaves a metric undefined is not used for it.
 
     Args:
-        probabilities: one row per case.
-        labels: index of the true class of each case.
+        probabilities: [n, K].
+        labels: [n], index of the true class.
         patients: the patient of each case; without it every case counts as one patient.
-        draws: number of resamples.
         seed: of the resampling; the same seed gives the same interval.
         threshold, positive: as for `classification_table`.
-
-    Shape:
-        probabilities: [n, K]. labels: [n]. patients: n names.
 
     Returns:
         One dictionary per class, then one for the macro row: metric -> Interval. The bounds are None with
@@ -92,8 +76,7 @@ def confidence_intervals(
     Raises:
         ValueError: as for `classification_table`; patients of another length; no draws.
 
-    Reference:
-        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
+    Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
     """
     probability = as_probabilities(probabilities)
     label = as_labels(labels, *probability.shape)

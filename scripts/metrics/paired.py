@@ -1,4 +1,4 @@
-"""The outcome of one comparison of two models."""
+"""Tests of whether two models differ: DeLong's of the AUC, the paired bootstrap, and the one over folds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from scripts.metrics.delong import auc_covariance
 from scripts.metrics.interval import LEVEL, TAILS, number_patients, patient_weights
 from scripts.metrics.predictions import as_labels, as_pair
-from scripts.metrics.scores import METRICS, OVERALL, class_scores
-from scripts.metrics.weighted import weighted_scores
+from scripts.metrics.registry import METRICS, OVERALL, weighted_scores
+from scripts.metrics.scores import class_scores
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,8 @@ class Comparison:
     """The difference of a metric between two models, first minus second.
 
     Attributes:
-        first, second: the metric of each.
-        difference: first - second.
         lower, upper: 95% interval of the difference; None where there is none, and note says why.
         p_value: two-sided, of no difference; None likewise.
-        method: how it was computed.
         note: what a reader should know.
     """
 
@@ -64,12 +61,9 @@ def delong_test(
     (Obuchowski), and a normal distribution of z.
 
     Args:
-        first, second: probabilities of the two models, rows in the same order.
-        labels: index of the true class of each case.
+        first, second: [n, K], probabilities of the two models, rows in the same order.
+        labels: [n], index of the true class.
         patients: the patient of each case; without it every case counts as one patient.
-
-    Shape:
-        first and second: [n, K]. labels: [n].
 
     Returns:
         The comparison; without p-value and interval where the variance is 0 though the AUCs differ, or where
@@ -128,15 +122,9 @@ def bootstrap_difference(
     or at least, 0: it is never below 2 / (draws + 1).
 
     Args:
-        first, second: probabilities of the two models, rows in the same order.
-        labels: index of the true class of each case.
+        first, second, labels, patients: as for `delong_test`.
         metric: one of `METRICS` (its macro value) or of `OVERALL`.
-        patients: the patient of each case; without it every case counts as one patient.
-        draws: number of resamples.
-        seed: of the resampling.
-
-    Shape:
-        first and second: [n, K]. labels: [n].
+        draws, seed: of the resampling.
 
     Raises:
         ValueError: as for `classification_table`; an unknown metric; different shapes.
@@ -189,10 +177,9 @@ def corrected_t_test(
 
     Reference: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003.
 
-    Example:
-        >>> found = corrected_t_test([0.80, 0.82, 0.85, 0.79, 0.84], [0.78, 0.79, 0.84, 0.80, 0.81], 80, 20)
-        >>> round(found.difference, 3), round(found.p_value, 3)
-        (0.016, 0.227)
+    >>> found = corrected_t_test([0.80, 0.82, 0.85, 0.79, 0.84], [0.78, 0.79, 0.84, 0.80, 0.81], 80, 20)
+    >>> round(found.difference, 3), round(found.p_value, 3)
+    (0.016, 0.227)
     """
     from scipy.stats import t
 

@@ -1,4 +1,4 @@
-"""What predictions must be before anything is computed or written from them."""
+"""Predictions: what they must be before anything is computed from them, and the file predictions.csv."""
 
 from __future__ import annotations
 
@@ -19,15 +19,9 @@ SUM_TOLERANCE = 1e-2
 def as_probabilities(
     probabilities: ArrayLike, classes: Sequence[str] | None = None, cases: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Return probabilities as float64 after checking that they are probabilities.
+    """Return probabilities [n, K] as float64 after checking that they are probabilities.
 
-    Args:
-        probabilities: one row per case, one column per class.
-        classes: class names, to hold the number of columns against.
-        cases: case names, so that an error can name the case.
-
-    Shape:
-        probabilities and result: [n, K], n >= 1, K >= 2.
+    Class names are held against the number of columns; case names let an error name the case.
 
     Raises:
         ValueError: wrong shape; not finite; outside 0..1; a row that does not sum to 1.
@@ -71,10 +65,7 @@ def as_probabilities(
 
 
 def as_pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities of two models for the same cases and classes, both checked.
-
-    Shape:
-        first, second and results: [n, K].
+    """Return the probabilities [n, K] of two models for the same cases and classes, both checked.
 
     Raises:
         ValueError: as for `as_probabilities`; two different shapes.
@@ -84,15 +75,7 @@ def as_pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray
 
 
 def as_labels(labels: ArrayLike, n: int, num_classes: int) -> np.ndarray:
-    """Return labels as int64 after checking that they are indices into the classes.
-
-    Args:
-        labels: index of the true class of each case.
-        n: number of cases that must be there.
-        num_classes: K.
-
-    Shape:
-        labels and result: [n].
+    """Return the labels [n] as int64 after checking that they are indices into the classes.
 
     Raises:
         ValueError: wrong shape, not whole numbers, or outside 0..K-1.
@@ -120,12 +103,8 @@ class Predictions:
     """The content of one predictions.csv.
 
     Attributes:
-        cases: n case names.
         probabilities: float64 [n, K], columns in the order of `classes`.
-        classes: K class names.
         labels: index of the true class or None per case; None altogether without a column `true`.
-        splits: split per case, or None.
-        patients: patient per case, or None.
         clinical_missing: clinical columns that each case lacked, or None.
     """
 
@@ -158,19 +137,13 @@ def write_predictions(
 
     Args:
         path: the file; complete or untouched, never half-written.
-        cases: n distinct case names.
-        probabilities: one row per case.
-        classes: K class names.
+        cases: n distinct names.
+        probabilities: [n, K].
         labels: index of the true class per case, None where unknown (an empty cell).
-        splits: split per case.
-        patients: patient per case.
         clinical: names of the clinical columns that each case had, and that it lacked: the columns `clinical`
             and `clinical_missing`, names separated by semicolons.
         positive: the positive one of two classes, whose name fills a column.
         threshold: the model's, on its probability: ``called_positive`` is yes where it is reached, else no.
-
-    Shape:
-        probabilities: [n, K].
 
     Raises:
         ValueError: bad probabilities, a repeated case, lists of different lengths, a label out of range, a
@@ -247,6 +220,7 @@ def read_predictions(path: str | Path) -> Predictions:
                 raise ValueError(f"{path} line {i + 2}: true must be one of {classes}, found {row['true']!r}")
             labels.append(classes.index(row["true"]) if row["true"] else None)
     cases = [row["case"] for row in rows]
+    lacked = [names.split("; ") if (names := row.get("clinical_missing")) else [] for row in rows]
     return Predictions(
         cases=cases,
         probabilities=as_probabilities(values, classes, cases),
@@ -254,9 +228,5 @@ def read_predictions(path: str | Path) -> Predictions:
         labels=labels if "true" in header else None,
         splits=[row["split"] for row in rows] if "split" in header else None,
         patients=[row["patient"] for row in rows] if "patient" in header else None,
-        clinical_missing=[
-            row["clinical_missing"].split("; ") if row["clinical_missing"] else [] for row in rows
-        ]
-        if "clinical_missing" in header
-        else None,
+        clinical_missing=lacked if "clinical_missing" in header else None,
     )

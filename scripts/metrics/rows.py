@@ -1,4 +1,4 @@
-"""All metrics of one evaluation, one row per class and one for all classes together."""
+"""All metrics of an evaluation, one row per class and one for all together, and those at a threshold."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from scripts.cases.positive import positive_index
+from scripts.metrics.interval import number_patients, patient_weights, percentile_interval
+from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.predictions import as_labels, as_probabilities
-from scripts.metrics.scores import MACRO, METRICS, class_scores, expected_calibration_error, predicted_class
+from scripts.metrics.registry import DECISIONS, MACRO, METRICS, OVERALL, TITLES, weighted_scores
+from scripts.metrics.scores import brier_score, net_benefit
 
 if TYPE_CHECKING:
     from scripts.metrics.interval import Interval
@@ -34,24 +38,15 @@ def classification_table(
 
     The macro row is the plain mean over the classes for which the metric is defined, but for two columns that
     have a usual multi-class meaning of their own: its accuracy is the share of all n cases whose class is
-    predicted right, and its balanced accuracy is the mean sensitivity over classes (scikit-learn's
-    balanced_accuracy_score). It alone has Cohen's kappa, plain and with quadratic weights (for ordered
-    classes), the Brier score and the expected calibration error (see `brier_score` and
-    `expected_calibration_error`).
-
-    A metric that is undefined because a class has no case, or because every case has that class, is None, and
-    the row's `note` says why.
+    predicted right, and its balanced accuracy is the mean sensitivity over classes. It alone has the metrics
+    of `OVERALL`. A metric that is undefined because a class has no case, or because every case has that
+    class, is None, and the row's `note` says why.
 
     Args:
-        probabilities: one row per case, each summing to 1.
-        labels: index of the true class of each case.
-        classes: K class names.
-        intervals: confidence intervals of each row, from `confidence_intervals`.
-        threshold: with two classes, predict the positive one where its probability is at least so high.
-        positive: index of that class.
-
-    Shape:
-        probabilities: [n, K]. labels: [n].
+        probabilities: [n, K], each row summing to 1.
+        labels: [n], index of the true class.
+        intervals: of each row, from `confidence_intervals`.
+        threshold, positive: with two classes, predict the one of this index from this probability on.
 
     Returns:
         K + 1 rows with the keys class, n, n_positive (None in the macro row), the metrics of `METRICS`, in
@@ -61,87 +56,45 @@ def classification_table(
     Raises:
         ValueError: probabilities that are not finite or do not sum to 1, labels out of range, wrong shapes.
 
-    Example:
-        >>> p = [[.9, .1], [.6, .4], [.7, .3], [.2, .8]]
-        >>> rows = classification_table(p, [0, 0, 1, 1], ["low", "high"])
-        >>> [(row["class"], row["auc"], row["sensitivity"]) for row in rows]
-        [('low', 0.75, 1.0), ('high', 0.75, 0.5), ('macro', 0.75, 0.75)]
+    >>> p = [[.9, .1], [.6, .4], [.7, .3], [.2, .8]]
+    >>> rows = classification_table(p, [0, 0, 1, 1], ["low", "high"])
+    >>> [(row["class"], row["auc"], row["sensitivity"]) for row in rows]
+    [('low', 0.75, 1.0), ('high', 0.75, 0.5), ('macro', 0.75, 0.75)]
     """
-    from sklearn.metrics import accuracy_score
-
     probability = as_probabilities(probabilities, classes)
     label = as_labels(labels, *probability.shape)
-    score, predicted = class_scores(probability), predicted_class(probability, threshold, positive)
-    rows = [_class_row(name, score[:, k], predicted == k, label == k) for k, name in enumerate(classes)]
-    macro: dict[str, Any] = {"class": MACRO, "n": len(label), "n_positive": None}
-    for metric in METRICS:
-        macro[metric] = _mean_of_defined([row[metric] for row in rows])
-    macro["accuracy"] = float(accuracy_score(label, predicted))
-    macro["balanced_accuracy"] = macro["sensitivity"]
-    macro |= _overall(probability, label, predicted)
-    undefined = [str(row["class"]) for row in rows if row["auc"] is None]
-    notes = []
-    if undefined:
-        notes.append(
-            f"means leave out what is undefined: the AUC is over {len(classes) - len(undefined)} of "
-            f"{len(classes)} classes (without {', '.join(undefined)})"
+    n, once = len(label), np.ones((1, len(label)))
+    scores = weighted_scores(probability, label, once, threshold, positive)
+    # scikit-learn's Brier score takes probabilities that sum to 1 exactly, those of a file are rounded
+    exact = probability / probability.sum(axis=1, keepdims=True)
+    scores["brier"] = brier_score(exact, label)[:, None]
+
+    def values(names: Sequence[str], column: int) -> dict[str, float | None]:
+        found = {name: float(scores[name][0, column]) for name in names}
+        return {name: value if np.isfinite(value) else None for name, value in found.items()}
+
+    rows: list[dict[str, Any]] = []
+    for k, name in enumerate(classes):
+        count = int((label == k).sum())
+        row: dict[str, Any] = {"class": name, "n": n, "n_positive": count, **values(METRICS, k), "note": ""}
+        if count in (0, n):
+            reason = f"every case has class {name}" if count else f"no case of class {name}"
+            undefined = [TITLES[metric] for metric in METRICS if row[metric] is None]
+            row["note"] = f"{reason}: {', '.join(undefined[:-1])} and {undefined[-1]} are undefined"
+        rows.append(row)
+    notes = _interval_notes(intervals[-1] if intervals else {})
+    without = [str(row["class"]) for row in rows if row["auc"] is None]
+    if without:
+        notes.insert(
+            0,
+            f"means leave out what is undefined: the AUC is over {len(classes) - len(without)} of "
+            f"{len(classes)} classes (without {', '.join(without)})",
         )
-    notes += _interval_notes(intervals[-1] if intervals else {})
-    macro["note"] = "; ".join(notes)
-    rows.append(macro)
+    macro = {"class": MACRO, "n": n, "n_positive": None, **values((*METRICS, *OVERALL), -1)}
+    rows.append(macro | {"note": "; ".join(notes)})
     for row, found in zip(rows, intervals or [], strict=bool(intervals)):
         row |= {f"{metric}_interval": interval.bounds for metric, interval in found.items()}
     return rows
-
-
-def _class_row(name: str, score: np.ndarray, predicted: np.ndarray, positive: np.ndarray) -> dict[str, Any]:
-    """Compute the row of one class from its score [n], predicted [n] bool and true [n] bool."""
-    from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score, roc_auc_score
-
-    n, n_positive = len(positive), int(positive.sum())
-    row: dict[str, Any] = {"class": name, "n": n, "n_positive": n_positive}
-    row |= dict.fromkeys(METRICS)
-    row["accuracy"] = float(accuracy_score(positive, predicted))
-    row["note"] = ""
-    if n_positive > 0:
-        row["sensitivity"] = float(recall_score(positive, predicted))
-        row["f1"] = float(f1_score(positive, predicted))
-    else:
-        row["note"] = (
-            f"no case of class {name}: AUC, average precision, balanced accuracy, sensitivity and F1 are "
-            "undefined"
-        )
-    if n_positive < n:
-        row["specificity"] = float(recall_score(positive, predicted, pos_label=False))
-    else:
-        row["note"] = (
-            f"every case has class {name}: AUC, average precision, balanced accuracy and specificity are "
-            "undefined"
-        )
-    if 0 < n_positive < n:
-        row["auc"] = float(roc_auc_score(positive, score))
-        row["average_precision"] = float(average_precision_score(positive, score))
-        row["balanced_accuracy"] = (row["sensitivity"] + row["specificity"]) / 2
-    return row
-
-
-def _overall(probability: np.ndarray, label: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
-    """Compute what only all classes together have; kappa is None where one class is all there is."""
-    from sklearn.metrics import brier_score_loss, cohen_kappa_score
-
-    numbers = np.arange(probability.shape[1])
-    varied = len(np.union1d(label, predicted)) > 1
-    normalised = probability / probability.sum(axis=1, keepdims=True)
-    return {
-        "kappa": float(cohen_kappa_score(label, predicted)) if varied else None,
-        "quadratic_kappa": float(cohen_kappa_score(label, predicted, labels=numbers, weights="quadratic"))
-        if varied
-        else None,
-        "brier": float(
-            brier_score_loss(label, normalised if len(numbers) > 2 else normalised[:, 1], labels=numbers)
-        ),
-        "ece": float(expected_calibration_error(probability, label)[0]),
-    }
 
 
 def _interval_notes(intervals: Mapping[str, Interval]) -> list[str]:
@@ -153,7 +106,45 @@ def _interval_notes(intervals: Mapping[str, Interval]) -> list[str]:
     return [f"interval of {', '.join(metrics)}: {note}" for note, metrics in about.items()]
 
 
-def _mean_of_defined(values: Sequence[float | None]) -> float | None:
-    """Average the values that are not None; None when there is none."""
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
+def threshold_row(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    classes: Sequence[str],
+    threshold: float,
+    patients: Sequence[str] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    positive: str | None = None,
+) -> dict[str, Any]:
+    """Compute the metrics of calling every case positive whose P(positive class) reaches the threshold.
+
+    Args:
+        probabilities, labels, patients, draws, seed: as for `confidence_intervals`; no draws, no intervals.
+        classes: two names.
+        threshold: from 0 to below 1.
+        positive: name of the positive class; None is the last.
+
+    Returns:
+        class (the positive one), threshold, the metrics of `DECISIONS`, kappa, net_benefit and
+        net_benefit_of_treating_all (float or None); with draws, each but the last also <metric>_interval.
+
+    Raises:
+        ValueError: as for `classification_table`; more than two classes.
+    """
+    probability = as_probabilities(probabilities, classes)
+    label = as_labels(labels, *probability.shape)
+    k = positive_index(classes, positive)
+    found = confidence_intervals(probability, label, patients, draws, seed, threshold, k) if draws else None
+    rows = classification_table(probability, label, classes, found, threshold, k)
+    row: dict[str, Any] = {"class": classes[k], "threshold": threshold}
+    for name, source in [*((name, rows[k]) for name in DECISIONS), ("kappa", rows[-1])]:
+        row |= {key: source[key] for key in (name, f"{name}_interval") if key in source}
+    cutoff, is_it, risk = np.array([threshold]), label == k, probability[:, k]
+    row["net_benefit"] = float(net_benefit(risk, is_it, cutoff)[0, 0])
+    if draws:
+        patient = number_patients(patients, len(label))
+        values = [net_benefit(risk, is_it, cutoff, w)[:, 0] for w in patient_weights(patient, draws, seed)]
+        interval = percentile_interval(np.concatenate(values), int(patient.max()) + 1, seed)
+        row["net_benefit_interval"] = interval.bounds
+    row["net_benefit_of_treating_all"] = float(net_benefit(np.ones(len(label)), is_it, cutoff)[0, 0])
+    return row

@@ -5,34 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scripts.figures.table import aligned, number, on_screen, with_interval
 from scripts.figures.text import shorten
-from scripts.metrics.scores import DECISIONS, MACRO, METRICS, OVERALL
-
-HEADINGS = {
-    "auc": "AUC",
-    "average_precision": "av. prec.",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced acc.",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "f1": "F1",
-}
-
-NAMES = {
-    "auc": "AUC",
-    "average_precision": "average precision",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "f1": "F1",
-    "kappa": "Cohen's kappa",
-    "quadratic_kappa": "quadratic kappa (if classes are ordered)",
-    "brier": "Brier score (0 is best)",
-    "ece": "expected calibration error (0 is best)",
-    "net_benefit": "net benefit",
-    "log_loss": "log loss (0 is best)",
-}
+from scripts.metrics.registry import DECISIONS, HEADINGS, MACRO, METRICS, OVERALL, TITLES
 
 
 def format_table(
@@ -55,12 +30,11 @@ def format_table(
         The table, a legend and the notes of rows with undefined metrics, then all classes together with their
         intervals; no newline at the end.
 
-    Example:
-        >>> from scripts.metrics.rows import classification_table
-        >>> p = [[.9, .1], [.6, .4], [.7, .3], [.2, .8]]
-        >>> rows = classification_table(p, [0, 0, 1, 1], ["low", "high"])
-        >>> print(format_table(rows).splitlines()[1])
-        low    2 of 4  0.750  0.833      0.750     0.750          1.000        0.500        0.800
+    >>> from scripts.metrics.rows import classification_table
+    >>> p = [[.9, .1], [.6, .4], [.7, .3], [.2, .8]]
+    >>> rows = classification_table(p, [0, 0, 1, 1], ["low", "high"])
+    >>> print(format_table(rows).splitlines()[1])
+    low    2 of 4  0.750  0.833      0.750     0.750          1.000        0.500        0.800
     """
     blocks = [_classes(rows), _overall(rows, patients, calibration)]
     if at_threshold is not None:
@@ -74,13 +48,10 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [["class", "cases", *HEADINGS.values()]]
     for row in rows:
         count = str(row["n"]) if row["n_positive"] is None else f"{row['n_positive']} of {row['n']}"
-        lines.append([shorten(str(row["class"])), count, *(_number(row[metric]) for metric in METRICS)])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    rule = "-" * max(map(len, text))
+        lines.append(
+            [shorten(str(row["class"])), count, *(on_screen(number(row[metric])) for metric in METRICS)]
+        )
+    text = aligned(lines).split("\n")
     legend = [
         "Each class against the rest; the predicted class is the one with the highest probability.",
         f"{MACRO}: mean over the classes; its accuracy is the share of all cases predicted right.",
@@ -88,7 +59,7 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> str:
     if any(row[metric] is None for row in rows for metric in METRICS):
         legend.append("-: undefined.")
     notes = [f"{row['class']}: {row['note']}" for row in rows if row["note"]]
-    return "\n".join([text[0], *text[1:-1], rule, text[-1], "", *legend, *notes])
+    return "\n".join([*text[:-1], "-" * max(map(len, text)), text[-1], "", *legend, *notes])
 
 
 def _overall(
@@ -104,9 +75,8 @@ def _overall(
             continue
         line = _line(macro, metric)
         if calibration is not None and temperature != 1 and f"{metric}_before" in calibration:
-            line += (
-                f"   {calibration[f'{metric}_before']:.3f} before division by temperature {temperature:.2f}"
-            )
+            before = calibration[f"{metric}_before"]
+            line += f"   {before:.3f} before division by temperature {temperature:.2f}"
         lines.append(line)
     return "\n".join(lines)
 
@@ -125,11 +95,4 @@ def _threshold(row: Mapping[str, Any]) -> str:
 
 def _line(row: Mapping[str, Any], metric: str) -> str:
     """Write one metric with its interval, if it has one."""
-    interval = row.get(f"{metric}_interval")
-    bounds = "" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]"
-    return f"  {NAMES[metric]:<41}{_number(row[metric])}{bounds}"
-
-
-def _number(value: float | None) -> str:
-    """Write a metric, a dash where it is undefined."""
-    return "-" if value is None else f"{value:.3f}"
+    return f"  {TITLES[metric]:<41}{on_screen(with_interval(row, metric))}"

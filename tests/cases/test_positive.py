@@ -20,14 +20,16 @@ from scripts.engines.metadata import check_model, metadata
 from scripts.figures.confusion import confusion_figure
 from scripts.figures.roc import roc_figure
 from scripts.files.errors import message_of
-from scripts.metrics.at_threshold import threshold_row
 from scripts.metrics.calibration import youden_threshold
 from scripts.metrics.predictions import read_predictions, write_predictions
+from scripts.metrics.rows import threshold_row
 from scripts.networks.calibration import Calibration
 from scripts.transforms.viewer_answer import JudgePositived
-from workbench.report.decision import decision_figure
-from workbench.report.precision_recall import precision_recall_figure
-from workbench.report.reliability import reliability_figure
+from workbench.report.probability_figures import (
+    decision_figure,
+    precision_recall_figure,
+    reliability_figure,
+)
 
 CLASSES = ["aggressive", "indolent"]
 

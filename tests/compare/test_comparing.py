@@ -115,8 +115,8 @@ def test_the_report_names_every_strategy_with_its_interval(compared):
     assert "2 folds, 1 repeat, 1 training seed; 1 thread" in text
     summary = pandas.read_csv(compared / "summary.csv").query("metric == 'auc'").set_index("strategy")
     for strategy in STRATEGIES + BASELINES:
-        line = next(line for line in text.splitlines() if line.startswith(f"| `{strategy}` |"))
-        value, lower, upper = (float(number) for number in re.findall(r"[01]?\.\d+", line.split("|")[3]))
+        line = next(line for line in text.splitlines() if line.startswith(f"| {strategy} |"))
+        value, lower, upper = (float(number) for number in re.findall(r"[01]\.\d+", line.split("|")[2]))
         row = summary.loc[strategy]
         assert [value, lower, upper] == pytest.approx(
             [row["pooled"], row["pooled_lower"], row["pooled_upper"]], abs=6e-4

@@ -179,7 +179,7 @@ def test_every_output_names_the_sites(at_sites):
         line = next(line for line in text.splitlines() if line.startswith(f"| {site} |"))
         expected = table.query("strategy == 'concat' and site == @site")["auc"].mean()
         head = next(line for line in text.splitlines() if line.startswith("| site |"))
-        at = [cell.strip() for cell in head.split("|")].index("`concat`")
+        at = [cell.strip() for cell in head.split("|")].index("concat")
         assert float(line.split("|")[at]) == pytest.approx(expected, abs=6e-4)
         assert float(shown[site][header.index("concat")]) == pytest.approx(expected, abs=6e-4)
     cautions = [one.text for one in page.all("strong")]

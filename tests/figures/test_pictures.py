@@ -10,7 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from workbench.report.features import neighbour_map
+from workbench.report.embedding_figure import neighbour_map
 
 WRITTEN = ["features_pca", "features_tsne", "phase_weights", "worst_errors", "missing_phases"]
 CLINICAL = ["age", "sex"]

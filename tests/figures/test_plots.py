@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from scripts.figures.confusion import confusion_figure
 from scripts.figures.roc import roc_figure
-from scripts.metrics.bands import roc_band
+from scripts.metrics.interval import band
+from scripts.metrics.scores import sensitivity_at
 from workbench.report.curves_figure import curves_figure
-from workbench.report.decision import decision_figure
 from workbench.report.montage import montage_figure
-from workbench.report.precision_recall import precision_recall_figure
-from workbench.report.reliability import reliability_figure
+from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,8 @@ def test_the_roc_band_holds_the_curve_and_narrows_with_more_patients() -> None:
     for n in (100, 1600):
         probabilities, labels = binary(n)
         rates = np.linspace(0.05, 0.95, 19)
-        lower, upper = roc_band(probabilities[:, 1], labels == 1, np.arange(n), rates)
+        curves = partial(sensitivity_at, probabilities[:, 1], labels == 1, rates)
+        lower, upper = band(curves, np.arange(n))
         false_positive, sensitivity, _ = roc_curve(labels, probabilities[:, 1], drop_intermediate=False)
         curve = [sensitivity[false_positive <= rate].max() for rate in rates]
         assert ((lower <= curve) & (curve <= upper)).all()

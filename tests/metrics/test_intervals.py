@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.registry import METRICS, OVERALL
 from scripts.metrics.rows import classification_table
-from scripts.metrics.scores import METRICS, OVERALL, weighted_auc
+from scripts.metrics.scores import weighted_auc
 
 
 def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

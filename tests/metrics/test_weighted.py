@@ -17,11 +17,10 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from scripts.metrics.at_threshold import net_benefit
 from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.registry import METRICS, OVERALL, weighted_scores
 from scripts.metrics.rows import classification_table
-from scripts.metrics.scores import METRICS, OVERALL, predicted_class
-from scripts.metrics.weighted import weighted_scores
+from scripts.metrics.scores import net_benefit, predicted_class
 
 
 def sample(k: int, n: int = 60, digits: int = 2) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from scripts.files.run_folder import refuse_bundle, run_in
 from workbench.compare.folds import Fold, make_folds
 from workbench.compare.jobs import Job, Place
 from workbench.compare.pool import Pool, read_pool, site_counts, write_fold, write_pooled
-from workbench.compare.report import read_rows, write_report, write_tables
+from workbench.compare.report import read_rows, write_report
 from workbench.compare.spread import run_jobs
 from workbench.compare.strategies import (
     check_record,
@@ -88,22 +88,15 @@ def compare(
     )
     pool = read_pool(dataset_dir, phases, classes, clinical, splits)
     pool = replace(pool, positive=parser.get_parsed_content("positive_class"))
-    parts = make_folds(
-        pool.values("label"),
-        pool.values("patient"),
-        folds,
-        repeats,
-        validation_fraction,
-        seed,
-        pool.values("site") if leave_one_site_out else None,
-    )
+    sites = pool.values("site") if leave_one_site_out else None
+    numbers = (folds, repeats, validation_fraction, seed)
+    parts = make_folds(pool.values("label"), pool.values("patient"), *numbers, sites)
     chosen = contenders(strategies, pool.phases, pool.columns)
-    check_strategies(
-        bundle, settings | {"clinical": clinical, "dataset_dir": dataset_dir}, chosen, pool.phases
-    )
+    known = settings | {"clinical": clinical, "dataset_dir": dataset_dir}
+    check_strategies(bundle, known, chosen, pool.phases)
     record = {
         **settings,
-        "dataset.json": _digest(pool),
+        "dataset.json": hashlib.sha256(repr(pool).encode()).hexdigest(),  # cases, labels, files and tables
         "folds": "one site each" if leave_one_site_out else folds,
         "validation_fraction": validation_fraction,
         "seed": seed,
@@ -115,11 +108,7 @@ def compare(
         for name, part in named.items():
             write_fold(folder / "folds" / name, pool, part)
         if leave_one_site_out:
-            print(
-                f"\nEach site is left out in turn, {repeats} times:"
-                if repeats > 1
-                else "\nEach site is left out once:"
-            )
+            print(f"\nEach site is left out {f'in turn, {repeats} times' if repeats > 1 else 'once'}:")
             print("\n".join(f"  {site}, {counts}" for site, counts in site_counts(pool).items()))
         place = Place(bundle, folder, cache, Path(cache_dir).resolve())
         every = [
@@ -136,26 +125,15 @@ def compare(
                 "and run the same command again, finished jobs are kept"
             )
         rows = read_rows(place, every)
-        write_tables(folder, rows)
         write_report(folder, pool, rows, write_pooled(place, every, pool.positive), draws, seed)
         report_comparison(folder)
     print(f"\nresults: {folder}")
 
 
 def fold_names(folder: Path, parts: Sequence[Fold]) -> dict[str, Fold]:
-    """Return each fold by the name of its files; a folder of before sites were named keeps its own names.
-
-    Args:
-        folder: results folder of the comparison.
-        parts: all folds.
-    """
+    """Return each fold by the name of its files; a folder of before sites were named keeps its own names."""
     earlier = any(part.name != part.number and (folder / "folds" / part.number).is_dir() for part in parts)
     return {part.number if earlier else part.name: part for part in parts}
-
-
-def _digest(pool: Pool) -> str:
-    """Return a hash of the cases, with their labels, files and tables."""
-    return hashlib.sha256(repr(pool).encode()).hexdigest()
 
 
 def _prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:

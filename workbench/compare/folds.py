@@ -18,8 +18,7 @@ class Fold:
     Attributes:
         repeat: from 1; each repeat draws other folds.
         fold: from 1; the number of the outer part that is the test.
-        training: cases that the weights are fitted on.
-        validation: cases of the outer training part that steer training.
+        training, validation: cases of the other parts that the weights are fitted on, and that steer it.
         test: the outer part, read once.
         site: the one that is left out, where sites are the outer parts; else None.
     """
@@ -67,8 +66,7 @@ def make_folds(
     depends on the seed, the repeat and the fold alone.
 
     Args:
-        labels: class name of each case.
-        patients: patient of each case.
+        labels, patients: class name and patient of each case.
         folds: outer parts; without meaning where `sites` are given.
         repeats: times that the folds are drawn anew; with `sites` only the validation cases are.
         validation_fraction: share of the outer training part that steers training, in (0, 1).
@@ -84,21 +82,15 @@ def make_folds(
     ([4, 4, 4], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
     """
     _check_numbers(folds, repeats, validation_fraction, seed)
+    shares = {"training": 1 - validation_fraction, "validation": validation_fraction}
     found: list[Fold] = []
     for repeat in range(1, repeats + 1):
-        parts = (
-            _by_class(labels, patients, folds, _drawn(seed, repeat, 0))
-            if sites is None
-            else _by_site(labels, patients, sites)
-        )
+        drawn = _by_class(labels, patients, folds, _drawn(seed, repeat, 0))
+        parts = drawn if sites is None else _by_site(labels, patients, sites)
         for fold, (rest, test) in enumerate(parts, start=1):
+            inner = [labels[case] for case in rest], [patients[case] for case in rest]
             try:
-                splits = split_by_patient(
-                    [labels[case] for case in rest],
-                    [patients[case] for case in rest],
-                    {"training": 1 - validation_fraction, "validation": validation_fraction},
-                    _drawn(seed, repeat, fold),
-                )
+                splits = split_by_patient(*inner, shares, _drawn(seed, repeat, fold))
             except ValueError as error:
                 raise ValueError(f"repeat {repeat}, fold {fold}, outside of the test part: {error}") from None
             training, validation = (

@@ -16,8 +16,8 @@ from scripts.engines.environment import describe_machine
 from scripts.files.atomic import write_text
 from scripts.files.errors import message_of
 from scripts.metrics.predictions import read_predictions
+from scripts.metrics.registry import METRICS, OVERALL
 from scripts.metrics.rows import classification_table
-from scripts.metrics.scores import METRICS, OVERALL
 from workbench.compare.regression import fit_regression
 from workbench.compare.strategies import REGRESSION
 from workbench.compare.training import train
@@ -59,8 +59,6 @@ class Place:
     """Where jobs find what they need and leave what they make; absolute, since a job may run anywhere.
 
     Attributes:
-        bundle: folder of this bundle.
-        folder: results folder of the comparison.
         cache: where prepared cases are kept (see `scripts.cases.cached_dataset`).
         cache_dir: folder of the disk cache, which all jobs share.
     """

@@ -1,4 +1,4 @@
-"""Command line: tests every pair of models on the same cases, corrected for the number of pairs."""
+"""Tests every pair of models by their predictions.csv, with Holm's correction for many tests at once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from scripts.figures.table import bounds_text
 from scripts.metrics.paired import bootstrap_difference, delong_test
 from scripts.metrics.predictions import Predictions, read_predictions
-from scripts.metrics.scores import METRICS, OVERALL
+from scripts.metrics.registry import METRICS, OVERALL
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -29,9 +30,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Reference: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
         Statistics 6, 1979.
 
-    Example:
-        >>> holm([0.01, 0.04, 0.03])
-        [0.03, 0.06, 0.06]
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():
@@ -62,8 +62,6 @@ def compare_all(
     Args:
         files: predictions.csv of each model, by the name of the model.
         metric: one of `METRICS` or of `OVERALL`.
-        draws: number of bootstrap resamples.
-        seed: of the resampling.
 
     Returns:
         One row per pair: first, second (names), n, n_patients, the fields of `Comparison` (first_value,
@@ -77,34 +75,35 @@ def compare_all(
         raise ValueError(f"metric must be one of {', '.join((*METRICS, *OVERALL))}, found {metric!r}")
     if len(files) < 2:
         raise ValueError(f"a comparison needs at least 2 models, found {len(files)}")
-    found = {name: _labelled(read_predictions(file), file) for name, file in files.items()}
+    found = {name: read_predictions(file) for name, file in files.items()}
     reference, (name, *_) = next(iter(found.values())), found
     for other, content in found.items():
+        if content.labels is None or None in content.labels:
+            raise ValueError(f"{files[other]} must have the true class of every case in its column true")
         _check_same(reference, content, files[name], files[other])
-    label = np.array(reference.labels)
+    label, n_patients = np.array(reference.labels), len(set(reference.patients or reference.cases))
     rows = []
+
+    def rows_of(other: Predictions) -> list[int]:
+        row = {case: i for i, case in enumerate(other.cases)}
+        return [row[case] for case in reference.cases]
+
     for one, two in combinations(found, 2):
-        a, b = _in_order(found[one], reference), _in_order(found[two], reference)
+        a, b = (found[name].probabilities[rows_of(found[name])] for name in (one, two))
         comparison = (
             delong_test(a, b, label, reference.patients)
             if metric == "auc"
             else bootstrap_difference(a, b, label, metric, reference.patients, draws, seed)
         )
-        fields = vars(comparison) | {"first": one, "second": two}
-        values = {"first_value": comparison.first, "second_value": comparison.second}
-        n_patients = len(set(reference.patients or reference.cases))
         rows.append(
-            {"metric": metric, "n": len(reference.cases), "n_patients": n_patients, **fields, **values}
+            {
+                **{"metric": metric, "n": len(label), "n_patients": n_patients, **vars(comparison)},
+                **{"first": one, "second": two},
+                **{"first_value": comparison.first, "second_value": comparison.second},
+            }
         )
     add_holm(rows)
     return rows
-
-
-def _labelled(found: Predictions, file: str | Path) -> Predictions:
-    """Refuse predictions without the true class of every case."""
-    if found.labels is None or None in found.labels:
-        raise ValueError(f"{file} must have the true class of every case in its column true")
-    return found
 
 
 def _check_same(reference: Predictions, found: Predictions, expected: str | Path, file: str | Path) -> None:
@@ -114,19 +113,13 @@ def _check_same(reference: Predictions, found: Predictions, expected: str | Path
     differing = sorted(set(found.cases) ^ set(reference.cases))
     if differing:
         raise ValueError(
-            f"{file} and {expected} must hold the same cases to be compared, found {len(differing)} in "
-            f"one of them only, e.g. {differing[0]}"
+            f"{file} and {expected} must hold the same cases to be compared, found {len(differing)} in one "
+            f"of them only, e.g. {differing[0]}"
         )
     labels = dict(zip(found.cases, found.labels or [], strict=True))
     for case, label in zip(reference.cases, reference.labels or [], strict=True):
         if labels[case] != label:
             raise ValueError(f"case {case}: {file} has another true class than {expected}")
-
-
-def _in_order(found: Predictions, reference: Predictions) -> np.ndarray:
-    """Return the probabilities in the order of the reference's cases."""
-    row = {case: i for i, case in enumerate(found.cases)}
-    return found.probabilities[[row[case] for case in reference.cases]]
 
 
 def main() -> None:
@@ -145,7 +138,7 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
     for row in rows:
-        bounds = "" if row["lower"] is None else f" [{row['lower']:+.3f}, {row['upper']:+.3f}]"
+        bounds = bounds_text(row["lower"], row["upper"], "+")
         p = "" if row["p_value"] is None else f", p = {row['p_value']:.3g}, Holm {row['p_holm']:.3g}"
         print(
             f"{row['first']} {row['first_value']:.3f} - {row['second']} {row['second_value']:.3f}: "

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,6 @@ class Pool:
     Attributes:
         name: of the dataset.
         phases: the chosen phases, in order.
-        classes: class names, in order.
         columns: the chosen clinical columns, declared in full.
         items: the cases, with absolute paths and the label as a name.
         positive: the positive one of two classes, for the dataset.json of folds; it changes no training.
@@ -60,8 +58,6 @@ def read_pool(
 
     Args:
         dataset_dir: folder that holds dataset.json, or the path of such a file.
-        phases: the phases to use, in order.
-        classes: class names, in order.
         clinical: the clinical columns to use.
         splits: the splits of dataset.json whose cases are pooled.
 
@@ -97,13 +93,7 @@ def read_pool(
 
 
 def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
-    """Write the dataset.json of one fold, which `training` reads like any other.
-
-    Args:
-        folder: folder that receives dataset.json.
-        pool: the cases.
-        fold: which of them are in which split.
-    """
+    """Write the dataset.json of one fold into a folder; `training` reads it like any other."""
     content: dict[str, Any] = {
         "name": pool.name, "phases": pool.phases, "classes": pool.classes, "clinical": pool.columns
     }  # fmt: skip
@@ -117,9 +107,6 @@ def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
     return write_text(folder / "dataset.json", text)
 
 
-Row = dict[str, Any]
-
-
 def site_counts(pool: Pool) -> dict[str, str]:
     """Return the cases of each site in words, e.g. ``12 cases: 5 low, 7 high``."""
     found = {}
@@ -127,31 +114,6 @@ def site_counts(pool: Pool) -> dict[str, str]:
         labels = [item["label"] for item in pool.items if str(item["site"]) == site]
         classes = ", ".join(f"{labels.count(name)} {name}" for name in pool.classes)
         found[site] = f"{len(labels)} {'case' if len(labels) == 1 else 'cases'}: {classes}"
-    return found
-
-
-def sites_of(rows: Sequence[Row]) -> list[str]:
-    """Return the sites that were left out, in the order of the folds; none where folds were drawn."""
-    return list(dict.fromkeys(str(row["site"]) for row in rows if row.get("site") is not None))
-
-
-def at_sites(rows: Sequence[Row], metric: str) -> dict[str, dict[str, float | None]]:
-    """Return strategy -> site -> the metric in that site's test part, the mean over repeats and seeds.
-
-    Args:
-        rows: of `read_rows`.
-        metric: one that rows have; None at a site where it is not defined.
-    """
-    found: dict[str, dict[str, float | None]] = {}
-    for strategy in dict.fromkeys(row["strategy"] for row in rows):
-        for site in sites_of(rows):
-            values = [
-                row["metrics"][metric]
-                for row in rows
-                if (row["strategy"], str(row.get("site"))) == (strategy, site)
-                and row["metrics"][metric] is not None
-            ]
-            found.setdefault(strategy, {})[site] = fmean(values) if values else None
     return found
 
 
@@ -188,26 +150,13 @@ def pooled_predictions(parts: Sequence[Predictions]) -> Predictions:
 
 
 def write_pooled(place: Place, jobs: Sequence[Job], positive: str | None = None) -> dict[str, Path]:
-    """Write predictions/<strategy>.csv for each strategy, and return the files by strategy.
-
-    Args:
-        place: where the jobs left theirs.
-        jobs: all jobs.
-        positive: the positive one of two classes, named in the files.
-    """
+    """Write predictions/<strategy>.csv of each strategy, with the positive class; return them by strategy."""
     files = {}
     for strategy in dict.fromkeys(job.strategy for job in jobs):
         chosen = [job for job in jobs if job.strategy == strategy]
-        pooled = pooled_predictions(
-            [read_predictions(place.output(job) / "predictions.csv") for job in chosen]
-        )
-        files[strategy] = write_predictions(
-            place.folder / "predictions" / f"{strategy}.csv",
-            pooled.cases,
-            pooled.probabilities,
-            pooled.classes,
-            pooled.labels,
-            patients=pooled.patients,
-            positive=positive,
-        )
+        parts = [read_predictions(place.output(job) / "predictions.csv") for job in chosen]
+        pooled = pooled_predictions(parts)
+        data = (pooled.cases, pooled.probabilities, pooled.classes, pooled.labels)
+        file = place.folder / "predictions" / f"{strategy}.csv"
+        files[strategy] = write_predictions(file, *data, patients=pooled.patients, positive=positive)
     return files

@@ -24,9 +24,6 @@ def regression(columns: Sequence[Column]) -> Pipeline:
 
     Numbers: the mean for a missing value, then standardised. Categories: the most frequent for a missing
     value, then one column for each declared value.
-
-    Args:
-        columns: declarations of the clinical columns.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -37,21 +34,13 @@ def regression(columns: Sequence[Column]) -> Pipeline:
     numbers = [column["name"] for column in columns if column["kind"] == "number"]
     categories = [column["name"] for column in columns if column["kind"] == "category"]
     values = [column["values"] for column in columns if column["kind"] == "category"]
+    mean = SimpleImputer(strategy="mean", keep_empty_features=True)
+    commonest = SimpleImputer(strategy="most_frequent", keep_empty_features=True)
+    one_hot = OneHotEncoder(categories=values, handle_unknown="ignore")
     prepared = ColumnTransformer(
         [
-            (
-                "numbers",
-                make_pipeline(SimpleImputer(strategy="mean", keep_empty_features=True), StandardScaler()),
-                numbers,
-            ),
-            (
-                "categories",
-                make_pipeline(
-                    SimpleImputer(strategy="most_frequent", keep_empty_features=True),
-                    OneHotEncoder(categories=values, handle_unknown="ignore"),
-                ),
-                categories,
-            ),
+            ("numbers", make_pipeline(mean, StandardScaler()), numbers),
+            ("categories", make_pipeline(commonest, one_hot), categories),
         ]
     )
     return make_pipeline(prepared, LogisticRegression(max_iter=MOST_ITERATIONS))
@@ -61,7 +50,6 @@ def clinical_frame(columns: Sequence[Column], cases: Sequence[Mapping[str, Any]]
     """Return the clinical table, one row per case, NaN where a value is missing.
 
     Args:
-        columns: declarations of the clinical columns.
         cases: entries of dataset.json.
     """
     import numpy as np

@@ -42,7 +42,6 @@ def run_jobs(
     after job.
 
     Args:
-        place: where jobs find and leave their files.
         todo: the jobs to run.
         total: number of jobs with those that are done.
         jobs: at a time, on this machine.

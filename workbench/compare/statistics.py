@@ -44,12 +44,6 @@ def summarise(rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: 
       overlap: see `corrected_t_test`, here against 0; it is cut off at 0 and 1.
     * `pooled`: the metric of all cases together, by the predictions of `pooled_predictions`. The interval is
       over patients: see `confidence_intervals`.
-
-    Args:
-        rows: of `read_rows`.
-        files: pooled predictions by strategy.
-        draws: bootstrap resamples.
-        seed: of the bootstrap.
     """
     n_train, n_test = _sizes(rows)
     found = []
@@ -80,12 +74,6 @@ def pairwise_tests(rows: Sequence[Row], files: Mapping[str, Path], draws: int, s
       bootstrap of the accuracy: see `compare_all`.
     * by fold: the metric of both within the same test parts, which are sites where sites are left out: see
       `part_values` and `corrected_t_test`.
-
-    Args:
-        rows: of `read_rows`.
-        files: pooled predictions by strategy.
-        draws: bootstrap resamples.
-        seed: of the bootstrap.
     """
     if len(files) < 2:
         return []

@@ -49,8 +49,6 @@ def training_parser(bundle: Path, settings: Mapping[str, Any], overlay: Path | N
     """Read the configuration of a training, to look at it before any training starts.
 
     Args:
-        bundle: folder of this bundle.
-        settings: the user's settings.
         overlay: fragment of a strategy.
     """
     parser = ConfigParser()
@@ -66,7 +64,6 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Let a results folder hold one comparison only: refuse it where it holds another one.
 
     Args:
-        folder: results folder of the comparison.
         record: what the trainings depend on, beside strategy, repeat and seed, which name a training.
 
     Raises:
@@ -127,10 +124,7 @@ def check_strategies(
     """Build the network of every strategy once, so that a mistake shows before the first training.
 
     Args:
-        bundle: folder of this bundle.
-        settings: the user's settings.
         strategies: names of fragments, ``single_<phase>`` or ``logistic_regression``.
-        phases: the phases of the data.
 
     Raises:
         ValueError: an unknown strategy or phase, no columns for one that needs the table, or settings that a

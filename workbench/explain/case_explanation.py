@@ -27,10 +27,8 @@ class CaseExplanation:
     """What the network did with one case.
 
     Attributes:
-        case: its name.
         probabilities: float64 [K].
         explained: index of the class that is explained.
-        label: index of the true class, where it is known.
         contributions: of each phase; None where not asked for.
         heat: {method: {phase: [D, H, W]}} on the network's grid, of the phases that the case has.
         grid_affine: of that grid, index -> mm.
@@ -64,12 +62,7 @@ class CaseExplainer:
 
     Args:
         network: in eval mode, with its calibration.
-        phases: names of the phases, in the order of the channels.
-        classes: names of the classes.
-        explanations: any of contribution, layer_cam, grad_cam, occlusion.
         explained_class: class whose probability is explained; None: the predicted one of each case.
-        occlusion: how parts are covered.
-        batch_size: cases per network run.
         labels: mask values that are lesion; None: all above 0.
 
     Raises:

@@ -39,11 +39,8 @@ def layer_cam(
     case is 1, so that phases can be compared with each other; cases cannot.
 
     Args:
-        network: in eval mode.
-        image: one case.
         present: phases that are there; absent ones have no heat.
         class_index: the class that is explained.
-        clinical: the case's table, or None.
 
     Shape: image [P, D, H, W], present [P] bool, clinical [T] -> [P, D, H, W], from 0 to 1. One map serves all
         phases where one encoder reads them together (`early`); only the phase that is read has heat where a

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.figures.style import COLOURS, GREY, LONGEST_TITLE, new_figure, plain_axes, save_figure
+from scripts.figures.style import COLOURS, GREY, LONGEST_TITLE, new_figure, plain_axes, saved
+from scripts.figures.table import counted
 from scripts.figures.text import wrap
 
 if TYPE_CHECKING:
@@ -55,7 +57,6 @@ def contribution_figure(
     Args:
         panels: one case, or one mean per predicted class.
         players: names of the phases, and of the clinical table.
-        path: where to save the figure, too.
         classes: K class names, by whose numbers those are called that no font draws.
 
     Raises:
@@ -69,31 +70,21 @@ def contribution_figure(
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
-    every = list(
-        dict.fromkeys([*classes, *(name for p in panels for name in (p.class_name, p.truth) if name)])
-    )
+    named = (name for p in panels for name in (p.class_name, p.truth) if name)
+    every = list(dict.fromkeys([*classes, *named]))
     shown = dict(zip(every, figure.names(every, "class"), strict=True))
     names = figure.names(players, "phase", LONGEST_TITLE)
     for axes, panel in zip(grid.flat, panels, strict=False):
-        case = figure.names([panel.case], "case", 30)[0] if panel.case else ""
         _draw(axes, panel, [wrap(name, 20) for name in names], shown)
-        axes.set_title(_title(panel, case, shown), fontsize=11, loc="left")
-    keys = [
-        Patch(color=FOR, label="raises the probability (points)"),
-        Patch(color=AGAINST, label="lowers it"),
-    ]
+        title = f"mean of {counted(panel.cases, 'case')} predicted as\n'{shown[panel.class_name]}'"
+        if panel.case:
+            truth = shown[panel.truth] if panel.truth else "not known"
+            title = f"{figure.names([panel.case], 'case', 30)[0]}\ntruth: {truth}"
+        axes.set_title(title, fontsize=11, loc="left")
+    words = {FOR: "raises the probability (points)", AGAINST: "lowers it"}
+    keys = [Patch(color=colour, label=text) for colour, text in words.items()]
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
-
-
-def _title(panel: Waterfall, case: str, shown: Mapping[str, str]) -> str:
-    """Say which case it is and what is true, or how many cases the mean is of."""
-    if not panel.case:
-        of = f"{panel.cases} case{'s' * (panel.cases > 1)}"
-        return f"mean of {of} predicted as\n'{shown[panel.class_name]}'"
-    return f"{case}\ntruth: {shown[panel.truth] if panel.truth else 'not known'}"
+    return saved(figure, path)
 
 
 def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[str, str]) -> None:
@@ -104,7 +95,8 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[s
     reached = 100 * panel.start
     for row, (player, step, missing) in enumerate(zip(players, panel.steps, panel.missing, strict=True), 1):
         following = reached + 100 * step
-        names.append(player + _lacking(missing, panel.cases))
+        lacking = "missing" if panel.cases == 1 else f"missing in {missing}"
+        names.append(f"{player}\n({lacking})" if missing else player)
         axes.plot([reached, reached], [row - 0.69, row + 0.31], color=GREY, linewidth=0.8)
         if missing < panel.cases:
             colour = FOR if step > 0 else AGAINST
@@ -118,29 +110,14 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[s
     _write(axes, 100 * panel.prediction, last, f"{100 * panel.prediction:.0f}%", bold=True)
     axes.set_yticks(range(last + 1), names)
     axes.invert_yaxis()
-    axes.set_xlim(min(0.0, *_ends(panel)) - 1, max(100.0, *_ends(panel)) + 13)
+    ends = [100 * end for end in accumulate(panel.steps, initial=panel.start)]
+    axes.set_xlim(min(0.0, *ends) - 1, max(100.0, *ends) + 13)
     axes.set_xticks(range(0, 101, 20))
     axes.set_xlabel(f"probability of '{shown[panel.class_name]}', %")
     plain_axes(axes)
     axes.grid(visible=False, axis="y")
 
 
-def _ends(panel: Waterfall) -> list[float]:
-    """Return where the bars end, in percent."""
-    ends, reached = [], panel.start
-    for step in panel.steps:
-        reached += step
-        ends.append(100 * reached)
-    return [*ends, 100 * panel.start]
-
-
 def _write(axes: Axes, x: float, row: int, text: str, bold: bool = False) -> None:
     """Write a number behind the end of a bar."""
     axes.text(x + 1, row, text, va="center", fontsize=10, fontweight="bold" if bold else "normal")
-
-
-def _lacking(missing: int, cases: int) -> str:
-    """Say who lacks a phase."""
-    if not missing:
-        return ""
-    return "\n(missing)" if cases == 1 else f"\n(missing in {missing})"

@@ -135,9 +135,6 @@ def phase_contributions(
     output for no subset by more than rounding does): both contribute exactly 0.
 
     Args:
-        network: in eval mode; returns logits.
-        image: one case.
-        present: phases that are there.
         clinical: the case's table, NaN where a value is missing; None without one.
         batch_size: subsets per network run.
         without: called as ``without(image, present, shown)``; gives the image as it is prepared from the
@@ -189,10 +186,7 @@ def _rows_of(read: Tensor) -> Tensor:
 
 
 def _images(
-    image: Tensor,
-    present: Tensor,
-    shown: Tensor,
-    without: Callable[[Tensor, Tensor, Tensor], Tensor] | None,
+    image: Tensor, present: Tensor, shown: Tensor, without: Callable[[Tensor, Tensor, Tensor], Tensor] | None
 ) -> Tensor:
     """Return the case as it is seen in n ways: shown [n, P] -> [n, P, D, H, W]."""
     if without is None:

@@ -1,4 +1,4 @@
-"""Explains the cases that a user asks for: a folder for each, complete or absent, and a summary."""
+"""Explains cases one by one, each in a folder that is either complete or absent."""
 
 from __future__ import annotations
 
@@ -100,18 +100,9 @@ def explain_cases(
     The last four are written for more than one case only.
 
     Args:
-        network: as configured, on its device.
-        model_file: trained weights.
-        items: all cases of the dataset.
         case: which to explain (see `choose_cases`).
         preprocessing: as for inference.
-        phases: names of the phases.
-        classes: names of the classes.
-        occlusion: how parts are covered.
-        output_dir: receives the files.
-        explanations: any of contribution, layer_cam, grad_cam, occlusion.
         explained_class: class whose probability is explained; None: the predicted one of each case.
-        batch_size: cases per network run.
 
     Raises:
         FileNotFoundError: no weights.
@@ -123,15 +114,9 @@ def explain_cases(
     chosen = choose_cases(items, case)
     folder = check_writable(output_dir, keep=False)
     load_trained(network, model_file)
+    labels = lesion_labels(preprocessing)
     explain = CaseExplainer(
-        network.eval(),
-        phases,
-        classes,
-        occlusion,
-        explanations,
-        explained_class,
-        batch_size,
-        lesion_labels(preprocessing),
+        network.eval(), phases, classes, occlusion, explanations, explained_class, batch_size, labels
     )
     players = [*phases, TABLE] if reads_table(network) else list(phases)
     steps = located(preprocessing)
@@ -180,16 +165,10 @@ def write_case(
 
 def case_waterfall(found: CaseExplanation, part: Contributions, classes: Sequence[str]) -> Waterfall:
     """Return the contributions of one case to the explained class, to be drawn."""
-    k = found.explained
-    return Waterfall(
-        class_name=classes[k],
-        start=float(part.start[k]),
-        steps=part.values[:, k].tolist(),
-        prediction=float(part.prediction[k]),
-        missing=(~part.present).int().tolist(),
-        case=found.case,
-        truth="" if found.label is None else classes[found.label],
-    )
+    k, truth = found.explained, "" if found.label is None else classes[found.label]
+    start, steps, prediction = float(part.start[k]), part.values[:, k].tolist(), float(part.prediction[k])
+    missing = (~part.present).int().tolist()
+    return Waterfall(classes[k], start, steps, prediction, missing, case=found.case, truth=truth)
 
 
 def write_summary(
@@ -239,6 +218,6 @@ def _count(found: Sequence[CaseExplanation], method: str) -> str:
     hotter = sum(place.lesion > place.background for place in places)
     within = sum(place.distance == 0 for place in places)
     return (
-        f"hotter in the lesion than around it in {hotter} of {len(places)} cases, "
-        f"hottest point in the lesion in {within}"
+        f"hotter in the lesion than around it in {hotter} of {len(places)} cases, hottest point in the "
+        f"lesion in {within}"
     )

@@ -26,9 +26,6 @@ class CellPlaces:
     moves it by half a cell, a patch of 4 voxels to voxel 1.5. Layers side by side that give maps of one size
     (shortcuts, dense connections) place them alike. Other layers that halve an axis are taken for padded by
     half their kernel, as the convolutions of `ResidualEncoder`.
-
-    Args:
-        size: voxels along the axes.
     """
 
     def __init__(self, size: Sequence[int]) -> None:
@@ -178,9 +175,6 @@ class EncoderMaps(ModelWithHooks):
 
         MONAI's `default_upsampler` stretches the cells over the volume instead, which is beside the middle by
         up to half a cell.
-
-        Args:
-            size: voxels along the three axes.
         """
         return lambda maps: place_cells(maps, size, *self.places.of(maps.shape[2:]))
 
@@ -195,8 +189,6 @@ def place_cells(maps: Tensor, size: Sequence[int], first: Sequence[float], step:
     """Interpolate maps trilinearly to voxels, cell i of an axis at voxel first + step i.
 
     Args:
-        maps: [N, 1, d, h, w].
-        size: voxels along the three axes.
         first: position of the first cell along each axis, voxels.
         step: distance of two cells along each axis, voxels.
 

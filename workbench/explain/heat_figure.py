@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, save_figure
+from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from workbench.explain.case_explanation import CaseExplanation
 from workbench.explain.phase_slice import PhaseSlice, phase_slice, shown_position, view_of
-from workbench.report.slices import write_directions
+from workbench.report.slices import write_directions, write_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +52,6 @@ def heat_figure(
     Args:
         found: the explanation of one case, with heat.
         phases: names of all phases, in order; one that the case lacks stays empty.
-        classes: names of the classes.
-        path: where to save the figure, too.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -75,23 +73,22 @@ def heat_figure(
             axes.set_xticks([])
             axes.set_yticks([])
             if phase in slices and axes is grid[0, number]:
-                _draw_scan(axes, slices[phase])
+                _draw_slice(axes, slices[phase])
             elif phase not in slices:
-                _draw_missing(axes, tall)
+                axes.set_box_aspect(tall)
+                write_empty(axes, "missing")
     write_directions(grid[0, phases.index(next(iter(slices)))], view)
     _label(names[0], "scan")
     for row, (method, scale) in enumerate(scales.items(), 1):
         _label(names[row], f"{scale.name}\n\n{_place(found, phases, titles, method)}")
         for phase, axes in zip(phases, grid[row], strict=True):
             if phase in slices:
-                _draw_heat(axes, slices[phase], method, scale)
+                _draw_slice(axes, slices[phase], method, scale)
         _draw_bar(figure, bars[row], scale)
     figure.suptitle(_title(figure.names([found.case], "case", 40)[0], found, shown), fontsize=12)
     through = "the centre of the lesion (outlined)" if found.lesion is not None else "the hottest point"
     figure.supxlabel(f"{view} slices through {through}", fontsize=9, color=GREY)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return saved(figure, path)
 
 
 def _scale(method: str, found: CaseExplanation) -> Scale:
@@ -99,56 +96,24 @@ def _scale(method: str, found: CaseExplanation) -> Scale:
     if method in ACTIVATION_NAMES:
         unit = "evidence, relative:\nhottest point of the case = 1"
         return Scale(ACTIVATION_NAMES[method], unit, "plasma", 1.0, 0.0, 1.0)
-    limit = max(100 * _largest(found, method), LEAST_POINTS)
+    largest = max(float(np.abs(heat).max()) for heat in found.heat[method].values())
+    limit = max(100 * largest, LEAST_POINTS)
     unit = "points of probability lost\nwhen covered"
     return Scale("occlusion", unit, "coolwarm", 100.0, -limit, limit)
 
 
-def _largest(found: CaseExplanation, method: str) -> float:
-    """Return the largest absolute heat of a method in any phase."""
-    return max(float(np.abs(heat).max()) for heat in found.heat[method].values())
-
-
-def _draw_scan(axes: Axes, part: PhaseSlice) -> None:
-    """Draw the slice between its 1st and 99th percentile, and the outline of the lesion."""
-    _draw_grey(axes, part)
-    _outline(axes, part)
-
-
-def _draw_grey(axes: Axes, part: PhaseSlice, brightest: float = 1.0) -> None:
-    """Draw the slice, its 99th percentile as bright as said."""
+def _draw_slice(axes: Axes, part: PhaseSlice, method: str = "", scale: Scale | None = None) -> None:
+    """Draw the slice, its lesion outlined; under heat darkened, the fainter the heat the more transparent."""
     lower, upper = np.percentile(part.scan, (1, 99))
-    upper = lower + max(upper - lower, 1e-6) / brightest
-    axes.imshow(
-        part.scan.clip(max=np.percentile(part.scan, 99)),
-        cmap="gray",
-        vmin=lower,
-        vmax=upper,
-        aspect=part.aspect,
-    )
-
-
-def _outline(axes: Axes, part: PhaseSlice) -> None:
-    """Draw the outline of the lesion."""
+    white = lower + max(upper - lower, 1e-6) / (1.0 if scale is None else DARK)
+    axes.imshow(part.scan.clip(max=upper), cmap="gray", vmin=lower, vmax=white, aspect=part.aspect)
+    if scale is not None:
+        values = part.heat[method] * scale.factor
+        alpha = 0.85 * np.clip(np.abs(values) / scale.upper, 0, 1) ** 0.7
+        style: dict[str, Any] = {"vmin": scale.lower, "vmax": scale.upper, "interpolation": "bilinear"}
+        axes.imshow(values, cmap=scale.colours, aspect=part.aspect, alpha=alpha, **style)
     if part.lesion is not None and part.lesion.min() < 0.5 <= part.lesion.max():
         axes.contour(part.lesion, levels=[0.5], colors="#36E0C8", linewidths=1.2)
-
-
-def _draw_heat(axes: Axes, part: PhaseSlice, method: str, scale: Scale) -> None:
-    """Draw heat over the darkened slice, the fainter the more transparent, and the outline over it."""
-    _draw_grey(axes, part, DARK)
-    values = part.heat[method] * scale.factor
-    strength = np.clip(np.abs(values) / scale.upper, 0, 1)
-    axes.imshow(
-        values,
-        cmap=scale.colours,
-        vmin=scale.lower,
-        vmax=scale.upper,
-        aspect=part.aspect,
-        alpha=0.85 * strength**0.7,
-        interpolation="bilinear",
-    )
-    _outline(axes, part)
 
 
 def _draw_bar(figure: Figure, axes: Axes, scale: Scale) -> None:
@@ -160,14 +125,6 @@ def _draw_bar(figure: Figure, axes: Axes, scale: Scale) -> None:
     bar = figure.colorbar(colours, cax=axes)
     bar.set_label(scale.unit, fontsize=9)
     bar.ax.tick_params(labelsize=8)
-
-
-def _draw_missing(axes: Axes, tall: float) -> None:
-    """Fill the place of an absent phase."""
-    axes.set_facecolor("#F2F2F2")
-    axes.set_box_aspect(tall)
-    style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY, "fontsize": 9, "style": "italic"}
-    axes.text(0.5, 0.5, "missing", transform=axes.transAxes, **style)
 
 
 def _label(axes: Axes, text: str) -> None:

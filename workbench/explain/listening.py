@@ -13,6 +13,8 @@ from scripts.networks.hybrid import HybridNetwork
 
 Read = Callable[[tuple[Any, ...], Any], Tensor | None]
 """From the inputs and the output of a part to one tensor [B, ...], or None where there is nothing to read."""
+KINDS = ("attention", "self_attention", "cross_attention")
+"""What fusions call their attention, [B, H, M, M], or [B, H, M] of one class token."""
 
 
 class Passes:
@@ -22,20 +24,21 @@ class Passes:
     of these passes, what was collected is averaged, too.
 
     Args:
-        network: the network, an `Ensemble`, or a `HybridNetwork` of several levels.
-        part: from the network, or from each member or level, to the part and how it is read; None: it has
-            none.
+        network: in eval mode when cases pass; also an `Ensemble`, or a `HybridNetwork` of several levels.
+        reads: names of the network's attributes that are listened to, the first that is there, and how each
+            is read; members and levels without any say nothing.
     """
 
-    def __init__(
-        self, network: nn.Module, part: Callable[[nn.Module], tuple[nn.Module, Read] | None]
-    ) -> None:
-        parts = [found for member in _networks(network) if (found := part(member)) is not None]
-        self.passes: list[list[Tensor]] = [[] for _ in parts]
-        self.handles = [
-            module.register_forward_hook(self._keep(passes, read))
-            for passes, (module, read) in zip(self.passes, parts, strict=True)
-        ]
+    def __init__(self, network: nn.Module, reads: dict[str, Read]) -> None:
+        self.passes: list[list[Tensor]] = []
+        self.handles: list[Any] = []
+        for member in _networks(network):
+            for name, read in reads.items():
+                part = getattr(member, name, None)
+                if isinstance(part, nn.Module):
+                    self.passes.append([])
+                    self.handles.append(part.register_forward_hook(self._keep(self.passes[-1], read)))
+                    break
 
     @staticmethod
     def _keep(passes: list[Tensor], read: Read) -> Callable[..., None]:
@@ -68,21 +71,14 @@ def _networks(network: nn.Module) -> list[nn.Module]:
     return [network]
 
 
-KINDS = ("attention", "self_attention", "cross_attention")
-"""What fusions call their attention, [B, H, M, M], or [B, H, M] of one class token."""
-
-
 class AttentionMaps:
     """Collects the attention of a fusion over tokens, the mean of its heads, until it is removed.
 
     Of an ensemble it is the mean over the members.
-
-    Args:
-        network: in eval mode when cases pass.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.passes = {kind: Passes(network, _part(kind)) for kind in KINDS}
+        self.passes = {kind: Passes(network, {"fusion": _attention(kind)}) for kind in KINDS}
 
     def take(self) -> dict[str, Tensor]:
         """Return {kind: [B, Q, M]} of the cases since the last call, NaN where either token is absent.
@@ -98,15 +94,7 @@ class AttentionMaps:
             passes.remove()
 
 
-def _part(kind: str) -> Any:
-    def part(network: nn.Module) -> tuple[nn.Module, Read] | None:
-        fusion = getattr(network, "fusion", None)
-        return (fusion, _read(kind)) if isinstance(fusion, nn.Module) else None
-
-    return part
-
-
-def _read(kind: str) -> Read:
+def _attention(kind: str) -> Read:
     def read(inputs: tuple[Any, ...], output: Any) -> Tensor | None:
         attention = output[1].get(kind)
         if attention is None:
@@ -120,7 +108,7 @@ def _read(kind: str) -> Read:
     return read
 
 
-class FusedFeatures:
+class FusedFeatures(Passes):
     """Collects the fused features of every case that passes through a network, until it is removed.
 
     * A network with a last layer (its attribute ``head``): what enters it, [B, F].
@@ -128,37 +116,18 @@ class FusedFeatures:
       each phase alone gives, side by side, F = M K; an absent phase has 1 / K for each class.
     * An ensemble: the features of its members side by side; a hybrid: those of its levels.
     * Any other network, as the clinical table alone: none.
-
-    Args:
-        network: in eval mode when cases pass.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.passes = Passes(network, _head_of)
+        super().__init__(network, {"combination": _phase_probabilities, "head": lambda inputs, _: inputs[0]})
 
-    def take(self) -> Tensor | None:
+    def take(self) -> Tensor | None:  # type: ignore[override]
         """Return the features [B, F] of the cases since the last call, the mean over several views of a case.
 
         None: the network has none.
         """
-        found = self.passes.take()
+        found = super().take()
         return torch.cat(found, dim=1) if found else None
-
-    def remove(self) -> None:
-        """Stop collecting."""
-        self.passes.remove()
-
-
-def _head_of(network: nn.Module) -> tuple[nn.Module, Read] | None:
-    for name, read in (("combination", _phase_probabilities), ("head", _input)):
-        module = getattr(network, name, None)
-        if isinstance(module, nn.Module):
-            return module, read
-    return None
-
-
-def _input(inputs: tuple[Any, ...], _: Any) -> Tensor:
-    return inputs[0]
 
 
 def _phase_probabilities(inputs: tuple[Any, ...], output: Any) -> Tensor:
@@ -175,9 +144,6 @@ class FusionWeights:
     weights of an ensemble are the mean of its members'. In a hybrid those of each level are multiplied by the
     weight of the level; a level without weights (early fusion) is one more token, behind the others.
 
-    Args:
-        network: in eval mode when cases pass.
-
     Attributes:
         levels_together: numbers, from 1, of the levels that read all phases together, in the order of their
             tokens; empty but in a hybrid.
@@ -186,11 +152,9 @@ class FusionWeights:
     def __init__(self, network: nn.Module) -> None:
         self.levels_together: list[int] = []
         self.hybrid = network if isinstance(network, HybridNetwork) else None
-        self.passes: Passes | None = None
         parts = getattr(network, "members" if isinstance(network, Ensemble) else "levels", [])
         self.parts = [FusionWeights(part) for part in parts]
-        if not self.parts:
-            self.passes = Passes(network, _weights_of)
+        self.passes = None if self.parts else Passes(network, {"combination": _weights, "fusion": _weights})
 
     def take(self) -> Tensor | None:
         """Return the weights [B, M] of the cases since the last call, the mean over several views of a case.
@@ -222,9 +186,9 @@ class FusionWeights:
         self.levels_together = together
         shares = network.level_weights()
         given = [
-            (_by_phase(w, level), s)
-            for w, level, s in zip(found, network.levels, shares, strict=True)
-            if w is not None
+            (_by_phase(weights, level), share)
+            for weights, level, share in zip(found, network.levels, shares, strict=True)
+            if weights is not None
         ]
         width = max(weights.shape[1] for weights, _ in given)
         tokens = sum(nn.functional.pad(w, (0, width - w.shape[1])) * share for w, share in given)
@@ -233,20 +197,12 @@ class FusionWeights:
         return torch.cat([tokens, *rest], dim=1)
 
 
+def _weights(_: tuple[Any, ...], output: Any) -> Tensor | None:
+    return output[1].get("weights")
+
+
 def _by_phase(weights: Tensor, level: Any) -> Tensor:
     """Sum the weights of the views of each phase; that of the table stays: [B, P V (+ 1)] -> [B, P (+ 1)]."""
     tokens = int(level.image_tokens)
     image = weights[:, :tokens].unflatten(1, (int(level.num_phases), -1)).sum(dim=2)
     return torch.cat([image, weights[:, tokens:]], dim=1)
-
-
-def _weights_of(network: nn.Module) -> tuple[nn.Module, Read] | None:
-    for name in ("combination", "fusion"):
-        module = getattr(network, name, None)
-        if isinstance(module, nn.Module):
-            return module, _weights
-    return None
-
-
-def _weights(_: tuple[Any, ...], output: Any) -> Tensor | None:
-    return output[1].get("weights")

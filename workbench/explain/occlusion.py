@@ -21,10 +21,6 @@ class CoveredPhase(nn.Module):
     """The prediction as a function of what is left visible of one phase.
 
     Args:
-        network: returns logits.
-        image: one case.
-        present: phases that are there.
-        clinical: the case's table, or None.
         phase: index of the phase that is covered.
         inside: voxels of this phase that show something; covered ones become their mean.
 
@@ -71,7 +67,6 @@ class Occlusion:
 
     Args:
         window: edge of the covered cube in mm; at least one voxel, at most what the phase shows.
-        spacing: mm per voxel of the three grid axes.
         overlap: of neighbouring windows, as a fraction of their edge, from 0 to below 1.
         batch_size: windows per network run.
 
@@ -109,12 +104,8 @@ class Occlusion:
         """Return the drop of the class's probability when a voxel's surroundings are covered.
 
         Args:
-            network: in eval mode.
-            image: one case.
-            present: phases that are there.
             inside: voxels that show something, not padding.
             class_index: the class that is explained.
-            clinical: the case's table, or None.
 
         Shape: image [P, D, H, W], present [P] bool, inside [P, D, H, W] bool, clinical [T] -> [P, D, H, W];
             from -1 to 1, positive where the voxels speak for the class, 0 outside and in absent phases.

@@ -74,7 +74,6 @@ def phase_slice(found: CaseExplanation, phase: str, position: np.ndarray, view: 
 
     Args:
         found: the explanation of a case with heat.
-        phase: its name.
         position: mm (R, A, S).
         view: axial, coronal or sagittal.
     """

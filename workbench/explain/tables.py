@@ -1,4 +1,4 @@
-"""Which cases are explained, and the tables that are written about them."""
+"""Which cases are explained, how they are loaded, and the tables of what was found."""
 
 from __future__ import annotations
 
@@ -23,10 +23,7 @@ GROUPS = (*SPLITS, "unlabelled")
 def choose_cases(items: Sequence[Mapping[str, Any]], case: str | Sequence[str]) -> list[Mapping[str, Any]]:
     """Return the cases that a user asks for.
 
-    Args:
-        items: all cases of the dataset.
-        case: the name of a case, a list of names, the name of a split (training, validation, test,
-            unlabelled) for all its cases, or ``all``.
+    They name a case, list names, or give a split (training, validation, test, unlabelled), or ``all``.
 
     Raises:
         ValueError: no such case; names the nearest ones.
@@ -105,20 +102,17 @@ def write_contributions(
 def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str]) -> list[Waterfall]:
     """Return, for each class, the mean contributions to its probability over the cases predicted as it."""
     panels = []
+    every = [e.contributions for e in found if e.contributions is not None]
     for k, name in enumerate(classes):
-        parts = [e.contributions for e in found if e.contributions is not None]
-        parts = [part for part in parts if int(part.prediction.argmax()) == k]
+        parts = [part for part in every if int(part.prediction.argmax()) == k]
         if parts:
-            panels.append(
-                Waterfall(
-                    class_name=name,
-                    start=float(np.mean([float(part.start[k]) for part in parts])),
-                    steps=np.mean([part.values[:, k].numpy() for part in parts], axis=0).tolist(),
-                    prediction=float(np.mean([float(part.prediction[k]) for part in parts])),
-                    missing=np.sum([~part.present.numpy() for part in parts], axis=0).tolist(),
-                    cases=len(parts),
-                )
+            start, prediction = (
+                float(np.mean([float(getattr(part, key)[k]) for part in parts]))
+                for key in ("start", "prediction")
             )
+            steps = np.mean([part.values[:, k].numpy() for part in parts], axis=0).tolist()
+            missing = np.sum([~part.present.numpy() for part in parts], axis=0).tolist()
+            panels.append(Waterfall(name, start, steps, prediction, missing, cases=len(parts)))
     return panels
 
 
@@ -138,18 +132,11 @@ def write_localisation(
     """
     header = ["case", "true", "predicted", "method"]
     header += ["lesion_heat", "background_heat", "hottest_phase", "hottest_mm_from_lesion"]
-    rows = [
-        [
-            e.case,
-            "" if e.label is None else classes[e.label],
-            classes[int(e.probabilities.argmax())],
-            method,
-            place.lesion,
-            place.background,
-            phases[place.hottest_phase],
-            place.distance,
-        ]
-        for e in found
-        for method, place in e.localisation.items()
-    ]
+    rows = []
+    for e in found:
+        true = "" if e.label is None else classes[e.label]
+        names = [e.case, true, classes[int(e.probabilities.argmax())]]
+        for method, place in e.localisation.items():
+            hottest = [phases[place.hottest_phase], place.distance]
+            rows.append([*names, method, place.lesion, place.background, *hottest])
     return write_rows(path, header, rows) if rows else None

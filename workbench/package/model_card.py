@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.engines.running import network_parts
 from scripts.files.yaml_files import read_yaml
-from scripts.metrics.table import HEADINGS
+from scripts.metrics.registry import HEADINGS
 from workbench.package.contents import FIGURES
 from workbench.report.headline import config_positive
 

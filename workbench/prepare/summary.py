@@ -10,6 +10,7 @@ from scripts.cases.clinical import Column
 from scripts.cases.cut_regions import percent
 from scripts.cases.file_names import values_of_file
 from scripts.cases.splits import SMALL, SPLITS, everyone, patient_of, patients_known
+from scripts.figures.table import aligned
 from scripts.files.plain_text import note
 from scripts.files.processes import work_through
 from scripts.volumes.grid import open_phase
@@ -51,7 +52,7 @@ def summary_text(
     phase_rows = [["phase", "present", "missing"]]
     for phase in phases:
         phase_rows.append([phase, *_present(sum(phase in entry["image"] for entry in entries), len(entries))])
-    tables = [text_table(split_rows, left=1), text_table(phase_rows, left=1)]
+    tables = [aligned(split_rows, left=1), aligned(phase_rows, left=1)]
     if clinical:
         clinical_rows = [["clinical", "values", "present", "missing"]]
         for column in clinical:
@@ -62,7 +63,7 @@ def summary_text(
             ]
             title = f"{column['name']} ({column['unit']})" if column.get("unit") else column["name"]
             clinical_rows.append([title, _range(column, values), *_present(len(values), len(entries))])
-        tables.append(text_table(clinical_rows, left=2))
+        tables.append(aligned(clinical_rows, left=2))
     return "\n\n".join(tables)
 
 
@@ -135,19 +136,6 @@ def _range(column: Column, values: Sequence[Any]) -> str:
     if column["kind"] == "category":
         return ", ".join(column["values"])
     return f"{min(values)} - {max(values)}" if values else "none"
-
-
-def text_table(rows: Sequence[Sequence[str]], left: int) -> str:
-    """Align columns: the first `left` ones to the left, the others to the right."""
-    widths = [max(len(row[position]) for row in rows) for position in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if position < left else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 LOOKED_AT = 3  # cases whose voxels tell whether a phase is a mask

@@ -11,7 +11,7 @@ import numpy as np
 
 from scripts.engines.case_handler import Case, Prediction
 from scripts.engines.evaluation import show_figures
-from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, save_figure
+from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from scripts.files.atomic import write_table
 from workbench.explain.listening import AttentionMaps
@@ -66,9 +66,6 @@ def attention_figure(
 
     Args:
         found: matrices, all cases first, then the classes.
-        classes: K class names.
-        name: what was evaluated, for the title.
-        path: where to save the figure, too.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -102,9 +99,7 @@ def attention_figure(
     figure.supxlabel(
         "A row looks at the columns; it says what was read, not what it did.", fontsize=9, color=GREY
     )
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return saved(figure, path)
 
 
 def _draw(axes: Axes, one: Attention, names: dict[str, str], first: bool) -> Any:
@@ -144,16 +139,13 @@ class AttentionReport(FusionReport):
     Args and Raises: those of `FusionReport`.
     """
 
-    def listener(self) -> Any:
-        """Listen to the attention."""
-        return AttentionMaps(self.network)
+    listener = AttentionMaps
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
         """Note the attention {kind: [Q, M]} of each case."""
         found = {} if self.heard is None else self.heard.take()
-        for i, p in enumerate(predictions):
-            if found:
-                self.notes[p.case] = {kind: maps[i].numpy() for kind, maps in found.items()}
+        for i, p in enumerate(predictions if found else ()):
+            self.notes[p.case] = {kind: maps[i].numpy() for kind, maps in found.items()}
 
     def write(self, device: str) -> None:
         """Write the table and the figure."""
@@ -181,7 +173,9 @@ class AttentionReport(FusionReport):
         mean = np.where(there, maps, 0).sum(axis=0) / np.maximum(number, 1)
         tokens = weight_names(self.phases, self.views, maps.shape[2])
         asking = [CLASS_TOKEN] if maps.shape[1] == 1 else tokens
-        if kind == "cross_attention" or self._asks_only_others(maps):
+        # where no token looks at itself it may keep some of its attention
+        only_others = maps.shape[1] > 1 and not np.nan_to_num(np.diagonal(maps, axis1=1, axis2=2)).any()
+        if kind == "cross_attention" or only_others:
             asks = there.any(axis=2)
             kept = np.where(asks, 1 - np.where(there, maps, 0).sum(axis=2), 0).sum(axis=0)
             count = asks.sum(axis=0)
@@ -189,8 +183,3 @@ class AttentionReport(FusionReport):
             number = np.column_stack([number, count])
             tokens = [*tokens, KEPT]
         return Attention(kind.replace("_", " "), group, asking, tokens, mean, number)
-
-    @staticmethod
-    def _asks_only_others(maps: np.ndarray) -> bool:
-        """Return whether no token looks at itself: then it may keep some of its attention."""
-        return maps.shape[1] > 1 and not np.nan_to_num(np.diagonal(maps, axis1=1, axis2=2)).any()

@@ -1,4 +1,4 @@
-"""What `comparing` left in a folder: strategies with intervals, pairs, costs."""
+"""What a comparison found, and its tables: strategies with intervals, sites, pairs, costs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from scripts.figures.table import UNKNOWN, Table, bounds_text, counted, number
 from scripts.files.csv_text import read_rows
 from scripts.metrics.paired import p_text
-from workbench.report.table import UNKNOWN, Table, counted, number
 
 SIGNIFICANT = 0.05
 """Corrected p below which two strategies differ by more than chance explains."""
@@ -24,10 +24,7 @@ class Comparison:
 
     Attributes:
         folder: where they lie.
-        jobs: rows of comparison.csv.
-        summary: rows of summary.csv.
-        pairs: rows of pairs.csv.
-        costs: rows of costs.csv.
+        jobs, summary, pairs, costs: rows of comparison.csv and of the files of these names.
     """
 
     folder: Path
@@ -59,18 +56,12 @@ class Comparison:
     @property
     def n(self) -> str:
         """How many cases are behind each row, for captions."""
-        once = [
-            row
-            for row in self.jobs
-            if all(row[key] == self.jobs[0][key] for key in ("strategy", "repeat", "seed"))
-        ]
+        first, same = self.jobs[0], ("strategy", "repeat", "seed")
+        once = [row for row in self.jobs if all(row[key] == first[key] for key in same)]
         cases, patients = (sum(int(row[key]) for row in once) for key in ("n", "n_patients"))
-        parts = (
-            f"{counted(self.folds, 'site')} left out in turn" if self.sites else counted(self.folds, "fold")
-        )
-        drawn = f"{parts}, {counted(self.repeats, 'repeat')}"
         several = f" of {counted(patients, 'patient')}" if patients != cases else ""
-        return f"n = {counted(cases, 'case')}{several}, {drawn}"
+        folds = counted(self.folds, "site" if self.sites else "fold") + " left out in turn" * bool(self.sites)
+        return f"n = {counted(cases, 'case')}{several}, {folds}, {counted(self.repeats, 'repeat')}"
 
     def of(self, metric: str) -> list[Row]:
         """Return the rows of the summary about one metric, those with the highest pooled value first."""
@@ -85,9 +76,8 @@ def read_comparison(folder: str | Path) -> Comparison:
         FileNotFoundError: the folder holds no finished comparison.
     """
     folder = Path(folder).resolve()
-    missing = [
-        name for name in ("comparison.csv", "summary.csv", "costs.csv") if not (folder / name).is_file()
-    ]
+    needed = ("comparison.csv", "summary.csv", "costs.csv")
+    missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
             f"{folder} must hold a finished comparison, found no {', no '.join(missing)}; run the same "
@@ -105,17 +95,15 @@ def read_comparison(folder: str | Path) -> Comparison:
 
 def comparison_headline(comparison: Comparison) -> str:
     """Say which strategy is first, and how many pairs differ."""
-    best = comparison.of("auc")[0]
+    rows = comparison.of("auc")
     tests = [row for row in comparison.pairs if row["metric"] == "auc" and row["by"] == "patient"]
     differ = sum(row["p_holm"] is not None and row["p_holm"] < SIGNIFICANT for row in tests)
     found = f" Of {counted(len(tests), 'pair')}, {differ or 'none'} differ by more than chance explains."
-    auc = number(best["pooled"])
-    if best["pooled_lower"] is not None:
-        auc += f" (95% interval {number(best['pooled_lower'])} to {number(best['pooled_upper'])})"
+    auc, lower, upper = (number(rows[0][f"pooled{end}"]) for end in ("", "_lower", "_upper"))
+    interval = "" if lower == UNKNOWN else f" (95% interval {lower} to {upper})"
     return (
-        f"{best['strategy']} has the highest pooled AUC of {len(comparison.of('auc'))} strategies and "
-        "baselines, "
-        f"{auc}.{found if tests else ''} {comparison.n}."
+        f"{rows[0]['strategy']} has the highest pooled AUC of {len(rows)} strategies and baselines, "
+        f"{auc}{interval}.{found if tests else ''} {comparison.n}."
     )
 
 
@@ -126,24 +114,18 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 
 def _strategies(comparison: Comparison) -> Table:
     accuracy = {row["strategy"]: row for row in comparison.of("accuracy")}
-    rows = [
-        [row["strategy"]]
-        + [
-            _interval(source, way)
-            for source in (row, accuracy[row["strategy"]])
-            for way in ("pooled", "mean")
-        ]
-        for row in comparison.of("auc")
-    ]
+    rows = []
+    for row in comparison.of("auc"):
+        both = (row, accuracy[row["strategy"]])
+        rows.append([row["strategy"], *(_interval(of, way) for of in both for way in ("pooled", "mean"))])
     once = ", each site once" if comparison.sites else ""
     header = [f"{name}, {way} [95%]" for name in ("AUC", "accuracy") for way in ("pooled", "mean")]
-    notes = [
+    note = (
         "pooled: all cases together, each predicted by networks that did not see it; interval over patients. "
-        f"mean: over the test parts of all folds and repeats{once}; "
-        "interval by Nadeau and Bengio. Intervals that "
-        "overlap do not mean that two strategies are equal: read the pairs."
-    ]
-    return Table("Strategies and baselines", comparison.n, ["strategy", *header], rows, notes)
+        f"mean: over the test parts of all folds and repeats{once}; interval by Nadeau and Bengio. Intervals "
+        "that overlap do not mean that two strategies are equal: read the pairs."
+    )
+    return Table("Strategies and baselines", comparison.n, ["strategy", *header], rows, [note])
 
 
 def _sites(comparison: Comparison) -> list[Table]:
@@ -159,11 +141,11 @@ def _sites(comparison: Comparison) -> list[Table]:
             known = [row["auc"] for row in here if row["strategy"] == strategy and row["auc"] is not None]
             cells.append(number(fmean(known)) if known else UNKNOWN)
         rows.append([site, str(here[0]["n"]), *cells])
-    notes = [
+    note = (
         "Each row: the networks were trained at all other sites and tested at this one; the mean over "
         "repeats and seeds. A site that lacks a class has no AUC."
-    ]
-    return [Table("AUC at each site", comparison.n, ["site", "cases", *strategies], rows, notes)]
+    )
+    return [Table("AUC at each site", comparison.n, ["site", "cases", *strategies], rows, [note])]
 
 
 def _pairs(comparison: Comparison) -> list[Table]:
@@ -178,17 +160,17 @@ def _pairs(comparison: Comparison) -> list[Table]:
         cells = [cell for by in ("patient", "fold") for cell in _test(ways.get(by))]
         rows.append([f"{first} − {second}", *cells])
     header = ["pair", "pooled, over patients [95%]", "p (Holm)", "mean, over folds [95%]", "p (Holm)"]
-    notes = [
+    note = (
         f"Two strategies differ by more than chance explains where p (Holm) is below {SIGNIFICANT}; above it "
         "they may still differ, by as much as the interval allows."
-    ]
-    return [Table("Differences in AUC of each pair", comparison.n, header, rows, notes)]
+    )
+    return [Table("Differences in AUC of each pair", comparison.n, header, rows, [note])]
 
 
 def _test(row: Row | None) -> list[str]:
     if row is None:
         return [UNKNOWN, UNKNOWN]
-    bounds = "" if row["lower"] is None else f" [{row['lower']:+.3f}, {row['upper']:+.3f}]"
+    bounds = bounds_text(row["lower"], row["upper"], "+")
     return [f"{row['difference']:+.3f}{bounds}", p_text(row["p_holm"])]
 
 
@@ -202,18 +184,12 @@ def _costs(comparison: Comparison) -> Table:
         [name, f"{int(parameters[name]):,}", middle(name, "training_seconds"), middle(name, "inference_ms")]
         for name in (row["strategy"] for row in comparison.of("auc"))
     ]
-    header = ["strategy", "weights", "training (s)", "prediction (ms per case)"]
-    return Table(
-        "Costs: medians over the jobs, one thread each",
-        f"n = {counted(len(comparison.costs), 'job')}",
-        header,
-        rows,
-    )
+    title, n = "Costs: medians over the jobs, one thread each", counted(len(comparison.costs), "job")
+    return Table(title, f"n = {n}", ["strategy", "weights", "training (s)", "prediction (ms per case)"], rows)
 
 
 def _interval(row: Row, way: str) -> str:
-    lower, upper = row[f"{way}_lower"], row[f"{way}_upper"]
-    return number(row[way]) + ("" if lower is None else f" [{number(lower)}, {number(upper)}]")
+    return number(row[way]) + bounds_text(row[f"{way}_lower"], row[f"{way}_upper"])
 
 
 def _rows(file: Path) -> list[Row]:

@@ -1,23 +1,25 @@
-"""report.html of a comparison, with a forest plot: pooled AUC and interval of each strategy on one axis."""
+"""report.html of a comparison: warnings, a forest plot of the pooled AUC, and the tables."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.figures.table import bounds_text, counted, number
 from scripts.files.yaml_files import read_yaml
-from workbench.report.cautions import comparison_cautions
+from workbench.report.cautions import Caution
 from workbench.report.comparison import Comparison, comparison_headline, comparison_tables, read_comparison
-from workbench.report.headline import config_positive
-from workbench.report.provenance import Facts, record_facts
+from workbench.report.headline import Facts, config_positive, record_facts
 from workbench.report.render import NOTHING, configurations, write_page
-from workbench.report.table import number
 
 STEP = 0.1
 """Between two ticks of the axis."""
+FEWEST_FOLDS = 5
+"""Test parts below which the tests by fold can hardly find anything."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,24 @@ class Forest:
 def forest(comparison: Comparison) -> Forest:
     """Place pooled AUC and interval of each strategy on an axis that ends at 1."""
     rows = [row for row in comparison.of("auc") if row["pooled"] is not None]
-    least = min(
-        (row["pooled"] if row["pooled_lower"] is None else row["pooled_lower"] for row in rows), default=0.5
-    )
+    bounds = [
+        [row["pooled"] if row[key] is None else row[key] for key in ("pooled_lower", "pooled_upper")]
+        for row in rows
+    ]
+    least = min((lower for lower, _ in bounds), default=0.5)
     start = max(0.0, min(0.5, math.floor(least / STEP) * STEP))
 
     def place(value: float) -> float:
         return round(100 * (value - start) / (1 - start), 2)
 
-    lines = []
-    for row in rows:
-        lower, upper = (
-            row["pooled"] if row[key] is None else row[key] for key in ("pooled_lower", "pooled_upper")
+    lines = [
+        Line(
+            row["strategy"],
+            number(row["pooled"]) + bounds_text(lower, upper),
+            *map(place, (row["pooled"], lower, upper)),
         )
-        text = f"{number(row['pooled'])} [{number(lower)}, {number(upper)}]"
-        lines.append(Line(row["strategy"], text, place(row["pooled"]), place(lower), place(upper)))
+        for row, (lower, upper) in zip(rows, bounds, strict=True)
+    ]
     count = round((1 - start) / STEP)
     ticks = [(place(start + STEP * step), f"{start + STEP * step:.1f}") for step in range(count + 1)]
     caption = (
@@ -103,10 +108,41 @@ def comparison_section(folder: str | Path) -> dict[str, Any]:
     return {
         "name": comparison.folder.name,
         "headline": comparison_headline(comparison),
-        "cautions": comparison_cautions(comparison),
+        "cautions": list(_cautions(comparison)),
         "forest": forest(comparison),
         "tables": comparison_tables(comparison),
     }
+
+
+def _cautions(comparison: Comparison) -> Iterator[Caution]:
+    """Yield what is to be known before strategies are ranked."""
+    logs = {file.stem for file in (comparison.folder / "logs").glob("*.log")}
+    lost = sorted(logs - {file.stem for file in (comparison.folder / "rows").glob("*.json")})
+    if lost:
+        others = " and others" if len(lost) > 3 else ""
+        yield Caution(
+            f"{counted(len(lost), 'job')} began and left no result: {', '.join(lost[:3])}{others}.",
+            "The tables are without them. logs/ says why; the same command again runs only these.",
+        )
+    parts, sites = comparison.parts, comparison.sites
+    if parts < FEWEST_FOLDS and sites:
+        yield Caution(
+            f"Each strategy was tested at {counted(parts, 'site')} only: {', '.join(sites)}.",
+            f"With fewer than {FEWEST_FOLDS} the test by site can hardly find a difference, and repeats add "
+            "none. It needs cases of more sites.",
+        )
+    elif parts < FEWEST_FOLDS:
+        yield Caution(
+            f"Each strategy was tested on {counted(parts, 'test part')} only.",
+            f"With fewer than {FEWEST_FOLDS} the test by fold can hardly find a difference. Use more --folds "
+            "or --repeats.",
+        )
+    versions = sorted({str(row["torch"]) for row in comparison.jobs if row.get("torch")})
+    if len(versions) > 1:
+        yield Caution(
+            f"The jobs ran with {len(versions)} versions of torch: {', '.join(versions)}.",
+            "Differences between strategies may be differences between versions. Run all jobs with one.",
+        )
 
 
 def _facts(comparison: Comparison, job: Path) -> Facts:

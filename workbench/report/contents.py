@@ -30,7 +30,6 @@ class Contents:
         n: cases with a label, or all where none has.
         patients: patients of these; 0 where they are unknown.
         config: configuration of the model's training; {} where the model's folder is gone.
-        config_text: the same, as the file has it.
         training: environment.json of the training, {} where there is none.
         evaluation: evaluation.json, {} in folders of older versions.
         history: learning curves, one row per validation.
@@ -48,7 +47,6 @@ class Contents:
     n: int
     patients: int
     config: dict[str, Any]
-    config_text: str
     training: dict[str, Any]
     evaluation: dict[str, Any]
     history: list[dict[str, float]]
@@ -84,61 +82,44 @@ def read_contents(folder: str | Path) -> Contents:
     record, metrics = _json(folder / RECORD), _json(folder / "metrics.json") or None
     named = record.get("models") or ["." if (folder / "configs").is_dir() else ".."]
     model = (folder / Path(named[0]).expanduser()).resolve()
-    file = model / "configs" / "train.yaml"
-    config_text = file.read_text(encoding="utf-8") if file.is_file() else ""
-    config: dict[str, Any] = read_yaml(file) if config_text else {}
+    file, curves = model / "configs" / "train.yaml", model / "learning_curves.csv"
+    config: dict[str, Any] = read_yaml(file) if file.is_file() else {}
     evaluation, training = without_person([record, _json(model / "environment.json")])
     trained_on = without_person(_training_data(folder, model, evaluation, config, training))
-    n, patients = _counts(folder, metrics)
+    history = read_rows(curves)[1] if curves.is_file() else []
     return Contents(
         folder=folder,
         model=model,
         models=len(named),
         split=str(evaluation.get("split") or (metrics or {}).get("name") or config.get("split", "test")),
         metrics=metrics,
-        n=n,
-        patients=patients,
         config=config,
-        config_text=config_text,
         training=training,
         evaluation=evaluation,
-        history=_history(model / "learning_curves.csv"),
+        history=[{key: float(value or "nan") for key, value in row.items()} for row in history],
         trained_on=trained_on,
         reported=evaluation.get("data") or trained_on,
-        **_clinical(folder / "predictions.csv"),
+        **_predicted(folder / "predictions.csv", metrics),
     )
-
-
-def _clinical(file: Path) -> dict[str, Any]:
-    """Return which clinical columns the predicted cases lacked; nothing where the model reads none."""
-    found = read_predictions(file) if file.is_file() else None
-    if found is None or found.clinical_missing is None:
-        return {}
-    lacked = Counter(name for names in found.clinical_missing for name in names)
-    return {"clinical_missing": dict(lacked), "predicted": len(found.cases)}
 
 
 def _json(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def _history(file: Path) -> list[dict[str, float]]:
+def _predicted(file: Path, metrics: dict[str, Any] | None) -> dict[str, Any]:
+    """Count the reported cases, their patients, and the clinical columns that the predicted cases lacked."""
     if not file.is_file():
-        return []
-    return [{key: float(value or "nan") for key, value in row.items()} for row in read_rows(file)[1]]
-
-
-def _counts(folder: Path, metrics: dict[str, Any] | None) -> tuple[int, int]:
-    """Return the number of reported cases and of their patients."""
-    file = folder / "predictions.csv"
-    if not file.is_file():
-        return (metrics["n"] if metrics else 0), 0
+        return {"n": metrics["n"] if metrics else 0, "patients": 0}
     found = read_predictions(file)
     labels = found.labels or [None] * len(found.cases)
     rows = [row for row, label in enumerate(labels) if metrics is None or label is not None]
-    if found.patients is None or found.patients == found.cases:  # none is named
-        return len(rows), 0
-    return len(rows), len({found.patients[row] for row in rows})
+    patients = found.patients if found.patients != found.cases else None  # none is named
+    counts = {"n": len(rows), "patients": len({patients[row] for row in rows}) if patients else 0}
+    if found.clinical_missing is None:
+        return counts
+    lacked = Counter(name for names in found.clinical_missing for name in names)
+    return counts | {"clinical_missing": dict(lacked), "predicted": len(found.cases)}
 
 
 def _training_data(

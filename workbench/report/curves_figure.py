@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, save_figure
+from scripts.figures.panels import DASHED
+from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +43,6 @@ def curves_figure(
             the ending _smoothed; and selection, the score (higher is better) by which the weights were
             chosen, which is drawn as a loss where it is minus a loss.
         chosen_epoch: the epoch whose weights were kept, marked in both panels.
-        name: what was trained, for the title.
-        path: where to save the figure, too.
 
     Raises:
         ValueError: no record, a record without epoch, or a folder that cannot be written.
@@ -61,9 +61,7 @@ def curves_figure(
         axes.set_ylabel(title)
         plain_axes(axes)
         if chosen_epoch is not None:
-            axes.axvline(
-                chosen_epoch, color=GREY, linewidth=1.2, linestyle=(0, (4, 3)), label=_chosen(chosen_epoch)
-            )
+            axes.axvline(chosen_epoch, label=f"chosen: epoch {chosen_epoch:g}", **DASHED | {"linewidth": 1.2})
         if drawn or chosen_epoch is not None:
             axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
         if not drawn:
@@ -71,9 +69,7 @@ def curves_figure(
     scores.set_xlabel("epoch")
     scores.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     figure.suptitle(f"Learning curves{f', {name}' if name else ''}", fontsize=12)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return saved(figure, path)
 
 
 def _draw(
@@ -85,16 +81,8 @@ def _draw(
     if raw[0]:
         width, alpha = (1.0, 0.45) if smooth[0] else (1.8, 1.0)
         marker = "o" if len(raw[0]) <= 40 else ""
-        axes.plot(
-            *raw,
-            color=colour,
-            marker=marker,
-            markersize=3,
-            label=label,
-            linewidth=width,
-            alpha=alpha,
-            ls=dashes,
-        )
+        style: dict[str, Any] = {"marker": marker, "markersize": 3, "linewidth": width, "alpha": alpha}
+        axes.plot(*raw, color=colour, label=label, ls=dashes, **style)
     if smooth[0]:
         axes.plot(*smooth, color=colour, linewidth=2.2, label=f"{label}, smoothed", ls=dashes)
     return bool(raw[0]) + bool(smooth[0])
@@ -116,17 +104,9 @@ def _draw_selection(
 
 def _points(history: Sequence[Mapping[str, float | None]], key: str) -> tuple[list[float], list[float]]:
     """Return epochs and finite values of one key, in the order of epochs."""
-    from math import isfinite
-
-    found = []
-    for record in history:
-        epoch, value = record["epoch"], record.get(key)
-        if epoch is not None and value is not None and isfinite(value):
-            found.append((float(epoch), float(value)))
-    found.sort()
+    found = sorted(
+        (float(record["epoch"]), float(value))
+        for record in history
+        if record["epoch"] is not None and (value := record.get(key)) is not None and isfinite(value)
+    )
     return [epoch for epoch, _ in found], [value for _, value in found]
-
-
-def _chosen(epoch: float) -> str:
-    """Write the legend of the chosen epoch."""
-    return f"chosen: epoch {epoch:g}"

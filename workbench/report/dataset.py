@@ -20,10 +20,6 @@ MOST_HEADERS = 300
 def volume_grids(items: Sequence[Item], phases: Sequence[str]) -> dict[str, Any]:
     """Read spacing and number of voxels along right, anterior and superior for each phase.
 
-    Args:
-        items: cases with absolute paths.
-        phases: phases in order.
-
     Returns:
         For each phase `present` (volumes), `n` (headers read), `spacing` in mm and `voxels`, each a list of
         [minimum, median, maximum] per axis; where none can be read, `reason` instead of the last two. Where
@@ -70,7 +66,6 @@ def summarise_dataset(dataset_dir: str | Path, phases: Sequence[str]) -> Summary
     """Count the cases of a dataset and read the headers of its volumes; never fails.
 
     Args:
-        dataset_dir: folder of dataset.json.
         phases: the phases that are used; only these are counted.
 
     Returns:

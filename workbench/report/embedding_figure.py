@@ -1,4 +1,4 @@
-"""Cases as points, by their class and by whether they were predicted right."""
+"""Cases as points in a plane: what lies close together looks alike to the network."""
 
 from __future__ import annotations
 
@@ -9,13 +9,60 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, save_figure
+from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UNKNOWN = "not known"
-MARKERS = {"right": "o", "wrong": "X", UNKNOWN: "."}
+RIGHT = {"marker": "o", "s": 42, "edgecolors": "white", "linewidths": 0.6, "alpha": 0.8, "zorder": 2}
+STYLES: dict[str, dict[str, Any]] = {
+    "right": RIGHT,
+    "wrong": RIGHT
+    | {"marker": "X", "s": 70, "edgecolors": "black", "linewidths": 0.9, "alpha": 1.0, "zorder": 3},
+    UNKNOWN: RIGHT | {"marker": ".", "s": 90},
+}
+
+
+def perplexity_of(count: int) -> float:
+    """Return the perplexity of t-SNE for n cases: 30, or (n - 1) / 3 where that is less.
+
+    >>> perplexity_of(40), perplexity_of(1000)
+    (13.0, 30.0)
+    """
+    return min(30.0, (count - 1) / 3)
+
+
+def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Project features [n, F] on their first two principal components.
+
+    Returns:
+        Coordinates [n, 2], and the share of the variance along each of the two.
+    """
+    from sklearn.decomposition import PCA
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # the number of threads would change the last digits
+        pca = PCA(n_components=2, svd_solver="full")
+        return pca.fit_transform(features), pca.explained_variance_ratio_
+
+
+def neighbour_map(features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Lay cases out by t-SNE, begun from their principal components; neighbours stay neighbours.
+
+    Distances between groups, and the sizes of groups, mean nothing. The same seed gives the same map.
+
+    Shape:
+        features: [n, F], n >= 5. Result: [n, 2].
+
+    Reference: van der Maaten and Hinton, Visualizing data using t-SNE, JMLR 9, 2008.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        tsne = TSNE(2, perplexity=perplexity_of(len(features)), init="pca", random_state=seed)
+        return tsne.fit_transform(features)
 
 
 def embedding_figure(
@@ -30,16 +77,13 @@ def embedding_figure(
     """Draw one point per case: the colour is its true class, a cross is a wrong prediction.
 
     Args:
-        points: where each case lies.
+        points: [n, 2], where each case lies.
         labels: index of the true class of each case, None where it is not known: a grey dot.
         predicted: index of the predicted class of each case.
-        classes: K class names.
+        classes: K names.
         title: of the figure; the number of cases is added.
         axis_names: of the two axes; None: they have no meaning, and no numbers.
         path: where to save the figure, too.
-
-    Shape:
-        points: [n, 2].
 
     Raises:
         ValueError: shapes that do not agree, a folder that cannot be written.
@@ -51,41 +95,26 @@ def embedding_figure(
             f"{len(labels)} and {len(predicted)}"
         )
     outcome = [
-        UNKNOWN if true is None else ("right" if true == said else "wrong")
+        UNKNOWN if true is None else "right" if true == said else "wrong"
         for true, said in zip(labels, predicted, strict=True)
     ]
     colours = class_colours(len(classes))
     figure = new_figure(7.4, max(5.2, 1.8 + 0.23 * len(classes)))
     axes = figure.add_subplot()
-    for kind, marker in MARKERS.items():  # wrong ones last of the known, so that they lie on top
+    for kind, style in STYLES.items():  # wrong ones last of the known, so that they lie on top
         for k in [None] if kind == UNKNOWN else range(len(classes)):
-            chosen = [
-                i for i, label in enumerate(labels) if outcome[i] == kind and (label == k or kind == UNKNOWN)
-            ]
-            axes.scatter(
-                place[chosen, 0],
-                place[chosen, 1],
-                marker=marker,
-                s={"right": 42, "wrong": 70, UNKNOWN: 90}[kind],
-                color=GREY if k is None else colours[k],
-                edgecolors="black" if kind == "wrong" else "white",
-                linewidths=0.9 if kind == "wrong" else 0.6,
-                alpha=1.0 if kind == "wrong" else 0.8,
-                zorder=3 if kind == "wrong" else 2,
-            )
+            chosen = [i for i, label in enumerate(labels) if outcome[i] == kind and label == k]
+            axes.scatter(*place[chosen].T, color=GREY if k is None else colours[k], **style)
     _write_legends(figure, labels, outcome, figure.names(classes, "class"), colours)
     axes.set_title(f"{title}, n = {len(labels)}", fontsize=11)
     plain_axes(axes)
     if axis_names is None:
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel("neighbours look alike to the network; distances and axes have no unit", fontsize=9)
-        axes.spines[:].set_visible(True)
-        axes.spines[:].set_color("#BBBBBB")
+        axes.spines[:].set(visible=True, color="#BBBBBB")
     else:
         axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
-    if path is not None:
-        save_figure(figure, path)
-    return figure
+    return saved(figure, path)
 
 
 def class_colours(count: int) -> list[str]:
@@ -120,7 +149,8 @@ def _write_legends(
     if None in labels:
         of_class.append(entry(".", GREY, GREY, UNKNOWN, list(labels).count(None)))
     kinds = [
-        entry(MARKERS[kind], "#DDDDDD", "black", kind, outcome.count(kind)) for kind in ("right", "wrong")
+        entry(STYLES[kind]["marker"], "#DDDDDD", "black", kind, outcome.count(kind))
+        for kind in ("right", "wrong")
     ]
     style: dict[str, Any] = {"fontsize": 9, "frameon": False, "alignment": "left"}
     figure.legend(handles=of_class, title="true class", loc="outside right upper", **style)

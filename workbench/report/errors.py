@@ -12,15 +12,20 @@ import torch
 
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import show_figures
-from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, save_figure
+from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from scripts.networks.presence import by_channel
-from workbench.report.slices import anatomical_slice, draw_empty, grey_range, write_directions
+from workbench.report.slices import (
+    anatomical_slice,
+    draw_empty,
+    draw_slice,
+    grey_range,
+    picture_grid,
+    write_directions,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from scripts.figures.named_figure import NamedFigure
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,6 @@ class WrongCase:
     """One case that was predicted wrong.
 
     Attributes:
-        case: its name.
-        true: name of its class.
         predicted: name of the class that it was taken for.
         probability: of that class.
         pictures: per phase a slice [rows, columns] as it is looked at; None: the phase is missing.
@@ -60,12 +63,9 @@ def errors_figure(
 
     Args:
         wrong: the cases shown, the worst first.
-        phases: P names.
         errors: number of cases that were predicted wrong, shown or not.
         cases: number of cases whose class is known.
-        name: what was evaluated, for the title.
         view: in which the slices lie.
-        path: where to save the figure, too.
         classes: K class names, by whose numbers those are called that no font draws.
 
     Raises:
@@ -74,52 +74,33 @@ def errors_figure(
     heading = f"Worst errors{f', {name}' if name else ''}"
     if not wrong:
         figure = new_figure(6.4, 1.6)
-        figure.text(
-            0.5, 0.5, f"{heading}: none of {cases} cases was predicted wrong", ha="center", color=GREY
-        )
-    else:
-        figure = _draw(wrong, phases, view, classes)
-        count = (
-            f"{len(wrong)} of {errors} wrong predictions" if len(wrong) < errors else f"all {errors} wrong"
-        )
-        figure.suptitle(f"{heading}: {count} among {cases} cases, the surest first", fontsize=11)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
-
-
-def _draw(
-    wrong: Sequence[WrongCase], phases: Sequence[str], view: str, classes: Sequence[str]
-) -> NamedFigure:
-    """Draw the slices, and beside each row what the case is and what was said."""
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
+        text = f"{heading}: none of {cases} cases was predicted wrong"
+        figure.text(0.5, 0.5, text, ha="center", color=GREY)
+        return saved(figure, path)
     shape, aspect = next((p.shape, w.aspect) for w in wrong for p in w.pictures if p is not None)
     height = 1.75 * min(2.0, max(0.5, shape[0] * aspect / shape[1]))
     figure = new_figure(max(6.6, 2.2 + 1.8 * len(phases)), 0.8 + (height + 0.06) * len(wrong))
     every = list(dict.fromkeys([*classes, *(name for case in wrong for name in (case.true, case.predicted))]))
     shown = dict(zip(every, figure.names(every, "class", 20), strict=True))
-    cases = figure.names([case.case for case in wrong], "case", 20)
-    titles = figure.names(phases, "phase", LONGEST_TITLE)
-    grid = figure.subplots(len(wrong), len(phases), squeeze=False)
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.01, hspace=0.01))
-    for row, case, name in zip(grid, wrong, cases, strict=True):
-        for axes, phase, picture in zip(row, titles, case.pictures, strict=True):
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_color("#BBBBBB")
+    names = figure.names([case.case for case in wrong], "case", 20)
+    titles = [wrap(phase, 14) for phase in figure.names(phases, "phase", LONGEST_TITLE)]
+    grid = picture_grid(figure, len(wrong), 1, len(phases), 0.04)
+    for row, case, case_name in zip(grid, wrong, names, strict=True):
+        for axes, title, picture in zip(row, titles, case.pictures, strict=True):
+            if case is wrong[0]:
+                axes.set_title(title, fontsize=10)
             if picture is None:
-                draw_empty(axes, f"{wrap(phase, 14)}\nmissing", shape, aspect)
+                draw_empty(axes, f"{title}\nmissing", shape, aspect)
                 continue
-            lower, upper = case.grey
-            axes.imshow(picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest")
+            draw_slice(axes, picture, case.grey, aspect)
             if case is wrong[0]:
                 write_directions(axes, view)
         said = f"{shown[case.predicted]}, {100 * case.probability:.0f}%"
-        text = f"{name}\ntruth: {shown[case.true]}\npredicted: {said}"
+        text = f"{case_name}\ntruth: {shown[case.true]}\npredicted: {said}"
         row[0].set_ylabel(text, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
-    for axes, phase in zip(grid[0], titles, strict=True):
-        axes.set_title(wrap(phase, 14), fontsize=10)
-    return figure
+    count = f"{len(wrong)} of {errors} wrong predictions" if len(wrong) < errors else f"all {errors} wrong"
+    figure.suptitle(f"{heading}: {count} among {cases} cases, the surest first", fontsize=11)
+    return saved(figure, path)
 
 
 class ErrorReport(CaseHandler):
@@ -134,12 +115,8 @@ class ErrorReport(CaseHandler):
     cases that may still be shown, no volume.
 
     Args:
-        output_dir: folder of the results, made if missing.
-        phases: P names.
-        classes: K class names.
         spacing: mm per voxel along the three grid axes.
         orientation: where the three grid axes point, e.g. RAS.
-        name: what is evaluated, e.g. "test"; heads the figure.
         view: axial, coronal or sagittal.
         most: cases shown at most.
 
@@ -197,14 +174,7 @@ class ErrorReport(CaseHandler):
         known = [p for p in self.predictions if p.label is not None]
         if not known:
             return
-        figure = errors_figure(
-            self._worst(),
-            self.phases,
-            errors=sum(p.predicted != p.label for p in known),
-            cases=len(known),
-            name=self.name,
-            view=self.view,
-            path=self.output_dir / "worst_errors.png",
-            classes=self.classes,
-        )
+        errors, path = sum(p.predicted != p.label for p in known), self.output_dir / "worst_errors.png"
+        counts = (errors, len(known), self.name, self.view, path, self.classes)
+        figure = errors_figure(self._worst(), self.phases, *counts)
         show_figures(self.output_dir, self.name, {"worst_errors": figure})

@@ -1,12 +1,12 @@
-"""Cases as points in a plane: what lies close together looks alike to the network."""
+"""Reports that listen to a network while cases pass, and the one on its fused features."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -15,65 +15,17 @@ from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import FOLDER, no_host, show_figures
 from scripts.files.atomic import write_table
 from workbench.explain.listening import FusedFeatures
-from workbench.report.embedding_figure import embedding_figure
+from workbench.report.embedding_figure import (
+    embedding_figure,
+    neighbour_map,
+    perplexity_of,
+    principal_components,
+)
+
+logger = logging.getLogger(__name__)
 
 LEAST = 5
 """Fewer cases say nothing about which lie together."""
-
-
-def perplexity_of(count: int) -> float:
-    """Return the perplexity of t-SNE for n cases: 30, or (n - 1) / 3 where that is less.
-
-    >>> perplexity_of(40), perplexity_of(1000)
-    (13.0, 30.0)
-    """
-    return min(30.0, (count - 1) / 3)
-
-
-def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Project features on their first two principal components.
-
-    Args:
-        features: one row per case, F >= 2.
-
-    Shape:
-        features: [n, F], n >= 2.
-
-    Returns:
-        Coordinates [n, 2], and the share of the variance along each of the two.
-    """
-    from sklearn.decomposition import PCA
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # the number of threads would change the last digits
-        pca = PCA(n_components=2, svd_solver="full")
-        return pca.fit_transform(features), pca.explained_variance_ratio_
-
-
-def neighbour_map(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Lay cases out by t-SNE, begun from their principal components; neighbours stay neighbours.
-
-    Distances between groups, and the sizes of groups, mean nothing.
-
-    Args:
-        features: one row per case.
-        seed: the same seed gives the same map.
-
-    Shape:
-        features: [n, F], n >= 5. Result: [n, 2].
-
-    Reference: van der Maaten and Hinton, Visualizing data using t-SNE, JMLR 9, 2008.
-    """
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        tsne = TSNE(2, perplexity=perplexity_of(len(features)), init="pca", random_state=seed)
-        return tsne.fit_transform(features)
-
-
-if TYPE_CHECKING:
-    from scripts.engines.case_handler import Prediction
 
 
 def case_columns(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[str, list[str]]:
@@ -86,10 +38,7 @@ def case_columns(predictions: Sequence[Prediction], classes: Sequence[str]) -> d
 
 
 def write_case_table(
-    path: Path,
-    predictions: Sequence[Prediction],
-    classes: Sequence[str],
-    columns: Mapping[str, np.ndarray],
+    path: Path, predictions: Sequence[Prediction], classes: Sequence[str], columns: Mapping[str, np.ndarray]
 ) -> Path:
     """Write case, true, predicted and further columns of numbers, with the 9 digits of a float32.
 
@@ -101,15 +50,46 @@ def write_case_table(
     return write_table(path, table, zip(*table.values(), strict=True))
 
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+class ListeningReport(CaseHandler):
+    """Collects what a network says beside its output while cases pass: `notes`, by case.
 
-    from workbench.explain.listening import FusedFeatures
+    Args:
+        network: the network that the evaluator runs.
+        output_dir, classes, name: as for `CaseHandler`.
 
-logger = logging.getLogger(__name__)
+    Attributes:
+        listener: makes of a network what collects until its ``remove``, and gives [B, ...] by ``take``.
+
+    Raises:
+        ValueError: as for `CaseHandler`.
+    """
+
+    listener: Callable[[nn.Module], Any]
+
+    def __init__(
+        self, network: nn.Module, output_dir: str | Path, classes: Sequence[str], name: str = "test"
+    ) -> None:
+        super().__init__(output_dir, classes, name)
+        self.network = network
+        self.heard: Any = None
+
+    def start(self) -> None:
+        """Listen."""
+        self.heard = type(self).listener(self.network)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self.heard is not None:
+            self.heard.remove()
+
+    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
+        """Note what was heard of each case; nothing where the network has none of it."""
+        found = None if self.heard is None else self.heard.take()
+        if found is not None:
+            self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
 
 
-class FeatureReport(CaseHandler):
+class FeatureReport(ListeningReport):
     """Writes the fused features of all cases, and maps of them.
 
     When an evaluation ends it writes into `output_dir`
@@ -123,16 +103,10 @@ class FeatureReport(CaseHandler):
     they are the mean over the views of a case. The figures need 5 cases whose features are not all equal, and
     nothing is written for a network without fused features; a line in the log says so.
 
-    Args:
-        network: the network that the evaluator runs.
-        output_dir: folder of the results, made if missing.
-        classes: K class names.
-        seed: of the t-SNE map.
-        name: what is evaluated, e.g. "test"; heads the figures.
-
-    Raises:
-        ValueError: as for `CaseHandler`.
+    Args and Raises: those of `ListeningReport`; the seed is that of the t-SNE map.
     """
+
+    listener = FusedFeatures
 
     def __init__(
         self,
@@ -142,25 +116,8 @@ class FeatureReport(CaseHandler):
         seed: int = 0,
         name: str = "test",
     ) -> None:
-        super().__init__(output_dir, classes, name)
-        self.network = network
+        super().__init__(network, output_dir, classes, name)
         self.seed = seed
-        self.features: FusedFeatures | None = None
-
-    def start(self) -> None:
-        """Listen to what enters the last layer."""
-        self.features = FusedFeatures(self.network)
-
-    def stop(self) -> None:
-        """Stop listening."""
-        if self.features is not None:
-            self.features.remove()
-
-    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
-        """Note the features [F] of each case."""
-        found = None if self.features is None else self.features.take()
-        if found is not None:
-            self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
 
     def write(self, device: str) -> None:
         """Write the table, the figures and the projector's files."""
@@ -183,33 +140,28 @@ class FeatureReport(CaseHandler):
         """Draw both maps and return their coordinates as columns."""
         linear, shares = principal_components(features)
         neighbours = neighbour_map(features, self.seed)
-        known: dict[str, Any] = {
-            "labels": [p.label for p in self.predictions],
-            "predicted": [p.predicted for p in self.predictions],
-            "classes": self.classes,
-        }
-        figures: dict[str, Figure] = {
-            "features_pca": embedding_figure(
-                linear,
-                **known,
-                title=f"PCA of the fused features, {self.name}",
-                axis_names=[
-                    f"principal component {i + 1} ({100 * share:.0f}% of the variance)"
-                    for i, share in enumerate(shares)
-                ],
-                path=self.output_dir / "features_pca.png",
-            ),
-            "features_tsne": embedding_figure(
-                neighbours,
-                **known,
-                title=f"t-SNE of the fused features (perplexity {perplexity_of(len(features)):.3g}), "
-                f"{self.name}",
-                path=self.output_dir / "features_tsne.png",
-            ),
-        }
+        axes = [
+            f"principal component {i} ({100 * share:.0f}% of the variance)"
+            for i, share in enumerate(shares, 1)
+        ]
+        perplexity = f"perplexity {perplexity_of(len(features)):.3g}"
+        figures = {}
+        for kind, points, title, names in (
+            ("pca", linear, "PCA of the fused features", axes),
+            ("tsne", neighbours, f"t-SNE of the fused features ({perplexity})", None),
+        ):
+            figures[f"features_{kind}"] = embedding_figure(
+                points,
+                [p.label for p in self.predictions],
+                [p.predicted for p in self.predictions],
+                self.classes,
+                f"{title}, {self.name}",
+                names,
+                self.output_dir / f"features_{kind}.png",
+            )
         show_figures(self.output_dir, self.name, figures)
-        names = ("pca_1", "pca_2", "tsne_1", "tsne_2")
-        return dict(zip(names, np.hstack([linear, neighbours]).T, strict=True))
+        columns = np.hstack([linear, neighbours]).T
+        return dict(zip(("pca_1", "pca_2", "tsne_1", "tsne_2"), columns, strict=True))
 
     def _project(self, features: np.ndarray) -> None:
         """Give TensorBoard's projector the features, with case, true and predicted class of each."""

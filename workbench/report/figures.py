@@ -24,7 +24,6 @@ class Known:
 
     Attributes:
         file: name of the PNG.
-        title: what it is.
         caption: one sentence on what to look for.
         of: splits of the training whose cases it shows; REPORTED is the split that is reported.
     """
@@ -51,8 +50,8 @@ KNOWN = (
     Known(
         "confusion_matrix.png",
         "Confusion matrix",
-        "Rows are true classes: look for the largest number off the diagonal, the classes that are taken "
-        "for each other.",
+        "Rows are true classes: look for the largest number off the diagonal, the classes that are taken for "
+        "each other.",
     ),
     Known(
         "reliability.png",
@@ -98,8 +97,8 @@ KNOWN = (
     Known(
         "worst_errors.png",
         "Worst errors",
-        "The cases that were wrong with the highest confidence: look for a wrong label, a wrong region or "
-        "an image fault.",
+        "The cases that were wrong with the highest confidence: look for a wrong label, a wrong region or an "
+        "image fault.",
     ),
     Known(
         "learning_curves.png",
@@ -124,9 +123,7 @@ class Figure:
     """A figure in the report.
 
     Attributes:
-        title: what it is.
         caption: what to look for.
-        n: how many cases it shows.
         names: what the figure calls something -> its name, where that is cut or has no font.
         source: the picture as a data: URI.
         width, height: in pixels.

@@ -11,11 +11,9 @@ from ignite.engine import Engine
 from scripts.engines.further import Further
 from scripts.engines.labelled import LabelledPredictions
 from workbench.report.attention import AttentionReport
-from workbench.report.decision import decision_figure
 from workbench.report.errors import ErrorReport
 from workbench.report.features import FeatureReport
-from workbench.report.precision_recall import precision_recall_figure
-from workbench.report.reliability import reliability_figure
+from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
 from workbench.report.report import report_run
 from workbench.report.weights import WeightReport
 from workbench.report.withhold import WithholdPhases
@@ -57,10 +55,7 @@ def probability_figures(
     """Draw and write what the probabilities are worth: precision and recall, reliability, decision curve.
 
     Args:
-        output_dir: folder of the results.
         found: the predictions.
-        classes: K class names.
-        name: what is evaluated, e.g. "test".
         rows: of the metrics.
         random: patients, draws and seed of the bands.
     """

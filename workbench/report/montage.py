@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.figures.style import LONGEST_TITLE, new_figure, save_figure
+from scripts.figures.style import LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
-from workbench.report.slices import AXES_OF_VIEW, anatomical_slice, draw_empty, grey_range, write_directions
+from workbench.report.slices import (
+    AXES_OF_VIEW,
+    anatomical_slice,
+    draw_empty,
+    draw_slice,
+    grey_range,
+    picture_grid,
+    write_directions,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
-
-    from scripts.figures.named_figure import NamedFigure
 
 TILE = 1.5  # inches, width of a picture
 MOST_ROWS = 4
@@ -47,16 +53,12 @@ def montage_figure(
     Args:
         image: one batch as it enters the network.
         present: which phases are there.
-        cases: B case names.
-        phases: P phase names.
-        classes: K class names.
         labels: index of the true class per case; without it no class is written.
         spacing: mm per voxel along the three grid axes, so that slices have their true proportions.
         view: axial, coronal or sagittal.
         orientation: where the three grid axes point, three letters such as RAS. None where that is not
             known, as after random flips: slices lie as for RAS, but no direction is written.
         max_cases: cases at most; with more than 4 phases 4 at most. The title says how many were left out.
-        path: where to save the figure, too.
         seen: which of the present phases training does not hide, [B, P] bool; None: all.
 
     Shape:
@@ -76,51 +78,35 @@ def montage_figure(
     first, aspect = anatomical_slice(volumes[0, 0], view, axes_of_grid, spacing)
     height = TILE * min(2.0, max(0.5, first.shape[0] * aspect / first.shape[1]))
     figure = new_figure(blocks * (1.5 + TILE * len(phases)), 0.9 + (height + 0.06) * rows)
-    grid = _grid(figure, rows, blocks, len(phases))
-    named = figure.names(cases, "case", 20), figure.names(classes, "class", 20)
-    titles = figure.names(phases, "phase", LONGEST_TITLE)
+    grid = picture_grid(figure, rows, blocks, len(phases), 0.08)
+    case_names = [wrap(name, 14) for name in figure.names(cases, "case", 20)]
+    class_names = [wrap(name, 14) for name in figure.names(classes, "class", 20)]
+    titles = [wrap(phase, 14) for phase in figure.names(phases, "phase", LONGEST_TITLE)]
     for b in range(count):
-        lower, upper = grey_range(volumes[b][there[b]])
-        for p, phase in enumerate(titles):
+        grey = grey_range(volumes[b][there[b]])
+        for p, title in enumerate(titles):
             axes = grid[b, p]
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_color("#BBBBBB")
             picture, aspect = anatomical_slice(volumes[b, p], view, axes_of_grid, spacing)
             if not there[b, p]:
-                draw_empty(axes, f"{wrap(phase, 14)}\nmissing", first.shape, aspect)
+                draw_empty(axes, f"{title}\nmissing", first.shape, aspect)
             elif not kept[b, p]:
                 draw_empty(axes, "hidden in\ntraining", first.shape, aspect)
             elif np.ptp(picture) == 0:
                 draw_empty(axes, "nothing in\nthis slice", first.shape, aspect)
             else:
-                axes.imshow(
-                    picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest"
-                )
+                draw_slice(axes, picture, grey, aspect)
                 if b == 0 and orientation is not None:
                     write_directions(axes, view)
             if b % rows == 0:
-                axes.set_title(wrap(phase, 14), fontsize=11)
-        text = wrap(named[0][b], 14) + ("" if number is None else f"\n{wrap(named[1][number[b]], 14)}")
+                axes.set_title(title, fontsize=11)
+        text = case_names[b] + ("" if number is None else f"\n{class_names[number[b]]}")
         grid[b, 0].set_ylabel(text, fontsize=11, rotation=0, ha="right", va="center", labelpad=6)
     for axes in grid[count:].flat:
         axes.remove()
     shown = f"{count} of {len(cases)} cases" if count < len(cases) else f"{count} case{'s' * (count > 1)}"
     kind = "middle slices" if orientation is None else f"{view} middle slices"
     figure.suptitle(f"{kind}, {shown}", fontsize=12)
-    if path is not None:
-        save_figure(figure, path)
-    return figure
-
-
-def _grid(figure: NamedFigure, rows: int, blocks: int, columns: int) -> np.ndarray:
-    """Make the panels of the cases, [rows * blocks, columns]: down the first block, then down the next."""
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.04, wspace=0.01, hspace=0.01))
-    parts = [
-        part.subplots(rows, columns, squeeze=False) for part in figure.subfigures(1, blocks, squeeze=False)[0]
-    ]
-    return np.concatenate(parts)
+    return saved(figure, path)
 
 
 def _as_array(values: Any) -> np.ndarray:

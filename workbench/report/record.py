@@ -1,4 +1,4 @@
-"""evaluation.json: what a report needs beyond metrics.json, such as cut regions and the scales of phases."""
+"""evaluation.json: what a report needs beside metrics.json, so that it can be made anew without the data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ def region_facts(dataset_dir: str | Path, config: Mapping[str, Any]) -> dict[str
     """Look at the region of every case; never fails.
 
     Args:
-        dataset_dir: folder of dataset.json.
         config: of the model's training.
 
     Returns:
@@ -43,13 +42,10 @@ def region_facts(dataset_dir: str | Path, config: Mapping[str, Any]) -> dict[str
         return {"reason": "the region is the whole volume"}
     try:
         rule = ConfigParser(dict(region)).get_parsed_content()
-        grid = ResamplePhasesd(
-            spacing=config["spacing"], size=config["grid_size"], orientation=config["orientation"]
-        )
-        phases = list(config["phases"])
-        load = LoadImagePhasesd(phases=phases, reference=config["reference_phase"])
-        document = open_document(dataset_dir)
-        items = read_items(document, phases)
+        orientation, spacing, size = (config[key] for key in ("orientation", "spacing", "grid_size"))
+        grid = ResamplePhasesd(spacing=spacing, size=size, orientation=orientation)
+        load = LoadImagePhasesd(phases=list(config["phases"]), reference=config["reference_phase"])
+        items = read_items(open_document(dataset_dir), list(config["phases"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         return {"reason": " ".join(str(error).split())}
     found, looked = CutRegions(), 0
@@ -86,20 +82,23 @@ def write_record(
     Args:
         output_dir: folder of the evaluation.
         model_files: weights of the model, or of each member of an ensemble.
-        dataset_dir: folder of the dataset that was read.
-        split: the split that was evaluated.
-        phases: phases of the model.
         environment: of `scripts.engines.environment`.
     """
     folder, data = output_dir.resolve(), Path(dataset_dir).resolve()
     models = [_seen_from(folder, file.resolve().parent.parent) for file in model_files]
+    configuration = folder / models[0] / "configs" / "train.yaml"
+    config = read_yaml(configuration) if configuration.is_file() else {}
+    served = (folder / "server_cases.json").is_file()
+    nothing = {"reason": "the cases came from an annotation server; they are listed in server_cases.json"}
+    unknown = {"reason": "the cases or the model's configuration are not at hand"}
+    document = data if data.suffix == ".json" else data / "dataset.json"
     content = {
         "split": split,
         "dataset_dir": str(data),
-        "dataset_sha256": _sha256(data),
-        "data": _data(folder, data, phases),
-        "regions": _regions(folder, data, folder / models[0]),
-        **_scales(folder / models[0], data, phases),
+        "dataset_sha256": content_hash(document) if document.is_file() else None,
+        "data": nothing if served else summarise_dataset(data, phases),
+        "regions": region_facts(data, config) if config and not served else unknown,
+        **_scales(config.get("intensity"), data, phases),
         **environment,
     }
     record = {"models": models, **without_person(content)}
@@ -108,41 +107,18 @@ def write_record(
 
 def _seen_from(folder: Path, model: Path) -> str:
     """Return the model's folder relative to the evaluation's where it holds it, so that both can be moved."""
-    inside = folder == model or model in folder.parents
-    if inside:
+    if folder == model or model in folder.parents:
         return Path(os.path.relpath(model, folder)).as_posix()
     home = Path(os.path.expanduser("~"))
     return f"~/{model.relative_to(home)}" if model.is_relative_to(home) else str(model)
 
 
-def _sha256(dataset_dir: Path) -> str | None:
-    file = dataset_dir if dataset_dir.suffix == ".json" else dataset_dir / "dataset.json"
-    return content_hash(file) if file.is_file() else None
-
-
-def _data(folder: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:
-    if (folder / "server_cases.json").is_file():
-        return {"reason": "the cases came from an annotation server; they are listed in server_cases.json"}
-    return summarise_dataset(dataset_dir, phases)
-
-
-def _regions(folder: Path, dataset_dir: Path, model: Path) -> dict[str, Any]:
-    file = model / "configs" / "train.yaml"
-    if (folder / "server_cases.json").is_file() or not file.is_file():
-        return {"reason": "the cases or the model's configuration are not at hand"}
-    return region_facts(dataset_dir, read_yaml(file))
-
-
-def _scales(model: Path, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:
-    """Compare the intensities of the phases that a model scales together; nothing for another model."""
-    file = model / "configs" / "train.yaml"
-    config = read_yaml(file) if file.is_file() else {}
-    rule = config.get("intensity")
+def _scales(rule: Any, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:
+    """Compare the intensities of phases that an intensity rule scales together; nothing for another rule."""
     if len(phases) < 2 or not isinstance(rule, dict) or rule.get("joint") is not True:
         return {}
     try:
-        document = open_document(dataset_dir)
-        items = read_items(document, phases)
+        items = read_items(open_document(dataset_dir), phases)
         return {"phase_scales": [asdict(pair) for pair in phase_scales(items, phases)]}
     except (OSError, ValueError):
         return {}  # `data` says why

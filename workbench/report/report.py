@@ -13,18 +13,15 @@ from scripts.engines.evaluation import FOLDER, no_host
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import from_literal
 from scripts.files.processes import is_first_process
-from workbench.report.cautions import Caution, run_cautions
+from workbench.report.cautions import Caution, run_cautions, score_cautions
 from workbench.report.comparison_page import comparison_section, report_comparison
 from workbench.report.contents import Contents, read_contents
 from workbench.report.data_cautions import data_cautions
-from workbench.report.data_tables import data_tables, split_table
 from workbench.report.figures import figures
-from workbench.report.headline import MEANING, facts, headline, strategy
-from workbench.report.metric_tables import metric_tables
-from workbench.report.provenance import again, provenance
+from workbench.report.headline import MEANING, again, facts, headline, provenance, strategy
 from workbench.report.record import write_record
 from workbench.report.render import NOTHING, configurations, write_page
-from workbench.report.score_cautions import score_cautions
+from workbench.report.tables import data_tables, metric_tables, split_table
 
 KEYS = (
     "learning_rate", "batch_size", "max_epochs", "weight_decay", "warmup_epochs", "dropout", "phase_dropout",
@@ -105,10 +102,6 @@ def report_run(
     Args:
         output_dir: folder of metrics.json, predictions and figures.
         model_file: weights of the model, or of each member of an ensemble.
-        dataset_dir: folder of the dataset that was evaluated.
-        split: the split that was evaluated.
-        phases: phases of the model.
-        device: where the network ran.
     """
     folder = Path(output_dir)
     if not is_first_process():
@@ -123,7 +116,6 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
     """Write report.html from what a folder holds: of a training, an evaluation, or a comparison.
 
     Args:
-        folder: the folder; receives report.html.
         comparison: folder of a comparison that is shown as well.
         anonymous: leave out the command and the paths of this machine.
 

@@ -12,6 +12,8 @@ from scripts.figures.style import GREY
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from scripts.figures.named_figure import NamedFigure
+
 AXES_OF_VIEW = {"axial": ("R", "A", "S"), "coronal": ("R", "S", "A"), "sagittal": ("A", "S", "R")}
 """Per view the anatomical axes across, up, and through the slices."""
 
@@ -37,10 +39,8 @@ def anatomical_slice(
     Anterior (or superior) is up; the patient's right, or anterior in a sagittal slice, is on the left.
 
     Args:
-        volume: 3D.
         view: axial, coronal or sagittal.
         orientation: where the volume's axes run to, e.g. RAS.
-        spacing: mm per voxel of the three axes.
         index: of the slice; None: the middle one.
 
     >>> anatomical_slice(np.arange(4).reshape(2, 2, 1), "axial", "RAS", (1.0, 2.0, 1.0))
@@ -80,9 +80,33 @@ def grey_range(shown: np.ndarray) -> tuple[float, float]:
     return lower, upper
 
 
+def picture_grid(figure: NamedFigure, rows: int, blocks: int, columns: int, pad: float) -> np.ndarray:
+    """Make framed places [rows * blocks, columns], close together: down one block, then down the next."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=pad, h_pad=0.04, wspace=0.01, hspace=0.01))
+    parts = figure.subfigures(1, blocks, squeeze=False)[0] if blocks > 1 else [figure]
+    grid = np.concatenate([part.subplots(rows, columns, squeeze=False) for part in parts])
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("#BBBBBB")
+    return grid
+
+
+def draw_slice(axes: Axes, picture: np.ndarray, grey: tuple[float, float], aspect: float) -> None:
+    """Draw a slice between black and white."""
+    lower, upper = grey
+    axes.imshow(picture, cmap="gray", vmin=lower, vmax=upper, aspect=aspect, interpolation="nearest")
+
+
 def draw_empty(axes: Axes, text: str, shape: tuple[int, ...], aspect: float) -> None:
     """Fill the place of a picture [rows, columns] that is not there, and say why."""
     axes.set(xlim=(0, shape[1]), ylim=(0, shape[0]), aspect=aspect)
+    write_empty(axes, text)
+
+
+def write_empty(axes: Axes, text: str) -> None:
+    """Write on grey why there is no picture."""
     axes.set_facecolor("#F2F2F2")
     style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY, "fontsize": 9, "style": "italic"}
     axes.text(0.5, 0.5, text, transform=axes.transAxes, **style)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,18 +11,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
-from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import show_figures
-from scripts.figures.style import GREY, line_style, new_figure, plain_axes, save_figure
+from scripts.figures.panels import DASHED
+from scripts.figures.style import GREY, line_style, new_figure, plain_axes, saved
 from scripts.figures.text import wrap
 from scripts.metrics.predictions import as_labels
 from scripts.networks.encoders.views import token_names
 from workbench.explain.listening import FusionWeights
-from workbench.report.features import write_case_table
+from workbench.report.features import ListeningReport, write_case_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+logger = logging.getLogger(__name__)
+
+TABLE = "clinical table"
 SHARE: dict[str, Any] = {"color": GREY, "fontsize": 9, "va": "center"}
 
 
@@ -43,11 +45,8 @@ def plot_weights(
 
     Args:
         weights: what a fusion gives as ``weights``, or ``gates``: one row per case.
-        labels: index of the true class of each case.
         tokens: M names, of the phases and, where there is one, of the clinical table.
-        classes: K class names.
         name: what the weights are, for the title.
-        path: where to save the figure, too.
 
     Shape:
         weights: [n, M]. labels: [n].
@@ -65,7 +64,7 @@ def plot_weights(
     room = max(10, int(10 * (figure.get_figwidth() - 2.2) / len(tokens)))  # columns below its boxes
     axes = figure.add_subplot()
     shown_classes, shown_tokens = figure.names(classes, "class"), figure.names(tokens, "phase", 3 * room)
-    axes.axhline(1 / len(tokens), color=GREY, linestyle=(0, (4, 3)), linewidth=1)
+    axes.axhline(1 / len(tokens), **DASHED)
     axes.text(1.01, 1 / len(tokens), "equal share", transform=axes.get_yaxis_transform(), **SHARE)
     step = len(classes) + 1
     for k, class_name in enumerate(shown_classes):
@@ -95,14 +94,7 @@ def plot_weights(
     plain_axes(axes)
     axes.grid(visible=False, axis="x")
     axes.legend(title="true class", fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    if path is not None:
-        save_figure(figure, path)
-    return figure
-
-
-logger = logging.getLogger(__name__)
-
-TABLE = "clinical table"
+    return saved(figure, path)
 
 
 def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> list[str]:
@@ -115,19 +107,13 @@ def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> lis
     return [*(tokens if count >= len(tokens) else phases), TABLE][:count]
 
 
-class FusionReport(CaseHandler):
-    """What the reports on a fusion share: they listen to the network while cases pass.
+class FusionReport(ListeningReport):
+    """What the reports on a fusion share.
 
     Args:
-        network: the network that the evaluator runs.
         phases: P names; one token each, and a further, last one for the clinical table.
-        output_dir: folder of the results, made if missing.
-        classes: K class names.
-        name: what is evaluated, e.g. "test"; heads the figure.
         views: names of the views; then each view of each phase is a token, named "portal axial".
-
-    Raises:
-        ValueError: as for `CaseHandler`.
+        network, output_dir, classes, name: as for `ListeningReport`.
     """
 
     def __init__(
@@ -139,24 +125,9 @@ class FusionReport(CaseHandler):
         name: str = "test",
         views: Sequence[str] = (),
     ) -> None:
-        super().__init__(output_dir, classes, name)
-        self.network = network
+        super().__init__(network, output_dir, classes, name)
         self.phases = list(phases)
         self.views = list(views)
-        self.heard: Any = None
-
-    @abstractmethod
-    def listener(self) -> Any:
-        """Return what collects from the network until its ``remove``, and gives it by ``take``."""
-
-    def start(self) -> None:
-        """Listen to the fusion."""
-        self.heard = self.listener()
-
-    def stop(self) -> None:
-        """Stop listening."""
-        if self.heard is not None:
-            self.heard.remove()
 
 
 class WeightReport(FusionReport):
@@ -176,15 +147,7 @@ class WeightReport(FusionReport):
     Args and Raises: those of `FusionReport`.
     """
 
-    def listener(self) -> Any:
-        """Listen to the weights."""
-        return FusionWeights(self.network)
-
-    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
-        """Note the weights [M] of each case."""
-        found = None if self.heard is None else self.heard.take()
-        if found is not None:
-            self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
+    listener = FusionWeights
 
     def names(self, count: int) -> list[str]:
         """Name `count` weights: see `weight_names`; behind them the levels of a hybrid that fuse early."""
@@ -208,12 +171,9 @@ class WeightReport(FusionReport):
         classes, labels = self.classes, [p.label for p in self.predictions if p.label is not None]
         if not known.any():
             classes, labels, known = ["not known"], [0] * len(weights), ~known
-        figure = plot_weights(
-            weights[known],
-            labels,
-            tokens,
-            classes,
-            name=f"Weight of each phase in the fusion, {self.name}",
-            path=self.output_dir / "phase_weights.png",
+        title, file = (
+            f"Weight of each phase in the fusion, {self.name}",
+            self.output_dir / "phase_weights.png",
         )
+        figure = plot_weights(weights[known], labels, tokens, classes, title, file)
         show_figures(self.output_dir, self.name, {"phase_weights": figure})

@@ -13,8 +13,8 @@ import numpy as np
 from scripts.files.atomic import write_table
 from scripts.metrics.delong import auc_intervals
 from scripts.metrics.interval import number_patients, patient_weights, percentile_interval
+from scripts.metrics.registry import weighted_scores
 from scripts.metrics.rows import classification_table
-from scripts.metrics.weighted import weighted_scores
 
 MOST_SUBSETS = 20
 """Subsets of one size at most; of more, so many are drawn."""
@@ -101,13 +101,8 @@ def withheld_rows(
 
     Args:
         probabilities: of all cases, by which phases were withheld.
-        label: index of the true class of each case.
         present: which phases each case has.
-        phases: P names.
-        classes: K class names.
         patients: the patient of each case; without it every case counts as one patient.
-        draws: number of resamples.
-        seed: of the resampling.
         possible: whether each case can be prepared without each subset; None: all can.
 
     Shape:
@@ -118,17 +113,18 @@ def withheld_rows(
     """
     patient = number_patients(patients, len(label))
     weights = np.concatenate(list(patient_weights(patient, draws, seed)))
-    order = {subset: i for i, subset in enumerate(probabilities)}
     rows: list[WithheldRow] = []
     for size in sorted({len(subset) for subset in probabilities}):
         group: list[Scored] = []
-        for subset in (found for found in probabilities if len(found) == size):
+        for i, (subset, probability) in enumerate(probabilities.items()):
+            if len(subset) != size:
+                continue
             left = np.delete(present, subset, axis=1).any(axis=1) if subset else np.full(len(label), True)
             if possible is not None:
-                left &= possible[:, order[subset]]
+                left &= possible[:, i]
             name = JOIN.join(phases[p] for p in subset)
-            scored = probabilities[subset][left], label[left], patient[left], weights[:, left]
-            group.append(_row(name, size, classes, seed, *scored))
+            data = probability[left], label[left], patient[left]
+            group.append(_row(name, size, classes, seed, *data, weights[:, left]))
         rows += [row for row, _, _ in group]
         if len(group) > 1:
             rows.append(_mean(group, seed))
@@ -147,20 +143,15 @@ def _row(
 ) -> Scored:
     """Return the row of one subset, AUC and accuracy [2, draws] of each draw, and the number of patients."""
     if len(label) == 0:
-        nothing: list[None] = [None] * 6
-        return WithheldRow(size, name, 1, 0, *nothing), np.full((2, len(weights)), np.nan), 0
+        return WithheldRow(size, name, 1, 0, *[None] * 6), np.full((2, len(weights)), np.nan), 0
     macro = classification_table(probability, label, classes)[-1]
     scores = weighted_scores(probability, label, weights)
     drawn = np.stack([scores["auc"][:, -1], scores["accuracy"][:, -1]])
-    auc = auc_intervals(probability, label, patient, seed)[-1]
     patients = len(np.unique(patient))
+    auc = auc_intervals(probability, label, patient, seed)[-1]
     accuracy = percentile_interval(drawn[1], patients, seed)
-    row = WithheldRow(
-        size, name, 1, len(label),
-        macro["auc"], auc.lower, auc.upper,
-        macro["accuracy"], accuracy.lower, accuracy.upper,
-    )  # fmt: skip
-    return row, drawn, patients
+    values = macro["auc"], auc.lower, auc.upper, macro["accuracy"], accuracy.lower, accuracy.upper
+    return WithheldRow(size, name, 1, len(label), *values), drawn, patients
 
 
 def _mean(group: Sequence[Scored], seed: int) -> WithheldRow:
@@ -168,20 +159,14 @@ def _mean(group: Sequence[Scored], seed: int) -> WithheldRow:
     defined = [scored for scored in group if scored[0].auc is not None] or list(group)
     rows = [row for row, _, _ in defined]
     patients = min(number for _, _, number in defined)
-    auc, accuracy = (
-        percentile_interval(values, patients, seed)
-        for values in np.mean([drawn for _, drawn, _ in defined], axis=0)
-    )
-    return WithheldRow(
-        rows[0].missing, MEAN, len(rows), min(row.n for row in rows),
-        _average([row.auc for row in rows]), auc.lower, auc.upper,
-        _average([row.accuracy for row in rows]), accuracy.lower, accuracy.upper,
-    )  # fmt: skip
-
-
-def _average(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+    values: list[float | None] = []
+    for metric, draws in zip(
+        ("auc", "accuracy"), np.mean([drawn for _, drawn, _ in defined], axis=0), strict=True
+    ):
+        known = [value for row in rows if (value := getattr(row, metric)) is not None]
+        interval = percentile_interval(draws, patients, seed)
+        values += [float(np.mean(known)) if known else None, interval.lower, interval.upper]
+    return WithheldRow(rows[0].missing, MEAN, len(rows), min(row.n for row in rows), *values)
 
 
 def curve(rows: Sequence[WithheldRow]) -> list[WithheldRow]:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -36,6 +35,7 @@ class Seen:
     possible: np.ndarray
 
 
+@dataclass(frozen=True)
 class WithholdPhases:
     """Withholds phases from every case of a split, and writes what AUC and accuracy become.
 
@@ -56,45 +56,22 @@ class WithholdPhases:
     Args:
         enabled: whether to do anything at all.
         network: the network as it was evaluated, with its weights.
-        dataloader: cases of the split; those without label are not counted.
         prepare_batch: from a batch to the network's arguments, without augmentation.
-        inferer: as in the test.
         device: where the network runs.
-        phases: P names.
-        classes: K class names.
-        output_dir: folder of the results.
-        seed: of the draws.
-        name: what is evaluated, e.g. "test"; heads the figure.
-        draws: number of bootstrap resamples for the intervals.
     """
 
-    def __init__(
-        self,
-        enabled: bool,
-        network: nn.Module,
-        dataloader: DataLoader,
-        prepare_batch: Callable[..., tuple],
-        inferer: Inferer,
-        device: torch.device | str,
-        phases: Sequence[str],
-        classes: Sequence[str],
-        output_dir: str | Path,
-        seed: int = 0,
-        name: str = "test",
-        draws: int = 1000,
-    ) -> None:
-        self.enabled = enabled
-        self.network = network
-        self.dataloader = dataloader
-        self.prepare_batch = prepare_batch
-        self.inferer = inferer
-        self.device = device
-        self.phases = list(phases)
-        self.classes = list(classes)
-        self.output_dir = Path(output_dir)
-        self.seed = seed
-        self.name = name
-        self.draws = draws
+    enabled: bool
+    network: nn.Module
+    dataloader: DataLoader
+    prepare_batch: Callable[..., tuple]
+    inferer: Inferer
+    device: torch.device | str
+    phases: Sequence[str]
+    classes: Sequence[str]
+    output_dir: str | Path
+    seed: int = 0
+    name: str = "test"
+    draws: int = 1000
 
     def run(self) -> None:
         """Withhold, where enabled and where there is more than one phase."""
@@ -107,8 +84,8 @@ class WithholdPhases:
         if not cases:
             logger.info("%s: no figure of missing phases, no case has a label", self.name)
             return
-        found = list(cases.values())
         self._tell(cases, subsets)
+        found = list(cases.values())
         label = np.array([seen.label for seen in found])
         probabilities = np.stack([seen.probabilities for seen in found])
         rows = withheld_rows(
@@ -122,13 +99,11 @@ class WithholdPhases:
             seed=self.seed,
             possible=np.stack([seen.possible for seen in found]),
         )
-        write_withheld(self.output_dir / "missing_phases.csv", rows)
-        self._draw(rows, float(np.bincount(label).max() / len(label)))
-
-    def _draw(self, rows: Sequence[Any], majority: float) -> None:
-        path = self.output_dir / "missing_phases.png"
+        folder = Path(self.output_dir)
+        write_withheld(folder / "missing_phases.csv", rows)
+        majority, path = float(np.bincount(label).max() / len(label)), folder / "missing_phases.png"
         figure = missing_phases_figure(rows, self.phases, majority, self.name, path)
-        show_figures(self.output_dir, self.name, {"missing_phases": figure})
+        show_figures(folder, self.name, {"missing_phases": figure})
 
     def _predict(self, subsets: Sequence[tuple[int, ...]]) -> dict[str, Seen]:
         """Return what is said about each labelled case of this process."""

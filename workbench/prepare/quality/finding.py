@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from scripts.figures.table import counted
 from scripts.files.plain_text import note
-from workbench.report.table import counted
 
 MOST_NAMED = 20  # cases that are named where many have the same finding
 _FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")  # files that are not known by name

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scripts.figures.table import UNKNOWN, Table, counted
 from scripts.volumes.grid import ras_axes
 from workbench.prepare.phase_scale import (
     FEWEST,
@@ -21,9 +22,7 @@ from workbench.prepare.phase_scale import (
 from workbench.prepare.quality.finding import Checked, Finding, together
 from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 from workbench.prepare.quality.thumbnail import picture
-from workbench.prepare.summary import text_table
 from workbench.report.render import write_page
-from workbench.report.table import UNKNOWN, Table, counted
 
 PAGE = "quality.html"
 FIRST_SHOWN = 24  # cases that are shown whether or not anything was found
@@ -211,12 +210,6 @@ def volume_table(cases: Sequence[CaseSeen], marked: set[tuple[str, str]]) -> Tab
         notes.append(f"{len(volumes) - MOST_ROWS:,} further volumes are not listed.")
     header = ["volume", "voxels", "spacing, mm", "minimum", "1%", "50%", "99%", "maximum", "NaN or infinite"]
     return Table("Volumes", f"n = {counted(len(volumes), 'volume')}", header, rows, notes)
-
-
-def as_text(table: Table) -> str:
-    """Return a table for the screen."""
-    rows = [list(table.header), *([str(cell) for cell in row] for row in table.rows)]
-    return text_table([[cell.replace("×", "x").replace("–", "-") for cell in row] for row in rows], left=1)
 
 
 def _grid(seen: VolumeSeen) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,6 @@ from workbench.prepare.quality.finding import Finding, together
 from workbench.prepare.quality.look import look_at_cases
 from workbench.prepare.quality.page import (
     PAGE,
-    as_text,
     check_table,
     headline,
     phase_table,
@@ -59,9 +58,7 @@ def check_quality(
     findings = [finding for result in results for finding in result.findings]
     breaking = [finding for finding in findings if finding.breaks_training]
     warnings = [finding for finding in findings if not finding.breaks_training]
-    print(
-        f"\n{as_text(phase_table(cases, document.phases))}\n\n{as_text(check_table(results, len(cases)))}\n"
-    )
+    print(f"\n{phase_table(cases, document.phases).text()}\n\n{check_table(results, len(cases)).text()}\n")
     if len(document.phases) > 1:
         print(f"scale: {scale_text(scales)}\n")
     for alike in together(warnings, {case.case: case.files for case in cases}):
