@@ -6,6 +6,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts.cases.document import open_document
 from scripts.files.plain_text import listing
@@ -48,6 +49,12 @@ def positive_index(classes: Sequence[str], positive: str | None) -> int:
     """
     names = list(classes)
     return len(names) - 1 if positive is None else names.index(named_class(positive, names))
+
+
+def config_positive(config: dict[str, Any]) -> str | None:
+    """Return the positive one of two classes of a configuration: the last where it names none."""
+    classes = list(map(str, config.get("classes") or []))
+    return classes[positive_index(classes, config.get("positive"))] if len(classes) == 2 else None
 
 
 def _folded(name: str) -> str:

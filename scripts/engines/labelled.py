@@ -11,12 +11,12 @@ import numpy as np
 
 from scripts.engines.environment import write_metrics
 from scripts.figures.confusion import confusion_figure
+from scripts.figures.metric_table import format_table
 from scripts.figures.roc import roc_figure
 from scripts.files.workbench import from_workbench
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.rows import classification_table, threshold_row
 from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss
-from scripts.metrics.table import format_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

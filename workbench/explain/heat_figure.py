@@ -13,7 +13,7 @@ from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from workbench.explain.case_explanation import CaseExplanation
 from workbench.explain.phase_slice import PhaseSlice, phase_slice, shown_position, view_of
-from workbench.report.slices import write_directions, write_empty
+from workbench.explain.slices import write_directions, write_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 from scripts.volumes.volume import Volume
 from workbench.explain.case_explanation import CaseExplanation
 from workbench.explain.original_grid import GridVolume, block_around, on_block
-from workbench.report.slices import AXES_OF_VIEW, anatomical_slice, axes_of_view
+from workbench.explain.slices import AXES_OF_VIEW, anatomical_slice, axes_of_view
 
 MARGIN = 12.0  # mm of the scan shown around what the network sees
 THICK = (

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
+from scripts.cases.positive import config_positive
 from scripts.engines.running import network_parts
 from scripts.files.yaml_files import read_yaml
 from scripts.metrics.registry import HEADINGS
 from workbench.package.contents import FIGURES
-from workbench.report.headline import config_positive
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 # Hyper-parameters of a training that a reader asks for first, with their words.

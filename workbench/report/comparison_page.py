@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.cases.positive import config_positive
 from scripts.figures.table import bounds_text, counted, number
 from scripts.files.yaml_files import read_yaml
+from workbench.pages import write_page
 from workbench.report.cautions import Caution
 from workbench.report.comparison import Comparison, comparison_headline, comparison_tables, read_comparison
-from workbench.report.headline import Facts, config_positive, record_facts
-from workbench.report.render import NOTHING, configurations, write_page
+from workbench.report.headline import Facts, record_facts
+from workbench.report.render import NOTHING, REPORT, configurations
 
 STEP = 0.1
 """Between two ticks of the axis."""
@@ -95,7 +97,7 @@ def report_comparison(folder: str | Path) -> Path:
     if trained is not None:
         record = json.loads(trained.read_text(encoding="utf-8"))
         values["provenance"].append((f"The first of them, {trained.parent.name}", record_facts(record)))
-    return write_page(comparison.folder, values)
+    return write_page(comparison.folder, values, REPORT)
 
 
 def comparison_section(folder: str | Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from scripts.engines.evaluation import show_figures
 from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from scripts.networks.presence import by_channel
-from workbench.report.slices import (
+from workbench.explain.slices import (
     anatomical_slice,
     draw_empty,
     draw_slice,

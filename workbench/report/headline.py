@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.positive import positive_index
+from scripts.cases.positive import config_positive
 from scripts.engines.environment import without_person
 from scripts.engines.running import network_parts
 from scripts.figures.table import counted, number
@@ -66,12 +66,6 @@ def positive_of(contents: Contents) -> str | None:
     return config_positive(
         {"classes": metrics.get("classes") or contents.config.get("classes"), "positive": named}
     )
-
-
-def config_positive(config: dict[str, Any]) -> str | None:
-    """Return the positive one of two classes of a configuration: the last where it names none."""
-    classes = list(map(str, config.get("classes") or []))
-    return classes[positive_index(classes, config.get("positive"))] if len(classes) == 2 else None
 
 
 def headline(contents: Contents) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.figures.style import LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
-from workbench.report.slices import (
+from workbench.explain.slices import (
     AXES_OF_VIEW,
     anatomical_slice,
     draw_empty,

@@ -1,4 +1,4 @@
-"""From what was found to one self-contained HTML file."""
+"""What the page of a report has besides what was found: empty sections, and its configurations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.engines.environment import without_person
-from scripts.files.atomic import write_text
 from workbench.package.own_paths import remove_own_paths
 
-TEMPLATES = Path(__file__).resolve().parent
 REPORT = "report.html"
 NOTHING: dict[str, Any] = {
     "facts": [],
@@ -28,32 +26,6 @@ NOTHING: dict[str, Any] = {
     "configurations": [],
 }
 """What a page has without any of its sections; see report.html.j2."""
-
-
-def render(values: dict[str, Any], page: str = REPORT) -> str:
-    """Fill the template of a page; every value is escaped, and a value that is not there is an error.
-
-    Args:
-        values: see the template, `report.html.j2` for instance.
-        page: name of the file; its template is called so, with .j2 behind.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(f"{page}.j2").render(values)
-
-
-def write_page(folder: Path, values: dict[str, Any], page: str = REPORT) -> Path:
-    """Render a page into a folder, as a whole or not at all, and say where it is."""
-    file = write_text(folder / page, render(values, page))
-    print(f"report: {file.resolve()}", flush=True)
-    return file
 
 
 def configurations(files: Sequence[Path], anonymous: bool = False) -> list[tuple[str, str]]:

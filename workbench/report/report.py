@@ -13,6 +13,7 @@ from scripts.engines.evaluation import FOLDER, no_host
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import from_literal
 from scripts.files.processes import is_first_process
+from workbench.pages import write_page
 from workbench.report.cautions import Caution, run_cautions, score_cautions
 from workbench.report.comparison_page import comparison_section, report_comparison
 from workbench.report.contents import Contents, read_contents
@@ -20,7 +21,7 @@ from workbench.report.data_cautions import data_cautions
 from workbench.report.figures import figures
 from workbench.report.headline import MEANING, again, facts, headline, provenance, strategy
 from workbench.report.record import write_record
-from workbench.report.render import NOTHING, configurations, write_page
+from workbench.report.render import NOTHING, REPORT, configurations
 from workbench.report.tables import data_tables, metric_tables, split_table
 
 KEYS = (
@@ -148,7 +149,7 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
         "again": again(contents) if contents.config else None,
         "configurations": configurations([contents.model / "configs" / "train.yaml"], anonymous),
     }
-    page = write_page(folder, values)
+    page = write_page(folder, values, REPORT)
     if anonymous:  # what could not be read is told with its path
         records = (contents.config, contents.training, contents.evaluation or {})
         places = {from_literal(str(record["dataset_dir"])) for record in records if record.get("dataset_dir")}

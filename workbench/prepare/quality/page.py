@@ -10,6 +10,7 @@ import numpy as np
 
 from scripts.figures.table import UNKNOWN, Table, counted
 from scripts.volumes.grid import ras_axes
+from workbench.pages import write_page
 from workbench.prepare.phase_scale import (
     FEWEST,
     LEAST_OVERLAP,
@@ -22,7 +23,6 @@ from workbench.prepare.phase_scale import (
 from workbench.prepare.quality.finding import Checked, Finding, together
 from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 from workbench.prepare.quality.thumbnail import picture
-from workbench.report.render import write_page
 
 PAGE = "quality.html"
 FIRST_SHOWN = 24  # cases that are shown whether or not anything was found
