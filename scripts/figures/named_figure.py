@@ -14,8 +14,7 @@ from matplotlib.text import Text
 
 from scripts.figures.text import LONGEST, drawable, families, plain, shorten
 
-MARK = chr(0x200E)
-"""Invisible: what is beside it runs from left to right."""
+MARK = chr(0x200E)  # Invisible: what is beside it runs from left to right
 
 
 class NamedFigure(Figure):

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 CHANCE = "chance: AUC 0.500"
 WORKING_POINT = "as predicted (highest probability)"
-RATES = np.linspace(0, 1, 201)
-"""False-positive rates at which the band is computed."""
+RATES = np.linspace(0, 1, 201)  # False-positive rates at which the band is computed
 
 
 def roc_figure(

@@ -22,10 +22,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 LINE_STYLES = ("-", "--", ":", "-.")
 GREY = "#767676"
 DPI = 150
-LONGEST_TITLE = 36
-"""Columns that the name of a phase may take above a picture, in about three lines of 14."""
-NAMES = "Names"
-"""Key of the text in a PNG that says which names are drawn otherwise, as JSON."""
+LONGEST_TITLE = 36  # Columns that the name of a phase may take above a picture, in about three lines of 14
+NAMES = "Names"  # Key of the text in a PNG that says which names are drawn otherwise, as JSON
 
 
 def new_figure(width: float, height: float) -> NamedFigure:

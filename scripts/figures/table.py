@@ -6,26 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-UNKNOWN = "–"
-"""What stands where there is no number."""
+UNKNOWN = "–"  # What stands where there is no number
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table.
-
-    Attributes:
-        n: how many cases, volumes or jobs are behind it, e.g. "n = 40 cases".
-        header: names of the columns; the first column heads the rows.
-        rows: cells, the first of each row its name.
-        notes: sentences below it.
-    """
+    """One table."""
 
     title: str
-    n: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = field(default_factory=tuple)
+    n: str  # how many cases, volumes or jobs are behind it, e.g. "n = 40 cases"
+    header: Sequence[str]  # names of the columns; the first column heads the rows
+    rows: Sequence[Sequence[str]]  # cells, the first of each row its name
+    notes: Sequence[str] = field(default_factory=tuple)  # sentences below it
 
     def text(self, left: int | None = 1) -> str:
         """Return header and rows for the screen; `left` as for `aligned`."""

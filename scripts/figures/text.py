@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry
 
-BASE = "DejaVu Sans"
-"""Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew and many signs."""
+BASE = "DejaVu Sans"  # Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew and many signs
 READABLE = ("sans", "gothic", "hei", "kai", "ui", "fallback")
 """Words in the names of fonts without serifs, which are preferred."""
 VARIATIONS = range(0xFE00, 0xFE10)
@@ -135,12 +134,7 @@ def _font(entry: FontEntry) -> Any:
     return get_font(FontPath(entry.fname, entry.index))
 
 
-if TYPE_CHECKING:
-    pass
-
-
-LONGEST = 24
-"""Columns that a name may take in a figure, see `columns`."""
+LONGEST = 24  # Columns that a name may take in a figure, see `columns`
 
 
 def columns(text: str) -> int:

@@ -6,10 +6,8 @@ import math
 
 import numpy as np
 
-LIMITS = (0.25, 10.0)
-"""The temperature is kept within: a factor of 4 sharper, a factor of 10 softer."""
-FEWEST_CASES = 20
-"""Validation cases below which no temperature is fitted."""
+LIMITS = (0.25, 10.0)  # The temperature is kept within: a factor of 4 sharper, a factor of 10 softer
+FEWEST_CASES = 20  # Validation cases below which no temperature is fitted
 LIKELIHOOD_DROP = 1.92
 """Fall of the log-likelihood at the ends of a 95% interval: half the 0.95 quantile of chi-square (1)."""
 
@@ -91,10 +89,8 @@ def trusted_temperature(logits: np.ndarray, label: np.ndarray) -> tuple[float, s
     return fitted, ""
 
 
-FEWEST_PER_CLASS = 5
-"""Validation cases of each class below which no threshold is fitted."""
-LEVEL = 0.05
-"""Chance, at most, that a threshold is taken where the classes do not differ."""
+FEWEST_PER_CLASS = 5  # Validation cases of each class below which no threshold is fitted
+LEVEL = 0.05  # Chance, at most, that a threshold is taken where the classes do not differ
 
 
 def youden_threshold(risk: np.ndarray, positive: np.ndarray) -> float:

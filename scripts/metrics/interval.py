@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 
-LEVEL = 0.95
-"""Coverage of the intervals."""
-TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-"""The quantiles of bootstrap draws between which an interval runs."""
-CHUNK = 4_000_000
-"""At most so many resampled weights are held at once (32 MB)."""
+LEVEL = 0.95  # Coverage of the intervals
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # The quantiles of bootstrap draws between which an interval runs
+CHUNK = 4_000_000  # At most so many resampled weights are held at once (32 MB)
 
 
 @dataclass(frozen=True)
@@ -22,19 +19,16 @@ class Interval:
 
     Attributes:
         draws, draws_used: bootstrap resamples, and those that define the metric; 0 without bootstrap.
-        n_patients: patients behind it.
-        note: what a reader should know.
-        level: coverage.
     """
 
     lower: float | None
     upper: float | None
     draws: int
     draws_used: int
-    n_patients: int
+    n_patients: int  # patients behind it
     seed: int
-    note: str = ""
-    level: float = LEVEL
+    note: str = ""  # what a reader should know
+    level: float = LEVEL  # coverage
     method: str = "percentile bootstrap"
 
     def as_dict(self) -> dict[str, Any]:

@@ -22,8 +22,6 @@ class Comparison:
 
     Attributes:
         lower, upper: 95% interval of the difference; None where there is none, and note says why.
-        p_value: two-sided, of no difference; None likewise.
-        note: what a reader should know.
     """
 
     first: float
@@ -31,9 +29,9 @@ class Comparison:
     difference: float
     lower: float | None
     upper: float | None
-    p_value: float | None
+    p_value: float | None  # two-sided, of no difference; None likewise
     method: str
-    note: str = ""
+    note: str = ""  # what a reader should know
 
 
 def p_text(p_value: float | None) -> str:

@@ -94,8 +94,7 @@ def as_labels(labels: ArrayLike, n: int, num_classes: int) -> np.ndarray:
     return values.astype(np.int64)
 
 
-PREFIX = "p_"
-"""A probability column is this and the class name."""
+PREFIX = "p_"  # A probability column is this and the class name
 
 
 @dataclass(frozen=True)
@@ -103,18 +102,16 @@ class Predictions:
     """The content of one predictions.csv.
 
     Attributes:
-        probabilities: float64 [n, K], columns in the order of `classes`.
         labels: index of the true class or None per case; None altogether without a column `true`.
-        clinical_missing: clinical columns that each case lacked, or None.
     """
 
     cases: list[str]
-    probabilities: np.ndarray
+    probabilities: np.ndarray  # float64 [n, K], columns in the order of `classes`
     classes: list[str]
     labels: list[int | None] | None = None
     splits: list[str] | None = None
     patients: list[str] | None = None
-    clinical_missing: list[list[str]] | None = None
+    clinical_missing: list[list[str]] | None = None  # clinical columns that each case lacked, or None
 
 
 def write_predictions(

@@ -121,21 +121,17 @@ class Metric:
     """One metric; its entry below is all that tables, intervals, tests and files need.
 
     Attributes:
-        name: key in metrics.json and column of comparison.csv.
-        title: in words.
         compute: `Weighted` -> [R, K], each class against the rest, NaN where that is undefined; or [R] where
             only all classes together have it.
-        heading: of its column on the screen; "" is the title.
         macro: `Weighted` -> [R], of all classes together, where that is not the mean over the classes.
-        by_rank: it goes by the order of the probabilities and needs no predicted class.
     """
 
-    name: str
-    title: str
+    name: str  # key in metrics.json and column of comparison.csv
+    title: str  # in words
     compute: Callable[[Weighted], np.ndarray]
-    heading: str = ""
+    heading: str = ""  # of its column on the screen; "" is the title
     macro: Callable[[Weighted], np.ndarray] | None = None
-    by_rank: bool = False
+    by_rank: bool = False  # it goes by the order of the probabilities and needs no predicted class
 
 
 def _mean_sensitivity(found: Weighted) -> np.ndarray:
@@ -185,8 +181,7 @@ METRICS = tuple(metric.name for metric in OF_EACH_CLASS)
 DECISIONS = tuple(metric.name for metric in OF_EACH_CLASS if not metric.by_rank)
 OVERALL = tuple(metric.name for metric in OF_ALL_CLASSES)
 HEADINGS = {metric.name: metric.heading or metric.title for metric in OF_EACH_CLASS}
-MACRO = "macro"
-"""The name of the last row."""
+MACRO = "macro"  # The name of the last row
 
 TITLES = {metric.name: metric.title for metric in (*OF_EACH_CLASS, *OF_ALL_CLASSES)} | {
     "net_benefit": "net benefit",

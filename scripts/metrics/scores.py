@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-BINS = 15
-"""Bins of the expected calibration error, equally wide, from 0 to 1; the number of Guo et al."""
+BINS = 15  # Bins of the expected calibration error, equally wide, from 0 to 1; the number of Guo et al
 
 
 def class_scores(probability: np.ndarray) -> np.ndarray:

@@ -16,19 +16,15 @@ class Fold:
     """One way to share out the cases, as indices into them.
 
     Attributes:
-        repeat: from 1; each repeat draws other folds.
-        fold: from 1; the number of the outer part that is the test.
         training, validation: cases of the other parts that the weights are fitted on, and that steer it.
-        test: the outer part, read once.
-        site: the one that is left out, where sites are the outer parts; else None.
     """
 
-    repeat: int
-    fold: int
+    repeat: int  # from 1; each repeat draws other folds
+    fold: int  # from 1; the number of the outer part that is the test
     training: list[int]
     validation: list[int]
-    test: list[int]
-    site: str | None = None
+    test: list[int]  # the outer part, read once
+    site: str | None = None  # the one that is left out, where sites are the outer parts; else None
 
     @property
     def number(self) -> str:

@@ -28,19 +28,15 @@ class Job:
     """What is trained.
 
     Attributes:
-        strategy: name of a fragment, ``single_<phase>`` or ``logistic_regression``.
         repeat, fold: which fold, both from 1.
-        seed: of the weights and of the order of the cases.
-        fold_name: name of the fold, e.g. r1_f3, or r1_f3_north where a site is left out.
-        site: the site that is left out, if any.
     """
 
-    strategy: str
+    strategy: str  # name of a fragment, ``single_<phase>`` or ``logistic_regression``
     repeat: int
     fold: int
-    seed: int
-    fold_name: str
-    site: str | None = None
+    seed: int  # of the weights and of the order of the cases
+    fold_name: str  # name of the fold, e.g. r1_f3, or r1_f3_north where a site is left out
+    site: str | None = None  # the site that is left out, if any
 
     @property
     def name(self) -> str:
@@ -56,17 +52,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Place:
-    """Where jobs find what they need and leave what they make; absolute, since a job may run anywhere.
-
-    Attributes:
-        cache: where prepared cases are kept (see `scripts.cases.cached_dataset`).
-        cache_dir: folder of the disk cache, which all jobs share.
-    """
+    """Where jobs find what they need and leave what they make; absolute, since a job may run anywhere."""
 
     bundle: Path
     folder: Path
-    cache: str
-    cache_dir: Path
+    cache: str  # where prepared cases are kept (see `scripts.cases.cached_dataset`)
+    cache_dir: Path  # folder of the disk cache, which all jobs share
 
     def row(self, job: Job) -> Path:
         """File that says that a job is done, and what came out."""

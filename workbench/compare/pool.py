@@ -28,18 +28,14 @@ class Pool:
     """The labelled cases of one dataset, sorted by name.
 
     Attributes:
-        name: of the dataset.
-        phases: the chosen phases, in order.
-        columns: the chosen clinical columns, declared in full.
-        items: the cases, with absolute paths and the label as a name.
         positive: the positive one of two classes, for the dataset.json of folds; it changes no training.
     """
 
-    name: str
-    phases: list[str]
+    name: str  # of the dataset
+    phases: list[str]  # the chosen phases, in order
     classes: list[str]
-    columns: list[Column]
-    items: list[Item]
+    columns: list[Column]  # the chosen clinical columns, declared in full
+    items: list[Item]  # the cases, with absolute paths and the label as a name
     positive: str | None = field(default=None, repr=False)
 
     def values(self, key: str) -> list[Any]:

@@ -14,11 +14,9 @@ from scripts.metrics.predictions import read_predictions
 from scripts.metrics.rows import classification_table
 from workbench.compare.pairs import add_holm, compare_all
 
-REPORTED = ("auc", "accuracy")
-"""The metrics that get intervals and tests; all others are in comparison.csv."""
+REPORTED = ("auc", "accuracy")  # The metrics that get intervals and tests; all others are in comparison.csv
 Row = dict[str, Any]
-Part = tuple[int, int] | str
-"""A test part: repeat and fold, or the site that was left out."""
+Part = tuple[int, int] | str  # A test part: repeat and fold, or the site that was left out
 
 
 def part_values(rows: Iterable[Row], strategy: str, metric: str) -> dict[Part, float]:

@@ -86,8 +86,7 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
         )
 
 
-SINGLE = "single_"
-"""A single phase is this and the name of the phase."""
+SINGLE = "single_"  # A single phase is this and the name of the phase
 TABLE = "table"
 REGRESSION = "logistic_regression"
 

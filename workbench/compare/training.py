@@ -15,8 +15,7 @@ from workbench.compare.strategies import SETTINGS, overlay_of, overrides_of
 if TYPE_CHECKING:
     from workbench.compare.jobs import Job, Place
 
-TIMINGS = 3
-"""Passes through the network that are timed, behind one that is not."""
+TIMINGS = 3  # Passes through the network that are timed, behind one that is not
 logging.getLogger(ConfigWorkflow.__module__).addFilter(
     lambda record: not record.getMessage().startswith("Not all config files are in")  # as they lie here
 )

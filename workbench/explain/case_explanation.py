@@ -27,27 +27,20 @@ class CaseExplanation:
     """What the network did with one case.
 
     Attributes:
-        probabilities: float64 [K].
-        explained: index of the class that is explained.
-        contributions: of each phase; None where not asked for.
         heat: {method: {phase: [D, H, W]}} on the network's grid, of the phases that the case has.
-        grid_affine: of that grid, index -> mm.
-        volumes: {phase: the opened file}.
-        reference: the phase that defines the grid's axes.
-        lesion: the lesion mask as a volume of 0 and 1, or None.
         localisation: {method: where its heat lies}, for a case with a mask.
     """
 
     case: str
-    probabilities: Tensor
-    explained: int
+    probabilities: Tensor  # float64 [K]
+    explained: int  # index of the class that is explained
     label: int | None
-    contributions: Contributions | None
+    contributions: Contributions | None  # of each phase; None where not asked for
     heat: dict[str, dict[str, np.ndarray]]
-    grid_affine: np.ndarray
-    volumes: dict[str, Any]
-    reference: str
-    lesion: GridVolume | None
+    grid_affine: np.ndarray  # of that grid, index -> mm
+    volumes: dict[str, Any]  # {phase: the opened file}
+    reference: str  # the phase that defines the grid's axes
+    lesion: GridVolume | None  # the lesion mask as a volume of 0 and 1, or None
     localisation: dict[str, Localisation] = field(default_factory=dict)
 
     @property
@@ -61,22 +54,20 @@ class CaseExplainer:
     """Explains what a network says about a case.
 
     Args:
-        network: in eval mode, with its calibration.
         explained_class: class whose probability is explained; None: the predicted one of each case.
-        labels: mask values that are lesion; None: all above 0.
 
     Raises:
         ValueError: an explanation or a class that is not known.
     """
 
-    network: Any
+    network: Any  # in eval mode, with its calibration
     phases: Sequence[str]
     classes: Sequence[str]
     occlusion: Occlusion
     explanations: Sequence[str] = DEFAULT
     explained_class: str | None = None
     batch_size: int = 16
-    labels: Sequence[int] | None = None
+    labels: Sequence[int] | None = None  # mask values that are lesion; None: all above 0
 
     def __post_init__(self) -> None:
         for name in self.explanations:

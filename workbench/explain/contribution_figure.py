@@ -21,27 +21,16 @@ FOR, AGAINST = COLOURS[1], COLOURS[0]
 
 @dataclass(frozen=True)
 class Waterfall:
-    """The numbers of one panel, of one case or a mean over cases.
+    """The numbers of one panel, of one case or a mean over cases."""
 
-    Attributes:
-        class_name: class whose probability is shown.
-        start: probability that the network gives without any phase, 0 to 1.
-        steps: contribution of each player, -1 to 1.
-        prediction: predicted probability, 0 to 1.
-        missing: cases that lack each player.
-        cases: number of cases.
-        case: its name; empty for a mean over the cases that were predicted as the class.
-        truth: its class; empty where that is not known.
-    """
-
-    class_name: str
-    start: float
-    steps: Sequence[float]
-    prediction: float
-    missing: Sequence[int]
-    cases: int = 1
-    case: str = ""
-    truth: str = ""
+    class_name: str  # class whose probability is shown
+    start: float  # probability that the network gives without any phase, 0 to 1
+    steps: Sequence[float]  # contribution of each player, -1 to 1
+    prediction: float  # predicted probability, 0 to 1
+    missing: Sequence[int]  # cases that lack each player
+    cases: int = 1  # number of cases
+    case: str = ""  # its name; empty for a mean over the cases that were predicted as the class
+    truth: str = ""  # its class; empty where that is not known
 
 
 def contribution_figure(

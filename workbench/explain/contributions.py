@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from scripts.networks.table_encoder import table_encoders
 
-MOST_PLAYERS = 8
-"""2^8 = 256 coalitions; each further player doubles the work."""
+MOST_PLAYERS = 8  # 2^8 = 256 coalitions; each further player doubles the work
 
 
 def coalitions(num_players: int) -> Tensor:
@@ -92,17 +91,14 @@ class Contributions:
     """What each phase, and the clinical table, contributed to one prediction.
 
     Attributes:
-        start: float64 [K], probability of each class that the network gives without any phase or table.
-        prediction: float64 [K], predicted probability of each class.
         values: float64 [M, K], one row per phase and, where the network reads one, a last row for the
             clinical table; the rows sum to prediction - start.
-        present: bool [M], what the case has.
     """
 
-    start: Tensor
-    prediction: Tensor
+    start: Tensor  # float64 [K], probability of each class that the network gives without any phase or table
+    prediction: Tensor  # float64 [K], predicted probability of each class
     values: Tensor
-    present: Tensor
+    present: Tensor  # bool [M], what the case has
 
 
 def reads_table(network: nn.Module) -> bool:

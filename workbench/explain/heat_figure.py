@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 LEAST_POINTS = 10.0
 """Least end of the scale of occlusion, in points of probability: a smaller change stays pale."""
-DARK = 0.6
-"""Brightness of the whitest tissue under heat, 1 being white: colours would drown in white."""
+DARK = 0.6  # Brightness of the whitest tissue under heat, 1 being white: colours would drown in white
 ACTIVATION_NAMES = {"layer_cam": "LayerCAM", "grad_cam": "Grad-CAM++"}
 
 

@@ -92,19 +92,12 @@ def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Localisation:
-    """Where the heat of one case lies, of all its phases together.
+    """Where the heat of one case lies, of all its phases together."""
 
-    Attributes:
-        lesion: mean heat within the lesion.
-        background: mean heat around it, within the region that the network sees.
-        hottest_phase: index of the phase with the hottest voxel.
-        distance: mm from the hottest voxel to the lesion, 0 within it.
-    """
-
-    lesion: float
-    background: float
-    hottest_phase: int
-    distance: float
+    lesion: float  # mean heat within the lesion
+    background: float  # mean heat around it, within the region that the network sees
+    hottest_phase: int  # index of the phase with the hottest voxel
+    distance: float  # mm from the hottest voxel to the lesion, 0 within it
 
 
 def lesion_volume(mask: Volume, labels: Sequence[int] | None = None) -> GridVolume:

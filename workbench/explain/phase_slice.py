@@ -19,19 +19,12 @@ THICK = (
 
 @dataclass(frozen=True)
 class PhaseSlice:
-    """Pictures [rows, columns] as they are looked at.
+    """Pictures [rows, columns] as they are looked at."""
 
-    Attributes:
-        scan: of the original file.
-        heat: {method: heat}.
-        lesion: 1 in the lesion; None without a mask.
-        aspect: height of a pixel over its width.
-    """
-
-    scan: np.ndarray
-    heat: dict[str, np.ndarray]
-    lesion: np.ndarray | None
-    aspect: float
+    scan: np.ndarray  # of the original file
+    heat: dict[str, np.ndarray]  # {method: heat}
+    lesion: np.ndarray | None  # 1 in the lesion; None without a mask
+    aspect: float  # height of a pixel over its width
 
     @property
     def height(self) -> float:

@@ -23,32 +23,23 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 WIDEST = 12.0  # inches; wider, a page shows the names too small to read
-MOST_WRITTEN = 8
-"""Tokens up to which every number is written."""
+MOST_WRITTEN = 8  # Tokens up to which every number is written
 
 
 @dataclass(frozen=True)
 class Attention:
     """The mean attention of a group of cases.
 
-    Attributes:
-        kind: which attention of the network.
-        group: class of the cases; empty for all.
-        asking: Q names of the tokens that look.
-        asked: M names of those that are looked at.
-        mean: 0 to 1, means over the cases that have both tokens.
-        number: of these cases.
-
     Shape:
         mean, number: [Q, M].
     """
 
-    kind: str
-    group: str
-    asking: Sequence[str]
-    asked: Sequence[str]
-    mean: np.ndarray
-    number: np.ndarray
+    kind: str  # which attention of the network
+    group: str  # class of the cases; empty for all
+    asking: Sequence[str]  # Q names of the tokens that look
+    asked: Sequence[str]  # M names of those that are looked at
+    mean: np.ndarray  # 0 to 1, means over the cases that have both tokens
+    number: np.ndarray  # of these cases
 
     def rows(self) -> Iterator[list[Any]]:
         """Go through the cells as lines of attention.csv; a cell that no case has is empty."""

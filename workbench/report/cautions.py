@@ -11,14 +11,10 @@ from scripts.figures.table import counted, number
 from scripts.metrics.registry import TITLES
 from workbench.report.contents import Contents
 
-FEWEST_CASES = 10
-"""Cases of a class below which its figures say little."""
-WIDEST_INTERVAL = 0.2
-"""Width of a 95% interval above which a metric is hardly known."""
-LARGEST_CALIBRATION_ERROR = 0.05
-"""Expected calibration error that the interval must reach down to."""
-LEAST_CHANGE = 5e-4
-"""Change of a calibration score that shows in its third digit."""
+FEWEST_CASES = 10  # Cases of a class below which its figures say little
+WIDEST_INTERVAL = 0.2  # Width of a 95% interval above which a metric is hardly known
+LARGEST_CALIBRATION_ERROR = 0.05  # Expected calibration error that the interval must reach down to
+LEAST_CHANGE = 5e-4  # Change of a calibration score that shows in its third digit
 PART = {"training": "fitted the weights", "validation": "chose the checkpoint and its calibration"}
 """What the cases of a split do in a training."""
 

@@ -11,10 +11,8 @@ from scripts.figures.table import UNKNOWN, Table, bounds_text, counted, number
 from scripts.files.csv_text import read_rows
 from scripts.metrics.paired import p_text
 
-SIGNIFICANT = 0.05
-"""Corrected p below which two strategies differ by more than chance explains."""
-NAMES = ("strategy", "first", "second", "site")
-"""Columns that hold names, also where these look like numbers."""
+SIGNIFICANT = 0.05  # Corrected p below which two strategies differ by more than chance explains
+NAMES = ("strategy", "first", "second", "site")  # Columns that hold names, also where these look like numbers
 Row = dict[str, Any]
 
 
@@ -23,11 +21,10 @@ class Comparison:
     """The tables of a comparison.
 
     Attributes:
-        folder: where they lie.
         jobs, summary, pairs, costs: rows of comparison.csv and of the files of these names.
     """
 
-    folder: Path
+    folder: Path  # where they lie
     jobs: list[Row]
     summary: list[Row]
     pairs: list[Row]

@@ -18,10 +18,8 @@ from workbench.report.comparison import Comparison, comparison_headline, compari
 from workbench.report.headline import Facts, record_facts
 from workbench.report.render import NOTHING, REPORT, configurations
 
-STEP = 0.1
-"""Between two ticks of the axis."""
-FEWEST_FOLDS = 5
-"""Test parts below which the tests by fold can hardly find anything."""
+STEP = 0.1  # Between two ticks of the axis
+FEWEST_FOLDS = 5  # Test parts below which the tests by fold can hardly find anything
 
 
 @dataclass(frozen=True)

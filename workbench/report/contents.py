@@ -22,38 +22,24 @@ class Contents:
     """One evaluated model.
 
     Attributes:
-        folder: where report.html belongs.
-        model: results folder of the model, the first one of an ensemble; `folder` itself after a training.
-        models: number of models that predict together.
-        split: split that is reported.
-        metrics: metrics.json, None where no case had a label.
-        n: cases with a label, or all where none has.
-        patients: patients of these; 0 where they are unknown.
-        config: configuration of the model's training; {} where the model's folder is gone.
-        training: environment.json of the training, {} where there is none.
-        evaluation: evaluation.json, {} in folders of older versions.
-        history: learning curves, one row per validation.
-        trained_on: summary of the training's dataset.
-        reported: summary of the dataset that is reported.
         clinical_missing: clinical column that the model reads -> number of predicted cases without it.
-        predicted: number of predicted cases, with a label or without.
     """
 
-    folder: Path
-    model: Path
-    models: int
-    split: str
-    metrics: dict[str, Any] | None
-    n: int
-    patients: int
-    config: dict[str, Any]
-    training: dict[str, Any]
-    evaluation: dict[str, Any]
-    history: list[dict[str, float]]
-    trained_on: Summary
-    reported: Summary
+    folder: Path  # where report.html belongs
+    model: Path  # results folder of the model, the first one of an ensemble; `folder` itself after a training
+    models: int  # number of models that predict together
+    split: str  # split that is reported
+    metrics: dict[str, Any] | None  # metrics.json, None where no case had a label
+    n: int  # cases with a label, or all where none has
+    patients: int  # patients of these; 0 where they are unknown
+    config: dict[str, Any]  # configuration of the model's training; {} where the model's folder is gone
+    training: dict[str, Any]  # environment.json of the training, {} where there is none
+    evaluation: dict[str, Any]  # evaluation.json, {} in folders of older versions
+    history: list[dict[str, float]]  # learning curves, one row per validation
+    trained_on: Summary  # summary of the training's dataset
+    reported: Summary  # summary of the dataset that is reported
     clinical_missing: dict[str, int] = field(default_factory=dict)
-    predicted: int = 0
+    predicted: int = 0  # number of predicted cases, with a label or without
 
     @property
     def cases(self) -> str:

@@ -10,14 +10,10 @@ from workbench.report.cautions import Caution
 from workbench.report.contents import Contents
 from workbench.report.dataset import Summary
 
-MOST_MISSING = 0.2
-"""Share of cases without a phase above which it is worth a word."""
-UNEVEN = 0.01
-"""p of the chi-squared test below which a phase is missing unevenly between classes."""
-FEWEST_AT_SITE = 5
-"""Cases that a site must have before its classes are looked at."""
-MOST_NAMED = 50
-"""Cases named one by one."""
+MOST_MISSING = 0.2  # Share of cases without a phase above which it is worth a word
+UNEVEN = 0.01  # p of the chi-squared test below which a phase is missing unevenly between classes
+FEWEST_AT_SITE = 5  # Cases that a site must have before its classes are looked at
+MOST_NAMED = 50  # Cases named one by one
 
 
 def data_cautions(contents: Contents) -> Iterator[Caution]:

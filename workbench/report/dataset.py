@@ -13,8 +13,7 @@ from scripts.cases.document import Document, Item, open_document, read_items
 from scripts.cases.splits import SPLITS, patients_known
 from scripts.volumes.grid import open_phase, ras_axes
 
-MOST_HEADERS = 300
-"""Volumes whose headers are read per phase; of more, this many spread evenly over the list."""
+MOST_HEADERS = 300  # Volumes whose headers are read per phase; of more, this many spread evenly over the list
 
 
 def volume_grids(items: Sequence[Item], phases: Sequence[str]) -> dict[str, Any]:

@@ -33,20 +33,16 @@ class WrongCase:
     """One case that was predicted wrong.
 
     Attributes:
-        predicted: name of the class that it was taken for.
-        probability: of that class.
         pictures: per phase a slice [rows, columns] as it is looked at; None: the phase is missing.
-        aspect: height of a pixel over its width.
-        grey: values that are black and white, the same for all phases.
     """
 
     case: str
     true: str
-    predicted: str
-    probability: float
+    predicted: str  # name of the class that it was taken for
+    probability: float  # of that class
     pictures: Sequence[np.ndarray | None]
-    aspect: float
-    grey: tuple[float, float]
+    aspect: float  # height of a pixel over its width
+    grey: tuple[float, float]  # values that are black and white, the same for all phases
 
 
 def errors_figure(

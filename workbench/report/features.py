@@ -24,8 +24,7 @@ from workbench.report.embedding_figure import (
 
 logger = logging.getLogger(__name__)
 
-LEAST = 5
-"""Fewer cases say nothing about which lie together."""
+LEAST = 5  # Fewer cases say nothing about which lie together
 
 
 def case_columns(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[str, list[str]]:

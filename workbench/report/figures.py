@@ -14,8 +14,7 @@ from workbench.report.contents import Contents
 REPORTED: tuple[str, ...] = ()
 TRAINING = ("training",)
 STEERED = ("training", "validation")
-LARGEST_HALF = 1200
-"""Pixels across that are still read in half a page."""
+LARGEST_HALF = 1200  # Pixels across that are still read in half a page
 
 
 @dataclass(frozen=True)
@@ -23,14 +22,12 @@ class Known:
     """A figure that may be there.
 
     Attributes:
-        file: name of the PNG.
-        caption: one sentence on what to look for.
         of: splits of the training whose cases it shows; REPORTED is the split that is reported.
     """
 
-    file: str
+    file: str  # name of the PNG
     title: str
-    caption: str
+    caption: str  # one sentence on what to look for
     of: tuple[str, ...] = REPORTED
 
 
@@ -123,17 +120,14 @@ class Figure:
     """A figure in the report.
 
     Attributes:
-        caption: what to look for.
-        names: what the figure calls something -> its name, where that is cut or has no font.
-        source: the picture as a data: URI.
         width, height: in pixels.
     """
 
     title: str
-    caption: str
+    caption: str  # what to look for
     n: str
-    names: dict[str, str]
-    source: str
+    names: dict[str, str]  # what the figure calls something -> its name, where that is cut or has no font
+    source: str  # the picture as a data: URI
     width: int
     height: int
 

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
 NO_SKILL = "no skill: the prevalence of the class"
 CASES_PER_BIN = 15
-THRESHOLDS = np.linspace(0.01, 0.99, 99)
-"""Risks at which the decision curve is computed."""
+THRESHOLDS = np.linspace(0.01, 0.99, 99)  # Risks at which the decision curve is computed
 
 
 def precision_recall_figure(

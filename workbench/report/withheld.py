@@ -16,10 +16,8 @@ from scripts.metrics.interval import number_patients, patient_weights, percentil
 from scripts.metrics.registry import weighted_scores
 from scripts.metrics.rows import classification_table
 
-MOST_SUBSETS = 20
-"""Subsets of one size at most; of more, so many are drawn."""
-MOST_PHASES = 8
-"""Phases of which several at a time are withheld; of more, one at a time."""
+MOST_SUBSETS = 20  # Subsets of one size at most; of more, so many are drawn
+MOST_PHASES = 8  # Phases of which several at a time are withheld; of more, one at a time
 
 MEAN = "(mean)"
 JOIN = " + "
@@ -32,18 +30,14 @@ class WithheldRow:
     """One line of missing_phases.csv.
 
     Attributes:
-        missing: number of phases withheld from every case.
-        withheld: their names joined by " + ", "" for none, or "(mean)" over all subsets of so many.
-        subsets: number of subsets behind the row.
-        n: cases that still had a phase; of a mean, the fewest.
         auc, accuracy: macro AUC, and share of the cases predicted right; None: undefined.
         auc_lower, auc_upper, accuracy_lower, accuracy_upper: 95% intervals by patient; None: none.
     """
 
-    missing: int
-    withheld: str
-    subsets: int
-    n: int
+    missing: int  # number of phases withheld from every case
+    withheld: str  # their names joined by " + ", "" for none, or "(mean)" over all subsets of so many
+    subsets: int  # number of subsets behind the row
+    n: int  # cases that still had a phase; of a mean, the fewest
     auc: float | None
     auc_lower: float | None
     auc_upper: float | None

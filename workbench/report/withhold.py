@@ -52,20 +52,14 @@ class WithholdPhases:
     and shows the figure in TensorBoard. Phases that a case lacks anyway stay missing; a case without any
     phase left is taken out, and so, by name, is one that cannot be prepared from those left. The clinical
     table is left as it is. With one phase, or without labels, it does nothing.
-
-    Args:
-        enabled: whether to do anything at all.
-        network: the network as it was evaluated, with its weights.
-        prepare_batch: from a batch to the network's arguments, without augmentation.
-        device: where the network runs.
     """
 
-    enabled: bool
-    network: nn.Module
+    enabled: bool  # whether to do anything at all
+    network: nn.Module  # the network as it was evaluated, with its weights
     dataloader: DataLoader
-    prepare_batch: Callable[..., tuple]
+    prepare_batch: Callable[..., tuple]  # from a batch to the network's arguments, without augmentation
     inferer: Inferer
-    device: torch.device | str
+    device: torch.device | str  # where the network runs
     phases: Sequence[str]
     classes: Sequence[str]
     output_dir: str | Path
