@@ -1,13 +1,33 @@
-"""Self-contained HTML pages, from the templates in workbench/report."""
+"""Self-contained HTML pages by the templates in workbench/report, and the configurations that they show."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.engines.environment import without_person
 from scripts.files.atomic import write_text
+from workbench.package.own_paths import remove_own_paths
 
 TEMPLATES = Path(__file__).resolve().parent / "report"
+REPORT = "report.html"
+NOTHING: dict[str, Any] = {
+    "facts": [],
+    "meaning": [],
+    "cautions": [],
+    "data": [],
+    "splits": [],
+    "headline_tables": [],
+    "figures": [],
+    "comparison": None,
+    "provenance": [],
+    "again": None,
+    "configurations": [],
+}
+"""What a page has without any of its sections; see report.html.j2."""
 
 
 def render(values: dict[str, Any], page: str) -> str:
@@ -34,3 +54,15 @@ def write_page(folder: Path, values: dict[str, Any], page: str) -> Path:
     file = write_text(folder / page, render(values, page))
     print(f"report: {file.resolve()}", flush=True)
     return file
+
+
+def configurations(files: Sequence[Path], anonymous: bool = False) -> list[tuple[str, str]]:
+    """Return name and text of each file that is there, without paths of this machine if `anonymous`."""
+    there = [file for file in files if file.is_file()]
+    if not anonymous:
+        return [(file.name, without_person(file.read_text(encoding="utf-8"))) for file in there]
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [Path(shutil.copy(file, folder)) for file in there]
+        for copy in copies:
+            remove_own_paths(copy)
+        return [(copy.name, copy.read_text(encoding="utf-8")) for copy in copies]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas
 from sklearn.linear_model import LogisticRegression
 
-from workbench.compare.regression import clinical_frame, regression
+from workbench.compare.training import clinical_frame, regression
 
 COLUMNS = [
     {"name": "age", "kind": "number", "unit": "years"},

@@ -16,8 +16,8 @@ from scripts.metrics.predictions import write_predictions
 from tests.report.page import Page
 from workbench.compare import jobs
 from workbench.compare.folds import make_folds
-from workbench.compare.regression import fit_regression
 from workbench.compare.statistics import pairwise_tests, part_values, summarise
+from workbench.compare.training import fit_regression
 
 SITES = ["St. Mary's / North", "02", "Zürich"]
 

@@ -18,9 +18,8 @@ from scripts.files.errors import message_of
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.registry import METRICS, OVERALL
 from scripts.metrics.rows import classification_table
-from workbench.compare.regression import fit_regression
 from workbench.compare.strategies import REGRESSION
-from workbench.compare.training import train
+from workbench.compare.training import fit_regression, train
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ from typing import Any
 from scripts.cases.positive import config_positive
 from scripts.figures.table import bounds_text, counted, number
 from scripts.files.yaml_files import read_yaml
-from workbench.pages import write_page
+from workbench.pages import NOTHING, REPORT, configurations, write_page
 from workbench.report.cautions import Caution
 from workbench.report.comparison import Comparison, comparison_headline, comparison_tables, read_comparison
 from workbench.report.headline import Facts, record_facts
-from workbench.report.render import NOTHING, REPORT, configurations
 
 STEP = 0.1  # Between two ticks of the axis
 FEWEST_FOLDS = 5  # Test parts below which the tests by fold can hardly find anything

@@ -145,15 +145,10 @@ def figures(contents: Contents) -> list[Figure]:
         data = file.read_bytes() if file.is_file() else b""
         if data.startswith(b"\x89PNG\r\n") and len(data) > 24:
             n = contents.cases if known.of == REPORTED else _training_cases(contents, known.of)
+            size = struct.unpack(">II", data[16:24])  # pixels, from the first chunk of a PNG
             source = "data:image/png;base64," + base64.b64encode(data).decode()
-            found.append(Figure(known.title, known.caption, n, _names(data), source, *_size(data)))
+            found.append(Figure(known.title, known.caption, n, _names(data), source, *size))
     return found
-
-
-def _size(png: bytes) -> tuple[int, int]:
-    """Return width and height in pixels, from the first chunk of a PNG."""
-    width, height = struct.unpack(">II", png[16:24])
-    return width, height
 
 
 def _names(png: bytes) -> dict[str, str]:

@@ -13,7 +13,7 @@ from scripts.engines.evaluation import FOLDER, no_host
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import from_literal
 from scripts.files.processes import is_first_process
-from workbench.pages import write_page
+from workbench.pages import NOTHING, REPORT, configurations, write_page
 from workbench.report.cautions import Caution, run_cautions, score_cautions
 from workbench.report.comparison_page import comparison_section, report_comparison
 from workbench.report.contents import Contents, read_contents
@@ -21,7 +21,6 @@ from workbench.report.data_cautions import data_cautions
 from workbench.report.figures import figures
 from workbench.report.headline import MEANING, again, facts, headline, provenance, strategy
 from workbench.report.record import write_record
-from workbench.report.render import NOTHING, REPORT, configurations
 from workbench.report.tables import data_tables, metric_tables, split_table
 
 KEYS = (
