@@ -105,7 +105,8 @@ def _draw_slice(axes: Axes, part: PhaseSlice, method: str = "", scale: Scale | N
     """Draw the slice, its lesion outlined; under heat darkened, the fainter the heat the more transparent."""
     lower, upper = np.percentile(part.scan, (1, 99))
     white = lower + max(upper - lower, 1e-6) / (1.0 if scale is None else DARK)
-    axes.imshow(part.scan.clip(max=upper), cmap="gray", vmin=lower, vmax=white, aspect=part.aspect)
+    shown = part.scan.clip(max=np.percentile(part.scan, 99))
+    axes.imshow(shown, cmap="gray", vmin=lower, vmax=white, aspect=part.aspect)
     if scale is not None:
         values = part.heat[method] * scale.factor
         alpha = 0.85 * np.clip(np.abs(values) / scale.upper, 0, 1) ** 0.7
