@@ -51,7 +51,7 @@ def test_one_case_per_session_with_labels_of_the_participants(bids, tmp_path, ca
     )
     assert items["sub-02"]["clinical"] == {}  # n/a is missing, not a category
     assert (items["sub-03"]["label"], items["sub-03"]["clinical"]) == (1, {"age": 43.0})
-    assert "rows of the labels without an image, left out: sub-99" in capsys.readouterr().out
+    assert "rows of the table of labels without an image, left out: sub-99" in capsys.readouterr().out
 
 
 def test_patterns_name_the_phases(bids, tmp_path, capsys):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scripts.cases.clinical import Column, name_and_unit
 from scripts.cases.column import ColumnValues, is_code, is_missing, read_column
-from scripts.cases.spelling import folded, merged, slips
+from scripts.cases.spelling import Matches, folded, match_names, merged, slips
 from scripts.cases.splits import SPLITS
 from scripts.files.numbers import decimal_mark_of_all
 from scripts.files.plain_text import listing, note
@@ -31,6 +31,35 @@ class LabelTable:
     clinical: list[Column]
     left_out: list[str]  # headers of columns that were not taken, with the reason where it is not plain
     notes: list[str] = field(default_factory=list)
+
+    def join(self, names: Iterable[str]) -> Joined:
+        """Find the rows of a dataset's names, however both are spelt (`match_names`)."""
+        return Joined(self, match_names(names, self.rows))
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The rows of a label file, by the names that a dataset has for them."""
+
+    table: LabelTable
+    match: Matches
+
+    def row(self, *names: str) -> dict[str, Any]:
+        """Return the row of the first of several names that has one, else nothing."""
+        found = (self.match.row_of[name] for name in names if name in self.match.row_of)
+        return self.table.rows.get(next(found, ""), {})
+
+    def notes(self, cases: Sequence[Mapping[str, Any]], file: str, source: str) -> list[str]:
+        """Say what was assumed, and what has no partner: cases without a label, rows without a `source`."""
+        unlabelled = [case["case"] for case in cases if "label" not in case]
+        unused = sorted(set(self.table.rows) - set(self.match.row_of.values()))
+        return [
+            *self.table.notes,
+            self.match.note(file),
+            note("cases without a label, kept as unlabelled", unlabelled),
+            note(f"rows of the {file} without {source}, left out", unused),
+            note(f"columns of the {file} not taken", self.table.left_out),
+        ]
 
 
 def read_label_table(

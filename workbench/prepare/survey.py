@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.files.processes import work_through
 from scripts.volumes.grid import frame_axes, mask_box, open_phase
-from scripts.volumes.mask import pieces_of
+from scripts.volumes.mask import Pieces, pieces_of
 from scripts.volumes.volume import Volume
 from workbench.prepare.grids import CaseGrids, Reference
 from workbench.prepare.phase_scale import propose_intensity
@@ -45,7 +45,7 @@ def survey(
     grids: Sequence[CaseGrids],
     phases: Sequence[str],
     reference: Reference,
-    deciding: Collection[str],
+    deciding: Set[str],
     kind: str = "",
     workers: int | None = None,
 ) -> Survey:
@@ -74,26 +74,15 @@ def survey(
         one.case: one.volumes[next(phase for phase in [reference.phase, *phases] if phase in one.volumes)]
         for one in grids
     }
-    pieces: dict[str, Any] = {}
-    if "MaskRegiond" in region["_target_"]:
+    pieces: dict[str, Pieces] = {}
+    if "component" in region:
         masked = [(entry, volumes[entry["case"]]) for entry in cases if entry.get("roi")]
         found = work_through(_pieces, masked, workers)
         pieces = {entry["case"]: one for (entry, _), one in zip(masked, found, strict=True)}
     several = [case for case, one in pieces.items() if len(one.boxes) > 1]
-    if "component" in region and 2 * sum(case in deciding for case in several) > sum(
-        c in deciding for c in pieces
-    ):
+    if 2 * len(deciding & set(several)) > len(deciding & pieces.keys()):
         region["component"] = "all"
-    extents = {}
-    for one in grids:
-        if one.case in pieces:
-            boxes = pieces[one.case].boxes
-            boxes = boxes if region["component"] == "all" else boxes[:1]
-            extents[one.case] = boxes[:, 1].max(axis=0) - boxes[:, 0].min(axis=0) + 2 * MARGIN
-        else:
-            with_region = "WholeVolume" not in region["_target_"] and one.region is not None
-            margin = region["margin"] if with_region else 0.0
-            extents[one.case] = one.extent(volumes[one.case], with_region) + 2 * margin
+    extents = {one.case: _extent(one, volumes[one.case], region, pieces.get(one.case)) for one in grids}
     fit = [extents[entry["case"]] for entry in chosen]
     spacing, size = propose_grid(reference.finest, least_extent(np.array(fit)))
     room = np.multiply(spacing, size)
@@ -169,7 +158,16 @@ def _region(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"}
 
 
-def _pieces(masked: tuple[dict[str, Any], Volume]) -> Any:
+def _extent(one: CaseGrids, volume: Volume, region: Mapping[str, Any], pieces: Pieces | None) -> np.ndarray:
+    """Return the edges in mm of the box that a case's region needs, with its margin."""
+    if pieces is not None:
+        boxes = pieces.boxes if region["component"] == "all" else pieces.boxes[:1]
+        return np.asarray(boxes[:, 1].max(axis=0) - boxes[:, 0].min(axis=0) + 2 * MARGIN)
+    with_region = "margin" in region and one.region is not None
+    return one.extent(volume, with_region) + 2 * (region["margin"] if with_region else 0.0)
+
+
+def _pieces(masked: tuple[dict[str, Any], Volume]) -> Pieces:
     """Return the pieces of a case's mask along the axes of its reference volume."""
     entry, volume = masked
     mask = mask_box(open_phase(entry["roi"], entry["case"], "roi"), entry["case"])

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.file_names import phase_of
-from scripts.cases.spelling import match_names
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -48,11 +47,8 @@ def find(source: Source) -> Found:
             f"{source.path} must hold sub-*/[ses-*/]anat/sub-*.nii.gz, found none that is a phase; pass the "
             "folder with participants.tsv as --source, and check --phase_names"
         )
-    match = match_names([name for case in cases for name in (case["case"], case["patient"])], table.rows)
-    cases = [
-        case | table.rows.get(match.row_of.get(case["case"], match.row_of.get(case["patient"], "")), {})
-        for case in cases
-    ]
+    joined = table.join([name for case in cases for name in (case["case"], case["patient"])])
+    cases = [case | joined.row(case["case"], case["patient"]) for case in cases]
     if not any("label" in case for case in cases):
         raise ValueError(
             f"the labels must name the sessions or subjects of {source.path}, found e.g. "
@@ -60,15 +56,8 @@ def find(source: Source) -> Found:
         )
     taken = {phase for case in cases for phase in case["image"]}
     notes = [
-        *table.notes,
-        match.note("table of the labels"),
+        *joined.notes(cases, "table of labels", "an image"),
         note("images that are no phase, left out", sorted(others)),
-        note("sessions without a label, kept as unlabelled", [c["case"] for c in cases if "label" not in c]),
-        note(
-            "rows of the labels without an image, left out",
-            sorted(set(table.rows) - set(match.row_of.values())),
-        ),
-        note("columns of the labels not taken", table.left_out),
     ]
     phases = [phase for phase in source.phase_names or sorted(taken) if phase in taken]
     return Found(source.path.name, phases, cases, clinical=table.clinical, notes=notes)

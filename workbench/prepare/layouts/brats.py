@@ -15,7 +15,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.spelling import match_names
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -33,8 +32,8 @@ def find(source: Source) -> Found:
     roots = [source.path / grade for grade in GRADES if (source.path / grade).is_dir()] or [source.path]
     folders = sorted(path for root in roots for path in root.iterdir() if path.is_dir())
     cases = [case for folder in folders if (case := _case(folder))]
-    match = match_names([case["case"] for case in cases], table.rows)
-    cases = [case | table.rows.get(match.row_of.get(case["case"], ""), {}) for case in cases]
+    joined = table.join([case["case"] for case in cases])
+    cases = [case | joined.row(case["case"]) for case in cases]
     if not cases:
         raise ValueError(
             f"{source.path} must hold folders like BraTS20_Training_001 with BraTS20_Training_001_t1.nii.gz, "
@@ -46,15 +45,8 @@ def find(source: Source) -> Found:
             f"{cases[0]['case']}; pass --labels FILE.csv with the columns case,label"
         )
     notes = [
-        *table.notes,
-        match.note("label file"),
-        note(
-            "cases without a label, kept as unlabelled",
-            [case["case"] for case in cases if "label" not in case],
-        ),
+        *joined.notes(cases, "label file", "a folder"),
         note("cases without a mask", [case["case"] for case in cases if "roi" not in case]),
-        note("rows without a folder, left out", sorted(set(table.rows) - set(match.row_of.values()))),
-        note("columns not taken", table.left_out),
     ]
     return Found("BraTS", PHASES, cases, clinical=table.clinical, notes=notes)
 

@@ -12,11 +12,10 @@ patient_0001; the key is written beside the output folder, never into it. Zip fi
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.spelling import Matches, match_names
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import note
 from scripts.files.processes import BadCases
@@ -24,11 +23,11 @@ from workbench.prepare.dicom.assign import Assignment, assign_study
 from workbench.prepare.dicom.convert import state_of_files, write_stack
 from workbench.prepare.dicom.geometry import Refused
 from workbench.prepare.dicom.headers import shown
-from workbench.prepare.dicom.persons import Names, Persons, identifiers, pseudonyms, write_key
+from workbench.prepare.dicom.persons import Persons, identifiers, pseudonyms, write_key
 from workbench.prepare.dicom.rules import read_character_set, read_rules
 from workbench.prepare.dicom.scan import Study, find_studies
 from workbench.prepare.dicom.table import assignment_table, count_missed, mixed_units
-from workbench.prepare.labels import LabelTable, read_label_table
+from workbench.prepare.labels import read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
 
 OPTIONS = {"rules", "mapping", "keep_ids", "dry_run"}
@@ -58,28 +57,20 @@ def find(source: Source) -> Found:
     studies, notes = find_studies(source.path, read_character_set(source.rules))
     mapping = source.mapping or source.output.with_name(f"{source.output.name}_mapping.csv")
     names, numbered = identifiers(studies) if source.keep_ids else (pseudonyms(studies, mapping), [])
-    assigned = {study.key: assign_study(study, rules) for study in studies}
-    persons = {names[study.key][0]: Persons([study.person], study.births) for study in studies}
-    everybody = Persons(
-        [study.person for study in studies], [birth for study in studies for birth in study.births]
-    )
-    by_name = {names[key][0]: volumes for key, volumes in assigned.items()}
-    print(f"\n{assignment_table(by_name, persons)}\n")
-    for study in studies:
-        case = names[study.key][0]
-        print(f"{case}: {persons[case].without_names(shown(study.folder))}, {study.date or 'no date'}")
-    print()
-    notes.append(count_missed(list(assigned.values()), [rule.phase for rule in rules]))
-    notes = [everybody.without_names(line) for line in notes if line]
-    notes += mixed_units(
-        (name, volume.phase, volume.stack)
-        for name, volumes in by_name.items()
+    case_of = {study.key: names[study.key][0] for study in studies}
+    assigned = {case_of[study.key]: assign_study(study, rules) for study in studies}
+    _show(studies, case_of, assigned)
+    births = [birth for study in studies for birth in study.births]
+    hide = Persons([study.person for study in studies], births).without_names
+    chosen = [
+        (case, volume.phase, volume.stack)
+        for case, volumes in assigned.items()
         for volume in volumes
         if volume.phase
-    )
-    phases = [
-        rule.phase for rule in rules if any(v.phase == rule.phase for a in assigned.values() for v in a)
     ]
+    notes.append(count_missed(list(assigned.values()), [rule.phase for rule in rules]))
+    notes = [*map(hide, notes), *mixed_units(chosen)]
+    phases = [rule.phase for rule in rules if any(phase == rule.phase for _, phase, _ in chosen)]
     if not phases:
         raise ValueError(
             f"at least one series of {source.path} must fit a rule of {source.rules}, found none; the table "
@@ -89,33 +80,46 @@ def find(source: Source) -> Found:
         return Found(source.output.name, phases, [], notes=notes)
     if source.keep_ids:
         notes.append("the names of the cases are the patients' identifiers (--keep_ids)")
-        notes += (
-            [note("identifiers that hold the patient's name, replaced by numbers", numbered)]
-            if numbered
-            else []
-        )
+        notes.append(note("identifiers that hold the patient's name, replaced by numbers", numbered))
     else:
         write_key(studies, names, mapping)
         notes.append(f"which case is which patient: {mapping}; it names patients, keep it to yourself")
-    match = match_names([key for study in studies for key in _keys(study, names)], table.rows)
-    left = [_place(name, one) for name, volumes in by_name.items() for one in volumes if one.missed]
+    # what a label file may call a study
+    keys = {study.key: (study.uid, case_of[study.key], study.patient_id) for study in studies}
+    joined = table.join([key for study in studies for key in keys[study.key]])
+    left = [_place(case, one) for case, volumes in assigned.items() for one in volumes if one.missed]
     refused: list[str] = []
-    cases = []
+    cases: list[dict[str, Any]] = []
     for study in tqdm(studies, desc="converting", unit="study"):
-        image, problems = _convert(names[study.key][0], assigned[study.key], source.output)
-        refused += problems.values()
+        case, patient = names[study.key]
+        image, problems = _convert(case, assigned[case], source.output)
+        refused += map(hide, problems.values())
         left += problems
         if image:
-            cases.append(_entry(study, names, image, table, match))
-    refused = [everybody.without_names(line) for line in refused]
-    notes += [
-        everybody.without_names(line) for line in _report(studies, names, cases, table, match)
-    ] + refused
+            cases.append({"case": case, "image": image} | joined.row(*keys[study.key]) | {"patient": patient})
+    with_image = {case["case"] for case in cases}
+    without = [case for case in case_of.values() if case not in with_image]
+    notes += map(hide, joined.notes(cases, "label file", "a study"))
+    notes += [note("studies without any phase, left out", without), *refused]
     phases = [phase for phase in phases if any(phase in case["image"] for case in cases)]
     if not phases:
         raise BadCases(refused, len(refused), "series")
     left_out = [f"volumes left out, though a rule names them: {', '.join(left)}"] if left else []
     return Found(source.output.name, phases, cases, clinical=table.clinical, notes=notes, left_out=left_out)
+
+
+def _show(
+    studies: Sequence[Study],
+    case_of: Mapping[tuple[str, str], str],
+    assigned: Mapping[str, Sequence[Assignment]],
+) -> None:
+    """Print the table of the volumes, and where each study lies."""
+    persons = {case_of[study.key]: Persons([study.person], study.births) for study in studies}
+    print(f"\n{assignment_table(assigned, persons)}\n")
+    for study in studies:
+        case = case_of[study.key]
+        print(f"{case}: {persons[case].without_names(shown(study.folder))}, {study.date or 'no date'}")
+    print()
 
 
 def _place(case: str, volume: Assignment) -> str:
@@ -146,44 +150,3 @@ def _convert(case: str, volumes: Sequence[Assignment], output: Path) -> tuple[di
     if now != before and image:
         write_text(record, json.dumps(now))
     return image, problems
-
-
-def _row(study: Study, names: Names, table: LabelTable, match: Matches) -> dict[str, Any]:
-    row_of = match.row_of
-    return next((table.rows[row_of[key]] for key in _keys(study, names) if key in row_of), {})
-
-
-def _keys(study: Study, names: Names) -> tuple[str, str, str]:
-    """Return what a label file may call a study: by StudyInstanceUID, name of the case, PatientID."""
-    return study.uid, names[study.key][0], study.patient_id
-
-
-def _entry(
-    study: Study, names: Names, image: dict[str, str], table: LabelTable, match: Matches
-) -> dict[str, Any]:
-    case, patient = names[study.key]
-    return {"case": case, "image": image} | _row(study, names, table, match) | {"patient": patient}
-
-
-def _report(
-    studies: Sequence[Study], names: Names, cases: Sequence[dict[str, Any]], table: LabelTable, match: Matches
-) -> list[str]:
-    with_image = {case["case"] for case in cases}
-    notes = [
-        *table.notes,
-        match.note("label file"),
-        note(
-            "studies without any phase, left out",
-            [names[study.key][0] for study in studies if names[study.key][0] not in with_image],
-        ),
-        note(
-            "cases without a row in the label file, kept as unlabelled",
-            [case["case"] for case in cases if "label" not in case],
-        ),
-        note(
-            "rows of the label file without a study, left out",
-            sorted(set(table.rows) - set(match.row_of.values())),
-        ),
-        note("columns of the label file not taken", table.left_out),
-    ]
-    return [line for line in notes if line]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from scripts.cases.file_names import mask_rank
 from scripts.cases.folder import CaseFolder, case_folders, read_case_folder
-from scripts.cases.spelling import match_names
 from scripts.files.plain_text import listing, nearest, note
 from workbench.prepare.labels import read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -44,8 +43,8 @@ def find(source: Source) -> Found:
             "folders, none with an image (.nii.gz, .nrrd, .mha, ...)"
             + (f" named after a phase of [{', '.join(source.phases)}]" if source.phases else "")
         )
-    match = match_names([folder.case for folder in with_images], table.rows)
-    if not match.row_of:
+    joined = table.join([folder.case for folder in with_images])
+    if not joined.match.row_of:
         raise ValueError(
             f"the 'case' column of {source.labels} must name the folders of {source.path}, found e.g. "
             f"{next(iter(table.rows), 'no row')!r} for the folder {with_images[0].case!r}; correct the names"
@@ -53,22 +52,14 @@ def find(source: Source) -> Found:
     cases = [
         {"case": folder.case, "image": {phase: str(path) for phase, path in folder.images.items()}}
         | ({"roi": str(folder.roi)} if folder.roi else {})
-        | table.rows.get(match.row_of.get(folder.case, ""), {})
+        | joined.row(folder.case)
         for folder in with_images
     ]
     taken = {phase for folder in with_images for phase in folder.images}
     phases = source.phases or [phase for phase in source.phase_names or sorted(taken) if phase in taken]
-    unused = [case for case in table.rows if case not in match.row_of.values()]
     notes = [
-        *table.notes,
-        match.note("label file"),
+        *joined.notes(cases, "label file", "a folder"),
         note("folders without an image, left out", [folder.case for folder in folders if not folder.images]),
-        note(
-            "cases without a row in the label file, kept as unlabelled",
-            [folder.case for folder in with_images if folder.case not in match.row_of],
-        ),
-        note("rows of the label file without a folder, left out", sorted(unused)),
-        note("columns of the label file not taken", table.left_out),
         note("phases with nearly the same name, never in the same case", _doubtful(with_images)),
         note("image files that are no phase, left out", sorted({name for f in folders for name in f.others})),
         *_region_notes(with_images),

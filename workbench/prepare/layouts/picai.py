@@ -15,7 +15,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
 
@@ -43,8 +42,9 @@ def find(source: Source) -> Found:
             f"{source.path} must hold files like 10000_1000000_t2w.mha, found none; unpack the images there, "
             "or correct --source"
         )
+    joined = table.join([case for case, _ in images])
     cases = [
-        {"case": case, "patient": patient, "image": files} | table.rows.get(case, {})
+        {"case": case, "patient": patient, "image": files} | joined.row(case)
         for (case, patient), files in images.items()
     ]
     if not any("label" in case for case in cases):
@@ -52,13 +52,7 @@ def find(source: Source) -> Found:
             f"the columns patient_id and study_id of {sheet} must name the files of {source.path}, found "
             f"e.g. {next(iter(table.rows), 'no row')!r} for {cases[0]['case']!r}; correct --labels"
         )
-    known = {case["case"] for case in cases}
-    notes = [
-        *table.notes,
-        note("studies without a label, kept as unlabelled", [c["case"] for c in cases if "label" not in c]),
-        note("rows of the marksheet without an image, left out", sorted(set(table.rows) - known)),
-        note("columns of the marksheet not taken", table.left_out),
-    ]
+    notes = joined.notes(cases, "marksheet", "an image")
     return Found("PI-CAI", PHASES, cases, CLASSES, table.clinical, notes=notes)
 
 
