@@ -156,8 +156,9 @@ def _check_value(value: Any, column: Column, case: str, where: str) -> float | s
             )
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
+        unit = f" ({column['unit']})" if column.get("unit") else ""
         raise ValueError(
-            f"case {case}: clinical value {name!r} must be a number{_unit(column)}, found {value!r:.80} in "
+            f"case {case}: clinical value {name!r} must be a number{unit}, found {value!r:.80} in "
             f"{where}; write it without quotes, or leave it out when it is missing"
         )
     if abs(value) > sys.float_info.max or not math.isfinite(value):
@@ -166,10 +167,6 @@ def _check_value(value: Any, column: Column, case: str, where: str) -> float | s
             "leave it out when it is missing"
         )
     return float(value)
-
-
-def _unit(column: Column) -> str:
-    return f" ({column['unit']})" if column.get("unit") else ""
 
 
 def name_and_unit(header: str) -> tuple[str, str | None]:

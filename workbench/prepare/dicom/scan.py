@@ -136,9 +136,6 @@ def _lines(remarks: dict[str, list[str]]) -> list[str]:
         if remark.startswith(EACH):
             lines += [f"{remark}: {file}" for file in files[:MOST_LINES]]
             files = files[MOST_LINES:]
-        lines += [f"{remark}: {files[0]}" + _more(files)] if files else []
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        lines += [f"{remark}: {files[0]}{more}"] if files else []
     return lines
-
-
-def _more(names: Sequence[str]) -> str:
-    return f" and {len(names) - 1} more" if len(names) > 1 else ""

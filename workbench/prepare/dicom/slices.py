@@ -108,7 +108,7 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
     orientation = tags.numbers("ImageOrientationPatient", 6)
     position = tags.numbers("ImagePositionPatient", 3)
     photometric = whole.text("PhotometricInterpretation").upper()
-    scale = scale_of(whole, tags)
+    scale, instance = scale_of(whole, tags), whole.number("InstanceNumber")
     faults = [
         (modality in NO_VOLUME, NO_VOLUME.get(modality, "")),
         (0 in shape, "no pixels"),
@@ -131,7 +131,7 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
         uid=whole.text("SOPInstanceUID"),
         series=whole.text("SeriesInstanceUID"),
         number=whole.text("SeriesNumber"),
-        instance=None if frame is not None else _whole_number(whole.number("InstanceNumber")),
+        instance=None if frame is not None or instance is None else int(instance),
         description=whole.text("SeriesDescription") or whole.text("ProtocolName"),
         modality=modality,
         kind=kind if not part or part in kind else (*kind, part),
@@ -174,10 +174,6 @@ def _contrast(tags: Tags) -> bool:
 def _named(agent: Tags) -> bool:
     named = agent.text("CodeMeaning").lower()
     return bool(named or agent.text("CodeValue")) and named.strip(" .") not in NO_AGENT - {""}
-
-
-def _whole_number(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 def _right_angle(orientation: Sequence[float]) -> bool:

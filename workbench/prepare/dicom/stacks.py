@@ -150,7 +150,8 @@ def _volumes(field: list[Slice]) -> list[Stack]:
             for group in groups
         ]
     stacks = [_named(stack, name) for name, slices in parts for stack in _separate(slices)]
-    return [_explaining(stack, field) for stack in stacks]
+    # a volume that leaves out positions at which other parallel images of its series lie does not explain it
+    return [_refused(stack, "" if stack.refused else lacking(stack.slices, field)) for stack in stacks]
 
 
 def _constant(slices: list[Slice], trait: Trait) -> list[list[Slice]]:
@@ -234,11 +235,6 @@ def _ranked(slices: list[Slice]) -> list[list[Slice]]:
             ranked = [sorted(images, key=lambda image: time(image) or 0.0) for images in by_place]
             return [list(group) for group in zip(*ranked, strict=True)]
     return []
-
-
-def _explaining(stack: Stack, field: Sequence[Slice]) -> Stack:
-    """Refuse a volume that leaves out positions at which other parallel images of its series lie."""
-    return _refused(stack, "" if stack.refused else lacking(stack.slices, field))
 
 
 def _beside(stack: Stack, view: Sequence[Stack], views: Sequence[Sequence[Stack]]) -> Stack:

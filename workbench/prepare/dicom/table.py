@@ -75,14 +75,10 @@ def mixed_units(volumes: Iterable[tuple[str, str, Stack]]) -> list[str]:
     for case, phase, stack in volumes:
         by_phase.setdefault(phase, {}).setdefault(unit_of(stack) or "no stated unit", []).append(case)
     return [
-        f"phase {phase!r} is in different units: {_cases(units)}"
+        f"phase {phase!r} is in different units: {'; '.join(note(*unit) for unit in units.items())}"
         for phase, units in by_phase.items()
         if len(units) > 1
     ]
-
-
-def _cases(units: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(note(unit, cases) for unit, cases in units.items())
 
 
 HEADER = [

@@ -79,11 +79,7 @@ def _labels(source: Source) -> LabelTable:
             f"[{', '.join(headers)}]; rename the column, or pass --labels FILE.csv with case,label"
         )
     table = read_label_table(file, source.clinical, {"participant_id": "case", column: "label"})
-    return replace(table, rows={_subject(case): row for case, row in table.rows.items()})
-
-
-def _subject(name: str) -> str:
-    return name if name.startswith("sub-") else f"sub-{name}"
+    return replace(table, rows={f"sub-{case.removeprefix('sub-')}": row for case, row in table.rows.items()})
 
 
 def _images(session: Path, case: str, source: Source) -> tuple[dict[str, str], list[str]]:

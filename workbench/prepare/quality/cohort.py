@@ -150,7 +150,9 @@ def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
     ]
     if not straight:
         return []
-    extents = np.array([_extent(one.volume) for one in straight if one.volume])
+    extents = np.array(
+        [(one.volume.shape * one.volume.spacing)[ras_axes(one.volume)] for one in straight if one.volume]
+    )
     ratio = np.abs(np.log(extents / np.median(extents, axis=0))).max(axis=1)
     return [one for one, away in zip(straight, ratio, strict=True) if away <= np.log(SIMILAR)]
 
@@ -158,7 +160,3 @@ def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
 def _straight(volume: Volume) -> bool:
     cosines = np.abs(volume.affine[:3, :3] / volume.spacing)[:, ras_axes(volume)]
     return bool((cosines.diagonal() >= STRAIGHT).all())
-
-
-def _extent(volume: Volume) -> np.ndarray:
-    return (np.array(volume.shape) * volume.spacing)[ras_axes(volume)]
