@@ -1,4 +1,4 @@
-"""Names by which a mask of the region of interest goes, and the look at its voxels that confirms them."""
+"""What the name of a file says: a mask of the region of interest, confirmed by its voxels, or a phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that fit into one line of a message, a table and a file name."""
+"""Texts that fit into one line of a message, and names that a configuration gives back as they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether voxels are those of a mask: a few whole numbers."""
+"""Masks: known by their few whole numbers, and parted into connected pieces."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ from tests.attack.conftest import ROOT, Canary
 from tests.attack.endings import count, ending, ending_of_command
 from tests.attack.mutations import Mutations
 from workbench.predict.command import main as predict
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 MANY, QUICK, PART, BY_COMMAND = 5000, 60, 250, 50
 CASES = [(f"p{number:03d}", "low" if number % 2 else "high") for number in range(8)]

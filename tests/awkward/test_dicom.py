@@ -10,7 +10,8 @@ from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.convert import write_stack
 from workbench.prepare.dicom.rules import read_rules
 from workbench.prepare.dicom.scan import find_studies
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from scripts.volumes.open import open_volume
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 
 def made(folder: Path, output: Path, layout: str = "folders", **options: Any) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 
 def prepared(folder: Path, output: Path, **given) -> tuple[dict[str, dict], list[dict]]:

@@ -13,7 +13,8 @@ import torch
 from monai.bundle import ConfigParser
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PHASES = {"PS": "pre", "DMQ": "arterial", "MMQ": "portal"}

@@ -13,7 +13,8 @@ from scripts.cases.read import read_cases
 from tests.prepare.test_layouts import CLASSES, PHASES, make_acdc_patient
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.layouts import Found
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements-excel.txt"
 

@@ -9,7 +9,8 @@ import pytest
 
 from scripts.cases.file_names import check_names, phase_of
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 NAMES = {"arterial": ["*art*", "ap"], "portal": ["*ven*", "pv*"]}
 

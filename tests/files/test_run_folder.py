@@ -28,8 +28,9 @@ from scripts.files.run_folder import (
 from tests.conftest import ROOT
 from workbench.package.__main__ import main as packaging
 from workbench.predict.command import main as predict
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
 from workbench.prepare.quality.quality import check_quality
+from workbench.prepare.settings import Settings
 
 CODE = """
 import sys

@@ -15,7 +15,8 @@ from scripts.cases.table import read_clinical_rows
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.labels import LabelTable, one_spelling, read_label_table
 from workbench.prepare.layouts import Found
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 
 def read(folder: Path, content: str | bytes, name: str = "labels.csv", **given) -> LabelTable:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 PHASES = ["t1", "t1ce", "t2", "flair"]
 

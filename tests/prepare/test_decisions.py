@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from workbench.prepare.grids import Sampling, choose_reference, losses, sampling
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 from workbench.prepare.survey import least_extent, propose_grid
 
 

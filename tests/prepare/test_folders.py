@@ -13,7 +13,8 @@ import yaml
 from monai.bundle import run
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 CLASSES = ["benign", "malignant"]
 Write = Callable[..., Path]

@@ -10,7 +10,8 @@ import pytest
 from scripts.cases.read import read_cases
 from scripts.cases.splits import split_by_patient
 from tests.prepare.test_identical import cohort
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 from workbench.prepare.write import fold_splits
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}

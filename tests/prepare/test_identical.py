@@ -22,7 +22,8 @@ from monai.bundle.scripts import run
 from scripts.cases.splits import SPLITS
 from tests.conftest import ROOT
 from workbench.prepare.identical import identical_volumes, settle_identical
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 

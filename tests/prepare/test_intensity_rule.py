@@ -9,7 +9,8 @@ import numpy as np
 import yaml
 
 from workbench.prepare.phase_scale import propose_intensity
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 
 def test_hounsfield_units_get_a_window(small_phantom):

@@ -15,7 +15,8 @@ import yaml
 from scripts.cases.read import read_cases
 from workbench.prepare.layouts import find_layout
 from workbench.prepare.layouts.acdc import CLASSES, PHASES, heart_box
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 TEST_DATA = Path(os.environ.get("PHASE_FUSION_TEST_DATA", "../shared/data")).resolve()
 

@@ -10,7 +10,8 @@ import pytest
 
 from scripts.volumes.open import open_volume
 from workbench.prepare.layouts.lld_mmri import PHASES
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 USED = ["hepatic_hemangioma", "hepatocellular_carcinoma"]
 NAMES = ["Hepatic_hemangioma", "Hepatocellular_carcinoma"]

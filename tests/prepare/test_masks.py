@@ -11,8 +11,9 @@ import pytest
 
 from scripts.cases.file_names import MASK_NAMES
 from scripts.cases.folder import read_case_folder
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
 from workbench.prepare.quality.quality import check_quality
+from workbench.prepare.settings import Settings
 
 SHAPE = (24, 20, 12)
 LESION = (slice(8, 14), slice(6, 12), slice(3, 8))

@@ -16,7 +16,8 @@ from scripts.cases.read import read_cases
 from scripts.files.errors import message_of
 from scripts.files.processes import BadCases
 from scripts.volumes.native import ReaderDied
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 CASES = [f"p{number:02d}" for number in range(24)]
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from workbench.prepare.phase_scale import phase_scales, propose_intensity, scale_text, share_scale
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 PHASES = ["first", "second", "third"]
 TISSUES = np.array([0.0, 40.0, 100.0, 130.0, 180.0])  # air, and what a sequence shows of four tissues

@@ -9,7 +9,8 @@ import os
 import pytest
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 PHASES = ["t2w", "adc", "hbv", "cor", "sag"]
 CLINICAL = ["patient_age", "psa", "psad", "prostate_volume"]

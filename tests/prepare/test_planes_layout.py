@@ -11,7 +11,8 @@ import SimpleITK
 import yaml
 
 from scripts.cases.read import read_cases
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 PHASES = {"PS": "pre", "DMQ": "arterial", "MMQ": "portal"}
 PLANES = ["Axial", "Coronal", "Sagittal"]

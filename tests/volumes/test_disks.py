@@ -23,7 +23,8 @@ from scripts.files.atomic import PARTIAL, remove_partial, write_text
 from scripts.files.errors import message_of
 from tests.conftest import ROOT
 from workbench.prepare.derived import write_nifti
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 FULL = r"cannot be written, the disk is full; free some space and give the same command again"
 

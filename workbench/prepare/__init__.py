@@ -4,5 +4,5 @@ from scripts import exports
 
 __getattr__, __all__ = exports(
     __name__,
-    preparing="Settings prepare prepare_as_configured",
+    preparing="prepare prepare_as_configured",
 )

@@ -1,4 +1,4 @@
-"""Whether the phases of a dataset share a scale, as those of one dynamic series do and T1 and T2 do not."""
+"""Whether the phases of a dataset share a scale, and the rule for their intensities that follows."""
 
 from __future__ import annotations
 

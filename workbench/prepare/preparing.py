@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,16 @@ from typing import Any
 from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
-from scripts.cases.file_names import check_found_phases, check_names
-from scripts.cases.positive import named_class, positive_class
+from scripts.cases.file_names import check_found_phases
+from scripts.cases.positive import positive_class
 from scripts.cases.splits import assign_splits, everyone
 from scripts.engines.running import bundle_command, from_here, running_parser, training_command
-from scripts.files.atomic import check_writable, not_left_empty, write_text
+from scripts.files.atomic import not_left_empty, write_text
 from scripts.files.plain_text import check_names_are_text, shown
 from scripts.files.processes import BadCases, lines_of
-from scripts.files.run_folder import Check, record_of, refuse_bundle, run_in
+from scripts.files.run_folder import run_in
 from scripts.volumes.volume import BadVolume
-from workbench.prepare.bias_field import BiasCorrection, correct_cases
+from workbench.prepare.bias_field import correct_cases
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.deciding import Deciding, decided_columns
 from workbench.prepare.grids import check_reference, choose_reference, look_at_grids
@@ -31,7 +30,6 @@ from workbench.prepare.identical import copies_told, merged_patients, settle_ide
 from workbench.prepare.labels import one_spelling
 from workbench.prepare.layouts import (
     Source,
-    check_options,
     chosen_phases,
     find_layout,
     options_of,
@@ -40,7 +38,7 @@ from workbench.prepare.layouts import (
 from workbench.prepare.missing_masks import settle_masks
 from workbench.prepare.quality.quality import list_bad, require_quality
 from workbench.prepare.registration.cases import register_cases
-from workbench.prepare.registration.pair import Registration
+from workbench.prepare.settings import Settings, absolute, output_folder, refuse_earlier
 from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
@@ -52,70 +50,6 @@ from workbench.prepare.write import (
     write_dataset,
     write_folds,
 )
-
-File = str | Path | None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a user says to `preparing`, by the keys of configs/prepare.yaml, which says what each is."""
-
-    source: File
-    layout: str | None
-    output: File
-    labels: File = None
-    phases: Sequence[str] | None = None
-    phase_names: Mapping[str, Sequence[str]] | None = None
-    reference_phase: str | None = None
-    classes: Sequence[str] | None = None
-    positive: str | None = None
-    clinical: Sequence[str] | None = None
-    clinical_table: File = None
-    keep_suspicious: bool = False
-    fractions: Sequence[float] = (0.6, 0.2, 0.2)
-    seed: int = 0
-    decide_on: str = "all"
-    folds: int | None = None
-    allow_identical: bool = False
-    overwrite: bool = False
-    rules: File = None
-    dry_run: bool = False
-    keep_ids: bool = False
-    mapping: File = None
-    without_mask: str | None = None
-    workers: int | None = None
-    quality: bool = True
-    correcting: BiasCorrection = field(default_factory=BiasCorrection)
-    registering: Registration = field(default_factory=Registration)
-
-    def for_layout(self) -> Source:
-        """Return what the layout has to know, once it is known that it can be used."""
-        for name in ("source", "layout", "output"):
-            value = getattr(self, name)
-            if value in (None, ""):
-                raise ValueError(f"{name} must be given, found nothing; pass --{name}")
-        find_layout(str(self.layout))
-        folder = _absolute(str(self.output))
-        check_names_are_text([str(folder)], "the output folder and those above it")
-        refuse_bundle(folder)
-        Deciding(self.decide_on)
-        phases = None if self.phases is None else name_list(self.phases, "`phases`")
-        if self.classes and self.positive is not None:
-            named_class(self.positive, name_list(self.classes, "`classes`"))
-        source = Source(
-            path=_absolute(str(self.source)),
-            output=folder,
-            labels=_optional(self.labels),
-            phases=phases,
-            clinical=self.clinical if self.clinical_table is None else None,
-            phase_names=check_names(self.phase_names),
-            rules=_optional(self.rules),
-            mapping=_optional(self.mapping),
-            keep_ids=self.keep_ids,
-            dry_run=self.dry_run,
-        )
-        check_options(str(self.layout), source)
-        return source
 
 
 def prepare_as_configured() -> Path | None:
@@ -145,8 +79,8 @@ def prepare(settings: Settings) -> Path | None:
         notes = find_layout(str(settings.layout))(source).notes
         print("".join(f"note: {shown(note)}\n" for note in notes) + "dry run: nothing was written")
         return None
-    check = partial(_refuse_earlier, source.output, settings.overwrite)
-    with not_left_empty(source.output), run_in(_output_folder(source.output, check), "preparing", check):
+    check = partial(refuse_earlier, source.output, settings.overwrite)
+    with not_left_empty(source.output), run_in(output_folder(source.output, check), "preparing", check):
         return _Preparation(settings, source).run()
 
 
@@ -192,7 +126,7 @@ class _Preparation:
         ]
         check_names_are_text(names, "cases and their files")
         if self.settings.clinical_table is not None:
-            table = _absolute(self.settings.clinical_table)
+            table = absolute(self.settings.clinical_table)
             found = join_clinical_table(found, table, self.settings.clinical)
         check_columns(found.clinical, "the table")
         self.found, self.notes = found, list(found.notes)
@@ -332,30 +266,3 @@ class _Preparation:
                 raise
             known = lines_of(error)
             raise list_bad(self.found.name, self.phases, cases, self.folder, self.workers, known) from None
-
-
-def _absolute(path: str | Path) -> Path:
-    return Path(os.path.abspath(os.path.expanduser(path)))
-
-
-def _optional(path: File) -> Path | None:
-    return None if path is None else _absolute(path)
-
-
-def _refuse_earlier(folder: Path, overwrite: bool, record: Mapping[str, Any]) -> None:
-    unfinished = record.get("command") == "preparing"  # goes on
-    if (folder / "dataset.json").exists() and not (overwrite or unfinished):
-        raise ValueError(
-            f"{folder / 'dataset.json'} exists already and would be replaced; pass --overwrite True, or "
-            "another --output"
-        )
-
-
-def _output_folder(folder: Path, check: Check) -> Path:
-    check(record_of(folder))
-    try:
-        return check_writable(folder)
-    except ValueError as error:
-        raise ValueError(
-            f"output folder {folder} cannot be written ({error.__context__}); choose another --output"
-        ) from None

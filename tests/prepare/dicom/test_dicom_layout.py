@@ -19,7 +19,8 @@ from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.persons import pseudonyms, write_key
 from workbench.prepare.dicom.rules import read_rules
 from workbench.prepare.dicom.scan import find_studies
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 RULES = """
 phases:

@@ -16,7 +16,8 @@ from workbench.prepare.dicom.convert import write_stack
 from workbench.prepare.dicom.rules import read_rules
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 RULES = Path("configs/dicom/prostate_mr.yaml")

@@ -9,7 +9,8 @@ import pytest
 from scripts.files.processes import BadCases
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 pytest.importorskip("pydicom", reason="pip install -r requirements-dicom.txt")
 from pydicom import dcmread

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from workbench.prepare.preparing import Settings, prepare
+from workbench.prepare.preparing import prepare
+from workbench.prepare.settings import Settings
 
 RULES = "phases:\n  pre: {description: native}\n  portal: {description: portal*}\n"
 

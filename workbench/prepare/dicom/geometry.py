@@ -1,4 +1,4 @@
-"""Slices in the order of space, and the affine of the volume they make."""
+"""Slices in the order of space: the affine of the volume they make, and what it leaves out of its series."""
 
 from __future__ import annotations
 

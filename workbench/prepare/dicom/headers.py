@@ -1,4 +1,4 @@
-"""The files below a folder, links followed, and their names in messages."""
+"""DICOM files: found below a folder, told from others, and their headers read, whatever state they are in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user must know of the values of a volume: what they are in, and what the header leaves open."""
+"""The table of the volumes of all studies, and what a user must know of their values."""
 
 from __future__ import annotations
 

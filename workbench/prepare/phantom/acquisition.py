@@ -1,4 +1,4 @@
-"""CT numbers: what each tissue of the phantom's patient measures in each phase, painted back to front."""
+"""How the phantom's patient is scanned: CT numbers of each tissue and phase, on a grid, with noise."""
 
 from __future__ import annotations
 
