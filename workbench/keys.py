@@ -165,12 +165,12 @@ class Preparation(Keys):
     """of MR: none, or n4; corrected volumes are written to output/n4"""
     bias_phases: list[Text] | None
     """phases to correct, e.g. [t1, t2]; null corrects all"""
-    registration: Literal["none", "rigid", "affine"]
-    """of the other phases to the reference phase: none, rigid or affine (also scale and shear)"""
+    registration: Literal["none", "rigid", "affine", "deformable"]
+    """of the other phases to the reference phase: none, rigid, affine (also scaled, sheared) or deformable (bent)"""
     registration_margin: NotNegative
-    """mm around the region (box, mask, else the whole volume) in which phases are compared"""
+    """mm around the region (box, mask, else the whole volume) in which phases are compared, and bent"""
     registration_seconds: Positive
-    """s at most for the search of one pair; the position found by then counts"""
+    """s after which a pair is searched no further; the position found by then counts"""
     registration_max_shift: NotNegative
     """mm; a phase whose region would move further stays as it is"""
     registration_max_rotation: NotNegative

@@ -44,18 +44,24 @@ def cached_dataset(
     Cases whose region of interest is larger than the grid are listed once, after caching, by one warning.
 
     Args:
-        transform: steps from item to tensors; those from the first random one on are run every time.
+        transform: steps from item to tensors, none of them random.
         cache: ``memory``; ``disk``, which lasts and is keyed by the content of the files, the item's values,
             the settings and the code, and so is never out of date; or ``none``.
         cache_dir: folder of the disk cache; several datasets may share it.
 
     Raises:
-        ValueError: an unknown kind of cache, or a disk cache without a folder.
+        ValueError: an unknown kind of cache, a disk cache without a folder, or a random step.
         BadCases: cases that cannot be prepared, all of them; without a cache when they are asked for.
     """
     check_cache(cache)
-    steps = transform if isinstance(transform, Compose) else Compose(transform)
-    return CACHES[cache](list(data), steps.flatten(), cache_dir, progress)
+    steps = (transform if isinstance(transform, Compose) else Compose(transform)).flatten()
+    chance = [type(step).__name__ for step in steps.transforms if isinstance(step, RandomizableTrait)]
+    if chance:  # training alone cannot have it: hidden phases, contributions and servers prepare cases, too
+        raise ValueError(
+            "preprocessing must be the same in training, validation, test and inference, found the random "
+            f"step {chance[0]}; move it into `augmentation`, which training alone runs"
+        )
+    return CACHES[cache](list(data), steps, cache_dir, progress)
 
 
 def check_cache(cache: str) -> None:
@@ -232,10 +238,8 @@ def refuse_bad(bad: Sequence[list[str]], total: int) -> None:
 
 
 def _steps(transform: Compose) -> int:
-    """Return the number of steps before the first random one."""
-    first = transform.get_index_of_first(
-        lambda step: isinstance(step, RandomizableTrait) or not isinstance(step, Transform)
-    )
+    """Return the number of steps before the first that is no transform, of whose result nothing is known."""
+    first = transform.get_index_of_first(lambda step: not isinstance(step, Transform))
     return len(transform) if first is None else first
 
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from monai.transforms import Compose, MapTransform, Randomizable, Transform
 from torch import Tensor
+
+KEY = "image"
+"""Key of a case's image for transforms of dictionaries."""
+SEEDS = 2**32
+"""Seeds that MONAI's transforms tell apart."""
 
 
 class AugmentBatch:
@@ -15,19 +22,83 @@ class AugmentBatch:
     on every device, the noise on the same kind of device.
 
     Args:
-        transforms: each is called as ``transform(image, present)`` and returns the new image.
+        transforms: each is one of MONAI's, of arrays or of dictionaries (key `image`), and applied to each
+            case (`PerCase`); or is called as ``transform(image, present)`` and returns the new image.
 
     Shape:
         image ``[B, P, D, H, W]``, present ``[B, P]`` bool -> image ``[B, P, D, H, W]``
     """
 
-    def __init__(self, transforms: Sequence[Callable[[Tensor, Tensor], Tensor]]) -> None:
-        self.transforms = list(transforms)
+    def __init__(self, transforms: Sequence[Callable]) -> None:
+        self.transforms = [PerCase(one) if isinstance(one, Transform) else one for one in transforms]
 
     def __call__(self, image: Tensor, present: Tensor) -> Tensor:
         for transform in self.transforms:
             image = transform(image, present)
         return image
+
+
+class PerCase:
+    """Applies a transform of MONAI to each case of a batch by itself, with draws of its own.
+
+    The transform sees the phases that are present as the channels of one image: a spatial one moves them
+    alike, one of intensities does with them what it does with channels. Absent phases are not shown to it and
+    stay what they are. It is seeded anew for each case, from torch's CPU generator.
+
+    Args:
+        transform: of arrays, or of dictionaries with the key `image`.
+
+    Raises:
+        ValueError: another key; or, when called, an image that the transform cannot take or gives another
+            shape.
+
+    Shape:
+        image ``[B, P, D, H, W]``, present ``[B, P]`` bool -> image ``[B, P, D, H, W]``
+    """
+
+    def __init__(self, transform: Any) -> None:
+        self.transform, self.name = transform, type(transform).__name__
+        keys = _keys(transform)
+        if not keys <= {KEY}:
+            raise ValueError(
+                f"augmentation: the keys of {self.name} must be `{KEY}`, found {', '.join(sorted(keys))}; "
+                "correct `keys`"
+            )
+        self.keyed = bool(keys)
+
+    def __call__(self, image: Tensor, present: Tensor) -> Tensor:
+        seeds = torch.randint(SEEDS, (len(image),)).tolist()
+        shown = present.repeat_interleave(image.shape[1] // present.shape[1], dim=1)  # views of a phase
+        changed = image.clone()
+        for row, seed in enumerate(seeds):
+            if shown[row].any():
+                changed[row, shown[row]] = self._one(image[row, shown[row]], seed)
+        return changed
+
+    def _one(self, image: Tensor, seed: int) -> Tensor:
+        if isinstance(self.transform, Randomizable):
+            self.transform.set_random_state(seed)
+        try:
+            found = self.transform({KEY: image})[KEY] if self.keyed else self.transform(image)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            raise ValueError(
+                f"augmentation: {self.name} must take images of {list(image.shape)}, found: {reason}; "
+                "correct its settings, or leave it out"
+            ) from error
+        if found.shape != image.shape:
+            raise ValueError(
+                f"augmentation: {self.name} must keep the shape {list(image.shape)}, found "
+                f"{list(found.shape)}; correct its settings, or leave it out"
+            )
+        return torch.as_tensor(found).as_subclass(Tensor).to(image)
+
+
+def _keys(transform: Any) -> set[str]:
+    """Return the keys of a transform, or of those that it composes; none where it takes arrays."""
+    if isinstance(transform, Compose):
+        return {key for one in transform.transforms for key in _keys(one)}
+    return {str(key) for key in transform.keys} if isinstance(transform, MapTransform) else set()
 
 
 LARGEST_SEED = 2**62

@@ -125,7 +125,7 @@ def test_monai_finds_every_property(kind, files, trained, small_phantom):
 
 
 def test_import_is_light():
-    heavy = "('torch', 'kornia', 'sklearn', 'matplotlib')"
+    heavy = "('torch', 'itk', 'sklearn', 'matplotlib')"
     code = f"import sys, scripts; print(any(n in sys.modules for n in {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""Registration: known moves of phantom phases are undone, in the header alone; what cannot be stays."""
+"""Registration: known moves of phantom phases are undone, in the header alone, and bends; the rest stays."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
+from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
 from scripts.volumes.open import open_volume
 from workbench.prepare.phantom.acquisition import GRIDS, _shift_mm, make_case
 from workbench.prepare.phantom.latents import case_rng
 from workbench.prepare.registration.cases import register_cases
-from workbench.prepare.registration.pair import Registration
+from workbench.prepare.registration.elastix import block_within
+from workbench.prepare.registration.pair import NotRegistered, Registration, around, match_pair, sources
 
 PHASES = ["pre", "arterial", "portal"]
 VOXEL_MM = min(GRIDS["portal"].spacing_mm)
@@ -182,6 +185,118 @@ def test_an_affine_transform_undoes_a_stretch_and_loads_with_its_shear(tmp_path)
     assert SimpleITK.ReadImage(file).GetSize() == open_volume(file).shape
 
 
+BREATH_MM = 8.0
+
+
+def breath(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return how far tissue has moved at points, mm: down most in front of the spine, and forward."""
+    away = (points - centre) * np.pi / 2 / 100.0
+    moved = np.zeros_like(points)
+    moved[:, 2] = BREATH_MM * np.cos(away[:, 1]) * np.cos(away[:, 0] * 2 / 3)
+    moved[:, 1] = 0.4 * BREATH_MM * np.sin(away[:, 2])
+    return moved
+
+
+def breathing_case(folder: Path, index: int, turn: np.ndarray) -> tuple[dict, np.ndarray, np.ndarray]:
+    """Write a phantom case in a scanner turned by `turn`, whose arterial phase breathes.
+
+    Returns:
+        its entry of dataset.json; positions within the lesion in the reference; and where they lie in the
+        file of the arterial phase, both in mm.
+    """
+    case = make_case(0, index)
+    arterial, affine = case.images["arterial"], case.images["arterial"].affine
+    inside = apply(case.roi.affine, np.argwhere(case.roi.voxels > 0)[::5].astype(float))
+    voxels = np.indices(arterial.voxels.shape).reshape(3, -1).T
+    places, centre = apply(affine, voxels), inside.mean(axis=0)
+    seen = apply(np.linalg.inv(affine), places + breath(places, centre))
+    bent = map_coordinates(arterial.voxels.astype(np.float32), seen.T, order=1, mode="nearest")
+    start = inside + _shift_mm(case_rng(0, index, "scan arterial"), "arterial")
+    there = start.copy()
+    for _ in range(100):  # there + breath(there) = start
+        there = start - breath(there, centre)
+    portal = case.images["portal"]
+    image = {
+        "portal": save(folder / "portal.nii.gz", portal.voxels, turn @ portal.affine),
+        "arterial": save(folder / "arterial.nii.gz", bent.reshape(arterial.voxels.shape), turn @ affine),
+    }  # fmt: skip
+    roi = save(folder / "lesion.nii.gz", case.roi.voxels, turn @ case.roi.affine)
+    return {"case": f"b{index}", "image": image, "roi": roi}, apply(turn, inside), apply(turn, there)
+
+
+TURN = Rotation.from_rotvec([0.3, -0.2, 0.4]).as_matrix()
+TURNS = {"straight": np.eye(4), "oblique": about(np.zeros(3), TURN, np.zeros(3))}
+
+
+@pytest.mark.parametrize("scanner", TURNS)
+def test_a_breath_is_undone_by_bending_the_voxels_around_the_lesion(scanner, tmp_path):
+    entry, inside, there = breathing_case(tmp_path / "in", 1, TURNS[scanner])
+    fixed, moving = (open_phase(entry["image"][phase], "b1", phase) for phase in ("portal", "arterial"))
+    roi = open_phase(entry["roi"], "b1", "roi")
+    region = np.array(ras_bounds(roi, *mask_limits(roi, "b1")))
+    away = {}
+    for kind in ("rigid", "deformable"):
+        match = match_pair(fixed, moving, region, Registration(kind))
+        away[kind] = np.linalg.norm(sources(inside, match.matrix, match.warp) - there, axis=1).mean()
+    print(f"{np.linalg.norm(inside - there, axis=1).mean():.1f} mm before, then {away}")
+    assert away["deformable"] < VOXEL_MM
+    assert away["deformable"] < 0.6 * away["rigid"]
+
+    if scanner == "straight":  # as far as the other one goes
+        return
+    settings = Registration("deformable", margin=20)
+    match = match_pair(fixed, moving, region, settings)
+    (after,), _ = register_cases([entry], PHASES, "portal", tmp_path / "out", settings, workers=1)
+    (row,) = table(tmp_path / "out")
+    assert (row["registered"], row["voxels"]) == ("yes", "resampled")
+    assert float(row["mutual_information_after"]) > float(row["mutual_information_before"])
+    result = open_volume(after["image"]["arterial"])
+    np.testing.assert_allclose(result.affine, match.matrix @ moving.affine, atol=1e-4)
+    changed = np.argwhere(result.read() != moving.read())
+    low, high = block_within(result.affine, result.shape, around(region, settings.margin))
+    assert len(changed) > 1000
+    assert (high - low < result.shape).any()
+    assert ((changed >= low) & (changed < high)).all()
+    here = map_coordinates(result.read(), apply(np.linalg.inv(result.affine), inside).T, order=1)
+    source = map_coordinates(
+        moving.read(),
+        apply(np.linalg.inv(moving.affine), sources(inside, match.matrix, match.warp)).T,
+        order=1,
+    )
+    assert np.corrcoef(here, source)[0, 1] > 0.85, "the file shows what lies where the transform says"
+
+
+def test_the_same_bytes_again_with_one_worker_or_two_and_nothing_left_behind(tmp_path, monkeypatch):
+    entries = [moved_case(tmp_path / "in", index)[0] for index in (0, 1)]
+    (tmp_path / "here").mkdir()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    found = []
+    for number, workers in enumerate((1, 2)):
+        out = tmp_path / f"out{number}"
+        register_cases(entries, PHASES, "portal", out, Registration("affine"), workers=workers)
+        files = {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*.nii.gz")}
+        found.append((files, [row | {"seconds": ""} for row in table(out)]))
+        assert sorted({file.suffix for file in out.rglob("*") if file.is_file()}) == [".csv", ".gz", ".json"]
+    assert len(found[0][0]) >= 3
+    assert found[0] == found[1]
+    assert not list((tmp_path / "here").iterdir())
+    assert not [file for file in (tmp_path / "tmp").iterdir() if "joblib" not in file.name]
+
+
+def test_a_transform_that_folds_is_not_believed(registered, monkeypatch):
+    monkeypatch.setattr("workbench.prepare.registration.pair.volume_changes", lambda *_: (-0.2, 1.5))
+    _, entry, _ = registered
+    fixed, moving = (open_phase(entry["image"][phase], "p0", phase) for phase in ("portal", "arterial"))
+    roi = open_phase(entry["roi"], "p0", "roi")
+    region = np.array(ras_bounds(roi, *mask_limits(roi, "p0")))
+    with pytest.raises(
+        NotRegistered, match=r"implausible, volumes change by -0\.20 to 1\.50 times where 0\.25 to 4 is"
+    ):
+        match_pair(fixed, moving, region, Registration("deformable"))
+
+
 def constant(entry: dict) -> dict:
     image = nibabel.load(entry["image"]["pre"])
     save(Path(entry["image"]["pre"]), np.full(image.shape, 40, np.int16), image.affine)
@@ -260,7 +375,10 @@ def test_without_a_mask_the_whole_volume_counts_and_a_box_where_given(tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"transform": "rigd"}, r"registration must be one of \[none, rigid, affine\] \(nearest: 'rigid'\)"),
+        (
+            {"transform": "rigd"},
+            r"registration must be one of \[none, rigid, affine, deformable\] \(nearest: 'rigid'\)",
+        ),
         ({"margin": -1}, r"registration_margin must be a number of 0 or more, found -1"),
         ({"seconds": "5"}, r"registration_seconds must be a number"),
     ],

@@ -54,7 +54,10 @@ def derive(
         BadCases: jobs that failed, each with its line; what the others made stays.
         OSError: there is no room for a file; what was made until then stays.
     """
-    version = [metadata.version("SimpleITK"), *(content_hash(str(module.__file__)) for module in code)]
+    version = [
+        *map(metadata.version, ("SimpleITK", "itk-elastix")),
+        *(content_hash(str(module.__file__)) for module in code),
+    ]
     one = partial(_derive_one, make, settings=settings, version=version)
     return work_through(one, jobs, workers, bar=what, unit="volume", processes=True, what="volumes")
 

@@ -14,14 +14,16 @@ from scripts.files.plain_text import note
 from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
 from scripts.volumes.volume import Volume
 from workbench.prepare.derived import Job, Record, derive, volume_file, write_nifti
-from workbench.prepare.registration import pair
-from workbench.prepare.registration.pair import NotRegistered, Registration, match_pair
+from workbench.prepare.registration import elastix, pair
+from workbench.prepare.registration.elastix import bend
+from workbench.prepare.registration.pair import NotRegistered, Registration, around, match_pair
 
 COLUMNS = (
-    "case", "phase", "reference", "region", "registered", "shift_mm", "rotation_degrees",
+    "case", "phase", "reference", "region", "registered", "voxels", "shift_mm", "rotation_degrees",
     "mutual_information_before", "mutual_information_after", "seconds", "reason",
 )  # fmt: skip
-"""Of registration.csv. Mutual information is in nats; larger means more alike."""
+"""Of registration.csv. Voxels: unchanged, or resampled around the region. Mutual information is in nats;
+larger means more alike."""
 
 
 def register_cases(
@@ -35,7 +37,8 @@ def register_cases(
     """Register every phase to the case's reference phase, and write registration.csv.
 
     Moved phases are written to `folder`/registered/<case>/<phase>.nii.gz: the voxels of the file, unchanged,
-    with a changed affine. A phase that cannot be registered, or would not gain, stays the file it was.
+    with a changed affine; where a phase is bent, those around the region are resampled. A phase that cannot
+    be registered, or would not gain, stays the file it was.
 
     Args:
         cases: entries of dataset.json with absolute paths.
@@ -58,7 +61,7 @@ def register_cases(
                 places = (image[phase], image[present[0]], case.get("roi"), case.get("box"))
                 jobs.append(Job(case["case"], phase, target, *places))
                 references.append(present[0])
-    made = derive(_register, jobs, settings, [pair], workers, "registering")
+    made = derive(_register, jobs, settings, [pair, elastix], workers, "registering")
     rows = [
         {"case": job.case, "phase": job.phase, "reference": reference} | record
         for job, reference, record in zip(jobs, references, made, strict=True)
@@ -82,8 +85,12 @@ def _register(job: Job, settings: Registration) -> Record:
         moving = open_phase(job.source, job.case, job.phase)
         region, box = _region(job, fixed)
         match = match_pair(fixed, moving, box, settings)
-        write_nifti(job.target, moving.read(), match.matrix @ moving.affine)
+        voxels, affine = moving.read(), match.matrix @ moving.affine
+        if match.warp is not None:
+            voxels = bend(voxels, affine, around(box, settings.margin), match.warp)
+        write_nifti(job.target, voxels, affine)
         figures = {
+            "voxels": "unchanged" if match.warp is None else "resampled",
             "shift_mm": round(match.shift, 2),
             "rotation_degrees": round(match.rotation, 2),
             "mutual_information_before": round(match.before, 5),

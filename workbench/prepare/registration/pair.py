@@ -1,4 +1,4 @@
-"""What a user says about the registration."""
+"""Registration of one phase to the reference phase by elastix, and what is not believed of it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,25 @@ from scripts.files.plain_text import listing
 from scripts.volumes.grid import box_corners
 from scripts.volumes.itk import LPS_TO_RAS
 from scripts.volumes.volume import Volume
+from workbench.prepare.registration.elastix import (
+    block_within,
+    likeness,
+    linear,
+    make_image,
+    place,
+    search,
+    shrink,
+    start_elastix,
+    volume_changes,
+)
 
-TRANSFORMS = ("none", "rigid", "affine")
+TRANSFORMS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "rigid": ("rigid",),
+    "affine": ("rigid", "affine"),
+    "deformable": ("rigid", "bspline"),
+}
+"""What `registration` may be -> elastix's default parameter maps that are searched one after the other."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +38,9 @@ class Registration:
     """How phases are registered to the reference phase, and what is not believed.
 
     Args:
-        transform: none, rigid (turn and shift) or affine (also scale and shear).
-        margin: mm around the region of interest in which the phases are compared.
-        seconds: time at most for the search of one pair; the best found by then counts.
+        transform: none, rigid (turn and shift), affine (also scale and shear) or deformable (also bend).
+        margin: mm around the region of interest in which the phases are compared, and bent.
+        seconds: no further search of a pair begins after this time; what was found by then counts.
         max_shift: mm; a region that would move further stays where it is.
         max_rotation: degrees; likewise.
 
@@ -52,17 +69,10 @@ class Registration:
                 )
 
 
-BINS = 32
-MOST_VOXELS = 2_000_000
-"""A larger block is averaged over neighbouring voxels first."""
-MOST_SAMPLES = 100_000
-"""Voxels compared per step of the search; the figures before and after are of all voxels."""
-LEVELS_MM = (4.0, 2.0, 1.0)
-"""Smoothing of the three levels of the search; the first one is also taken at half the resolution."""
-MOST_STEPS = 100
-"""Steps of the search per level."""
 MOST_SCALE = 1.25
 """Largest stretch of an affine transform along any direction; the smallest is one over it."""
+MOST_VOLUME = 4.0
+"""Largest local change of volume of a deformable transform; the smallest is one over it."""
 LEAST_OVERLAP = 0.75
 """Share of the compared points seen in both phases before that must still be so afterwards."""
 
@@ -73,14 +83,15 @@ class NotRegistered(ValueError):
 
 @dataclass(frozen=True)
 class Match:
-    """How a phase is moved.
+    """How a phase is moved, and bent.
 
     Attributes:
         matrix: position as the file has it -> position in the reference phase, mm (R, A, S), [4, 4].
         before: mutual information of the two phases in nats; larger is more alike.
         after: the same after the move.
-        shift: mm that the centre of the region moves.
+        shift: mm that the centre of the region moves; where it is bent, its corner that moves most.
         rotation: degrees.
+        warp: of SimpleITK, position in the reference phase -> in the moved one; None bends nothing.
     """
 
     matrix: np.ndarray
@@ -88,14 +99,15 @@ class Match:
     after: float
     shift: float
     rotation: float
+    warp: Any | None = None
 
 
 def match_pair(fixed: Volume, moving: Volume, region: np.ndarray, settings: Registration) -> Match:
     """Find the transform that makes a phase most alike to the reference phase around the region.
 
-    Mattes' mutual information of all voxels within the margin, linear interpolation, three levels from coarse
-    to fine, regular-step gradient descent from the position in the headers. One thread: the same result each
-    time, unless the time runs out.
+    Mattes' mutual information of random points within the margin, linear interpolation, three levels from
+    coarse to fine, adaptive stochastic gradient descent from the position in the headers. One thread and one
+    seed: the same result each time, unless the time runs out.
 
     Args:
         fixed: the reference phase.
@@ -107,35 +119,44 @@ def match_pair(fixed: Volume, moving: Volume, region: np.ndarray, settings: Regi
         NotRegistered: nothing to compare, no gain, or a move beyond the limits.
 
     Reference:
-        Mattes et al., PET-CT image registration in the chest using free-form deformations, IEEE Transactions
-        on Medical Imaging 22 (2003), equations 3 to 8.
+        Klein et al., elastix: a toolbox for intensity-based medical image registration, IEEE Transactions on
+        Medical Imaging 29 (2010).
     """
-    margin = np.array([[-settings.margin], [settings.margin]])
-    around = region + margin
-    still = _image(fixed, around, "the reference phase")
-    moved = _image(moving, around + np.sign(margin) * settings.max_shift, "the phase")
-    centre = region.mean(axis=0)
+    box = around(region, settings.margin)
+    still = _block(fixed, box, "the reference phase")
+    moved = _block(moving, around(box, settings.max_shift), "the phase")
+    start_elastix()
+    matrix, warp, placed, found = np.eye(4), None, moved, None
     deadline = time.monotonic() + settings.seconds
-    found = _search(still, moved, _euler(centre), deadline)
-    if settings.transform == "affine":
-        found = _search(still, moved, _affine_from(found), deadline)
-    matrix = np.linalg.inv(_matrix(found))
-    before, after = (
-        -_method(transform).MetricEvaluate(still, moved) for transform in (_euler(centre), found)
-    )
+    for kind in TRANSFORMS[settings.transform]:
+        if time.monotonic() >= deadline:
+            break
+        placed = place(moved, matrix)  # what was found before is in the header: each search starts at rest
+        found = search(still, placed, kind)
+        if kind == "bspline":
+            warp = found
+        else:
+            matrix = np.linalg.inv(linear(found)) @ matrix
+    before = likeness(still, moved)
     rotation, scales = _parts(matrix[:3, :3])
-    shift = float(np.linalg.norm(matrix[:3, :3] @ centre + matrix[:3, 3] - centre))
-    match = Match(matrix, float(before), float(after), shift, rotation)
+    points = region.mean(axis=0)[None] if warp is None else box_corners(region)
+    shift = np.linalg.norm(sources(points, matrix, warp) - points, axis=1).max()
+    match = Match(matrix, before, likeness(still, placed, found), float(shift), rotation, warp)
     _check(match, scales, settings)
-    _check_overlap(fixed, moving, around, matrix)
+    _check_overlap(fixed, moving, box, matrix)
+    if warp is not None:
+        _check_folds(still, warp)
     return match
 
 
-def _image(volume: Volume, box: np.ndarray, name: str) -> Any:
-    """Read the block of a volume within a box as a SimpleITK image."""
-    import SimpleITK
+def around(box: np.ndarray, margin: float) -> np.ndarray:
+    """Return a box, [2, 3], with a margin on all sides."""
+    return box + np.array([[-margin], [margin]])
 
-    low, high = _voxels(volume, box)
+
+def _block(volume: Volume, box: np.ndarray, name: str) -> Any:
+    """Read the block of a volume within a box as an image."""
+    low, high = block_within(volume.affine, volume.shape, box)
     if (low >= high).any():
         raise NotRegistered(f"{name} does not reach the region")
     first, second, third = (slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
@@ -143,89 +164,7 @@ def _image(volume: Volume, box: np.ndarray, name: str) -> Any:
     if block.min() == block.max() or min(block.shape) < 4:
         found = f"{block.flat[0]:g} everywhere" if block.min() == block.max() else f"{block.shape} voxels"
         raise NotRegistered(f"{name} has nothing to compare around the region, found {found}")
-    affine = LPS_TO_RAS @ volume.affine
-    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(block.T))
-    image.SetSpacing(volume.spacing.tolist())
-    image.SetDirection((affine[:3, :3] / volume.spacing).ravel().tolist())
-    image.SetOrigin((affine[:3, :3] @ low + affine[:3, 3]).tolist())
-    factors = np.ones(3, dtype=int)
-    while np.prod(np.array(block.shape) // factors) > MOST_VOXELS:
-        factors[np.argmin(volume.spacing * factors)] += 1
-    return SimpleITK.BinShrink(image, factors.tolist()) if factors.max() > 1 else image
-
-
-def _voxels(volume: Volume, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return first and last + 1 voxel of a volume, along its own axes, that cover a box."""
-    to_voxel = np.linalg.inv(volume.affine)
-    points = box_corners(box) @ to_voxel[:3, :3].T + to_voxel[:3, 3]
-    low = np.maximum(np.floor(points.min(axis=0)), 0).astype(int)
-    return low, np.minimum(np.ceil(points.max(axis=0)).astype(int) + 1, volume.shape)
-
-
-def _euler(centre: np.ndarray) -> Any:
-    import SimpleITK
-
-    transform = SimpleITK.Euler3DTransform()
-    transform.SetCenter((LPS_TO_RAS[:3, :3] @ centre).tolist())
-    return transform
-
-
-def _affine_from(rigid: Any) -> Any:
-    import SimpleITK
-
-    transform = SimpleITK.AffineTransform(3)
-    transform.SetCenter(rigid.GetCenter())
-    transform.SetMatrix(rigid.GetMatrix())
-    transform.SetTranslation(rigid.GetTranslation())
-    return transform
-
-
-def _method(transform: Any) -> Any:
-    import SimpleITK
-
-    method = SimpleITK.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
-    method.SetMetricAsMattesMutualInformation(BINS)
-    method.SetInterpolator(SimpleITK.sitkLinear)
-    method.SetInitialTransform(transform, inPlace=True)
-    return method
-
-
-def _search(still: Any, moved: Any, transform: Any, deadline: float) -> Any:
-    """Move `transform` (positions of `still` -> of `moved`) uphill until the deadline, and return it."""
-    import SimpleITK
-
-    method = _method(transform)
-    share = MOST_SAMPLES / np.prod(still.GetSize())
-    if share < 1:
-        method.SetMetricSamplingStrategy(method.REGULAR)
-        method.SetMetricSamplingPercentage(float(share), seed=1)
-    method.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=0.01, numberOfIterations=MOST_STEPS, relaxationFactor=0.5
-    )
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([2, 1, 1] if min(still.GetSize()) >= 8 else [1, 1, 1])
-    method.SetSmoothingSigmasPerLevel(LEVELS_MM)
-    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
-    method.AddCommand(
-        SimpleITK.sitkIterationEvent,
-        lambda: method.StopRegistration() if time.monotonic() > deadline else None,
-    )
-    try:
-        method.Execute(still, moved)
-    except RuntimeError:  # ITK's word for samples that all left the image
-        raise NotRegistered("the search lost the phase") from None
-    finally:
-        method.RemoveAllCommands()  # the command holds the method, and the method the command
-    return transform
-
-
-def _matrix(transform: Any) -> np.ndarray:
-    """Return a SimpleITK transform with a centre as a matrix in R, A, S."""
-    matrix, centre = np.eye(4), np.array(transform.GetCenter())
-    matrix[:3, :3] = np.reshape(transform.GetMatrix(), (3, 3))
-    matrix[:3, 3] = np.array(transform.GetTranslation()) + centre - matrix[:3, :3] @ centre
-    return LPS_TO_RAS @ matrix @ LPS_TO_RAS
+    return shrink(make_image(block, volume.affine, low))
 
 
 def _parts(matrix: np.ndarray) -> tuple[float, np.ndarray]:
@@ -235,6 +174,15 @@ def _parts(matrix: np.ndarray) -> tuple[float, np.ndarray]:
 
     rotation, stretch = polar(matrix)
     return float(np.degrees(Rotation.from_matrix(rotation).magnitude())), np.linalg.eigvalsh(stretch)
+
+
+def sources(points: np.ndarray, matrix: np.ndarray, warp: Any | None) -> np.ndarray:
+    """Return where in the file what is shown at points of the reference phase comes from, mm (R, A, S)."""
+    if warp is not None:
+        there = [warp.TransformPoint(point.tolist()) for point in points @ LPS_TO_RAS[:3, :3]]
+        points = np.array(there) @ LPS_TO_RAS[:3, :3]
+    back = np.linalg.inv(matrix)
+    return points @ back[:3, :3].T + back[:3, 3]
 
 
 def _check(match: Match, scales: np.ndarray, settings: Registration) -> None:
@@ -254,9 +202,9 @@ def _check(match: Match, scales: np.ndarray, settings: Registration) -> None:
         )
 
 
-def _check_overlap(fixed: Volume, moving: Volume, around: np.ndarray, matrix: np.ndarray) -> None:
+def _check_overlap(fixed: Volume, moving: Volume, box: np.ndarray, matrix: np.ndarray) -> None:
     """Refuse a move that gains by showing less of the region."""
-    steps = np.linspace(around[0], around[1], 12)
+    steps = np.linspace(box[0], box[1], 12)
     points = np.stack(np.meshgrid(*steps.T, indexing="ij"), axis=-1).reshape(-1, 3)
     points = points[_inside(fixed, np.eye(4), points)]
     before, after = (_inside(moving, move, points).sum() for move in (np.eye(4), matrix))
@@ -268,3 +216,13 @@ def _inside(volume: Volume, move: np.ndarray, points: np.ndarray) -> np.ndarray:
     to_voxel = np.linalg.inv(move @ volume.affine)
     voxels = points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
     return ((voxels >= -0.5) & (voxels <= np.array(volume.shape) - 0.5)).all(axis=1)
+
+
+def _check_folds(still: Any, warp: Any) -> None:
+    """Refuse a transform that folds tissue or changes its volume beyond belief."""
+    least, most = volume_changes(still, warp)
+    if least < 1 / MOST_VOLUME or most > MOST_VOLUME:
+        raise NotRegistered(
+            f"implausible, volumes change by {least:.2f} to {most:.2f} times where {1 / MOST_VOLUME:g} to "
+            f"{MOST_VOLUME:g} is believed"
+        )
