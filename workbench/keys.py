@@ -166,7 +166,7 @@ class Preparation(Keys):
     bias_phases: list[Text] | None
     """phases to correct, e.g. [t1, t2]; null corrects all"""
     registration: Literal["none", "rigid", "affine", "deformable"]
-    """of the other phases to the reference phase: none, rigid, affine (also scaled, sheared) or deformable (bent)"""
+    """of the other phases to the reference phase: none, rigid, affine (scale, shear) or deformable (bend)"""
     registration_margin: NotNegative
     """mm around the region (box, mask, else the whole volume) in which phases are compared, and bent"""
     registration_seconds: Positive

@@ -227,7 +227,7 @@ class Training(Model, Fitting):
     cases: Component
     """dataset.json, read and checked; or the labelled cases of MONAI Label"""
     augmentation: Component
-    """on the device, a batch at a time"""
+    """on the device, a batch at a time; any random transform of MONAI may be in the list"""
     network: Component
     """on its device, from start_weights if given"""
     criterion: Component

@@ -99,6 +99,6 @@ def test_a_mistake_that_another_process_finds_is_one_line(cohort):
 def test_a_wrong_setting_is_one_line(cohort):
     run = subprocess.run(command(cohort, "--registration", "rigd"), cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 1
-    assert "registration must be one of [none, rigid, affine] (nearest: 'rigid')" in run.stderr
+    assert "registration must be one of [none, rigid, affine, deformable] (nearest: 'rigid')" in run.stderr
     assert "Traceback" not in run.stderr
     assert not (cohort / "out").exists()

@@ -10,15 +10,17 @@ from scripts.volumes.grid import box_corners
 from scripts.volumes.itk import LPS_TO_RAS
 
 BINS = 32
+# A larger block is averaged over neighbouring voxels first.
 MOST_VOXELS = 2_000_000
-"""A larger block is averaged over neighbouring voxels first."""
+# What differs from elastix's defaults for a B-spline; rigid and affine transforms take the defaults.
 BSPLINE = {
-    "GridSpacingSchedule": "1 1 1",  # 10 mm on each level: coarser splines could not be still at the faces
+    "GridSpacingSchedule": "1 1 1",  # the same on each level: coarser splines could not be still at the faces
     "PassiveEdgeWidth": "3",  # control points of the outer layers stay, so that nothing tears at the faces
     "Metric1Weight": "10",  # of the bending energy; with elastix's 1 the phantom's tissue folds
     "MaximumNumberOfIterations": "100",  # with elastix's 256 no better, and twice as long
 }
-"""What differs from elastix's defaults for a B-spline; rigid and affine transforms take the defaults."""
+# Control points lie so far apart, or farther where more would fit along an axis, which bounds the time.
+CONTROL_MM, MOST_CONTROLS = 10.0, 16
 
 
 def start_elastix() -> tuple[Any, Any]:
@@ -88,7 +90,10 @@ def search(still: Any, moved: Any, kind: str) -> Any:
     parameters, methods = start_elastix()
     chosen = parameters.elastixParameterObject.New()
     defaults = dict(chosen.GetDefaultParameterMap(kind, 3)) | {"WriteResultImage": ["false"]}
-    own = BSPLINE if kind == "bspline" else {}
+    own = {}
+    if kind == "bspline":
+        apart = max(CONTROL_MM, max(np.multiply(still.GetSize(), still.GetSpacing())) / MOST_CONTROLS)
+        own = BSPLINE | {"FinalGridSpacingInPhysicalUnits": f"{apart:.6f}"}
     chosen.AddParameterMap(defaults | {name: text.split() for name, text in own.items()})
     method = methods.itkElastixRegistrationMethodIF3IF3.New()
     method.SetFixedImage(_of_itk(still))

@@ -24,13 +24,13 @@ from workbench.prepare.registration.elastix import (
     volume_changes,
 )
 
+# What `registration` may be -> elastix's default parameter maps that are searched one after the other.
 TRANSFORMS: dict[str, tuple[str, ...]] = {
     "none": (),
     "rigid": ("rigid",),
     "affine": ("rigid", "affine"),
     "deformable": ("rigid", "bspline"),
 }
-"""What `registration` may be -> elastix's default parameter maps that are searched one after the other."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class Registration:
                 )
 
 
+# Largest stretch of an affine transform along any direction; the smallest is one over it.
 MOST_SCALE = 1.25
-"""Largest stretch of an affine transform along any direction; the smallest is one over it."""
+# Largest local change of volume of a deformable transform; the smallest is one over it.
 MOST_VOLUME = 4.0
-"""Largest local change of volume of a deformable transform; the smallest is one over it."""
+# Share of the compared points seen in both phases before that must still be so afterwards.
 LEAST_OVERLAP = 0.75
-"""Share of the compared points seen in both phases before that must still be so afterwards."""
 
 
 class NotRegistered(ValueError):
