@@ -26,9 +26,7 @@ class CaseFolder:
 
 
 def read_case_folder(
-    folder: Path,
-    phases: Sequence[str] | None = None,
-    phase_names: Mapping[str, Sequence[str]] | None = None,
+    folder: Path, phases: Sequence[str] | None = None, phase_names: Mapping[str, Sequence[str]] | None = None
 ) -> CaseFolder:
     """Sort the image files of `folder` into phases, region mask and others.
 

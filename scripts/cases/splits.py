@@ -9,28 +9,28 @@ from typing import Any
 
 import numpy as np
 
+Case = dict[str, Any]  # an entry of dataset.json, with absolute paths
+Splits = Mapping[str, Sequence[Case]]
 SPLITS = ("training", "validation", "test")
 SMALL = 60  # patients below which the share of the test is rounded up, and a single test says little
 
 
-def patient_of(case: Mapping[str, Any]) -> str:
+def patient_of(case: Case) -> str:
     """Return the patient of an entry of dataset.json: a case without one is a patient of its own."""
     return case.get("patient") or case["case"]
 
 
-def everyone(splits: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def everyone(splits: Splits) -> list[Case]:
     """Return the cases of all splits, one split after the other."""
     return [case for cases in splits.values() for case in cases]
 
 
-def patients_known(cases: Sequence[Mapping[str, Any]]) -> bool:
+def patients_known(cases: Sequence[Case]) -> bool:
     """Return whether a case names a patient that is not just its own name."""
     return any(patient_of(case) != case["case"] for case in cases)
 
 
-def assign_splits(
-    cases: Sequence[dict[str, Any]], fractions: Sequence[float], seed: int
-) -> dict[str, list[dict[str, Any]]]:
+def assign_splits(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> dict[str, list[Case]]:
     """Return split -> cases; unlabelled cases apart, fixed splits as they are, the rest drawn from the seed.
 
     Cases without a fixed split are shared out among the splits that no case is fixed to.
@@ -49,11 +49,11 @@ def assign_splits(
             f"case {rest[0]['case']} must have a split like the others, found none ({len(rest)} such cases); "
             "fill the 'split' column, or leave it out to draw the splits"
         )
-    patients = [case.get("patient", case["case"]) for case in rest]
+    patients = [patient_of(case) for case in rest]
     sites = [case.get("site") for case in rest]
     labels = [case["label"] for case in rest]
     drawn = split_by_patient(labels, patients, open_splits, seed, sites) if rest else []
-    splits: dict[str, list[dict[str, Any]]] = {split: [] for split in (*SPLITS, "unlabelled")}
+    splits: dict[str, list[Case]] = {split: [] for split in (*SPLITS, "unlabelled")}
     chosen = iter(drawn)
     for case in cases:
         split = case.get("split") or next(chosen) if "label" in case else "unlabelled"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from scripts.cases.spelling import match_names
-from scripts.cases.splits import patient_of
+from scripts.cases.splits import Case, patient_of
 from scripts.files.plain_text import listing, note
 from scripts.files.tables import Table, is_identifier, read_table, with_usual_names
 
@@ -42,7 +41,7 @@ def measurements(table: Table) -> list[str]:
     return [header for header in table.headers if header not in fixed and not is_identifier(header)]
 
 
-def rows_by_case(table: Table, cases: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Row], list[str]]:
+def rows_by_case(table: Table, cases: Sequence[Case]) -> tuple[dict[str, Row], list[str]]:
     """Return case -> its row, else that of its patient, and lines about who has none and what is left over.
 
     Names match as `match_names` has it.

@@ -2,7 +2,4 @@
 
 from scripts import exports
 
-__getattr__, __all__ = exports(
-    __name__,
-    preparing="prepare prepare_as_configured",
-)
+__getattr__, __all__ = exports(__name__, preparing="prepare prepare_as_configured")

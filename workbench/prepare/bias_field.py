@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
 from scripts.volumes.grid import open_phase
 from scripts.volumes.volume import Volume, bad_volume
@@ -38,12 +38,12 @@ class BiasCorrection:
 
 
 def correct_cases(
-    cases: Sequence[dict[str, Any]],
+    cases: Sequence[Case],
     phases: Sequence[str],
     folder: Path,
     settings: BiasCorrection,
     workers: int | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Case]:
     """Write the corrected phases to `folder`/n4/<case>/<phase>.nii.gz and return cases that name them.
 
     Raises:

@@ -8,12 +8,9 @@ from typing import Any
 
 from scripts.cases.clinical import Column, name_and_unit
 from scripts.cases.column import ColumnValues, is_missing, read_column
-from scripts.cases.splits import everyone
+from scripts.cases.splits import Case, Splits, everyone
 from scripts.files.numbers import decimal_mark_of_all
 from scripts.files.plain_text import listing, note
-
-Case = dict[str, Any]
-Splits = Mapping[str, Sequence[Case]]
 
 DECIDE_ON = ("all", "training")
 
@@ -71,14 +68,14 @@ class CellValues(dict[str, Any]):
         self.custom = custom
 
 
-def texts_of(case: Mapping[str, Any]) -> dict[str, str]:
+def texts_of(case: Case) -> dict[str, str]:
     """Return the cells of a case by header, where it comes from a table."""
     values = case.get("clinical")
     return values.texts if isinstance(values, CellValues) else {}
 
 
 def decided_columns(
-    splits: Mapping[str, Sequence[Case]], columns: Sequence[Column], deciding: Deciding
+    splits: Splits, columns: Sequence[Column], deciding: Deciding
 ) -> tuple[dict[str, list[Case]], list[Column], list[str]]:
     """Return splits and columns as the deciding cases have them, and notes; where all decide, what is given.
 

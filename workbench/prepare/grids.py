@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
 from scripts.files.processes import BadCases, lines_of, work_through
 from scripts.volumes.grid import (
@@ -60,7 +60,7 @@ class CaseGrids:
         return high - low
 
 
-def look_at_grids(cases: Sequence[dict[str, Any]], workers: int | None = None) -> list[CaseGrids]:
+def look_at_grids(cases: Sequence[Case], workers: int | None = None) -> list[CaseGrids]:
     """Open all volumes of all cases without reading their voxels, and read their masks.
 
     Raises:
@@ -70,7 +70,7 @@ def look_at_grids(cases: Sequence[dict[str, Any]], workers: int | None = None) -
     return work_through(partial(_look, boxes), cases, workers, bar="reading headers")
 
 
-def _look(boxes: bool, entry: dict[str, Any]) -> CaseGrids:
+def _look(boxes: bool, entry: Case) -> CaseGrids:
     volumes: dict[str, Volume] = {}
     problems: list[str] = []
     region = None

@@ -7,17 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from scripts.cases.splits import patient_of
+from scripts.cases.splits import Case, patient_of
 from scripts.files.plain_text import note
 from scripts.files.processes import work_through
 from scripts.volumes.grid import open_phase
 from scripts.volumes.volume import Volume
-
-Case = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from scripts.cases.clinical import Column, name_and_unit
 from scripts.cases.column import ColumnValues, is_code, is_missing, read_column
 from scripts.cases.spelling import Matches, folded, match_names, merged, slips
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import SPLITS, Case
 from scripts.files.numbers import decimal_mark_of_all
 from scripts.files.plain_text import listing, note
 from scripts.files.tables import Table, is_identifier, missing_column, read_table, with_usual_names
@@ -49,7 +49,7 @@ class Joined:
         found = (self.match.row_of[name] for name in names if name in self.match.row_of)
         return self.table.rows.get(next(found, ""), {})
 
-    def notes(self, cases: Sequence[Mapping[str, Any]], file: str, source: str) -> list[str]:
+    def notes(self, cases: Sequence[Case], file: str, source: str) -> list[str]:
         """Say what was assumed, and what has no partner: cases without a label, rows without a `source`."""
         unlabelled = [case["case"] for case in cases if "label" not in case]
         unused = sorted(set(self.table.rows) - set(self.match.row_of.values()))
@@ -210,9 +210,7 @@ def read_columns(table: Table, headers: Sequence[str], key: str) -> dict[str, Co
         raise ValueError(f"{table}: {error}") from None
 
 
-def one_spelling(
-    cases: Sequence[dict[str, Any]], classes: Sequence[str] | None = None
-) -> tuple[list[dict[str, Any]], list[str]]:
+def one_spelling(cases: Sequence[Case], classes: Sequence[str] | None = None) -> tuple[list[Case], list[str]]:
     """Return the cases with one spelling for labels that differ by case or spaces only, and what to say.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from scripts.cases.file_names import may_be_mask
+from scripts.cases.splits import Case
 from scripts.files.plain_text import listing, note
 from scripts.files.processes import work_through
 from scripts.volumes.grid import find_mask_box, open_phase, ras_bounds
@@ -16,7 +16,6 @@ from scripts.volumes.open import image_ending, image_files
 
 CHOICES = ("leave_out", "whole_volume", "box")
 MOST_NAMED = 20  # cases named one by one in an error
-Case = dict[str, Any]
 
 
 def settle_masks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from scripts.cases.splits import Case
 from scripts.volumes.grid import open_phase
 
 PROBED = 12  # cases whose voxels are read, spread evenly over the dataset
@@ -46,7 +47,7 @@ class PairScale:
         return float(max(self.ratio / MOST_RATIO, LEAST_OVERLAP / max(self.overlap, 1e-3), varies))
 
 
-def phase_scales(cases: Sequence[Mapping[str, Any]], phases: Sequence[str]) -> list[PairScale]:
+def phase_scales(cases: Sequence[Case], phases: Sequence[str]) -> list[PairScale]:
     """Compare the intensities of every two phases within a few cases.
 
     All figures are the same whatever gain a scanner gave a case, as long as it gave it to all phases: those
@@ -95,7 +96,7 @@ def scale_text(scales: Sequence[PairScale]) -> str:
     return f"all phases share a scale; {names} do so least ({figures})"
 
 
-def _voxels(case: Mapping[str, Any], phase: str) -> np.ndarray:
+def _voxels(case: Case, phase: str) -> np.ndarray:
     """Return the voxels of a phase that show something, at most a million."""
     volume = open_phase(case["image"][phase], case["case"], phase)
     step = max(1, math.prod(volume.shape) // MOST_VOXELS)
@@ -135,7 +136,7 @@ BELOW_WATER_HU = -50  # CT has voxels below this everywhere, of fat or air; magn
 WINDOW_HU = (-100.0, 250.0)  # soft tissue with and without contrast medium
 
 
-def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
+def looks_like_ct(cases: Sequence[Case]) -> bool:
     """Tell whether the first few cases hold Hounsfield units in every phase, by their lowest values."""
     for entry in cases[:PROBED_FOR_HU]:
         for phase, path in entry["image"].items():
@@ -144,7 +145,7 @@ def looks_like_ct(cases: Sequence[dict[str, Any]]) -> bool:
     return True
 
 
-def propose_intensity(cases: Sequence[dict[str, Any]], phases: Sequence[str]) -> tuple[dict[str, Any], str]:
+def propose_intensity(cases: Sequence[Case], phases: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Choose the transform of the intensities: a window for CT, else z-scores.
 
     z-scores are of all phases of a case together where these share a scale (see `phase_scales`), which keeps

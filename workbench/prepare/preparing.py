@@ -28,13 +28,7 @@ from workbench.prepare.deciding import Deciding, decided_columns
 from workbench.prepare.grids import check_reference, choose_reference, look_at_grids
 from workbench.prepare.identical import copies_told, merged_patients, settle_identical
 from workbench.prepare.labels import one_spelling
-from workbench.prepare.layouts import (
-    Source,
-    chosen_phases,
-    find_layout,
-    options_of,
-    with_phases,
-)
+from workbench.prepare.layouts import Source, chosen_phases, find_layout, options_of, with_phases
 from workbench.prepare.missing_masks import settle_masks
 from workbench.prepare.quality.quality import list_bad, require_quality
 from workbench.prepare.registration.cases import register_cases

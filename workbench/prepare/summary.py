@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts.cases.clinical import Column
 from scripts.cases.cut_regions import percent
 from scripts.cases.file_names import values_of_file
-from scripts.cases.splits import SMALL, SPLITS, everyone, patient_of, patients_known
+from scripts.cases.splits import SMALL, SPLITS, Case, Splits, everyone, patient_of, patients_known
 from scripts.figures.table import aligned
 from scripts.files.plain_text import note
 from scripts.files.processes import work_through
@@ -21,10 +21,7 @@ MOST_CUT = 30  # cases named whose mask is left out in part
 
 
 def summary_text(
-    splits: Mapping[str, Sequence[dict[str, Any]]],
-    phases: Sequence[str],
-    classes: Sequence[str],
-    clinical: Sequence[Column],
+    splits: Splits, phases: Sequence[str], classes: Sequence[str], clinical: Sequence[Column]
 ) -> str:
     """Return the tables of a dataset as text.
 
@@ -105,7 +102,7 @@ def centre(proposal: Survey) -> str:
     )
 
 
-def size_lines(splits: Mapping[str, Sequence[dict[str, Any]]], comparing: str) -> list[str]:
+def size_lines(splits: Splits, comparing: str) -> list[str]:
     """Return what the size of a dataset means: whether patients are known, and what few cases can tell."""
     labelled = [case for split in SPLITS for case in splits.get(split, ())]
     lines = []
@@ -141,9 +138,7 @@ def _range(column: Column, values: Sequence[Any]) -> str:
 LOOKED_AT = 3  # cases whose voxels tell whether a phase is a mask
 
 
-def reading_notes(
-    cases: Sequence[dict[str, Any]], phases: Sequence[str], workers: int | None = None
-) -> list[str]:
+def reading_notes(cases: Sequence[Case], phases: Sequence[str], workers: int | None = None) -> list[str]:
     """Return a note for each assumption about a phase's files, and for each phase that is probably a mask."""
     files = [
         (case["case"], phase, case["image"][phase])
@@ -166,7 +161,7 @@ def reading_notes(
     return notes + [line for phase in phases if (line := _mask_note(cases, phase))]
 
 
-def _mask_note(cases: Sequence[dict[str, Any]], phase: str) -> str:
+def _mask_note(cases: Sequence[Case], phase: str) -> str:
     """Return a warning where a phase holds few whole numbers in all cases that are looked at."""
     files = [case["image"][phase] for case in cases if phase in case["image"]][:LOOKED_AT]
     values = [values_of_file(Path(file)) for file in files]

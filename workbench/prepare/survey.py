@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from scripts.cases.splits import Case
 from scripts.files.processes import work_through
 from scripts.volumes.grid import frame_axes, mask_box, open_phase
 from scripts.volumes.mask import Pieces, pieces_of
@@ -41,7 +42,7 @@ class Survey:
 
 
 def survey(
-    cases: Sequence[dict[str, Any]],
+    cases: Sequence[Case],
     grids: Sequence[CaseGrids],
     phases: Sequence[str],
     reference: Reference,
@@ -149,7 +150,7 @@ def propose_grid(native: np.ndarray, extent: np.ndarray) -> tuple[list[float], l
         spacing[finest] = float(f"{spacing.min() + second_digit:.2g}")
 
 
-def _region(cases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _region(cases: Sequence[Case]) -> dict[str, Any]:
     if all(entry.get("box") for entry in cases):
         return {"_target_": "scripts.transforms.BoxRegiond", "keys": "image", "margin": 0.0}
     if all(entry.get("roi") or entry.get("box") for entry in cases):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from scripts.cases.clinical import Column
+from scripts.cases.splits import Case, Splits
 from workbench.prepare.telling import FILLED, MOST_PAIRS, Judged, Telling, chance_level
 
 LEAST_AUC = 0.95
@@ -76,8 +76,8 @@ def sentence(found: Telling) -> str:
 
 
 def without_suspicious(
-    splits: Mapping[str, Sequence[dict[str, Any]]], columns: Sequence[Column], keep: bool = False
-) -> tuple[dict[str, list[dict[str, Any]]], list[Column], list[str]]:
+    splits: Splits, columns: Sequence[Column], keep: bool = False
+) -> tuple[dict[str, list[Case]], list[Column], list[str]]:
     """Return cases and columns without those that look like the answer, and what to say about them.
 
     Only training cases are looked at.
@@ -96,7 +96,7 @@ def without_suspicious(
     return cleaned, [column for column in columns if column["name"] not in gone], found.lines(keep)
 
 
-def suspicious_columns(cases: Sequence[dict[str, Any]], columns: Sequence[Column]) -> Findings:
+def suspicious_columns(cases: Sequence[Case], columns: Sequence[Column]) -> Findings:
     """Return the columns that nearly give a class away, alone, by being filled in, in pairs or all together.
 
     A column alone is judged by its values in their order, or by the share of the class among the other cases

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scripts.cases.clinical import Column
-from scripts.cases.splits import patient_of
+from scripts.cases.splits import Case, patient_of
 
 BINS = 6  # groups of equal size into which a number is cut to look at pairs; a missing value is one more
 MOST_PAIRS = 5000
@@ -41,7 +41,7 @@ class Telling:
 class Judged:
     """Clinical values of labelled cases as numbers: float64 [n, T], NaN where missing; categories count."""
 
-    def __init__(self, cases: Sequence[dict[str, Any]], columns: Sequence[Column], label: str) -> None:
+    def __init__(self, cases: Sequence[Case], columns: Sequence[Column], label: str) -> None:
         self.names = [column["name"] for column in columns]
         self.is_number = [column["kind"] == "number" for column in columns]
         rows = [

@@ -15,7 +15,7 @@ import yaml
 
 from scripts.cases.clinical import Column
 from scripts.cases.read import read_cases
-from scripts.cases.splits import patient_of, split_by_patient
+from scripts.cases.splits import Case, Splits, patient_of, split_by_patient
 from scripts.engines.running import from_here, training_command
 from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import check_from_data, is_plain, literal
@@ -24,8 +24,6 @@ from scripts.volumes.volume import Volume
 from workbench.prepare.grids import product
 from workbench.prepare.summary import held_text
 from workbench.prepare.survey import Survey
-
-Splits = Mapping[str, Sequence[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def write_folds(folder: Path, header: Mapping[str, Any], folds: Mapping[str, Spl
     ]
 
 
-def _entry(case: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _entry(case: Case, folder: Path) -> dict[str, Any]:
     """Return a case as dataset.json holds it: paths below `folder` relative, no `split`."""
 
     def written(path: str) -> str:
@@ -88,8 +86,8 @@ def _entry(case: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def fold_splits(
-    cases: Sequence[dict[str, Any]], folds: int, fractions: Sequence[float], seed: int
-) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    cases: Sequence[Case], folds: int, fractions: Sequence[float], seed: int
+) -> dict[str, dict[str, list[Case]]]:
     """Return fold -> split -> cases; each labelled case is a test case once.
 
     The test parts are stratified by class and site and grouped by patient, and so are the validation cases
@@ -128,7 +126,7 @@ def fold_splits(
     return found
 
 
-def _draw(cases: Sequence[dict[str, Any]], shares: dict[str, float], seed: int, part: int) -> list[str]:
+def _draw(cases: Sequence[Case], shares: dict[str, float], seed: int, part: int) -> list[str]:
     return split_by_patient(
         [case["label"] for case in cases],
         [patient_of(case) for case in cases],

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Any
 
 from scripts.cases.clinical import Column
+from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
 
 
@@ -41,7 +41,7 @@ class Found:
     phases: list[str]  # phases in order
     # entries as in dataset.json, with `image`, `roi` as absolute paths; `split` where the source fixes it;
     # without `label` where it is unknown
-    cases: list[dict[str, Any]]
+    cases: list[Case]
     classes: list[str] | None = None  # class names in order; None takes those of the cases, sorted
     clinical: list[Column] = field(default_factory=list)
     overlay: str | None = None  # configuration that the bundle ships for this dataset, or None
@@ -80,9 +80,7 @@ def chosen_phases(found: Found, phases: Sequence[str] | None) -> Sequence[str]:
     return phases or found.phases
 
 
-def with_phases(
-    cases: Sequence[dict[str, Any]], phases: Sequence[str]
-) -> tuple[list[dict[str, Any]], list[str]]:
+def with_phases(cases: Sequence[Case], phases: Sequence[str]) -> tuple[list[Case], list[str]]:
     """Keep the chosen phases, and the cases that have one; also return the names of the other cases."""
     kept, dropped = [], []
     for case in cases:

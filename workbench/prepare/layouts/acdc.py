@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from scripts.cases.folder import case_folders
+from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
 from scripts.files.tables import read_table
 from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
@@ -106,7 +107,7 @@ def _entry(case: str, group: str | None, where: Path, image: dict[str, str], mas
         raise ValueError(
             f"case {case}: group {group!r} is not among {listing(str(group), CLASSES)} in {where}"
         )
-    entry: dict[str, Any] = {"case": case, "patient": case, "image": image, "label": group}
+    entry: Case = {"case": case, "patient": case, "image": image, "label": group}
     if mask.is_file():
         entry["roi"] = str(mask)
     return entry | {"box": heart_box(case, image["ed"], str(mask) if mask.is_file() else None)}

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from scripts.cases.file_names import phase_of
+from scripts.cases.splits import Case
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -30,7 +30,7 @@ def find(source: Source) -> Found:
     """Find the sessions of a BIDS folder, with labels by session or by subject."""
     check_folder(source.path)
     table = _labels(source)
-    cases: list[dict[str, Any]] = []
+    cases: list[Case] = []
     others = set()
     for subject in _folders(source.path, "sub-"):
         for session in _folders(subject, "ses-") or [subject]:
@@ -39,7 +39,7 @@ def find(source: Source) -> Found:
             others |= set(left_out)
             if image:
                 regions = _regions(source.path, session)
-                entry: dict[str, Any] = {"case": case, "patient": subject.name, "image": image}
+                entry: Case = {"case": case, "patient": subject.name, "image": image}
                 entry |= {"roi": str(regions[0])} if len(regions) == 1 else {}
                 cases.append(entry)
     if not cases:

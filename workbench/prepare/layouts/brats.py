@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from scripts.cases.splits import Case
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -85,7 +86,7 @@ def _case(folder: Path) -> dict[str, Any] | None:
             image[phase] = str(file)
     if not image:
         return None
-    entry: dict[str, Any] = {"case": folder.name, "patient": _patient(folder.name), "image": image}
+    entry: Case = {"case": folder.name, "patient": _patient(folder.name), "image": image}
     entry |= {"roi": roi} if roi else {}
     entry |= {"label": folder.parent.name} if folder.parent.name in GRADES else {}
     return entry

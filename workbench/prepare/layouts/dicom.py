@@ -14,8 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from scripts.cases.splits import Case
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import note
 from scripts.files.processes import BadCases
@@ -89,7 +89,7 @@ def find(source: Source) -> Found:
     joined = table.join([key for study in studies for key in keys[study.key]])
     left = [_place(case, one) for case, volumes in assigned.items() for one in volumes if one.missed]
     refused: list[str] = []
-    cases: list[dict[str, Any]] = []
+    cases: list[Case] = []
     for study in tqdm(studies, desc="converting", unit="study"):
         case, patient = names[study.key]
         image, problems = _convert(case, assigned[case], source.output)

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from scripts.cases.folder import case_folders
+from scripts.cases.splits import Case
 from scripts.files.plain_text import listing, note
 from scripts.volumes.grid import open_phase, ras_bounds
 from workbench.prepare.layouts import Found, Source
@@ -62,7 +63,7 @@ def find(source: Source) -> Found:
     if not labels.is_file():
         raise FileNotFoundError(f"neither {annotation} nor {labels} exists; unpack the labels there")
     known = _label_file(labels)
-    cases: list[dict[str, Any]] = []
+    cases: list[Case] = []
     for folder in case_folders(root / "images"):
         image = {phase: str(file) for phase in PHASES if (file := folder / f"{phase}.nii.gz").is_file()}
         if image:
@@ -80,7 +81,7 @@ def find(source: Source) -> Found:
     return Found("LLD-MMRI crops", PHASES, cases, CLASSES, notes=notes)
 
 
-def _annotated(images: Path, file: Path) -> list[dict[str, Any]]:
+def _annotated(images: Path, file: Path) -> list[Case]:
     try:
         patients = json.loads(file.read_text(encoding="utf-8"))["Annotation_info"]
         lesions: dict[str, dict[str, Any]] = {}
@@ -99,7 +100,7 @@ def _annotated(images: Path, file: Path) -> list[dict[str, Any]]:
     return [_case(case, lesions[case]) for case in sorted(lesions)]
 
 
-def _add(case: dict[str, Any], name: str, images: Path, series: Any, lesion: Any, file: Path) -> None:
+def _add(case: Case, name: str, images: Path, series: Any, lesion: Any, file: Path) -> None:
     """Add one series to a lesion: its file, box in mm and label."""
     phase = series["phase"]
     if phase not in PHASES:

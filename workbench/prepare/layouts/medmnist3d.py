@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
+from scripts.cases.splits import Case
 from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import listing
 from workbench.prepare.layouts import Found, Source
@@ -50,7 +50,7 @@ def find(source: Source) -> Found:
     phase, classes = SETS[flag]
     folder = source.output / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    cases: list[dict[str, Any]] = []
+    cases: list[Case] = []
     for part, split in PARTS.items():
         images, labels = _arrays(file, part, len(classes))
         for number, volume in enumerate(tqdm(images, desc=f"writing {split} volumes", unit="case")):

@@ -23,6 +23,7 @@ from typing import Any
 
 from scripts.cases.file_names import phase_of
 from scripts.cases.folder import case_folders
+from scripts.cases.splits import Case
 from scripts.files.plain_text import note
 from workbench.prepare.layouts import Found, Source, check_folder
 
@@ -121,7 +122,7 @@ def _add(
     entry["image"][channel] = str(file)
 
 
-def _held_out(case: dict[str, Any]) -> dict[str, Any]:
+def _held_out(case: Case) -> dict[str, Any]:
     """Return the case with `val` as the test split, and without a split where it is for training."""
     rest = {key: value for key, value in case.items() if key != "split"}
     return rest | ({"split": "test"} if case["split"] == "validation" else {})

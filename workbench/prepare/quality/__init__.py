@@ -2,7 +2,4 @@
 
 from scripts import exports
 
-__getattr__, __all__ = exports(
-    __name__,
-    quality="require_quality",
-)
+__getattr__, __all__ = exports(__name__, quality="require_quality")

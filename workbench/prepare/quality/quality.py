@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from scripts.cases.document import open_document, read_items
-from scripts.cases.splits import patient_of
+from scripts.cases.splits import Case, patient_of
 from scripts.files.atomic import check_writable
 from scripts.files.processes import BadCases
 from scripts.files.run_folder import refuse_bundle
@@ -74,7 +73,7 @@ def check_quality(
 def list_bad(
     name: str,
     phases: Sequence[str],
-    cases: Sequence[dict[str, Any]],
+    cases: Sequence[Case],
     folder: Path,
     workers: int | None = None,
     known: Sequence[str] = (),
