@@ -105,13 +105,9 @@ def _past_midnight(
     if gaps[widest] < NIGHT:
         return seconds, ""
     evening = times[widest + 1]
-    early = [
-        rank for second, rank in zip(seconds, ranks, strict=True) if second is not None and second < evening
-    ]
-    late = [
-        rank for second, rank in zip(seconds, ranks, strict=True) if second is not None and second >= evening
-    ]
-    if all(own) and max(late) >= min(early):
+    ranked = [(second, rank) for second, rank in zip(seconds, ranks, strict=True) if second is not None]
+    late = max(rank for second, rank in ranked if second >= evening)
+    if all(own) and late >= min(rank for second, rank in ranked if second < evening):
         return seconds, ""
     moved = [second if second is None or second >= evening else second + DAY for second in seconds]
     return moved, "times on both sides of midnight under one date, taken as one night"

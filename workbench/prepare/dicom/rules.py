@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -148,25 +148,22 @@ def _rule(file: Path, phase: str, conditions: Any) -> Rule:
         if not all(isinstance(pattern, str | int) for pattern in listed):
             raise ValueError(f"{where}: {name} must be a pattern or a list of them, found {given!r:.80}")
         values[name] = tuple(map(str, listed))
-    checks = {
-        "modality": lambda value: isinstance(value, str),
-        "plane": lambda value: value in PLANES,
-        "contrast": lambda value: isinstance(value, bool),
-        "b_value": lambda value: (
-            isinstance(value, list)
-            and len(value) == 2
-            and all(isinstance(b, int | float) and math.isfinite(b) for b in value)
+    allowed: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "modality": (lambda value: isinstance(value, str), "a text such as CT"),
+        "plane": (lambda value: value in PLANES, f"one of {', '.join(PLANES)}"),
+        "contrast": (lambda value: isinstance(value, bool), "true or false"),
+        "b_value": (_is_range, "two numbers, the lowest and the highest in s/mm2"),
+        "take": (
+            lambda value: value in CHOICES or (type(value) is int and value >= 1),
+            f"one of {', '.join(CHOICES)}, or a number from 1",
         ),
-        "take": lambda value: value in CHOICES or (type(value) is int and value >= 1),
     }
-    allowed = {
-        "modality": "a text such as CT",
-        "plane": f"one of {', '.join(PLANES)}",
-        "contrast": "true or false",
-        "b_value": "two numbers, the lowest and the highest in s/mm2",
-        "take": f"one of {', '.join(CHOICES)}, or a number from 1",
-    }
-    for name, good in checks.items():
+    for name, (good, text) in allowed.items():
         if name in values and not good(values[name]):
-            raise ValueError(f"{where}: {name} must be {allowed[name]}, found {values[name]!r:.80}")
+            raise ValueError(f"{where}: {name} must be {text}, found {values[name]!r:.80}")
     return Rule(phase, **values)
+
+
+def _is_range(value: Any) -> bool:
+    numbers = isinstance(value, list) and all(isinstance(b, int | float) and math.isfinite(b) for b in value)
+    return numbers and len(value) == 2
