@@ -26,9 +26,17 @@ from scripts.metrics.predictions import read_predictions
 from tests.conftest import ROOT
 from workbench.compare.strategies import write_settings
 from workbench.package.own_paths import remove_own_paths
-from workbench.prepare.write import rows_text
+from workbench.prepare.write import Dataset, overlay_of
 
 CASES = ["p#{}", "$open('{}', 'w')", "@p{}", "100%_{}", "it's {}", "%x{}", "a::b{}", "no{}"]
+
+
+def overlay(name: str = "x", reference: str = "pre", **changes: list) -> str:
+    """Return the text of data.yaml with what came from data changed."""
+    given = {"phases": ["pre"], "classes": ["low", "high"], "columns": []} | changes
+    dataset = Dataset(name, Path("/x"), **given, positive=None, views=[])
+    phases = [("phases", dataset.phases, "comment"), ("reference_phase", reference, "comment")]
+    return overlay_of(dataset, phases, [("grid_size", [1, 1, 1], "comment")])
 
 
 def write(folder: Path, phases: list[str], labels: list[str], cases: int = 16, column: str = "age") -> None:
@@ -191,9 +199,14 @@ def test_the_nearest_name_is_safe(name):
 @pytest.mark.parametrize("name", ["$x", "@x", "%x", "a#b", "_target_"])
 def test_nothing_of_the_data_reaches_an_overlay_as_an_order(name):
     column = {"name": "sex", "kind": "category", "values": ["F", name]}
-    for key, value in (("classes", ["low", name]), ("phases", [name]), ("clinical", [column])):
+    changes = {
+        "classes": {"classes": ["low", name]},
+        "phases": {"phases": [name]},
+        "clinical": {"columns": [column]},
+    }
+    for key, change in changes.items():
         with pytest.raises(ValueError, match=f"`{key}` of data.yaml must not have"):
-            rows_text("x", "command", [(key, value, "comment")])
+            overlay(**change)
 
 
 @pytest.mark.parametrize("name", ["$x", "@x", "%x", "a#b", "_target_"])
@@ -213,7 +226,7 @@ def test_nothing_of_the_data_reaches_a_configuration_as_an_order(key, name, tmp_
 
 def test_a_name_with_a_line_break_adds_no_line_to_an_overlay():
     with pytest.raises(ValueError, match="text in one line"):
-        rows_text("x\nimports: [$1]", "command", [("grid_size", [1, 1, 1], "comment")])
+        overlay("x\nimports: [$1]")
 
 
 def _edit(document: dict, place: str, payload: str) -> None:
@@ -273,9 +286,7 @@ def test_a_dataset_json_edited_by_hand_runs_nothing(
 )
 def test_words_of_yaml_come_back_as_texts(name, tmp_path):
     file = tmp_path / "data.yaml"
-    file.write_text(
-        rows_text("x", "command", [("classes", [name, "b"], "comment"), ("reference_phase", name, "c")])
-    )
+    file.write_text(overlay(reference=name, classes=[name, "b"]))
     parser = ConfigParser(ConfigParser.load_config_file(file))
     assert parser.get_parsed_content("classes") == [name, "b"]
     assert parser.get_parsed_content("reference_phase") == name

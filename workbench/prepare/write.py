@@ -143,7 +143,7 @@ def overlay_text(dataset: Dataset, proposal: Survey) -> str:
     """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key."""
     reference = proposal.reference
     finest = product(reference.finest)
-    return _text(
+    return overlay_of(
         dataset,
         [
             ("phases", dataset.phases, "volumes that are fused; the order of the channels"),
@@ -172,7 +172,7 @@ def overlay_text(dataset: Dataset, proposal: Survey) -> str:
     )
 
 
-def _text(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> str:
+def overlay_of(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> str:
     """Return the text of an overlay: what it is for, how to use it, and keys with values and comments.
 
     Raises:
@@ -242,7 +242,7 @@ def image_overlay_text(dataset: Dataset, images: Sequence[Volume]) -> str:
     window = {
         "_target_": "scripts.transforms.WindowIntensityd", "keys": "image", "lower": 0.0, "upper": white,
     }  # fmt: skip
-    return _text(
+    return overlay_of(
         dataset,
         [
             ("phases", phases, "images that are fused, one of each view; the order of the channels"),
