@@ -89,7 +89,7 @@ format: $(VENV)/.development
 
 # The JSON twins that MONAI Label and monai.bundle.load read before the YAML.
 twins: $(VENV)/.runtime
-	$(BIN)/python -m scripts.engines.write_twins configs
+	$(BIN)/python -m scripts.engines.twins configs
 
 # docs/bad-input.md: what each mistake says, from the tests that make it. As root, for those that mount a full disk.
 bad-input: $(VENV)/.development

@@ -19,7 +19,7 @@ import pandas
 from matplotlib.axes import Axes
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, save_figure
+from scripts.figures.panels import COLOURS, GREY, new_figure, plain_axes, save_figure
 from workbench.prepare.phantom.latents import PHASES
 
 SIDE_MM = 72

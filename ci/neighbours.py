@@ -1,6 +1,6 @@
 """The tests that lie as the changed files: `make test-fast`, or `make test-fast FILES="scripts/x.py"`.
 
-A change in scripts/losses/evidential.py runs tests/losses/test_evidential.py where there is one,
+A change in scripts/losses/deep_supervision.py runs tests/losses/test_evidential.py where there is one,
 else the nearest folder of tests that there is; a changed test runs itself.
 """
 
@@ -23,7 +23,7 @@ def changed() -> list[str]:
 def neighbours_of(name: str) -> Path | None:
     """Return the test file or folder of a file, None where there is none.
 
-    >>> neighbours_of("scripts/losses/evidential.py").relative_to(ROOT).as_posix()
+    >>> neighbours_of("scripts/losses/deep_supervision.py").relative_to(ROOT).as_posix()
     'tests/losses/test_evidential.py'
     """
     path = Path(name)

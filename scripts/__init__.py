@@ -48,5 +48,25 @@ def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]
     return get, sorted(places)
 
 
+_WORKBENCH = BUNDLE / "workbench" / "__init__.py"
+
+
+def from_workbench(name: str) -> Any:
+    """Return a module of the workbench, None where the bundle that runs has none.
+
+    A results folder and the zip for the zoo hold ``scripts`` alone. A package of this name elsewhere on the
+    path is not taken.
+
+    Args:
+        name: of the module, e.g. ``report.further``.
+    """
+    if not _WORKBENCH.is_file():
+        return None
+    found = find_spec("workbench")
+    if found is None or found.origin is None or not _WORKBENCH.samefile(found.origin):
+        return None
+    return import_module(f"workbench.{name}")
+
+
 __getattr__, __all__ = exports(__name__, **{"networks.builder": "build"})
 know_packages_of_before()

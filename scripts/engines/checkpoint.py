@@ -13,9 +13,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from scripts.engines.curves import Step, pending_steps
-from scripts.engines.network import with_calibration
+from scripts.engines.network import load_tensors, with_calibration
 from scripts.engines.selection import SelectionScore
-from scripts.engines.weights import load_tensors
 from scripts.files import errors
 from scripts.files.atomic import write_tensors
 from scripts.files.processes import is_first_process, process_count, process_number, wait_for_all

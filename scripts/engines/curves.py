@@ -12,13 +12,13 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.optim import Optimizer
 
+from scripts import from_workbench
 from scripts.engines.evaluation import no_host
 from scripts.engines.selection import SelectionScore
 from scripts.files.atomic import write_table
 from scripts.files.processes import all_processes, is_first_process
-from scripts.files.workbench import from_workbench
-from scripts.metrics.selection import selection_value
-from scripts.networks.presence import by_channel
+from scripts.metrics.calibration import selection_value
+from scripts.networks.parts import by_channel
 
 Step = dict[str, Tensor]
 """Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""

@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath
 from ignite.engine import Engine, Events
 from torch import nn
 
-from scripts import networks
+from scripts import from_workbench, networks
 from scripts.engines.network import load_trained
 from scripts.files.plain_text import listing
 from scripts.files.run_folder import at_work
-from scripts.files.workbench import from_workbench
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +161,7 @@ def load_members(network: nn.Module, paths: Sequence[str | Path]) -> None:
     members = list(network.get_submodule("members").children())
     for member, path in zip(members, paths, strict=True):
         load_trained(member, path)
-    if not isinstance(network, networks.ensemble.Ensemble):
+    if not isinstance(network, networks.calibration.Ensemble):
         return
     network.combine_calibrations()
     if len(network.calibration.prior) == 2:

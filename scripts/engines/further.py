@@ -13,9 +13,9 @@ from monai.inferers import Inferer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from scripts import from_workbench
 from scripts.engines.running import bundle_command
 from scripts.files.processes import is_first_process
-from scripts.files.workbench import from_workbench
 
 logger = logging.getLogger(__name__)
 

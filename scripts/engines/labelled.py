@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scripts import from_workbench
 from scripts.engines.environment import write_metrics
-from scripts.figures.confusion import confusion_figure
-from scripts.figures.metric_table import format_table
-from scripts.figures.roc import roc_figure
-from scripts.files.workbench import from_workbench
+from scripts.figures.curves import confusion_figure, roc_figure
+from scripts.figures.table import format_table
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.rows import classification_table, threshold_row
 from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from scripts.engines.network import load_fitting, read_weights
 from scripts.engines.running import running_config, running_parser
-from scripts.engines.weights import load_fitting, read_weights
 from scripts.files.yaml_files import read_yaml
 from scripts.networks.calibration import calibration_names
 from scripts.networks.encoders.monai_vit import MonaiViTEncoder

@@ -15,7 +15,7 @@ from scripts.engines.environment import environment
 from scripts.engines.metadata import own_metadata
 from scripts.engines.running import bundle_folder
 from scripts.engines.served import case_options, served_lists, without_data
-from scripts.engines.twins import write_twins
+from scripts.engines.twins import INFERENCE_KEYS, write_twins
 from scripts.files.atomic import copy_atomically, remove_partial, write_text
 from scripts.files.plain_text import check_from_data, literal
 from scripts.files.processes import is_first_process, process_count
@@ -23,21 +23,6 @@ from scripts.files.yaml_files import read_yaml
 from scripts.volumes.fingerprint import content_hash
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
-# Keys of inference.yaml that are its own; it shares all others with train.yaml, with the same values.
-INFERENCE_KEYS = frozenset(
-    [
-        "imports",
-        "bundle_root",
-        "dataset_dir",
-        "output_dir",
-        "model_file",
-        "network",
-        "config",
-        "initialize",
-        "run",
-        "inferring",
-    ]
-)
 COPIED = ("evaluate.yaml", "logging.conf")
 """Configuration files of the bundle that serve every results folder as they are."""
 

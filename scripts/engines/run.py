@@ -10,12 +10,13 @@ from pathlib import Path
 import yaml
 from monai.utils import set_determinism
 
-from scripts import BUNDLE
+from scripts import BUNDLE, from_workbench
 from scripts.cases.cache import NoCache
 from scripts.engines.command_line import command_line, config_files, settle_types, typed_options
+from scripts.engines.ensemble import record
 from scripts.engines.metadata import record_metrics
-from scripts.engines.output_place import finish_output
-from scripts.engines.results_place import place_note
+from scripts.engines.output_place import check_output, finish_output, place_note
+from scripts.engines.randomness import keep_freed_memory
 from scripts.engines.running import bundle_folder, from_here, running_config, running_parser, running_run_id
 from scripts.engines.served import served_lists
 from scripts.engines.twins import warn_of_stale_twins
@@ -23,7 +24,6 @@ from scripts.files import errors
 from scripts.files.errors import error_chain
 from scripts.files.plain_text import check_from_data
 from scripts.files.processes import BadCases, is_first_process, wait_for_all
-from scripts.files.workbench import from_workbench
 from scripts.keys.check import check_command, check_keys, check_order, check_values, help_text, known_keys
 from scripts.keys.declared import TOOLS, command_of, declared_keys
 from scripts.keys.key_types import check_range
@@ -152,3 +152,18 @@ def finish(output_dir: str | Path) -> None:
         command = f"python -m monai.bundle run inferring --config_file {model} --bundle_root {place}"
         reads_table = yaml.safe_load((folder / MODEL).read_text(encoding="utf-8")).get("clinical")
         print(f"  {command} --dataset_dir FOLDER{' --clinical_table FILE.csv' if reads_table else ''}")
+
+
+def begin_training(
+    bundle_root: str | Path, dataset_dir: str | Path, seed: int, output_dir: str | Path
+) -> None:
+    """Prepare a training (see `start`), and take its folder (see `check_output`)."""
+    start(bundle_root, dataset_dir, seed)
+    keep_freed_memory()
+    check_output(output_dir)
+
+
+def end_training(output_dir: str | Path) -> None:
+    """Say where the results are (see `finish`); what was trained here is used without being verified."""
+    finish(output_dir)
+    record(output_dir)

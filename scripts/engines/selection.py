@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from ignite.metrics import EpochMetric
 from torch import Tensor
 
 from scripts.files.processes import all_processes
-from scripts.metrics.selection import SELECTION_RULES, selection_value
+from scripts.metrics.calibration import SELECTION_RULES, selection_value
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +144,11 @@ class SelectionScore(PooledScore):
         """Restore the state saved by `state_dict`."""
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def pooled_scores(rules: Sequence[str]) -> dict[str, PooledScore]:
+    """Return the scores of all cases of a validation together, by the names of their rules."""
+    return {rule: PooledScore(rule) for rule in rules}
 
 
 class EarlyStop:

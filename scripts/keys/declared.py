@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from scripts.files.workbench import from_workbench
+from scripts import from_workbench
 from scripts.keys.kinds import Keys
 from scripts.keys.model import Evaluation, Fitting, Inference, Single, Training
 

@@ -5,6 +5,5 @@ from scripts import exports
 __getattr__, __all__ = exports(
     __name__,
     classification="ClassificationLoss",
-    deep_supervision="AdaptiveDeepSupervision DeepSupervision",
-    evidential="EvidentialLoss",
+    deep_supervision="AdaptiveDeepSupervision DeepSupervision EvidentialLoss",
 )

@@ -5,8 +5,7 @@ from scripts import exports
 __getattr__, __all__ = exports(
     __name__,
     conditioned="ConditionedNetwork Daft Film",
-    hybrid="HybridNetwork",
-    map_fusion="MapFusionNetwork",
+    map_fusion="HybridNetwork MapFusionNetwork",
     multi_level="MultiLevelNetwork",
     phase_fusion="LateFusionNetwork PhaseFusionNetwork",
     plain="EarlyFusionNetwork SinglePhaseNetwork TableNetwork",

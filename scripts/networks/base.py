@@ -9,8 +9,18 @@ from torch import Tensor, nn
 
 from scripts.networks.calibration import Calibration
 from scripts.networks.fusion.base import zero_absent
-from scripts.networks.parts import Part, build, check_phases, maps_per_volume, own, width_of
-from scripts.networks.presence import image_channels, maps_of_present, pool, token_presence
+from scripts.networks.parts import (
+    Part,
+    build,
+    check_phases,
+    image_channels,
+    maps_of_present,
+    maps_per_volume,
+    own,
+    pool,
+    token_presence,
+    width_of,
+)
 
 
 class Classifier(nn.Module):

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.parts import Part, build_table
+from scripts.networks.parts import Part, build_table, pool
 from scripts.networks.phase_fusion import PhaseFusionNetwork
-from scripts.networks.presence import pool
 
 
 def modulate(maps: Tensor, gamma_beta: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from monai.data import load_net_with_metadata
 from torch import Tensor, nn
 
 from scripts.networks.calibration import Calibration
-from scripts.networks.presence import presence
+from scripts.networks.parts import presence
 from scripts.volumes.fingerprint import content_hash
 
 TOLD = ("classes", "clinical", "weights", "temperature", "threshold", "prior")

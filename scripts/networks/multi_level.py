@@ -12,8 +12,7 @@ from torch.nn import functional
 from scripts.networks.base import PhaseNetwork
 from scripts.networks.encoders.stages import StageEncoder
 from scripts.networks.guarded import GuardedConv3d, guard_convolutions
-from scripts.networks.parts import Part, build, build_fusion, own, width_of
-from scripts.networks.presence import pool
+from scripts.networks.parts import Part, build, build_fusion, own, pool, width_of
 
 
 class FeaturePyramid(nn.Module):

@@ -1,4 +1,4 @@
-"""Parts of a network, given ready or as constructors."""
+"""Parts of a network: which phases a case has, encoding of exactly those, and parts given ready or as constructors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,111 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+
+from scripts.files.processes import process_count
+
+
+def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
+    """Return which phases are present, [B, P] bool: as told, else those that are not all zero.
+
+    Args:
+        image: [B, P, D, H, W].
+        present: [B, P], or None.
+
+    >>> presence(torch.tensor([0.0, 1.0, float("nan")]).reshape(1, 3, 1, 1, 1))
+    tensor([[False,  True,  True]])
+    """
+    if present is None:
+        return (image != 0).flatten(2).any(dim=2)
+    return present.to(device=image.device, dtype=torch.bool)
+
+
+def image_channels(encoder: nn.Module) -> int:
+    """Return how many channels of the image an encoder reads for one phase: 1, or V where views are given."""
+    return int(getattr(encoder, "channels_per_phase", 1))
+
+
+def token_presence(
+    image: Tensor, present: Tensor | None, num_phases: int, num_views: int, channels: int
+) -> Tensor:
+    """Return which tokens of an image are present, [B, P V] bool: phases first, views inside.
+
+    Views that are cut from volumes (`channels` = 1) are there where their phase is. Views that come as images
+    (`channels` = V) may lack one by one: such a view of a present phase holds zeros, or `present` has a
+    column for each.
+
+    Args:
+        image: [B, P channels, D, H, W].
+        present: [B, P], or [B, P V] where views are given; None: what is not all zero is present.
+        num_phases: P.
+        num_views: V; a multiple of it where there are several tokens per view.
+        channels: channels of the image per phase, 1 or V.
+
+    >>> image = torch.tensor([1.0, 0.0, 1.0, 1.0]).reshape(1, 4, 1, 1, 1)
+    >>> token_presence(image, torch.tensor([[True, False]]), num_phases=2, num_views=2, channels=2)
+    tensor([[ True, False, False, False]])
+    """
+    found = presence(image, present)
+    if channels == 1:
+        return found.repeat_interleave(num_views, dim=1) if num_views > 1 else found
+    if found.size(1) == num_phases:
+        found = found.repeat_interleave(channels, dim=1) & presence(image)
+    return found.repeat_interleave(num_views // channels, dim=1)
+
+
+def by_channel(present: Tensor, channels: int) -> Tensor:
+    """Return the presence of every channel of an image, of which each phase may have several: [B, channels].
+
+    >>> by_channel(torch.tensor([[True, False]]), 4)
+    tensor([[ True,  True, False, False]])
+    """
+    return present.repeat_interleave(channels // present.size(1), dim=1)
+
+
+def pool(maps: Tensor) -> Tensor:
+    """Average feature maps [N, C, d, h, w] over space, in float32: [N, C]."""
+    return maps.float().mean(dim=[2, 3, 4])
+
+
+def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
+    """Encode the present volumes only, so that normalisation statistics never see an absent one.
+
+    Args:
+        encoder: [n, C, D, H, W] -> feature maps [n, out_dim, d, h, w].
+        volumes: [N, C, D, H, W]; what absent ones hold is never read.
+        present: [N] bool.
+        out_dim: width of the maps.
+
+    Returns:
+        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent; of one voxel where all are, unless the
+        encoder normalises over several processes, and another has volumes: then it encodes none.
+    """
+    index = present.nonzero().squeeze(1)
+    others_wait = _others_wait(encoder, present)
+    if index.numel() == present.numel():
+        return encoder(volumes).float()
+    if index.numel() == 0 and others_wait:
+        with torch.autocast(volumes.device.type, enabled=False):  # the numbers of others are float32, too
+            return scatter(encoder(volumes[index].float()), index, len(volumes))
+    if index.numel() == 0:
+        return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
+    return scatter(encoder(volumes[index]).float(), index, len(volumes))
+
+
+def _others_wait(encoder: nn.Module, present: Tensor) -> bool:
+    """Return whether an encoder normalises over several processes, one of which has a volume for it."""
+    if process_count() == 1 or not any(isinstance(part, nn.SyncBatchNorm) for part in encoder.modules()):
+        return False
+    anywhere = present.any().int()
+    distributed.all_reduce(anywhere, distributed.ReduceOp.MAX)
+    return bool(anywhere)
+
+
+def scatter(maps: Tensor, index: Tensor, count: int) -> Tensor:
+    """Put maps [n, ...] to the places `index` [n] of `count`, with 0 elsewhere."""
+    return maps.new_zeros(count, *maps.shape[1:]).index_copy(0, index, maps)
+
 
 Part = nn.Module | Callable[..., nn.Module]
 

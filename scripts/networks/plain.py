@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from scripts.files.plain_text import listing
 from scripts.networks.base import Classifier, PhaseNetwork
 from scripts.networks.fusion.base import zero_absent
-from scripts.networks.parts import Part, build, build_table, check_phases
-from scripts.networks.presence import pool, presence, token_presence
+from scripts.networks.parts import Part, build, build_table, check_phases, pool, presence, token_presence
 
 
 class OneVolumeNetwork(PhaseNetwork):

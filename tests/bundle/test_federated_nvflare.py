@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.federated import weighted_mean
 from benchmarks.federated_nvflare import simulate, write_job
-from scripts.engines.weights import read_weights
+from scripts.engines.network import read_weights
 from workbench.prepare.phantom.dataset import make_phantom
 
 TRAINING = {"A": 8, "B": 8, "C": 24}

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from monai.bundle import ConfigWorkflow
 
-from scripts.engines.inference_yaml import MARK, shared_from, write_inference
 from scripts.engines.metadata import metadata
 from scripts.engines.output_place import end_runs
 from scripts.engines.results import INFERENCE_KEYS
+from scripts.engines.twins import MARK, shared_from, write_inference
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"

@@ -17,19 +17,14 @@ from scripts.cases.positive import named_class, positive_class, positive_index
 from scripts.engines.calibrate import CalibrateModel
 from scripts.engines.labelled import LabelledPredictions, write_results
 from scripts.engines.metadata import check_model, metadata
-from scripts.figures.confusion import confusion_figure
-from scripts.figures.roc import roc_figure
+from scripts.figures.curves import confusion_figure, roc_figure
 from scripts.files.errors import message_of
 from scripts.metrics.calibration import youden_threshold
 from scripts.metrics.predictions import read_predictions, write_predictions
 from scripts.metrics.rows import threshold_row
 from scripts.networks.calibration import Calibration
 from scripts.transforms.viewer_answer import JudgePositived
-from workbench.report.probability_figures import (
-    decision_figure,
-    precision_recall_figure,
-    reliability_figure,
-)
+from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
 
 CLASSES = ["aggressive", "indolent"]
 

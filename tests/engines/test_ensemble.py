@@ -16,7 +16,7 @@ from scripts.engines.ensemble import ensemble_folders
 from scripts.files.errors import message_of
 from scripts.metrics.predictions import read_predictions
 from scripts.networks.builder import build
-from scripts.networks.ensemble import Ensemble
+from scripts.networks.calibration import Ensemble
 
 
 def perturbed(network, seed: int):

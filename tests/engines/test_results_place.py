@@ -14,7 +14,7 @@ from ignite.engine import Engine
 
 from scripts.engines import output_place
 from scripts.engines.checkpoint import Checkpoints
-from scripts.engines.results_place import results_folder
+from scripts.engines.output_place import results_folder
 from scripts.engines.run import finish
 from scripts.files.atomic import remove_empty
 from scripts.files.errors import message_of, show_one_line

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.engines.weights import read_weights
+from scripts.engines.network import read_weights
 from scripts.files.errors import message_of
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from scripts import build
 from scripts.engines.inferer import TestTimeInferer
-from scripts.networks.ensemble import Ensemble
+from scripts.networks.calibration import Ensemble
 from scripts.networks.fusion.tokens import Gated
 from workbench.explain.listening import FusedFeatures, FusionWeights
 

@@ -17,8 +17,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from scripts.figures import text as fonts
-from scripts.figures.confusion import confusion_figure
-from scripts.figures.roc import roc_figure
+from scripts.figures.curves import confusion_figure, roc_figure
 from workbench.explain.contribution_figure import Waterfall, contribution_figure
 from workbench.report.embedding_figure import embedding_figure
 from workbench.report.errors import WrongCase, errors_figure

@@ -13,8 +13,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from scripts.figures.confusion import confusion_figure
-from scripts.figures.roc import roc_figure
+from scripts.figures.curves import confusion_figure, roc_figure
 from scripts.metrics.interval import band
 from scripts.metrics.scores import sensitivity_at
 from workbench.report.curves_figure import curves_figure
@@ -271,7 +270,7 @@ def test_importing_is_light_and_drawing_leaves_pyplot_alone(tmp_path: Path) -> N
     code = (
         "import sys, scripts.engines.evaluation\n"
         "print([m for m in ('matplotlib', 'sklearn', 'pandas') if m in sys.modules])\n"
-        "from scripts.figures.roc import roc_figure\n"
+        "from scripts.figures.curves import roc_figure\n"
         f"roc_figure([[.8, .2], [.3, .7]], [0, 1], ['a', 'b'], path={str(tmp_path / 'r.png')!r})\n"
         "print('matplotlib.pyplot' in sys.modules)\n"
     )

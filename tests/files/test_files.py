@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scripts.engines.environment import write_metrics
-from scripts.figures.metric_table import format_table
+from scripts.figures.table import format_table
 from scripts.files.atomic import check_writable, write_atomically, write_tensors
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.predictions import read_predictions, write_predictions

@@ -7,8 +7,7 @@ import torch
 from torch.distributions import Dirichlet, kl_divergence
 
 from scripts.losses.classification import ClassificationLoss
-from scripts.losses.deep_supervision import DeepSupervision
-from scripts.losses.evidential import DirichletLoss, EvidentialLoss
+from scripts.losses.deep_supervision import DeepSupervision, DirichletLoss, EvidentialLoss
 from scripts.networks.fusion.decisions import Evidential
 
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)

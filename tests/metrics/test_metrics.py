@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
+from scripts.metrics.calibration import SELECTION_RULES, selection_value
 from scripts.metrics.registry import METRICS
 from scripts.metrics.rows import classification_table
-from scripts.metrics.selection import SELECTION_RULES, selection_value
 
 # Six cases of three classes. Predicted: a a b | b b | a. Right: 2 of 3 a, 2 of 2 b, 0 of 1 c.
 THREE = np.array(

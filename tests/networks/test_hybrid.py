@@ -9,7 +9,7 @@ import scripts
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.decisions import LateMean
 from scripts.networks.fusion.tokens import Concat
-from scripts.networks.hybrid import HybridNetwork
+from scripts.networks.map_fusion import HybridNetwork
 from scripts.networks.multi_level import MultiLevelNetwork
 from scripts.networks.phase_fusion import LateFusionNetwork, PhaseFusionNetwork
 from scripts.networks.plain import EarlyFusionNetwork

@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scripts.figures.style import COLOURS, GREY, LONGEST_TITLE, new_figure, plain_axes, saved
+from scripts.figures.panels import COLOURS, GREY, LONGEST_TITLE, new_figure, plain_axes, saved
 from scripts.figures.table import counted
 from scripts.figures.text import wrap
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
+from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from workbench.explain.case_explanation import CaseExplanation
 from workbench.explain.phase_slice import PhaseSlice, phase_slice, shown_position, view_of

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from scripts.networks.ensemble import Ensemble
-from scripts.networks.hybrid import HybridNetwork
+from scripts.networks.calibration import Ensemble
+from scripts.networks.map_fusion import HybridNetwork
 
 Read = Callable[[tuple[Any, ...], Any], Tensor | None]
 """From the inputs and the output of a part to one tensor [B, ...], or None where there is nothing to read."""

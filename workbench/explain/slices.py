@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.figures.style import GREY
+from scripts.figures.panels import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

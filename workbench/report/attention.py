@@ -11,7 +11,7 @@ import numpy as np
 
 from scripts.engines.case_handler import Case, Prediction
 from scripts.engines.evaluation import show_figures
-from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
+from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from scripts.files.atomic import write_table
 from workbench.explain.listening import AttentionMaps

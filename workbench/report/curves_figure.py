@@ -7,8 +7,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.figures.panels import DASHED
-from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, saved
+from scripts.figures.panels import COLOURS, DASHED, GREY, new_figure, plain_axes, saved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

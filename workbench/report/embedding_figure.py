@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, saved
+from scripts.figures.panels import COLOURS, GREY, new_figure, plain_axes, saved
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,9 +12,9 @@ import torch
 
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import show_figures
-from scripts.figures.style import GREY, LONGEST_TITLE, new_figure, saved
+from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
-from scripts.networks.presence import by_channel
+from scripts.networks.parts import by_channel
 from workbench.explain.slices import (
     anatomical_slice,
     draw_empty,

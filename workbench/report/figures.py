@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass
 from io import BytesIO
 
-from scripts.figures.style import NAMES
+from scripts.figures.panels import NAMES
 from workbench.report.contents import Contents
 
 REPORTED: tuple[str, ...] = ()

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.figures.panels import DASHED, common_legend
-from scripts.figures.roc import CHANCE
-from scripts.figures.style import COLOURS, new_figure, plain_axes, saved
+from scripts.figures.curves import CHANCE
+from scripts.figures.panels import COLOURS, DASHED, common_legend, new_figure, plain_axes, saved
 from scripts.figures.text import wrap
 from workbench.report.withheld import JOIN, MEAN, WithheldRow, curve
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scripts.figures.style import LONGEST_TITLE, new_figure, saved
+from scripts.figures.panels import LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from workbench.explain.slices import (
     AXES_OF_VIEW,

@@ -11,8 +11,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scripts.cases.positive import positive_index
-from scripts.figures.panels import DASHED, ClassPanels, draw_band, interval_text, unit_square
-from scripts.figures.style import COLOURS, GREY, new_figure, plain_axes, saved
+from scripts.figures.panels import (
+    COLOURS,
+    DASHED,
+    GREY,
+    ClassPanels,
+    draw_band,
+    interval_text,
+    new_figure,
+    plain_axes,
+    saved,
+    unit_square,
+)
 from scripts.metrics.interval import band, number_patients
 from scripts.metrics.predictions import as_labels, as_probabilities
 from scripts.metrics.scores import (

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from scripts.engines.evaluation import show_figures
-from scripts.figures.panels import DASHED
-from scripts.figures.style import GREY, line_style, new_figure, plain_axes, saved
+from scripts.figures.panels import DASHED, GREY, line_style, new_figure, plain_axes, saved
 from scripts.figures.text import wrap
 from scripts.metrics.predictions import as_labels
 from scripts.networks.encoders.views import token_names

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks.guarded import guard_convolutions, guard_normalisation
-from scripts.networks.parts import check_size, maps_per_volume
-from scripts.networks.presence import image_channels, scatter
+from scripts.networks.parts import check_size, image_channels, maps_per_volume, scatter
 
 
 class StagedEncoder(nn.Module):
@@ -118,7 +117,7 @@ class StageEncoder(nn.Module):
 
     @torch.jit.unused
     def maps_of_present(self, volumes: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode present volumes only; see `scripts.networks.presence.maps_of_present`.
+        """Encode present volumes only; see `scripts.networks.parts.maps_of_present`.
 
         Args:
             volumes: [N, c, D, H, W].

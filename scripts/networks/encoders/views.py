@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.networks.guarded import GuardedConv3d
-from scripts.networks.parts import Part, width_of
-from scripts.networks.presence import maps_of_present, scatter
+from scripts.networks.parts import Part, maps_of_present, scatter, width_of
 
 
 class ViewEncoder(nn.Module):
