@@ -1,4 +1,4 @@
-"""What follows from `train.yaml`: `inference.yaml`, JSON twins (which servers read first), comments, docs/keys.md."""
+"""What follows from `train.yaml`: `inference.yaml`, JSON twins (servers read them first), comments, docs/keys.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model says of its own probabilities (temperature, threshold, class frequencies), and several models as one."""
+"""What a model says of its own probabilities: temperature, threshold, class frequencies; several models as one."""
 
 from __future__ import annotations
 

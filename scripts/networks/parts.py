@@ -1,4 +1,4 @@
-"""Parts of a network: which phases a case has, encoding of exactly those, and parts given ready or as constructors."""
+"""Parts of a network: which phases a case has, encoding of exactly those, parts given ready or as constructors."""
 
 from __future__ import annotations
 
