@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a dataset.json of ACDC in which the images are the experts' chambers.
 
     python -m benchmarks.acdc_chambers --dataset data/acdc --output data/acdc_chambers
@@ -49,9 +50,7 @@ def with_chambers(dataset: Path, output: Path) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
     parser.add_argument("--output", type=Path, default=Path("data/acdc_chambers"))
     given = parser.parse_args(arguments)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was tried on ACDC before the comparison, on validation cases alone.
 
     python -m benchmarks.acdc_recipe --dataset data/acdc --output docs/figures/acdc_recipe.csv
@@ -19,10 +20,6 @@ from typing import Any
 import torch
 from monai.data import DataLoader, Dataset, list_data_collate
 from monai.transforms import Compose
-from torch import Tensor
-
-from benchmarks.marked import keep_part, short
-from benchmarks.seeds import append_row, read_rows
 from scripts.cases.read import read_cases
 from scripts.engines.environment import describe_machine
 from scripts.engines.inferer import PhaseInferer
@@ -41,7 +38,11 @@ from scripts.transforms.mask_region import ContourRegiond
 from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import BoxRegiond
 from scripts.transforms.resample import ResamplePhasesd
+from torch import Tensor
 from workbench.compare.folds import make_folds
+
+from benchmarks.marked import keep_part, short
+from benchmarks.seeds import append_row, read_rows
 
 PHASES, CLASSES = ["ed", "es"], ["NOR", "DCM", "HCM", "MINF", "RV"]
 SPLIT_SEED, BATCH = 100, 8
@@ -144,11 +145,7 @@ def measure(name: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "variant": name,
         "n": len(truth),
         **{key: macro[key] for key in ("auc", "accuracy")},
-        **{
-            f"{key}_{side}": getattr(interval[key], side)
-            for key in ("auc", "accuracy")
-            for side in ("lower", "upper")
-        },
+        **{f"{key}_{side}": getattr(interval[key], side) for key in ("auc", "accuracy") for side in ("lower", "upper")},
         "seconds": round(time.perf_counter() - start),
         "threads": machine["threads"],
         "processor": machine["machine"]["processor"],
@@ -164,9 +161,7 @@ def render(rows: Sequence[dict[str, str]]) -> str:
         return f"{value} [{lower}, {upper}]"
 
     header = ["region, augmentation and grid", "accuracy [95%]", "AUC [95%]"]
-    lines = markdown_lines(
-        header, ([row["variant"], interval(row, "accuracy"), interval(row, "auc")] for row in rows)
-    )
+    lines = markdown_lines(header, ([row["variant"], interval(row, "accuracy"), interval(row, "auc")] for row in rows))
     first = rows[0]
     machine = f"{first['threads']} thread on {first['processor']}, torch {first['torch']}"
     about = f"n = {first['n']} validation cases, {machine}."
@@ -183,17 +178,12 @@ def run(dataset: Path, output: Path) -> None:
         if name not in done:
             row = measure(name, items)
             append_row(output, row, list(row))
-            print(
-                f"{name}: accuracy {row['accuracy']:.3f}, AUC {row['auc']:.3f}, {row['seconds']} s",
-                flush=True,
-            )
+            print(f"{name}: accuracy {row['accuracy']:.3f}, AUC {row['auc']:.3f}, {row['seconds']} s", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
     parser.add_argument("--output", type=Path, default=Path("docs/figures/acdc_recipe.csv"))
     parser.add_argument("--document", type=Path, default=Path("docs/results.md"))

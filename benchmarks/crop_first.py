@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time to load one case: crop first, against loading and resampling whole volumes and cropping last.
 
     python -m benchmarks.crop_first --output docs/figures/crop_first.json
@@ -21,9 +22,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from scripts.engines.environment import describe_machine
 
 from benchmarks.performance.timing import spread
-from scripts.engines.environment import describe_machine
 
 PHASES = ("pre", "arterial", "portal")
 SHAPE = (256, 256, 64)
@@ -57,7 +58,6 @@ def write_case(folder: Path, seed: int = 0) -> dict[str, Any]:
 def crop_first() -> tuple[Chain, Chain]:
     """Return the bundle's chain up to the common grid, and what follows."""
     from monai.transforms import Compose
-
     from scripts.transforms.intensity import ZScoreIntensityd
     from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
     from scripts.transforms.region import BoxRegiond

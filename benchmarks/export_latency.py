@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures the shipped model in every runtime, and writes the table of docs/deploy.md.
 
     python -m benchmarks.export_latency
@@ -43,9 +44,7 @@ def render(figures: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)
     if not given.check:

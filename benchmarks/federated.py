@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What three hospitals gain by training together without sharing images, on the phantom.
 
     python -m benchmarks.federated
@@ -31,14 +32,14 @@ import nibabel
 import numpy as np
 import pandas
 import torch
+from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import classification_table
 from torch import Tensor
+from workbench.prepare.phantom.dataset import make_phantom
 
 from benchmarks.marked import keep_part
 from benchmarks.seeds import run_bundle
 from benchmarks.subset import Case
-from scripts.metrics.intervals import confidence_intervals
-from scripts.metrics.rows import classification_table
-from workbench.prepare.phantom.dataset import make_phantom
 
 ROOT = Path(__file__).resolve().parents[1]
 SPLITS = {"training": 40, "validation": 16, "test": 40}
@@ -67,9 +68,7 @@ def take_cases(site: Site, pool: Mapping[str, list[Case]]) -> dict[str, list[Cas
     taken: dict[str, list[Case]] = {}
     for split, number in SPLITS.items():
         high = round(site.high * number)
-        found = [pool["high"].pop(0) for _ in range(high)] + [
-            pool["low"].pop(0) for _ in range(number - high)
-        ]
+        found = [pool["high"].pop(0) for _ in range(high)] + [pool["low"].pop(0) for _ in range(number - high)]
         taken[split] = [case | {"site": site.name} for case in found]
     return taken
 
@@ -181,10 +180,7 @@ def table(rows: pandas.DataFrame, remarks: str) -> str:
     columns |= {"AUC, all sites [95%]": f"auc_{ALL}", "accuracy, all sites [95%]": f"accuracy_{ALL}"}
     lines = [f"| training | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in rows.to_dict("records"):
-        values = [
-            f"{row[key]:.3f} [{row[f'{key}_lower']:.3f}, {row[f'{key}_upper']:.3f}]"
-            for key in columns.values()
-        ]
+        values = [f"{row[key]:.3f} [{row[f'{key}_lower']:.3f}, {row[f'{key}_upper']:.3f}]" for key in columns.values()]
         lines.append(f"| {row['training']} | {' | '.join(values)} |")
     return "\n".join([*lines, "", remarks, ""])
 
@@ -205,14 +201,10 @@ def compare(work: Path, rounds: int, jobs: int) -> pandas.DataFrame:
         list(pool.map(alone, ["pooled", *(site.name for site in SITES)]))  # the longest first
         settings: dict[str, Any] = {"dataset_dir": files["pooled"], "model_file": averaged.result()}
     settings |= {"output_dir": work / "federated", "missing_phases": False}
-    run_bundle(
-        "evaluating", ["configs/train.yaml", "configs/evaluate.yaml"], settings, work / "federated.log"
-    )
+    run_bundle("evaluating", ["configs/train.yaml", "configs/evaluate.yaml"], settings, work / "federated.log")
     titles = {site.name: f"{site.name} alone" for site in SITES}
     titles |= {"federated": "federated averaging", "pooled": "pooled images"}
-    return pandas.DataFrame(
-        [{"training": title, **scores(work / name, test)} for name, title in titles.items()]
-    )
+    return pandas.DataFrame([{"training": title, **scores(work / name, test)} for name, title in titles.items()])
 
 
 def _federate_apart(work: Path, rounds: int) -> Path:
@@ -226,9 +218,7 @@ def _federate_apart(work: Path, rounds: int) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")
     parser.add_argument("--work", type=Path, default=Path("results/federated"), help="folder of the runs")

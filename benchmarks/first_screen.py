@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws the figure of the README: phantom cases, and the default model's ROC beside what is possible.
 
     python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
@@ -17,9 +18,8 @@ from typing import Any
 import numpy as np
 import pandas
 from matplotlib.axes import Axes
-from sklearn.metrics import roc_auc_score, roc_curve
-
 from scripts.figures.panels import COLOURS, GREY, new_figure, plain_axes, save_figure
+from sklearn.metrics import roc_auc_score, roc_curve
 from workbench.prepare.phantom.latents import PHASES
 
 SIDE_MM = 72
@@ -41,8 +41,7 @@ def lesion_slices(dataset: Path, case: Mapping[str, Any]) -> tuple[dict[str, np.
         return SimpleITK.GetArrayFromImage(SimpleITK.Resample(image, *grid))[0]
 
     slices = {
-        name: cut(SimpleITK.ReadImage(dataset / path), SimpleITK.sitkLinear)
-        for name, path in case["image"].items()
+        name: cut(SimpleITK.ReadImage(dataset / path), SimpleITK.sitkLinear) for name, path in case["image"].items()
     }
     return slices, cut(mask, SimpleITK.sitkNearestNeighbor)
 
@@ -74,9 +73,7 @@ def draw_roc(axes: Axes, evaluation: Path, dataset: Path) -> None:
         false_positive, sensitivity, _ = roc_curve(high, table[column])
         label = f"{name}: AUC {roc_auc_score(high, table[column]):.3f}{bounds}"
         axes.plot(false_positive, sensitivity, color=colour, linestyle=style, linewidth=2, label=label)
-    axes.set(
-        xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01)
-    )
+    axes.set(xlabel="1 − specificity", ylabel="sensitivity", aspect="equal", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set_title(f"{len(table):,} phantom cases the model has never seen", fontsize=10)
     plain_axes(axes)
     axes.legend(loc="lower right", fontsize=8, framealpha=0.9)
@@ -84,9 +81,7 @@ def draw_roc(axes: Axes, evaluation: Path, dataset: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True, help="folder of phantom cases")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation of these cases")
     parser.add_argument("--output", type=Path, default=Path("docs/figures/first_screen.png"))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the table of docs/fusion.md from the measured figures of all strategies.
 
     python -m benchmarks.fusion_table --truth data/phantom_extra/truth.csv
@@ -18,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+from workbench.prepare.phantom.latents import CLASSES
+
 from benchmarks.marked import between_markers
 from benchmarks.seeds import read_rows
 from benchmarks.strategies import strategies
-from workbench.prepare.phantom.latents import CLASSES
 
 NEAR = 0.95
 HEADER = (
@@ -58,14 +60,10 @@ def oracle_auc(truth: Path) -> float:
 
     with truth.open(encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["split"] == "test"]
-    return float(
-        roc_auc_score([row["label"] == CLASSES[1] for row in rows], [float(row["p_true"]) for row in rows])
-    )
+    return float(roc_auc_score([row["label"] == CLASSES[1] for row in rows], [float(row["p_true"]) for row in rows]))
 
 
-def render(
-    runs: Sequence[Row], costs: Sequence[Row], names: Iterable[str], oracle: str | None = None
-) -> list[str]:
+def render(runs: Sequence[Row], costs: Sequence[Row], names: Iterable[str], oracle: str | None = None) -> list[str]:
     """Return the lines of the table.
 
     Args:
@@ -75,15 +73,12 @@ def render(
         oracle: line of the oracle, the last one; None: no such line.
     """
     results = [
-        Result(name, tuple(float(run["extra_auc"]) for run in runs if run["strategy"] == name))
-        for name in names
+        Result(name, tuple(float(run["extra_auc"]) for run in runs if run["strategy"] == name)) for name in names
     ]
     results.sort(key=lambda result: (result.single, -result.auc, result.strategy))
     best = max((result.auc for result in results if not result.single), default=-1.0)
     cost_of = {cost["strategy"]: cost for cost in costs}
-    lines = [
-        _line(result, cost_of.get("single" if result.single else result.strategy), best) for result in results
-    ]
+    lines = [_line(result, cost_of.get("single" if result.single else result.strategy), best) for result in results]
     return [*HEADER, *lines, *([oracle] if oracle else []), "", *_notes(runs, costs)]
 
 
@@ -133,9 +128,7 @@ def _all(rows: Sequence[Row], key: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("docs/figures/strategies.csv"))
     parser.add_argument("--costs", type=Path, default=Path("docs/figures/strategy_cost.csv"))
     parser.add_argument("--truth", type=Path, help="truth.csv of the phantom on which the AUCs were got")

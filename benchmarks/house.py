@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How large the code is, and how far one case walks through it: `python -m benchmarks.house`.
 
 Counts files and lines of both floors, what the zip for the model zoo holds, what `run inferring` imports, and
@@ -79,7 +80,6 @@ def one_case(folder: Path) -> dict[str, tuple[int, int]]:
     """Return what one case walks through to its probabilities, and a test to metrics.json."""
     from monai.bundle import ConfigWorkflow
     from monai.data import list_data_collate
-
     from scripts.engines.evaluation import EvaluationReport
 
     def workflow(kind: str, files: list[str], **settings: Any) -> ConfigWorkflow:
@@ -99,16 +99,12 @@ def one_case(folder: Path) -> dict[str, tuple[int, int]]:
         inferer(image, network.eval(), **more)
 
     found = {"file -> probability": walked(predict)}
-    test = workflow(
-        "train", ["train.yaml", "evaluate.yaml"], output_dir=str(folder / "tested"), missing_phases=False
-    )
+    test = workflow("train", ["train.yaml", "evaluate.yaml"], output_dir=str(folder / "tested"), missing_phases=False)
     handlers = test.parser.get_parsed_content("test#handlers")
     report = next(handler for handler in handlers if isinstance(handler, EvaluationReport))
     write = report.write
     setattr(  # noqa: B010 - which mypy takes for a mistake otherwise
-        report,
-        "write",
-        lambda device: found.update({"probabilities -> metrics.json": walked(lambda: write(device))}),
+        report, "write", lambda device: found.update({"probabilities -> metrics.json": walked(lambda: write(device))})
     )
     test.parser.get_parsed_content("test#evaluator").run()
     return found
@@ -147,9 +143,7 @@ def main() -> None:
         with ZipFile(package(ROOT, folder)) as packed:
             code = [name for name in packed.namelist() if name.endswith(".py")]
             number = sum(len(packed.read(name).splitlines()) for name in code)
-            rows["zip for the zoo"] = (
-                f"{len(code)} Python files, {number:,} lines; {len(packed.namelist())} files"
-            )
+            rows["zip for the zoo"] = f"{len(code)} Python files, {number:,} lines; {len(packed.namelist())} files"
         files = imported_by_inferring(folder)
         rows["files that `run inferring` imports"] = f"{len(files)}, {lines_of(files):,} lines"
         for name, (many, switches) in one_case(folder).items():

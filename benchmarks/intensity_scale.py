@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether phases are scaled together or each alone: the phantom, and the phantom with three scales.
 
     OMP_NUM_THREADS=1 python -m benchmarks.intensity_scale --output docs/figures/intensity_scale.csv \
@@ -22,15 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from benchmarks.marked import keep_part, short
-from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
-from benchmarks.subset import Case, write_subset
 from scripts.figures.table import markdown_lines
 from scripts.volumes.open import open_volume
 from workbench.prepare.derived import write_nifti
 from workbench.prepare.phantom.dataset import DEFAULT_CASES, make_phantom
 from workbench.prepare.phantom.latents import PHASES
+
+from benchmarks.marked import keep_part, short
+from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
+from benchmarks.subset import Case, write_subset
 
 FIELDS = (
     "data", "rule", "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower",
@@ -101,9 +102,7 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
     """Return the table: mean ± standard deviation over seeds, each seed, and an interval of one."""
     lines = []
     for data, rule in product(FACTORS, RULES):
-        own = sorted(
-            (row for row in rows if (row["data"], row["rule"]) == (data, rule)), key=lambda r: int(r["seed"])
-        )
+        own = sorted((row for row in rows if (row["data"], row["rule"]) == (data, rule)), key=lambda r: int(r["seed"]))
         if own:
             aucs = [float(row["auc"]) for row in own]
             low, high = (short(float(own[0][f"auc_{side}"])) for side in ("lower", "upper"))
@@ -118,9 +117,7 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))
     parser.add_argument("--datasets", type=Path, default=Path("data/scales"), help="folder of the datasets")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How often 95% intervals hold the truth: simulated patients whose true AUC and calibration error are known.
 
 AUC: scores of the two classes are normal with equal variance (binormal), so that the true AUC is known
@@ -19,25 +20,13 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
-from tqdm import tqdm
-
 from scripts.metrics.delong import auc_intervals
 from scripts.metrics.interval import patient_weights, percentile_interval
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.scores import expected_calibration_error, weighted_auc
+from tqdm import tqdm
 
-FIELDS = (
-    "metric",
-    "patients",
-    "cases",
-    "prevalence",
-    "truth",
-    "method",
-    "runs",
-    "coverage",
-    "below",
-    "width",
-)
+FIELDS = ("metric", "patients", "cases", "prevalence", "truth", "method", "runs", "coverage", "below", "width")
 
 
 def binormal(
@@ -48,9 +37,7 @@ def binormal(
     label = np.repeat(np.arange(patients) < round(patients * prevalence), per_patient)
     patient = np.repeat(np.arange(patients), per_patient)
     share = 0.5 if per_patient > 1 else 0.0
-    noise = np.sqrt(share) * rng.normal(size=patients)[patient] + np.sqrt(1 - share) * rng.normal(
-        size=len(label)
-    )
+    noise = np.sqrt(share) * rng.normal(size=patients)[patient] + np.sqrt(1 - share) * rng.normal(size=len(label))
     return expit(noise + np.sqrt(2) * norm.ppf(auc) * label), label.astype(int), patient
 
 
@@ -106,9 +93,7 @@ def _summary(bounds: np.ndarray, truth: float, method: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000, help="simulated cohorts per row")
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap resamples")
     parser.add_argument("--patients", type=int, nargs="+", default=[50, 100, 200])

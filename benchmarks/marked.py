@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of a document that a command writes: what stands between two marker lines."""
 
 from __future__ import annotations

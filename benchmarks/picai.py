@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prostate masks and clinical table of PI-CAI, together and each alone, in grouped five-fold validation.
 
     python -m benchmarks.picai --data picai_anatomy_clinical --jobs 2 --output docs/figures/picai.csv
@@ -23,11 +24,11 @@ from typing import Any
 
 import numpy as np
 import pandas
+from scripts.metrics.intervals import confidence_intervals
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
-from scripts.metrics.intervals import confidence_intervals
 
 FIELDS = (
     "variant", "fold", "seed", "n", "auc", "auc_lower", "auc_upper", "augmented_auc", "threads", "processor",
@@ -166,9 +167,7 @@ def report(variant: str, seeds: list[int], results: Path, entries: list[dict[str
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of marksheet.csv and the masks")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
@@ -183,9 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_images(given.data, images)
     write_folds(entries, given.folder)
     done = {(row["variant"], int(row["fold"]), int(row["seed"])) for row in read_rows(given.output)}
-    jobs = [
-        (variant, fold, seed) for seed in given.seeds for fold in range(FOLDS) for variant in given.variants
-    ]
+    jobs = [(variant, fold, seed) for seed in given.seeds for fold in range(FOLDS) for variant in given.variants]
     tabulate(
         [job for job in jobs if job not in done],
         lambda job: [train(*job, given.folder, given.results)],

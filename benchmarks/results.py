@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares strategies on a dataset by repeated cross-validation and writes the tables of docs/results.md.
 
     python -m benchmarks.results --name acdc --overlay configs/data/acdc.yaml \
@@ -34,9 +35,7 @@ def section(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="name of the comparison, and of its markers")
     parser.add_argument("--overlay", nargs="+", default=[], help="configuration files behind compare.yaml")
     parser.add_argument("--strategies", nargs="+", help="overlays of configs/fusion, single_<phase>")

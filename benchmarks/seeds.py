@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains a configuration with several seeds and tabulates its test figures.
 
     python -m benchmarks.seeds --overlay configs/data/adrenalmnist3d.yaml --dataset data/adrenalmnist3d \
@@ -50,11 +51,7 @@ def figures(folder: Path) -> dict[str, Any]:
     return {
         "n": metrics["n"],
         **{name: metrics["macro"][name] for name in ("auc", "accuracy")},
-        **{
-            f"{name}_{side}": intervals[name][side]
-            for name in ("auc", "accuracy")
-            for side in ("lower", "upper")
-        },
+        **{f"{name}_{side}": intervals[name][side] for name in ("auc", "accuracy") for side in ("lower", "upper")},
         "threads": metrics["threads"],
         "processor": metrics["machine"]["processor"],
         "torch": metrics["versions"]["torch"],
@@ -70,18 +67,11 @@ def train_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
         overrides["dataset_dir"] = arguments.dataset
     start = time.perf_counter()
     run_bundle("training", train, overrides)
-    row = {
-        "seed": seed,
-        "seconds": round(time.perf_counter() - start),
-        "folder": folder.name,
-        **figures(folder),
-    }
+    row = {"seed": seed, "seconds": round(time.perf_counter() - start), "folder": folder.name, **figures(folder)}
     if arguments.extra:
         files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
         output = folder / "extra"
-        run_bundle(
-            "evaluating", files, {"bundle_root": folder, "dataset_dir": arguments.extra, "output_dir": output}
-        )
+        run_bundle("evaluating", files, {"bundle_root": folder, "dataset_dir": arguments.extra, "output_dir": output})
         extra = figures(output)
         row |= {"extra_n": extra["n"], "extra_auc": extra["auc"], "extra_accuracy": extra["accuracy"]}
     return row
@@ -149,9 +139,7 @@ def over_seeds(values: Sequence[float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--overlay", nargs="*", default=[], help="configuration files put behind train.yaml")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")
     parser.add_argument("--extra", help="dataset folder whose test split is evaluated as well")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 r"""Trains every fusion strategy and every single phase on the phantom and tabulates their figures.
 
     python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
@@ -18,9 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from workbench.prepare.phantom.latents import CLINICAL, PHASES
+
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset
-from workbench.prepare.phantom.latents import CLINICAL, PHASES
 
 FIELDS = (
     "strategy", "seed", "n", "auc", "accuracy", "extra_n", "extra_auc", "extra_auc_lower", "extra_auc_upper",
@@ -53,12 +55,7 @@ def train(strategy: str, seed: int, dataset: Path, extra: Path, results: Path) -
     log = results / f"{folder.name}.log"
     single = strategy.startswith("single_")
     overlay = FRAGMENTS / ("single.yaml" if single else f"{strategy}.yaml")
-    overrides: dict[str, Any] = {
-        "name": folder.name,
-        "output_dir": folder,
-        "dataset_dir": dataset,
-        "seed": seed,
-    }
+    overrides: dict[str, Any] = {"name": folder.name, "output_dir": folder, "dataset_dir": dataset, "seed": seed}
     if single:
         overrides["single_phase"] = strategy.removeprefix("single_")
     if strategy in NEED_TABLE:
@@ -76,9 +73,7 @@ def train(strategy: str, seed: int, dataset: Path, extra: Path, results: Path) -
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategies", nargs="+", default=strategies(), help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")

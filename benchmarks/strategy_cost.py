@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts the parameters and the work of every fusion strategy and times one optimisation step of each.
 
     python -m benchmarks.strategy_cost --output docs/figures/strategy_cost.csv
@@ -23,17 +24,17 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
-from torch import Tensor, nn
-
-from benchmarks.performance.ours import settings
-from benchmarks.performance.timing import Step, measure
-from benchmarks.strategies import NEED_TABLE
 from scripts.engines.environment import describe_machine
 from scripts.engines.inferer import PhaseInferer
 from scripts.engines.randomness import keep_freed_memory
 from scripts.files.atomic import write_atomically
+from torch import Tensor, nn
 from workbench.network.__main__ import parts_of
 from workbench.prepare.phantom.latents import CLINICAL, PHASES
+
+from benchmarks.performance.ours import settings
+from benchmarks.performance.timing import Step, measure
+from benchmarks.strategies import NEED_TABLE
 
 CASES, SIDE, CLASSES = 16, 32, 2
 REFERENCE = "concat"
@@ -107,9 +108,7 @@ def relative(times: Sequence[float], reference: Sequence[float]) -> dict[str, fl
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategies", nargs="+", choices=fragments(), default=fragments(), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=9, help="rounds, each timing every contender")
     parser.add_argument("--steps", type=int, default=2, help="steps timed together")
@@ -131,9 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "processor": machine["machine"]["processor"],
         "torch": machine["versions"]["torch"],
     }
-    rows = [
-        {"strategy": name, **sizes[name], **relative(times[name], times[REFERENCE]), **on} for name in names
-    ]
+    rows = [{"strategy": name, **sizes[name], **relative(times[name], times[REFERENCE]), **on} for name in names]
 
     def write(file: Path) -> None:
         with file.open("w", encoding="utf-8", newline="") as stream:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a dataset.json of some cases or phases of a dataset; the images stay where they are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares the table-only network with logistic regression on a table of patients and one outcome.
 
     python -m benchmarks.table_only --data hcc-data.txt --output docs/figures/table_only_hcc.csv
@@ -21,6 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from scripts.cases.batches import EpochBatchSampler
+from scripts.engines.schedule import warmup_cosine
+from scripts.losses.classification import ClassificationLoss
+from scripts.metrics.paired import corrected_t_test
+from scripts.networks.plain import TableNetwork
+from scripts.networks.table_encoder import TableEncoder
+from scripts.transforms.clinical import EncodeClinicald
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -30,14 +38,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
-
-from scripts.cases.batches import EpochBatchSampler
-from scripts.engines.schedule import warmup_cosine
-from scripts.losses.classification import ClassificationLoss
-from scripts.metrics.paired import corrected_t_test
-from scripts.networks.plain import TableNetwork
-from scripts.networks.table_encoder import TableEncoder
-from scripts.transforms.clinical import EncodeClinicald
 
 FOLDS = 5
 Column = dict[str, Any]
@@ -52,15 +52,10 @@ def read_table(file: Path, outcome: str) -> tuple[list[Column], list[dict[str, A
     for name in rows[0]:
         binary = {row[name] for row in rows} <= {"0", "1", "?"}
         columns.append(
-            {"name": name, "kind": "category", "values": ["0", "1"]}
-            if binary
-            else {"name": name, "kind": "number"}
+            {"name": name, "kind": "category", "values": ["0", "1"]} if binary else {"name": name, "kind": "number"}
         )
     categories = {column["name"] for column in columns if column["kind"] == "category"}
-    cases = [
-        {"clinical": {n: v if n in categories else float(v) for n, v in row.items() if v != "?"}}
-        for row in rows
-    ]
+    cases = [{"clinical": {n: v if n in categories else float(v) for n, v in row.items() if v != "?"}} for row in rows]
     return columns, cases, labels
 
 
@@ -79,9 +74,7 @@ def train_network(
     encoder = TableEncoder(columns, out_dim=2) if hidden is None else TableEncoder(columns, 2, hidden)
     encoder.fit(cases)
     network, loss = TableNetwork(num_phases=1, num_classes=2, table=encoder), ClassificationLoss()
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"]
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config["learning_rate"], weight_decay=config["weight_decay"])
     dataset = TensorDataset(encode(columns, cases), torch.as_tensor(labels))
     batches = EpochBatchSampler(len(cases), config["batch_size"], seed)
     loader = DataLoader(dataset, batch_sampler=batches)
@@ -135,9 +128,7 @@ def fold_aucs(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="CSV with a header")
     parser.add_argument("--outcome", default="survived", help="column with the outcome, 0 or 1")
     parser.add_argument("--hidden", type=int, help="width of the hidden layer; default: that of TableEncoder")
@@ -156,9 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for method in ("table_network", "logistic_regression")
     }
     aucs["difference"] = [a - b for a, b in zip(*aucs.values(), strict=True)]
-    print(
-        f"{len(cases)} patients, {len(columns)} columns, {len(given.seeds)} x {FOLDS} folds: mean AUC [95%]"
-    )
+    print(f"{len(cases)} patients, {len(columns)} columns, {len(given.seeds)} x {FOLDS} folds: mean AUC [95%]")
     for method, values in aucs.items():
         found = corrected_t_test(values, [0.0] * len(values), n_train=FOLDS - 1, n_test=1)
         print(f"{method}: {found.difference:.3f} [{found.lower:.3f}, {found.upper:.3f}]")

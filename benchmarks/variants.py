@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 r"""Trains variants of a configuration with several seeds and tabulates their test figures.
 
     python -m benchmarks.variants --data configs/data/adrenalmnist3d.yaml --name adrenal \
@@ -20,10 +21,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.marked import keep_part, short
-from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
 from scripts.figures.table import markdown_lines
 from scripts.files.plain_text import listing
+
+from benchmarks.marked import keep_part, short
+from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate
 
 FIELDS = (
     "variant", "seed", "n", "auc", "auc_lower", "auc_upper", "accuracy", "accuracy_lower", "accuracy_upper",
@@ -49,9 +51,7 @@ def overlays(variant: str, configs: Path = Path("configs")) -> list[str]:
         files = [configs / kind / f"{part}.yaml" for kind in KINDS]
         there = [file for file in files if file.is_file()]
         if not there:
-            known = sorted(
-                {file.stem for kind in KINDS for file in (configs / kind).glob("*.yaml")} | {WHOLE}
-            )
+            known = sorted({file.stem for kind in KINDS for file in (configs / kind).glob("*.yaml")} | {WHOLE})
             raise ValueError(f"--variants: '{part}' must be one of {listing(part, known)}; correct the name")
         found.append(str(there[0]))
     return found
@@ -74,9 +74,7 @@ def train(variant: str, seed: int, data: Sequence[str], name: str, dataset: str 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", nargs="+", default=[], help="names of overlays; whole is none")
     parser.add_argument("--data", nargs="*", default=[], help="overlays of the dataset, behind train.yaml")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")

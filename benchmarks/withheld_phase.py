@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What phase dropout is worth: one phase is withheld from every test case of the phantom.
 
     python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
@@ -20,10 +21,10 @@ from typing import Any
 
 import pandas
 from sklearn.metrics import roc_auc_score
+from workbench.prepare.phantom.latents import PHASES
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset
-from workbench.prepare.phantom.latents import PHASES
 
 FIELDS = (
     "phase_dropout", "max_epochs", "seed", "withheld", "n", "auc", "auc_lower", "auc_upper", "oracle_auc",
@@ -38,8 +39,7 @@ def without(dataset: Path, phase: str, output: Path) -> Path:
         if split != "test":
             return cases
         left = [
-            case | {"image": {name: path for name, path in case["image"].items() if name != phase}}
-            for case in cases
+            case | {"image": {name: path for name, path in case["image"].items() if name != phase}} for case in cases
         ]
         return [case for case in left if case["image"]]
 
@@ -74,9 +74,7 @@ def run(
     for phase in withheld:
         output = folder / f"without_{phase}"
         cases = without(dataset, phase, output)
-        run_bundle(
-            "evaluating", files, {"bundle_root": folder, "dataset_dir": cases, "output_dir": output}, log
-        )
+        run_bundle("evaluating", files, {"bundle_root": folder, "dataset_dir": cases, "output_dir": output}, log)
         row = {
             "phase_dropout": rate,
             "max_epochs": epochs,
@@ -91,9 +89,7 @@ def run(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", nargs="+", type=float, default=[0.0, 0.1, 0.3], help="phase_dropout")
     parser.add_argument("--max_epochs", type=int, default=60, help="length of the trainings")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the product installs: its bill of materials, its licences, its known vulnerabilities.
 
     python ci/dependencies.py licences | sbom | audit [--requirements FILE ...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tests that lie as the changed files: `make test-fast`, or `make test-fast FILES="scripts/x.py"`.
 
 A change in scripts/losses/deep_supervision.py runs tests/losses/test_evidential.py where there is one,
@@ -28,9 +29,7 @@ def neighbours_of(name: str) -> Path | None:
     """
     path = Path(name)
     if path.parts[0] == "tests":
-        return (
-            ROOT / path if path.name.startswith("test_") and (ROOT / path).is_file() else (ROOT / path).parent
-        )
+        return ROOT / path if path.name.startswith("test_") and (ROOT / path).is_file() else (ROOT / path).parent
     if path.parts[0] not in ("scripts", "workbench", "benchmarks"):
         return None
     folder = ROOT.joinpath("tests", *(path.parts[1:-1] if path.parts[0] != "benchmarks" else ("benchmarks",)))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bundle: what a trained model needs; the configurations in ``configs/`` name its parts by ``_target_``.
 
 Modules are imported on first use, so that ``import scripts`` costs nothing.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Imported by every configuration before MONAI resolves anything: from here on a mistake is one line."""
 
 from scripts.engines.running import running_parser

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of before, as configurations of earlier results folders hold them, and where what they name is now.
 
 The one place where `scripts` names the workbench: configurations of before named its parts, too.
@@ -15,7 +16,7 @@ PLACES = {
     "scripts.comparison": {"workbench.compare": "compare start_comparing"},
     "scripts.data": {
         "scripts.cases": "BatchShares CaseShare EpochBatchSampler ReadableLoader cached_dataset "
-        "declared_columns name_bad positive_class read_unlabelled",
+        "declared_columns name_bad positive_class read_unlabelled"
     },
     "scripts.data.bias_field": {"workbench.prepare.bias_field": "BiasCorrection"},
     "scripts.data.registration": {"workbench.prepare.registration": "Registration"},

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m workbench.predict` by its name of before."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/bad-input.md: what was tried, and one message of each kind, from the tests that tried it."""
 
 from __future__ import annotations
@@ -97,9 +98,7 @@ def neutral(message: str) -> str:
     >>> neutral("found none in /tmp/pytest-of-me/pytest-3/test_a0/data/a.nii on a machine of 47 GiB")
     'found none in data/a.nii on a machine of 16 GiB'
     """
-    message = re.sub(
-        r"/[^\s'\"]*?/pytest-of-[^/]+/pytest-\d+/(?:popen-gw\d+/)?(?!popen-gw)[^/\s]+/", "", message
-    )
+    message = re.sub(r"/[^\s'\"]*?/pytest-of-[^/]+/pytest-\d+/(?:popen-gw\d+/)?(?!popen-gw)[^/\s]+/", "", message)
     message = message.replace(f"{Path(__file__).resolve().parent.parent}/", "")
     message = re.sub(r"/[^\s'\"]*?/pytest-of-[^/]+/pytest-\d+/(?:popen-gw\d+/)?[\w-]+", "data", message)
     return re.sub(r"machine of [\d,]+ GiB", "machine of 16 GiB", message)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures that several areas share: a small phantom, and a model trained on it for a few epochs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small dataset.json with empty image files, for tests of its reader."""
 
 from __future__ import annotations
@@ -100,10 +101,7 @@ def write_dicom() -> Callable[..., list[Path]]:
             meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
             path = folder / f"{prefix}{number:03d}"
             image = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-            image.SOPClassUID, image.SOPInstanceUID = (
-                meta.MediaStorageSOPClassUID,
-                meta.MediaStorageSOPInstanceUID,
-            )
+            image.SOPClassUID, image.SOPInstanceUID = (meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID)
             image.PatientName, image.PatientID = "Surname^Given", patient
             image.PatientBirthDate, image.StudyDate = "19500101", "20200102"
             image.StudyInstanceUID, image.SeriesInstanceUID, image.SeriesNumber = study, series, 1
@@ -116,9 +114,7 @@ def write_dicom() -> Callable[..., list[Path]]:
             image.Rows, image.Columns, image.SamplesPerPixel = 8, 10, 1
             image.PhotometricInterpretation = "MONOCHROME2"
             image.BitsAllocated, image.BitsStored, image.HighBit, image.PixelRepresentation = 16, 16, 15, 1
-            grey = (
-                np.full((8, 10), value + number) + np.arange(80).reshape(8, 10) if pixels is None else pixels
-            )
+            grey = np.full((8, 10), value + number) + np.arange(80).reshape(8, 10) if pixels is None else pixels
             if pixels is None:
                 grey[-1, -1] = zlib.crc32(f"{patient} {study} {series}".encode()) % 1000  # no two alike
             image.PixelData = np.asarray(grey, np.int16).tobytes()

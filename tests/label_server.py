@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real MONAI Label server of a small trained model: fixtures for the folders that import them."""
 
 from __future__ import annotations
@@ -38,12 +39,7 @@ class Server:
         self.headers = {"Authorization": f"Bearer {TOKEN}"}
 
     def ask(
-        self,
-        path: str,
-        method: str = "GET",
-        body: bytes = b"",
-        kind: str = "application/json",
-        **headers: str,
+        self, path: str, method: str = "GET", body: bytes = b"", kind: str = "application/json", **headers: str
     ) -> bytes:
         request = urllib.request.Request(self.root + path, data=body or None, method=method)
         for name, value in {"Content-Type": kind, **self.headers, **headers}.items():

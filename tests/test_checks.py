@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checks of `make check` and `make audit` see all there is, and fail where they must."""
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ def test_ruff_sees_every_file():
         [sys.executable, "-m", "ruff", "check", "--show-files", "."], cwd=ROOT, capture_output=True, text=True
     )
     seen = {str(Path(line).relative_to(ROOT)) for line in listed.stdout.splitlines()}
-    there = {
-        str(file.relative_to(ROOT)) for part in ("scripts", "tests") for file in (ROOT / part).rglob("*.py")
-    }
+    there = {str(file.relative_to(ROOT)) for part in ("scripts", "tests") for file in (ROOT / part).rglob("*.py")}
     assert there - seen == set()
 
 
@@ -46,16 +45,12 @@ def test_the_licence_of_what_a_requirement_asks_for_is_checked(licence, allowed,
     (tmp_path / "requirements.txt").write_text("# of a test\nasking==1.0  # one\n")
     command = ["ci/dependencies.py", "licences", "--requirements", str(tmp_path / "requirements.txt")]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode == 0) == allowed, done.stderr
     if allowed:
         assert done.stdout == "2 packages, none under GPL or AGPL\n"
     else:
-        assert done.stderr.startswith(
-            "error: no package may be under GPL, AGPL or no known licence, found asked ("
-        )
+        assert done.stderr.startswith("error: no package may be under GPL, AGPL or no known licence, found asked (")
         assert len(done.stderr.splitlines()) == 1
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The documentation names what there is, and its tables are those of the measured figures."""
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from workbench.prepare.layouts import layout_names
 
 from benchmarks import acdc_recipe, fusion_table, results, variants
 from benchmarks.fusion_table import HEADER, oracle_auc, render
 from tests.bad_input_page import HEAD, attacks
-from workbench.prepare.layouts import layout_names
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION = ROOT / "docs" / "fusion.md"
@@ -143,11 +144,7 @@ def test_the_table_is_what_the_figures_say():
 
 
 def test_without_any_figures_there_is_a_table_of_what_was_not_run():
-    assert render([], [], ["mean"]) == [
-        *HEADER,
-        "| `mean` | not run | not run | not run | not run |  |",
-        "",
-    ]
+    assert render([], [], ["mean"]) == [*HEADER, "| `mean` | not run | not run | not run | not run |  |", ""]
 
 
 def test_check_fails_until_the_table_is_written_and_again_when_a_figure_changes(tmp_path):
@@ -155,9 +152,7 @@ def test_check_fails_until_the_table_is_written_and_again_when_a_figure_changes(
     truth = tmp_path / "truth.csv"
     runs.write_text(RUNS, encoding="utf-8")
     costs.write_text(COSTS, encoding="utf-8")
-    truth.write_text(
-        "split,label,p_true\ntest,low,0.1\ntest,high,0.2\ntest,low,0.6\ntest,high,0.9\ntraining,high,0\n"
-    )
+    truth.write_text("split,label,p_true\ntest,low,0.1\ntest,high,0.2\ntest,low,0.6\ntest,high,0.9\ntraining,high,0\n")
     document.write_text(f"before\n\n{BEGIN}\n{END}\n\nafter\n", encoding="utf-8")
     options = [f"--runs={runs}", f"--costs={costs}", f"--document={document}"]
     with pytest.raises(SystemExit) as exit_:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a researcher does around a model: prepare, compare, explain, report, export, package, serve."""
 
 from scripts import exports

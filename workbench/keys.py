@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys of the commands around models: explaining, exporting, comparing, preparing, checking, reporting."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
-
 from scripts.keys.kinds import (
     Component,
     Count,
@@ -237,7 +237,7 @@ COMMANDS = {
 UNREAD = {
     "exporting": frozenset(
         ["dataset_dir", "output_dir", "clinical_table", "ensemble", "trust", "runtime", "batch_size"]
-    ),
+    )
 }
 """Keys in a command's files that it does not read."""
 

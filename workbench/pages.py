@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Self-contained HTML pages by the templates in workbench/report, and the configurations that they show."""
 
 from __future__ import annotations

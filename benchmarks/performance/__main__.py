@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures speed and memory side by side with other ways to do the same, and writes docs/performance.md.
 
     python -m benchmarks.performance --items training_step inference --repeats 5
@@ -17,12 +18,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from scripts.engines.randomness import keep_freed_memory
+from scripts.files.atomic import write_text
+
 from benchmarks.performance.items import ITEMS, LONG, SHORT
 from benchmarks.performance.machine import machine
 from benchmarks.performance.page import FIGURES, PAGE, read_figures, render
 from benchmarks.performance.records import Records, report
-from scripts.engines.randomness import keep_freed_memory
-from scripts.files.atomic import write_text
 
 CHOICES = {"short": SHORT, "long": LONG, **{name: [name] for name in ITEMS}}
 
@@ -40,9 +42,7 @@ def run(names: Sequence[str], repeats: int, records: Records, work: Path) -> Non
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", nargs="+", choices=list(CHOICES), default=["short"], metavar="NAME",
                         help=f"short, long, or any of {', '.join(ITEMS)}")  # fmt: skip
     parser.add_argument("--repeats", type=int, default=5, help="times that each item is measured")
@@ -54,9 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if given.check:
         if given.page.read_text(encoding="utf-8") != render(read_figures(given.output), given.output.name):
-            raise SystemExit(
-                f"{given.page} differs from {given.output}; run python -m benchmarks.performance"
-            )
+            raise SystemExit(f"{given.page} differs from {given.output}; run python -m benchmarks.performance")
         return
     names = list(dict.fromkeys(name for choice in given.items for name in CHOICES[choice]))
     records = Records(given.work / "records", machine())

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network of the blog that the project grew out of, rebuilt from its layer sizes, and its plain loop.
 
 One tower per phase (3 x 3 x 3 convolutions 1 to 32 and 32 to 64 channels, each with batch normalisation, ReLU

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the time of a training goes, part by part, and what the engine adds to a bare loop."""
 
 from __future__ import annotations
@@ -131,14 +132,12 @@ def measure_parts(repeat: int, work: Path) -> Figures:
     total = [sum(parts[name] for name in PARTS) for parts in kept]
     step = [sum(parts[name] for name in PARTS[1:5]) for parts in kept]
     figures = {
-        name: median(100 * parts[name] / whole for parts, whole in zip(kept, total, strict=True))
-        for name in PARTS
+        name: median(100 * parts[name] / whole for parts, whole in zip(kept, total, strict=True)) for name in PARTS
     }
     return figures | {
         "epoch_s": median(total),
         "overhead": median(
-            100 * ((whole - parts["validation"]) / parts[BARE] - 1)
-            for parts, whole in zip(kept, total, strict=True)
+            100 * ((whole - parts["validation"]) / parts[BARE] - 1) for parts, whole in zip(kept, total, strict=True)
         ),
         "augmentation_of_step": median(
             100 * parts["augmentation"] / whole for parts, whole in zip(kept, step, strict=True)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One training in several processes, against one process, at the same global batch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A handler that writes how long each epoch of a training took."""
 
 from __future__ import annotations
@@ -7,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
-
-from benchmarks.performance.timing import now
 from scripts.files.atomic import write_text
 from scripts.files.processes import is_first_process
+
+from benchmarks.performance.timing import now
 
 
 class EpochTimes:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From cold files to the end of the first epoch, and the start after that."""
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from typing import Any
 import numpy as np
 from monai.data import CacheDataset, DataLoader
 from monai.transforms import Compose, SelectItemsd
+from scripts.cases.cache import cached_dataset
 
 from benchmarks.crop_first import BOX, PHASES, crop_first, crop_last, write_case
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.timing import seconds
-from scripts.cases.cache import cached_dataset
 
 CASES, DISTINCT = 100, 10
 """Cases, and how many of them are drawn; the others are copies in files of their own, under other names."""

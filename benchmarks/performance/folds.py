@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A comparison of strategies over folds, side by side, against the same trainings one after another."""
 
 from __future__ import annotations
@@ -6,10 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from workbench.prepare.phantom.dataset import make_phantom
+
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.timing import seconds
 from benchmarks.seeds import run_bundle
-from workbench.prepare.phantom.dataset import make_phantom
 
 STRATEGIES, FOLDS = ("concat", "mean", "gated", "abaf"), 5
 SPLITS = {"training": 40, "validation": 10, "test": 10}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How time and memory of a training grow with phases, voxels and cases."""
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from typing import Any
 import torch
 from monai.data import DataLoader
 from monai.transforms import MapTransform
+from scripts.cases.cache import cached_dataset
+from scripts.engines.randomness import keep_freed_memory
 from torch import Tensor
 
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.ours import batch, build_model, our_step
 from benchmarks.performance.peak_memory import peak_memory
 from benchmarks.performance.timing import growth_exponent, measure, seconds
-from scripts.cases.cache import cached_dataset
-from scripts.engines.randomness import keep_freed_memory
 
 PHASES = (1, 2, 4, 8)
 SIDES = (28, 40, 56, 72, 96)
@@ -63,11 +64,7 @@ def epoch_from_disk(count: int, cache: str) -> float:
 
 
 def measure_growth(
-    repeat: int,
-    work: Path,
-    phases: Sequence[int] = PHASES,
-    sides: Sequence[int] = SIDES,
-    counts: Sequence[int] = CASES,
+    repeat: int, work: Path, phases: Sequence[int] = PHASES, sides: Sequence[int] = SIDES, counts: Sequence[int] = CASES
 ) -> Figures:
     """Return the exponents of time and memory against phases, voxels and cases."""
     figures: Figures = {}
@@ -99,9 +96,7 @@ GROWTH = Item(
         Figure("voxels_time", "time against voxels, exponent", "", 2, most=1.05),
         Figure("voxels_memory", "memory against voxels, exponent", "", 2, most=1.05),
         Figure("cases_time", "time against cases, exponent", "", 2, most=1.05),
-        Figure(
-            "cases_memory_ratio", f"memory of {CASES[-1]:,} cases over that of {CASES[0]}", "x", 2, most=1.25
-        ),
+        Figure("cases_memory_ratio", f"memory of {CASES[-1]:,} cases over that of {CASES[0]}", "x", 2, most=1.25),
         Figure("cases_memory_first", f"memory, {CASES[0]} cases", "MB", 0),
         Figure("cases_memory_last", f"memory, {CASES[-1]:,} cases", "MB", 0),
     ),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One case from its files to its probability: the bundle in each runtime, and MONAI's standard evaluator."""
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ from monai.transforms import (
     ScaleIntensityRanged,
     Spacingd,
 )
+from scripts.cases.read import read_unlabelled
+from scripts.engines.network import load_trained
+from scripts.files.atomic import write_atomically
+from scripts.networks.exported import EXPORTED
+from workbench.export.exporting import describe
+from workbench.export.formats import FORMATS, example_inputs
 
 from benchmarks.performance.blog import SIDE, BlogNetwork
 from benchmarks.performance.item import Figure, Figures, Item
@@ -33,12 +40,6 @@ from benchmarks.performance.ours import CONFIGS, DEVICE, PHASES
 from benchmarks.performance.peak_memory import peak_memory
 from benchmarks.performance.phantom import phantom_folder
 from benchmarks.performance.timing import measure, times_faster
-from scripts.cases.read import read_unlabelled
-from scripts.engines.network import load_trained
-from scripts.files.atomic import write_atomically
-from scripts.networks.exported import EXPORTED
-from workbench.export.exporting import describe
-from workbench.export.formats import FORMATS, example_inputs
 
 ROUNDS = 9
 Predict = Callable[[], float]

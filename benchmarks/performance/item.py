@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One item of the benchmark: the figures it measures, and the goals they are held to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training step on larger volumes, 8 cases x 3 phases x 64 voxels cubed, against MONAI's ResNet-10."""
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 from monai.data import DataLoader
 from monai.networks.nets import resnet10
+from scripts.engines.inferer import PrepareBatch, has_fast_bf16
 from torch import Tensor, nn
 
 from benchmarks.performance.item import Figure, Figures, Item
@@ -14,7 +16,6 @@ from benchmarks.performance.monai_pipeline import PipelineTraining, cached_loade
 from benchmarks.performance.ours import CLASSES, DEVICE, PHASES, batch, build_model
 from benchmarks.performance.timing import measure, seconds
 from benchmarks.performance.training_step import InMemory
-from scripts.engines.inferer import PrepareBatch, has_fast_bf16
 
 CASES, SIDE = 8, 64
 

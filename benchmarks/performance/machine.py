@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the figures were measured on: processor, memory, GPU, versions; no names of hosts or users."""
 
 from __future__ import annotations
@@ -5,8 +6,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from benchmarks.performance.ours import DEVICE
 from scripts.engines.environment import describe_machine
+
+from benchmarks.performance.ours import DEVICE
 
 
 def machine() -> dict[str, Any]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much of what the machine can compute a training step uses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was tried to make a training step faster, each against the step as it is."""
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from scripts.engines.network import channels_last
 from torch import Tensor, nn
 
 from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.ours import DEVICE, Model, batch, build_model
 from benchmarks.performance.side import Parts, Side
 from benchmarks.performance.timing import Step, measure, times_faster
-from scripts.engines.network import channels_last
 
 CASES, SIDE, PHASES = 16, 28, 3
 WIDTH, VOXELS = 16, 14
@@ -57,11 +58,7 @@ def compiled(model: Model) -> None:
     model.network.get_submodule("encoder").compile()
 
 
-CHANGES: dict[str, Callable[[Model], None]] = {
-    "contiguous": contiguous,
-    "one_by_one": one_by_one,
-    "fused": fused,
-}
+CHANGES: dict[str, Callable[[Model], None]] = {"contiguous": contiguous, "one_by_one": one_by_one, "fused": fused}
 if DEVICE != "cpu" or shutil.which("g++"):  # torch.compile builds C++ for a CPU
     CHANGES["compiled"] = compiled
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MONAI's standard training pipeline: cached items, dictionary random transforms, workers, its trainer.
 
 CacheDataset, a DataLoader with 2 workers, SupervisedTrainer with its defaults, float32. The random transforms

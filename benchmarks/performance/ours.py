@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bundle's own side of every comparison: what `configs/train.yaml` trains, built from that file."""
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
+from scripts.engines.inferer import PhaseInferer
+from scripts.engines.network import channels_last
 from torch import Tensor, nn
 
 from benchmarks.performance.timing import Step
-from scripts.engines.inferer import PhaseInferer
-from scripts.engines.network import channels_last
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 PHASES = ("pre", "arterial", "portal")
@@ -63,11 +64,7 @@ class Model:
         self.optimizer.step()
 
 
-def build_model(
-    precision: str = "auto",
-    overrides: Mapping[str, Any] | None = None,
-    device: str = DEVICE,
-) -> Model:
+def build_model(precision: str = "auto", overrides: Mapping[str, Any] | None = None, device: str = DEVICE) -> Model:
     """Build the network, loss, optimiser and augmentation of a training.
 
     Args:

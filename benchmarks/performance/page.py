@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/performance.md, from the JSON of the figures."""
 
 from __future__ import annotations
@@ -33,10 +34,7 @@ def row(figure: Figure, found: Mapping[str, float]) -> dict[str, str]:
         text += f" ({found['min']:,.{figure.digits}f} to {found['max']:,.{figure.digits}f})"
     goal = reached = ""
     if figure.least is not None:
-        goal, reached = (
-            f"at least {shown(figure.least, figure)}",
-            "yes" if value >= figure.least else "**no**",
-        )
+        goal, reached = (f"at least {shown(figure.least, figure)}", "yes" if value >= figure.least else "**no**")
     if figure.most is not None:
         goal, reached = f"at most {shown(figure.most, figure)}", "yes" if value <= figure.most else "**no**"
     return {"meaning": figure.meaning, "value": text, "goal": goal, "reached": reached}

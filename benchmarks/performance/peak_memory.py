@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory that a piece of work takes, in a process of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases of the built-in phantom with all three phases, prepared once as the bundle prepares them."""
 
 from __future__ import annotations
@@ -6,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from scripts.files.atomic import write_tensors
 from torch import Tensor
+from workbench.prepare.phantom.dataset import make_phantom
 
 from benchmarks.performance.ours import settings
-from scripts.files.atomic import write_tensors
-from workbench.prepare.phantom.dataset import make_phantom
 
 SIDE = 28
 MADE = {"training": 180, "validation": 160, "test": 2}

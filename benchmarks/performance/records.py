@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One JSON file per item and repeat, so that a benchmark that was stopped goes on where it was."""
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.performance.item import Figures, Item
 from scripts.files.atomic import write_text
+
+from benchmarks.performance.item import Figures, Item
 
 MACHINE = "machine.json"
 

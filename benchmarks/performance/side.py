@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One side of a comparison in a process of its own, where its memory is managed as its users have it."""
 
 from __future__ import annotations

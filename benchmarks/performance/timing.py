@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contenders timed in turn, A B A B ..., so that other load on the machine meets all of them alike."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training on the phantom, 16 cases x 3 phases x 28 voxels cubed: the bundle, the blog's loop and MONAI's."""
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import torch
 from ignite.engine import Events
 from monai.data import DataLoader
 from monai.networks.utils import eval_mode
+from scripts.cases.batches import EpochBatchSampler
+from scripts.engines.inferer import PrepareBatch, has_fast_bf16
+from scripts.engines.schedule import warmup_cosine
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -23,9 +27,6 @@ from benchmarks.performance.ours import DEVICE, Model, build_model
 from benchmarks.performance.phantom import Prepared, prepared_phantom
 from benchmarks.performance.side import Parts, Side
 from benchmarks.performance.timing import seconds, times_faster
-from scripts.cases.batches import EpochBatchSampler
-from scripts.engines.inferer import PrepareBatch, has_fast_bf16
-from scripts.engines.schedule import warmup_cosine
 
 BATCH = 16
 WARMUP_SHARE = 0.05
@@ -149,9 +150,7 @@ def ours(prepared: Prepared, epochs: int, seed: int) -> dict[str, Contender]:
     return found
 
 
-def train_side_by_side(
-    prepared: Prepared, epochs: int, seed: int, passes: int = 1, with_aucs: bool = False
-) -> Figures:
+def train_side_by_side(prepared: Prepared, epochs: int, seed: int, passes: int = 1, with_aucs: bool = False) -> Figures:
     """Train all contenders in turn, epoch by epoch, the peers in processes of their own.
 
     Args:
@@ -167,10 +166,7 @@ def train_side_by_side(
         gain over the peer.
     """
     own = ours(prepared, epochs * passes, seed)
-    with (
-        Side(peers, prepared, seed) as theirs,
-        Side(peers, prepared, seed, keep_memory=True) as keeping,
-    ):
+    with Side(peers, prepared, seed) as theirs, Side(peers, prepared, seed, keep_memory=True) as keeping:
         turns: dict[str, tuple[Epoch, int]] = {name: (partial(theirs, name), 1) for name in PEERS}
         turns[KEPT] = partial(keeping, "blog"), 1
         turns |= {name: (contender.epoch, passes) for name, contender in own.items()}

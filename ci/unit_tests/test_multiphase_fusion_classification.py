@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs every configuration of the bundle on made-up data, in the form of the model zoo's `ci/unit_tests`.
 
 The file works as it is in the zoo, where the bundle lies in ``models/multiphase_fusion_classification``, and

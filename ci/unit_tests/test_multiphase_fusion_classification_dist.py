@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trains by two processes on made-up data, in the form of the model zoo's `ci/unit_tests`."""
 
 import os
@@ -22,25 +23,8 @@ class TestMultiphaseFusionClassificationMGPU(unittest.TestCase):
         output = os.path.join(self.folder, "trained")
         files = "['configs/train.yaml','configs/multi_gpu_train.yaml']"
         processes = max(2, torch.cuda.device_count())
-        command = [
-            "torchrun",
-            "--standalone",
-            f"--nproc_per_node={processes}",
-            "-m",
-            "monai.bundle",
-            "run",
-            "training",
-        ]
-        command += [
-            "--config_file",
-            files,
-            "--dataset_dir",
-            self.folder,
-            "--output_dir",
-            output,
-            "--max_epochs",
-            "1",
-        ]
+        command = ["torchrun", "--standalone", f"--nproc_per_node={processes}", "-m", "monai.bundle", "run", "training"]
+        command += ["--config_file", files, "--dataset_dir", self.folder, "--output_dir", output, "--max_epochs", "1"]
         subprocess.run(command, cwd=BUNDLE_ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
         with open(os.path.join(output, "predictions.csv")) as stream:
             self.assertEqual(len(stream.read().splitlines()) - 1, SPLITS["test"])

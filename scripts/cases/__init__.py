@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cases of a dataset.json: clinical columns, splits, cache, batches."""
 
 from scripts import exports
 
 __getattr__, __all__ = exports(
     __name__,
-    batches="BatchShares CaseShare EpochBatchSampler",
+    batches="BatchShares CaseShare EpochBatchSampler ReadableLoader name_bad",
     cache="cached_dataset",
     positive="positive_class",
     read="declared_columns read_cases read_unlabelled",
-    readable="ReadableLoader name_bad",
 )

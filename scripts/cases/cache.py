@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datasets that keep prepared cases: in memory, on disk, or not at all."""
 
 from __future__ import annotations
@@ -16,8 +17,7 @@ import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, RandomizableTrait, Transform
 from monai.utils import convert_to_tensor
-
-from scripts.cases.cut_regions import CutRegions, cut_of
+from scripts.cases.checks import CutRegions, cut_of
 from scripts.files.atomic import no_room, remove_partial, write_tensors
 from scripts.files.plain_text import listing
 from scripts.files.processes import BadCases, lines_of, work_through
@@ -166,9 +166,7 @@ class DiskCache(PersistentDataset):
                 entry = torch.load(file, weights_only=True)
                 return {"item": _in_split(entry["item"], item), "cut": entry["cut"]}
             except DAMAGED as error:
-                logger.warning(
-                    "the cache file %s cannot be read (%s); preparing it again", file, type(error).__name__
-                )
+                logger.warning("the cache file %s cannot be read (%s); preparing it again", file, type(error).__name__)
         prepared, cut = preprocessed(self.transform, item)
         prepared = convert_to_tensor(prepared, convert_numeric=False, track_meta=False)
         _check_storable(prepared, _case(item))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clinical table of a dataset: which columns it has, and which values a case may hold."""
 
 from __future__ import annotations
@@ -39,8 +40,7 @@ def check_columns(columns: Any, where: str) -> list[Column]:
         kind = column.get("kind")
         if kind not in KINDS:
             raise ValueError(
-                f"{where}: clinical column {name!r} must have the kind 'number' or 'category', found "
-                f"{kind!r:.80}"
+                f"{where}: clinical column {name!r} must have the kind 'number' or 'category', found {kind!r:.80}"
             )
         unknown = next((key for key in column if key not in KEYS), None)
         if unknown is not None or (kind == "number" and column.get("values") is not None):
@@ -51,9 +51,7 @@ def check_columns(columns: Any, where: str) -> list[Column]:
             )
         values = column.get("values")
         if kind == "category" and not (
-            isinstance(values, list)
-            and values
-            and all(isinstance(value, str) and is_plain(value) for value in values)
+            isinstance(values, list) and values and all(isinstance(value, str) and is_plain(value) for value in values)
         ):
             raise ValueError(
                 f"{where}: clinical column {name!r} is a category and must list its 'values' as texts, found "
@@ -125,9 +123,7 @@ def check_values(
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise ValueError(
-            f"case {case}: 'clinical' must be an object of column: value, found {values!r:.80} in {where}"
-        )
+        raise ValueError(f"case {case}: 'clinical' must be an object of column: value, found {values!r:.80} in {where}")
     chosen = {column["name"]: column for column in columns}
     known = {column["name"]: column for column in declared} | chosen
     checked: dict[str, float | str] = {}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the texts of a table's column to its kind, its unit and its values."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scripts.cases.clinical import MOST_CATEGORIES, Column, name_and_unit
-from scripts.cases.spelling import merged
+from scripts.cases.table import merged
 from scripts.files.numbers import Number, decimal_mark, number
 from scripts.files.plain_text import note
 
@@ -121,9 +122,7 @@ def read_column(
     if len(found) == len(filled) and not _is_scale(found):
         return read_numbers(name, unit, cells, rows, notes, elsewhere, custom)
     others = [
-        (row, text)
-        for row, text, there, cell in zip(rows, texts, known, cells, strict=True)
-        if there and cell is None
+        (row, text) for row, text, there, cell in zip(rows, texts, known, cells, strict=True) if there and cell is None
     ]
     if len(found) >= MOSTLY * len(filled) and not all(_GRADE.fullmatch(text) for _, text in others):
         what = note("", [f"{text!r} (case {row})" for row, text in others]).removeprefix(": ")
@@ -195,9 +194,7 @@ def _unit(name: str, unit: str | None, cells: Sequence[Number | None], rows: Seq
     bare = [cell for cell in cells if cell is not None and not cell.unit]
     shares = [cell for cell in bare if cell.digits.startswith(("0.", "0,", ".", ","))]
     if len(first) > 1 or (unit == "%" and shares and len(bare) < sum(cell is not None for cell in cells)):
-        found = (
-            list(first.values())[:2] if len(first) > 1 else [*first.values(), f"{shares[0].text!r} without %"]
-        )
+        found = list(first.values())[:2] if len(first) > 1 else [*first.values(), f"{shares[0].text!r} without %"]
         raise ValueError(
             f"clinical column {name!r} must have one unit, found {' and '.join(found)}; convert the values, "
             "and write the unit into the header in brackets"

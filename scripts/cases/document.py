@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The file dataset.json: its top level, and its entries one by one."""
 
 from __future__ import annotations
@@ -39,9 +40,7 @@ class Document:
         """Return the cases listed under `split`, unchecked."""
         entries = self.content.get(split, [])
         if not isinstance(entries, list):
-            raise ValueError(
-                f"{self.file}: {split!r} must be a list of cases, found {type(entries).__name__}"
-            )
+            raise ValueError(f"{self.file}: {split!r} must be a list of cases, found {type(entries).__name__}")
         return entries
 
 
@@ -67,13 +66,10 @@ def open_document(dataset_dir: str | Path) -> Document:
         content = json.loads(file.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{file} must be valid JSON, found in line {error.lineno}, column {error.colno}: {error.msg}; "
-            "correct it"
+            f"{file} must be valid JSON, found in line {error.lineno}, column {error.colno}: {error.msg}; correct it"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{file} cannot be read as UTF-8 text ({error}); check its permissions and encoding"
-        ) from None
+        raise ValueError(f"{file} cannot be read as UTF-8 text ({error}); check its permissions and encoding") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
         raise ValueError(f"{file} must be usual JSON, found {error}; correct it") from None
     if not isinstance(content, dict):
@@ -132,9 +128,7 @@ def read_item(
         )
     image = entry.get("image")
     if not isinstance(image, dict):
-        raise ValueError(
-            f"case {case}: 'image' must be an object of phase: path, found {image!r:.80} in {file}"
-        )
+        raise ValueError(f"case {case}: 'image' must be an object of phase: path, found {image!r:.80} in {file}")
     for name in ("patient", "site"):
         value = entry.get(name)
         if not isinstance(value, str | int | float | None) or not is_plain(str(value)):
@@ -147,11 +141,7 @@ def read_item(
                 f"case {case}: phase {phase!r:.80} is not among the phases {listing(phase, document.phases)} "
                 f"of {file}; correct its name"
             )
-    paths = {
-        phase: _path(document, str(case), phase, image[phase])
-        for phase in phases
-        if image.get(phase) is not None
-    }
+    paths = {phase: _path(document, str(case), phase, image[phase]) for phase in phases if image.get(phase) is not None}
     if not paths:
         raise ValueError(
             f"case {case} ({split}): at least one of the phases [{', '.join(phases)}] must be there, found "
@@ -181,9 +171,7 @@ def _path(document: Document, case: str, phase: str, value: Any) -> str:
     Symbolic links are followed, wherever they lead: they were put there by whoever keeps the folder.
     """
     if not isinstance(value, str) or not value or not is_plain(value):
-        raise ValueError(
-            f"case {case}: the path of {phase!r} must be a text, found {value!r:.80} in {document.file}"
-        )
+        raise ValueError(f"case {case}: the path of {phase!r} must be a text, found {value!r:.80} in {document.file}")
     if os.path.isabs(value):
         return os.path.normpath(value)
     folder = os.path.normpath(document.file.parent)

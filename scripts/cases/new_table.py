@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clinical table of new cases: the columns that a model reads, in its units and with its categories."""
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from typing import Any
 from scripts.cases.clinical import Column, name_and_unit
 from scripts.cases.column import ColumnValues, is_missing, plain_unit, read_numbers
 from scripts.cases.document import Item
-from scripts.cases.spelling import folded
-from scripts.cases.table import NAME, OPTION, ROW, measurements, read_clinical_rows, rows_by_case
+from scripts.cases.table import NAME, OPTION, ROW, folded, measurements, read_clinical_rows, rows_by_case
 from scripts.files.numbers import decimal_mark_of_all, number
 from scripts.files.plain_text import listing, nearest, note
 from scripts.files.tables import Table
@@ -35,9 +35,7 @@ def with_clinical_table(
             or category, or a column that the dataset gives as well.
     """
     if not columns:
-        raise ValueError(
-            f"{OPTION} {file} must be for a model that reads clinical columns, found none; leave it out"
-        )
+        raise ValueError(f"{OPTION} {file} must be for a model that reads clinical columns, found none; leave it out")
     table = read_clinical_rows(Path(file).expanduser())
     headers = _headers(table, columns)
     joined, notes = rows_by_case(table, items)
@@ -61,9 +59,7 @@ def with_clinical_table(
     for name in (column["name"] for column in columns if column["name"] not in headers):
         meant = nearest(name, (name_and_unit(header)[0] for header in unread), cutoff=0.8)
         notes.append(
-            f"the {NAME} has {meant!r} and lacks {name!r}: rename the column if it is the same"
-            if meant
-            else ""
+            f"the {NAME} has {meant!r} and lacks {name!r}: rename the column if it is the same" if meant else ""
         )
     return filled, [line for line in notes if line]
 
@@ -71,9 +67,7 @@ def with_clinical_table(
 GIVE = f"; pass {OPTION} FILE.csv, or for one patient --clinical"
 
 
-def lacking(
-    items: Sequence[Mapping[str, Any]], columns: Sequence[Column], where: str, remedy: str = GIVE
-) -> str:
+def lacking(items: Sequence[Mapping[str, Any]], columns: Sequence[Column], where: str, remedy: str = GIVE) -> str:
     """Return a line about the clinical columns that a model reads and cases lack, "" where they lack none.
 
     >>> lacking([{"case": "a", "clinical": {}}], [{"name": "age", "kind": "number", "unit": "years"}], "new")
@@ -81,8 +75,7 @@ def lacking(
 are predicted without; pass --clinical_table FILE.csv, or for one patient --clinical'
     """
     cases = {
-        column["name"]: [item["case"] for item in items if column["name"] not in item["clinical"]]
-        for column in columns
+        column["name"]: [item["case"] for item in items if column["name"] not in item["clinical"]] for column in columns
     }
     if not any(cases.values()):
         return ""
@@ -111,8 +104,7 @@ def _headers(table: Table, columns: Sequence[Column]) -> dict[str, str]:
         fitting = equal or alike
         if len(fitting) > 1:
             raise ValueError(
-                f"{table} must have one column {column['name']!r}, found {', '.join(map(repr, fitting))}; "
-                "rename one"
+                f"{table} must have one column {column['name']!r}, found {', '.join(map(repr, fitting))}; rename one"
             )
         found |= {column["name"]: fitting[0]} if fitting else {}
     if not found:
@@ -144,12 +136,7 @@ def _values(table: Table, headers: Mapping[str, str], columns: Sequence[Column])
 
 
 def numbers_for(
-    column: Column,
-    header: str,
-    texts: Sequence[str],
-    rows: Sequence[str],
-    elsewhere: str = "",
-    custom: str = "",
+    column: Column, header: str, texts: Sequence[str], rows: Sequence[str], elsewhere: str = "", custom: str = ""
 ) -> ColumnValues:
     """Read a column of numbers for a model that declares it.
 
@@ -168,8 +155,7 @@ def numbers_for(
     unit, own = (read.column or {}).get("unit"), column.get("unit")
     if unit and own and plain_unit(unit) != plain_unit(own):
         raise ValueError(
-            f"clinical column {name!r} must be in {own!r}, the unit of the model, found {unit!r}; convert "
-            "its values"
+            f"clinical column {name!r} must be in {own!r}, the unit of the model, found {unit!r}; convert its values"
         )
     said = [f"{name} of the {NAME} has no unit and is taken to be in {own}"] if own and not unit else []
     return ColumnValues(dict(column), read.values, [*read.notes, *said])
@@ -182,9 +168,7 @@ def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) ->
     >>> categories_for(column, ["m", "?"], ["a", "b"]).values
     ['M', None]
     """
-    spelling = {folded(value): value for value in reversed(column["values"])} | {
-        v: v for v in column["values"]
-    }
+    spelling = {folded(value): value for value in reversed(column["values"])} | {v: v for v in column["values"]}
     values: list[float | str | None] = [spelling.get(text, spelling.get(folded(text))) for text in texts]
     _refuse_unread(column["name"], f"one of [{', '.join(column['values'])}]", texts, rows, values)
     changed = {text: value for text, value in zip(texts, values, strict=True) if value not in (None, text)}
@@ -192,9 +176,7 @@ def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) ->
     return ColumnValues(dict(column), values, said if changed else [])
 
 
-def _refuse_unread(
-    name: str, what: str, texts: Sequence[str], rows: Sequence[str], values: Sequence[object]
-) -> None:
+def _refuse_unread(name: str, what: str, texts: Sequence[str], rows: Sequence[str], values: Sequence[object]) -> None:
     """Raise where a cell that is not empty has no value (None), and name all such cells."""
     wrong = [
         f"{text!r} (case {row})"

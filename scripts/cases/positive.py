@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which of two classes a name means, and its place among them."""
 
 from __future__ import annotations
@@ -34,9 +35,7 @@ def named_class(positive: str | int, classes: Sequence[str], where: str = "`posi
             f"[{', '.join(names)}], each of which stands against the rest; leave it out"
         )
     if len(found) != 1:
-        raise ValueError(
-            f"{where} must be one of the classes {listing(text, names)}, found {text!r}; correct it"
-        )
+        raise ValueError(f"{where} must be one of the classes {listing(text, names)}, found {text!r}; correct it")
     return found[0]
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cases of a dataset.json, checked in full before anything else starts."""
 
 from __future__ import annotations
@@ -7,18 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.checks import (
-    check_classes,
-    check_files,
-    check_patients,
-    check_split,
-    check_unique,
-    class_index,
-)
+from scripts import cases  # whose part for clinical tables is imported where there is one
+from scripts.cases.checks import check_classes, check_files, check_patients, check_split, check_unique, class_index
 from scripts.cases.clinical import Column, check_columns, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items
 from scripts.cases.folder import case_folders, read_case_folder
-from scripts.cases.new_table import lacking, with_clinical_table
 from scripts.cases.splits import SPLITS
 
 
@@ -64,8 +58,7 @@ def read_cases(
     splits: dict[str, list[Item]] = {}
     for split in (*SPLITS, "unlabelled"):
         splits[split] = [
-            read_item(document, split, *entry, phases, columns)
-            for entry in enumerate(document.entries(split))
+            read_item(document, split, *entry, phases, columns) for entry in enumerate(document.entries(split))
         ]
         if split in SPLITS:
             if split in required:
@@ -80,9 +73,9 @@ def read_cases(
         if split in required:
             check_classes(document, split, splits[split], classes)
     check_files(document, [item for items in splits.values() for item in items])
-    if "training" not in required:
+    if columns and "training" not in required:
         evaluated = [item for split in required for item in splits[split]]
-        line = lacking(evaluated, columns, str(document.file), remedy="")
+        line = cases.new_table.lacking(evaluated, columns, str(document.file), remedy="")
         print(f"{line}\n" if line else "", end="", flush=True)
     counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
     return Cases(document.name, phases, classes, columns, **splits, class_counts=counts)
@@ -126,9 +119,7 @@ def read_unlabelled(
     columns = select_columns(document.columns, clinical, str(document.file), required=False)
     items = read_items(document, phases, columns)
     if not items:
-        raise ValueError(
-            f"{document.file} must list at least one case, found none; add cases under 'unlabelled'"
-        )
+        raise ValueError(f"{document.file} must list at least one case, found none; add cases under 'unlabelled'")
     check_unique(document, items)
     if not keep_bad:
         check_files(document, items)
@@ -140,18 +131,14 @@ def read_unlabelled(
     return _with_table(items, columns, clinical_table, str(document.file))
 
 
-def _with_table(
-    items: list[Item], columns: list[Column], clinical_table: str | Path | None, where: str
-) -> list[Item]:
+def _with_table(items: list[Item], columns: list[Column], clinical_table: str | Path | None, where: str) -> list[Item]:
     """Return the cases with the values of a clinical table, if one is given; print what they lack."""
     notes: list[str] = []
     if clinical_table is not None:
-        items, notes = with_clinical_table(items, clinical_table, columns)
-    line = lacking(items, columns, where if clinical_table is None else str(clinical_table))
-    said = [
-        text if text.startswith("warning: ") else f"note: {text}"
-        for text in [*notes, *([line] if line else [])]
-    ]
+        items, notes = cases.new_table.with_clinical_table(items, clinical_table, columns)
+    where = where if clinical_table is None else str(clinical_table)
+    line = cases.new_table.lacking(items, columns, where) if columns else None
+    said = [text if text.startswith("warning: ") else f"note: {text}" for text in [*notes, *([line] if line else [])]]
     print("".join(f"{text}\n" for text in said), end="", flush=True)
     return items
 

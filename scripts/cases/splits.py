@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splits into training, validation and test: by class and site, grouped by patient, fixed by a seed."""
 
 from __future__ import annotations
@@ -129,9 +130,7 @@ def split_by_patient(
 
     result = [split_of[patient] for patient in patients]
     for split in fractions:
-        absent = set(labels) - {
-            label for label, chosen in zip(labels, result, strict=True) if chosen == split
-        }
+        absent = set(labels) - {label for label, chosen in zip(labels, result, strict=True) if chosen == split}
         if absent:
             raise ValueError(
                 f"class {min(absent)!r} is absent from the {split} split, because its patients also have "

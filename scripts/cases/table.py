@@ -1,15 +1,123 @@
-"""A clinical table beside the images, of whatever layout: joined by case, else by patient."""
+# SPDX-License-Identifier: Apache-2.0
+"""A clinical table beside the images, joined by case, else by patient, however their names are spelt."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
-from scripts.cases.spelling import match_names
 from scripts.cases.splits import Case, patient_of
 from scripts.files.plain_text import listing, note
 from scripts.files.tables import Table, is_identifier, read_table, with_usual_names
+
+SPELT_ALIKE = 0.88
+"""Similarity, from 0 to 1 as `difflib` counts it, from which two class names may be one with a slip."""
+FEW = 0.05  # share of the cases up to which a class may be a slip of another one
+_LEVEL = re.compile(r"\d+|\b[ivx]+[a-d]?\b|\b[a-d]\b|[+-]+$|\bnon|\bin|\bun")
+"""What tells levels of one scale, or a thing and its contrary, apart."""
+
+
+def folded(text: str) -> str:
+    """Return a name without what people vary by accident.
+
+    >>> pairs = (" High_Grade ", "high-grade"), ("001", "1.0"), ("HER2-", "HER2")
+    >>> tuple(folded(one) == folded(other) for one, other in pairs)
+    (True, True, False)
+    """
+    text = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    number = re.fullmatch(r"(\d+)(?:[.,]0+)?", text)
+    return str(int(number.group(1))) if number else re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", text)
+
+
+def most_used_spelling(texts: Iterable[str]) -> dict[str, str]:
+    """Return, for each text, the most frequent one of those that differ by accident only.
+
+    >>> most_used_spelling(["Benign", "benign", "benign"])
+    {'Benign': 'benign', 'benign': 'benign'}
+    """
+    counts = Counter(texts)
+    best: dict[str, str] = {}
+    for text in sorted(counts, key=lambda text: (-counts[text], text)):
+        best.setdefault(folded(text), text)
+    return {text: best[folded(text)] for text in counts}
+
+
+def merged(texts: Sequence[str], what: str) -> tuple[dict[str, str], list[str]]:
+    """Return text -> its spelling, and a line for each spelling that is taken for another one.
+
+    >>> merged(["M", "m", "F"], "sex")[1]
+    ["sex: 'm' (1) and 'M' (1) are taken for one, 'M'"]
+    """
+    counts, spelling = Counter(texts), most_used_spelling(texts)
+    lines = [
+        f"{what}: {text!r} ({counts[text]}) and {best!r} ({counts[best]}) are taken for one, {best!r}"
+        for text, best in sorted(spelling.items())
+        if text != best
+    ]
+    return spelling, lines
+
+
+def slips(counts: Counter[str]) -> list[tuple[str, str]]:
+    """Return pairs (rare name, frequent name) that are spelt nearly alike and may be one.
+
+    >>> slips(Counter({"malignant": 40, "malignent": 1, "stage 2": 30, "stage 3": 1}))
+    [('malignent', 'malignant')]
+    """
+    found = []
+    for rare in counts:
+        if counts[rare] > max(2, FEW * counts.total()):
+            continue
+        for other in counts:
+            alike = SequenceMatcher(None, folded(rare), folded(other)).ratio() >= SPELT_ALIKE
+            levels = _LEVEL.findall(folded(rare)) != _LEVEL.findall(folded(other))
+            if counts[other] > counts[rare] and alike and not levels:
+                found.append((rare, other))
+    return found
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Which name of a dataset is which name of a table."""
+
+    # name in the dataset -> name in the table; those without a partner are not among them
+    row_of: dict[str, str]
+    loose: list[str]  # pairs that are spelt differently, "1 (001)"
+
+    def note(self, table: str) -> str:
+        """Return a line about the pairs that are spelt differently, nothing where there is none."""
+        return note(f"names that the {table} spells differently (there, and here)", self.loose)
+
+
+def match_names(known: Iterable[str], rows: Iterable[str]) -> Matches:
+    """Match the names of a dataset with those of a table, one to one.
+
+    Equal names match first, whichever way their accents are stored; then those of the rest that differ by
+    accident only (see `folded`), where there is one partner on each side.
+
+    >>> match_names(["001", "002", "P3"], ["1", "2.0", "p3", "4"]).row_of
+    {'001': '1', '002': '2.0', 'P3': 'p3'}
+    """
+    by_name = {unicodedata.normalize("NFC", row): row for row in rows}
+    names = list(dict.fromkeys(known))
+    exact = {name: by_name[plain] for name in names if (plain := unicodedata.normalize("NFC", name)) in by_name}
+    taken = set(exact.values())
+    here, there = (_by_fold(name for name in names if name not in exact), _by_fold(set(by_name.values()) - taken))
+    pairs = {one[0]: there[key][0] for key, one in here.items() if len(one) == 1 and len(there.get(key, [])) == 1}
+    found = {name: (exact | pairs)[name] for name in names if name in exact or name in pairs}
+    return Matches(found, [f"{row} and {name}" for name, row in pairs.items()])
+
+
+def _by_fold(names: Iterable[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(folded(name), []).append(name)
+    return groups
+
 
 NAME = "clinical table"
 OPTION = "--clinical_table"
@@ -30,9 +138,7 @@ def read_clinical_rows(file: Path) -> Table:
         )
     blank = dict.fromkeys(("case", "patient"), "")
     rows = [blank | row for row in table.rows]
-    return replace(
-        table, rows=[row | {ROW: row["case"] or row["patient"] or "without a name"} for row in rows]
-    )
+    return replace(table, rows=[row | {ROW: row["case"] or row["patient"] or "without a name"} for row in rows])
 
 
 def measurements(table: Table) -> list[str]:
@@ -51,9 +157,7 @@ def rows_by_case(table: Table, cases: Sequence[Case]) -> tuple[dict[str, Row], l
     """
     by_case, by_patient = _keyed(table, "case"), _keyed(table, "patient")
     case_rows = match_names([case["case"] for case in cases], by_case)
-    spare = by_patient or {
-        name: row for name, row in by_case.items() if name not in case_rows.row_of.values()
-    }
+    spare = by_patient or {name: row for name, row in by_case.items() if name not in case_rows.row_of.values()}
     patient_rows = match_names([patient_of(case) for case in cases], spare)
     joined: dict[str, Row] = {}
     for case in cases:
@@ -62,11 +166,7 @@ def rows_by_case(table: Table, cases: Sequence[Case]) -> tuple[dict[str, Row], l
         row = spare[patient_rows.row_of[patient]] if row is None and patient in patient_rows.row_of else row
         if row is None:
             continue
-        if (
-            row["patient"]
-            and case.get("patient")
-            and not match_names([row["patient"]], [case["patient"]]).row_of
-        ):
+        if row["patient"] and case.get("patient") and not match_names([row["patient"]], [case["patient"]]).row_of:
             raise ValueError(
                 f"case {name} must be of one patient, found {case['patient']!r} with the images and "
                 f"{row['patient']!r} in {table}; correct one"
@@ -84,9 +184,7 @@ def rows_by_case(table: Table, cases: Sequence[Case]) -> tuple[dict[str, Row], l
     lines = [
         *table.notes,
         note(f"names that the {NAME} spells differently (there, and here)", loose),
-        note(
-            f"rows of the {NAME} without a case, left out", [r[ROW] for r in table.rows if id(r) not in used]
-        ),
+        note(f"rows of the {NAME} without a case, left out", [r[ROW] for r in table.rows if id(r) not in used]),
         note(f"cases without a row in the {NAME}", [c["case"] for c in cases if c["case"] not in joined]),
     ]
     return joined, [line for line in lines if line]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the MONAI workflow needs beyond MONAI: precision, checkpoints, schedules, the results folder."""
 
 from scripts import exports

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """After training: the temperature and the threshold of the best checkpoint, from the validation split."""
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 from monai.inferers import Inferer
-from torch import nn
-
 from scripts.cases.positive import positive_index
 from scripts.engines.checkpoint import save_weights
 from scripts.engines.network import load_trained
 from scripts.files.processes import all_processes, is_first_process, wait_for_all
 from scripts.metrics.calibration import temperature_probabilities, trusted_temperature, trusted_threshold
 from scripts.networks.calibration import Calibration, RawLogits
+from torch import nn
 
 logger = logging.getLogger(__name__)
 

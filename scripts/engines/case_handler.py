@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the handlers that write something about every case of an evaluation share."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-
 from scripts.files.atomic import check_writable
 from scripts.files.processes import all_processes, is_first_process, process_count
 from scripts.metrics.predictions import as_probabilities
@@ -121,14 +121,10 @@ class CaseHandler(ABC):
     def _read(self, item: Case, result: Mapping[str, Any]) -> Prediction:
         """Take one case from a decollated batch and output."""
         if "case" not in item:
-            raise ValueError(
-                f"every item must have the key case, found {sorted(item)}: keep it in the preprocessing"
-            )
+            raise ValueError(f"every item must have the key case, found {sorted(item)}: keep it in the preprocessing")
         case = str(item["case"])
         if self.prediction_key not in result:
-            raise ValueError(
-                f"case {case}: the output must have the key {self.prediction_key}, found {sorted(result)}"
-            )
+            raise ValueError(f"case {case}: the output must have the key {self.prediction_key}, found {sorted(result)}")
         values = torch.as_tensor(result[self.prediction_key]).detach().float().cpu().numpy()
         as_probabilities(values[None], self.classes, [case])
         label = item.get("label")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keeps the best weights, and the state from which a killed training goes on."""
 
 from __future__ import annotations
@@ -9,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
-from torch import nn
-from torch.optim import Optimizer
-
 from scripts.engines.curves import Step, pending_steps
 from scripts.engines.network import load_tensors, with_calibration
 from scripts.engines.selection import SelectionScore
 from scripts.files import errors
 from scripts.files.atomic import write_tensors
 from scripts.files.processes import is_first_process, process_count, process_number, wait_for_all
+from torch import nn
+from torch.optim import Optimizer
 
 logger = logging.getLogger(__name__)
 
@@ -111,12 +111,7 @@ class Checkpoints:
         config: dict[str, Any],
         resume: bool = False,
     ) -> None:
-        self.parts = {
-            "network": network,
-            "optimizer": optimizer,
-            "schedule": schedule,
-            "selection": selection,
-        }
+        self.parts = {"network": network, "optimizer": optimizer, "schedule": schedule, "selection": selection}
         self.network = network
         self.evaluator = evaluator
         self.selection = selection
@@ -163,15 +158,12 @@ class Checkpoints:
         if not self.resume:
             return
         if not self.last_file.is_file():
-            logger.info(
-                "nothing to resume in %s: training starts from the first epoch", self.last_file.parent
-            )
+            logger.info("nothing to resume in %s: training starts from the first epoch", self.last_file.parent)
             return
         state = load_tensors(self.last_file)
         if not isinstance(state, dict) or PARTS - state.keys():
             raise ValueError(
-                f"{self.last_file} must hold a training to go on with, found none; give another --name to "
-                "train anew"
+                f"{self.last_file} must hold a training to go on with, found none; give another --name to train anew"
             )
         differing = differing_keys(state["config"], self.config)
         if differing:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was typed on the command line, brought to the types of the keys before anything is resolved.
 
 MONAI hands over what Fire makes of a text: ``false`` stays a text, which is true, ``20240101`` becomes a
@@ -17,7 +18,6 @@ from typing import Any
 from monai.bundle import BundleWorkflow, ConfigParser
 from monai.bundle.scripts import create_workflow, run
 from monai.utils import ensure_tuple
-
 from scripts.engines.running import running_parser
 from scripts.files.plain_text import is_reference, literal
 from scripts.keys.key_types import FREE, KeyTypes
@@ -184,9 +184,7 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
     if isinstance(settled, Mapping):
         for key in settled:
             if not isinstance(key, str):
-                raise ValueError(
-                    f"names within {'#'.join(path)} must be texts, found {key!r:.80}; put it in quotes"
-                )
+                raise ValueError(f"names within {'#'.join(path)} must be texts, found {key!r:.80}; put it in quotes")
             changed |= _settle(settled, key, (*path, str(key)), types, text)
     elif isinstance(settled, list):
         for position, part in enumerate(settled):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning curves: kept as rows, shown in TensorBoard, drawn when training ends."""
 
 from __future__ import annotations
@@ -9,9 +10,6 @@ from typing import Any
 
 import numpy as np
 from ignite.engine import Engine, Events
-from torch import Tensor
-from torch.optim import Optimizer
-
 from scripts import from_workbench
 from scripts.engines.evaluation import no_host
 from scripts.engines.selection import SelectionScore
@@ -19,6 +17,8 @@ from scripts.files.atomic import write_table
 from scripts.files.processes import all_processes, is_first_process
 from scripts.metrics.calibration import selection_value
 from scripts.networks.parts import by_channel
+from torch import Tensor
+from torch.optim import Optimizer
 
 Step = dict[str, Tensor]
 """Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""
@@ -37,9 +37,7 @@ def _plain(value: Tensor) -> Tensor:
 
 def _training_scores(steps: Sequence[Step]) -> dict[str, float]:
     """Return accuracy and AUC of the cases since the last validation, NaN where they are not defined."""
-    found = [
-        (step["pred"].numpy(), step["label"].numpy()) for step in steps if {"pred", "label"} <= step.keys()
-    ]
+    found = [(step["pred"].numpy(), step["label"].numpy()) for step in steps if {"pred", "label"} <= step.keys()]
     scores = {"train_auc": math.nan, "train_accuracy": math.nan}
     if not found:
         return scores

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes that train one network together, one for each GPU, as `torchrun` starts them."""
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 from monai.engines import IterationEvents
-from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
-
 from scripts.cases.batches import BatchShares
 from scripts.files import errors
 from scripts.files.processes import is_first_process, process_count, wait_for_all
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 PATIENCE = timedelta(hours=1)
 """For which the others wait while one process works alone, e.g. on the report."""

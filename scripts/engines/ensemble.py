@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folders of trained models: which this user trained, and several that predict together."""
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from importlib.machinery import all_suffixes
 from pathlib import Path, PurePosixPath
 
 from ignite.engine import Engine, Events
-from torch import nn
-
 from scripts import from_workbench, networks
 from scripts.engines.network import load_trained
 from scripts.files.plain_text import listing
 from scripts.files.run_folder import at_work
+from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -120,10 +120,7 @@ def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
 
 
 def model_files(
-    bundle_root: str | Path,
-    ensemble: str | Sequence[str] = (),
-    runtime: str = "pytorch",
-    trust: bool = False,
+    bundle_root: str | Path, ensemble: str | Sequence[str] = (), runtime: str = "pytorch", trust: bool = False
 ) -> str | list[str]:
     """Return the model file of a trained bundle, or those of all members of an ensemble, each verified.
 

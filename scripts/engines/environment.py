@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run was made with (machine, versions, git revision, command), and metrics.json, which records it."""
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from scripts import BUNDLE
 from scripts.files.atomic import write_text
 from scripts.metrics.interval import Interval
@@ -135,10 +135,7 @@ def describe_machine(device: str = "cpu") -> dict[str, Any]:
             "cores": os.cpu_count(),
             "device": torch.cuda.get_device_name(device) if on_gpu else device,
         },
-        "versions": {
-            "python": platform.python_version(),
-            **{package: _version(package) for package in PACKAGES},
-        },
+        "versions": {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}},
     }
 
 

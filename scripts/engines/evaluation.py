@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an evaluation leaves: predictions, metrics, ROC and confusion matrix, also in TensorBoard."""
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
-from torch import nn
-
 from scripts import engines, networks  # parts that few runs need are imported where they do
 from scripts.cases.positive import positive_index
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
@@ -19,6 +18,7 @@ from scripts.files.plain_text import note
 from scripts.metrics.predictions import write_predictions
 from scripts.networks.calibration import RawLogits
 from scripts.networks.table_encoder import table_encoders
+from torch import nn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Further figures of a test, and report.html: made by the workbench, where the bundle that runs has one."""
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from pathlib import Path
 import torch
 from ignite.engine import Engine
 from monai.inferers import Inferer
-from torch import nn
-from torch.utils.data import DataLoader
-
 from scripts import from_workbench
 from scripts.engines.running import bundle_command
 from scripts.files.processes import is_first_process
+from torch import nn
+from torch.utils.data import DataLoader
 
 logger = logging.getLogger(__name__)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the loader's batch through the network: its arguments, precision, test-time augmentation."""
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from monai.inferers import Inferer
 from monai.transforms import MapTransform
-from torch import Tensor, nn
-
 from scripts.engines.served import chosen_row
 from scripts.files.plain_text import listing
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from scripts.engines.removal import Removal
@@ -55,11 +55,7 @@ class PrepareBatch:
         self.seen: Tensor | None = None  # phases of the last batch that are not hidden, [B, P]
 
     def __call__(
-        self,
-        batch: dict[str, Any],
-        device: torch.device | str | None = None,
-        non_blocking: bool = False,
-        **kwargs: Any,
+        self, batch: dict[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None, tuple, dict[str, Tensor]]:
         def move(value: Any) -> Tensor:
             return torch.as_tensor(value).to(device=device, non_blocking=non_blocking, **kwargs)
@@ -77,9 +73,7 @@ class PrepareBatch:
         optional = {"present": present}
         if "clinical" in batch and batch["clinical"].shape[1] > 0:
             clinical = move(batch["clinical"])
-            optional["clinical"] = (
-                clinical if self.clinical_dropout is None else self.clinical_dropout(clinical)
-            )
+            optional["clinical"] = clinical if self.clinical_dropout is None else self.clinical_dropout(clinical)
         return image, label, (), optional
 
     def _hide(self, batch: dict[str, Any], image: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,9 +88,7 @@ class PrepareBatch:
                 shown[row] = present[row]
                 if batch["case"][row] not in self.told:
                     self.told.add(batch["case"][row])
-                    logger.warning(
-                        "phase_dropout keeps phases that it would hide, since without them: %s", error
-                    )
+                    logger.warning("phase_dropout keeps phases that it would hide, since without them: %s", error)
         return image, shown
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an evaluation with labels leaves: metrics.json, ROC, confusion matrix and the printed table."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from scripts import from_workbench
 from scripts.engines.environment import write_metrics
 from scripts.figures.curves import confusion_figure, roc_figure
@@ -139,9 +139,7 @@ def _figures(
             positive=found.positive,
             path=output_dir / "roc.png",
         ),
-        "confusion_matrix": confusion_figure(
-            *data, positive=found.positive, path=output_dir / "confusion_matrix.png"
-        ),
+        "confusion_matrix": confusion_figure(*data, positive=found.positive, path=output_dir / "confusion_matrix.png"),
     }
     if further := from_workbench("report.further"):
         figures |= further.probability_figures(output_dir, found, classes, name, rows, random)

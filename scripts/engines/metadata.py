@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``metadata.json``: what a trained model is, written from its configuration."""
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ def model_configuration(config: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration that describes the model, with the keys it refers to."""
     chosen = {key: config[key] for key in MODEL_KEYS if key in config}
     text = json.dumps(chosen)
-    chosen |= {
-        key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")
-    }
+    chosen |= {key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")}
     return chosen
 
 
@@ -139,9 +138,7 @@ def _check_model(bundle_root: Path, config: dict[str, Any], files: Path | None =
     """Raise when one bundle's weights were trained with another configuration; that of `files` is run."""
     file = bundle_root / "configs" / "metadata.json"
     if not file.is_file():
-        raise FileNotFoundError(
-            f"folder {bundle_root} must hold configs/metadata.json; give a results folder"
-        )
+        raise FileNotFoundError(f"folder {bundle_root} must hold configs/metadata.json; give a results folder")
     trained = _trained(file)
     running = _with_positive(json.loads(json.dumps(model_configuration(config))))
     differing = [
@@ -179,9 +176,7 @@ def _with_positive(config: dict[str, Any]) -> dict[str, Any]:
 def _difference(key: str, trained: Any, running: Any) -> str:
     """Say what differs; of the clinical table the columns that do, since the whole would be cut off."""
     if key == "clinical":
-        before, here = (
-            {column["name"]: column for column in columns or []} for columns in (trained, running)
-        )
+        before, here = ({column["name"]: column for column in columns or []} for columns in (trained, running))
         names = [name for name in before | here if before.get(name) != here.get(name)]
         if names:
             columns = [_difference(repr(name), before.get(name), here.get(name)) for name in names]

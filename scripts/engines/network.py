@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights files read as tensors alone, and the network put on its device."""
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from scripts import engines, networks
 from scripts.files.processes import process_count
 from scripts.networks.calibration import Calibration, calibration_names
 from scripts.networks.table_encoder import table_encoders
+from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     for entry in ("network", "state_dict", "model"):
         state = state.get(entry, state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(
-            f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}"
-        )
+        raise ValueError(f"weights file {path} must hold a flat state dict of tensors, found {type(state).__name__}")
     return state
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a run leaves its results, and whether it may: no results are ever mixed or lost."""
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ def check_name(name: str) -> None:
     ValueError: name must be the name of a folder below results, found '..'; give another --name
     """
     if not is_folder_name(name):
-        raise ValueError(
-            f"name must be the name of a folder below results, found {name!r}; give another --name"
-        )
+        raise ValueError(f"name must be the name of a folder below results, found {name!r}; give another --name")
 
 
 def place_note(folder: str | Path) -> str | None:
@@ -155,9 +154,7 @@ def _take_for_training(folder: Path, bundle_root: Path, resume: bool) -> None:
         found = contents(folder)
         is_training = _is_training(folder) or record.get("command") == "training"
         if found and not (resume and is_training):
-            what = (
-                "or --resume true to go on with its training" if is_training else "there is no training in it"
-            )
+            what = "or --resume true to go on with its training" if is_training else "there is no training in it"
             raise ValueError(
                 f"{folder} must be a new or empty folder, found {_listed(found)} in it; give another "
                 f"--output_dir, {what}"
@@ -194,9 +191,7 @@ def _take_for_results(folder: Path, bundle_root: Path, command: str, model_file:
 
     _take_checked(folder, command, check, **facts)
     if command != "explaining" and set_aside(folder):
-        print(
-            f"{folder} holds earlier results of {command}; the new ones replace them once they are complete"
-        )
+        print(f"{folder} holds earlier results of {command}; the new ones replace them once they are complete")
 
 
 def _take_checked(folder: Path, command: str, check: Check, **facts: str) -> None:

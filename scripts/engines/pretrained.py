@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts a network, its encoders or its clinical table from weights that were trained before."""
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from scripts.engines.network import load_fitting, read_weights
 from scripts.engines.running import running_config, running_parser
 from scripts.files.yaml_files import read_yaml
@@ -20,6 +19,7 @@ from scripts.networks.encoders.monai_vit import MonaiViTEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.encoders.stages import StagedEncoder
 from scripts.networks.table_encoder import TableEncoder
+from torch import Tensor, nn
 
 MEDICALNET = "medicalnet"
 
@@ -70,8 +70,7 @@ def start_encoders(network: nn.Module, source: str | Path) -> None:
     encoders = {name: module for name, module in network.named_modules() if isinstance(module, kinds)}
     if not encoders:
         raise ValueError(
-            f"encoder_weights: {type(network).__name__} has no encoder that they could belong to; leave "
-            "them out"
+            f"encoder_weights: {type(network).__name__} has no encoder that they could belong to; leave them out"
         )
     files: dict[str, dict[str, Tensor]] = {}
     for name, encoder in encoders.items():
@@ -111,9 +110,7 @@ def _medicalnet(model: str) -> dict[str, Tensor]:
 
     depth = re.fullmatch(r"resnet(\d+)", model)
     if depth is None:
-        raise ValueError(
-            f"encoder_weights: MedicalNet has 3D ResNets only, found the encoder {model}; give a file"
-        )
+        raise ValueError(f"encoder_weights: MedicalNet has 3D ResNets only, found the encoder {model}; give a file")
     if find_spec("huggingface_hub") is None:
         raise ValueError(
             f"encoder_weights: the download of MedicalNet's {model} needs huggingface_hub, which is not "
@@ -179,15 +176,11 @@ def start_tables(network: nn.Module, state: Mapping[str, Tensor], path: str | Pa
             continue
         everything = encoder.state_dict(keep_vars=True)
         own = {name: everything[name] for name in BY_COLUMN}
-        given = {
-            name: state[key] for name in BY_COLUMN if (key := f"{prefix}.{name}" if prefix else name) in state
-        }
+        given = {name: state[key] for name in BY_COLUMN if (key := f"{prefix}.{name}" if prefix else name) in state}
         before = _columns(declared, given)
         for column in encoder.columns:
             logger.info(
-                "clinical column %s: %s",
-                _title(column),
-                _start_column(column, encoder, own, before, given, path),
+                "clinical column %s: %s", _title(column), _start_column(column, encoder, own, before, given, path)
             )
 
 
@@ -220,9 +213,7 @@ def _start_column(
     here, there = _row(encoder.columns, column), _row(before, same)
     shared = [value for value in column["values"] if value in same["values"]]
     for value in shared:
-        own["category"][here + column["values"].index(value)] = given["category"][
-            there + same["values"].index(value)
-        ]
+        own["category"][here + column["values"].index(value)] = given["category"][there + same["values"].index(value)]
     own["category"][here + len(column["values"])] = given["category"][there + len(same["values"])]  # missing
     new = [value for value in column["values"] if value not in shared]
     return f"weights of {path}" + (f", but for what is new: {', '.join(new)}" if new else "")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress bars for training and evaluation, with the time left."""
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from tqdm import tqdm
 def progress_bar(total: int, description: str, initial: int = 0) -> tqdm:
     """Return a progress bar that does not flood a log file when the output is not a terminal."""
     calm = 0.3 if sys.stderr.isatty() else 15.0
-    return tqdm(
-        total=total, initial=initial, desc=description, mininterval=calm, maxinterval=60.0, leave=True
-    )
+    return tqdm(total=total, initial=initial, desc=description, mininterval=calm, maxinterval=60.0, leave=True)
 
 
 class Progress:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One seed, one result: the random state of an epoch depends only on (seed, epoch)."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils import set_determinism
-
 from scripts.files.processes import process_number
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases as they would be prepared if the files of some of their phases were not there."""
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from typing import Any
 import torch
 from monai.data import Dataset
 from monai.transforms import CastToTyped, Compose, DeleteItemsd, Identityd, SelectItemsd, Transform
-from torch import Tensor
-
 from scripts.cases.cache import DiskCache, MemoryCache
 from scripts.files.plain_text import listing
 from scripts.transforms.clinical import EncodeClinicald
@@ -19,6 +18,7 @@ from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import Region
 from scripts.transforms.resample import ResamplePhasesd
 from scripts.transforms.server_inputs import FindPhasesd, ReadLabeld
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +56,7 @@ class Removal:
 
     def __init__(self, dataset: Any, hides: str = "file") -> None:
         if hides not in HIDES:
-            raise ValueError(
-                f"phase_dropout_hides must be one of {listing(str(hides), HIDES)}, found {hides!r}"
-            )
+            raise ValueError(f"phase_dropout_hides must be one of {listing(str(hides), HIDES)}, found {hides!r}")
         self.hides = hides
         self.dataset = dataset
         transform = getattr(dataset, "transform", None)
@@ -208,9 +206,7 @@ class Removal:
         return found
 
 
-def images_without(
-    item: Mapping[Any, Any], preprocessing: Compose
-) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def images_without(item: Mapping[Any, Any], preprocessing: Compose) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
     """Return the function that prepares one case from some of its phases.
 
     It is called as ``without(image, present, shown)``, [P, D, H, W], [P] and [P] bool, with the case as it
@@ -227,9 +223,7 @@ def images_without(
     def without(image: Tensor, present: Tensor, shown: Tensor) -> Tensor:
         found, (error,) = removal.batch([name], image[None], present[None], shown[None])
         if error is not None:
-            logger.warning(
-                "the contributions withhold phases that cannot be removed, since without them: %s", error
-            )
+            logger.warning("the contributions withhold phases that cannot be removed, since without them: %s", error)
         return found[0]
 
     return without

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The results folder: every training leaves a complete small bundle."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import Any
 
 import yaml
 from ignite.engine import Engine, Events
-
 from scripts import BUNDLE
 from scripts.engines.environment import environment
 from scripts.engines.metadata import own_metadata
@@ -45,9 +45,7 @@ def write_yaml(file: Path, config: dict[str, Any], documented: Path, title: str)
         if key in comments:
             lines.append(f"# {comments[key]}")
         flow = None if isinstance(value, (dict, list)) else False
-        text = yaml.safe_dump(
-            {key: value}, sort_keys=False, width=110, default_flow_style=flow, allow_unicode=True
-        )
+        text = yaml.safe_dump({key: value}, sort_keys=False, width=110, default_flow_style=flow, allow_unicode=True)
         lines.append(text.rstrip())
     write_text(file, "\n".join(lines) + "\n")
 

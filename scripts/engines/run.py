@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """First and last step of every run: refuse mistakes early, prepare the cases, say where the results are."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import yaml
 from monai.utils import set_determinism
-
 from scripts import BUNDLE, from_workbench
 from scripts.cases.cache import NoCache
 from scripts.engines.command_line import command_line, config_files, settle_types, typed_options
@@ -93,9 +93,7 @@ def settle() -> bool:
         raise SystemExit
     root = options.get("bundle_root")
     if root and command not in TOOLS and not Path(root).is_dir():
-        raise ValueError(
-            f"--bundle_root must be the folder of a bundle or of its results, found {root!r}; correct it"
-        )
+        raise ValueError(f"--bundle_root must be the folder of a bundle or of its results, found {root!r}; correct it")
     check_order(config_files())
     check_keys(config, known_keys(configs, command), running_run_id())
     check_command(options, config, configs, command)
@@ -154,9 +152,7 @@ def finish(output_dir: str | Path) -> None:
         print(f"  {command} --dataset_dir FOLDER{' --clinical_table FILE.csv' if reads_table else ''}")
 
 
-def begin_training(
-    bundle_root: str | Path, dataset_dir: str | Path, seed: int, output_dir: str | Path
-) -> None:
+def begin_training(bundle_root: str | Path, dataset_dir: str | Path, seed: int, output_dir: str | Path) -> None:
     """Prepare a training (see `start`), and take its folder (see `check_output`)."""
     start(bundle_root, dataset_dir, seed)
     keep_freed_memory()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration that MONAI is executing at this moment, and commands as one would type them."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser, ConfigWorkflow
-
 from scripts import BUNDLE
 from scripts.files.plain_text import is_reference
 
@@ -58,9 +58,7 @@ def folder_of_files() -> Path | None:
     return None if workflow is None else Path(workflow.config_root_path).resolve().parent
 
 
-def running_config(
-    columns: Sequence[Mapping[str, Any]] | None = None, positive: str | None = None
-) -> dict[str, Any]:
+def running_config(columns: Sequence[Mapping[str, Any]] | None = None, positive: str | None = None) -> dict[str, Any]:
     """Return the merged, unresolved configuration (files, overlays, command line) that is being run.
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning-rate schedules: warm-up with cosine decay, or reduction on a plateau."""
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 from monai.optimizers import WarmupCosineSchedule
+from scripts.engines.selection import SelectionScore
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
-
-from scripts.engines.selection import SelectionScore
 
 
 def warmup_cosine(
@@ -51,13 +51,9 @@ class ScheduleHandler:
         ValueError: for a plateau schedule in mode "min".
     """
 
-    def __init__(
-        self, schedule: LRScheduler | ReduceLROnPlateau, evaluator: Engine, selection: SelectionScore
-    ) -> None:
+    def __init__(self, schedule: LRScheduler | ReduceLROnPlateau, evaluator: Engine, selection: SelectionScore) -> None:
         if isinstance(schedule, ReduceLROnPlateau) and schedule.mode != "max":
-            raise ValueError(
-                "the plateau schedule must have mode 'max' (the selection score rises), found 'min'"
-            )
+            raise ValueError("the plateau schedule must have mode 'max' (the selection score rises), found 'min'")
         self.schedule = schedule
         self.evaluator = evaluator
         self.selection = selection

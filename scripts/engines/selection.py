@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which checkpoint is the best: a rule on the validation split, smoothed where the curve is noisy."""
 
 from __future__ import annotations
@@ -11,10 +12,9 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.exceptions import NotComputableError
 from ignite.metrics import EpochMetric
-from torch import Tensor
-
 from scripts.files.processes import all_processes
 from scripts.metrics.calibration import SELECTION_RULES, selection_value
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 

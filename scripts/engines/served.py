@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training that an annotation server starts: it hands over the cases, and takes back the weights."""
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-
 from scripts.cases.read import Cases, read_cases
 from scripts.cases.splits import SPLITS
 from scripts.engines.running import running_config
@@ -19,6 +18,7 @@ from scripts.files.atomic import write_atomically
 from scripts.files.processes import is_first_process
 from scripts.transforms.clinical import EncodeClinicald
 from scripts.transforms.server_inputs import FindPhasesd, ReadLabeld
+from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,5 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = float("nan")
     if not torch.tensor(number).isfinite():
-        raise ValueError(
-            f"clinical value {name!r} must be a number, found {value!r}; correct it, or leave it empty"
-        )
+        raise ValueError(f"clinical value {name!r} must be a number, found {value!r}; correct it, or leave it empty")
     return number

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What follows from `train.yaml`: `inference.yaml`, JSON twins (servers read them first), comments, docs/keys.md."""
 
 from __future__ import annotations
@@ -56,8 +57,7 @@ def warn_of_stale_twins(configs: Path) -> None:
     stale = stale_twins(configs)
     if stale:
         logger.warning(
-            "%s in %s differ from their YAML, and MONAI Label reads the JSON: "
-            "run `python -m scripts.engines.twins %s`",
+            "%s in %s differ from their YAML, and MONAI Label reads the JSON: run `python -m scripts.engines.twins %s`",
             " and ".join(stale),
             configs,
             configs,
@@ -93,9 +93,7 @@ MARK = "# Every key that train.yaml has, too, and the steps of `preprocessing` a
 OF_TRAINING = ("ReadLabeld", "SelectItemsd")
 """Steps of a training alone: a case to be predicted has no label, and keeps its geometry."""
 _KEY = re.compile(r"^(?P<key>\w+):.*\n(?:[ -].*\n)*", re.MULTILINE)
-_STEPS = re.compile(
-    r"^ *preprocessing:\n *_target_: Compose\n *transforms:\n(?P<steps>(?: *- .*\n)+)", re.MULTILINE
-)
+_STEPS = re.compile(r"^ *preprocessing:\n *_target_: Compose\n *transforms:\n(?P<steps>(?: *- .*\n)+)", re.MULTILINE)
 
 
 def shared_from(train: str, inference: str) -> str:
@@ -126,9 +124,7 @@ def shared_from(train: str, inference: str) -> str:
 
     training, own = _STEPS.search(train), _STEPS.search(inference)
     if not training or not own:
-        raise ValueError(
-            "`preprocessing` must be a Compose of steps, one per line, in train.yaml and inference.yaml"
-        )
+        raise ValueError("`preprocessing` must be a Compose of steps, one per line, in train.yaml and inference.yaml")
     steps = [line for line in training["steps"].splitlines() if not any(name in line for name in OF_TRAINING)]
     text = "".join(f"  {line.strip()}\n" for line in steps) + own["steps"].splitlines(keepends=True)[-1]
     return _KEY.sub(shared, inference[: own.start("steps")] + text + inference[own.end("steps") :])
@@ -136,18 +132,14 @@ def shared_from(train: str, inference: str) -> str:
 
 def write_inference(configs: Path) -> None:
     """Write what `inference.yaml` shares with `train.yaml`, where its text asks for it by `MARK`."""
-    train, inference = (
-        (configs / name).read_text(encoding="utf-8") for name in ("train.yaml", "inference.yaml")
-    )
+    train, inference = ((configs / name).read_text(encoding="utf-8") for name in ("train.yaml", "inference.yaml"))
     if MARK in inference and (text := shared_from(train, inference)) != inference:
         write_text(configs / "inference.yaml", text)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Regenerate the JSON twins of a bundle's YAML files.")
-    parser.add_argument(
-        "configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder"
-    )
+    parser.add_argument("configs", nargs="?", type=Path, default=Path("configs"), help="the bundle's configs folder")
     configs = parser.parse_args().configs
     write_inference(configs)
     write_twins(configs)

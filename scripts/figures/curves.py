@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ROC and confusion matrix."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.cases.positive import positive_index
 from scripts.figures.panels import (
     BAND,
@@ -154,9 +154,7 @@ def confusion_figure(
     for axes in (left, right):
         axes.set_xticks(range(size), names, fontsize=font, rotation=turn, ha="right" if turn else "center")
         axes.set_xlabel("predicted class", fontsize=11)
-    left.set_yticks(
-        range(size), [f"{n}\n(n = {total})" for n, total in zip(names, totals, strict=True)], fontsize=font
-    )
+    left.set_yticks(range(size), [f"{n}\n(n = {total})" for n, total in zip(names, totals, strict=True)], fontsize=font)
     left.set_ylabel("true class", fontsize=11)
     right.set_yticks([])
     hits = int(np.trace(counts))

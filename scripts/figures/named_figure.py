@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A figure that draws names as they are, whatever their language, length and signs."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-
 from scripts.figures.text import LONGEST, drawable, families, plain, shorten
 
 MARK = chr(0x200E)  # Invisible: what is beside it runs from left to right
@@ -44,10 +44,7 @@ class NamedFigure(Figure):
             length: columns that a name may take.
         """
         found = [plain(str(name)) for name in names]
-        shown = [
-            shorten(name, length) if name and drawable(name) else f"{noun} {i}"
-            for i, name in enumerate(found, 1)
-        ]
+        shown = [shorten(name, length) if name and drawable(name) else f"{noun} {i}" for i, name in enumerate(found, 1)]
         number_of = Counter(shown)
         shown = [
             f"{i}: {text}" if number_of[text] > 1 and name != text else text

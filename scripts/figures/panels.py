@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What figures share: colours, the way they are saved, panels, bands and legends."""
 
 from __future__ import annotations
@@ -10,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.cases.positive import positive_index
 from scripts.files.atomic import write_atomically
 from scripts.metrics.predictions import as_labels, as_probabilities
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
     from scripts.figures.named_figure import NamedFigure
 
 logger = logging.getLogger(__name__)
@@ -35,7 +34,6 @@ NAMES = "Names"  # Key of the text in a PNG that says which names are drawn othe
 def new_figure(width: float, height: float) -> NamedFigure:
     """Make an empty figure of a size in inches that lays itself out."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-
     from scripts.figures.named_figure import NamedFigure  # and with it matplotlib
 
     figure = NamedFigure(figsize=(width, height), dpi=DPI, layout="constrained")
@@ -82,7 +80,6 @@ def save_figure(figure: NamedFigure, path: str | Path) -> Path:
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
     from scripts.figures.named_figure import NamedFigure
 
 BAND = "95% band, at each point"

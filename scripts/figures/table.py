@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A table for people: on the screen, in Markdown, as HTML; and the metrics as one."""
 
 from __future__ import annotations
@@ -46,9 +47,7 @@ class Table:
 
 def markdown_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a Markdown table."""
-    lines = (
-        [str(cell).replace("|", r"\|") for cell in row] for row in [header, ["---"] * len(header), *rows]
-    )
+    lines = ([str(cell).replace("|", r"\|") for cell in row] for row in [header, ["---"] * len(header), *rows])
     return ["| " + " | ".join(line) + " |" for line in lines]
 
 
@@ -149,9 +148,7 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [["class", "cases", *HEADINGS.values()]]
     for row in rows:
         count = str(row["n"]) if row["n_positive"] is None else f"{row['n_positive']} of {row['n']}"
-        lines.append(
-            [shorten(str(row["class"])), count, *(on_screen(number(row[metric])) for metric in METRICS)]
-        )
+        lines.append([shorten(str(row["class"])), count, *(on_screen(number(row[metric])) for metric in METRICS)])
     text = aligned(lines).split("\n")
     legend = [
         "Each class against the rest; the predicted class is the one with the highest probability.",
@@ -163,9 +160,7 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join([*text[:-1], "-" * max(map(len, text)), text[-1], "", *legend, *notes])
 
 
-def _overall(
-    rows: Sequence[Mapping[str, Any]], patients: int | None, calibration: Mapping[str, Any] | None
-) -> str:
+def _overall(rows: Sequence[Mapping[str, Any]], patients: int | None, calibration: Mapping[str, Any] | None) -> str:
     """Write the macro row line by line, with intervals."""
     macro, temperature = rows[-1], 1.0 if calibration is None else calibration["temperature"]
     has_interval = any(macro.get(f"{metric}_interval") for metric in (*METRICS, *OVERALL))

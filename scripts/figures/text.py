@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which fonts draw a text: matplotlib's own, and for what it lacks the first of the system that has it."""
 
 from __future__ import annotations
@@ -93,13 +94,7 @@ def _new_fonts() -> tuple[FontEntry, ...]:
 def _in_order(entries: Iterable[FontEntry]) -> tuple[FontEntry, ...]:
     def rank(entry: FontEntry) -> tuple[Any, ...]:
         name = entry.name.lower()
-        return (
-            not any(word in name for word in READABLE),
-            "mono" in name,
-            entry.weight != 400,
-            name,
-            entry.fname,
-        )
+        return (not any(word in name for word in READABLE), "mono" in name, entry.weight != 400, name, entry.fname)
 
     upright = (entry for entry in entries if entry.style == "normal" and entry.name != BASE)
     return tuple(sorted(upright, key=rank))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that are either complete or absent: written beside their place, then moved into it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The text of a CSV file, in whatever encoding and with whatever separator it was saved."""
 
 from __future__ import annotations
@@ -77,14 +78,11 @@ def decode(content: bytes) -> tuple[str, str]:
     except UnicodeDecodeError:
         text = ""
     amid = re.search(r"[²³¹±×÷½¼¾£§]\w", text)  # mm³ is Western European, ³agodny is not
-    strange = {sign for sign in text if sign > "\x7f" and sign not in _SIGNS and not sign.isalpha()} | {
-        "ƒ"
-    } & set(text)
+    strange = {sign for sign in text if sign > "\x7f" and sign not in _SIGNS and not sign.isalpha()} | {"ƒ"} & set(text)
     if not text or strange or amid or max(map(len, foreign)) > LONGEST_RUN:
         line = content.count(b"\n", 0, place) + 1
         raise ValueError(
-            f"byte {content[place]:#04x} in line {line} is neither UTF-8 nor Western European or East Asian "
-            "text"
+            f"byte {content[place]:#04x} in line {line} is neither UTF-8 nor Western European or East Asian text"
         )
     return text, "Windows-1252"
 

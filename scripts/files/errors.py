@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One clear line for a user's mistake, instead of MONAI's chain of tracebacks."""
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-from torch.distributed import Store
-
 from scripts import BUNDLE
 from scripts.files import stopping
 from scripts.files.atomic import no_room, no_room_message
 from scripts.files.plain_text import nearest, shown
 from scripts.files.processes import BadCases
+from torch.distributed import Store
 
 _PACKAGE = (str(BUNDLE / "scripts"), str(BUNDLE / "workbench"))
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"
@@ -132,9 +132,7 @@ def show_one_line(kind: type[BaseException], error: BaseException, trace: Traceb
 
 def _bounded(line: str) -> str:
     """Return a line as it can be printed; of one that names something endless, beginning and end."""
-    line = (
-        line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 4 :]}"
-    )
+    line = line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 4 :]}"
     return shown(line)
 
 
@@ -164,9 +162,7 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
     transform = next(filter(None, (_TRANSFORM.match(str(error)) for error in chain)), None)
     if transform and (isinstance(cause, KeyError) or not _last_file(cause).startswith(_PACKAGE)):
         said = " ".join(str(cause).split())[:_MOST]
-        return (
-            f"the transform {transform[1]} fails with {type(cause).__name__}: {said}; correct its arguments"
-        )
+        return f"the transform {transform[1]} fails with {type(cause).__name__}: {said}; correct its arguments"
     for error in reversed(chain):
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         item = _resolved(frames)
@@ -190,9 +186,7 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
             text = f"{item['item_config']!r:.{_MOST}}"
             return f"{key}: the expression {text} fails with {kind}: {said}; correct it"
         of_types = isinstance(cause, TypeError | AttributeError)  # a value of another type than it takes
-        if str(error).startswith("Failed to instantiate") and (
-            of_types or not _last_file(cause).startswith(_PACKAGE)
-        ):
+        if str(error).startswith("Failed to instantiate") and (of_types or not _last_file(cause).startswith(_PACKAGE)):
             given = _arguments(frames)
             return f"{key} cannot be made with {given or 'what it was given'}: {said or kind}; correct it"
     return None
@@ -232,9 +226,6 @@ def _arguments(frames: Sequence[FrameType]) -> str:
     plain = {
         name: value
         for name, value in (found[-1] if found else {}).items()
-        if all(
-            isinstance(part, bool | int | float | str)
-            for part in (value if isinstance(value, list) else [value])
-        )
+        if all(isinstance(part, bool | int | float | str) for part in (value if isinstance(value, list) else [value]))
     }
     return ", ".join(f"{name}={value!r:.40}" for name, value in plain.items())

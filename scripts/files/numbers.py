@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers as people write them: 1.234,5, <0.5, 12 mg/dl, 45%."""
 
 from __future__ import annotations

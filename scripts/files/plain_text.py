@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts that fit into one line of a message, and names that a configuration gives back as they are."""
 
 from __future__ import annotations
@@ -76,14 +77,10 @@ def safe_name(text: str) -> str:
     while text[:1] in _SPOKEN:
         text = _SPOKEN[text[0]] + text[1:].lstrip()
     text = re.sub(":{2,}", ":", text.replace("#", ""))
-    return (
-        re.sub(r"_(\w+)_", r"\1", text).strip() if re.fullmatch(r"_\w+_", text) else text.strip() or "unnamed"
-    )
+    return re.sub(r"_(\w+)_", r"\1", text).strip() if re.fullmatch(r"_\w+_", text) else text.strip() or "unnamed"
 
 
-def check_safe_names(
-    names: Iterable[str], what: str, instead: str = "rename them where they come from"
-) -> None:
+def check_safe_names(names: Iterable[str], what: str, instead: str = "rename them where they come from") -> None:
     """Refuse names that a configuration would not give back as they are.
 
     Args:
@@ -98,9 +95,7 @@ def check_safe_names(
         )
 
 
-FROM_DATA = frozenset(
-    ["phases", "reference_phase", "classes", "positive", "clinical", "views", "displayable_configs"]
-)
+FROM_DATA = frozenset(["phases", "reference_phase", "classes", "positive", "clinical", "views", "displayable_configs"])
 """Keys of a configuration that hold names from the data; none is ever an expression or a reference."""
 
 

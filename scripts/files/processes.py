@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes or threads: those of one run as `torchrun` starts them, and workers that share jobs."""
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from torch import distributed
-
 from scripts.files.atomic import NO_SHARED_MEMORY, no_room, shared_memory_is_full
+from torch import distributed
 
 T = TypeVar("T")
 
@@ -76,9 +76,7 @@ class BadCases(ValueError):
       case b: ...; restore it
     """
 
-    def __init__(
-        self, lines: Sequence[str], of: int = 0, what: str = "cases", bad: int | None = None
-    ) -> None:
+    def __init__(self, lines: Sequence[str], of: int = 0, what: str = "cases", bad: int | None = None) -> None:
         self.lines = [" ".join(line.split()) for line in lines]
         self.of = of
         self.what = what

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder that one run at a time writes into: the file ``.run`` in it names command, process and host."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ctrl-C, SIGTERM and SIGHUP: one line that says how to go on, and everything is tidied up.
 
 Imports nothing, so that a command can be stopped so while it imports the rest.

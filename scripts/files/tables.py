@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables as people keep them: CSV and Excel files, read as texts, columns under the names they stand for."""
 
 from __future__ import annotations
@@ -86,9 +87,7 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
             )
         rows.append(dict(zip(headers, [*line, *[""] * len(headers)], strict=False)))
     if short and file.suffix.lower() not in EXCEL:
-        notes.append(
-            note(f"rows of the {name} with fewer cells than the first one, the rest taken as empty", short)
-        )
+        notes.append(note(f"rows of the {name} with fewer cells than the first one, the rest taken as empty", short))
     nameless = [index for index, header in enumerate(headers) if not header or header.startswith("Unnamed: ")]
     filled = [index for index in nameless if any(len(line) > index and line[index] for line in lines[1:])]
     if filled:
@@ -159,23 +158,17 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise ValueError(
-            f"{name} {file} cannot be read ({error.strerror}); correct its permissions"
-        ) from None
+        raise ValueError(f"{name} {file} cannot be read ({error.strerror}); correct its permissions") from None
     if file.suffix.lower() in EXCEL or content.startswith(_ZIP):
         lines, notes = _excel_lines(file, name, content)
         return _told(lines, name, notes), notes, ""
     if content.startswith(_OLD_EXCEL):
-        raise ValueError(
-            f"{name} {file} is an Excel file of before 2007; save it as .xlsx, or as CSV (UTF-8)"
-        )
+        raise ValueError(f"{name} {file} is an Excel file of before 2007; save it as .xlsx, or as CSV (UTF-8)")
     try:
         text, assumed = decode(content)
         lines, separator = split_rows(text)
     except (ValueError, UnicodeError) as error:
-        raise ValueError(
-            f"{name} {file} cannot be read as a text ({error}); save it as CSV (UTF-8)"
-        ) from None
+        raise ValueError(f"{name} {file} cannot be read as a text ({error}); save it as CSV (UTF-8)") from None
     notes = list[str]()
     lines = _told(lines, name, notes)
     if not assumed:
@@ -228,9 +221,7 @@ def _excel_lines(file: Path, name: str, content: bytes) -> tuple[list[list[str]]
                     f"the formula {formula.value!s:.40} that was never computed; open and save the file in "
                     "Excel"
                 )
-    notes = (
-        [f"{name} {file.name}: sheet {title!r} was read, of {len(filled)} sheets"] if len(filled) > 1 else []
-    )
+    notes = [f"{name} {file.name}: sheet {title!r} was read, of {len(filled)} sheets"] if len(filled) > 1 else []
     lines = [[_text(cell) for cell in row] for row in rows]
     last = max((number for row in lines for number, cell in enumerate(row, 1) if cell.strip()), default=0)
     return [row[:last] for row in lines], notes

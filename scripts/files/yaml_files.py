@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """YAML from elsewhere: read only where it is as large as it looks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the keys say of themselves (`--help`, comments, docs/keys.md), and which keys a run refuses."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from scripts import BUNDLE
 from scripts.files.plain_text import is_reference
 from scripts.keys.declared import COMMANDS, FILES, TOOLS, UNREAD, Key, keys_of
@@ -136,10 +136,7 @@ def known_keys(configs: Path, command: str | None = None) -> frozenset[str]:
     if command in TOOLS:
         contents = [content_in(configs, name) for name in COMMANDS[str(command)]]
     else:
-        files = [
-            *configs.rglob("*.yaml"),
-            *(BUNDLE / "configs" / name for name in COMMANDS.get(command or "", ())),
-        ]
+        files = [*configs.rglob("*.yaml"), *(BUNDLE / "configs" / name for name in COMMANDS.get(command or "", ()))]
         contents = [content_of(file) for file in files]
     return frozenset(str(key).partition("#")[0].lstrip("+") for content in contents for key in content)
 
@@ -164,11 +161,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
     for key in typed:
         if key in read:
             continue
-        others = [
-            name
-            for name, files in COMMANDS.items()
-            if key in content_in(configs, files[-1]) and name != run_id
-        ]
+        others = [name for name, files in COMMANDS.items() if key in content_in(configs, files[-1]) and name != run_id]
         if others:
             names = " and ".join(sorted(others))
             raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")
@@ -194,8 +187,7 @@ def check_values(config: dict[str, Any]) -> None:
     both = isinstance(interval, int) and isinstance(epochs, int)
     if both and config.get("val_by_epoch") is True and interval > epochs:  # type: ignore[operator]
         raise ValueError(
-            f"val_interval must be at most max_epochs, found {interval} and {epochs}: nothing is "
-            "validated; correct one"
+            f"val_interval must be at most max_epochs, found {interval} and {epochs}: nothing is validated; correct one"
         )
 
 
@@ -208,9 +200,7 @@ def check_order(files: Sequence[str | Path]) -> None:
     Raises:
         ValueError: names both files, and the keys that are undone.
     """
-    contents = [
-        (Path(file), content_of(Path(file))) for file in files if Path(file).suffix in (".yaml", ".yml")
-    ]
+    contents = [(Path(file), content_of(Path(file))) for file in files if Path(file).suffix in (".yaml", ".yml")]
     for position, (file, content) in enumerate(contents):
         for earlier, before in contents[:position]:
             undone = [key for key, value in before.items() if key in content and content[key] != value]
@@ -253,6 +243,4 @@ def check_keys(config: dict[str, Any], known: Iterable[str], run_id: str | None 
             continue
         nearest = difflib.get_close_matches(key, [str(name) for name in accepted if name], n=1, cutoff=0.5)
         hint = f"did you mean '{nearest[0]}'?" if nearest else "the keys are listed in configs/train.yaml"
-        raise ValueError(
-            f"unknown key '{key}': no configuration file declares it and nothing refers to it; {hint}"
-        )
+        raise ValueError(f"unknown key '{key}': no configuration file declares it and nothing refers to it; {hint}")

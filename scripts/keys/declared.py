@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which keys a command has, each with its type, range and meaning: the one place that declares them.
 
 What is checked before a run, the comments of the configurations, `--help` and docs/keys.md come from here.

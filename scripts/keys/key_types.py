@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The type of every key: what `declared` says, what its component declares, or what its default value shows.
 
 An argument of a component (``intensity#joint``) has the type that its constructor declares.
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ComponentLocator
-
 from scripts import BUNDLE
 from scripts.files.plain_text import is_reference, listing, nearest
 from scripts.files.yaml_files import read_yaml
@@ -82,9 +82,7 @@ class KeyTypes:
         locator: finds MONAI's components by their short names.
     """
 
-    def __init__(
-        self, configs: Path, command: str | None = None, locator: ComponentLocator | None = None
-    ) -> None:
+    def __init__(self, configs: Path, command: str | None = None, locator: ComponentLocator | None = None) -> None:
         names = list(reversed(COMMANDS.get(command or "", ())))
         if command not in TOOLS:
             first = [*names, "train.yaml", "evaluate.yaml", "inference.yaml"]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kinds of values that keys hold: a type, its range, and how both are said."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 from pydantic import BaseModel, TypeAdapter, ValidationError
-
 from scripts.files.plain_text import is_plain, is_reference
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys of a trained model: of its training, its configuration, and its evaluation."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Len, Predicate
-
 from scripts.keys.kinds import (
     Columns,
     Component,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Brings a value to the type of the key that it replaces, whether it was typed or is a value already."""
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
-
 from scripts.files.plain_text import is_reference
 from scripts.files.yaml_files import load_bounded
 from scripts.keys.kinds import choices
@@ -25,13 +25,7 @@ _NONE = frozenset(["null", "none", "~"])
 _WHOLE = re.compile(r"[+-]?\d+")
 _LISTS = (list, tuple, set, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _DICTS = (dict, collections.abc.Mapping)
-_DESCRIBED = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    PurePath: "a path",
-}
+_DESCRIBED = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", PurePath: "a path"}
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
@@ -111,9 +105,7 @@ def _limits(facts: Mapping[type, Any]) -> str:
     """Return the words for a range, e.g. ' from 0 to 1' or ' of at least 0 and below 1'."""
     if Ge in facts and Le in facts:
         return f" from {facts[Ge].ge:,} to {facts[Le].le:,}"
-    lower = (
-        f"of at least {facts[Ge].ge:,}" if Ge in facts else f"above {facts[Gt].gt:,}" if Gt in facts else ""
-    )
+    lower = f"of at least {facts[Ge].ge:,}" if Ge in facts else f"above {facts[Gt].gt:,}" if Gt in facts else ""
     upper = f"at most {facts[Le].le:,}" if Le in facts else f"below {facts[Lt].lt:,}" if Lt in facts else ""
     return "".join(f" {words}" for words in (lower, "and" * bool(lower and upper), upper) if words)
 
@@ -137,18 +129,14 @@ def read_text(text: str, kind: Any) -> Any:
     bare = (text if {str, PurePath, Any} & set(map(_hashable, kinds)) else unquoted(text)).strip()
     if type(None) in kinds and bare.lower() in _NONE:
         if bare.lower() == "none" and _of(kinds, _LISTS) is not None and str not in kinds:
-            raise ValueError(
-                f"{described(kind)} ('none' could mean null or the empty list []: write the one meant)"
-            )
+            raise ValueError(f"{described(kind)} ('none' could mean null or the empty list []: write the one meant)")
         return None
     if bool in kinds and bare.lower() in _BOOLS:
         return _BOOLS[bare.lower()]
     listed, mapped = _of(kinds, _LISTS), _of(kinds, _DICTS)
     if mapped is not None and bare.startswith("{"):
         return _read_mapping(bare, mapped)
-    if listed is not None and (
-        bare[:1] in ("[", "(") or not {str, PurePath, Any} & set(map(_hashable, kinds))
-    ):
+    if listed is not None and (bare[:1] in ("[", "(") or not {str, PurePath, Any} & set(map(_hashable, kinds))):
         try:
             found = _read_list(bare, listed, alone=not {int, float} & set(map(_hashable, kinds)))
         except ValueError:
@@ -310,11 +298,7 @@ def typed(value: Any, kind: Any) -> Any:
         except ValueError as error:
             raise ValueError(f"a list, each of it {error}") from None
     if mapped is not None and isinstance(value, Mapping):
-        return (
-            value
-            if _element(mapped) is Any
-            else {key: typed(part, _element(mapped)) for key, part in value.items()}
-        )
+        return value if _element(mapped) is Any else {key: typed(part, _element(mapped)) for key, part in value.items()}
     plain = value is None or isinstance(value, bool | Real | Sequence | Mapping)
     if Any in kinds or not plain:
         return value

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Losses: each takes the network's outputs and the labels."""
 
 from scripts import exports

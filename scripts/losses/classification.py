@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cross-entropy with class weights, focusing and label smoothing."""
 
 from __future__ import annotations
@@ -30,9 +31,7 @@ def class_weights_from(
         return None
     if isinstance(class_weights, str):
         if class_weights != "balanced":
-            raise ValueError(
-                f"class_weights must be null, balanced or one number per class, found '{class_weights}'"
-            )
+            raise ValueError(f"class_weights must be null, balanced or one number per class, found '{class_weights}'")
         if not class_counts or min(class_counts) <= 0:
             found = None if class_counts is None else list(class_counts)
             raise ValueError(
@@ -93,9 +92,7 @@ class ClassificationLoss(nn.Module):
         self.focal_gamma = focal_gamma
         self.label_smoothing = label_smoothing
 
-    def forward(
-        self, outputs: Tensor | dict[str, Tensor], label: Tensor, coefficients: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, outputs: Tensor | dict[str, Tensor], label: Tensor, coefficients: Tensor | None = None) -> Tensor:
         """Compute the loss.
 
         Args:
@@ -109,9 +106,7 @@ class ClassificationLoss(nn.Module):
         logits = (outputs["logits"] if isinstance(outputs, dict) else outputs).float()
         weights = torch.ones(logits.shape[1]) if self.class_weights is None else self.class_weights
         if len(weights) != logits.shape[1]:
-            raise ValueError(
-                f"class_weights has {len(weights)} numbers but there are {logits.shape[1]} classes"
-            )
+            raise ValueError(f"class_weights has {len(weights)} numbers but there are {logits.shape[1]} classes")
         weights = weights.to(logits)
         per_case = self._per_case(logits, label, weights)
         importance = weights[label] if coefficients is None else coefficients.to(logits) * weights[label]

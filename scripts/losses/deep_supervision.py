@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Losses on every phase alone beside the fused one, and of evidence."""
 
 from __future__ import annotations
@@ -5,10 +6,9 @@ from __future__ import annotations
 import math
 
 import torch
+from scripts.losses.classification import ClassificationLoss
 from torch import Tensor, nn
 from torch.nn import functional
-
-from scripts.losses.classification import ClassificationLoss
 
 
 def phase_loss(
@@ -62,9 +62,7 @@ class DeepSupervision(nn.Module):
         if not isinstance(outputs, dict):
             return fused
         if "phase_logits" not in outputs:
-            raise ValueError(
-                f"{type(self).__name__} needs a network with `phase_heads: true`, found one without"
-            )
+            raise ValueError(f"{type(self).__name__} needs a network with `phase_heads: true`, found one without")
         phases = phase_loss(
             self.criterion, outputs["phase_logits"], label, self.coefficients(outputs), outputs["present"]
         )
@@ -98,8 +96,7 @@ class AdaptiveDeepSupervision(DeepSupervision):
         """
         if "weights" not in outputs:
             raise ValueError(
-                "AdaptiveDeepSupervision needs a fusion that returns `weights` (such as Abaf), "
-                "found one without"
+                "AdaptiveDeepSupervision needs a fusion that returns `weights` (such as Abaf), found one without"
             )
         return outputs["weights"].detach()
 
@@ -129,9 +126,7 @@ class DirichletLoss(ClassificationLoss):
 
     def __init__(self, criterion: ClassificationLoss, kl_weight: float = 0.05) -> None:
         if criterion.focal_gamma:
-            raise ValueError(
-                f"EvidentialLoss needs focal_gamma 0, found {criterion.focal_gamma}; set focal_gamma to 0"
-            )
+            raise ValueError(f"EvidentialLoss needs focal_gamma 0, found {criterion.focal_gamma}; set focal_gamma to 0")
         weights = None if criterion.class_weights is None else criterion.class_weights.tolist()
         super().__init__(weights, label_smoothing=criterion.label_smoothing)
         self.kl_weight = kl_weight

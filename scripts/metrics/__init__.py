@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics of pooled predictions, their intervals and tests; never averaged over batches."""
 
 from scripts import exports

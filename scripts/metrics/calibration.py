@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the validation split decides: the best checkpoint, one temperature for all logits, a threshold."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.metrics.predictions import as_labels, as_probabilities
 from scripts.metrics.registry import Weighted, overall_accuracy
 from scripts.metrics.scores import mean_log_loss, weighted_auc
@@ -98,9 +98,7 @@ def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
 
     logits = np.asarray(logits, dtype=np.float64)
     if not np.isfinite(logits).all():
-        raise ValueError(
-            "logits must be finite to fit a temperature, found NaN or infinity: training diverged"
-        )
+        raise ValueError("logits must be finite to fit a temperature, found NaN or infinity: training diverged")
     if (logits.argmax(axis=2) == label[:, None]).all():
         return 1.0
 

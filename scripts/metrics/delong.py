@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How AUCs vary, alone and together: DeLong's covariance, for several cases per patient too."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-
 from scripts.metrics.interval import LEVEL, Interval
 from scripts.metrics.scores import class_scores
 
@@ -80,9 +80,7 @@ def _geometric(factor: np.ndarray) -> np.ndarray:
     return np.sqrt(factor[:, None] * factor[None, :])
 
 
-def auc_intervals(
-    probability: np.ndarray, label: np.ndarray, patient: np.ndarray, seed: int = 0
-) -> list[Interval]:
+def auc_intervals(probability: np.ndarray, label: np.ndarray, patient: np.ndarray, seed: int = 0) -> list[Interval]:
     """Compute the interval of the AUC of each class against the rest, then of their mean.
 
     On the logit scale, clustered by patient. Where the AUC is 0 or 1 DeLong's variance is 0, and it is the
@@ -115,9 +113,7 @@ def auc_intervals(
     chosen = np.array([1]) if size == 2 else present  # two classes share one AUC
     positive = label[:, None] == chosen
     aucs, covariance = auc_covariance(class_scores(probability)[:, chosen], positive, patient)
-    counts = np.array(
-        [[len(np.unique(patient[is_it == side])) for side in (True, False)] for is_it in positive.T]
-    )
+    counts = np.array([[len(np.unique(patient[is_it == side])) for side in (True, False)] for is_it in positive.T])
     each = [interval(*values) for values in zip(aucs, np.diagonal(covariance), counts, strict=True)]
     if size == 2:
         return each * 3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A 95% interval, how it was computed, and the bootstrap over patients that most of them come from."""
 
 from __future__ import annotations

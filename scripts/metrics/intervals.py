@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """95% intervals of every metric; that of the expected calibration error allows for its upward bias."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.metrics.delong import auc_intervals
 from scripts.metrics.interval import LEVEL, Interval, number_patients, patient_weights, percentile_interval
 from scripts.metrics.predictions import as_labels, as_probabilities

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests of whether two models differ: DeLong's of the AUC, the paired bootstrap, and the one over folds."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.metrics.delong import auc_covariance
 from scripts.metrics.interval import LEVEL, TAILS, number_patients, patient_weights
 from scripts.metrics.predictions import as_labels, as_pair
@@ -153,9 +153,7 @@ def bootstrap_difference(
 T_TEST = "corrected resampled t-test"
 
 
-def corrected_t_test(
-    first: Sequence[float], second: Sequence[float], n_train: float, n_test: float
-) -> Comparison:
+def corrected_t_test(first: Sequence[float], second: Sequence[float], n_train: float, n_test: float) -> Comparison:
     r"""Test whether two models differ on average over k folds or resamples of one dataset.
 
     .. math:: t = \bar d \Big/ \sqrt{\left(\frac{1}{k} + \frac{n_2}{n_1}\right) s_d^2}, \quad k - 1

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Predictions: what they must be before anything is computed from them, and the file predictions.csv."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.files.atomic import write_table
 from scripts.files.csv_text import read_rows
 
@@ -29,8 +29,7 @@ def as_probabilities(
     values = np.asarray(probabilities, dtype=np.float64)
     if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
         raise ValueError(
-            "probabilities must have shape [n cases, K classes] with n >= 1 and K >= 2, found "
-            f"{list(values.shape)}"
+            f"probabilities must have shape [n cases, K classes] with n >= 1 and K >= 2, found {list(values.shape)}"
         )
     if classes is not None and len(classes) != values.shape[1]:
         raise ValueError(
@@ -82,9 +81,7 @@ def as_labels(labels: ArrayLike, n: int, num_classes: int) -> np.ndarray:
     """
     values = np.asarray(labels)
     if values.shape != (n,):
-        raise ValueError(
-            f"labels must have shape [{n}], one per row of probabilities, found {list(values.shape)}"
-        )
+        raise ValueError(f"labels must have shape [{n}], one per row of probabilities, found {list(values.shape)}")
     if values.dtype.kind not in "iu":
         raise ValueError(f"labels must be whole numbers (indices into classes), found type {values.dtype}")
     wrong = (values < 0) | (values >= num_classes)
@@ -178,9 +175,7 @@ def write_predictions(
         columns["clinical_missing"] = ["; ".join(lacked) for _, lacked in clinical]
     for name, values in columns.items():
         if len(values) != len(cases):
-            raise ValueError(
-                f"column {name} must have one value per case, found {len(values)} for {len(cases)} cases"
-            )
+            raise ValueError(f"column {name} must have one value per case, found {len(values)} for {len(cases)} cases")
     return write_table(path, columns, zip(*columns.values(), strict=True))
 
 
@@ -209,9 +204,7 @@ def read_predictions(path: str | Path) -> Predictions:
                 values[i, k] = float(row[PREFIX + name])
             except (TypeError, ValueError):
                 found = row[PREFIX + name]
-                raise ValueError(
-                    f"{path} line {i + 2}: {PREFIX + name} must be a number, found {found!r}"
-                ) from None
+                raise ValueError(f"{path} line {i + 2}: {PREFIX + name} must be a number, found {found!r}") from None
         if "true" in header:
             if row["true"] and row["true"] not in classes:
                 raise ValueError(f"{path} line {i + 2}: true must be one of {classes}, found {row['true']!r}")

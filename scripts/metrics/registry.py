@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each metric once: its name, its title, and how it is computed under many weightings of the cases."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-
 from scripts.metrics.scores import (
     brier_score,
     class_scores,
@@ -165,9 +165,7 @@ OF_ALL_CLASSES = (
     Metric("kappa", "Cohen's kappa", lambda found: _kappa(found, 0)),
     Metric("quadratic_kappa", "quadratic kappa (if classes are ordered)", lambda found: _kappa(found, 2)),
     Metric(
-        "brier",
-        "Brier score (0 is best)",
-        lambda found: brier_score(found.probability, found.label, found.weights),
+        "brier", "Brier score (0 is best)", lambda found: brier_score(found.probability, found.label, found.weights)
     ),
     Metric(
         "ece",
@@ -191,11 +189,7 @@ TITLES = {metric.name: metric.title for metric in (*OF_EACH_CLASS, *OF_ALL_CLASS
 
 
 def weighted_scores(
-    probability: np.ndarray,
-    label: np.ndarray,
-    weights: np.ndarray,
-    threshold: float | None = None,
-    positive: int = 1,
+    probability: np.ndarray, label: np.ndarray, weights: np.ndarray, threshold: float | None = None, positive: int = 1
 ) -> dict[str, np.ndarray]:
     """Compute every metric once per weighting; the arguments are those of `Weighted`.
 

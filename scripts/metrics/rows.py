@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All metrics of an evaluation, one row per class and one for all together, and those at a threshold."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.cases.positive import positive_index
 from scripts.metrics.interval import number_patients, patient_weights, percentile_interval
 from scripts.metrics.intervals import confidence_intervals

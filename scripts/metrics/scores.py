@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What rankings and probabilities are worth, under many weightings of the cases at a time.
 
 A weighting says how often each case counts: once in a metric itself, as often as it was drawn in a bootstrap.
@@ -37,9 +38,7 @@ def predicted_class(probability: np.ndarray, threshold: float | None = None, pos
     return np.where(probability[:, positive] >= threshold, positive, 1 - positive).astype(np.int64)
 
 
-def sort_by_score(
-    score: np.ndarray, positive: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def sort_by_score(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the weights [R, S] of positive and negative cases at each of S scores, lowest first."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])

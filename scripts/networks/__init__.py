@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks from an image to the logits."""
 
 from scripts import exports

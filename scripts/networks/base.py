@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the networks have in common: one signature, one way from an image to logits, one token per phase."""
 
 from __future__ import annotations
@@ -5,8 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.calibration import Calibration
 from scripts.networks.fusion.base import zero_absent
 from scripts.networks.parts import (
@@ -21,6 +20,7 @@ from scripts.networks.parts import (
     token_presence,
     width_of,
 )
+from torch import Tensor, nn
 
 
 class Classifier(nn.Module):
@@ -61,9 +61,7 @@ class Classifier(nn.Module):
         return self._in_float32(maps, seen, clinical)
 
     @torch.jit.unused
-    def _in_float32(
-        self, maps: list[Tensor], seen: Tensor, clinical: Tensor | None
-    ) -> Tensor | dict[str, Tensor]:
+    def _in_float32(self, maps: list[Tensor], seen: Tensor, clinical: Tensor | None) -> Tensor | dict[str, Tensor]:
         with torch.autocast(seen.device.type, enabled=False):
             logits, outputs = self.decide(maps, seen, clinical)
         return {"logits": logits, **outputs} if self.training else self.calibration(logits)
@@ -76,9 +74,7 @@ class Classifier(nn.Module):
         """Encode the image."""
         raise NotImplementedError
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the raw logits, and what a training has besides."""
         raise NotImplementedError
 

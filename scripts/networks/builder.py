@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network from names, for people who write Python: from the same fragments as the command line."""
 
 from __future__ import annotations
@@ -6,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.files.errors import message_of
 from scripts.files.plain_text import listing
+from torch import nn
 
 CONFIGS = BUNDLE / "configs"
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a model says of its own probabilities: temperature, threshold, class frequencies; several models as one."""
 
 from __future__ import annotations
@@ -130,15 +131,10 @@ class Ensemble(nn.Module):
         """Take the mean of the members' thresholds and class frequencies, once their weights are loaded."""
         for name in ("threshold", "prior"):
             found = [member.get_buffer(f"calibration.{name}") for member in self.members]
-            setattr(
-                self.calibration, name, torch.stack(found).mean(dim=0)
-            )  # exported ones learn K by loading
+            setattr(self.calibration, name, torch.stack(found).mean(dim=0))  # exported ones learn K by loading
 
     def forward(self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None) -> Tensor:
         """Return the logarithm of the mean probability."""
-        found = [
-            member(image, clinical=clinical, present=present).float().softmax(dim=-1)
-            for member in self.members
-        ]
+        found = [member(image, clinical=clinical, present=present).float().softmax(dim=-1) for member in self.members]
         mean = torch.stack(found).mean(dim=0)
         return self.calibration(mean.clamp_min(torch.finfo(torch.float32).tiny).log())

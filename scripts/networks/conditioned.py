@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feature-wise linear modulation of feature maps by the clinical table."""
 
 from __future__ import annotations
@@ -5,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.parts import Part, build_table, pool
 from scripts.networks.phase_fusion import PhaseFusionNetwork
+from torch import Tensor, nn
 
 
 def modulate(maps: Tensor, gamma_beta: Tensor) -> Tensor:
@@ -117,9 +117,7 @@ class ConditionedNetwork(PhaseFusionNetwork):
             conditioning(channels=self.token_dim, table_dim=table_dim) for _ in range(self.image_tokens)
         )
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Condition the maps of each phase, average and fuse them."""
         table, there = self.table(clinical, present)
         there = there.reshape(-1, 1, 1, 1, 1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that are computed from an exported file, in the place of the PyTorch network."""
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from typing import Any
 
 import torch
 from monai.data import load_net_with_metadata
-from torch import Tensor, nn
-
 from scripts.networks.calibration import Calibration
 from scripts.networks.parts import presence
 from scripts.volumes.fingerprint import content_hash
+from torch import Tensor, nn
 
 TOLD = ("classes", "clinical", "weights", "temperature", "threshold", "prior")
 """What a file must say about itself to be used here."""
@@ -112,16 +112,11 @@ class OnnxNetwork(ExportedNetwork):
             self.session: Any = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's errors have no base class of their own
             raise ValueError(str(error)) from None
-        return {
-            key: json.loads(text) for key, text in self.session.get_modelmeta().custom_metadata_map.items()
-        }
+        return {key: json.loads(text) for key, text in self.session.get_modelmeta().custom_metadata_map.items()}
 
     def _compute(self, image: Tensor, clinical: Tensor, present: Tensor) -> Tensor:
         given = {"image": image.float(), "clinical": clinical.float(), "present": present}
-        feed = {
-            node.name: given[node.name].detach().cpu().contiguous().numpy()
-            for node in self.session.get_inputs()
-        }
+        feed = {node.name: given[node.name].detach().cpu().contiguous().numpy() for node in self.session.get_inputs()}
         return torch.from_numpy(self.session.run(["logits"], feed)[0]).to(image.device)
 
 
@@ -137,6 +132,4 @@ def check_origin(path: Path, described: Mapping[str, Any]) -> None:
     """
     weights = path.with_name("model.pt")
     if weights.is_file() and described["weights"] != content_hash(weights):
-        raise ValueError(
-            f"exported model {path} was made from other weights than {weights} holds now; export it again"
-        )
+        raise ValueError(f"exported model {path} was made from other weights than {weights} holds now; export it again")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions that stay right on very small and very flat volumes and planes."""
 
 from __future__ import annotations
@@ -59,9 +60,7 @@ class GuardedConv3d(nn.Conv3d):
             d, h, w = missing_voxels(size, kernel, stride, padding)
             if d + h + w > 0:
                 longer = functional.pad(input, [0, w, 0, h, 0, d])
-                out = torch.conv3d(
-                    longer, self.weight, self.bias, stride, padding, self.dilation, self.groups
-                )
+                out = torch.conv3d(longer, self.weight, self.bias, stride, padding, self.dilation, self.groups)
                 keep = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(3)]
                 return out[:, :, : keep[0], : keep[1], : keep[2]]
         return torch.conv3d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)
@@ -89,9 +88,7 @@ class GuardedConv2d(nn.Conv2d):
             h, w = missing_voxels(size, kernel, stride, padding)
             if h + w > 0:
                 longer = functional.pad(input, [0, w, 0, h])
-                out = torch.conv2d(
-                    longer, self.weight, self.bias, stride, padding, self.dilation, self.groups
-                )
+                out = torch.conv2d(longer, self.weight, self.bias, stride, padding, self.dilation, self.groups)
                 keep = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(2)]
                 return out[:, :, : keep[0], : keep[1]]
         return torch.conv2d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)

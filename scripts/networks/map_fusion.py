@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion of one feature map per phase, or per view of a phase; and of two levels at once."""
 
 from __future__ import annotations
@@ -6,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.base import PhaseNetwork
 from scripts.networks.calibration import Calibration
 from scripts.networks.fusion.base import log_mixture
 from scripts.networks.parts import Part, build_fusion, pool, width_of
+from torch import Tensor, nn
 
 
 class ViewwiseFusion(nn.Module):
@@ -34,9 +34,7 @@ class ViewwiseFusion(nn.Module):
         super().__init__()
         self.num_phases = num_phases
         self.num_views = num_views
-        self.views = nn.ModuleList(
-            build_fusion(fusion, num_maps=num_phases, in_dim=in_dim) for _ in range(num_views)
-        )
+        self.views = nn.ModuleList(build_fusion(fusion, num_maps=num_phases, in_dim=in_dim) for _ in range(num_views))
         self.out_dim = sum(width_of(view) for view in self.views)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -85,9 +83,7 @@ class MapFusionNetwork(PhaseNetwork):
         beside = 0 if self.table is None else self.token_dim
         self.head = nn.Linear(width_of(self.fusion) + beside, num_classes)
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse the maps, and set the table beside their mean."""
         fused, outputs = self.fusion(maps, present)
         outputs["present"] = present

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From maps of several stages, fine to coarse, to maps that know of each other."""
 
 from __future__ import annotations
@@ -6,13 +7,12 @@ from collections.abc import Sequence
 
 import torch
 from monai.networks.blocks import FeaturePyramidNetwork, SimpleASPP
-from torch import Tensor, nn
-from torch.nn import functional
-
 from scripts.networks.base import PhaseNetwork
 from scripts.networks.encoders.stages import StageEncoder
 from scripts.networks.guarded import GuardedConv3d, guard_convolutions
 from scripts.networks.parts import Part, build, build_fusion, own, pool, width_of
+from torch import Tensor, nn
+from torch.nn import functional
 
 
 class FeaturePyramid(nn.Module):
@@ -143,9 +143,7 @@ class MultiLevelNetwork(PhaseNetwork):
         context: bool = False,
     ) -> None:
         def staged(in_channels: int) -> nn.Module:
-            return StageEncoder(
-                build(encoder if share_encoder else own(encoder), in_channels=in_channels), in_channels
-            )
+            return StageEncoder(build(encoder if share_encoder else own(encoder), in_channels=in_channels), in_channels)
 
         super().__init__(staged, None, num_phases, num_classes, share_encoder, dropout, table)
         dims = list((self.encoder if share_encoder else self.encoder[0]).dims)
@@ -176,9 +174,7 @@ class MultiLevelNetwork(PhaseNetwork):
                 features.append(pool(merged))
         return torch.cat(features, dim=1)
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse and merge, and set the table beside the features."""
         logits = self.head(self.dropout(self.beside_table(self.features(maps, present), clinical)))
         return logits, {"present": present[:, :: self.num_levels]}

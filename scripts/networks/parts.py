@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parts of a network: which phases a case has, encoding of exactly those, parts given ready or as constructors."""
 
 from __future__ import annotations
@@ -7,9 +8,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor, distributed, nn
-
 from scripts.files.processes import process_count
+from torch import Tensor, distributed, nn
 
 
 def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
@@ -32,9 +32,7 @@ def image_channels(encoder: nn.Module) -> int:
     return int(getattr(encoder, "channels_per_phase", 1))
 
 
-def token_presence(
-    image: Tensor, present: Tensor | None, num_phases: int, num_views: int, channels: int
-) -> Tensor:
+def token_presence(image: Tensor, present: Tensor | None, num_phases: int, num_views: int, channels: int) -> Tensor:
     """Return which tokens of an image are present, [B, P V] bool: phases first, views inside.
 
     Views that are cut from volumes (`channels` = 1) are there where their phase is. Views that come as images

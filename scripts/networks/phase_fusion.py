@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion of one token per phase, or of what each phase alone decides."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.base import PhaseNetwork
 from scripts.networks.parts import Part, build_fusion, width_of
+from torch import Tensor, nn
 
 
 class PhaseFusionNetwork(PhaseNetwork):
@@ -50,9 +50,7 @@ class PhaseFusionNetwork(PhaseNetwork):
         self.fusion = build_fusion(fusion, num_tokens=self.num_tokens, in_dim=self.token_dim)
         self.head = nn.Linear(width_of(self.fusion), num_classes)
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse the tokens of the phases, and that of the table."""
         tokens, present = self.with_table(self.pooled(maps, present), present, clinical)
         return self.fuse(tokens, present)
@@ -102,20 +100,14 @@ class LateFusionNetwork(PhaseNetwork):
         table: Part | None = None,
         combination: Part | None = None,
     ) -> None:
-        super().__init__(
-            encoder, fusion or combination, num_phases, num_classes, share_encoder, dropout, table
-        )
+        super().__init__(encoder, fusion or combination, num_phases, num_classes, share_encoder, dropout, table)
 
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
         """Build a classifier for each phase, and the combination."""
-        self.phase_heads = nn.ModuleList(
-            nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens)
-        )
+        self.phase_heads = nn.ModuleList(nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens))
         self.combination = build_fusion(fusion, num_phases=self.num_tokens, num_classes=num_classes)
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Classify each phase, and combine."""
         tokens, present = self.with_table(self.pooled(maps, present), present, clinical)
         phase_logits = self.phase_logits(tokens).float()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that fuse nothing behind the encoder: phases as channels, one phase alone, the table alone."""
 
 from __future__ import annotations
@@ -5,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-
 from scripts.files.plain_text import listing
 from scripts.networks.base import Classifier, PhaseNetwork
 from scripts.networks.fusion.base import zero_absent
 from scripts.networks.parts import Part, build, build_table, check_phases, pool, presence, token_presence
+from torch import Tensor, nn
 
 
 class OneVolumeNetwork(PhaseNetwork):
@@ -75,9 +75,7 @@ class EarlyFusionNetwork(OneVolumeNetwork):
         image = zero_absent(image, present.reshape(by_channel).any(dim=2))
         return self.encoder(image) if self.several else [self.encoder(image)]
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Classify."""
         features: list[Tensor] = []
         for one in maps:
@@ -136,9 +134,7 @@ class SinglePhaseNetwork(OneVolumeNetwork):
         """Return which tokens of the phase are present: [B, P V] -> [B, V]."""
         return present[:, self.index * self.num_views : (self.index + 1) * self.num_views]
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Classify."""
         features = self.pooled(maps, self.of_phase(present)).flatten(1)
         return self.head(self.dropout(features)), {"present": present}
@@ -193,8 +189,6 @@ class TableNetwork(Classifier):
         found: list[Tensor] = []
         return found
 
-    def decide(
-        self, maps: list[Tensor], present: Tensor, clinical: Tensor | None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Classify."""
         return self.table(clinical, present)[0], {"present": present}

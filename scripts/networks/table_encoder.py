@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clinical table as one feature vector."""
 
 from __future__ import annotations
@@ -46,14 +47,10 @@ class TableEncoder(nn.Module):
     (tensor([60.]), tensor([10.]))
     """
 
-    def __init__(
-        self, columns: Sequence[Mapping[str, Any]], out_dim: int, hidden: int | Sequence[int] = 16
-    ) -> None:
+    def __init__(self, columns: Sequence[Mapping[str, Any]], out_dim: int, hidden: int | Sequence[int] = 16) -> None:
         super().__init__()
         if not columns:
-            raise ValueError(
-                "TableEncoder needs at least one clinical column, found none; name them in `clinical`"
-            )
+            raise ValueError("TableEncoder needs at least one clinical column, found none; name them in `clinical`")
         widths = _widths(hidden)
         kinds = [column["kind"] for column in columns]
         numbers = [index for index, kind in enumerate(kinds) if kind == "number"]
@@ -74,12 +71,7 @@ class TableEncoder(nn.Module):
         self.number_missing = nn.Parameter(torch.zeros(len(numbers), width))
         self.category = nn.Parameter(torch.zeros(sum(counts) + len(counts), width))  # last of each: missing
         self.bias = nn.Parameter(torch.empty(width).uniform_(-bound, bound))
-        steps = [
-            layer
-            for pair in pairwise([*widths, out_dim])
-            for layer in (nn.SiLU(), nn.Linear(*pair))
-            if widths
-        ]
+        steps = [layer for pair in pairwise([*widths, out_dim]) for layer in (nn.SiLU(), nn.Linear(*pair)) if widths]
         self.out = nn.Sequential(*steps) if steps else nn.Identity()
 
     def fit(self, cases: Sequence[Mapping[str, Any]]) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transforms that MONAI lacks: phases on one grid, cropped first; missing phases; augmentation of a batch."""
 
 from scripts import exports

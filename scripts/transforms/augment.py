@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random transforms of a whole batch, on its device."""
 
 from __future__ import annotations
@@ -128,12 +129,7 @@ class RandomIntensity:
     """
 
     def __init__(
-        self,
-        scale: float = 0.0,
-        shift: float = 0.0,
-        noise: float = 0.0,
-        gamma: float = 0.0,
-        probability: float = 1.0,
+        self, scale: float = 0.0, shift: float = 0.0, noise: float = 0.0, gamma: float = 0.0, probability: float = 1.0
     ) -> None:
         for name, value in (("scale", scale), ("shift", shift), ("noise", noise), ("gamma", gamma)):
             if not value >= 0:
@@ -142,12 +138,7 @@ class RandomIntensity:
             raise ValueError(f"RandomIntensity: `scale` must be below 1, found {scale}")
         if not 0 <= probability <= 1:
             raise ValueError(f"RandomIntensity: `probability` must be within [0, 1], found {probability}")
-        self.scale, self.shift, self.noise, self.gamma = (
-            float(scale),
-            float(shift),
-            float(noise),
-            float(gamma),
-        )
+        self.scale, self.shift, self.noise, self.gamma = (float(scale), float(shift), float(noise), float(gamma))
         self.probability = float(probability)
 
     def __call__(self, image: Tensor, present: Tensor) -> Tensor:
@@ -166,9 +157,7 @@ class RandomIntensity:
             exponent = per_phase((1 + self.gamma) ** signed[3])
             top = image.abs().amax(dim=(2, 3, 4), keepdim=True).clamp_min(torch.finfo(image.dtype).tiny)
             changed = image.sign() * top * (image.abs() / top) ** exponent
-        changed = torch.addcmul(
-            per_phase(self.shift * signed[1]), per_phase(1 + self.scale * signed[0]), changed
-        )
+        changed = torch.addcmul(per_phase(self.shift * signed[1]), per_phase(1 + self.scale * signed[0]), changed)
         if self.noise:
             generator = torch.Generator(image.device).manual_seed(seed)
             noise = torch.empty_like(image).normal_(generator=generator)

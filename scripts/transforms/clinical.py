@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From clinical values by name to one tensor."""
 
 from __future__ import annotations

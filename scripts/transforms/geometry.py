@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random geometry, one draw per case for all its phases."""
 
 from __future__ import annotations
@@ -59,9 +60,7 @@ class RandomGeometry:
         if not scale < 1:
             raise ValueError(f"RandomGeometry: `scale` must be below 1, found {scale}")
         if len(spacing) != 3 or not all(value > 0 for value in spacing):
-            raise ValueError(
-                f"RandomGeometry: `spacing` must be three numbers above 0 mm, found {list(spacing)}"
-            )
+            raise ValueError(f"RandomGeometry: `spacing` must be three numbers above 0 mm, found {list(spacing)}")
         self.flip = torch.tensor([float(value) for value in flip])
         self.rotate = torch.tensor([math.radians(part) for part in _per_axis(rotate)])
         self.translate = torch.tensor(_per_axis(translate))
@@ -157,15 +156,12 @@ def warp(image: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
         shifts: ``[B, 3]``, voxels along D, H, W.
     """
     size = torch.tensor(image.shape[2:])
-    half = (size - 1).clamp_min(
-        1
-    ) / 2  # voxels from the centre to ±1, where grid_sample has the border voxels
+    half = (size - 1).clamp_min(1) / 2  # voxels from the centre to ±1, where grid_sample has the border voxels
     inverse = torch.linalg.inv(matrices)
     scaled = torch.cat([inverse * half, -inverse @ shifts[..., None]], dim=2) / half[:, None]
     columns = scaled.flip(1).to(image)[..., None, None, None]  # grid_sample counts W, H, D
     depth, height, width = (
-        ((torch.arange(count) - (count - 1) / 2) / part).to(image)
-        for count, part in zip(size, half, strict=True)
+        ((torch.arange(count) - (count - 1) / 2) / part).to(image) for count, part in zip(size, half, strict=True)
     )
     plane = columns[:, :, 1] * height[:, None] + columns[:, :, 2] * width
     grid = plane + (columns[:, :, 0] * depth[:, None, None] + columns[:, :, 3])  # rows of W, which add fast

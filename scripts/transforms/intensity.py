@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the intensity transforms share: which voxels are counted, and padding that stays exactly 0."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from scripts.files.plain_text import listing
 from scripts.transforms.phases import PhaseTransform, need, phase_name, phase_source
 
@@ -25,10 +25,7 @@ def volume_voxels(item: Item, key: str, phase: str) -> np.ndarray:
     return item["volumes"][phase].read_image().ravel(order="K")
 
 
-COUNTED: dict[str, Callable[[Item, str, str], np.ndarray]] = {
-    "region": region_voxels,
-    "volume": volume_voxels,
-}
+COUNTED: dict[str, Callable[[Item, str, str], np.ndarray]] = {"region": region_voxels, "volume": volume_voxels}
 
 
 class Intensity(PhaseTransform):
@@ -68,9 +65,7 @@ class MeasuredIntensity(Intensity):
     def __init__(self, keys: str = "image", joint: bool = False, statistics: str = "region") -> None:
         super().__init__(keys)
         if statistics not in COUNTED:
-            raise ValueError(
-                f"`statistics` must be one of {listing(statistics, COUNTED)}, found {statistics!r}"
-            )
+            raise ValueError(f"`statistics` must be one of {listing(statistics, COUNTED)}, found {statistics!r}")
         self.joint = bool(joint)
         self.statistics = statistics
 
@@ -226,8 +221,7 @@ class PercentileIntensityd(MeasuredIntensity):
         super().__init__(keys, joint, statistics)
         if not 0 <= lower < upper <= 100:
             raise ValueError(
-                f"PercentileIntensityd: 0 <= `lower` < `upper` <= 100 percent must hold, found {lower} and "
-                f"{upper}"
+                f"PercentileIntensityd: 0 <= `lower` < `upper` <= 100 percent must hold, found {lower} and {upper}"
             )
         self.lower, self.upper = float(lower), float(upper)
 
@@ -256,9 +250,7 @@ class PercentileIntensityd(MeasuredIntensity):
     def _percentile(values: np.ndarray, upto: np.ndarray, share: float) -> float:
         """Return a percentile, as numpy's, of sorted values; `upto` are the voxels up to each of them."""
         place = (upto[-1] - 1) * share / 100
-        around = [
-            min(int(upto.searchsorted(at + 0.5)), len(values) - 1) for at in (place // 1, -(-place // 1))
-        ]
+        around = [min(int(upto.searchsorted(at + 0.5)), len(values) - 1) for at in (place // 1, -(-place // 1))]
         below, above = values[around]
         return float(below + (place % 1) * (above - below))
 

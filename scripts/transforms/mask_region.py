@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The region of interest from a mask."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from scripts.files.plain_text import listing
 from scripts.transforms.phases import case_name
 from scripts.transforms.region import Region, given_box
@@ -41,11 +41,7 @@ class MaskRegiond(Region):
     """
 
     def __init__(
-        self,
-        keys: str = "image",
-        margin: float = 0.0,
-        labels: Sequence[int] | None = None,
-        component: str = "all",
+        self, keys: str = "image", margin: float = 0.0, labels: Sequence[int] | None = None, component: str = "all"
     ) -> None:
         super().__init__(keys, margin)
         if component not in COMPONENTS:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the transforms of a case's phases share: one key, and messages that name case and phase."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import MapTransform
-
 from scripts.files.plain_text import listing
 from scripts.files.processes import BadCases
 from scripts.volumes.grid import field_of_view, frame_axes
@@ -28,9 +28,7 @@ class PhaseTransform(MapTransform):
     def __init__(self, keys: str = "image") -> None:
         super().__init__(keys)
         if len(self.keys) != 1:
-            raise ValueError(
-                f"{type(self).__name__} works on one key that holds all phases, found {self.keys}"
-            )
+            raise ValueError(f"{type(self).__name__} works on one key that holds all phases, found {self.keys}")
         self.key = str(self.keys[0])
 
 
@@ -66,8 +64,7 @@ def need(item: Mapping[Any, Any], key: str, maker: str, user: object) -> Any:
     """
     if item.get(key) is None:
         raise ValueError(
-            f"{case_name(item)}: {type(user).__name__} needs {key!r}, which {maker} makes; put {maker} "
-            "before it"
+            f"{case_name(item)}: {type(user).__name__} needs {key!r}, which {maker} makes; put {maker} before it"
         )
     return item[key]
 
@@ -103,9 +100,7 @@ class LoadImagePhasesd(PhaseTransform):
             raise ValueError("`phases` must name at least one phase, found none")
         self.reference = self.phases[0] if reference is None else reference
         if self.reference not in self.phases:
-            raise ValueError(
-                f"`reference` must be among {listing(self.reference, self.phases)}, found {reference!r}"
-            )
+            raise ValueError(f"`reference` must be among {listing(self.reference, self.phases)}, found {reference!r}")
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
@@ -116,8 +111,7 @@ class LoadImagePhasesd(PhaseTransform):
             if phase not in self.phases:
                 known = listing(phase, self.phases)
                 raise ValueError(
-                    f"{phase_name(item, phase)} must be one of {known}, found {paths[phase]}; correct its "
-                    "name"
+                    f"{phase_name(item, phase)} must be one of {known}, found {paths[phase]}; correct its name"
                 )
         if not paths:
             raise ValueError(
@@ -189,9 +183,7 @@ class StackPhasesd(PhaseTransform):
     ([False, True], torch.Size([2, 1, 2, 2]))
     """
 
-    def __init__(
-        self, keys: str = "image", phases: Sequence[str] = (), num_phases: int | None = None
-    ) -> None:
+    def __init__(self, keys: str = "image", phases: Sequence[str] = (), num_phases: int | None = None) -> None:
         super().__init__(keys)
         self.phases = list(phases)
         self.num_phases = len(self.phases) if num_phases is None else num_phases

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What all region rules share: they put the box that the grid is centred on into ``item["region"]``."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
 from scripts.transforms.phases import PhaseTransform, case_name, need
 from scripts.volumes.grid import bounds, box_corners, field_of_view, frame_axes
 from scripts.volumes.volume import Volume

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All phases of a case on one grid, cropped before they are resampled."""
 
 from __future__ import annotations
@@ -7,11 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from scripts.transforms.phases import PhaseTransform, case_name, need, phase_name
-from scripts.volumes.grid import frame_axes, frame_change, oriented_affine
-from scripts.volumes.plane import ImageVolume
-from scripts.volumes.sample import sample_volume
+from scripts.volumes.grid import frame_axes, frame_change, oriented_affine, sample_volume
+from scripts.volumes.open import ImageVolume
 
 AXIS_OF = {"R": 0, "L": 0, "A": 1, "P": 1, "S": 2, "I": 2}
 EDGE = 1e-3  # mm; a grid point this far outside the region still counts as inside
@@ -64,9 +63,7 @@ class ResamplePhasesd(PhaseTransform):
             raise ValueError(f"`size` must be three whole numbers of voxels above 0, found {size}")
         self.size = (int(size[0]), int(size[1]), int(size[2]))
         if sorted(AXIS_OF.get(letter, 3) for letter in orientation) != [0, 1, 2]:
-            raise ValueError(
-                f"`orientation` must have one letter each of R/L, A/P and S/I, found {orientation!r}"
-            )
+            raise ValueError(f"`orientation` must have one letter each of R/L, A/P and S/I, found {orientation!r}")
         self.orientation = orientation
         self.anti_alias = bool(anti_alias)
 
@@ -80,11 +77,7 @@ class ResamplePhasesd(PhaseTransform):
         parts = (self._part(0, start, region), self._part(1, start, region), self._part(2, start, region))
         corner = grid.copy()
         corner[:3, 3] = grid[:3, :3] @ [part.start for part in parts] + grid[:3, 3]
-        sub_size = (
-            parts[0].stop - parts[0].start,
-            parts[1].stop - parts[1].start,
-            parts[2].stop - parts[2].start,
-        )
+        sub_size = (parts[0].stop - parts[0].start, parts[1].stop - parts[1].start, parts[2].stop - parts[2].start)
         kept = np.ones(sub_size, dtype=bool) if contour is None else contour.covers(corner, sub_size)
         if not kept.any():
             raise ValueError(
@@ -115,9 +108,7 @@ class ResamplePhasesd(PhaseTransform):
         Returns:
             corners along the axes of the grid in mm, [2, 3].
         """
-        region = need(
-            item, "region", "a region transform (MaskRegiond, BoxRegiond, WholeVolumeRegiond)", self
-        )
+        region = need(item, "region", "a region transform (MaskRegiond, BoxRegiond, WholeVolumeRegiond)", self)
         pieces, room = item.pop("pieces", None), self.spacing * self.size
         turn = frame_change("RAS", self.orientation)
         if pieces is not None:

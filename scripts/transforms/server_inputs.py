@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From one path per case, which is what an annotation server knows, to the files of its phases."""
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monai.transforms import MapTransform
-
-from scripts.cases.file_names import MASK_NAMES
-from scripts.cases.folder import read_case_folder
+from scripts.cases.folder import MASK_NAMES, read_case_folder
 from scripts.files.plain_text import listing
 from scripts.transforms.phases import PhaseTransform
 from scripts.transforms.region import asked

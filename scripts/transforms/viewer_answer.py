@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a case is called positive, for tools that show one answer."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import MapTransform
-
 from scripts.cases.positive import positive_index
 from scripts.transforms.region import asked, given_box, given_point
 from scripts.volumes.grid import bounds
@@ -31,11 +31,7 @@ class JudgePositived(MapTransform):
     """
 
     def __init__(
-        self,
-        keys: str = "pred",
-        classes: Sequence[str] = (),
-        positive: str | None = None,
-        model_file: str = "",
+        self, keys: str = "pred", classes: Sequence[str] = (), positive: str | None = None, model_file: str = ""
     ) -> None:
         super().__init__(keys)
         self.classes = list(classes)
@@ -99,13 +95,9 @@ class PaintPredictiond(MapTransform):
     ) -> None:
         super().__init__(keys)
         self.classes = list(classes)
-        chosen = {
-            name: value for name, value in (options or {}).items() if not isinstance(value, list | tuple)
-        }
+        chosen = {name: value for name, value in (options or {}).items() if not isinstance(value, list | tuple)}
         self.clinical = {
-            str(column["name"]): chosen.get(column["name"])
-            if str(chosen.get(column["name"]) or "").strip()
-            else None
+            str(column["name"]): chosen.get(column["name"]) if str(chosen.get(column["name"]) or "").strip() else None
             for column in columns
         }
 
@@ -121,8 +113,7 @@ class PaintPredictiond(MapTransform):
             item["result"] = {
                 **item.get("result", {}),
                 "prediction": [
-                    {"idx": index, "label": name, "score": score}
-                    for index, (name, score) in enumerate(scores)
+                    {"idx": index, "label": name, "score": score} for index, (name, score) in enumerate(scores)
                 ],
             } | ({"clinical": self.clinical} if self.clinical else {})
         item["image_meta_dict"] = {"original_affine": volume.affine, "spatial_shape": volume.shape}

@@ -1,13 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 """Planes of a volume, cut by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scripts.files.plain_text import listing
 from torch import Tensor, nn
 from torch.nn import functional
-
-from scripts.files.plain_text import listing
 
 VIEWS = {"axial": "SI", "coronal": "AP", "sagittal": "RL"}
 """From the name of a view to the ends of the axis that it is cut across."""
@@ -109,8 +109,7 @@ class GivenViews(nn.Module):
         check_views(views)
         if not views or WHOLE in views:
             raise ValueError(
-                f"images need views among {', '.join(VIEWS)}, found [{', '.join(views)}]; name those of "
-                "dataset.json"
+                f"images need views among {', '.join(VIEWS)}, found [{', '.join(views)}]; name those of dataset.json"
             )
         self.views = list(views)
         self.planes = list(views)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names for results: equal only where files, settings and code are equal."""
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 from scripts import BUNDLE
 from scripts.volumes.open import files_of
 
@@ -56,9 +56,7 @@ def item_fingerprint(item: Any) -> str:
 def code_version() -> str:
     """Return the fingerprint of scripts/volumes, scripts/cases, scripts/transforms and their libraries."""
     root = BUNDLE / "scripts"
-    files = [
-        path for name in ("volumes", "cases", "transforms") for path in sorted((root / name).rglob("*.py"))
-    ]
+    files = [path for name in ("volumes", "cases", "transforms") for path in sorted((root / name).rglob("*.py"))]
     return fingerprint(
         [
             [(str(path.relative_to(root)), content_hash(path)) for path in files],
@@ -114,14 +112,7 @@ def _parts(value: Any) -> list[Any]:
         return [value.co_code, value.co_names, value.co_consts]
     if isinstance(value, types.FunctionType):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return [
-            value.__module__,
-            value.__qualname__,
-            value.__code__,
-            value.__defaults__,
-            value.__kwdefaults__,
-            cells,
-        ]
+        return [value.__module__, value.__qualname__, value.__code__, value.__defaults__, value.__kwdefaults__, cells]
     if isinstance(value, types.ModuleType):
         return [value.__name__]
     if isinstance(value, type | types.BuiltinFunctionType):
@@ -134,8 +125,7 @@ def _parts(value: Any) -> list[Any]:
         return [pickle.dumps(value, protocol=4)]
     except Exception:
         raise ValueError(
-            f"a setting of type {type(value).__name__} cannot be described; use cache 'memory', or a plain "
-            "setting"
+            f"a setting of type {type(value).__name__} cannot be described; use cache 'memory', or a plain setting"
         ) from None
 
 

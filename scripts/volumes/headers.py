@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a file says of itself: its kind and packing by its content, its text header, its unit of length."""
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-
 from scripts.volumes.volume import bad_volume
 
 MOST_BYTES = 1 << 22
@@ -63,17 +63,13 @@ def read_text_header(path: Path) -> TextHeader:
         name, value = name.lower().replace(" ", ""), value.strip()
         fields[name] = value
         if name in ("elementdatafile", "datafile") and value.split()[:1] == ["LIST"]:
-            return TextHeader(
-                fields, [path.parent / line.strip() for line in lines if line.strip()], _skipped(fields)
-            )
+            return TextHeader(fields, [path.parent / line.strip() for line in lines if line.strip()], _skipped(fields))
         if name == "elementdatafile":
             break
     named = fields.get("elementdatafile", fields.get("datafile", "LOCAL"))
     if named.upper() == "LOCAL":
         return TextHeader(fields, begin=length)
-    return TextHeader(
-        fields, [path.parent / name for name in _names(named, path.parent, fields)], _skipped(fields)
-    )
+    return TextHeader(fields, [path.parent / name for name in _names(named, path.parent, fields)], _skipped(fields))
 
 
 def _skipped(fields: dict[str, str]) -> int:
@@ -97,19 +93,14 @@ def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
             raise ValueError
         for number in range(first, last + (1 if step > 0 else -1), step)[:MOST_FILES]:
             yield pattern % number
-    except (
-        TypeError,
-        ValueError,
-    ):  # no numbers, or a pattern of another kind: what cannot be read is told elsewhere
+    except (TypeError, ValueError):  # no numbers, or a pattern of another kind: what cannot be read is told elsewhere
         yield named
 
 
 DEFLATE_RATIO = 1032  # most bytes that one byte of gzip or zlib can stand for
 
 
-def check_declared_size(
-    path: Path, name: str, shape: Sequence[int], bytes_per_voxel: int, most_bytes: float
-) -> None:
+def check_declared_size(path: Path, name: str, shape: Sequence[int], bytes_per_voxel: int, most_bytes: float) -> None:
     """Refuse a header that declares more voxels than its file can hold, or than memory can.
 
     Args:
@@ -123,9 +114,7 @@ def check_declared_size(
         remedy = "it is truncated or its header is wrong: restore it or take it out of the case"
         raise bad_volume(path, name, "must be readable", found, remedy)
     if 4 * voxels > memory_bytes():
-        found = (
-            f"{size} voxels, {4 * voxels / 2**30:,.0f} GiB on a machine of {memory_bytes() / 2**30:,.0f} GiB"
-        )
+        found = f"{size} voxels, {4 * voxels / 2**30:,.0f} GiB on a machine of {memory_bytes() / 2**30:,.0f} GiB"
         raise bad_volume(path, name, "must fit into memory", found, "crop or resample it")
 
 
@@ -155,9 +144,7 @@ SIGNS: dict[str, Callable[[bytes], bool]] = {
     "a NumPy file": lambda start: start.startswith(b"\x93NUMPY"),
     "an HDF5 file": lambda start: start.startswith(b"\x89HDF"),
     "a web page": lambda start: start.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")),
-    "a pointer of Git LFS (git lfs pull fetches the file)": lambda start: start.startswith(
-        b"version https://git-lfs"
-    ),
+    "a pointer of Git LFS (git lfs pull fetches the file)": lambda start: start.startswith(b"version https://git-lfs"),
     "a link of git-annex (git annex get fetches the file)": lambda start: b"annex/objects" in start[:500],
 }
 """What else may lie under the name of an image -> whether the first bytes, unpacked, say so."""

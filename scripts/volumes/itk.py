@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NRRD, MetaImage and GIPL volumes, read a block at a time."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-
 from scripts.volumes.headers import (
     DEFLATE_RATIO,
     TextHeader,
@@ -35,9 +35,7 @@ TIMED_SPACES = {
 """Spaces of NRRD with time -> signs that bring the first two axes to LPS; SimpleITK does so without time."""
 PIECE = 1 << 20  # bytes that are read, or unpacked, at a time
 ANY_ZLIB = 47  # of zlib: with or without the frame of gzip
-NO_AXES = (
-    "its header does not say how it lies in the patient; its axes are taken to run to left, back and top"
-)
+NO_AXES = "its header does not say how it lies in the patient; its axes are taken to run to left, back and top"
 
 
 class ItkVolume(Volume):
@@ -49,9 +47,7 @@ class ItkVolume(Volume):
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             rule, found = "must have the files of its voxels", f"no {missing[0].name}{more}"
-            raise bad_volume(
-                path, name, rule, found, "restore them beside the header, or take it out of the case"
-            )
+            raise bad_volume(path, name, rule, found, "restore them beside the header, or take it out of the case")
         if path.suffix == ".MHD":  # the library reads a header of this name as if its voxels followed it
             raise bad_volume(path, name, "must end in lower case", path.suffix, "rename it to .mhd")
         self._text = text

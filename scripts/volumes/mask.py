@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Masks: known by their few whole numbers, and parted into connected pieces."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-
 from scripts.volumes.grid import bounds
 
 MOST_VALUES = 16  # different values that a mask has at most, the background included
@@ -102,9 +102,7 @@ def pieces_of(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, margin: 
     return Pieces(np.stack(boxes), centres[number != order[0] + 1], int(sizes.sum()), margin)
 
 
-def _by_size(
-    inside: np.ndarray, index: np.ndarray, centres: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_size(inside: np.ndarray, index: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the number of each voxel's piece, from 1; the pieces, from 0, largest first; and their sizes.
 
     Args:
@@ -147,9 +145,7 @@ def shares_of_pieces(inside: np.ndarray) -> list[float]:
     return [float(size / sizes.sum()) for size in sizes if size >= LEAST_PIECE * sizes[0]]
 
 
-def voxel_box(
-    inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, start: list[int] | None = None
-) -> np.ndarray:
+def voxel_box(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, start: list[int] | None = None) -> np.ndarray:
     """Return the smallest box of the frame around voxels, with all of their bodies, mm, [2, 3].
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Native image readers at arm's length: one that crashes or hangs costs a file, not the training.
 
 NIfTI and DICOM headers are read in Python, which damaged bytes cannot crash. NRRD, MetaImage and the pixels
@@ -53,9 +54,7 @@ class _Worker:
         except (EOFError, OSError, pickle.UnpicklingError):
             self.close()
             late = time.monotonic() - start >= seconds
-            raise ReaderDied(
-                f"its reader did not finish within {seconds:.0f} s" if late else self._ending()
-            ) from None
+            raise ReaderDied(f"its reader did not finish within {seconds:.0f} s" if late else self._ending()) from None
 
     def _ending(self) -> str:
         code = self.process.returncode

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads images with SimpleITK (ITK, GDCM) in a process of its own; started by file name by `native.py`.
 
 Nothing of the bundle is imported here, so that a worker starts in a fraction of a second. It reads pickled

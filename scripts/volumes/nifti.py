@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NIfTI and MGH volumes, read a block at a time."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.volumes.headers import (
     DEFLATE_RATIO,
     check_declared_size,
@@ -55,21 +55,15 @@ class NiftiVolume(Volume):
         if nifti:  # nibabel's own check repairs spacings in silence
             with unpacked(header_file) as (file, _):
                 header = type(header).from_fileobj(file, check=False)
-        spacing = np.asarray(header["pixdim"][1:4] if nifti else header["delta"], dtype=np.float64)[
-            : len(shape)
-        ]
+        spacing = np.asarray(header["pixdim"][1:4] if nifti else header["delta"], dtype=np.float64)[: len(shape)]
         if not (np.isfinite(spacing).all() and (spacing > 0).all()):
             found = f"pixdim {spacing.tolist()}"
             raise bad_volume(path, name, "must have spacings above 0 mm", found, "correct the header")
-        factor, remarks = in_millimetres(
-            np.linalg.norm(affine[:3, :3], axis=0)[: len(shape)], unit_of(header)
-        )
+        factor, remarks = in_millimetres(np.linalg.norm(affine[:3, :3], axis=0)[: len(shape)], unit_of(header))
         affine[:3] *= factor
         remarks += nifti_remarks(header, shape) if nifti else mgh_remarks(header)
         if not self._as_named:
-            packed = (
-                f"packed ({', then '.join(reversed(self._packings))})" if self._packings else "not packed"
-            )
+            packed = f"packed ({', then '.join(reversed(self._packings))})" if self._packings else "not packed"
             remarks.append(f"it is {packed}, whatever its name says; it was read by its content")
         super().__init__(path, shape if frame is None else shape[:3], affine, name, remarks)
         self._frame = frame or 0
@@ -160,10 +154,7 @@ def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
     """Return what a header leaves open about the place of the voxels, or says in two ways."""
     sform, qform = (int(header[name]) in FORM_CODES for name in ("sform_code", "qform_code"))
     if not sform and not qform:
-        return [
-            "its header does not say how it lies in the patient; its axes are taken to run to left, front "
-            "and top"
-        ]
+        return ["its header does not say how it lies in the patient; its axes are taken to run to left, front and top"]
     if not sform:
         face = float(header["pixdim"][0])
         return (
@@ -178,10 +169,7 @@ def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
     elif qform:
         try:
             corners = np.array(list(product(*((0.0, size - 1.0) for size in shape[:3]))))
-            away = (
-                corners @ (matrix[:, :3] - header.get_qform()[:3, :3]).T
-                + (matrix - header.get_qform()[:3])[:, 3]
-            )
+            away = corners @ (matrix[:, :3] - header.get_qform()[:3, :3]).T + (matrix - header.get_qform()[:3])[:, 3]
         except (ValueError, np.linalg.LinAlgError):  # a qform that is none
             return said
         if np.linalg.norm(away, axis=1).max() > FORM_TOLERANCE * spacing.min():
@@ -193,7 +181,4 @@ def mgh_remarks(header: Any) -> list[str]:
     """Return what the header of an MGH file leaves open."""
     if int(header["goodRASFlag"]) > 0:
         return []
-    return [
-        "its header does not say how it lies in the patient; its axes are taken to run to left, bottom and "
-        "front"
-    ]
+    return ["its header does not say how it lies in the patient; its axes are taken to run to left, bottom and front"]

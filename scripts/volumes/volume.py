@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every lazy 3D volume offers: its grid at once, its voxels a block at a time, errors in one line."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from scripts.files.plain_text import shown
 from scripts.volumes.native import ReaderDied
 
@@ -69,12 +69,7 @@ class Volume(ABC):
     """
 
     def __init__(
-        self,
-        path: Path,
-        shape: Sequence[int],
-        affine: np.ndarray,
-        name: str = "",
-        remarks: Sequence[str] = (),
+        self, path: Path, shape: Sequence[int], affine: np.ndarray, name: str = "", remarks: Sequence[str] = ()
     ) -> None:
         self.path = path
         self.name = name
@@ -127,9 +122,7 @@ class Volume(ABC):
     def read_unchecked(self, slices: Slices | None = None) -> np.ndarray:
         """Read as `read` does, but return NaN and infinite voxels as they are."""
         parts = (slice(None), slice(None), slice(None)) if slices is None else slices
-        first, second, third = (
-            slice(*part.indices(size)) for part, size in zip(parts, self.shape, strict=True)
-        )
+        first, second, third = (slice(*part.indices(size)) for part, size in zip(parts, self.shape, strict=True))
         try:
             return np.asarray(self._read((first, second, third)), dtype=np.float32)
         except READ_ERRORS as error:
@@ -157,10 +150,7 @@ class Volume(ABC):
     def _parts(self) -> list[Slices]:
         step = max(1, BLOCK // (self.shape[0] * self.shape[1]))
         whole = slice(0, self.shape[0]), slice(0, self.shape[1])
-        return [
-            (*whole, slice(start, min(start + step, self.shape[2])))
-            for start in range(0, self.shape[2], step)
-        ]
+        return [(*whole, slice(start, min(start + step, self.shape[2]))) for start in range(0, self.shape[2], step)]
 
     def _read_in_order(self, parts: Sequence[Slices]) -> Iterator[np.ndarray]:
         """Yield blocks one after the other, of which each begins where the one before it ends."""
@@ -205,9 +195,7 @@ def bad_volume(path: Path, name: str, rule: str, found: str, remedy: str) -> Bad
 def unreadable(path: Path, name: str, error: Exception) -> BadVolume:
     """Return the error for a file that a library could not read."""
     said = str(error).strip().splitlines() or [""]
-    lines = [
-        line for line in said if not line.startswith("Reason: ")
-    ] or said  # the system's last error, of anything
+    lines = [line for line in said if not line.startswith("Reason: ")] or said  # the system's last error, of anything
     reason = re.sub(r"\(0x[0-9a-f]+\)", "", lines[-1].rpartition("ERROR: ")[2]).strip()[:200]
     if not isinstance(error, ReaderDied):
         reason = f"{type(error).__name__}: {reason}"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every attack shares: a payload that leaves a trace, and a tally that can be taken up where it stopped.
 
 `WRITE_ATTACKS=1 make test-slow` writes docs/figures/attacks.csv from the tallies.
@@ -17,24 +18,15 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from scripts.engines.environment import describe_machine
+
 from tests.attack.forked_command import ForkedCommands
 from tests.datasets import write_dicom as write_dicom  # the fixture
 from tests.label_server import app, cases, results, server, studies  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "docs" / "figures" / "attacks.csv"
-COUNTED = (
-    "tried",
-    "refused",
-    "done",
-    "by_monai",
-    "wrongly_accepted",
-    "tracebacks",
-    "payloads_run",
-    "left_over",
-)
+COUNTED = ("tried", "refused", "done", "by_monai", "wrongly_accepted", "tracebacks", "payloads_run", "left_over")
 """`by_monai`: MONAI itself refused the configuration, before any code of the bundle could say why."""
 COLUMNS = ("attack", *COUNTED, "seconds", "seed", "threads", "processor", "torch")
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How an attempt with a mutated document ends: it is accepted, or refused in one line."""
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from types import FrameType
 
 from scripts.files import errors
 from scripts.files.processes import BadCases
+
 from tests.attack.conftest import Canary
 
 SECONDS = 30
@@ -104,10 +106,7 @@ def _sound(how: str, said: str) -> tuple[str, str]:
 
 
 def count(
-    make: Callable[[int], bytes],
-    numbers: Sequence[int],
-    attempt: Callable[[bytes], tuple[str, str]],
-    canary: Canary,
+    make: Callable[[int], bytes], numbers: Sequence[int], attempt: Callable[[bytes], tuple[str, str]], canary: Canary
 ) -> Counter[str]:
     """Attempt mutations by their numbers; return the counts of a tally, or fail with every fault."""
     counts, faults = Counter[str](), list[str]()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs `python -m MODULE ...` many times without its imports: one process imports torch, monai and what the
 bundle needs, and is forked for each command.
 
@@ -90,7 +91,6 @@ def _warm() -> None:
     """Import what commands import, but leave the bundle's own package to them."""
     import fire  # noqa: F401
     import monai.bundle.scripts  # noqa: F401
-
     import workbench.predict.command  # noqa: F401
 
     kept = "scripts" if "own_package" in sys.argv else None

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests that an attacker spells otherwise, or sends without the token."""
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ def lines(case: str, host: str) -> Iterator[Attack]:
     for method in ("PATCH", "TRACE", "PROPFIND", "OPTIONS", "LINK", "delete"):
         yield Attack(f"{method} an image", f"{method} /datastore/image?id={case}", codes=gone)
     for header in ("X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"):
-        yield Attack(
-            f"DELETE by {header}", f"GET /datastore/?id={case}", headers={header: "DELETE"}, harmless=True
-        )
+        yield Attack(f"DELETE by {header}", f"GET /datastore/?id={case}", headers={header: "DELETE"}, harmless=True)
     yield Attack("DELETE by a field", f"POST /datastore/image?id={case}&_method=DELETE", codes=gone)
     yield Attack("HEAD in place of GET", "HEAD /info/", codes=gone)
     for path in ("//info/", "/./info/", "/info/..;/", "/INFO/", "/info/%00", "/x/../info/",
@@ -38,13 +37,9 @@ def lines(case: str, host: str) -> Iterator[Attack]:
     yield Attack("no host", "GET /info/ HTTP/1.0", headers={"Host": None})
     yield Attack("forwarded host", "GET /info/", headers={"X-Forwarded-Host": "evil.example"}, harmless=True)
     cookie: dict[str, str | None] = {"Authorization": None, "Cookie": f"phase_fusion_token={TOKEN}"}
-    yield Attack(
-        "a cookie from another page", "GET /info/", headers=cookie | {"Sec-Fetch-Site": "cross-site"}
-    )
+    yield Attack("a cookie from another page", "GET /info/", headers=cookie | {"Sec-Fetch-Site": "cross-site"})
     yield Attack("a cookie from another port", "GET /info/", headers=cookie | {"Sec-Fetch-Site": "same-site"})
-    yield Attack(
-        "a cookie and a foreign referer", "GET /info/", headers=cookie | {"Referer": "http://evil.example/"}
-    )
+    yield Attack("a cookie and a foreign referer", "GET /info/", headers=cookie | {"Referer": "http://evil.example/"})
     asks = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
     yield Attack("asked before a request of another page", "OPTIONS /datastore/image",
                  headers={**asks, "Origin": "http://evil.example", "Authorization": None})  # fmt: skip
@@ -73,29 +68,15 @@ def logins() -> Iterator[Attack]:
                   f"Token {TOKEN}", TOKEN, f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x",
                   f"Bearer {TOKEN.upper()}",
                   "Bearer \xff\xfe", f"Digest username=x, response={TOKEN}"):  # fmt: skip
-        yield Attack(
-            f"login {str(given)[:30]!r}", "GET /info/", headers={"Authorization": given}, codes=[401]
-        )
+        yield Attack(f"login {str(given)[:30]!r}", "GET /info/", headers={"Authorization": given}, codes=[401])
     nobody: dict[str, str | None] = {"Authorization": None}
     for line in (f"GET /info/?token={TOKEN}", f"GET /info/?access_token={TOKEN}", f"GET /?token={TOKEN}x",
                  "GET /?token=",
                  f"HEAD /?token={TOKEN}", f"POST /?token={TOKEN}"):  # fmt: skip
         yield Attack(f"the token in {line[:22]}", line, headers=nobody, codes=[401])
-    for cookie in (
-        "phase_fusion_token=",
-        "phase_fusion_token=x",
-        f"token={TOKEN}",
-        "phase_fusion_token=" + "x" * 9000,
-    ):
+    for cookie in ("phase_fusion_token=", "phase_fusion_token=x", f"token={TOKEN}", "phase_fusion_token=" + "x" * 9000):
         yield Attack(f"cookie {cookie[:25]}", "GET /info/", headers={**nobody, "Cookie": cookie}, codes=[401])
-    for body in (
-        "",
-        "password=",
-        "password=x",
-        "username=x&password[]=x",
-        "password=x&password=y",
-        "%00=%00",
-    ):
+    for body in ("", "password=", "password=x", "username=x&password[]=x", "password=x&password=y", "%00=%00"):
         form = {**nobody, "Content-Type": FORM}
         yield Attack(f"log in with {body!r}", "POST /auth/token", body.encode(), form, codes=[401])
     yield Attack("log in with a large body", "POST /auth/token", b"password=" + b"x" * 20_000_000,
@@ -104,14 +85,5 @@ def logins() -> Iterator[Attack]:
                  {**nobody, "Content-Length": str(10**12)}, codes=[413])  # fmt: skip
     for method in ("GET", "PUT", "DELETE"):
         yield Attack(f"{method} /auth/token", f"{method} /auth/token", headers=nobody, codes=[401])
-    for page in (
-        "/docs",
-        "/openapi.json",
-        "/redoc",
-        "/favicon.ico",
-        "/logs/gpu",
-        "/reload",
-        "/ohif/",
-        "/metrics",
-    ):
+    for page in ("/docs", "/openapi.json", "/redoc", "/favicon.ico", "/logs/gpu", "/reload", "/ohif/", "/metrics"):
         yield Attack(f"page {page} for nobody", f"GET {page}", headers=nobody, codes=[401])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A request as an attacker writes it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values and bodies that an attacker sends to the server."""
 
 from __future__ import annotations
@@ -13,13 +14,7 @@ from tests.label_server import CLASSIFIER
 
 def expressions(payloads: Sequence[str], case: str) -> Iterator[Attack]:
     """Code where a value is expected, in every option that MONAI Label knows or its clients send."""
-    forms: list[Any] = [
-        *payloads,
-        {"_target_": "os.system", "command": "true"},
-        [payloads[0]],
-        "@network",
-        " $1",
-    ]
+    forms: list[Any] = [*payloads, {"_target_": "os.system", "command": "true"}, [payloads[0]], "@network", " $1"]
     infer, train = f"POST /infer/{CLASSIFIER}?image={case}", f"POST /train/{CLASSIFIER}?run_sync=true"
     batch = f"POST /batch/infer/{CLASSIFIER}?run_sync=true&images=labeled"
     options = [
@@ -37,29 +32,17 @@ def expressions(payloads: Sequence[str], case: str) -> Iterator[Attack]:
     ):  # fmt: skip
         content = {option: forms[number % len(forms)]}
         yield Attack(f"train: code in {option}", train, *sent(content))
-        yield Attack(
-            f"train all: code in {option}", "POST /train/?run_sync=true", *sent({CLASSIFIER: content})
-        )
-    for number, option in enumerate(
-        ["device", "label_tag", "max_workers", "max_batch_size", "logging", "age"]
-    ):
+        yield Attack(f"train all: code in {option}", "POST /train/?run_sync=true", *sent({CLASSIFIER: content}))
+    for number, option in enumerate(["device", "label_tag", "max_workers", "max_batch_size", "logging", "age"]):
         yield Attack(f"batch: code in {option}", batch, *sent({option: forms[number % len(forms)]}))
     for option in ("strategy", "client_id", "label_tag", "anything"):
-        yield Attack(
-            f"active learning: code in {option}", "POST /activelearning/random", *sent({option: forms[0]})
-        )
+        yield Attack(f"active learning: code in {option}", "POST /activelearning/random", *sent({option: forms[0]}))
     yield Attack("active learning: code as strategy", f"POST /activelearning/{quote(payloads[0], safe='')}")
-    yield Attack(
-        "active learning: a strategy that is a list", "POST /activelearning/random", *sent({"strategy": []})
-    )
+    yield Attack("active learning: a strategy that is a list", "POST /activelearning/random", *sent({"strategy": []}))
     yield Attack("scoring: code", "POST /scoring/", *sent({"method": forms[0]}))
     yield Attack("scoring: code as method", f"POST /scoring/{quote(payloads[0], safe='')}", *sent({}))
-    yield Attack(
-        "model: code as name", f"POST /infer/{quote(payloads[0], safe='')}?image={case}", *posted(params="{}")
-    )
-    yield Attack(
-        "infer: code as image", f"POST /infer/{CLASSIFIER}?image={quote(payloads[0])}", *posted(params="{}")
-    )
+    yield Attack("model: code as name", f"POST /infer/{quote(payloads[0], safe='')}?image={case}", *posted(params="{}"))
+    yield Attack("infer: code as image", f"POST /infer/{CLASSIFIER}?image={quote(payloads[0])}", *posted(params="{}"))
     plain = urlencode({"params": json.dumps({"age": forms[0]})}).encode()
     yield Attack("infer: code in a form field", infer, plain, {"Content-Type": FORM})
     yield Attack("infer: the second of two fields is code", infer,
@@ -67,23 +50,14 @@ def expressions(payloads: Sequence[str], case: str) -> Iterator[Attack]:
                  posted()[1])  # fmt: skip
     yield Attack("infer: the options come as a file", infer,
                  *posted(params=("x.json", json.dumps({"age": forms[0]}).encode())))  # fmt: skip
-    for kind in (
-        "text/plain",
-        "application/xml",
-        "application/vnd.x+json",
-        "MULTIPART/form-data",
-        "",
-        "a" * 5000,
-    ):
+    for kind in ("text/plain", "application/xml", "application/vnd.x+json", "MULTIPART/form-data", "", "a" * 5000):
         content = json.dumps({"max_epochs": forms[0]}).encode()
         yield Attack(f"train: code as {kind[:20]!r}", train, content, {"Content-Type": kind})
     for code in ("utf-16", "utf-32", "utf-8-sig", "utf-7"):
         content = json.dumps({"max_epochs": forms[0]}).encode(code)
         yield Attack(f"train: code in {code}", train, content, {"Content-Type": "application/json"})
     twice = b'{"max_epochs": 1, "max_epochs": ' + json.dumps(forms[0]).encode() + b"}"
-    yield Attack(
-        "train: code under a key that comes twice", train, twice, {"Content-Type": "application/json"}
-    )
+    yield Attack("train: code under a key that comes twice", train, twice, {"Content-Type": "application/json"})
     for name in ("image", "label"):
         line = f"PUT /datastore/{name}/info?{name}={case}&tag=final"
         yield Attack(f"notes of {name}: code", line, *posted(info=json.dumps({"note": [{"x": forms[0]}]})))
@@ -110,9 +84,7 @@ def bodies(case: str) -> Iterator[Attack]:
         yield Attack(f"body {body!r}", f"{train}?run_sync=x", body, kind)
     yield Attack("numbers of a thousand digits", train, b'{"max_epochs": ' + b"9" * 5000 + b"}", kind)
     for value in ("NaN", "-Infinity", "1e999", '"\\ud800"', '{"\\udfff": 1}'):
-        yield Attack(
-            f"notes {value}", f"PUT /datastore/image/info?image={case}", *posted(info=f'{{"a": {value}}}')
-        )
+        yield Attack(f"notes {value}", f"PUT /datastore/image/info?image={case}", *posted(info=f'{{"a": {value}}}'))
     for key in ("strategy", "path", "id", "ts", "name"):
         yield Attack(f"notes over the server's own {key}", f"PUT /datastore/image/info?image={case}",
                      *posted(info=json.dumps({key: "/etc/passwd"})))  # fmt: skip

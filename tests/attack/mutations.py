@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Documents that are nearly right: the same ones each time, by their bytes, their text, their structure and
 with values that are more than they look."""
 
@@ -71,12 +72,7 @@ class Mutations:
     """
 
     def __init__(
-        self,
-        document: str,
-        kind: str,
-        payloads: Sequence[Any],
-        below: Collection[str] | None = None,
-        seed: int = 0,
+        self, document: str, kind: str, payloads: Sequence[Any], below: Collection[str] | None = None, seed: int = 0
     ) -> None:
         self.document, self.kind, self.payloads, self.below = document, kind, list(payloads), below
         self.seed = seed
@@ -156,31 +152,8 @@ class Mutations:
         for _ in range(draw.choice([1, 2, 3])):
             start, length = draw.randrange(len(content) + 1), draw.choice([0, 0, 1, 1, 4, 30])
             content[start : start + length] = draw.choice(
-                [
-                    b"\0",
-                    b"\xff",
-                    b"\xc3",
-                    b"\xe9",
-                    b"\xef\xbb\xbf",
-                    b"\r",
-                    b"\n",
-                    b"\x1b",
-                    b"\x85",
-                    b'"',
-                    b"$",
-                    b"@",
-                ]
-                + [
-                    draw.randbytes(3),
-                    b"",
-                    b"\xed\xa0\x80",
-                    b"\xe2\x80\xa8",
-                    b"9" * 40,
-                    b": ",
-                    b"[",
-                    b"{",
-                    b",",
-                ]
+                [b"\0", b"\xff", b"\xc3", b"\xe9", b"\xef\xbb\xbf", b"\r", b"\n", b"\x1b", b"\x85", b'"', b"$", b"@"]
+                + [draw.randbytes(3), b"", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"9" * 40, b": ", b"[", b"{", b","]
             )
         how = draw.random()
         if how < 0.15:
@@ -215,10 +188,7 @@ def _write_json(content: Any, draw: random.Random) -> str:
 
 def _write_yaml(content: Any, draw: random.Random) -> str:
     return yaml.safe_dump(
-        content,
-        sort_keys=False,
-        allow_unicode=draw.random() < 0.5,
-        default_flow_style=draw.choice([None, False, True]),
+        content, sort_keys=False, allow_unicode=draw.random() < 0.5, default_flow_style=draw.choice([None, False, True])
     )
 
 

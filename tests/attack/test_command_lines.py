@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wrong command lines and configuration files: each is refused in one line, before anything is written."""
 
 from __future__ import annotations

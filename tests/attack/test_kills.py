@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands that a signal stops at any moment: nothing of them is left, and given again they end as if
 nobody had stopped them."""
 
@@ -26,8 +27,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
-
 from scripts.files.atomic import PARTIAL
+
 from tests.label_server import PYTHON, TOKEN, Server
 from tests.predict.test_predict import PHASES, RULES, write_series
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mutated documents are read as what they are, or refused in one line; none is executed.
 
 The slow form tries 5,000 of each kind at its reader and 50 by the real command, in parts of 250: a run that
@@ -19,25 +20,23 @@ import numpy as np
 import pytest
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
-
 from scripts.cases.document import open_document
 from scripts.cases.positive import positive_class as positive_of
 from scripts.cases.read import declared_columns, read_cases, read_unlabelled
 from scripts.engines.output_place import end_runs
 from scripts.files import errors
 from scripts.files.plain_text import FROM_DATA
-from tests.attack.conftest import ROOT, Canary
-from tests.attack.endings import count, ending, ending_of_command
-from tests.attack.mutations import Mutations
 from workbench.predict.command import main as predict
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
 
+from tests.attack.conftest import ROOT, Canary
+from tests.attack.endings import count, ending, ending_of_command
+from tests.attack.mutations import Mutations
+
 MANY, QUICK, PART, BY_COMMAND = 5000, 60, 250, 50
 CASES = [(f"p{number:03d}", "low" if number % 2 else "high") for number in range(8)]
-ROWS = [
-    f"{case},{label},q{case},{50 + 3 * int(case[1:])},{'FM'[int(case[1:]) // 2 % 2]}" for case, label in CASES
-]
+ROWS = [f"{case},{label},q{case},{50 + 3 * int(case[1:])},{'FM'[int(case[1:]) // 2 % 2]}" for case, label in CASES]
 LABELS = "\n".join(["case,label,patient,age [years],sex", *ROWS, ""])
 
 
@@ -199,47 +198,19 @@ def rules_yaml(tmp_path, canary, write_dicom) -> Target:
     file = tmp_path / "rules.yaml"
     for number, name in enumerate(("t2_tse_tra", "arterial", "venous")):
         series = tmp_path / "dicom" / name
-        write_dicom(
-            series, range(3), series=f"1.2.3.{number}", SeriesDescription=name, AcquisitionNumber=number
-        )
+        write_dicom(series, range(3), series=f"1.2.3.{number}", SeriesDescription=name, AcquisitionNumber=number)
 
     def read() -> None:
         errors.install()
         prepare(Settings(tmp_path / "dicom", "dicom", tmp_path / "out", rules=file, dry_run=True, workers=1))
 
-    arguments = [
-        "run",
-        "preparing",
-        "--config_file",
-        "configs/prepare.yaml",
-        "--layout",
-        "dicom",
-        "--dry_run",
-        "true",
-    ]
-    arguments += [
-        "--source",
-        str(tmp_path / "dicom"),
-        "--rules",
-        str(file),
-        "--output",
-        str(tmp_path / "out"),
-    ]
+    arguments = ["run", "preparing", "--config_file", "configs/prepare.yaml", "--layout", "dicom", "--dry_run", "true"]
+    arguments += ["--source", str(tmp_path / "dicom"), "--rules", str(file), "--output", str(tmp_path / "out")]
     content = {
         "character_set": "ISO_IR 100",
         "phases": {
-            "t2": {
-                "modality": "MR",
-                "description": ["*t2*", "*tse*"],
-                "exclude": ["*scout*"],
-                "plane": "axial",
-            },
-            "arterial": {
-                "description": "*art*",
-                "image_type": ["ORIGINAL"],
-                "contrast": False,
-                "take": "first",
-            },
+            "t2": {"modality": "MR", "description": ["*t2*", "*tse*"], "exclude": ["*scout*"], "plane": "axial"},
+            "arterial": {"description": "*art*", "image_type": ["ORIGINAL"], "contrast": False, "take": "first"},
             "venous": {"description": ["*ven*"], "take": "most_images", "exclude_image_type": ["DERIVED"]},
             "b": {"description": ["*dwi*"], "b_value": [800, 1500], "take": 1},
         },

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two commands at one instant in one place: in effect one after the other, or one ends in one line."""
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 
 import pytest
 import yaml
-
 from scripts.files.atomic import PARTIAL
-from tests.attack.forked_command import ForkedCommands
 from workbench.prepare.phantom.dataset import make_phantom
+
+from tests.attack.forked_command import ForkedCommands
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = {
@@ -28,9 +29,7 @@ KEPT = {
     "contributions.csv", "localisation.csv", "prediction.json", "truth.csv", "pooled.csv", "trained.txt",
 }  # fmt: skip
 """Files whose content a run repeats; of the others (with times, versions and places) the name counts."""
-REFUSED = (
-    r"found .+\(process \d+ on .+\) at work there|must be a new or empty folder|exists already and would be"
-)
+REFUSED = r"found .+\(process \d+ on .+\) at work there|must be a new or empty folder|exists already and would be"
 """What the one says that does not get the place: the other has it, or has filled it."""
 
 pytestmark = pytest.mark.slow
@@ -60,10 +59,7 @@ class Race:
 FULL = "monai.bundle run training --config_file configs/train.yaml {small} --max_epochs 2 "
 TRAIN = FULL.replace("configs/train.yaml", "['configs/train.yaml','{light}']")
 MORE = FULL + "--output_dir {place}/trained --resume true --max_epochs 3"
-USE = (
-    "monai.bundle run %s --bundle_root {place}/trained --dataset_dir {data} --output_dir {place}/out "
-    "--config_file "
-)
+USE = "monai.bundle run %s --bundle_root {place}/trained --dataset_dir {data} --output_dir {place}/out --config_file "
 INFER = USE % "inferring" + "{own}/inference.yaml"
 EVALUATE = USE % "evaluating" + "['{own}/train.yaml','{own}/evaluate.yaml']"
 EXPLAIN = USE % "explaining" + "['{own}/inference.yaml','{own}/explain.yaml'] --case "
@@ -112,9 +108,7 @@ RACES = [
 
 def light() -> dict[str, Any]:
     """Return an overlay that leaves out figures and what follows the test."""
-    train, infer = (
-        yaml.safe_load((ROOT / "configs" / name).read_text()) for name in ("train.yaml", "inference.yaml")
-    )
+    train, infer = (yaml.safe_load((ROOT / "configs" / name).read_text()) for name in ("train.yaml", "inference.yaml"))
     handlers = train["test"]["handlers"][:2] + infer["handlers"][-1:]
     run = [step for step in train["run"] if "further" not in step]
     return {"run": run, "test#handlers": handlers}
@@ -158,9 +152,7 @@ class Site:
             shutil.copytree(self.root / before, place / target)
         return place
 
-    def run(
-        self, command: str, place: Path, runner: int = 0, start: Barrier | None = None
-    ) -> tuple[int, str]:
+    def run(self, command: str, place: Path, runner: int = 0, start: Barrier | None = None) -> tuple[int, str]:
         module, *arguments = command.format(
             place=place, below=f"places/{place.name}", own=f"{place}/trained/configs", **self.words
         ).split(" ")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real server under attack: nothing runs, no file is written, nobody without the token is answered."""
 
 from __future__ import annotations
@@ -47,9 +48,7 @@ class Watched:
 
     def __init__(self, base: Path, studies: Path, app: Path) -> None:
         self.base, self.studies, self.app = base, studies, app
-        self.originals = {
-            file: self.digest(file) for file in studies.iterdir() if file.name.endswith(".nii.gz")
-        }
+        self.originals = {file: self.digest(file) for file in studies.iterdir() if file.name.endswith(".nii.gz")}
         self.files = self.listed()
 
     @staticmethod
@@ -117,9 +116,7 @@ def test_no_request_runs_code_writes_elsewhere_or_is_answered_without_the_token(
         ("expressions", expressions(canary.payloads, case)), ("names", names(case, outside)),
         ("bodies", bodies(case)), ("lines", lines(case, f"127.0.0.1:{server.port}")), ("logins", logins()),
     ):  # fmt: skip
-        counted.part(
-            part, lambda attacks=attacks: sum((tried(server, watched, canary, a) for a in attacks), Counter())
-        )
+        counted.part(part, lambda attacks=attacks: sum((tried(server, watched, canary, a) for a in attacks), Counter()))
     assert server.answer(case)["prediction"], "it still predicts"
     assert len(json.loads(server.ask("/datastore/?output=all"))["objects"]) == len(cases)
     counted.close(tried=60)
@@ -127,18 +124,11 @@ def test_no_request_runs_code_writes_elsewhere_or_is_answered_without_the_token(
 
 def test_labels_that_are_code_teach_nothing(server, cases, canary) -> None:
     run = canary.payloads[0]
-    texts = [
-        {"label": run},
-        {"label": "low", "clinical": {"age": run}},
-        {"label": {"_target_": "os.getcwd"}},
-        run,
-    ]
+    texts = [{"label": run}, {"label": "low", "clinical": {"age": run}}, {"label": {"_target_": "os.getcwd"}}, run]
     for entry, text in zip(cases, map(json.dumps, texts), strict=True):
         server.form(f"/datastore/label?image={entry['case']}&tag=final", "PUT", "label", text, "x.json")
     host, options = f"127.0.0.1:{server.port}", b'{"max_epochs": 1, "val_split": 0.34, "device": "cpu"}'
-    attack = Attack(
-        "train", f"POST /train/{CLASSIFIER}?run_sync=true", options, {"Content-Type": "application/json"}
-    )
+    attack = Attack("train", f"POST /train/{CLASSIFIER}?run_sync=true", options, {"Content-Type": "application/json"})
     code, said = server.raw(*whole(attack, host, logged_in=True))
     for entry in cases:
         server.ask(f"/datastore/label?id={entry['case']}&tag=final", "DELETE")
@@ -151,29 +141,13 @@ def test_the_token_is_written_nowhere(server, app, studies) -> None:
     assert code == 303
     files = (file for root in (app.parent, studies) for file in root.rglob("*") if file.is_file())
     found = {file.name: file.read_bytes().count(TOKEN.encode()) for file in files}
-    assert {name: count for name, count in found.items() if count} == {"server.log": 2}, (
-        "what it says at the start"
-    )
+    assert {name: count for name, count in found.items() if count} == {"server.log": 2}, "what it says at the start"
 
 
 def test_one_server_at_a_time_has_an_app(server, results, studies, app) -> None:
-    line = [
-        PYTHON,
-        "-m",
-        "workbench.serve",
-        "--run",
-        results,
-        "--studies",
-        studies,
-        "--app",
-        app,
-        "--port",
-        "9",
-    ]
+    line = [PYTHON, "-m", "workbench.serve", "--run", results, "--studies", studies, "--app", app, "--port", "9"]
     second = subprocess.run(list(map(str, line)), cwd=ROOT, capture_output=True, text=True, timeout=120)
     said = second.stderr.strip().splitlines()[-1]
     assert second.returncode == 1
-    assert re.search(
-        r"must be written by one run at a time, found serving \(process \d+ on .+\) at work", said
-    )
+    assert re.search(r"must be written by one run at a time, found serving \(process \d+ on .+\) at work", said)
     assert server.ask("/info/")

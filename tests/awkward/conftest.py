@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inputs made after public bug reports, by small scripts that lie beside the test data."""
 
 from __future__ import annotations

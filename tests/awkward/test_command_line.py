@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Awkward commands: a name that looks like a number, two trainings with one name in the same second."""
 
 from __future__ import annotations
@@ -54,23 +55,10 @@ def test_a_training_may_be_called_like_a_number(name, prepared, tmp_path, monkey
 @pytest.mark.slow
 def test_two_trainings_with_one_name_in_the_same_second_have_a_folder_each(prepared, tmp_path):
     data = prepared("13")
-    line = [
-        sys.executable,
-        "-m",
-        "monai.bundle",
-        "run",
-        "training",
-        "--name",
-        "sweep",
-        *SMALL,
-        "--bundle_root",
-        ".",
-    ]
+    line = [sys.executable, "-m", "monai.bundle", "run", "training", "--name", "sweep", *SMALL, "--bundle_root", "."]
     files = ["--config_file", str([str(ROOT / "configs" / "train.yaml"), str(data / "data.yaml")])]
     both = [
-        subprocess.Popen(
-            [*line, *files, "--seed", str(seed)], cwd=tmp_path, stdout=subprocess.PIPE, text=True
-        )
+        subprocess.Popen([*line, *files, "--seed", str(seed)], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
         for seed in (1, 2)
     ]
     said = [process.communicate(timeout=300)[0] for process in both]

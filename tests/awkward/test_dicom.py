@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM that other programs got wrong: each input made by its script, read by the command."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
-
 from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.convert import write_stack
 from workbench.prepare.dicom.rules import read_rules
@@ -39,11 +39,7 @@ def test_one_series_of_eight_slices_is_one_volume(number, awkward, tmp_path):
 
 def test_phases_keep_their_order_across_midnight(awkward):
     found = phases_of(awkward("3"))
-    assert {phase: stack.first.number for phase, stack in found.items()} == {
-        "pre": "3",
-        "arterial": "4",
-        "portal": "5",
-    }
+    assert {phase: stack.first.number for phase, stack in found.items()} == {"pre": "3", "arterial": "4", "portal": "5"}
 
 
 def test_linked_folders_are_read(awkward):
@@ -58,16 +54,11 @@ def test_the_kind_of_image_is_shown_asked_for_and_never_chosen_by_chance(awkward
         prepare(Settings(folder / "s", "dicom", tmp_path / "out", rules=folder / "rules.yaml", dry_run=True))
     printed = capsys.readouterr().out
     assert "DERIVED/PRIMARY/OP/OP/DERIVED" in printed
-    assert (
-        "water: 4 volumes of different image types fit (DERIVED/F, DERIVED/IP, DERIVED/OP, DERIVED/W)"
-        in printed
-    )
+    assert "water: 4 volumes of different image types fit (DERIVED/F, DERIVED/IP, DERIVED/OP, DERIVED/W)" in printed
     for word, above in (("w", 0), ("OP", 200), ("f*", 300)):
         (tmp_path / "rules.yaml").write_text(f"phases: {{x: {{image_type: '{word}', take: 1}}}}")
         (study,), _ = find_studies(folder / "s")
-        (stack,) = [
-            one.stack for one in assign_study(study, read_rules(tmp_path / "rules.yaml")) if one.phase
-        ]
+        (stack,) = [one.stack for one in assign_study(study, read_rules(tmp_path / "rules.yaml")) if one.phase]
         assert level(stack, tmp_path) == pytest.approx(level_of_the_first(folder, tmp_path) + above)
 
 
@@ -92,12 +83,9 @@ def test_the_values_of_a_ct_are_hounsfield_units_however_it_is_shown(awkward, tm
     np.testing.assert_array_equal(voxels[:, :, 0].T, dcmread(found.first.file).pixel_array)
 
 
-@pytest.mark.parametrize(
-    ("study", "patient"), [("latin", "Müller^X"), ("japanese", "Yamada^Tarou=山田^太郎")]
-)
+@pytest.mark.parametrize(("study", "patient"), [("latin", "Müller^X"), ("japanese", "Yamada^Tarou=山田^太郎")])
 def test_a_report_shows_class_and_patient_in_any_script(study, patient, awkward, tmp_path):
     from pydicom import dcmread
-
     from workbench.predict.structured_report import write_report
 
     (found,), _ = find_studies(awkward("4") / study)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Classes in Chinese: in every figure of an evaluation, and in the report."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ import warnings
 
 import numpy as np
 from PIL import Image
-
 from scripts.engines.labelled import LabelledPredictions, write_results
 from scripts.figures import text as fonts
 from workbench.report.report import report_folder

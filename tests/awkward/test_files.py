@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Image files and masks as public reports describe them: read rightly, or named with what to do."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-
 from scripts.volumes.open import open_volume
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Label files and clinical tables as hospitals write them: decimal commas, NA, accents, wrong paths."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
 

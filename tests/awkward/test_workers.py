@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a worker finds is said as one process says it."""
 
 from __future__ import annotations

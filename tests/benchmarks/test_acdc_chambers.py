@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ACDC with the experts' chambers as images."""
 
 from __future__ import annotations

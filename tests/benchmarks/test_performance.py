@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guard on speed, and what the benchmark's figures rest on: peers, timer, fits, records, page."""
 
 from __future__ import annotations
@@ -168,10 +169,7 @@ def test_the_page_shows_medians_ranges_and_what_is_provisional():
     spread = {"median": 9.46, "min": 8.0, "max": 10.04, "repeats": 5}
     content = {**MACHINE, "items": {"training_step": {"bf16": spread}, "folds": {"speedup": spread}}}
     page = render(content)
-    assert (
-        "| bf16, bare, against the three-tower loop (a) | 9.5 × (8.0 to 10.0) | at least 10.0 × | **no** |"
-        in page
-    )
+    assert "| bf16, bare, against the three-tower loop (a) | 9.5 × (8.0 to 10.0) | at least 10.0 × | **no** |" in page
     assert page.count("Provisional") == 0
     assert page.count("Not measured yet") == len(ITEMS) - 2
     few = {"training_step": {"bf16": spread | {"repeats": 4}}}
@@ -198,14 +196,7 @@ def test_the_page_is_what_the_figures_say(monkeypatch, tmp_path):
 def test_the_command_measures_an_item_and_writes_page_and_figures(tmp_path):
     files = {name: tmp_path / name for name in ("figures.json", "page.md")}
     command = [sys.executable, "-m", "benchmarks.performance", "--items", "machine_share", "--repeats", "1"]
-    command += [
-        "--work",
-        str(tmp_path),
-        "--output",
-        str(files["figures.json"]),
-        "--page",
-        str(files["page.md"]),
-    ]
+    command += ["--work", str(tmp_path), "--output", str(files["figures.json"]), "--page", str(files["page.md"])]
     subprocess.run(command, check=True, cwd=ROOT)
     content = json.loads(files["figures.json"].read_text(encoding="utf-8"))
     share = next(found for name, found in content["items"]["machine_share"].items() if "share" in name)

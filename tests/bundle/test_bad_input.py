@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A user's mistake gets one line that names case, phase, file and remedy, and nothing half-written stays."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.files.errors import message_of, show_one_line
 from scripts.files.plain_text import is_plain
 from workbench.prepare.layouts import find_layout
@@ -33,9 +33,7 @@ class Broken:
     def file(self) -> Path:
         return self.folder / self.item["image"][self.phase]
 
-    def image(
-        self, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], key: str = ""
-    ) -> None:
+    def image(self, change: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], key: str = "") -> None:
         file = self.folder / self.item["roi"] if key == "roi" else self.file
         volume = nibabel.load(file)
         voxels, affine = change(np.asarray(volume.dataobj).astype(np.float32), volume.affine.copy())
@@ -64,10 +62,7 @@ CASES: dict[str, tuple[Callable[[Broken], object], str]] = {
     "missing file": (lambda b: b.file.unlink(), "{file}"),
     "truncated file": (lambda b: b.file.write_bytes(b.file.read_bytes()[:-2000]), "{file}"),
     "not an image": (lambda b: b.file.write_bytes(b"hello"), "{file}"),
-    "phase elsewhere": (
-        lambda b: b.image(lambda v, a: (v, a + np.array([[0, 0, 0, 900]] * 3 + [[0] * 4]))),
-        "{case}",
-    ),
+    "phase elsewhere": (lambda b: b.image(lambda v, a: (v, a + np.array([[0, 0, 0, 900]] * 3 + [[0] * 4]))), "{case}"),
     "NaN voxels": (lambda b: b.image(lambda v, a: (np.where(v > v.mean(), np.nan, v), a)), "{file}"),
     "infinite voxels": (lambda b: b.image(lambda v, a: (np.where(v > v.mean(), np.inf, v), a)), "{file}"),
     "constant volume": (lambda b: b.image(lambda v, a: (np.full_like(v, 7), a)), "{case}"),
@@ -82,10 +77,7 @@ CASES: dict[str, tuple[Callable[[Broken], object], str]] = {
         "high.*validation",
     ),
     "empty mask": (lambda b: b.image(lambda v, a: (np.zeros_like(v), a), "roi"), "{case}"),
-    "clinical value of the wrong type": (
-        lambda b: b.item.update(clinical={"age": "old"}),
-        "{case}.*age.*old",
-    ),
+    "clinical value of the wrong type": (lambda b: b.item.update(clinical={"age": "old"}), "{case}.*age.*old"),
     "clinical value not in values": (lambda b: b.item.update(clinical={"sex": "X"}), "{case}.*sex.*X"),
     "unknown phase in a case": (lambda b: b.item["image"].update(portl="x.nii.gz"), "{case}.*portl.*portal"),
     "all phases missing": (lambda b: b.item.update(image={}), "{case}"),
@@ -152,14 +144,7 @@ def test_weights_of_another_configuration_say_which_keys_differ(trained, bundle,
         bundle(
             "evaluating",
             ["configs/train.yaml", "configs/evaluate.yaml"],
-            **(
-                quick
-                | {
-                    "bundle_root": str(trained),
-                    "output_dir": str(tmp_path / "out"),
-                    "grid_size": [24, 24, 24],
-                }
-            ),
+            **(quick | {"bundle_root": str(trained), "output_dir": str(tmp_path / "out"), "grid_size": [24, 24, 24]}),
         )
     message = message_of(caught.value)
     assert "another configuration: grid_size ([16, 16, 16] against [24, 24, 24] here)" in message

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clinical table from dataset.json through training to prediction, and prediction without one."""
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import pandas
 import pytest
 import torch
 import yaml
-
 from scripts.engines.run import finish
 from scripts.files.errors import message_of
+
 from tests.conftest import no_pixels
 
 pytestmark = pytest.mark.usefixtures("without_pixels")
@@ -174,16 +175,12 @@ def test_new_cases_with_their_table_are_predicted_as_from_a_dataset(
     assert f"which count as 5: age: {wild[0]} (1e+06); check their unit" in capsys.readouterr().out
 
 
-def test_a_table_of_other_units_is_one_line_and_nothing_is_written(
-    trained_with_table, new_cases, predict, tmp_path
-):
+def test_a_table_of_other_units_is_one_line_and_nothing_is_written(trained_with_table, new_cases, predict, tmp_path):
     case = next(iter(new_cases))
     (tmp_path / "new.csv").write_text(f"case,age [months]\n{case},600\n")
     with pytest.raises(RuntimeError) as caught:
         predict(trained_with_table, tmp_path / "cases", clinical_table=str(tmp_path / "new.csv"))
-    assert "'age' must be in 'years', the unit of the model, found 'months'" in (
-        message_of(caught.value) or ""
-    )
+    assert "'age' must be in 'years', the unit of the model, found 'months'" in (message_of(caught.value) or "")
     assert not (tmp_path / "out").exists()
 
 
@@ -244,9 +241,7 @@ def test_every_strategy_on_the_table_trains_and_its_folder_predicts(
     bundle("training", files, output_dir=str(folder), **settings)
     expected = known(folder)
     np.testing.assert_allclose(predict(folder, dataset)[expected.index], expected, atol=1e-6)
-    hidden_layer = [
-        name for name in torch.load(folder / "models" / "model.pt") if name.startswith("table.out")
-    ]
+    hidden_layer = [name for name in torch.load(folder / "models" / "model.pt") if name.startswith("table.out")]
     assert bool(hidden_layer) is not bool(chosen)
     capsys.readouterr()
     predict(folder, changed(dataset, tmp_path, without_table))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Explaining as a user runs it."""
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import numpy as np
 import pandas
 import pytest
 import torch
-
 from scripts.files.run_folder import RECORD
 from workbench.explain.contributions import shapley_values
 
@@ -41,9 +41,7 @@ def test_a_results_folder_is_explained_with_its_own_files(trained, bundle, small
     bundle("explaining", files, bundle_root=str(trained), case=case["case"], output_dir=str(tmp_path))
     assert sorted(os.listdir(tmp_path)) == [RECORD, case["case"]]
     folder = tmp_path / case["case"]
-    assert sorted(os.listdir(folder)) == sorted(
-        ["contributions.csv", "contributions.png", "heat.png", *PER_PHASE]
-    )
+    assert sorted(os.listdir(folder)) == sorted(["contributions.csv", "contributions.png", "heat.png", *PER_PHASE])
     table = pandas.read_csv(folder / "contributions.csv").set_index("class")
     assert list(table) == ["case", "start", "prediction", "pre", "arterial", "portal"]
     for name in ("low", "high"):
@@ -81,11 +79,7 @@ def test_contributions_are_those_of_cases_without_the_files(trained, bundle, sma
     chosen = {"case": case["case"], "explanations": ["contribution"], "dataset_dir": str(small_phantom)}
     bundle("explaining", explain, output_dir=str(tmp_path / "explained"), **chosen, **overrides)
     said = pandas.read_csv(tmp_path / "inferred" / "predictions.csv").set_index("case")["p_high"]
-    row = (
-        pandas.read_csv(tmp_path / "explained" / case["case"] / "contributions.csv")
-        .set_index("class")
-        .loc["high"]
-    )
+    row = pandas.read_csv(tmp_path / "explained" / case["case"] / "contributions.csv").set_index("class").loc["high"]
     value = torch.tensor([row["start"], *(said["+".join(choice)] for choice in choices)])
     np.testing.assert_allclose(list(row[list(files)]), shapley_values(value).numpy(), atol=2e-6)
 
@@ -110,10 +104,7 @@ def test_several_cases_have_a_summary_and_stay_apart(bundle, further, tmp_path, 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (
-            {"case": "phantom_020"},
-            "case 'phantom_020' is not among the 8 cases of the dataset; nearest: phantom_020",
-        ),
+        ({"case": "phantom_020"}, "case 'phantom_020' is not among the 8 cases of the dataset; nearest: phantom_020"),
         (
             {"explanations": ["gradcam"]},
             r"one of \[contribution, layer_cam, occlusion, grad_cam\].*nearest: 'grad_cam'",
@@ -190,13 +181,7 @@ def test_a_folder_of_cases_without_masks_or_labels(bundle, further, tmp_path):
 @pytest.mark.slow
 def test_the_heat_of_the_shipped_model_lies_in_the_lesion(bundle, further, tmp_path):
     """On average over the correctly predicted ones of cases that no training saw."""
-    bundle(
-        "explaining",
-        SHIPPED,
-        bundle_root=str(ROOT),
-        dataset_dir=str(further),
-        output_dir=str(tmp_path),
-    )
+    bundle("explaining", SHIPPED, bundle_root=str(ROOT), dataset_dir=str(further), output_dir=str(tmp_path))
     heat = pandas.read_csv(tmp_path / "localisation.csv")
     heat = heat[heat["true"] == heat["predicted"]]
     assert heat["case"].nunique() >= 5

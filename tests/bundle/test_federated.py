@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MONAI's client for federated learning trains, evaluates and returns weights."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import torch
 from monai.fl.client import MonaiAlgo
 from monai.fl.utils.constants import ExtraItems, WeightType
 from monai.fl.utils.exchange_object import ExchangeObject
-
 from workbench.prepare.phantom.dataset import make_phantom
 
 ROOT = Path(__file__).resolve().parents[2]

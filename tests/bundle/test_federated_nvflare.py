@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A job of NVFlare trains the bundle at three sites, each in a process of its own."""
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from pathlib import Path
 import pandas
 import pytest
 import torch
+from scripts.engines.network import read_weights
+from workbench.prepare.phantom.dataset import make_phantom
 
 from benchmarks.federated import weighted_mean
 from benchmarks.federated_nvflare import simulate, write_job
-from scripts.engines.network import read_weights
-from workbench.prepare.phantom.dataset import make_phantom
 
 TRAINING = {"A": 8, "B": 8, "C": 24}
 STEPS = [1, 1, 2]
@@ -23,9 +24,7 @@ GRID = "settings { spacing = [4.0, 4.0, 4.0], grid_size = [16, 16, 16] }"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        find_spec("monai_nvflare") is None, reason="needs pip install -r requirements-federated.txt"
-    ),
+    pytest.mark.skipif(find_spec("monai_nvflare") is None, reason="needs pip install -r requirements-federated.txt"),
 ]
 
 

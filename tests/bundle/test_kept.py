@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A results folder of version 0.1.0 as it was before code moved to the workbench: it still runs."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
-
 from scripts.moved import MOVED, moved
 
 KEPT = Path(__file__).with_name("kept")
@@ -23,8 +23,7 @@ def kept(tmp_path: Path) -> Path:
 
 def assert_predicts_the_same(folder: Path) -> None:
     found, before = (
-        pandas.read_csv(place / "predictions.csv", index_col="case").filter(regex="^p_")
-        for place in (folder, KEPT)
+        pandas.read_csv(place / "predictions.csv", index_col="case").filter(regex="^p_") for place in (folder, KEPT)
     )
     assert len(before.columns) == 2
     np.testing.assert_allclose(found.loc[before.index], before, atol=1e-6)

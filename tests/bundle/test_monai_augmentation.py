@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Trainings from the command line with random transforms of MONAI in `augmentation`, in one overlay."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several processes, started by torchrun as for several GPUs, train what one process trains."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names are data: what a dataset calls its cases, classes, phases and columns is never an order to MONAI."""
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import run
-
 from scripts.engines.results import write_yaml
 from scripts.engines.running import training_command
 from scripts.engines.twins import write_twins
 from scripts.files.errors import message_of
 from scripts.files.plain_text import is_safe_name, safe_name
 from scripts.metrics.predictions import read_predictions
-from tests.conftest import ROOT
 from workbench.compare.strategies import write_settings
 from workbench.package.own_paths import remove_own_paths
 from workbench.prepare.write import Dataset, overlay_of
+
+from tests.conftest import ROOT
 
 CASES = ["p#{}", "$open('{}', 'w')", "@p{}", "100%_{}", "it's {}", "%x{}", "a::b{}", "no{}"]
 
@@ -44,9 +45,7 @@ def write(folder: Path, phases: list[str], labels: list[str], cases: int = 16, c
     for number in range(cases):
         name = CASES[number % len(CASES)].format(number)
         for phase in phases:
-            voxels = (
-                np.random.default_rng([number, len(phase)]).integers(0, 200, (16, 16, 8)).astype(np.int16)
-            )
+            voxels = np.random.default_rng([number, len(phase)]).integers(0, 200, (16, 16, 8)).astype(np.int16)
             file = folder / "images" / name / f"{phase}.nii.gz"
             file.parent.mkdir(parents=True, exist_ok=True)
             nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), file)
@@ -86,18 +85,12 @@ def test_a_dataset_full_of_signs_is_prepared_trained_on_and_predicted(tmp_path, 
     assert ConfigParser(trained).get_parsed_content("dataset_dir") == str(folder / "data")
     assert (trained["classes"], trained["phases"]) == (["1e5", "no"], ["T1+C", "null"])
     bundle_command(
-        "inferring",
-        "--config_file",
-        str(results / "configs" / "inference.yaml"),
-        "--bundle_root",
-        str(results),
+        "inferring", "--config_file", str(results / "configs" / "inference.yaml"), "--bundle_root", str(results)
     )
     found = read_predictions(results / "inference" / "predictions.csv")
     assert set(found.cases) <= {CASES[number % len(CASES)].format(number) for number in range(16)}
     assert found.classes == ["1e5", "no"]
-    assert not [
-        file for name in ("site", *range(16)) for file in (folder, ROOT) if (file / str(name)).exists()
-    ]
+    assert not [file for name in ("site", *range(16)) for file in (folder, ROOT) if (file / str(name)).exists()]
     remove_own_paths(results / "configs" / "train.yaml")
     assert str(tmp_path) not in (results / "configs" / "train.yaml").read_text()
 
@@ -114,9 +107,7 @@ def test_a_dataset_full_of_signs_is_prepared_trained_on_and_predicted(tmp_path, 
         ({"column": "$__import__('os')"}, "clinical columns in the table must not"),
     ],
 )
-def test_a_name_that_monai_would_not_keep_is_refused_with_the_nearest_that_it_does(
-    change, expected, tmp_path
-):
+def test_a_name_that_monai_would_not_keep_is_refused_with_the_nearest_that_it_does(change, expected, tmp_path):
     write(tmp_path, **({"phases": ["pre"], "labels": ["low", "high"]} | change))
     with pytest.raises((RuntimeError, ValueError)) as caught:
         prepare(tmp_path)
@@ -131,10 +122,7 @@ def test_cells_of_excel_are_no_orders(row, column, tmp_path, monkeypatch):
     openpyxl = pytest.importorskip("openpyxl", reason="pip install -r requirements-excel.txt")
     write(tmp_path, ["pre"], ["low", "high"], column="sex")
     with (tmp_path / "labels.csv").open() as stream:
-        rows = [
-            [*line[:2], "FM"[number % 2] if number else "sex"]
-            for number, line in enumerate(csv.reader(stream))
-        ]
+        rows = [[*line[:2], "FM"[number % 2] if number else "sex"] for number, line in enumerate(csv.reader(stream))]
     rows[row][column] = "$open('witness', 'w')"
     book = openpyxl.Workbook()
     for line in rows:
@@ -199,11 +187,7 @@ def test_the_nearest_name_is_safe(name):
 @pytest.mark.parametrize("name", ["$x", "@x", "%x", "a#b", "_target_"])
 def test_nothing_of_the_data_reaches_an_overlay_as_an_order(name):
     column = {"name": "sex", "kind": "category", "values": ["F", name]}
-    changes = {
-        "classes": {"classes": ["low", name]},
-        "phases": {"phases": [name]},
-        "clinical": {"columns": [column]},
-    }
+    changes = {"classes": {"classes": ["low", name]}, "phases": {"phases": [name]}, "clinical": {"columns": [column]}}
     for key, change in changes.items():
         with pytest.raises(ValueError, match=f"`{key}` of data.yaml must not have"):
             overlay(**change)
@@ -257,9 +241,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_dataset_json_edited_by_hand_runs_nothing(
-    place, small_phantom, bundle, quick, tmp_path, monkeypatch
-):
+def test_a_dataset_json_edited_by_hand_runs_nothing(place, small_phantom, bundle, quick, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     document = json.loads((small_phantom / "dataset.json").read_text())
     for entry in document["training"] + document["validation"] + document["test"]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bundle's files, run from a folder that is not the bundle's."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import sys
 
 import pytest
 import torch
-
 from scripts.files.errors import message_of
 
 
@@ -36,9 +36,7 @@ def test_inference_there_says_that_the_weights_are_not_there(bundle, small_phant
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuntimeError) as caught:
         bundle("inferring", ["configs/inference.yaml"], dataset_dir=str(small_phantom))
-    assert "models/model.pt does not exist; train first, or give --bundle_root" in (
-        message_of(caught.value) or ""
-    )
+    assert "models/model.pt does not exist; train first, or give --bundle_root" in (message_of(caught.value) or "")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -47,9 +45,7 @@ def test_a_results_folder_trains_without_the_workbench(trained, quick, tmp_path)
     alone = tmp_path / "alone"
     kept = ("configs", "scripts", "models")
     shutil.copytree(
-        trained,
-        alone,
-        ignore=lambda place, names: [n for n in names if place == str(trained) and n not in kept],
+        trained, alone, ignore=lambda place, names: [n for n in names if place == str(trained) and n not in kept]
     )
     command = ["monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a tree of 2D images, one per plane and phase, to a trained model and its predictions."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import pytest
 import SimpleITK
 import torch
 from monai.bundle import ConfigParser
-
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -96,23 +96,14 @@ def test_the_network_is_of_phases_and_views_and_a_missing_image_is_an_absent_tok
     image = torch.stack([torch.as_tensor(item["image"]) for item in batch]).as_subclass(torch.Tensor)
     present = torch.stack([item["present"] for item in batch])
     outputs = network(image, present=present)
-    assert outputs["present"].tolist() == [
-        [True, True, True, True, False, True, True, True, True],
-        [True] * 9,
-    ]
+    assert outputs["present"].tolist() == [[True, True, True, True, False, True, True, True, True], [True] * 9]
 
 
 @pytest.mark.slow
 def test_it_trains_evaluates_and_predicts(bundle, prepared, tmp_path):
     folder = tmp_path / "results"
     files = ["configs/train.yaml", "configs/fusion/gated.yaml", str(prepared / "data.yaml")]
-    small = {
-        "bundle_root": str(ROOT),
-        "plane_encoder": SMALL,
-        "max_epochs": 2,
-        "batch_size": 4,
-        "cache": "none",
-    }
+    small = {"bundle_root": str(ROOT), "plane_encoder": SMALL, "max_epochs": 2, "batch_size": 4, "cache": "none"}
     bundle("training", files, output_dir=str(folder), missing_phases=True, **small)
     with (folder / "phase_weights.csv").open(encoding="utf-8", newline="") as stream:
         assert next(csv.reader(stream))[-3:] == ["portal axial", "portal coronal", "portal sagittal"]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A training that goes on between two validations ends as if it had never stopped."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import shutil
 import pandas
 import pytest
 import torch
-
 from scripts.engines.checkpoint import Checkpoints, own_steps
 
 

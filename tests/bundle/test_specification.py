@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What MONAI and the model zoo require of a bundle."""
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 from monai.bundle import ConfigWorkflow
-
 from scripts.engines.metadata import metadata
 from scripts.engines.output_place import end_runs
-from scripts.engines.results import INFERENCE_KEYS
-from scripts.engines.twins import MARK, shared_from, write_inference
+from scripts.engines.twins import INFERENCE_KEYS, MARK, shared_from, write_inference
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
@@ -104,11 +103,7 @@ def test_every_key_of_the_main_configurations_is_explained():
 
 @pytest.mark.parametrize(
     ("kind", "files"),
-    [
-        ("train", ["train.yaml"]),
-        ("train", ["train.yaml", "evaluate.yaml"]),
-        ("infer", ["inference.yaml"]),
-    ],
+    [("train", ["train.yaml"]), ("train", ["train.yaml", "evaluate.yaml"]), ("infer", ["inference.yaml"])],
 )
 def test_monai_finds_every_property(kind, files, trained, small_phantom):
     workflow = ConfigWorkflow(

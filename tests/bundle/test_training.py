@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training, evaluation and inference as a user runs them."""
 
 from __future__ import annotations
@@ -136,13 +137,7 @@ def test_evaluation_of_the_results_folder_repeats_the_test_table(trained, small_
     external = small_phantom / "external.json"
     external.write_text(json.dumps({**content, "training": [], "validation": []}))
     files = [str(trained / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
-    bundle(
-        "evaluating",
-        files,
-        bundle_root=str(trained),
-        dataset_dir=str(external),
-        output_dir=str(tmp_path),
-    )
+    bundle("evaluating", files, bundle_root=str(trained), dataset_dir=str(external), output_dir=str(tmp_path))
     before, after = (pandas.read_csv(folder / "predictions.csv") for folder in (trained, tmp_path))
     pandas.testing.assert_frame_equal(before, after)
 
@@ -182,9 +177,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, qu
     """One epoch, then resumed to the second; the schedule spans two epochs both times."""
     folder = tmp_path / "halves"
     schedule = {"lr_schedule#max_epochs": 2}
-    bundle(
-        "training", ["configs/train.yaml"], output_dir=str(folder), **(quick | {"max_epochs": 1}), **schedule
-    )
+    bundle("training", ["configs/train.yaml"], output_dir=str(folder), **(quick | {"max_epochs": 1}), **schedule)
     bundle("training", ["configs/train.yaml"], output_dir=str(folder), resume=True, **quick, **schedule)
     for name in ("learning_curves.csv", "predictions.csv"):
         assert (folder / name).read_bytes() == (trained / name).read_bytes()
@@ -193,14 +186,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, qu
 def test_resuming_with_other_settings_names_them_and_changes_nothing(trained, bundle, quick):
     before = {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()}
     with pytest.raises(RuntimeError) as caught:
-        bundle(
-            "training",
-            ["configs/train.yaml"],
-            output_dir=str(trained),
-            resume=True,
-            learning_rate=0.1,
-            **quick,
-        )
+        bundle("training", ["configs/train.yaml"], output_dir=str(trained), resume=True, learning_rate=0.1, **quick)
     from scripts.files.errors import message_of
 
     assert "other values of learning_rate" in (message_of(caught.value) or "")
@@ -249,9 +235,7 @@ def test_every_strategy_trains_and_its_folder_predicts(strategy, bundle, quick, 
     np.testing.assert_allclose(found.loc[known.index, "p_high"], known["p_high"], atol=1e-6)
 
 
-def test_a_training_that_was_stopped_before_its_first_epoch_begins_it_again(
-    bundle, quick, tmp_path, monkeypatch
-):
+def test_a_training_that_was_stopped_before_its_first_epoch_begins_it_again(bundle, quick, tmp_path, monkeypatch):
     def stop(folder, *_):
         (folder / "configs").mkdir(exist_ok=True)
         raise KeyboardInterrupt
@@ -259,9 +243,7 @@ def test_a_training_that_was_stopped_before_its_first_epoch_begins_it_again(
     monkeypatch.setattr("scripts.engines.results.write_bundle", stop)
     for resume in (False, True):
         with pytest.raises(KeyboardInterrupt):  # in the place of a refused folder
-            bundle(
-                "training", ["configs/train.yaml"], **quick, output_dir=str(tmp_path / "out"), resume=resume
-            )
+            bundle("training", ["configs/train.yaml"], **quick, output_dir=str(tmp_path / "out"), resume=resume)
 
 
 @pytest.mark.slow

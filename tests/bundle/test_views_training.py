@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model of views from training to prediction: tokens by name, contributions by phase."""
 
 from __future__ import annotations
@@ -23,11 +24,7 @@ def header(file) -> list[str]:
 
 @pytest.mark.slow
 def test_weights_are_named_by_phase_and_view_and_missing_phases_by_phase(trained_on_views):
-    names = [
-        f"{phase} {view}"
-        for phase in ("pre", "arterial", "portal")
-        for view in ("axial", "coronal", "sagittal")
-    ]
+    names = [f"{phase} {view}" for phase in ("pre", "arterial", "portal") for view in ("axial", "coronal", "sagittal")]
     assert header(trained_on_views / "phase_weights.csv")[-9:] == names
 
 

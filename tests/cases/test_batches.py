@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The order of the cases depends on the seed and the epoch alone."""
 
 from __future__ import annotations
@@ -5,9 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from torch.utils.data import DataLoader
-
 from scripts.cases.batches import EpochBatchSampler
+from torch.utils.data import DataLoader
 
 
 def order(sampler: EpochBatchSampler, epoch: int) -> list[list[int]]:

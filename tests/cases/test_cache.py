@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cached datasets: the same items from every kind of cache, and never an old one from disk."""
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import pytest
 import torch
 from monai.data import CacheDataset, Dataset, PersistentDataset
 from monai.transforms import Compose, MapTransform, RandomizableTransform, SelectItemsd
-
 from scripts.cases.cache import cached_dataset
 from scripts.files.processes import BadCases
 from scripts.transforms.intensity import WindowIntensityd, ZScoreIntensityd
@@ -57,15 +57,11 @@ def items(tmp_path: Path) -> list[dict[str, Any]]:
             paths[phase] = str(tmp_path / f"{case}_{phase}.nii")
             voxels = generator.integers(0, 100, size=(8, 8, 8)).astype(np.int16)
             nib.save(nib.Nifti1Image(voxels, np.eye(4)), paths[phase])
-        made.append(
-            {"case": case, "image": paths, "roi": None, "label": len(made), "box": [[1, 1, 1], [6, 6, 6]]}
-        )
+        made.append({"case": case, "image": paths, "roi": None, "label": len(made), "box": [[1, 1, 1], [6, 6, 6]]})
     return made
 
 
-def chain(
-    size: int = 6, lower: float = 0.0, keys: tuple[str, ...] = ("image", "present", "label", "case")
-) -> Compose:
+def chain(size: int = 6, lower: float = 0.0, keys: tuple[str, ...] = ("image", "present", "label", "case")) -> Compose:
     phases = ["pre", "portal"]
     return Compose(
         [
@@ -81,9 +77,7 @@ def chain(
 
 
 def make(items: list, folder: Path, transform: Any = None, cache: str = "disk") -> Any:
-    return cached_dataset(
-        items, transform or chain(), cache=cache, cache_dir=folder / "cache", progress=False
-    )
+    return cached_dataset(items, transform or chain(), cache=cache, cache_dir=folder / "cache", progress=False)
 
 
 def test_every_kind_gives_the_same_items(items: list, tmp_path: Path) -> None:
@@ -96,10 +90,7 @@ def test_every_kind_gives_the_same_items(items: list, tmp_path: Path) -> None:
         for other in (disk, none, again):
             torch.testing.assert_close(memory[index]["image"], other[index]["image"], rtol=0, atol=0)
             assert torch.equal(memory[index]["present"], other[index]["present"])
-            assert (memory[index]["label"], memory[index]["case"]) == (
-                other[index]["label"],
-                other[index]["case"],
-            )
+            assert (memory[index]["label"], memory[index]["case"]) == (other[index]["label"], other[index]["case"])
     assert memory[1]["present"].tolist() == [False, True]
     assert not memory[1]["image"][0].any()
 
@@ -136,9 +127,7 @@ def test_a_voxel_changed_in_place_is_seen_by_the_same_dataset(items: list, tmp_p
     assert recomputed(items, tmp_path) == 0
 
 
-def test_a_voxel_changed_under_an_old_time_stamp_is_seen(
-    items: list, tmp_path: Path, monkeypatch: Any
-) -> None:
+def test_a_voxel_changed_under_an_old_time_stamp_is_seen(items: list, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(fingerprint_module, "SETTLED", -1.0)  # remember every file at once
     make(items, tmp_path)
     path = Path(items[0]["image"]["portal"])
@@ -152,8 +141,7 @@ def test_a_voxel_changed_under_an_old_time_stamp_is_seen(
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
-    [("label", 5), ("box", [[1, 1, 1], [5, 6, 6]]), ("case", "p009"), ("clinical", {"age": 6})],
+    ("key", "value"), [("label", 5), ("box", [[1, 1, 1], [5, 6, 6]]), ("case", "p009"), ("clinical", {"age": 6})]
 )
 def test_a_changed_value_of_the_item_is_seen(items: list, tmp_path: Path, key: str, value: Any) -> None:
     make(items, tmp_path)
@@ -164,9 +152,7 @@ def test_a_changed_value_of_the_item_is_seen(items: list, tmp_path: Path, key: s
         assert make(changed, tmp_path)[0]["label"] == 5
 
 
-@pytest.mark.parametrize(
-    "transform", [chain(size=5), chain(lower=-1.0), chain(keys=("image", "present", "case"))]
-)
+@pytest.mark.parametrize("transform", [chain(size=5), chain(lower=-1.0), chain(keys=("image", "present", "case"))])
 def test_a_changed_setting_is_seen(items: list, tmp_path: Path, transform: Compose) -> None:
     make(items, tmp_path)
     assert recomputed(items, tmp_path, transform) == 2
@@ -214,9 +200,7 @@ def test_a_moved_dataset_is_found_again(items: list, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 100, -10])
-def test_a_truncated_cache_file_is_prepared_again(
-    items: list, tmp_path: Path, kept: int, caplog: Any
-) -> None:
+def test_a_truncated_cache_file_is_prepared_again(items: list, tmp_path: Path, kept: int, caplog: Any) -> None:
     expected = make(items, tmp_path)[0]["image"]
     for file in (tmp_path / "cache").glob("*.pt"):
         content = file.read_bytes()
@@ -276,9 +260,7 @@ class Jitter(RandomizableTransform):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_random_step_is_refused_so_that_it_never_reaches_validation(
-    items: list, tmp_path: Path, kind: str
-) -> None:
+def test_a_random_step_is_refused_so_that_it_never_reaches_validation(items: list, tmp_path: Path, kind: str) -> None:
     with pytest.raises(ValueError, match="found the random step Jitter; move it into `augmentation`, which"):
         make(items, tmp_path, Compose([chain(), Jitter()]), cache=kind)
     assert Counted.calls == 0
@@ -298,9 +280,7 @@ def _plus(number: itertools.count, data: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk"])
-def test_regions_larger_than_the_grid_are_listed_once(
-    items: list, tmp_path: Path, caplog: Any, kind: str
-) -> None:
+def test_regions_larger_than_the_grid_are_listed_once(items: list, tmp_path: Path, caplog: Any, kind: str) -> None:
     items[1]["box"] = [[0, 0, 0], [7, 7, 7]]
     for _ in range(2):  # the second time from disk
         with caplog.at_level(logging.WARNING):
@@ -314,17 +294,13 @@ def test_regions_larger_than_the_grid_are_listed_once(
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_is_the_transform_s_own(items: list, tmp_path: Path, kind: str) -> None:
     items[1]["image"]["portal"] = str(tmp_path / "none.nii.gz")
-    with pytest.raises(
-        (FileNotFoundError, BadCases), match=r"^case p002: phase 'portal': the volume must exist"
-    ):
+    with pytest.raises((FileNotFoundError, BadCases), match=r"^case p002: phase 'portal': the volume must exist"):
         _ = make(items, tmp_path, cache=kind)[1]
 
 
 def test_what_the_disk_cannot_keep(items: list, tmp_path: Path) -> None:
     transform = Compose([LoadImagePhasesd(phases=["pre", "portal"]), WholeVolumeRegiond()])
-    with pytest.raises(
-        BadCases, match=r"case p001: the disk cache keeps .* found NiftiVolume .* SelectItemsd"
-    ):
+    with pytest.raises(BadCases, match=r"case p001: the disk cache keeps .* found NiftiVolume .* SelectItemsd"):
         make(items, tmp_path, transform)
 
 

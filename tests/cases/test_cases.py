@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading dataset.json: what comes out, and what each mistake says."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from scripts.cases.read import read_cases
 from scripts.files.processes import BadCases
 
@@ -15,12 +15,7 @@ Document = dict[str, Any]
 
 
 def test_cases_are_read_with_absolute_paths_and_label_indices(document, write, tmp_path):
-    document["training"][1] |= {
-        "patient": "P7",
-        "site": "X",
-        "roi": "b/late.nii.gz",
-        "box": [[0, 0, 0], [9, 9, 9]],
-    }
+    document["training"][1] |= {"patient": "P7", "site": "X", "roi": "b/late.nii.gz", "box": [[0, 0, 0], [9, 9, 9]]}
     document["training"][1]["clinical"] = {"age": 61, "sex": None}
     document["training"][0]["image"]["pre"] = None
     cases = read_cases(write(document), ["portal", "pre"], CLASSES, ["sex", "age"])
@@ -39,12 +34,7 @@ def test_cases_are_read_with_absolute_paths_and_label_indices(document, write, t
     assert list(cases.training[1]["image"]) == ["portal", "pre"]
     assert list(cases.training[0]["image"]) == ["portal"]
     assert [column["name"] for column in cases.clinical] == ["sex", "age"]
-    assert (cases.class_counts, len(cases.validation), len(cases.test), cases.unlabelled) == (
-        [1, 1],
-        2,
-        1,
-        [],
-    )
+    assert (cases.class_counts, len(cases.validation), len(cases.test), cases.unlabelled) == ([1, 1], 2, 1, [])
 
 
 def test_the_order_of_the_classes_decides_the_label(document, write):
@@ -77,10 +67,7 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
         lambda d: d["test"][0].update(label="hihg"),
         r"case e \(test\): label 'hihg' is not among the classes \[low, high\] \(nearest: 'high'\)",
     ),
-    "number as label": (
-        lambda d: d["test"][0].update(label=1),
-        r"case e \(test\): the label must be a class name",
-    ),
+    "number as label": (lambda d: d["test"][0].update(label=1), r"case e \(test\): the label must be a class name"),
     "no label": (_drop_label, r"case e \(test\) must have a 'label'.*'unlabelled'"),
     "case twice": (
         lambda d: d["test"].append(d["training"][0]),
@@ -108,10 +95,7 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
         lambda d: d["test"][0].update(image={"late": "e/late.nii.gz"}),
         r"case e \(test\): at least one of the phases \[pre, portal\] must be there, found only \[late\]",
     ),
-    "path is no text": (
-        lambda d: d["test"][0]["image"].update(pre=3),
-        r"case e: the path of 'pre' must be a text",
-    ),
+    "path is no text": (lambda d: d["test"][0]["image"].update(pre=3), r"case e: the path of 'pre' must be a text"),
     "path climbs out": (
         lambda d: d["test"][0]["image"].update(pre="e/../../x.nii"),
         r"case e: the relative path of 'pre' must stay inside .*'e/../../x.nii'.*absolute path",
@@ -133,14 +117,8 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
         r"case e: clinical value 'age' must be finite",
     ),
     "box upside down": (_no_box, r"case e: 'box' must be two corners"),
-    "entry is no object": (
-        lambda d: d["test"].append("f"),
-        r"entry 1 of 'test' must be an object with a 'case'",
-    ),
-    "image is no object": (
-        lambda d: d["test"][0].update(image="x.nii"),
-        r"case e: 'image' must be an object",
-    ),
+    "entry is no object": (lambda d: d["test"].append("f"), r"entry 1 of 'test' must be an object with a 'case'"),
+    "image is no object": (lambda d: d["test"][0].update(image="x.nii"), r"case e: 'image' must be an object"),
     "split is no list": (lambda d: d.update(test={}), r"'test' must be a list of cases, found dict"),
     "phases missing": (lambda d: d.pop("phases"), r"'phases' in .*dataset.json must be a list of names"),
     "text for a number": (
@@ -158,10 +136,7 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
         r"case e: clinical column 'agee' is not among the columns \[age, sex\] \(nearest: 'age'\)",
     ),
     "column without values": (lambda d: d["clinical"][1].pop("values"), r"'sex' is a category and must list"),
-    "column of unknown kind": (
-        lambda d: d["clinical"][0].update(kind="float"),
-        r"the kind 'number' or 'category'",
-    ),
+    "column of unknown kind": (lambda d: d["clinical"][0].update(kind="float"), r"the kind 'number' or 'category'"),
     "column twice": (lambda d: d["clinical"].append(d["clinical"][0]), r"'age' is declared twice"),
 }
 
@@ -269,9 +244,7 @@ def test_unreadable_json_names_the_line(tried, text, message, write, say):
     say("dataset.json", tried, raised.value)
 
 
-@pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"phases": ' + "9" * 5000 + "}"]
-)
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"phases": ' + "9" * 5000 + "}"])
 def test_json_that_python_gives_up_on_is_one_line(text, write):
     message = r"dataset\.json must .*correct it|must hold one JSON object"
     with pytest.raises(ValueError, match=message) as caught:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A clinical table for any layout: joined by case, else by patient, or refused in one line."""
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from scripts.cases.read import read_cases
-from tests.prepare.test_layouts import CLASSES, PHASES, make_acdc_patient
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.layouts import Found
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
+
+from tests.prepare.test_layouts import CLASSES, PHASES, make_acdc_patient
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements-excel.txt"
 
@@ -22,8 +23,7 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements-excel.txt"
 def found(**patients: str) -> Found:
     """Return cases by name, each of the given patient, or of none where it is empty."""
     cases = [
-        {"case": case, "image": {"pre": f"{case}.nii.gz"}, "label": "low"}
-        | ({"patient": patient} if patient else {})
+        {"case": case, "image": {"pre": f"{case}.nii.gz"}, "label": "low"} | ({"patient": patient} if patient else {})
         for case, patient in patients.items()
     ]
     return Found("toy", ["pre"], cases)
@@ -73,10 +73,7 @@ def test_labels_and_free_text_are_no_measurements_and_columns_can_be_chosen(tmp_
 MISTAKES = {
     "no key": ("name,age\na,1", r"must have a column 'case' or 'patient', found \[name, age\]"),
     "two keys": ("case,Case ID,age\na,a,1", r"must have one column for the case, found case, Case ID"),
-    "case twice": (
-        "case,age\na,1\na,2",
-        r"case a must have one row in clinical table .*, found two; remove one$",
-    ),
+    "case twice": ("case,age\na,1\na,2", r"case a must have one row in clinical table .*, found two; remove one$"),
     "patient twice": ("patient,age\nP,1\nP,2", r"patient P must have one row .*or name the case of each"),
     "other patient": ("case,patient,age\na,Q,1", r"case a must be of one patient, found 'P' .* and 'Q' in"),
     "nothing matches": ("case,age\nx1,1\nx2,2", r"at least one case, found x1, x2 where the cases are 'a'"),
@@ -134,9 +131,7 @@ def test_an_excel_file_is_read_like_its_csv(tmp_path):
     book.save(tmp_path / "clinical.xlsx")
     text = "Patient,age [years],sex,seen\n17,61,F,2024-01-31\nP2,47.5,,\n"
     cases = found(a="17", b="P2")
-    excel, plain = (
-        join_clinical_table(cases, file) for file in (tmp_path / "clinical.xlsx", write(tmp_path, text))
-    )
+    excel, plain = (join_clinical_table(cases, file) for file in (tmp_path / "clinical.xlsx", write(tmp_path, text)))
     assert excel.notes[0].endswith("clinical.xlsx: sheet 'Sheet' was read, of 2 sheets")
     assert dataclasses.replace(excel, notes=excel.notes[1:]) == plain
     assert values(excel)["a"] == {"age": 61.0, "sex": "F"}
@@ -145,9 +140,7 @@ def test_an_excel_file_is_read_like_its_csv(tmp_path):
 
 def test_excel_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(
-        ValueError, match=r"needs the package openpyxl: `pip install -r requirements-excel.txt`"
-    ):
+    with pytest.raises(ValueError, match=r"needs the package openpyxl: `pip install -r requirements-excel.txt`"):
         join_clinical_table(found(a=""), write(tmp_path, "no workbook", "clinical.xlsx"))
     assert REQUIREMENTS.is_file()
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clinical table of new cases: what a model reads comes in its units and categories, or is named."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from scripts.cases.new_table import lacking, with_clinical_table
 from scripts.cases.read import read_unlabelled
 
@@ -54,26 +54,11 @@ def test_a_misspelt_column_is_asked_for(tmp_path):
 
 
 WRONG = {
-    "no number": (
-        "case,age\na,61\nb,old\n",
-        r"'age' must be numbers, found 'old' \(case b\); correct these cells",
-    ),
-    "other unit": (
-        "case,age [months]\na,600\n",
-        r"'age' must be in 'years', the unit of the model, found 'months'",
-    ),
-    "unit in a cell": (
-        "case,PSA level\na,4 mmol/l\n",
-        r"must be in 'ng/mL', the unit of the model, found 'mmol/l'",
-    ),
-    "new category": (
-        "case,sex\na,F\nb,diverse\n",
-        r"'sex' must be one of \[F, M\], found 'diverse' \(case b\)",
-    ),
-    "no column": (
-        "case,size\na,4\n",
-        r"at least one of the model's columns \[age, PSA level, sex, spread\], found",
-    ),
+    "no number": ("case,age\na,61\nb,old\n", r"'age' must be numbers, found 'old' \(case b\); correct these cells"),
+    "other unit": ("case,age [months]\na,600\n", r"'age' must be in 'years', the unit of the model, found 'months'"),
+    "unit in a cell": ("case,PSA level\na,4 mmol/l\n", r"must be in 'ng/mL', the unit of the model, found 'mmol/l'"),
+    "new category": ("case,sex\na,F\nb,diverse\n", r"'sex' must be one of \[F, M\], found 'diverse' \(case b\)"),
+    "no column": ("case,size\na,4\n", r"at least one of the model's columns \[age, PSA level, sex, spread\], found"),
     "no case": ("case,age\nx,4\n", r"must have a row for at least one case, found x where the cases are 'a'"),
     "no key": ("name,age\na,4\n", r"must have a column 'case' or 'patient'"),
     "two columns": (
@@ -112,9 +97,7 @@ def test_what_cases_lack_is_named():
         items("a", "b"), [COLUMNS[0], COLUMNS[2]], "x"
     )
     some = [*items("a", age=1.0), *items("b", age=2.0, sex="F"), *items("c")]
-    assert lacking(some, COLUMNS[:3], "x").endswith(
-        "predicted without: age: c; PSA level in all 3 cases; sex: a, c"
-    )
+    assert lacking(some, COLUMNS[:3], "x").endswith("predicted without: age: c; PSA level in all 3 cases; sex: a, c")
 
 
 def test_a_dataset_that_lacks_columns_says_so(document, write, capsys):

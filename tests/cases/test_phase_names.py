@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of phases by pattern, in the layout `folders`."""
 
 from __future__ import annotations
@@ -6,8 +7,7 @@ import json
 import shlex
 
 import pytest
-
-from scripts.cases.file_names import check_names, phase_of
+from scripts.cases.folder import check_names, phase_of
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -47,14 +47,10 @@ def test_every_spelling_finds_its_phase(cohort, capsys):
 def test_two_files_for_one_phase_and_two_phases_for_one_file(cohort, save_volume):
     settings = {"labels": cohort / "labels.csv", "phase_names": NAMES}
     extra = save_volume(cohort / "source/p0/early_art.nii.gz")
-    with pytest.raises(
-        ValueError, match=r"case p0: phase 'arterial' must be one file, found AP.nii.gz and early_art"
-    ):
+    with pytest.raises(ValueError, match=r"case p0: phase 'arterial' must be one file, found AP.nii.gz and early_art"):
         prepare(Settings(cohort / "source", "folders", cohort / "out", **settings))
     extra.rename(extra.with_name("art_or_ven.nii.gz"))
-    with pytest.raises(
-        ValueError, match=r"case p0: .*'art_or_ven' must fit one phase, found \[arterial, portal\]"
-    ):
+    with pytest.raises(ValueError, match=r"case p0: .*'art_or_ven' must fit one phase, found \[arterial, portal\]"):
         prepare(Settings(cohort / "source", "folders", cohort / "out", **settings))
 
 
@@ -71,21 +67,15 @@ def test_what_is_no_mapping_is_refused(wrong):
     assert check_names({"a": "b*"}) == {"a": ["b*"]}
 
 
-def test_names_that_a_configuration_would_change_are_refused_with_the_argument_for_them(
-    save_volume, tmp_path
-):
+def test_names_that_a_configuration_would_change_are_refused_with_the_argument_for_them(save_volume, tmp_path):
     for number in range(8):
         for name in ("T1", "T2 fat#sat", "%pd"):
             save_volume(tmp_path / f"source/p{number}/{name}.nii.gz")
     (tmp_path / "labels.csv").write_text("case,label\n" + "".join(f"p{i},{'ab'[i // 4]}\n" for i in range(8)))
     settings = {"labels": tmp_path / "labels.csv", "quality": False}
-    with pytest.raises(
-        ValueError, match=r"found '%pd' .*, 'T2 fat#sat' \(e.g. 'T2 fatsat'\); rename"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"found '%pd' .*, 'T2 fat#sat' \(e.g. 'T2 fatsat'\); rename") as caught:
         prepare(Settings(tmp_path / "source", "folders", tmp_path / "out", **settings))
     argument = json.loads(shlex.split(str(caught.value).rpartition("--phase_names ")[2])[0])
     assert argument == {"percent pd": ["?pd"], "T1": ["T1"], "T2 fatsat": ["T2 fat#sat"]}
-    file = prepare(
-        Settings(tmp_path / "source", "folders", tmp_path / "out", **settings, phase_names=argument)
-    )
+    file = prepare(Settings(tmp_path / "source", "folders", tmp_path / "out", **settings, phase_names=argument))
     assert set(json.loads(file.read_text())["phases"]) == set(argument)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The positive one of two classes: what is said about it does not depend on the order of the classes."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import pytest
 import torch
 import yaml
 from monai.data import DataLoader
-
 from scripts.cases.positive import named_class, positive_class, positive_index
 from scripts.engines.calibrate import CalibrateModel
 from scripts.engines.labelled import LabelledPredictions, write_results
@@ -102,10 +102,7 @@ def test_results_and_predictions_name_it(tmp_path, capsys) -> None:
     assert content["positive"] == "aggressive"
     assert content["at_threshold"]["class"] == "aggressive"
     assert content["classes"] == CLASSES, "the order stays"
-    assert (
-        "At the model's threshold, aggressive (the positive class) from P(aggressive)"
-        in capsys.readouterr().out
-    )
+    assert "At the model's threshold, aggressive (the positive class) from P(aggressive)" in capsys.readouterr().out
     file = write_predictions(
         tmp_path / "p.csv", names, p, CLASSES, label.tolist(), positive="aggressive", threshold=0.3
     )
@@ -130,9 +127,7 @@ class Given(torch.nn.Module):
 @pytest.mark.parametrize(("positive", "index"), [("aggressive", 0), ("INDOLENT", 1), (None, 1)])
 def test_the_threshold_is_fitted_on_the_positive_class(tmp_path, positive, index) -> None:
     p, label = predictions(120)
-    cases = [
-        {"image": torch.log(torch.tensor(row)), "label": int(k)} for row, k in zip(p, label, strict=True)
-    ]
+    cases = [{"image": torch.log(torch.tensor(row)), "label": int(k)} for row, k in zip(p, label, strict=True)]
     torch.save(Given().state_dict(), tmp_path / "model.pt")
     CalibrateModel(
         True, Given(), tmp_path / "model.pt", DataLoader(cases, batch_size=40),
@@ -143,14 +138,11 @@ def test_the_threshold_is_fitted_on_the_positive_class(tmp_path, positive, index
     temperature = float(state["calibration.temperature"])
     risk = np.exp(np.log(p) / temperature)
     risk = (risk / risk.sum(axis=1, keepdims=True))[:, index]
-    assert float(state["calibration.threshold"]) == pytest.approx(
-        youden_threshold(risk, label == index), abs=1e-6
-    )
+    assert float(state["calibration.threshold"]) == pytest.approx(youden_threshold(risk, label == index), abs=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
-    [("aggressive", 0), ("Aggressive", 0), (" INDOLENT ", 1), ("indolent", 1), (None, 1)],
+    ("name", "found"), [("aggressive", 0), ("Aggressive", 0), (" INDOLENT ", 1), ("indolent", 1), (None, 1)]
 )
 def test_letter_case_does_not_matter(name, found) -> None:
     assert positive_index(CLASSES, name) == found
@@ -166,17 +158,9 @@ def test_names_that_differ_by_their_case_alone_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("positive", "classes", "message"),
     [
-        (
-            "agressive",
-            CLASSES,
-            "`positive` must be one of the classes .*nearest: 'aggressive'.*found 'agressive'",
-        ),
+        ("agressive", CLASSES, "`positive` must be one of the classes .*nearest: 'aggressive'.*found 'agressive'"),
         ("", CLASSES, "`positive` must be one of the classes .*found ''"),
-        (
-            True,
-            ["no", "yes"],
-            "must be the name of one of the classes .*found True; write the name in quotes",
-        ),
+        (True, ["no", "yes"], "must be the name of one of the classes .*found True; write the name in quotes"),
         ("b", ["a", "b", "c"], "one of two classes, found 'b' with the 3 classes .*leave it out"),
         ("TT", ["Tt", "tT"], "must be one of the classes .*found 'TT'"),
         (["high"], ["low", "high"], "must be the name of one of the classes"),
@@ -204,13 +188,7 @@ def test_what_is_not_given_is_asked_of_the_dataset_and_else_assumed_aloud(tmp_pa
 
 def test_a_model_keeps_its_positive_class_and_one_of_before_has_the_last(tmp_path) -> None:
     """The threshold in the weights belongs to it."""
-    config = {
-        "phases": ["a"],
-        "classes": CLASSES,
-        "clinical": [],
-        "grid_size": [8, 8, 8],
-        "positive": "aggressive",
-    }
+    config = {"phases": ["a"], "classes": CLASSES, "clinical": [], "grid_size": [8, 8, 8], "positive": "aggressive"}
     (tmp_path / "configs").mkdir()
     file = tmp_path / "configs" / "metadata.json"
     made = metadata({"name": "x"}, config)
@@ -240,9 +218,7 @@ def test_what_a_server_answers_names_it(tmp_path) -> None:
     assert JudgePositived("pred", ["a", "b", "c"])({"pred": torch.ones(3) / 3})["result"] == {}
 
 
-def test_a_training_carries_it_into_all_it_leaves(
-    bundle, quick, small_phantom, tmp_path, capsys, caplog
-) -> None:
+def test_a_training_carries_it_into_all_it_leaves(bundle, quick, small_phantom, tmp_path, capsys, caplog) -> None:
     """The first class is positive by dataset.json; the results folder then needs no dataset to know it."""
     from workbench.predict import command as predict
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases that `inferring` goes through once: what the grid cuts is told in one line for all of them."""
 
 from __future__ import annotations
@@ -6,9 +7,8 @@ import logging
 
 import pytest
 from monai.transforms import Compose, Transform
-
+from scripts.cases.batches import ReadableLoader
 from scripts.cases.cache import cached_dataset
-from scripts.cases.readable import ReadableLoader
 
 
 class Exceeding(Transform):

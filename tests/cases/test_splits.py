@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splits: stratified by class, grouped by patient, fixed by the seed."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from scripts.cases.splits import assign_splits, split_by_patient
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}
@@ -61,12 +61,7 @@ def test_the_draw_does_not_follow_the_order_of_the_names():
 @pytest.mark.parametrize(
     ("labels", "patients", "fractions", "message"),
     [
-        (
-            ["a", "a", "b"],
-            ["1", "2", "3"],
-            FRACTIONS,
-            r"class 'a' must have at least one patient for each .* found 2",
-        ),
+        (["a", "a", "b"], ["1", "2", "3"], FRACTIONS, r"class 'a' must have at least one patient for each .* found 2"),
         (
             ["a"] * 9,
             list("111222333"),
@@ -90,9 +85,7 @@ def test_a_class_may_live_on_patients_that_count_for_a_rarer_one():
 def test_a_class_that_grouping_keeps_out_of_a_split_is_named():
     labels = ["rarest"] * 9 + ["rare"] * 10
     patients = [f"p{n}" for n in range(9)] + ["p0", "p1", "p2"] * 3 + ["p2"]
-    with pytest.raises(
-        ValueError, match=r"class 'rare' is absent from the .* split.*another seed.*'split' column"
-    ):
+    with pytest.raises(ValueError, match=r"class 'rare' is absent from the .* split.*another seed.*'split' column"):
         split_by_patient(labels, patients, FRACTIONS, seed=0)
 
 
@@ -130,9 +123,7 @@ def test_few_patients_are_rounded_in_favour_of_the_test(number, least):
 
 @pytest.mark.parametrize("number", [60, 75, 117, 300])
 def test_more_patients_are_dealt_out_as_before(number):
-    splits = split_by_patient(
-        ["a", "b", "b"] * (number // 3), [f"p{n:03d}" for n in range(number)], FRACTIONS, seed=0
-    )
+    splits = split_by_patient(["a", "b", "b"] * (number // 3), [f"p{n:03d}" for n in range(number)], FRACTIONS, seed=0)
     for label in "ab":
         count = sum(name == label for name in ["a", "b", "b"] * (number // 3))
         found = [s for s, name in zip(splits, ["a", "b", "b"] * (number // 3), strict=True) if name == label]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases to be classified: from a dataset.json, or from a folder of case folders."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
 from scripts.cases.read import read_unlabelled
 from scripts.files.processes import BadCases
 
@@ -34,14 +34,7 @@ def test_a_dataset_need_not_have_the_columns_of_the_model(document, write):
 
 
 def test_folder_of_case_folders(tmp_path):
-    for name in (
-        "p1/pre.nii",
-        "p1/p1_portal.nrrd",
-        "p1/lesion.mha",
-        "p1/notes.txt",
-        "p2/PORTAL.mhd",
-        "p2/late.nii.gz",
-    ):
+    for name in ("p1/pre.nii", "p1/p1_portal.nrrd", "p1/lesion.mha", "p1/notes.txt", "p2/PORTAL.mhd", "p2/late.nii.gz"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     first, second = read_unlabelled(tmp_path, PHASES)
@@ -69,14 +62,8 @@ def test_a_phase_may_be_called_mask(tmp_path):
     [
         ([], r"must hold a dataset.json or one sub-folder per case, found neither"),
         (["p1/t2.nii.gz"], r"case p1: .* at least one of the phases \[pre, portal\].*found t2.nii.gz"),
-        (
-            ["p1/pre.nii", "p1/portl.nii"],
-            r"case p1: .*portl.nii belongs to no phase, and phase 'portal' is missing",
-        ),
-        (
-            ["p1/pre.nii", "p1/pre.nii.gz"],
-            r"case p1: phase 'pre' must be one file, found pre.nii and pre.nii.gz",
-        ),
+        (["p1/pre.nii", "p1/portl.nii"], r"case p1: .*portl.nii belongs to no phase, and phase 'portal' is missing"),
+        (["p1/pre.nii", "p1/pre.nii.gz"], r"case p1: phase 'pre' must be one file, found pre.nii and pre.nii.gz"),
     ],
 )
 def test_wrong_folders(files, message, tmp_path):

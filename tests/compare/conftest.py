@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A comparison of two strategies over two folds, as small as one can be, run once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`run comparing` from beginning to end, on one thread in this process."""
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
-
 from scripts.files.errors import message_of
 from scripts.metrics.paired import corrected_t_test, delong_test
 from scripts.metrics.predictions import read_predictions
+from sklearn.metrics import roc_auc_score
 from workbench.compare.pairs import holm
 
 from .conftest import BASELINES, STRATEGIES
@@ -61,10 +61,7 @@ def test_metrics_are_those_of_the_predictions(compared):
 def test_a_job_is_the_training_a_user_would_start(compared, bundle, settings, tmp_path):
     """The same fold, strategy and seed by `run training`, on one thread."""
     job = compared / "jobs" / "concat_r1_f2_s0"
-    own = {
-        key: settings[key]
-        for key in ("bundle_root", "spacing", "grid_size", "max_epochs", "phases", "clinical")
-    }
+    own = {key: settings[key] for key in ("bundle_root", "spacing", "grid_size", "max_epochs", "phases", "clinical")}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

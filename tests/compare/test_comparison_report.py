@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html of a comparison, and of a training that shows one."""
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from pathlib import Path
 
 import pandas
 import pytest
-
 from scripts.files.errors import message_of
-from tests.report.page import Page
 from workbench.report.comparison_page import report_comparison
+
+from tests.report.page import Page
 
 
 @pytest.fixture
@@ -113,6 +114,4 @@ def test_an_unfinished_comparison_is_named(copy, bundle):
     (copy / "summary.csv").unlink()
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the line itself is asserted
         bundle("reporting", ["configs/report.yaml"], bundle_root=str(copy))
-    assert "must hold a finished comparison, found no summary.csv; run the same" in str(
-        message_of(caught.value)
-    )
+    assert "must hold a finished comparison, found no summary.csv; run the same" in str(message_of(caught.value))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folds: no patient on both sides, every case in the test once per repeat, classes in balance."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from scripts.cases.read import read_cases
 from workbench.compare.folds import make_folds
 from workbench.compare.pool import read_pool, write_fold
@@ -84,10 +84,7 @@ LABELS = ["low", "high"] * 6
         ({"validation_fraction": 1.0}, "validation_fraction must lie between 0 and 1, found 1.0"),
         ({"sites": ["a"] * 12}, "at least 2 sites, found only 'a'"),
         ({"sites": [None, *"abababababa"]}, "patient p0 must have a 'site'"),
-        (
-            {"sites": [*"abababababab"], "patients": ["p0"] * 12},
-            "patient p0 must be at one site.* 'a' and 'b'",
-        ),
+        ({"sites": [*"abababababab"], "patients": ["p0"] * 12}, "patient p0 must be at one site.* 'a' and 'b'"),
         ({"labels": ["rare", "rare", *["low"] * 10], "folds": 2}, "repeat 1, fold .*'rare'"),
     ],
 )

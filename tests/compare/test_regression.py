@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The baseline is plain scikit-learn, and nothing of the test part reaches its preparation."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pandas
 from sklearn.linear_model import LogisticRegression
-
 from workbench.compare.training import clinical_frame, regression
 
 COLUMNS = [

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Leaving one site out: each site is one observation, named wherever its fold is."""
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import numpy as np
 import pandas
 import pytest
 from scipy.stats import ttest_rel
-
 from scripts.metrics.paired import corrected_t_test
 from scripts.metrics.predictions import write_predictions
-from tests.report.page import Page
 from workbench.compare import jobs
 from workbench.compare.folds import make_folds
 from workbench.compare.statistics import pairwise_tests, part_values, summarise
 from workbench.compare.training import fit_regression
+
+from tests.report.page import Page
 
 SITES = ["St. Mary's / North", "02", "Zürich"]
 
@@ -53,17 +54,13 @@ def files(tmp_path) -> dict[str, Path]:
 def test_repeats_of_a_site_are_one_observation(files):
     values = np.random.default_rng(0).uniform(0.6, 0.9, (2, 3, 4))
     rows = rows_of(values, SITES)
-    (test,) = [
-        row for row in pairwise_tests(rows, files, 50, 0) if (row["metric"], row["by"]) == ("auc", "fold")
-    ]
+    (test,) = [row for row in pairwise_tests(rows, files, 50, 0) if (row["metric"], row["by"]) == ("auc", "fold")]
     one, two = values.mean(axis=2)
     plain = ttest_rel(one, two)
     assert test["difference"] == pytest.approx(one.mean() - two.mean())
     assert test["p_value"] == pytest.approx(corrected_t_test(one, two, 40, 20).p_value)
     assert test["p_value"] > plain.pvalue, "the training parts overlap"
-    (mean,) = [
-        row for row in summarise(rows, files, 50, 0) if (row["strategy"], row["metric"]) == ("one", "auc")
-    ]
+    (mean,) = [row for row in summarise(rows, files, 50, 0) if (row["strategy"], row["metric"]) == ("one", "auc")]
     assert mean["folds"] == 3
     assert mean["mean"] == pytest.approx(one.mean())
     assert set(part_values(rows, "one", "auc")) == set(SITES)
@@ -72,9 +69,7 @@ def test_repeats_of_a_site_are_one_observation(files):
 def test_repeats_of_drawn_folds_are_observations_of_their_own(files):
     values = np.random.default_rng(1).uniform(0.6, 0.9, (2, 3, 4))
     rows = rows_of(values, None)
-    (test,) = [
-        row for row in pairwise_tests(rows, files, 50, 0) if (row["metric"], row["by"]) == ("auc", "fold")
-    ]
+    (test,) = [row for row in pairwise_tests(rows, files, 50, 0) if (row["metric"], row["by"]) == ("auc", "fold")]
     expected = corrected_t_test(values[0].ravel(), values[1].ravel(), 40, 20)
     assert test["p_value"] == pytest.approx(expected.p_value)
 
@@ -95,9 +90,7 @@ def test_a_site_without_a_class_is_left_out_of_the_test_and_not_filled(files):
     for row in rows:
         if row["site"] == "empty":
             row["metrics"]["auc"] = None
-    (test,) = [
-        row for row in pairwise_tests(rows, files, 50, 0) if (row["metric"], row["by"]) == ("auc", "fold")
-    ]
+    (test,) = [row for row in pairwise_tests(rows, files, 50, 0) if (row["metric"], row["by"]) == ("auc", "fold")]
     assert test["difference"] == pytest.approx(float(np.diff(values[::-1, :3].mean(axis=(1, 2)))[0]))
 
 
@@ -129,9 +122,7 @@ def at_sites(bundle, settings, small_phantom, tmp_path_factory) -> tuple[Path, s
             case["image"] = {name: str(small_phantom / path) for name, path in case["image"].items()}
             if "roi" in case:
                 case["roi"] = str(small_phantom / case["roi"])
-    (data / "dataset.json").write_text(
-        json.dumps(document | {"training": cases, "validation": [], "test": []})
-    )
+    (data / "dataset.json").write_text(json.dumps(document | {"training": cases, "validation": [], "test": []}))
     folder, screen = data / "out", io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(screen):
         patch.setattr(jobs, "train", fit_regression)
@@ -161,9 +152,7 @@ def test_every_output_names_the_sites(at_sites):
     assert set(table["site"]) == set(SITES)
     assert set(pandas.read_csv(folder / "costs.csv", dtype={"site": str})["site"]) == set(SITES)
     for row in table.itertuples():
-        dataset = json.loads(
-            next((folder / "folds").glob(f"r{row.repeat}_f{row.fold}_*/dataset.json")).read_text()
-        )
+        dataset = json.loads(next((folder / "folds").glob(f"r{row.repeat}_f{row.fold}_*/dataset.json")).read_text())
         assert {case["site"] for case in dataset["test"]} == {row.site}
     assert {path.name for path in (folder / "folds").iterdir()} == {
         f"r{repeat}_{name}" for repeat in (1, 2) for name in ("f1_02", "f2_St-Mary-s-North", "f3_Zürich")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Jobs side by side, in processes or on a Dask cluster, and after a kill: always with the same bytes."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from scripts.files.errors import message_of
 
 ROOT = Path(__file__).resolve().parents[2]

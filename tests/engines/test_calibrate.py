@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Calibrating a model file: idempotent, complete or untouched, with test-time augmentation too."""
 
 from __future__ import annotations
@@ -7,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-
 from scripts.engines.calibrate import CalibrateModel
 from scripts.engines.inferer import PrepareBatch, TestTimeInferer
 from scripts.metrics.calibration import fit_temperature
 from scripts.networks.calibration import Calibration
+from torch import Tensor, nn
 
 
 class Small(nn.Module):

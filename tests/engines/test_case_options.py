@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clinical values that are typed into an annotation tool reach the network, and only then."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.engines.inferer import TestTimeInferer
 from scripts.engines.served import case_options, chosen_row
 

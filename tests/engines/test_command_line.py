@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is typed on the command line has the type of the key that it replaces, in every configuration."""
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import pytest
 import yaml
 from monai.bundle import ConfigWorkflow
 from monai.bundle.scripts import run
-
 from scripts.engines.command_line import typed_options
 from scripts.files.errors import message_of
 from scripts.files.plain_text import is_reference, literal
 from scripts.keys.declared import COMMANDS as ALL
 from scripts.keys.key_types import KeyTypes
 from scripts.keys.typed_values import read_text, typed
+
 from tests.conftest import ROOT
 
 COMMANDS = {
@@ -114,29 +115,13 @@ def test_false_is_false_in_every_spelling(command, away):
     options = away if command != "preparing" else []
     for spellings, value in ((("false", "No", "OFF"), False), (("TRUE", "yes", "on"), True)):
         given = dict(zip(BOOLS[command], cycle(spellings), strict=False))
-        parser = from_command_line(
-            command, *options, *(f"--{key}={text}" for key, text in given.items())
-        ).parser
+        parser = from_command_line(command, *options, *(f"--{key}={text}" for key, text in given.items())).parser
         assert {key: parser[key] for key in given} == dict.fromkeys(given, value)
     key = BOOLS[command][0]
     assert f"--{key} must be true or false, found 'maybe'" in refusal(command, *options, f"--{key}", "maybe")
 
 
-TEXTS = [
-    "20240101",
-    "001",
-    "1e5",
-    "0x10",
-    "1_0",
-    "no",
-    "null",
-    "1.0",
-    "None",
-    "False",
-    "~",
-    "2024-01-01",
-    "T1+C",
-]
+TEXTS = ["20240101", "001", "1e5", "0x10", "1_0", "no", "null", "1.0", "None", "False", "~", "2024-01-01", "T1+C"]
 
 
 @pytest.mark.parametrize("text", ["20240101", "001", "1e5", "null", "1,2"])
@@ -199,10 +184,7 @@ def test_a_text_stays_as_it_was_typed(text, away):
     ],
 )  # fmt: skip
 def test_every_type_is_read(command, expected, away, trained):
-    model = {
-        "inference": trained / "configs" / "inference.yaml",
-        "explain": ROOT / "configs" / "explain.yaml",
-    }
+    model = {"inference": trained / "configs" / "inference.yaml", "explain": ROOT / "configs" / "explain.yaml"}
     options, files = [], None
     if command in ("training", "comparing"):
         options = away
@@ -226,106 +208,38 @@ def test_none_of_python_is_not_dropped(away):
 @pytest.mark.parametrize(
     ("command", "typed", "expected"),
     [
-        (
-            "training",
-            ["--max_epochs", "3.5"],
-            "--max_epochs must be a whole number from 1",
-        ),
+        ("training", ["--max_epochs", "3.5"], "--max_epochs must be a whole number from 1"),
         ("training", ["--max_epochs"], "--max_epochs needs a value"),
-        (
-            "training",
-            ["--batch_size", "true"],
-            "--batch_size must be a whole number from 1",
-        ),
-        (
-            "training",
-            ["--learning_rate", "nan"],
-            "--learning_rate must be a number above 0 and at most 1,000,000",
-        ),
-        (
-            "training",
-            ["--dropout", "null"],
-            "--dropout must be a number of at least 0 and below 1",
-        ),
-        (
-            "training",
-            ["--spacing", "[a,b,c]"],
-            "--spacing must be 3 numbers above 0 and at most 1,000,000",
-        ),
-        (
-            "training",
-            ["--spacing", "2"],
-            "--spacing must be 3 numbers above 0 and at most 1,000,000",
-        ),
+        ("training", ["--batch_size", "true"], "--batch_size must be a whole number from 1"),
+        ("training", ["--learning_rate", "nan"], "--learning_rate must be a number above 0 and at most 1,000,000"),
+        ("training", ["--dropout", "null"], "--dropout must be a number of at least 0 and below 1"),
+        ("training", ["--spacing", "[a,b,c]"], "--spacing must be 3 numbers above 0 and at most 1,000,000"),
+        ("training", ["--spacing", "2"], "--spacing must be 3 numbers above 0 and at most 1,000,000"),
         ("training", ["--region#margin", "wide"], "--region#margin must be a number, found 'wide'"),
-        (
-            "training",
-            ["--max_epochs", "$2 + 1"],
-            "--max_epochs must be a whole number from 1",
-        ),
+        ("training", ["--max_epochs", "$2 + 1"], "--max_epochs must be a whole number from 1"),
         ("training", ["--name", "$exit()"], "--name takes a plain text, found '$exit()'"),
         ("training", ["--name", "@seed"], "--name takes a plain text, found '@seed'"),
         ("training", ["--classes", "[low,grade #2]"], "--classes takes a plain text, found 'grade #2'"),
         ("training", ["--output_dir="], "--output_dir must be a path, found ''"),
         ("training", ["--spacing="], "--spacing must be 3 numbers above 0 and at most 1,000,000"),
         ("training", ["--clinical="], "--clinical must be a list, each of it a text or a mapping"),
-        (
-            "training",
-            ["--region", "5"],
-            "region must be a component {_target_: CLASS, ...}, or a reference",
-        ),
+        ("training", ["--region", "5"], "region must be a component {_target_: CLASS, ...}, or a reference"),
         ("training", ["--run", "5"], "--run must be a list, found '5'"),
         ("training", ["--intensity", "{joint: false}"], "or set one argument by intensity#joint"),
         ("training", ["--validate#evaluatr", "3"], "(nearest: 'evaluator')"),
-        (
-            "training",
-            ["--seed", "@nothing"],
-            "--seed must be a whole number from 0",
-        ),
-        (
-            "training",
-            ["--max_epochs", "0"],
-            "max_epochs must be a whole number from 1",
-        ),
-        (
-            "training",
-            ["--seed", "4294967296"],
-            "seed must be a whole number from 0",
-        ),
-        (
-            "training",
-            ["--split", "tset"],
-            "split must be one of [test] (nearest: 'test')",
-        ),
-        (
-            "training",
-            ["--folds", "5"],
-            "--folds is a key of comparing and preparing; training does not read it",
-        ),
+        ("training", ["--seed", "@nothing"], "--seed must be a whole number from 0"),
+        ("training", ["--max_epochs", "0"], "max_epochs must be a whole number from 1"),
+        ("training", ["--seed", "4294967296"], "seed must be a whole number from 0"),
+        ("training", ["--split", "tset"], "split must be one of [test] (nearest: 'test')"),
+        ("training", ["--folds", "5"], "--folds is a key of comparing and preparing; training does not read it"),
         ("inferring", ["--split", "test"], "--split is a key of evaluating and training; inferring does not"),
         ("preparing", ["--phase_names", "{a: x, a: y}"], "a mapping {key: value} with different keys"),
-        (
-            "preparing",
-            ["--phase_names", "{a#b: x}"],
-            "names within phase_names must be without '#', found 'a#b'",
-        ),
+        ("preparing", ["--phase_names", "{a#b: x}"], "names within phase_names must be without '#', found 'a#b'"),
         ("comparing", ["--name", ".."], "name must be the name of a folder below results, found '..'"),
-        (
-            "preparing",
-            ["--folds", "many"],
-            "--folds must be a whole number from 2",
-        ),
+        ("preparing", ["--folds", "many"], "--folds must be a whole number from 2"),
         ("preparing", ["--clinical", "none"], "'none' could mean null or the empty list []"),
-        (
-            "checking",
-            ["--workers", "yes"],
-            "--workers must be a whole number from 1",
-        ),
-        (
-            "comparing",
-            ["--repeats", "1.0"],
-            "--repeats must be a whole number from 1",
-        ),
+        ("checking", ["--workers", "yes"], "--workers must be a whole number from 1"),
+        ("comparing", ["--repeats", "1.0"], "--repeats must be a whole number from 1"),
     ],
 )
 def test_another_type_is_refused_in_one_line(command, typed, expected, away):
@@ -389,17 +303,13 @@ def test_an_overlay_that_quotes_means_the_same(away, tmp_path):
         'calibrate: "false"\nmax_epochs: "3"\nspacing: "[1, 1, 2]"\nlearning_rate: 1\nclass_weights: "null"\n'
         'intensity: {_target_: scripts.transforms.PercentileIntensityd, keys: image, joint: "no"}\n'
     )
-    parser = from_command_line(
-        "training", *away, files=[str(ROOT / "configs" / "train.yaml"), str(overlay)]
-    ).parser
+    parser = from_command_line("training", *away, files=[str(ROOT / "configs" / "train.yaml"), str(overlay)]).parser
     keys = ("calibrate", "max_epochs", "spacing", "learning_rate", "intensity#joint")
     assert [parser[key] for key in keys] == [False, 3, [1.0, 1.0, 2.0], 1.0, False]
     overlay.write_text("name: 20240101\n")
     with pytest.raises(RuntimeError) as caught:
         from_command_line("training", *away, files=[str(ROOT / "configs" / "train.yaml"), str(overlay)])
-    assert "name must be the name of a folder below results (in quotes where" in (
-        message_of(caught.value) or ""
-    )
+    assert "name must be the name of a folder below results (in quotes where" in (message_of(caught.value) or "")
 
 
 @pytest.mark.parametrize(
@@ -420,22 +330,7 @@ def test_values_from_python_are_only_checked(values, expected, bundle, quick, tm
 
 
 def test_options_are_told_apart_as_fire_does():
-    line = [
-        "training",
-        "--a",
-        "1",
-        "--b-c=x y",
-        "-d",
-        "3",
-        "--noe",
-        "--f",
-        "--g",
-        "-5",
-        "--h#i",
-        "k",
-        "--j=",
-        "--k",
-    ]
+    line = ["training", "--a", "1", "--b-c=x y", "-d", "3", "--noe", "--f", "--g", "-5", "--h#i", "k", "--j=", "--k"]
     given: dict[str, Any] = {}
     fire.Fire(lambda run_id=None, **override: given.update(override), command=line)
     found = typed_options(line)
@@ -477,9 +372,7 @@ def test_the_defaults_have_the_types_that_are_declared():
             types.check_range((key,), value)
 
 
-@pytest.mark.parametrize(
-    "text", ["/a #1/b", "$HOME", "@x#y", "%p", "it's #1", 'say "#"', "back\\slash #", "plain"]
-)
+@pytest.mark.parametrize("text", ["/a #1/b", "$HOME", "@x#y", "%p", "it's #1", 'say "#"', "back\\slash #", "plain"])
 def test_a_literal_comes_back_as_it_was(text):
     from monai.bundle import ConfigParser
 

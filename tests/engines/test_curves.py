@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning curves show training beside validation, in the table, the figure and TensorBoard."""
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import numpy as np
 import pandas
 import pytest
 import torch
+from scripts.engines.curves import LearningCurves
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-from scripts.engines.curves import LearningCurves
 
 METRICS = {"auc": 0.7, "accuracy": 0.6, "loss": -0.5, "selection": 0.7}
 
@@ -82,9 +82,7 @@ def test_tensorboard_sorts_runs_by_result_and_setting(trained):
     assert {"train_auc", "train_accuracy", "validation_auc", "test/auc", "test/accuracy"} <= scalars
     metrics = json.loads((trained / "metrics.json").read_text())["macro"]
     assert events.Scalars("test/auc")[0].value == pytest.approx(metrics["auc"])
-    assert not [
-        file for file in (trained / "tensorboard").iterdir() if file.is_dir() and file.name != "00000"
-    ]
+    assert not [file for file in (trained / "tensorboard").iterdir() if file.is_dir() and file.name != "00000"]
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
     content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content

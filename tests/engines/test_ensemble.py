@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several models together: the mean of what each says alone."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import numpy as np
 import pandas
 import pytest
 import torch
-
 from scripts.engines.ensemble import ensemble_folders
 from scripts.files.errors import message_of
 from scripts.metrics.predictions import read_predictions
@@ -94,12 +94,7 @@ def test_the_bundle_averages_what_each_model_says_alone(run_id, models, bundle, 
         names = ["train.yaml", "evaluate.yaml"] if run_id == "evaluating" else ["inference.yaml"]
         files = [str(folder / "configs" / name) for name in names]
         bundle(
-            run_id,
-            files,
-            bundle_root=str(folder),
-            output_dir=str(output),
-            dataset_dir=str(small_phantom),
-            **overrides,
+            run_id, files, bundle_root=str(folder), output_dir=str(output), dataset_dir=str(small_phantom), **overrides
         )
         return read_predictions(output / "predictions.csv").probabilities
 
@@ -115,9 +110,7 @@ def test_the_bundle_averages_what_each_model_says_alone(run_id, models, bundle, 
         assert found["at_threshold"]["threshold"] == pytest.approx(0.35)
         assert "the mean of the thresholds that 3 models fitted" in found["at_threshold"]["chosen_by"]
         assert found["calibration"] is None, "each member has a temperature of its own"
-        assert (
-            "the mean of the thresholds that 3 models" in (tmp_path / "together" / "report.html").read_text()
-        )
+        assert "the mean of the thresholds that 3 models" in (tmp_path / "together" / "report.html").read_text()
 
 
 def test_members_of_another_configuration_are_refused(models, bundle, tmp_path):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The report handler on a real MONAI evaluator."""
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, Identity
-
 from scripts.engines.evaluation import EvaluationReport
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.rows import classification_table
@@ -47,9 +47,7 @@ def items(n: int = 10, labelled: bool = True, classes: int = 2) -> list[dict[str
     return found
 
 
-def evaluator(
-    data: list[dict[str, Any]], report: EvaluationReport, softmax: bool = True, classes: int = 2
-) -> Any:
+def evaluator(data: list[dict[str, Any]], report: EvaluationReport, softmax: bool = True, classes: int = 2) -> Any:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8, classes))
     with torch.no_grad():

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory that is freed is there for the next step, in a process of its own: the setting is the process's."""
 
 import os
@@ -7,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from scripts.engines.randomness import SETTINGS
 
 PROGRAM = """

@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-
 from scripts.engines.inferer import PhaseInferer, TestTimeInferer, autocast, has_fast_bf16
 from scripts.engines.network import channels_last
 from scripts.networks.builder import build
+from torch import nn
 
 
 class Flips:

@@ -1,13 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import logging
 
 import pytest
 import torch
-from torch import nn
-
 from scripts.engines.network import load_trained, place_network
 from scripts.engines.schedule import FreezeParts
+from torch import nn
 
 
 class Small(nn.Module):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which parts a model names: those that its network is made of, through all references."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from monai.bundle import ConfigParser
-
 from scripts.engines.running import network_parts
 from workbench.report.headline import strategy
 
@@ -25,10 +25,7 @@ def config(*files: str) -> dict:
         ([], "PhaseFusionNetwork, fusion Concat, encoder ResidualEncoder"),
         (["fusion/early.yaml"], "EarlyFusionNetwork, encoder ResidualEncoder"),
         (["fusion/hybrid.yaml"], "HybridNetwork, fusion LateMean, encoder ResidualEncoder"),
-        (
-            ["views/axial.yaml"],
-            "PhaseFusionNetwork, fusion Concat, plane encoder MonaiResNetEncoder, views axial",
-        ),
+        (["views/axial.yaml"], "PhaseFusionNetwork, fusion Concat, plane encoder MonaiResNetEncoder, views axial"),
         (
             ["views/volume_and_views.yaml"],
             "PhaseFusionNetwork, fusion Concat, encoder ResidualEncoder, plane encoder MonaiResNetEncoder, "

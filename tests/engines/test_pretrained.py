@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoders started from weights of elsewhere, and what is said about the rest."""
 
 from __future__ import annotations
@@ -7,12 +8,12 @@ import logging
 import pytest
 import torch
 from monai.networks import nets
-
 from scripts.engines.network import place_network
 from scripts.networks.encoders.monai_cnn import MonaiResNetEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
+
 from tests.conftest import ROOT
 
 
@@ -33,9 +34,7 @@ def test_every_encoder_takes_what_fits_and_the_rest_is_listed(tmp_path, caplog, 
     state["module.conv1.weight"] = state["module.conv1.weight"][:, :, 1:]
     torch.save({"state_dict": state | {"module.conv_seg.weight": torch.zeros(3)}}, tmp_path / "resnet_10.pth")
     with caplog.at_level(logging.INFO):
-        placed = place_network(
-            network(share=share), "cpu", [16] * 3, encoder_weights=tmp_path / "resnet_10.pth"
-        )
+        placed = place_network(network(share=share), "cpu", [16] * 3, encoder_weights=tmp_path / "resnet_10.pth")
     for encoder in [placed.encoder] if share else placed.encoder:
         assert torch.equal(encoder.net.layer3[0].conv2.weight, monai.layer3[0].conv2.weight)
     assert "kept as initialised (1): conv1.weight" in caplog.text
@@ -81,11 +80,7 @@ def test_what_cannot_be_got_says_so_in_one_line(tmp_path, monkeypatch):
             "resnet10 could not be downloaded .OSError: no route to host.*give the path",
         ),
         (ResidualEncoder, "medicalnet", "MedicalNet has 3D ResNets only, found the encoder ResidualEncoder"),
-        (
-            ResidualEncoder,
-            tmp_path / "other.pt",
-            "no tensor that fits encoder .ResidualEncoder.*begin with other",
-        ),
+        (ResidualEncoder, tmp_path / "other.pt", "no tensor that fits encoder .ResidualEncoder.*begin with other"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
             place_network(network(encoder), "cpu", [16] * 3, encoder_weights=weights)
@@ -94,9 +89,7 @@ def test_what_cannot_be_got_says_so_in_one_line(tmp_path, monkeypatch):
 
 def test_medicalnet_without_the_package_that_downloads_it_names_the_requirements(monkeypatch):
     monkeypatch.setattr("scripts.engines.pretrained.find_spec", lambda name: None)
-    with pytest.raises(
-        ValueError, match=r"needs huggingface_hub.*pip install -r requirements-pretrained.txt"
-    ):
+    with pytest.raises(ValueError, match=r"needs huggingface_hub.*pip install -r requirements-pretrained.txt"):
         place_network(network(), "cpu", [16] * 3, encoder_weights="medicalnet")
     named = (ROOT / "requirements-pretrained.txt").read_text()
     assert "huggingface_hub==" in named

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A phase that is withheld changes the others exactly as its missing file does: every rule and region."""
 
 from __future__ import annotations
@@ -14,16 +15,7 @@ import pandas
 import pytest
 import torch
 from monai.data import DataLoader, list_data_collate
-from monai.transforms import (
-    Compose,
-    GaussianSmoothd,
-    Identityd,
-    MedianSmoothd,
-    NormalizeIntensityd,
-    SelectItemsd,
-)
-from torch import Tensor, nn
-
+from monai.transforms import Compose, GaussianSmoothd, Identityd, MedianSmoothd, NormalizeIntensityd, SelectItemsd
 from scripts.cases.cache import cached_dataset
 from scripts.engines.inferer import PhaseInferer, PrepareBatch
 from scripts.engines.removal import Removal, images_without
@@ -34,6 +26,7 @@ from scripts.transforms.mask_region import ContourRegiond, MaskRegiond
 from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
+from torch import Tensor, nn
 from workbench.explain.contributions import coalitions, phase_contributions, shapley_values
 from workbench.report.withheld import withheld_subsets
 from workbench.report.withhold import WithholdPhases
@@ -41,9 +34,7 @@ from workbench.report.withhold import WithholdPhases
 Item = dict[str, Any]
 MEASURED = (ZScoreIntensityd, PercentileIntensityd)
 RULES = {"window": WindowIntensityd(lower=-50, upper=900)} | {
-    f"{rule.__name__[:6]} {'joint' if joint else 'alone'} {statistics}": rule(
-        joint=joint, statistics=statistics
-    )
+    f"{rule.__name__[:6]} {'joint' if joint else 'alone'} {statistics}": rule(joint=joint, statistics=statistics)
     for rule, joint, statistics in product(MEASURED, (True, False), ("region", "volume"))
 }
 REGIONS = {
@@ -121,9 +112,7 @@ class Probe(nn.Module):
     def forward(self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None) -> Tensor:
         assert present is not None
         seen = torch.where(present[..., None, None, None], image, torch.zeros_like(image))
-        return torch.einsum("bpdhw,kpdhw->bk", seen, self.weight) + present.float() @ torch.eye(
-            present.shape[1], 3
-        )
+        return torch.einsum("bpdhw,kpdhw->bk", seen, self.weight) + present.float() @ torch.eye(present.shape[1], 3)
 
 
 def prepared(transform: Compose, phases: list[str], item: Item) -> dict[tuple[bool, ...], Item]:
@@ -166,9 +155,7 @@ def test_withheld_is_removed(made, tmp_path, rule, region):
     for item, ways in zip(items, removed, strict=True):
         for i, subset in enumerate(withheld_subsets(3)):
             expected = answer(probe, ways[tuple(p not in subset for p in range(3))])
-            torch.testing.assert_close(
-                torch.from_numpy(said[item["case"]].probabilities[i]), expected, **close
-            )
+            torch.testing.assert_close(torch.from_numpy(said[item["case"]].probabilities[i]), expected, **close)
 
     for item, ready, ways in zip(items, whole, removed, strict=True):
         none = probe(ready["image"][None], present=torch.zeros(1, 3, dtype=torch.bool))[0].softmax(0)
@@ -188,8 +175,7 @@ def test_withheld_is_removed(made, tmp_path, rule, region):
         assert torch.equal(optional["present"], mark)
 
     marked = [  # what was said before: the phase marked absent, its traces left in the others
-        (whole[0]["image"] - way["image"])[torch.tensor(shown)].abs().max()
-        for shown, way in removed[0].items()
+        (whole[0]["image"] - way["image"])[torch.tensor(shown)].abs().max() for shown, way in removed[0].items()
     ]
     assert max(marked) > 0.01, "marking a phase absent would do here, so that nothing is tested"
 
@@ -240,9 +226,7 @@ def test_augmentation_finds_what_it_finds_without_the_file(made):
     """Its shift is in units of the rule, and what lies outside a phase must still be 0."""
     phases, items = made
     transform = steps(phases, REGIONS["contour"], ZScoreIntensityd(joint=True))
-    augmentation = AugmentBatch(
-        [RandomGeometry(rotate=20.0, translate=2.0), RandomIntensity(0.2, 0.3, 0.1, 0.2)]
-    )
+    augmentation = AugmentBatch([RandomGeometry(rotate=20.0, translate=2.0), RandomIntensity(0.2, 0.3, 0.1, 0.2)])
     shown = [True, False, True]
     removal = Removal(cached_dataset(items, transform, progress=False))
     alone = list_data_collate([transform(without_files(item, phases, shown)) for item in items])
@@ -273,9 +257,7 @@ def test_what_phase_dropout_hides_by_default_keeps_the_grid(made):
     dataset = cached_dataset(items, transform, progress=False)
     batch, shown = next(iter(DataLoader(dataset, batch_size=2))), [True, False, True]
     found = {
-        hides: PrepareBatch(phase_dropout=hiding(shown, shown), removal=Removal(dataset, hides))(
-            batch, "cpu"
-        )[0]
+        hides: PrepareBatch(phase_dropout=hiding(shown, shown), removal=Removal(dataset, hides))(batch, "cpu")[0]
         for hides in ("slot", "scale", "file")
     }
     assert torch.equal(found["slot"], batch["image"])
@@ -312,20 +294,9 @@ def test_a_case_that_does_not_exist_without_a_phase_is_named(apart, tmp_path, ca
     probe = Probe((3, 12, 12, 10))
     loader = DataLoader(dataset, batch_size=2)
     WithholdPhases(
-        True,
-        probe,
-        loader,
-        PrepareBatch(),
-        PhaseInferer(),
-        "cpu",
-        phases,
-        ["a", "b", "c"],
-        tmp_path,
-        draws=20,
+        True, probe, loader, PrepareBatch(), PhaseInferer(), "cpu", phases, ["a", "b", "c"], tmp_path, draws=20
     ).run()
-    assert (
-        "test without art: 1 of 2 cases cannot be prepared from the rest and are taken out: c0" in caplog.text
-    )
+    assert "test without art: 1 of 2 cases cannot be prepared from the rest and are taken out: c0" in caplog.text
     table = pandas.read_csv(tmp_path / "missing_phases.csv", keep_default_na=False)
     assert dict(zip(table["withheld"], table["n"], strict=True))["art"] == 1
     batch, shown = next(iter(loader)), [True, False, True]
@@ -342,14 +313,9 @@ def test_a_case_that_does_not_exist_without_a_phase_is_named(apart, tmp_path, ca
 
 def test_what_is_kept_follows_the_cache(made, tmp_path, monkeypatch):
     phases, items = made
-    transform, opened = (
-        steps(phases, REGIONS["mask"], PercentileIntensityd(joint=True, statistics="volume")),
-        [],
-    )
+    transform, opened = (steps(phases, REGIONS["mask"], PercentileIntensityd(joint=True, statistics="volume")), [])
     call = LoadImagePhasesd.__call__
-    monkeypatch.setattr(
-        LoadImagePhasesd, "__call__", lambda self, item: (opened.append(1), call(self, item))[1]
-    )
+    monkeypatch.setattr(LoadImagePhasesd, "__call__", lambda self, item: (opened.append(1), call(self, item))[1])
     shown, found = torch.tensor([True, False, True]), {}
     for cache, times in (("memory", 1), ("disk", 1), ("none", 3)):
         dataset = cached_dataset(items, transform, cache, tmp_path, progress=False)
@@ -391,17 +357,13 @@ def test_views_of_a_phase_are_removed_together(made, lacking, reference):
     assert (found[2:] - whole["image"][2:]).abs().max() > 0.1
 
 
-def test_the_figure_of_missing_phases_is_what_a_dataset_without_them_gets(
-    trained, bundle, small_phantom, tmp_path
-):
+def test_the_figure_of_missing_phases_is_what_a_dataset_without_them_gets(trained, bundle, small_phantom, tmp_path):
     """By the commands: the reference phase withheld from the test cases, and taken out of dataset.json."""
     document = json.loads((small_phantom / "dataset.json").read_text())
     for split in ("training", "validation", "test"):
         kept = []
         for case in document[split]:
-            image = {
-                name: str(small_phantom / path) for name, path in case["image"].items() if name != "portal"
-            }
+            image = {name: str(small_phantom / path) for name, path in case["image"].items() if name != "portal"}
             if image:
                 kept.append(case | {"image": image, "roi": str(small_phantom / case["roi"])})
         document[split] = kept
@@ -409,13 +371,7 @@ def test_the_figure_of_missing_phases_is_what_a_dataset_without_them_gets(
     (tmp_path / "data" / "dataset.json").write_text(json.dumps(document))
     files = [str(trained / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
     output = tmp_path / "out"
-    bundle(
-        "evaluating",
-        files,
-        bundle_root=str(trained),
-        dataset_dir=str(tmp_path / "data"),
-        output_dir=str(output),
-    )
+    bundle("evaluating", files, bundle_root=str(trained), dataset_dir=str(tmp_path / "data"), output_dir=str(output))
     removed = json.loads((output / "metrics.json").read_text())["macro"]
     withheld = pandas.read_csv(trained / "missing_phases.csv", keep_default_na=False).set_index("withheld")
     for metric in ("auc", "accuracy"):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a training leaves its results, what it goes on with, and what Ctrl-C says."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from ignite.engine import Engine
-
 from scripts.engines import output_place
 from scripts.engines.checkpoint import Checkpoints
 from scripts.engines.output_place import results_folder
@@ -19,6 +19,7 @@ from scripts.engines.run import finish
 from scripts.files.atomic import remove_empty
 from scripts.files.errors import message_of, show_one_line
 from scripts.files.run_folder import EARLIER, RECORD
+
 from tests.conftest import ROOT
 
 
@@ -61,9 +62,7 @@ def test_the_next_free_name_is_said_at_the_start_and_at_the_end(tmp_path, capsys
     folder = Path(results_folder(tmp_path, "mine"))
     assert folder.name == "mine_2"
     assert folder.is_dir()
-    assert re.search(
-        r"results/mine is there already: this training goes to \S+/mine_2\n", capsys.readouterr().out
-    )
+    assert re.search(r"results/mine is there already: this training goes to \S+/mine_2\n", capsys.readouterr().out)
     assert results_folder(tmp_path, "mine") == str(folder)  # when MONAI asks again within the same run
     (folder / "models").mkdir()
     (folder / "models" / "model.pt").touch()
@@ -152,11 +151,7 @@ def test_results_are_never_mixed_but_replaced(trained, small_phantom, bundle, tm
         "evaluating": [str(trained / "configs" / name) for name in ("train.yaml", "evaluate.yaml")],
         "explaining": [str(trained / "configs" / "inference.yaml"), "configs/explain.yaml"],
     }
-    common = {
-        "bundle_root": str(trained),
-        "dataset_dir": str(small_phantom),
-        "output_dir": str(tmp_path / "out"),
-    }
+    common = {"bundle_root": str(trained), "dataset_dir": str(small_phantom), "output_dir": str(tmp_path / "out")}
     bundle("inferring", files["inferring"], **common)
     record = json.loads((tmp_path / "out" / RECORD).read_text())
     assert record["command"] == "inferring"

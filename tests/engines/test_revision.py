@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The git revision that a results folder records."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from scripts.engines.environment import environment, git_revision
 
 ABSENT = {"revision": None, "dirty": None}
@@ -14,9 +14,7 @@ ABSENT = {"revision": None, "dirty": None}
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
-    done = subprocess.run(
-        ["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(["git", "-C", str(folder), *identity, *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 import math
@@ -5,9 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
-
 from scripts.engines.selection import PooledScore, SelectionScore
+from sklearn.metrics import roc_auc_score
 
 
 def validate(score: SelectionScore, probability: list[float], labels: list[int]) -> float:
@@ -30,9 +30,7 @@ def test_score_is_of_the_pooled_predictions_not_a_mean_over_batches():
 
 def test_blog_rule_is_half_accuracy_half_auc():
     probability, labels = [0.9, 0.6, 0.7, 0.1, 0.2], [1, 0, 1, 0, 1]
-    expected = 0.5 * roc_auc_score(labels, probability) + 0.5 * np.mean(
-        (np.array(probability) > 0.5) == labels
-    )
+    expected = 0.5 * roc_auc_score(labels, probability) + 0.5 * np.mean((np.array(probability) > 0.5) == labels)
     assert validate(SelectionScore("auc_accuracy"), probability, labels) == pytest.approx(expected)
 
 

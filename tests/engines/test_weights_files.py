@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights that hold code are refused and never run; damaged ones are one line."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from scripts.engines.network import read_weights
 from scripts.files.errors import message_of
 
@@ -95,7 +95,6 @@ def test_no_command_runs_code_in_weights(place, trained, bundle, quick, tmp_path
 
 def test_a_cache_entry_with_code_is_prepared_again(tmp_path, caplog, say):
     from monai.transforms import Compose, Lambdad
-
     from scripts.cases.cache import cached_dataset
 
     items = [{"case": "a", "value": 1.0}]
@@ -108,11 +107,7 @@ def test_a_cache_entry_with_code_is_prepared_again(tmp_path, caplog, say):
     assert not (tmp_path / "mark").exists()
     assert torch.load(entry, weights_only=True)["item"]["value"] == 2.0
     (said,) = [record.getMessage() for record in caplog.records if "cannot be read" in record.getMessage()]
-    say(
-        "Weights and checkpoints",
-        "code in an entry of the disk cache",
-        said.replace(entry.name, "0123abcd.pt"),
-    )
+    say("Weights and checkpoints", "code in an entry of the disk cache", said.replace(entry.name, "0123abcd.pt"))
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
@@ -126,11 +121,7 @@ def test_a_truncated_checkpoint_is_one_line(kept, trained, bundle, quick, tmp_pa
     message = outcome(bundle, "training", ["configs/train.yaml"], **settings)
     assert f"{file} cannot be read" in message
     assert file.read_bytes() == content[: int(kept * len(content)) if kept < 1 else int(kept)]
-    say(
-        "Weights and checkpoints",
-        "`last.pt` of which a part is left, on resume",
-        message,
-    )
+    say("Weights and checkpoints", "`last.pt` of which a part is left, on resume", message)
 
 
 def test_a_checkpoint_that_is_no_checkpoint(trained, bundle, quick, tmp_path, say):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks and cases that the tests of the explanations share."""
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from scripts import build
+from torch import Tensor, nn
 
 PHASES = ["pre", "arterial", "portal"]
 COLUMNS = [{"name": "age", "kind": "number"}, {"name": "sex", "kind": "category", "values": ["F", "M"]}]

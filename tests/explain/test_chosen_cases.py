@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which cases are explained."""
 
 from __future__ import annotations
 
 import pytest
 from monai.transforms import Compose, DeleteItemsd, Identityd
-
 from scripts.transforms.mask_region import MaskRegiond
 from scripts.transforms.region import WholeVolumeRegiond
 from workbench.explain.explaining import file_name, folder_atomically
@@ -37,9 +37,7 @@ def test_a_case_that_is_called_like_a_split_is_that_case():
 
 
 def test_an_unknown_case_is_an_error_with_the_nearest_ones():
-    with pytest.raises(
-        ValueError, match=r"case 'phantom_3' is not among the 5 cases .*; nearest: phantom_0003, "
-    ):
+    with pytest.raises(ValueError, match=r"case 'phantom_3' is not among the 5 cases .*; nearest: phantom_0003, "):
         choose_cases(ITEMS, "phantom_3")
     with pytest.raises(ValueError, match="must have cases in the split 'unlabelled', found none"):
         choose_cases(ITEMS, "unlabelled")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Class activation maps per phase, for every way in which phases reach an encoder."""
 
 from __future__ import annotations
@@ -7,8 +8,6 @@ import copy
 import pytest
 import torch
 from monai.visualize import GradCAMpp
-from torch import Tensor, nn
-
 from scripts import build
 from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
@@ -19,6 +18,7 @@ from scripts.networks.encoders.monai_cnn import (
 from scripts.networks.encoders.monai_vit import MonaiViTEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
+from torch import Tensor, nn
 from workbench.explain.class_activation import grad_cam, layer_cam
 from workbench.explain.feature_maps import CellPlaces, EncoderMaps, place_cells
 
@@ -248,9 +248,7 @@ def test_heat_of_every_encoder_lies_where_its_cells_are(encoder):
 
 def test_of_planes_beside_the_volume_the_heat_is_the_volumes():
     torch.manual_seed(0)
-    net = build(
-        ["a", "b"], "residual", "mean", views=["volume", "axial"], slices=0, plane_encoder="residual_plane"
-    )
+    net = build(["a", "b"], "residual", "mean", views=["volume", "axial"], slices=0, plane_encoder="residual_plane")
     image = torch.zeros(2, 16, 16, 16)
     image[0, 12:, 4:8, 8:12] = 1
     found = EncoderMaps(net.eval())(image[None], class_idx=0)[1][0]
@@ -271,13 +269,9 @@ def test_the_map_is_that_of_monai_where_monai_can_make_it(network):
             logits = self.net(x)
             return logits[:, 1:2] - logits[:, [0, 2]].logsumexp(dim=1, keepdim=True)
 
-    visualiser = GradCAMpp(
-        Odds().eval(), "net.encoder.stages.0", upsampler=fourfold, postprocessing=lambda heat: heat
-    )
+    visualiser = GradCAMpp(Odds().eval(), "net.encoder.stages.0", upsampler=fourfold, postprocessing=lambda heat: heat)
     reference = visualiser(image[None], class_idx=0)[0, 0].detach()
-    torch.testing.assert_close(
-        grad_cam(net, image, ALL, 1)[0], reference / reference.max(), rtol=0, atol=1e-4
-    )
+    torch.testing.assert_close(grad_cam(net, image, ALL, 1)[0], reference / reference.max(), rtol=0, atol=1e-4)
 
 
 def test_layer_cam_is_its_formula(network):

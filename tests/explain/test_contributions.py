@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Contributions of the phases to the predictions of real networks."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
-
 from workbench.explain.contributions import phase_contributions
 
 from .conftest import FUSIONS, WITH_TABLE
@@ -42,9 +42,7 @@ def test_values_are_those_of_runs_with_phases_withheld(network, image):
     none = v(False, False, False)
     pre = (v(True, False, False) - none + both - v(False, False, True)) / 2
     portal = (v(False, False, True) - none + both - v(True, False, False)) / 2
-    torch.testing.assert_close(
-        found.values, torch.stack([pre, torch.zeros(3).double(), portal]), atol=1e-6, rtol=0
-    )
+    torch.testing.assert_close(found.values, torch.stack([pre, torch.zeros(3).double(), portal]), atol=1e-6, rtol=0)
     assert found.present.tolist() == [True, False, True]
 
 
@@ -68,8 +66,7 @@ def test_a_phase_that_is_hardly_read_contributes_hardly_anything(network, image,
     """Where it is not read at all it contributes nothing: there is no jump between the two."""
     net, clinical = network(fusion), TABLE if fusion in WITH_TABLE else None
     found = {
-        share: phase_contributions(HardlyReads(net, 1, share), image, ALL, clinical)
-        for share in (0.0, 1e-4, 1e-3)
+        share: phase_contributions(HardlyReads(net, 1, share), image, ALL, clinical) for share in (0.0, 1e-4, 1e-3)
     }
     assert found[0.0].values[1].tolist() == [0, 0, 0]
     for share, part in found.items():

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """heat.png says what was predicted, what is true and how large the effect is, and does not dramatise."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-
 from scripts.volumes.open import open_volume
 from workbench.explain.case_explanation import CaseExplanation
 from workbench.explain.heat_figure import DARK, LEAST_POINTS, heat_figure

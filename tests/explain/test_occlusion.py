@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Occlusion of one phase at a time."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
-
 from workbench.explain.occlusion import Occlusion
 
 ALL = torch.tensor([True, True, True])
@@ -91,9 +91,7 @@ def test_the_network_is_left_as_it_was(scan, network):
     assert not net.training
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"), [({"window": 0.0}, "above 0 mm"), ({"overlap": 1.0}, "lie in")]
-)
+@pytest.mark.parametrize(("wrong", "message"), [({"window": 0.0}, "above 0 mm"), ({"overlap": 1.0}, "lie in")])
 def test_impossible_windows_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         Occlusion(**wrong)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Heat on the network's grid lands on the right voxels of the original file."""
 
 from __future__ import annotations
@@ -7,13 +8,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
 from scripts.volumes.open import open_volume
-from tests.transforms.conftest import affine, rotation
 from workbench.explain.original_grid import GridVolume, block_around, save_nifti, to_original_grid
+
+from tests.transforms.conftest import affine, rotation
 
 ORIGIN = (-30.0, 12.0, 7.3)
 AFFINES = {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is collected of a network's passes is what the network itself used, for every strategy."""
 
 from __future__ import annotations
@@ -6,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from scripts import build
 from scripts.engines.inferer import TestTimeInferer
 from scripts.networks.calibration import Ensemble
 from scripts.networks.fusion.tokens import Gated
+from torch import Tensor, nn
 from workbench.explain.listening import FusedFeatures, FusionWeights
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "fusion"
@@ -52,9 +52,7 @@ def test_the_features_are_what_the_logits_are_computed_from(strategy: str) -> No
         assert features is None
     elif strategy == "hybrid":
         early, late = network.levels
-        torch.testing.assert_close(
-            features, torch.cat([passed(n, FusedFeatures)[1] for n in (early, late)], dim=1)
-        )
+        torch.testing.assert_close(features, torch.cat([passed(n, FusedFeatures)[1] for n in (early, late)], dim=1))
     elif hasattr(network, "head"):
         torch.testing.assert_close(network.head(features) / 1.7, logits)
     else:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shapley values against their definition, and the axioms that define them."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from itertools import permutations
 import pytest
 import torch
 from torch import Tensor
-
 from workbench.explain.contributions import coalitions, is_read, shapley_values
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exporting as a user runs it, and predicting with what came out."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import pandas
 import pytest
 import torch
 from monai.data import save_net_with_metadata
-
 from scripts.files.errors import message_of
 from workbench.export import exporting
 

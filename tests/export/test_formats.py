@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every strategy as TorchScript and ONNX: the same logits, whatever is missing and however many cases."""
 
 from __future__ import annotations
@@ -7,17 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from torch import nn
-
 from scripts.networks.exported import EXPORTED
-from workbench.export.formats import (
-    FORMATS,
-    TOLERANCE,
-    example_inputs,
-    largest_difference,
-    trial_batches,
-    write_onnx,
-)
+from torch import nn
+from workbench.export.formats import FORMATS, TOLERANCE, example_inputs, largest_difference, trial_batches, write_onnx
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 COLUMNS = [
@@ -27,17 +20,7 @@ COLUMNS = [
 NEED_TABLE = ("daft", "film", "table")
 FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml"))
 ENCODERS = sorted(path.stem for path in (CONFIGS / "encoder").glob("*.yaml"))
-FAMILIES = (
-    "abaf",
-    "concat",
-    "early",
-    "evidential",
-    "film",
-    "late_mean",
-    "low_rank_tensor",
-    "self_attention",
-    "single",
-)
+FAMILIES = ("abaf", "concat", "early", "evidential", "film", "late_mean", "low_rank_tensor", "self_attention", "single")
 CASES = [(fusion, "residual", fusion in NEED_TABLE) for fusion in FUSIONS]
 CASES += [("concat", encoder, False) for encoder in ENCODERS if encoder != "residual"]
 CASES += [("concat", "residual", True), ("cross_attention", "residual", True)]
@@ -134,9 +117,7 @@ def test_onnx_says_what_the_model_is(tmp_path):
     model = onnx.load(path)
     told = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert told == DESCRIPTION
-    first = [
-        dimension.dim_param for node in model.graph.input for dimension in node.type.tensor_type.shape.dim[:1]
-    ]
+    first = [dimension.dim_param for node in model.graph.input for dimension in node.type.tensor_type.shape.dim[:1]]
     assert first == ["cases", "cases"]
     assert [node.name for node in model.graph.input] == ["image", "present"]
 

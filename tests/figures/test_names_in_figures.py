@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names in any script, of any length, with any sign: figures draw them, or numbers that they explain."""
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import torch
 from matplotlib.font_manager import FontEntry
 from matplotlib.text import Text
 from PIL import Image
-
 from scripts.figures import text as fonts
 from scripts.figures.curves import confusion_figure, roc_figure
 from workbench.explain.contribution_figure import Waterfall, contribution_figure
@@ -56,18 +56,13 @@ def every_figure(folder: Path, classes: list[str], phases: list[str]) -> Iterato
     weights[0] = np.eye(count)[0]
     yield "weights", plot_weights(weights, labels, phases, classes, path=folder / "weights.png")
     picture = rng.random((8, 8))
-    wrong = [
-        WrongCase(c, classes[0], classes[-1], 0.9, [picture] * (count - 1) + [None], 1.0, (0, 1))
-        for c in phases
-    ]
+    wrong = [WrongCase(c, classes[0], classes[-1], 0.9, [picture] * (count - 1) + [None], 1.0, (0, 1)) for c in phases]
     yield "errors", errors_figure(wrong, phases, 3, n, path=folder / "errors.png", classes=classes)
     image, present = torch.rand(5, count, 8, 8, 8), torch.ones(5, count, dtype=torch.bool)
     present[1, 0] = False
     montage: Any = (image, present, [f"{phases[0]} {i}" for i in range(5)], phases, classes, labels[:5])
     yield "montage", montage_figure(*montage, path=folder / "montage.png")
-    patterns = {
-        s: probability[:, :2] / probability[:, :2].sum(1, keepdims=True) for s in withheld_subsets(count)
-    }
+    patterns = {s: probability[:, :2] / probability[:, :2].sum(1, keepdims=True) for s in withheld_subsets(count)}
     rows = withheld_rows(patterns, labels % 2, np.ones((n, count), bool), phases, classes[:2], draws=5)
     yield "missing", missing_phases_figure(rows, phases, 0.5, path=folder / "missing.png")
     steps, missing = [0.1] * count, [0] * (count - 1) + [1]
@@ -146,10 +141,7 @@ def test_without_a_font_classes_are_numbers_that_the_file_explains(only, tmp_pat
             }.items()
             with Image.open(tmp_path / f"{name}.png") as picture:
                 assert json.loads(picture.text.get("Names", "{}")) == figure.explained()
-    assert (
-        "confusion.png: no font of this machine draws some names: class 1 is 良性, class 2 is 恶性"
-        in caplog.text
-    )
+    assert "confusion.png: no font of this machine draws some names: class 1 is 良性, class 2 is 恶性" in caplog.text
 
 
 def test_a_font_of_the_machine_is_used_where_it_has_the_characters(only, tmp_path):

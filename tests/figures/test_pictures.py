@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures beside the metrics, on one small training: what they show is what the network did."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import pandas
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
 from workbench.report.embedding_figure import neighbour_map
 
 WRITTEN = ["features_pca", "features_tsne", "phase_weights", "worst_errors", "missing_phases"]
@@ -112,9 +112,7 @@ def test_a_withheld_phase_is_one_that_dataset_json_does_not_have(run, bundle, qu
         left = {name: str(small_phantom / file) for name, file in files if name != "arterial"}
         if left:
             kept.append(case | {"image": left, "roi": str(small_phantom / case["roi"])})
-    (tmp_path / "dataset.json").write_text(
-        json.dumps(content | {"training": [], "validation": [], "test": kept})
-    )
+    (tmp_path / "dataset.json").write_text(json.dumps(content | {"training": [], "validation": [], "test": kept}))
     files = [str(folder / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
     output = tmp_path / "out"
     places = {"bundle_root": str(folder), "dataset_dir": str(tmp_path), "output_dir": str(output)}

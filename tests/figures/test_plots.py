@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Figures: what is drawn, where, and what is written beside it."""
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
-
 from scripts.figures.curves import confusion_figure, roc_figure
 from scripts.metrics.interval import band
 from scripts.metrics.scores import sensitivity_at
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from workbench.report.curves_figure import curves_figure
 from workbench.report.montage import montage_figure
 from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
@@ -68,11 +68,7 @@ def test_the_confusion_matrix_has_the_true_class_in_rows(tmp_path: Path) -> None
     assert (count[(1, 0)], rate[(1, 0)]) == ("1", "33%"), "column 1 (predicted high), row 0 (truly low)"
     assert (count[(0, 1)], rate[(0, 1)]) == ("1", "100%")
     assert (count[(2, 2)], rate[(2, 2)]) == ("–", "–")
-    assert [t.get_text() for t in axes.get_yticklabels()] == [
-        "low\n(n = 3)",
-        "high\n(n = 1)",
-        "none\n(n = 0)",
-    ]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["low\n(n = 3)", "high\n(n = 1)", "none\n(n = 0)"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
     assert figure.get_suptitle() == "test: 2 of 4 cases right (50.0%)"
 
@@ -246,9 +242,7 @@ def test_the_montage_tells_a_phase_that_training_hides_from_an_empty_one() -> No
 
 
 def test_without_a_known_orientation_no_direction_is_claimed() -> None:
-    figure = montage_figure(
-        torch.rand(1, 1, 4, 4, 4), torch.ones(1, 1), ["c"], ["pre"], ["low"], orientation=None
-    )
+    figure = montage_figure(torch.rand(1, 1, 4, 4, 4), torch.ones(1, 1), ["c"], ["pre"], ["low"], orientation=None)
     assert not figure.axes[0].texts
     assert figure.get_suptitle() == "middle slices, 1 case"
 

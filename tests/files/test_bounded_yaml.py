@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """YAML of a folder from elsewhere is refused where it would grow beyond all bounds."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from scripts.engines.pretrained import trained_config
 from scripts.engines.twins import stale_twins, write_twins
 from workbench.package.model_card import model_card
@@ -34,9 +34,7 @@ OF_THIS_BUNDLE = {"scripts/engines/run.py"}
         stale_twins,
         lambda folder: write_twins(folder / "configs"),
         lambda folder: remove_own_paths(folder / "configs" / "train.yaml"),
-        lambda folder: predict(
-            ["--run", str(folder), "--input", ".", "--output", str(folder / "out"), "--trust"]
-        ),
+        lambda folder: predict(["--run", str(folder), "--input", ".", "--output", str(folder / "out"), "--trust"]),
     ],
 )
 def test_a_bomb_is_one_line(read: Callable[[Path], Any], tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """predictions.csv, metrics.json and the text table."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from scripts.engines.environment import write_metrics
 from scripts.figures.table import format_table
 from scripts.files.atomic import check_writable, write_atomically, write_tensors
@@ -46,28 +46,14 @@ def test_what_is_written_is_read_back_exactly(tmp_path: Path) -> None:
     classes = ["gutartig, klein", 'grade "II"', "恶性"]
     cases = [f"case {i}" for i in range(200)]
     labels: list[int | None] = [None if i % 7 == 0 else i % 3 for i in range(200)]
-    path = write_predictions(
-        tmp_path / "p.csv", cases, probabilities, classes, labels, patients=[c[:6] for c in cases]
-    )
+    path = write_predictions(tmp_path / "p.csv", cases, probabilities, classes, labels, patients=[c[:6] for c in cases])
     found = read_predictions(path)
     assert (found.cases, found.classes, found.labels) == (cases, classes, labels)
     assert (found.patients, found.splits) == ([c[:6] for c in cases], None)
     np.testing.assert_array_equal(found.probabilities.astype(np.float32), probabilities)
 
 
-FORMULAS = [
-    "=1+1",
-    "+x",
-    "-x",
-    "@SUM(A1)",
-    "\t=1",
-    "'=x",
-    "''+x",
-    "＝1",
-    "-1",
-    "'tis",
-    "=cmd|' /C calc'!A0",
-]
+FORMULAS = ["=1+1", "+x", "-x", "@SUM(A1)", "\t=1", "'=x", "''+x", "＝1", "-1", "'tis", "=cmd|' /C calc'!A0"]
 
 
 def test_no_name_is_a_formula_and_all_come_back(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder that one run at a time writes into, and results that are replaced as a whole."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.engines.ensemble import model_files
 from scripts.files.run_folder import (
     EARLIER,
@@ -25,12 +25,13 @@ from scripts.files.run_folder import (
     set_aside,
     take_folder,
 )
-from tests.conftest import ROOT
 from workbench.package.__main__ import main as packaging
 from workbench.predict.command import main as predict
 from workbench.prepare.preparing import prepare
 from workbench.prepare.quality.quality import check_quality
 from workbench.prepare.settings import Settings
+
+from tests.conftest import ROOT
 
 CODE = """
 import sys
@@ -99,9 +100,7 @@ def test_what_came_while_a_run_looked_is_seen_once_the_folder_is_taken(tmp_path)
 def test_a_folder_that_a_run_on_another_host_may_use_is_refused(tmp_path):
     record = {"command": "training", "process": 7, "host": "elsewhere"}
     (tmp_path / RECORD).write_text(json.dumps(record))
-    with pytest.raises(
-        ValueError, match=rf"process 7 on elsewhere.*if it does not run any more, remove \S+{RECORD}"
-    ):
+    with pytest.raises(ValueError, match=rf"process 7 on elsewhere.*if it does not run any more, remove \S+{RECORD}"):
         take_folder(tmp_path, "training")
     assert json.loads((tmp_path / RECORD).read_text()) == record
 
@@ -138,9 +137,7 @@ def _check(output: str) -> None:
     data = next(part for part in Path(output).parents if part.name == "own") / "data"
     data.mkdir(exist_ok=True)
     case = {"case": "a", "image": {"pre": "a.nii.gz"}, "label": "low"}
-    (data / "dataset.json").write_text(
-        json.dumps({"phases": ["pre"], "classes": ["low", "high"], "training": [case]})
-    )
+    (data / "dataset.json").write_text(json.dumps({"phases": ["pre"], "classes": ["low", "high"], "training": [case]}))
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), np.int16), np.eye(4)), data / "a.nii.gz")
     check_quality(data, output)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stop that comes where Python raises nothing."""
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, -2)]
-)
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, -2)])
 def test_a_stop_in_the_callback_of_a_weak_reference_is_heard(number, status):
     code = IN_A_CALLBACK.replace("NUMBER", str(int(number)))
     ended = subprocess.run(

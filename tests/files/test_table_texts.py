@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What people write into tables, and what it is read as; what can mean two things is refused or said."""
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-
-from scripts.cases.spelling import match_names
-from scripts.cases.table import read_clinical_rows
+from scripts.cases.table import match_names, read_clinical_rows
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.labels import LabelTable, one_spelling, read_label_table
 from workbench.prepare.layouts import Found
@@ -58,23 +57,18 @@ EAST_ASIAN = {
 }
 
 
-@pytest.mark.parametrize(
-    ("encoding", "text"), [(name, text) for name, texts in EAST_ASIAN.items() for text in texts]
-)
+@pytest.mark.parametrize(("encoding", "text"), [(name, text) for name, texts in EAST_ASIAN.items() for text in texts])
 def test_encodings_of_east_asian_tables_are_told_apart_and_said(encoding, text, tmp_path):
     words = text.split(";")
     content = "case,label\n" + "\n".join(f"p{n},{word}" for n, word in enumerate(words))
     table = read(tmp_path, content.encode(encoding))
     assert [row["label"] for row in table.rows.values()] == words
-    name = {"gb18030": "GB18030", "big5": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "CP949"}[
-        encoding
-    ]
+    name = {"gb18030": "GB18030", "big5": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "CP949"}[encoding]
     assert any(f"is no UTF-8 and was read as {name} (" in line and words[0] in line for line in table.notes)
 
 
 @pytest.mark.parametrize(
-    "words",
-    ["patient’s age", "INFORMAÇÃO;ação", "AÇÕES", "Œuvre;l’état;“oui”", "kg/m²;µg/ml;37 °C;5–10", "ÓÐINN"],
+    "words", ["patient’s age", "INFORMAÇÃO;ação", "AÇÕES", "Œuvre;l’état;“oui”", "kg/m²;µg/ml;37 °C;5–10", "ÓÐINN"]
 )
 def test_western_words_are_no_east_asian_ones(words, tmp_path):
     content = "case,label\n" + "\n".join(f"p{n},{word}" for n, word in enumerate(words.split(";")))
@@ -84,9 +78,7 @@ def test_western_words_are_no_east_asian_ones(words, tmp_path):
 
 @pytest.mark.parametrize(("text", "encoding"), [("злой", "cp1251"), ("łagodny", "cp1250")])
 def test_other_alphabets_must_be_unicode(text, encoding, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"labels.csv cannot be read .* line 2 .*; save it as CSV \(UTF-8\)$"
-    ):
+    with pytest.raises(ValueError, match=r"labels.csv cannot be read .* line 2 .*; save it as CSV \(UTF-8\)$"):
         read(tmp_path, f"case,label\np1,{text}\np2,b\n".encode(encoding))
     assert read(tmp_path, f"case,label\np1,{text}\np2,b\n").rows["p1"]["label"] == text
 
@@ -174,24 +166,18 @@ def test_numbers(name, tmp_path):
 
 
 def test_what_was_assumed_of_numbers_is_said(tmp_path):
-    assert (
-        "x: limits are taken as the value: <0.5 (p0), > 100 (p1)"
-        in column(tmp_path, "<0.5", "> 100", "3")[0].notes
-    )
+    assert "x: limits are taken as the value: <0.5 (p0), > 100 (p1)" in column(tmp_path, "<0.5", "> 100", "3")[0].notes
     assert "x: '5.400' is read as 5.4" in column(tmp_path, "5.400", "900", "11.200")[0].notes
     assert "x: '1.234,5' is read as 1234.5" in column(tmp_path, "1.234,5", "2,0", "3")[0].notes
     codes = column(tmp_path, "41", "50", "999", "45", "60", "72", "999")
     assert codes[1][2] == 999.0
     assert any(
-        "warning: x: 999 (2 cases) lies far from all others and is taken as it is" in line
-        for line in codes[0].notes
+        "warning: x: 999 (2 cases) lies far from all others and is taken as it is" in line for line in codes[0].notes
     )
     assert any("x: -9 (1 cases)" in line for line in column(tmp_path, "1", "0", "-9", "3", "2", "1")[0].notes)
     assert column(tmp_path, "41", "50", "99", "85", "60", "72", "97")[0].notes == []
     words = column(tmp_path, "m", "f", "-999", "m")[0].notes
-    assert words == [
-        "warning: x: '-999' (1) is a category of its own; if it means missing, empty these cells"
-    ]
+    assert words == ["warning: x: '-999' (1) is a category of its own; if it means missing, empty these cells"]
 
 
 def test_another_column_tells_what_a_comma_is(tmp_path):
@@ -202,14 +188,8 @@ def test_another_column_tells_what_a_comma_is(tmp_path):
 
 
 REFUSED = {
-    "mixed marks": (
-        ["1,5", "2.5", "3"],
-        r"'x' must have one way of writing numbers, found '1,5' .* and '2.5'",
-    ),
-    "two units": (
-        ["12 mg/dl", "0.7 mmol/l"],
-        r"'x' must have one unit, found '12 mg/dl' \(case p0\) and '0.7 mmol/l'",
-    ),
+    "mixed marks": (["1,5", "2.5", "3"], r"'x' must have one way of writing numbers, found '1,5' .* and '2.5'"),
+    "two units": (["12 mg/dl", "0.7 mmol/l"], r"'x' must have one unit, found '12 mg/dl' \(case p0\) and '0.7 mmol/l'"),
     "years and months": (["12 months", "1 year"], r"must have one unit"),
     "mm and cm": (["12 mm", "1.3 cm"], r"must have one unit"),
     "share and percent": (["45%", "0.5"], r"must have one unit, found '45%' \(case p0\) and '0.5' without %"),
@@ -251,9 +231,7 @@ def test_what_is_no_number_stays_a_category(name, tmp_path):
         assert "x: 'Male' (1) and 'male' (2) are taken for one, 'male'" in table.notes
 
 
-@pytest.mark.parametrize(
-    "cells", [["2x3 cm", "1x1 cm"], ["2 X 3", "4 X 4"], ["1h30", "2h15"], ["2x100 mm", "3x4 mm"]]
-)
+@pytest.mark.parametrize("cells", [["2x3 cm", "1x1 cm"], ["2 X 3", "4 X 4"], ["1h30", "2h15"], ["2x100 mm", "3x4 mm"]])
 def test_two_numbers_in_a_cell_are_not_the_first_one(cells, tmp_path):
     assert column(tmp_path, *cells)[0].clinical[0]["kind"] == "category"
 
@@ -267,9 +245,7 @@ def test_a_slip_among_numbers_is_named_and_no_category(tmp_path):
     table, _ = column(tmp_path, "41", "50", "ca. 60", "45", "60", "72")
     assert table.clinical == []
     assert table.left_out == ["x (numbers but for 'ca. 60' (case p2); empty such a cell, or correct it)"]
-    with pytest.raises(
-        ValueError, match=r"found numbers but for 'ca. 60' \(case p2\).*take it out of --clinical"
-    ):
+    with pytest.raises(ValueError, match=r"found numbers but for 'ca. 60' \(case p2\).*take it out of --clinical"):
         read(tmp_path, (tmp_path / "labels.csv").read_text(), clinical=["x"])
 
 
@@ -281,10 +257,7 @@ def test_paths_are_never_clinical(tmp_path):
 
 def test_names_match_whatever_excel_and_other_systems_made_of_them():
     apart = unicodedata.normalize("NFD", "Müller")
-    names, rows = (
-        ["001", "010", "P 3", "P4", "M\u00fcller", "7", "07"],
-        ["1", "10.0", "p 3", "P4 ", apart, "007"],
-    )
+    names, rows = (["001", "010", "P 3", "P4", "M\u00fcller", "7", "07"], ["1", "10.0", "p 3", "P4 ", apart, "007"])
     found = match_names(names, rows)
     assert found.row_of == dict(zip(names[:5], rows, strict=False))  # 7 or 07?
     assert "1 and 001" in found.note("table")
@@ -296,18 +269,13 @@ def labelled(*labels: str) -> list[dict]:
 
 
 def test_near_identical_class_names_are_one_class_and_said():
-    cases, notes = one_spelling(
-        labelled("Benign", "benign", "benign", " malignant", "malignant", "malignant")
-    )
+    cases, notes = one_spelling(labelled("Benign", "benign", "benign", " malignant", "malignant", "malignant"))
     assert [case["label"] for case in cases] == ["benign"] * 3 + ["malignant"] * 3
     assert notes[0] == "warning: label: ' malignant' (1) and 'malignant' (2) are taken for one, 'malignant'"
     asked, _ = one_spelling(labelled("Benign", "benign", "benign", "x"), ["Benign", "x"])
     assert {case["label"] for case in asked} == {"Benign", "x"}
     numbers, _ = one_spelling(labelled("1", "1.0", "0", "0"))
-    assert {case["label"] for case in numbers} == {"0", "1"} or {case["label"] for case in numbers} == {
-        "0",
-        "1.0",
-    }
+    assert {case["label"] for case in numbers} == {"0", "1"} or {case["label"] for case in numbers} == {"0", "1.0"}
 
 
 def test_levels_are_not_slips_and_codes_stay_labels():
@@ -328,9 +296,7 @@ def test_one_class_is_no_task(labels):
 
 
 def test_empty_labels_are_one_line(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"must give a label to at least one case, found the column 'label' empty"
-    ):
+    with pytest.raises(ValueError, match=r"must give a label to at least one case, found the column 'label' empty"):
         read(tmp_path, "case,label,age\np1,,61\np2,,62\n")
 
 
@@ -367,10 +333,7 @@ def test_marks_of_direction_are_no_part_of_a_cell(tmp_path):
 def test_short_rows_are_said(tmp_path):
     table = read(tmp_path, "case,label,age,size\nc1,a,50,2\nc2,b\nc3,a,51,3\n")
     assert table.rows["c2"]["clinical"] == {}
-    assert (
-        "rows of the label file with fewer cells than the first one, the rest taken as empty: 3"
-        in table.notes
-    )
+    assert "rows of the label file with fewer cells than the first one, the rest taken as empty: 3" in table.notes
 
 
 def test_a_quotation_mark_that_never_ends_is_refused(tmp_path):
@@ -439,14 +402,10 @@ def test_folders_of_a_system_without_unicode_are_named(tmp_path):
 
     for name in (b"M\xfcller", b"p001"):
         (tmp_path / os.fsdecode(name)).mkdir()
-    with pytest.raises(
-        ValueError, match=r"names that are UTF-8 text .*, found 'M\\xfcller'; rename them"
-    ) as error:
+    with pytest.raises(ValueError, match=r"names that are UTF-8 text .*, found 'M\\xfcller'; rename them") as error:
         case_folders(tmp_path)
     str(error.value).encode()  # can be printed
-    with pytest.raises(
-        ValueError, match=r"the output folder .* UTF-8 text in one line, found '.*M\\xfcller/out'"
-    ):
+    with pytest.raises(ValueError, match=r"the output folder .* UTF-8 text in one line, found '.*M\\xfcller/out'"):
         prepare(Settings(tmp_path / "in", "folders", tmp_path / os.fsdecode(b"M\xfcller") / "out"))
 
 
@@ -459,14 +418,7 @@ def test_grade_and_stage_are_left_out_by_preparing(save_volume, tmp_path, capsys
         rows.append(f"c{number:02d},{'ab'[grade + stage > 5]},{grade},{stage},{40 + number * 7 % 31}")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     file = prepare(
-        Settings(
-            tmp_path / "in",
-            "folders",
-            tmp_path / "out",
-            labels=tmp_path / "labels.csv",
-            quality=False,
-            workers=1,
-        )
+        Settings(tmp_path / "in", "folders", tmp_path / "out", labels=tmp_path / "labels.csv", quality=False, workers=1)
     )
     assert [column["name"] for column in json.loads(file.read_text())["clinical"]] == ["age"]
     printed = capsys.readouterr().out
@@ -481,16 +433,11 @@ def test_grade_and_stage_are_left_out_by_preparing(save_volume, tmp_path, capsys
 @pytest.mark.parametrize("other", ["age", "AGE", " A ge ", '"a\nge"'])
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_two_columns_of_one_name_are_refused_with_their_places(kind, other, tmp_path):
-    rows = [
-        ["case", "label", "age", "x", other.strip('"')],
-        ["p1", "a", "1", "2", "3"],
-        ["p2", "b", "1", "2", "3"],
-    ]
+    rows = [["case", "label", "age", "x", other.strip('"')], ["p1", "a", "1", "2", "3"], ["p2", "b", "1", "2", "3"]]
     file = written(tmp_path / f"labels.{kind}", rows)
     for table, read in (("label file", read_label_table), ("clinical table", read_clinical_rows)):
         with pytest.raises(
-            ValueError,
-            match=rf"{table} .*{kind} must have.*'age' \(row 1, column 3\).*\(column 5\); rename one",
+            ValueError, match=rf"{table} .*{kind} must have.*'age' \(row 1, column 3\).*\(column 5\); rename one"
         ) as caught:
             read(file)
         assert "\n" not in str(caught.value)
@@ -503,8 +450,7 @@ def test_line_breaks_within_cells_are_said(kind, tmp_path):
     table = read_label_table(file)
     assert list(table.rows) == ["p1", "p 2", "p3"]
     assert (
-        "line breaks within cells of the label file are read as blanks: row 1, column 3, row 3, column 1"
-        in table.notes
+        "line breaks within cells of the label file are read as blanks: row 1, column 3, row 3, column 1" in table.notes
     )
 
 

@@ -1,14 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
 from importlib import import_module
 
 import pytest
 from monai.transforms import Compose, Identityd
-
 from scripts.files.errors import message_of
 from scripts.keys.check import check_command, check_keys, check_order, known_keys, page, with_comments
 from scripts.keys.declared import COMMANDS, FILES, keys_of
 from scripts.keys.key_types import content_of
+
 from tests.conftest import ROOT
 
 
@@ -87,17 +88,7 @@ def test_comments_and_page_say_what_is_declared():
 
 
 def test_every_key_that_a_user_sets_is_declared():
-    inner = {
-        "imports",
-        "initialize",
-        "run",
-        "train",
-        "validate",
-        "test",
-        "optimizer",
-        "lr_schedule",
-        *COMMANDS,
-    }
+    inner = {"imports", "initialize", "run", "train", "validate", "test", "optimizer", "lr_schedule", *COMMANDS}
     inner |= {"network_def", "preprocessing", "dataset", "prepare_batch", "inferer", "postprocessing"}
     inner |= {"handlers", "evaluator"}
     for file in FILES:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loss of one prediction against torch's and MONAI's."""
 
 from __future__ import annotations
@@ -5,9 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 from monai.losses import FocalLoss
-from torch.nn import functional
-
 from scripts.losses.classification import ClassificationLoss
+from torch.nn import functional
 
 K = 3
 

@@ -1,13 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 """The losses on single phases against their formulas."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional
-
 from scripts.losses.classification import ClassificationLoss
 from scripts.losses.deep_supervision import AdaptiveDeepSupervision, DeepSupervision
+from torch.nn import functional
 
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)
 LABEL = torch.tensor([0, 1, 1, 0])
@@ -60,9 +60,7 @@ def test_absent_phases_do_not_count(outputs, kind):
     loss = kind(ClassificationLoss())
     outputs["phase_logits"] = outputs["phase_logits"].detach()
     expected = loss(outputs, LABEL)
-    outputs["phase_logits"] = torch.where(
-        PRESENT[..., None], outputs["phase_logits"], torch.nan
-    ).requires_grad_()
+    outputs["phase_logits"] = torch.where(PRESENT[..., None], outputs["phase_logits"], torch.nan).requires_grad_()
     found = loss(outputs, LABEL)
     found.backward()
     assert torch.equal(found, expected)

@@ -1,14 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evidential loss against integrals over the Dirichlet distribution."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch.distributions import Dirichlet, kl_divergence
-
 from scripts.losses.classification import ClassificationLoss
 from scripts.losses.deep_supervision import DeepSupervision, DirichletLoss, EvidentialLoss
 from scripts.networks.fusion.decisions import Evidential
+from torch.distributions import Dirichlet, kl_divergence
 
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)
 LABEL = torch.tensor([0, 1, 1, 0])

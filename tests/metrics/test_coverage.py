@@ -1,13 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interval of the AUC holds the truth as often as it says."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from benchmarks.interval_coverage import auc_rows, binormal
 from scripts.metrics.delong import auc_intervals
 from scripts.metrics.scores import weighted_auc
+
+from benchmarks.interval_coverage import auc_rows, binormal
 
 
 def test_the_simulated_patients_have_the_auc_they_are_said_to_have() -> None:

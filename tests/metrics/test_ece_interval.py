@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interval of the calibration error holds 0 for a calibrated model, and the truth for another."""
 
 from __future__ import annotations
 
 import numpy as np
-
 from scripts.metrics.intervals import confidence_intervals
 
 

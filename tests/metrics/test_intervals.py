@@ -1,15 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intervals by patient."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
-
 from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.registry import METRICS, OVERALL
 from scripts.metrics.rows import classification_table
 from scripts.metrics.scores import weighted_auc
+from sklearn.metrics import roc_auc_score
 
 
 def sample(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -37,9 +37,7 @@ def test_the_interval_holds_the_value_and_has_the_width_of_the_binomial() -> Non
     intervals = confidence_intervals(probabilities, labels, draws=2000)[-1]
     accuracy = intervals["accuracy"]
     assert accuracy.lower < right < accuracy.upper
-    assert accuracy.upper - accuracy.lower == pytest.approx(
-        2 * 1.96 * np.sqrt(right * (1 - right) / 400), rel=0.1
-    )
+    assert accuracy.upper - accuracy.lower == pytest.approx(2 * 1.96 * np.sqrt(right * (1 - right) / 400), rel=0.1)
     assert intervals["auc"].lower < auc < intervals["auc"].upper
 
 
@@ -61,9 +59,7 @@ def test_five_copies_of_each_patient_tell_no_more_than_one() -> None:
         assert by_patient[metric].lower == pytest.approx(once[metric].lower)
         assert by_patient[metric].upper == pytest.approx(once[metric].upper)
         width = by_case[metric].upper - by_case[metric].lower
-        assert width < 0.6 * (once[metric].upper - once[metric].lower), (
-            "cases taken for patients look too sure"
-        )
+        assert width < 0.6 * (once[metric].upper - once[metric].lower), "cases taken for patients look too sure"
 
 
 def test_draws_without_a_class_are_left_out_and_counted() -> None:
@@ -92,9 +88,7 @@ def test_a_perfect_auc_has_an_interval_all_the_same() -> None:
     auc = confidence_intervals([[0.9, 0.1], [0.1, 0.9]] * 10, [0, 1] * 10)[-1]["auc"]
     assert (auc.method, auc.upper) == ("score (Newcombe)", 1.0)
     assert auc.lower == pytest.approx(0.8002, abs=5e-5), "1 - A = z sqrt(V(A)) by hand"
-    by_patient = confidence_intervals(
-        [[0.9, 0.1], [0.1, 0.9]] * 10, [0, 1] * 10, [f"p{i // 4}" for i in range(20)]
-    )
+    by_patient = confidence_intervals([[0.9, 0.1], [0.1, 0.9]] * 10, [0, 1] * 10, [f"p{i // 4}" for i in range(20)])
     assert by_patient[-1]["auc"].lower < auc.lower, "5 patients tell less than 20"
     constant = confidence_intervals([[0.5, 0.5]] * 10, [0, 1] * 5)[-1]["auc"]
     assert (constant.lower, constant.note) == (None, "the probabilities order all cases alike")

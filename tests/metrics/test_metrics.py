@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Metrics against values worked out by hand and against scikit-learn."""
 
 from __future__ import annotations
@@ -6,16 +7,13 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
-
 from scripts.metrics.calibration import SELECTION_RULES, selection_value
 from scripts.metrics.registry import METRICS
 from scripts.metrics.rows import classification_table
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 # Six cases of three classes. Predicted: a a b | b b | a. Right: 2 of 3 a, 2 of 2 b, 0 of 1 c.
-THREE = np.array(
-    [[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.2, 0.5, 0.3], [0.1, 0.7, 0.2], [0.3, 0.4, 0.3], [0.5, 0.1, 0.4]]
-)
+THREE = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.2, 0.5, 0.3], [0.1, 0.7, 0.2], [0.3, 0.4, 0.3], [0.5, 0.1, 0.4]])
 THREE_LABELS = [0, 0, 0, 1, 1, 2]
 
 
@@ -33,9 +31,7 @@ def test_a_perfect_classifier_has_every_metric_one_and_the_inverted_one_zero() -
     for row in classification_table(two([0.1, 0.2, 0.7, 0.8, 0.9]), labels, ["low", "high"]):
         assert [row[metric] for metric in METRICS] == [1.0] * len(METRICS)
     for row in classification_table(two([0.9, 0.8, 0.3, 0.2, 0.1]), labels, ["low", "high"]):
-        assert [row[metric] for metric in METRICS if metric != "average_precision"] == [0.0] * (
-            len(METRICS) - 1
-        )
+        assert [row[metric] for metric in METRICS if metric != "average_precision"] == [0.0] * (len(METRICS) - 1)
 
 
 def test_two_classes_by_hand() -> None:
@@ -143,8 +139,7 @@ def test_what_is_no_probability_is_refused_in_one_line(probabilities: list, mess
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
-    [([0, 2], "0..1, found 2 in row 1"), ([0], r"shape \[2\]"), ([0.0, 1.0], "whole numbers")],
+    ("labels", "message"), [([0, 2], "0..1, found 2 in row 1"), ([0], r"shape \[2\]"), ([0.0, 1.0], "whole numbers")]
 )
 def test_wrong_labels_are_refused(labels: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):

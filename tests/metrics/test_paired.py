@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Paired tests against brute force, the literal formulas and simulation."""
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import norm, ttest_rel
-from sklearn.metrics import roc_auc_score
-
 from scripts.metrics.delong import auc_covariance
 from scripts.metrics.paired import bootstrap_difference, corrected_t_test, delong_test
 from scripts.metrics.predictions import write_predictions
+from sklearn.metrics import roc_auc_score
 from workbench.compare.pairs import compare_all, holm
 
 
@@ -117,9 +117,7 @@ def test_equal_models_and_degenerate_ones() -> None:
     lost = delong_test(perfect, perfect[:, ::-1], label)
     assert (lost.difference, lost.p_value) == (1.0, None)
     assert "use the bootstrap" in lost.note
-    assert delong_test(first, second, (np.arange(40) == 3).astype(int)).note.startswith(
-        "needs at least 2 patients"
-    )
+    assert delong_test(first, second, (np.arange(40) == 3).astype(int)).note.startswith("needs at least 2 patients")
     with pytest.raises(ValueError, match="at least 2 classes, found only class 0"):
         delong_test(first, second, np.zeros(40, dtype=int))
     with pytest.raises(ValueError, match="one row of probabilities per case, found 39 for 40"):

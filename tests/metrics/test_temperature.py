@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Temperature and threshold, fitted on a validation split."""
 
 from __future__ import annotations
@@ -5,8 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score, roc_curve
-
 from scripts.metrics.calibration import (
     LIMITS,
     fit_temperature,
@@ -15,6 +14,7 @@ from scripts.metrics.calibration import (
     trusted_threshold,
     youden_threshold,
 )
+from sklearn.metrics import roc_auc_score, roc_curve
 
 
 def calibrated(n: int, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The metrics under many weightings at once are scikit-learn's under each weighting."""
 
 from __future__ import annotations
@@ -6,6 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.registry import METRICS, OVERALL, weighted_scores
+from scripts.metrics.rows import classification_table
+from scripts.metrics.scores import net_benefit, predicted_class
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -16,11 +21,6 @@ from sklearn.metrics import (
     recall_score,
     roc_auc_score,
 )
-
-from scripts.metrics.intervals import confidence_intervals
-from scripts.metrics.registry import METRICS, OVERALL, weighted_scores
-from scripts.metrics.rows import classification_table
-from scripts.metrics.scores import net_benefit, predicted_class
 
 
 def sample(k: int, n: int = 60, digits: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -87,11 +87,7 @@ def test_the_calibration_error_by_hand_and_by_a_loop_over_bins() -> None:
         inside = (confidence > b / 15) & (confidence <= (b + 1) / 15)
         if (w * inside).any():
             accuracy = np.average(right[inside], weights=w[inside])
-            expected += (
-                (w * inside).sum()
-                / w.sum()
-                * abs(accuracy - np.average(confidence[inside], weights=w[inside]))
-            )
+            expected += (w * inside).sum() / w.sum() * abs(accuracy - np.average(confidence[inside], weights=w[inside]))
     assert weighted_scores(p, label, w[None])["ece"][0, 0] == pytest.approx(expected)
     sure = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     assert classification_table(sure, [0, 0, 1, 1], ["a", "b"])[-1]["ece"] == pytest.approx(0.25)

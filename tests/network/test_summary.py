@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The summary counts what can be counted by hand."""
 
 from __future__ import annotations
@@ -5,9 +6,8 @@ from __future__ import annotations
 from runpy import run_module
 
 import pytest
-import torch
-
 import scripts
+import torch
 from workbench.network.__main__ import parts_of, summary
 
 

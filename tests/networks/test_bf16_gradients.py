@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """bfloat16 against float32 in every layer of every encoder, over odd and flat volumes.
 
 Over a whole network the two differ by tens of percent without anything being wrong: rounding moves values
@@ -11,9 +12,6 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
-from torch.nn import grad
-
 from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
     MonaiEfficientNetEncoder,
@@ -23,6 +21,8 @@ from scripts.networks.encoders.monai_cnn import (
 from scripts.networks.encoders.monai_vit import MonaiViTEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.guarded import GuardedConv3d
+from torch import nn
+from torch.nn import grad
 
 ENCODERS = {
     "residual": ResidualEncoder,
@@ -84,7 +84,5 @@ def test_every_layer_agrees_with_float32(name, size, channels_last, monkeypatch)
             conv.groups,
         )
         error = (conv.weight.grad - expected).norm() / expected.norm().clamp_min(1e-30)
-        assert error < 0.05, (
-            f"{tuple(conv.weight.shape)} on {tuple(volume.shape)}: relative error {error:.2g}"
-        )
+        assert error < 0.05, f"{tuple(conv.weight.shape)} on {tuple(volume.shape)}: relative error {error:.2g}"
     assert all(p.grad.isfinite().all() for p in encoder.parameters())

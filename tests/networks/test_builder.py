@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`scripts.build` and the command line make the same network."""
 
 from __future__ import annotations
@@ -5,10 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import scripts
 import torch
 from monai.bundle import ConfigParser
-
-import scripts
 from scripts.networks.fusion.tokens import Mean
 from workbench.network.__main__ import main
 
@@ -109,7 +109,5 @@ def test_no_strategy_depends_on_what_the_phases_are_called(fusion):
 
 def test_a_weight_per_token_counts_the_clinical_table():
     parts = {"_target_": "scripts.networks.fusion.Gated", "initial_weights": [0.5, 0.5]}
-    with pytest.raises(
-        ValueError, match=r"must be 3 positive numbers, one per token: each phase.*clinical table"
-    ):
+    with pytest.raises(ValueError, match=r"must be 3 positive numbers, one per token: each phase.*clinical table"):
         scripts.build(phases=["a", "b"], fusion=parts, clinical=["age"])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The temperature divides what a network answers, in every strategy; and it travels with the weights."""
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from torch import Tensor, nn
-
 from scripts.engines.network import load_trained, place_network
 from scripts.networks.builder import build
+from torch import Tensor, nn
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml"))

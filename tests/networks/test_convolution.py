@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small and flat volumes: the guarded convolution against one computed by hand in float64."""
 
 from __future__ import annotations
@@ -6,10 +7,9 @@ import itertools
 
 import pytest
 import torch
+from scripts.networks.guarded import GuardedConv2d, GuardedConv3d, guard_convolutions
 from torch import Tensor, nn
 from torch.nn import functional
-
-from scripts.networks.guarded import GuardedConv2d, GuardedConv3d, guard_convolutions
 
 SIZES = [(1, 1, 1), (2, 2, 2), (2, 7, 7), (7, 7, 2), (7, 7, 1), (1, 8, 8), (3, 1, 4), (5, 3, 8), (7, 7, 7)]
 # The reference of a convolution with kernel 3 is a sum of 27 shifted products, no library's convolution.
@@ -44,9 +44,7 @@ def test_output_and_gradients_are_right(size, kernel, stride, channels_last):
     volume = torch.randn(2, 4, *size)
     exact_weight = conv.weight.detach().double().requires_grad_()
     direction = torch.randn(2, 8, *((n - 1) // stride + 1 for n in size))
-    expected = results(
-        lambda v: by_hand(v, exact_weight, stride), volume.double(), exact_weight, direction.double()
-    )
+    expected = results(lambda v: by_hand(v, exact_weight, stride), volume.double(), exact_weight, direction.double())
     if channels_last:
         conv = conv.to(memory_format=torch.channels_last_3d)
         volume = volume.contiguous(memory_format=torch.channels_last_3d)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feature maps conditioned on the clinical table: FiLM and DAFT."""
 
 from __future__ import annotations
@@ -6,13 +7,12 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
-
 from scripts.networks.conditioned import ConditionedNetwork, Daft, Film
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.table_encoder import TableEncoder
+from torch import Tensor
 
 NAN = float("nan")
 COLUMNS = [{"name": "age", "kind": "number"}, {"name": "sex", "kind": "category", "values": ["F", "M"]}]

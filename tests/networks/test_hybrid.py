@@ -1,11 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two levels of fusion, trained together."""
 
 from __future__ import annotations
 
 import pytest
-import torch
-
 import scripts
+import torch
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.decisions import LateMean
 from scripts.networks.fusion.tokens import Concat
@@ -63,7 +63,6 @@ def test_any_two_levels_are_combined_by_configuration():
         },
     }
     from monai.bundle import ConfigParser
-
     from scripts.networks.builder import CONFIGS
 
     parser = ConfigParser()

@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Late fusion from the outside: what each phase says alone, and how it is combined."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.losses.classification import ClassificationLoss
 from scripts.losses.deep_supervision import DeepSupervision
 from scripts.networks.encoders.residual import ResidualEncoder
@@ -33,9 +33,7 @@ def test_deep_supervision_trains_the_head_of_a_phase_by_its_own_prediction():
     late = network(LateMean).train()
     outputs = late(torch.rand(2, 3, 12, 12, 12), present=ALL)
     label = torch.tensor([0, 3])
-    DeepSupervision(ClassificationLoss(), weight=1.0)(
-        {**outputs, "logits": torch.zeros(2, 4)}, label
-    ).backward()
+    DeepSupervision(ClassificationLoss(), weight=1.0)({**outputs, "logits": torch.zeros(2, 4)}, label).backward()
     probability = outputs["phase_logits"].softmax(dim=2).mean(dim=0)
     for p, head in enumerate(late.phase_heads):  # the gradient of cross-entropy: probability minus target
         expected = (probability[p] - torch.tensor([0.5, 0.0, 0.0, 0.5])) / 3

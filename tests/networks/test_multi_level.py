@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phases fused at every stage, merged from coarse to fine."""
 
 from __future__ import annotations
@@ -6,12 +7,11 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional
-
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.maps import AdaptiveConv
 from scripts.networks.multi_level import Context, FeaturePyramid, MultiLevelNetwork, SkipDecoder
+from torch import nn
+from torch.nn import functional
 
 ALL = torch.ones(2, 3, dtype=torch.bool)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network contract, over every fusion fragment, encoder fragment and both ways of sharing the encoder.
 
 Every fragment is in the quick run; all combinations of them are in the slow one.
@@ -14,9 +15,8 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from torch import Tensor, nn
-
 from scripts.engines.network import place_network
+from torch import Tensor, nn
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 NEED_TABLE = ("daft", "film", "table")  # held by test_table_contract.py

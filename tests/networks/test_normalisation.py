@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batch normalisation of one value per channel: a phase that one case of a batch has."""
 
 from __future__ import annotations
@@ -6,8 +7,6 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
-
 from scripts import build
 from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
@@ -17,6 +16,7 @@ from scripts.networks.encoders.monai_cnn import (
 )
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.guarded import GuardedBatchNorm2d, GuardedBatchNorm3d, guard_normalisation
+from torch import nn
 
 ENCODERS = {
     "residual": ResidualEncoder,

@@ -1,15 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
 """How phases reach their encoder."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.plain import EarlyFusionNetwork, SinglePhaseNetwork
+from torch import nn
 
 PRESENT = torch.tensor([[1, 1], [1, 0], [1, 0]], dtype=torch.bool)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks in several processes that normalise together."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One signature for all networks; what configurations of before hold builds the same network."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
-
 from scripts.networks.builder import CONFIGS
 
 COMMON = {"encoder": "@reader", "num_classes": "@num_classes", "dropout": "@dropout"}
@@ -24,10 +24,7 @@ BEFORE = {
     "film": ("ConditionedNetwork", CONDITIONED),
     "early": ("EarlyFusionNetwork", COMMON | {"num_phases": "@num_phases"}),
     "single": ("SinglePhaseNetwork", COMMON | {"phases": "@phases", "phase": "@single_phase"}),
-    "table": (
-        "TableNetwork",
-        {"table": "@table", "num_phases": "@num_phases", "num_classes": "@num_classes"},
-    ),
+    "table": ("TableNetwork", {"table": "@table", "num_phases": "@num_phases", "num_classes": "@num_classes"}),
 }
 """Strategy -> class and arguments that its `network_def` named in full."""
 

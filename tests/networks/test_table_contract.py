@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network contract with a clinical table, over every fusion fragment that reads one.
 
 A new fragment is tested here without any change, unless it sets `network_def#table` to null.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clinical table as a token: statistics of the training cases, missing values, absent tables."""
 
 from __future__ import annotations
@@ -8,9 +9,6 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
-
 from scripts.engines.inferer import PrepareBatch, TestTimeInferer
 from scripts.engines.network import place_network
 from scripts.networks.encoders.residual import ResidualEncoder
@@ -18,6 +16,8 @@ from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from scripts.networks.plain import TableNetwork
 from scripts.networks.table_encoder import TableEncoder
+from torch import Tensor
+from torch.nn import functional
 
 NAN = float("nan")
 COLUMNS = [

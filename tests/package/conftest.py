@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The zip of the bundle as shipped, and that of a results folder, each unpacked where nothing else lies."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from workbench.package.packing import package
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,12 +50,7 @@ def python():
     def run(*arguments: str, cwd: Path, **variables: str) -> str:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | variables
         done = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=cwd,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training goes on from the zip's weights with other phases and other classes."""
 
 from __future__ import annotations

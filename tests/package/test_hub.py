@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the dry run lists is what MONAI and the Hub's own client send, with only HTTP replaced."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ import shutil
 
 import pytest
 from monai.bundle import push_to_hf_hub
-
 from workbench.package.__main__ import main
 from workbench.package.contents import files_for_hub
 
@@ -76,9 +76,7 @@ def test_command_prints_the_list(trained, tmp_path, capsys):
     size = (trained / "models" / "model.pt").stat().st_size
     assert f"{size:,} bytes  models/model.pt\n" in printed
     assert "group/model (nothing was sent)" in printed
-    assert (
-        f"before you share it, write into {trained}: authors in configs/metadata.json, copyright" in printed
-    )
+    assert f"before you share it, write into {trained}: authors in configs/metadata.json, copyright" in printed
     own_files = [line for line in printed.splitlines() if "  scripts/" not in line]
     assert not [line for line in own_files if "predictions" in line or "last.pt" in line]
 

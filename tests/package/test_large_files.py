@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights above the zoo's limit are fetched by MONAI from the address in ``large_files.yml``."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from monai.apps.utils import HashCheckError
 from monai.bundle import download_large_files
-
 from workbench.package.packing import LIMIT_BYTES, move_out_weights
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model card says what the results folder's files say."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from workbench.package.contents import read_file
 from workbench.package.model_card import model_card
 from workbench.package.packing import package

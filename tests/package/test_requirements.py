@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package needs nothing beyond the packages whose versions are pinned."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is in the zip, and that it works where it is unpacked."""
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import pandas
 import pytest
 import torch
 import yaml
-
 from workbench.keys import FILES as OF_THE_WORKBENCH
 from workbench.package.__main__ import main
 from workbench.package.packing import package
@@ -83,9 +83,7 @@ def test_own_zip_is_the_results_folder_without_patients_and_paths(own, trained):
 
 
 def test_configuration_keeps_its_comments_when_paths_are_replaced(own, trained):
-    before, after = (
-        (folder / "configs" / "train.yaml").read_text().splitlines() for folder in (trained, own)
-    )
+    before, after = ((folder / "configs" / "train.yaml").read_text().splitlines() for folder in (trained, own))
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert [new.partition(":")[0] for _, new in changed] == ["dataset_dir"]
 
@@ -142,9 +140,7 @@ def test_unfinished_training_is_refused_in_one_line_and_writes_nothing(trained, 
     copy = tmp_path / "copy"
     shutil.copytree(trained, copy)
     (copy / "models" / "model.pt").unlink()
-    with pytest.raises(
-        SystemExit, match=r"^error: .* must be a trained bundle, but has no models/model.pt; "
-    ):
+    with pytest.raises(SystemExit, match=r"^error: .* must be a trained bundle, but has no models/model.pt; "):
         main(["--bundle_root", str(copy), "--output", str(tmp_path / "dist")])
     assert not (tmp_path / "dist").exists()
 
@@ -246,9 +242,7 @@ def test_monai_load_of_the_unpacked_zip_predicts_what_the_bundle_predicts(
     assert np.ptp(expected) > 0.5
 
 
-def test_the_unpacked_zip_works_from_a_folder_that_has_a_package_scripts_of_its_own(
-    shipped, python, tmp_path
-):
+def test_the_unpacked_zip_works_from_a_folder_that_has_a_package_scripts_of_its_own(shipped, python, tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "__init__.py").write_text("own = True\n")
     program = f"""
@@ -263,10 +257,7 @@ for name, values in (("inference.json", dict(workflow_type="inference", bundle_r
 """
     said = [line for line in python("-c", program, cwd=tmp_path).splitlines() if not line.startswith("20")]
     found = [line for line in said if line.endswith((")", ".json", ".yaml"))]
-    assert found[-2:] == [
-        f"{shipped}/scripts/__init__.py (1, 2)",
-        "inference.json",
-    ]
+    assert found[-2:] == [f"{shipped}/scripts/__init__.py (1, 2)", "inference.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["scripts"]
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One patient as a user predicts them: from image files, and from DICOM to a report that a PACS reads."""
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import pytest
 import yaml
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-
 from scripts.files.errors import message_of
 from workbench.predict import command as predict
 from workbench.predict.structured_report import coded
@@ -39,20 +39,11 @@ def write_series(nifti: Path, folder: Path, phase: str, study: str, number: int,
         tags.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         tags.file_meta.MediaStorageSOPClassUID = tags.SOPClassUID = CTImageStorage
         tags.file_meta.MediaStorageSOPInstanceUID = tags.SOPInstanceUID = generate_uid()
-        tags.PatientName, tags.PatientID, tags.PatientBirthDate, tags.PatientSex = (
-            "Test^Phantom",
-            patient,
-            "",
-            "O",
-        )
+        tags.PatientName, tags.PatientID, tags.PatientBirthDate, tags.PatientSex = ("Test^Phantom", patient, "", "O")
         tags.StudyInstanceUID, tags.SeriesInstanceUID, tags.FrameOfReferenceUID = study, series, study
         tags.StudyDate, tags.StudyTime, tags.StudyID, tags.AccessionNumber = "20200102", "101112", "1", ""
         tags.ReferringPhysicianName, tags.Modality, tags.SeriesNumber = "", "CT", number
-        tags.SeriesDescription, tags.InstanceNumber, tags.ImageType = (
-            phase,
-            index + 1,
-            ["ORIGINAL", "PRIMARY"],
-        )
+        tags.SeriesDescription, tags.InstanceNumber, tags.ImageType = (phase, index + 1, ["ORIGINAL", "PRIMARY"])
         tags.PixelSpacing = [f"{spacing[1]:.6f}", f"{spacing[0]:.6f}"]
         tags.SliceThickness, tags.ImageOrientationPatient = float(spacing[2]), [1, 0, 0, 0, 1, 0]
         where = [-corner[0], -corner[1], corner[2] + index * spacing[2]]
@@ -85,9 +76,7 @@ def from_dicom(trained, small_phantom, case, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("dicom")
     study = generate_uid()
     for number, phase in enumerate(PHASES, 1):
-        write_series(
-            small_phantom / case / f"{phase}.nii.gz", folder / "in" / f"s{number}", phase, study, number, "P1"
-        )
+        write_series(small_phantom / case / f"{phase}.nii.gz", folder / "in" / f"s{number}", phase, study, number, "P1")
     (folder / "rules.yaml").write_text(RULES)
     predict.main(
         [f"--run={trained}", f"--input={folder / 'in'}", f"--output={folder / 'out'}",
@@ -96,12 +85,8 @@ def from_dicom(trained, small_phantom, case, tmp_path_factory) -> Path:
     return folder / "out"
 
 
-def test_a_folder_of_image_files_is_predicted_as_inferring_does(
-    trained, small_phantom, case, tmp_path, capsys
-):
-    predict.main(
-        [f"--run={trained}", f"--input={small_phantom / case}", f"--output={tmp_path / 'out'}", "--keep_name"]
-    )
+def test_a_folder_of_image_files_is_predicted_as_inferring_does(trained, small_phantom, case, tmp_path, capsys):
+    predict.main([f"--run={trained}", f"--input={small_phantom / case}", f"--output={tmp_path / 'out'}", "--keep_name"])
     found = json.loads((tmp_path / "out" / "prediction.json").read_text())
     known = pandas.read_csv(trained / "predictions.csv").set_index("case").loc[case]
     assert found["case"] == case
@@ -121,9 +106,7 @@ def test_a_folder_of_image_files_is_predicted_as_inferring_does(
 def test_dicom_is_predicted_as_the_same_volumes_in_nifti(from_dicom, trained, case):
     found = json.loads((from_dicom / "prediction.json").read_text())
     known = pandas.read_csv(trained / "predictions.csv").set_index("case").loc[case]
-    assert found["probabilities"]["high"] == pytest.approx(
-        known["p_high"], abs=2e-3
-    )  # voxels are rounded to HU
+    assert found["probabilities"]["high"] == pytest.approx(known["p_high"], abs=2e-3)  # voxels are rounded to HU
     text = (from_dicom / "prediction.json").read_text()
     assert "Phantom" not in text
     assert "P1" not in text
@@ -161,9 +144,7 @@ def test_the_report_reads_back_with_all_it_should_say(from_dicom):
 def test_the_validator_of_dicom_finds_no_error(from_dicom):
     if shutil.which("dciodvfy") is None:
         pytest.skip("no dciodvfy (Debian package dicom3tools)")
-    done = subprocess.run(
-        ["dciodvfy", from_dicom / "prediction.dcm"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["dciodvfy", from_dicom / "prediction.dcm"], capture_output=True, text=True, check=False)
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
     assert not lines
     assert "Comprehensive" in done.stdout + done.stderr  # it did read it
@@ -218,18 +199,13 @@ def test_clinical_values_are_read_and_missing_ones_and_phases_said(
         ),
         (["--run={run}", "--input=/nowhere"], "input folder /nowhere does not exist; correct --input"),
         (["--run={run}", "--input={empty}"], "must hold at least one of the phases .* found no image file"),
-        (
-            ["--run={run}", "--input={case}", "--clinical", "age"],
-            "--clinical must be column=value.*found 'age'",
-        ),
+        (["--run={run}", "--input={case}", "--clinical", "age"], "--clinical must be column=value.*found 'age'"),
         (["--run={run}", "--input={case}", "--clinical", "age=61"], "age"),
         (["--run={run}", "--input={case}", "--roi={empty}/no.nii.gz"], "no.nii.gz"),
         (["--run={run}", "--input={empty}", "--rules={empty}/rules.yaml"], "rules.yaml"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(
-    arguments, expected, trained, small_phantom, case, tmp_path
-):
+def test_a_mistake_is_one_line_and_nothing_is_written(arguments, expected, trained, small_phantom, case, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     names = {"run": trained, "case": small_phantom / case, "empty": empty}
@@ -266,10 +242,7 @@ def test_a_model_whose_configuration_is_damaged_is_one_line(
     ("value", "expected"),
     [
         ("age=old", r"found 'age=old': clinical column 'age' must be numbers, found 'old'; correct"),
-        (
-            "age=700 months",
-            r"found 'age=700 months': clinical column 'age' must be in 'years'.*found 'months'",
-        ),
+        ("age=700 months", r"found 'age=700 months': clinical column 'age' must be in 'years'.*found 'months'"),
         ("sex=X", r"found 'sex=X': clinical column 'sex' must be one of \[F, M\], found 'X'"),
     ],
 )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """N4: a smooth field that was multiplied in is removed, and nothing else changes."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from workbench.prepare.bias_field import BiasCorrection, correct_cases
 
 
@@ -36,11 +36,7 @@ def make_case(folder: Path, **phases: np.ndarray) -> dict:
     affine = np.array([[0, 1.5, 0, 5], [-1.5, 0, 0, 9], [0, 0, 4, 3], [0, 0, 0, 1.0]])
     for phase, voxels in phases.items():
         nibabel.save(nibabel.Nifti1Image(voxels, affine), folder / f"{phase}.nii.gz")
-    return {
-        "case": "a",
-        "image": {phase: str(folder / f"{phase}.nii.gz") for phase in phases},
-        "label": "low",
-    }
+    return {"case": "a", "image": {phase: str(folder / f"{phase}.nii.gz") for phase in phases}, "label": "low"}
 
 
 def test_a_field_that_was_multiplied_in_is_removed(tmp_path):
@@ -71,9 +67,7 @@ def test_a_second_run_corrects_nothing_again(tmp_path, monkeypatch):
 
 def test_ct_is_refused_in_one_line(tmp_path):
     case = make_case(tmp_path / "a", ct=head(0.0) - 400)
-    with pytest.raises(
-        ValueError, match=r"case a: phase 'ct': .*above 0 in its foreground.*--bias_phases"
-    ) as error:
+    with pytest.raises(ValueError, match=r"case a: phase 'ct': .*above 0 in its foreground.*--bias_phases") as error:
         correct_cases([case], ["ct"], tmp_path / "out", BiasCorrection("n4"), workers=1)
     assert "\n" not in str(error.value)
     assert not list((tmp_path / "out").rglob("*.nii.gz"))

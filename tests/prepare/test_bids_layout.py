@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layout `bids`: subjects, sessions and entities as the specification writes them."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -23,9 +23,7 @@ def bids(save_volume, tmp_path) -> Path:
             save_volume(folder / f"{case}_T2w.nii.gz")
             save_volume(folder / f"{case}_acq-vibe_ce-gd_run-1_T1w.nii.gz")
             (folder / f"{case}_T2w.json").write_text("{}")
-            save_volume(
-                root / "derivatives/manual" / subject / session / "anat" / f"{case}_label-lesion_mask.nii.gz"
-            )
+            save_volume(root / "derivatives/manual" / subject / session / "anat" / f"{case}_label-lesion_mask.nii.gz")
         age, group = "n/a" if number == 2 else 40 + number, ["control", "patient"][number % 2]
         rows.append(f"{subject}\t{age}\t{'FM'[number % 2]}\t{group}")
     rows.append("sub-99\t50\tF\tcontrol")
@@ -45,11 +43,7 @@ def test_one_case_per_session_with_labels_of_the_participants(bids, tmp_path, ca
     first, second = items["sub-08_ses-1"], items["sub-08_ses-2"]
     assert first["image"]["T2w"] == str(bids / "sub-08/ses-1/anat/sub-08_ses-1_T2w.nii.gz")
     assert first["roi"].endswith("derivatives/manual/sub-08/ses-1/anat/sub-08_ses-1_label-lesion_mask.nii.gz")
-    assert (
-        (first["patient"], first["split"])
-        == (second["patient"], second["split"])
-        == ("sub-08", first["split"])
-    )
+    assert (first["patient"], first["split"]) == (second["patient"], second["split"]) == ("sub-08", first["split"])
     assert items["sub-02"]["clinical"] == {}  # n/a is missing, not a category
     assert (items["sub-03"]["label"], items["sub-03"]["clinical"]) == (1, {"age": 43.0})
     assert "rows of the table of labels without an image, left out: sub-99" in capsys.readouterr().out
@@ -67,9 +61,7 @@ def test_labels_by_session(bids, tmp_path):
     rows = ["case,label", *(f"sub-{n:02d},{['control', 'patient'][n % 2]}" for n in range(8))]
     (tmp_path / "l.csv").write_text("\n".join([*rows, "sub-08_ses-2,patient"]))
     cases = read_cases(
-        prepare(Settings(bids, "bids", tmp_path / "out", labels=tmp_path / "l.csv")),
-        ["T2w"],
-        ["control", "patient"],
+        prepare(Settings(bids, "bids", tmp_path / "out", labels=tmp_path / "l.csv")), ["T2w"], ["control", "patient"]
     )
     assert [item["case"] for item in cases.unlabelled] == ["sub-08_ses-1"]
 
@@ -80,9 +72,7 @@ def test_mistakes_are_one_line(bids, save_volume, tmp_path):
         prepare(Settings(bids, "bids", tmp_path / "out", phase_names={"t1": ["*T2w", "t2w"]}))
     text = (bids / "participants.tsv").read_text()
     (bids / "participants.tsv").write_text(text.replace("group", "arm"))
-    with pytest.raises(
-        ValueError, match=r"column with the labels, named label, group, diagnosis, found \[.*arm\]"
-    ):
+    with pytest.raises(ValueError, match=r"column with the labels, named label, group, diagnosis, found \[.*arm\]"):
         prepare(Settings(bids, "bids", tmp_path / "out"))
     (bids / "participants.tsv").unlink()
     with pytest.raises(FileNotFoundError, match=r"participants.tsv does not exist.*--labels"):

@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layout `brats`: the three ways in which the editions are laid out."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -31,9 +31,7 @@ def test_the_edition_of_2020_with_its_name_mapping(save_volume, tmp_path):
         save_volume(tmp_path / "data" / case / f"{case}_seg.nii", tumour())
         rows.append(f"{['HGG', 'LGG'][number % 2]},NA,{case}")
     (tmp_path / "data/name_mapping.csv").write_text("\n".join(rows))
-    cases = read_cases(
-        prepare(Settings(tmp_path / "data", "brats", tmp_path / "out")), PHASES, ["HGG", "LGG"]
-    )
+    cases = read_cases(prepare(Settings(tmp_path / "data", "brats", tmp_path / "out")), PHASES, ["HGG", "LGG"])
     item = everyone(cases)["BraTS20_Training_003"]
     assert (item["label"], list(item["image"])) == (1, PHASES)
     assert item["roi"].endswith("BraTS20_Training_003_seg.nii")
@@ -45,9 +43,7 @@ def test_grades_as_folders(save_volume, tmp_path):
         grade, case = ["HGG", "LGG"][number % 2], f"Brats18_CBICA_A{number}_1"
         for name in PHASES:
             save_volume(tmp_path / "data" / grade / case / f"{case}_{name}.nii.gz")
-    cases = read_cases(
-        prepare(Settings(tmp_path / "data", "brats", tmp_path / "out")), PHASES, ["HGG", "LGG"]
-    )
+    cases = read_cases(prepare(Settings(tmp_path / "data", "brats", tmp_path / "out")), PHASES, ["HGG", "LGG"])
     assert everyone(cases)["Brats18_CBICA_A3_1"]["label"] == 1
     assert cases.class_counts == [2, 2]
 
@@ -77,9 +73,7 @@ def test_mistakes_are_one_line(save_volume, tmp_path):
     with pytest.raises(ValueError, match=r"layout 'brats' needs a label .* e.g. A; pass --labels"):
         prepare(Settings(tmp_path / "data", "brats", tmp_path / "out"))
     save_volume(tmp_path / "data/A/A_t1n.nii.gz")
-    with pytest.raises(
-        ValueError, match=r"case A: phase 't1' must be one file, found A_t1.nii.gz and A_t1n.nii.gz"
-    ):
+    with pytest.raises(ValueError, match=r"case A: phase 't1' must be one file, found A_t1.nii.gz and A_t1n.nii.gz"):
         prepare(Settings(tmp_path / "data", "brats", tmp_path / "out"))
     with pytest.raises(ValueError, match=r"must hold folders like BraTS20_Training_001"):
         prepare(Settings(tmp_path / "data/A", "brats", tmp_path / "out"))

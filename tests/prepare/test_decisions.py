@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `preparing` decides by the data: reference phase, spacing, grid, and whose data it looks at."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
-
 from workbench.prepare.grids import Sampling, choose_reference, losses, sampling
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -19,9 +19,7 @@ from workbench.prepare.survey import least_extent, propose_grid
 class Grid:
     """Stands for `CaseGrids`: spacings, and shares of the region, by phase."""
 
-    def __init__(
-        self, spacings: dict[str, tuple[float, ...]], covered: dict[str, float] | None = None
-    ) -> None:
+    def __init__(self, spacings: dict[str, tuple[float, ...]], covered: dict[str, float] | None = None) -> None:
         self.volumes = spacings
         self.shares = covered or {}
 
@@ -105,9 +103,7 @@ def test_the_box_left_by_outliers_is_tight():
 # ------------------------------------------------------------------------------------------- by the command
 
 
-def save(
-    path: Path, seed: int, shape=(20, 20, 20), spacing=(1.0, 1.0, 1.0), level=100.0, edge: int = 6
-) -> None:
+def save(path: Path, seed: int, shape=(20, 20, 20), spacing=(1.0, 1.0, 1.0), level=100.0, edge: int = 6) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     voxels = np.random.default_rng(seed).normal(level, 10, shape).astype(np.float32)
     if path.name.startswith("lesion"):
@@ -133,9 +129,7 @@ def cohort(folder: Path, number: int = 16, extra: str = "") -> Path:
 
 def run(folder: Path, **options: object) -> dict:
     file = prepare(
-        Settings(
-            folder / "in", "folders", folder / "out", labels=folder / "labels.csv", overwrite=True, **options
-        )
+        Settings(folder / "in", "folders", folder / "out", labels=folder / "labels.csv", overwrite=True, **options)
     )
     assert file is not None
     return yaml.safe_load((file.parent / "data.yaml").read_text())
@@ -172,13 +166,8 @@ def test_categories_and_kinds_are_those_of_the_training_cases(tmp_path, capsys):
     capsys.readouterr()
     assert run(folder, decide_on="training", quality=False) == before
     printed = capsys.readouterr().out
-    assert (
-        "clinical column 'age': what the training cases do not know counts as missing: 'seventy' (c15)"
-        in printed
-    )
-    assert (
-        "clinical column 'sex': what the training cases do not know counts as missing: 'X' (c15)" in printed
-    )
+    assert "clinical column 'age': what the training cases do not know counts as missing: 'seventy' (c15)" in printed
+    assert "clinical column 'sex': what the training cases do not know counts as missing: 'X' (c15)" in printed
     assert "clinical columns taken after all, as the training cases alone give them: age" in printed
     content = json.loads((folder / "out" / "dataset.json").read_text())
     values = {entry["case"]: entry.get("clinical", {}) for entry in content["test"]}
@@ -211,9 +200,7 @@ def test_deciding_on_training_cases_sees_nothing_of_the_others(tmp_path, capsys)
 
 
 def test_deciding_on_something_else_is_refused(tmp_path):
-    with pytest.raises(
-        ValueError, match=r"decide_on must be one of \[all, training\] \(nearest: 'training'\)"
-    ):
+    with pytest.raises(ValueError, match=r"decide_on must be one of \[all, training\] \(nearest: 'training'\)"):
         run(cohort(tmp_path, 12), decide_on="trainng")
 
 
@@ -221,10 +208,7 @@ def test_few_cases_are_told_to_compare_and_unknown_patients_are_not_claimed(tmp_
     folder = cohort(tmp_path)
     run(folder, quality=False)
     printed = capsys.readouterr().out
-    assert (
-        "16 labelled cases are few, 4 of them the test, and each wrong answer in the test costs 25 points"
-        in printed
-    )
+    assert "16 labelled cases are few, 4 of them the test, and each wrong answer in the test costs 25 points" in printed
     assert "python -m monai.bundle run comparing --config_file \"['configs/compare.yaml','" in printed
     assert "patients are unknown: each case counts as a patient of its own" in printed
     assert printed.split("split")[1].split()[:3] == ["cases", "a", "b"]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A user's own folder of cases with a label file, from the command to a dataset.json that reads back."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 import yaml
 from monai.bundle import run
-
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -51,18 +51,8 @@ def cohort(tmp_path: Path) -> Path:
 
 
 def test_the_command_makes_a_dataset_that_reads_back(cohort, capsys):
-    settings = {
-        "source": str(cohort / "images"),
-        "labels": str(cohort / "labels.csv"),
-        "output": str(cohort / "out"),
-    }
-    run(
-        run_id="preparing",
-        config_file="configs/prepare.yaml",
-        logging_file=False,
-        layout="folders",
-        **settings,
-    )
+    settings = {"source": str(cohort / "images"), "labels": str(cohort / "labels.csv"), "output": str(cohort / "out")}
+    run(run_id="preparing", config_file="configs/prepare.yaml", logging_file=False, layout="folders", **settings)
     printed = capsys.readouterr().out
     overlay = yaml.safe_load((cohort / "out/data.yaml").read_text(encoding="utf-8"))
     cases = read_cases(overlay["dataset_dir"], overlay["phases"], overlay["classes"], overlay["clinical"])
@@ -131,9 +121,7 @@ def test_a_split_column_is_kept_and_checked(cohort):
     file = prepare(Settings(cohort / "images", "folders", cohort / "out", labels=cohort / "split.csv"))
     assert {item["case"] for item in read_cases(file, ["pre"], CLASSES).test} == {"p08", "p09"}
 
-    same_patient = (
-        "\n".join(rows).replace("p00,benign,", "p00,benign,P").replace("p08,benign,", "p08,benign,P")
-    )
+    same_patient = "\n".join(rows).replace("p00,benign,", "p00,benign,P").replace("p08,benign,", "p08,benign,P")
     (cohort / "split.csv").write_text(same_patient)
     with pytest.raises(ValueError, match=r"patient P must be in one split.*out2/dataset.json \(not"):
         prepare(Settings(cohort / "images", "folders", cohort / "out2", labels=cohort / "split.csv"))
@@ -151,23 +139,14 @@ MISTAKES = {
     "no label file": ({"labels": None}, r"needs a label file; pass --labels"),
     "label file missing": ({"labels": "nowhere.csv"}, r"label file .*nowhere.csv does not exist"),
     "source missing": ({"source": "nowhere"}, r"source folder .*nowhere does not exist"),
-    "file as source": (
-        {"source": "labels.csv"},
-        r"must be the folder of the images, found the file .*labels.csv",
-    ),
+    "file as source": ({"source": "labels.csv"}, r"must be the folder of the images, found the file .*labels.csv"),
     "no source": ({"source": None}, r"source must be given.*--source"),
     "no images": ({"source": "."}, r"must hold one folder per case"),
     "unknown phase": ({"phases": ["pre", "portl"]}, r"phase 'portl' must be a file in .*nearest: 'portal'"),
-    "unknown reference": (
-        {"reference_phase": "por"},
-        r"reference phase 'por' is not among the phases \[portal, pre\]",
-    ),
+    "unknown reference": ({"reference_phase": "por"}, r"reference phase 'por' is not among the phases \[portal, pre\]"),
     "unknown column": ({"clinical": ["agee"]}, r"clinical column 'agee' is not among .*nearest: 'age"),
     "free text": ({"clinical": ["remarks"]}, r"clinical column 'remarks' must be numbers or few"),
-    "class left out": (
-        {"classes": ["benign", "malign"]},
-        r"label 'malignant' is not among",
-    ),
+    "class left out": ({"classes": ["benign", "malign"]}, r"label 'malignant' is not among"),
     "two fractions": ({"fractions": [0.8, 0.2]}, r"fractions must be three numbers"),
     "file as output": ({"output": "labels.csv"}, r"output folder .*labels.csv cannot be written"),
 }
@@ -206,11 +185,7 @@ def test_an_unreadable_volume_is_named(cohort):
     file = cohort / "images/p02/portal.nii.gz"
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(ValueError, match=r"case p02: phase 'portal'.*portal.nii.gz"):
-        prepare(
-            Settings(
-                cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", phases=["portal"]
-            )
-        )
+        prepare(Settings(cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", phases=["portal"]))
 
 
 def test_a_dataset_is_replaced_only_when_asked(cohort):
@@ -242,15 +217,8 @@ def test_preparing_that_was_stopped_behind_its_dataset_goes_on_unasked(cohort, m
 
 def test_the_positive_class_is_one_of_two_in_any_letter_case(cohort, capsys):
     """It stands in dataset.json and data.yaml; the classes keep their order; another name writes nothing."""
-    given = {
-        "source": cohort / "images",
-        "labels": cohort / "labels.csv",
-        "layout": "folders",
-        "quality": False,
-    }
-    with pytest.raises(
-        ValueError, match=r"`positive` must be one of the classes .*nearest: 'benign'.*found 'bening'"
-    ):
+    given = {"source": cohort / "images", "labels": cohort / "labels.csv", "layout": "folders", "quality": False}
+    with pytest.raises(ValueError, match=r"`positive` must be one of the classes .*nearest: 'benign'.*found 'bening'"):
         prepare(Settings(**given, output=cohort / "out", positive="bening"))
     assert not (cohort / "out" / "dataset.json").exists()
     prepare(Settings(**given, output=cohort / "out", positive="Benign"))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Splits and folds are balanced by class and site, grouped by patient, and can be trained on."""
 
 from __future__ import annotations
@@ -6,24 +7,20 @@ import json
 from collections import Counter
 
 import pytest
-
 from scripts.cases.read import read_cases
 from scripts.cases.splits import split_by_patient
-from tests.prepare.test_identical import cohort
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
 from workbench.prepare.write import fold_splits
+
+from tests.prepare.test_identical import cohort
 
 FRACTIONS = {"training": 0.6, "validation": 0.2, "test": 0.2}
 
 
 def patients_of(sizes: dict[tuple[str, str], int]) -> list[tuple[str, str, str]]:
     """Return (label, site, patient) of each case; every third patient has two cases."""
-    cases = [
-        (label, site, f"{label}{site}{number}")
-        for (label, site), size in sizes.items()
-        for number in range(size)
-    ]
+    cases = [(label, site, f"{label}{site}{number}") for (label, site), size in sizes.items() for number in range(size)]
     return cases + cases[::3]
 
 
@@ -56,13 +53,9 @@ def test_without_sites_they_would_be_further_off():
     def off(given: tuple[str, ...] | None) -> float:
         worst = []
         for seed in range(5):
-            of_patient = dict(
-                zip(patients, split_by_patient(labels, patients, FRACTIONS, seed, given), strict=True)
-            )
+            of_patient = dict(zip(patients, split_by_patient(labels, patients, FRACTIONS, seed, given), strict=True))
             counts = Counter((cells[patient], split) for patient, split in of_patient.items())
-            worst.append(
-                max(abs(counts[c, s] - f * n) for c, n in SIZES.items() for s, f in FRACTIONS.items())
-            )
+            worst.append(max(abs(counts[c, s] - f * n) for c, n in SIZES.items() for s, f in FRACTIONS.items()))
         return sum(worst) / len(worst)
 
     assert off(None) > 2 * off(sites)
@@ -94,9 +87,7 @@ def test_each_case_is_a_test_case_once_and_patients_stay_together():
         counts = Counter((case["label"], case["site"]) for case in splits["test"])
         assert all(counts[cell] >= size // 4 - 1 for cell, size in SIZES.items())
         assert len(people[1]) / (len(people[0]) + len(people[1])) == pytest.approx(0.25, abs=0.02)
-    assert fold_splits(entries()[::-1], 4, [0.6, 0.2, 0.2], seed=1) == fold_splits(
-        entries(), 4, [0.6, 0.2, 0.2], 1
-    )
+    assert fold_splits(entries()[::-1], 4, [0.6, 0.2, 0.2], seed=1) == fold_splits(entries(), 4, [0.6, 0.2, 0.2], 1)
     assert fold_splits(entries(), 4, [0.6, 0.2, 0.2], seed=2) != folds
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same voxels under two names are found, however the files are packed, and never parted by a split."""
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy as np
 import pytest
 import SimpleITK
 from monai.bundle.scripts import run
-
 from scripts.cases.splits import SPLITS
-from tests.conftest import ROOT
 from workbench.prepare.identical import identical_volumes, settle_identical
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
+
+from tests.conftest import ROOT
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
@@ -89,13 +90,7 @@ def test_those_who_share_an_image_are_one_patient_also_by_way_of_a_third(tmp_pat
     settled, notes = settle_identical(cases)
     assert [case.get("patient") for case in settled] == ["B", "B", "B", "B", None]
     assert sum("counts as patient" in note for note in notes) == 2
-    assert [case.get("patient") for case in settle_identical(cases, allowed=True)[0]] == [
-        None,
-        "B",
-        None,
-        "B",
-        None,
-    ]
+    assert [case.get("patient") for case in settle_identical(cases, allowed=True)[0]] == [None, "B", None, "B", None]
 
 
 def test_a_patient_may_show_an_image_twice_but_is_told(tmp_path):
@@ -168,10 +163,7 @@ def test_the_command_line_s_false_is_false(text, patients, tmp_path, monkeypatch
     with contextlib.redirect_stdout(io.StringIO()):
         fire.Fire(run, command=command)
     document = json.loads((tmp_path / "out" / "dataset.json").read_text())
-    assert (
-        len({entry.get("patient", entry["case"]) for split in SPLITS for entry in document[split]})
-        == patients
-    )
+    assert len({entry.get("patient", entry["case"]) for split in SPLITS for entry in document[split]}) == patients
     assert not (tmp_path / "out" / "quality.html").exists()
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CT is told from MR by its values, on a phantom in HU and on real cardiac MR."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import json
 import nibabel
 import numpy as np
 import yaml
-
 from workbench.prepare.phase_scale import propose_intensity
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layouts of known datasets, on real copies and on small faithful ones."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
-
 from scripts.cases.read import read_cases
 from workbench.prepare.layouts import find_layout
 from workbench.prepare.layouts.acdc import CLASSES, PHASES, heart_box
@@ -161,10 +161,7 @@ class TestMedMnist:
     @pytest.mark.parametrize(
         ("spoil", "message"),
         [
-            (
-                lambda content: content.pop("val_labels"),
-                r"must be a MedMNIST npz file with val_images",
-            ),
+            (lambda content: content.pop("val_labels"), r"must be a MedMNIST npz file with val_images"),
             (
                 lambda content: content.update(train_images=content["train_images"][..., 0]),
                 r"train_images must have the shape \[cases, depth, height, width\].*take the 3D set",
@@ -197,14 +194,10 @@ class TestMedMnist:
 
     def test_without_the_package_the_message_says_what_to_do(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "medmnist", None)
-        with pytest.raises(
-            ValueError, match=r"needs the packages medmnist .*pip install medmnist.*or download"
-        ):
+        with pytest.raises(ValueError, match=r"needs the packages medmnist .*pip install medmnist.*or download"):
             prepare(Settings("adrenalmnist3d", "medmnist3d", tmp_path / "out"))
 
 
 def test_an_unknown_layout_names_the_nearest():
-    with pytest.raises(
-        ValueError, match=r"layout 'folder' is not among \[acdc, bids, .*\(nearest: 'folders'\)"
-    ):
+    with pytest.raises(ValueError, match=r"layout 'folder' is not among \[acdc, bids, .*\(nearest: 'folders'\)"):
         find_layout("folder")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layout `lld_mmri`: whole volumes with the boxes of Annotation.json, and the crops with labels.txt."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from scripts.volumes.open import open_volume
 from workbench.prepare.layouts.lld_mmri import PHASES
 from workbench.prepare.preparing import prepare
@@ -41,12 +41,7 @@ def whole(save_volume, tmp_path) -> Path:
             lesions = {"0": lesion(category, (2, 3, 4), (6, 9, 7))}
             if number == 3:
                 lesions["1"] = lesion(category, (1, 1, 1), (2, 2, 2))
-            entry = {
-                "studyUID": f"1.{number}",
-                "seriesUID": f"9.{index}",
-                "phase": phase,
-                "pixel_spacing": [2, 2],
-            }
+            entry = {"studyUID": f"1.{number}", "seriesUID": f"9.{index}", "phase": phase, "pixel_spacing": [2, 2]}
             info.setdefault(patient, []).append(
                 entry | {"slice_thickness": 5, "annotation": {"num_targets": 1, "lesion": lesions}}
             )
@@ -58,9 +53,7 @@ def whole(save_volume, tmp_path) -> Path:
 def test_the_box_holds_the_voxels_that_the_annotation_names_in_every_phase(whole, tmp_path):
     file = prepare(Settings(whole, "lld_mmri", tmp_path / "out", classes=USED, quality=False))
     content = json.loads(file.read_text())
-    entries = {
-        e["case"]: e for split in ("training", "validation", "test", "unlabelled") for e in content[split]
-    }
+    entries = {e["case"]: e for split in ("training", "validation", "test", "unlabelled") for e in content[split]}
     low, high = np.array(entries["MR-1"]["box"])
     for phase in PHASES:
         affine = open_volume(entries["MR-1"]["image"][phase]).affine
@@ -79,9 +72,7 @@ def test_the_box_of_one_phase_is_exactly_its_voxels(whole, tmp_path):
     for patient, series in content["Annotation_info"].items():
         content["Annotation_info"][patient] = series[1:2]
     file.write_text(json.dumps(content))
-    entries = json.loads(prepare(Settings(whole, "lld_mmri", tmp_path / "out", classes=USED)).read_text())[
-        "training"
-    ]
+    entries = json.loads(prepare(Settings(whole, "lld_mmri", tmp_path / "out", classes=USED)).read_text())["training"]
     assert PHASES[1] == "DWI"
     # i 1.5..6.5 -> R = 30 - 2 i; k 3.5..7.5 -> A = 5 k - 60; j 2.5..9.5 -> S = 50 - 2 j
     assert [[17, -42.5, 31], [27, -22.5, 45]] in [entry["box"] for entry in entries]
@@ -114,9 +105,7 @@ def spoil(file: Path, change) -> None:
             r"case MR-2: the box of phase 'T2WI' must lie in the volume of \(16, 16, 12\) .*not to crops",
         ),
         (
-            lambda series: series["annotation"]["lesion"].update(
-                {"0": lesion("Hepatic_cist", (2, 3, 4), (6, 9, 7))}
-            ),
+            lambda series: series["annotation"]["lesion"].update({"0": lesion("Hepatic_cist", (2, 3, 4), (6, 9, 7))}),
             r"case MR-2 in .*class 'Hepatic_cist' is not among .*nearest: 'hepatic_cyst'",
         ),
         (
@@ -124,10 +113,7 @@ def spoil(file: Path, change) -> None:
             r"case MR-2: all phases must name one class, found \['hepatic_cyst', 'hepatic_hemangioma'\]",
         ),
         (lambda series: series.update(phase="T2"), r"case MR-2: phase 'T2' is not among"),
-        (
-            lambda series: series.update(seriesUID="0"),
-            r"case MR-2: phase 'T2WI' must be .*0.nii.gz or .*T2WI.nii.gz",
-        ),
+        (lambda series: series.update(seriesUID="0"), r"case MR-2: phase 'T2WI' must be .*0.nii.gz or .*T2WI.nii.gz"),
         (lambda series: series.pop("annotation"), r"must hold Annotation_info -> .*KeyError: 'annotation'"),
     ],
     ids=["box outside", "unknown class", "two classes", "unknown phase", "no file", "no annotation"],
@@ -160,7 +146,5 @@ def test_crops_with_labels(save_volume, tmp_path, capsys):
     assert [entry["case"] for entry in content["unlabelled"]] == ["MR-7"]
     assert "rows without a folder, left out: MR-99" in capsys.readouterr().out
     (root / "labels/labels.txt").write_text("MR-1")
-    with pytest.raises(
-        ValueError, match=r"labels.txt: line 1 must be a case and a class number, found 'MR-1'"
-    ):
+    with pytest.raises(ValueError, match=r"labels.txt: line 1 must be a case and a class number, found 'MR-1'"):
         prepare(Settings(root, "lld_mmri", tmp_path / "other"))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Masks of the region: told by names and voxels, and never missing without a word."""
 
 from __future__ import annotations
@@ -8,9 +9,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-
-from scripts.cases.file_names import MASK_NAMES
-from scripts.cases.folder import read_case_folder
+from scripts.cases.folder import MASK_NAMES, read_case_folder
 from workbench.prepare.preparing import prepare
 from workbench.prepare.quality.quality import check_quality
 from workbench.prepare.settings import Settings
@@ -90,9 +89,7 @@ def cohort(tmp_path: Path) -> Path:
 
 def preparing(cohort: Path, **options: Any) -> Path:
     return prepare(
-        Settings(
-            cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", workers=2, **options
-        )
+        Settings(cohort / "images", "folders", cohort / "out", labels=cohort / "labels.csv", workers=2, **options)
     )
 
 
@@ -115,9 +112,7 @@ def test_no_mask_at_all_leaves_nothing_to_go_on_with_and_no_box(given: str, coho
     for file in cohort.glob("images/*/lesion.nii.gz"):
         save(file, mask()) if given == "empty" else file.unlink()
     for choice in ("leave_out", "box", *([None] if given == "empty" else [])):
-        with pytest.raises(
-            ValueError, match=r"^at least one case must .* \(cases without: p00, .* \(12 in all\)\); "
-        ):
+        with pytest.raises(ValueError, match=r"^at least one case must .* \(cases without: p00, .* \(12 in all\)\); "):
             preparing(cohort, without_mask=choice)
     preparing(cohort, without_mask="whole_volume", quality=False)
     assert "for the whole volume" in capsys.readouterr().out
@@ -132,16 +127,13 @@ def test_masks_that_cannot_be_read_are_all_named(cohort: Path) -> None:
 
 def test_a_phase_that_is_a_mask_and_files_that_are_not_read_are_told(cohort: Path, capsys) -> None:
     for number in range(12):
-        save(
-            cohort / f"images/p{number:02d}/organs.nii.gz", mask((slice(number, number + 5), *LESION[1:])) * 3
-        )
+        save(cohort / f"images/p{number:02d}/organs.nii.gz", mask((slice(number, number + 5), *LESION[1:])) * 3)
         (cohort / f"images/p{number:02d}/dose.dcm").write_bytes(b"")
     (cohort / "images/p04/late.par").write_bytes(b"")
     preparing(cohort)
     printed = capsys.readouterr().out
     assert (
-        "warning: phase 'organs' holds only the values 0, 3 in the 3 cases looked at: it is probably a mask"
-        in printed
+        "warning: phase 'organs' holds only the values 0, 3 in the 3 cases looked at: it is probably a mask" in printed
     )
     assert "phase 't1' holds" not in printed
     assert "no image of a kind that is read, left out: dose.dcm (12 cases), late.par (p04)" in printed
@@ -160,10 +152,7 @@ def test_two_far_lesions_are_named_on_the_screen_and_in_the_page(cohort: Path, c
     assert "(component: largest): p06 (45% left out), p07 (< 1% left out)" in printed
     what = "case p06, region: its mask has 2 separate pieces, of 55%, 45% of its volume"
     assert f"warning: {what}" in printed
-    assert (
-        "its mask has 2 separate pieces, of 55%, 45% of its volume"
-        in (cohort / "out/quality.html").read_text()
-    )
+    assert "its mask has 2 separate pieces, of 55%, 45% of its volume" in (cohort / "out/quality.html").read_text()
     places = [finding.case for finding in check_quality(cohort / "out") if "pieces" in finding.what]
     assert places == ["p06"]
 
@@ -174,7 +163,4 @@ def test_masks_that_are_in_several_pieces_as_a_rule_count_as_a_whole(cohort: Pat
         save(cohort / f"images/p{number:02d}/lesion.nii.gz", voxels)
     preparing(cohort)
     assert "component: all" in (cohort / "out/data.yaml").read_text()
-    assert (
-        "masks in several pieces, most of all, so that the region holds all of them"
-        in capsys.readouterr().out
-    )
+    assert "masks in several pieces, most of all, so that the region holds all of them" in capsys.readouterr().out

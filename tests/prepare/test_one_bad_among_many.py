@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Among many cases several cannot be used, each in another way: every command names all, in a line."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from scripts.cases.read import read_cases
 from scripts.files.errors import message_of
 from scripts.files.processes import BadCases
@@ -57,16 +57,12 @@ def spoil(folder: Path, save_volume) -> dict[str, Path]:
     save_volume(file("p15", "lesion"), np.zeros((16, 16, 12), np.uint8))
     short = file("p17", "portal")
     short.write_bytes(gzip.compress(gzip.decompress(short.read_bytes())[:-2000]))
-    save_volume(
-        file("p19", "portal"), affine=np.array([[1, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-    )
+    save_volume(file("p19", "portal"), affine=np.array([[1, 0, 0, 900], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]))
     return bad
 
 
 def run(cohort: Path, **options: object) -> Path | None:
-    return prepare(
-        Settings(cohort / "in", "folders", cohort / "out", labels=cohort / "labels.csv", **options)
-    )
+    return prepare(Settings(cohort / "in", "folders", cohort / "out", labels=cohort / "labels.csv", **options))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -150,9 +146,7 @@ def spoilt_phantom(small_phantom, tmp_path) -> tuple[Path, list[str]]:
 
 
 @pytest.mark.parametrize("cache", ["memory", "none"])
-def test_training_names_those_of_all_splits_before_the_first_epoch(
-    cache, spoilt_phantom, bundle, quick, tmp_path
-):
+def test_training_names_those_of_all_splits_before_the_first_epoch(cache, spoilt_phantom, bundle, quick, tmp_path):
     folder, names = spoilt_phantom
     output = tmp_path / "results"
     changed = quick | {"dataset_dir": str(folder), "cache": cache}
@@ -195,11 +189,7 @@ def test_inferring_where_nothing_can_be_read_leaves_no_folder(trained, bundle, t
     (tmp_path / "in" / "a" / "pre.nii.gz").write_bytes(b"no image")
     (tmp_path / "in" / "b" / "other.nii.gz").write_bytes(b"no image")
     files = [str(trained / "configs" / "inference.yaml")]
-    settings = {
-        "bundle_root": str(trained),
-        "dataset_dir": str(tmp_path / "in"),
-        "output_dir": str(tmp_path / "out"),
-    }
+    settings = {"bundle_root": str(trained), "dataset_dir": str(tmp_path / "in"), "output_dir": str(tmp_path / "out")}
     with pytest.raises(Exception) as raised:  # noqa: PT011
         bundle("inferring", files, **settings)
     said = message_of(raised.value)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The phantom: what its oracle promises, what its images really hold, and how its folder comes to be."""
 
 from __future__ import annotations
@@ -10,19 +11,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, map_coordinates
-
 from workbench.prepare.phantom import dataset as phantom_dataset
 from workbench.prepare.phantom.__main__ import main
 from workbench.prepare.phantom.acquisition import Case, make_case
 from workbench.prepare.phantom.dataset import ensure_phantom, make_phantom
 from workbench.prepare.phantom.latents import CLASSES, PHASES, case_label, draw_contrast_hu, draw_latents
-from workbench.prepare.phantom.oracle import (
-    clinical_log_odds,
-    image_log_odds,
-    oracle_auc,
-    phase_subsets,
-    probability,
-)
+from workbench.prepare.phantom.oracle import clinical_log_odds, image_log_odds, oracle_auc, phase_subsets, probability
 from workbench.prepare.telling import auc_of
 
 
@@ -46,9 +40,7 @@ def measured_contrast_hu(case: Case) -> list[float]:
         volume = case.images[phase]
         to_voxel = np.linalg.inv(volume.affine) @ roi.affine
         index = to_voxel[:3, :3] @ np.indices(roi.voxels.shape).reshape(3, -1) + to_voxel[:3, 3:]
-        hu = map_coordinates(volume.voxels.astype(float), index, order=1, cval=-1000.0).reshape(
-            roi.voxels.shape
-        )
+        hu = map_coordinates(volume.voxels.astype(float), index, order=1, cval=-1000.0).reshape(roi.voxels.shape)
         shell = hu[(outside > 3.0) & (outside < 9.0) & (hu > 0.0)]
         contrast.append(float(hu[roi.voxels > 0].mean() - np.median(shell)))
     return contrast
@@ -75,9 +67,7 @@ def test_oracle_is_calibrated(phases: tuple[str, ...]) -> None:
     for low, high in ((0.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0)):
         inside = (p_high >= low) & (p_high < high)
         if inside.sum() >= 200:
-            assert label[inside].mean() == pytest.approx(
-                p_high[inside].mean(), abs=4 * 0.5 / inside.sum() ** 0.5
-            )
+            assert label[inside].mean() == pytest.approx(p_high[inside].mean(), abs=4 * 0.5 / inside.sum() ** 0.5)
 
 
 def test_oracle_reads_only_the_phases_it_is_given() -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phases of one dynamic series are told from sequences of scales of their own, by their values alone."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
-
 from workbench.prepare.phase_scale import phase_scales, propose_intensity, scale_text, share_scale
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -58,9 +58,7 @@ def one_unlike(case: int, phase: str) -> np.ndarray:
     return dynamic(case, phase) * (6.0 if phase == "third" else 1.0)
 
 
-def make(
-    folder: Path, volume: Any, cases: int = 12, lacking: Any = lambda case, phase: False
-) -> list[dict[str, Any]]:
+def make(folder: Path, volume: Any, cases: int = 12, lacking: Any = lambda case, phase: False) -> list[dict[str, Any]]:
     found = []
     for case in range(cases):
         image = {}
@@ -69,9 +67,7 @@ def make(
                 continue
             path = folder / f"c{case:02d}" / f"{phase}.nii.gz"
             path.parent.mkdir(exist_ok=True)
-            nibabel.save(
-                nibabel.Nifti1Image(volume(case, phase).astype(np.float32), np.diag([3, 3, 3, 1])), path
-            )
+            nibabel.save(nibabel.Nifti1Image(volume(case, phase).astype(np.float32), np.diag([3, 3, 3, 1])), path)
             image[phase] = str(path)
         found.append({"case": f"c{case:02d}", "image": image})
     return found
@@ -97,9 +93,7 @@ def test_the_figures_are_ratio_and_overlap_within_each_case(tmp_path):
     plain = {(p.wide, p.narrow): p for p in phase_scales(make(tmp_path, dynamic), PHASES)}
     own = plain.get(("third", "first")) or plain["first", "third"]
     wide = found["third", "first"]
-    assert wide.ratio == pytest.approx(
-        10 * (own.ratio if ("third", "first") in plain else 1 / own.ratio), rel=0.05
-    )
+    assert wide.ratio == pytest.approx(10 * (own.ratio if ("third", "first") in plain else 1 / own.ratio), rel=0.05)
     assert wide.overlap < 0.2 < 0.4 < own.overlap
     assert wide.variation == pytest.approx(1, abs=0.05)
     assert wide.cases == 12
@@ -118,16 +112,12 @@ def test_too_few_cases_with_both_phases_are_said_to_be_too_few(tmp_path):
 
 
 @pytest.mark.parametrize(("volume", "joint"), [(scaled, False), (dynamic, True)])
-def test_preparing_says_why_on_the_screen_in_the_overlay_and_in_the_quality_page(
-    tmp_path, capsys, volume, joint
-):
+def test_preparing_says_why_on_the_screen_in_the_overlay_and_in_the_quality_page(tmp_path, capsys, volume, joint):
     cases = make(tmp_path, volume, cases=9)
     (tmp_path / "labels.csv").write_text(
         "case,label\n" + "".join(f"{case['case']},{'ab'[i % 2]}\n" for i, case in enumerate(cases))
     )
-    prepare(
-        Settings(layout="folders", source=tmp_path, labels=tmp_path / "labels.csv", output=tmp_path / "out")
-    )
+    prepare(Settings(layout="folders", source=tmp_path, labels=tmp_path / "labels.csv", output=tmp_path / "out"))
     printed, text = capsys.readouterr().out, (tmp_path / "out" / "data.yaml").read_text()
     overlay = yaml.safe_load(text)
     assert overlay["intensity"]["joint"] is joint

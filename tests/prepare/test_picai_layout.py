@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layout `picai`: the real marksheet and real .mha files of a ProstateX patient; nothing leaks the answer."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import json
 import os
 
 import pytest
-
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -33,13 +33,10 @@ def test_the_real_marksheet_with_real_volumes(test_data, tmp_path):
         for phase in PHASES[: 3 if row["study_id"] == rows[0]["study_id"] else 5]:
             name = f"{row['patient_id']}_{row['study_id']}_{phase}.mha"
             link(
-                volumes / f"ProstateX-0000_07-07-2011_{phase}.mha",
-                tmp_path / "images/fold0" / row["patient_id"] / name,
+                volumes / f"ProstateX-0000_07-07-2011_{phase}.mha", tmp_path / "images/fold0" / row["patient_id"] / name
             )
     file = prepare(
-        Settings(
-            tmp_path / "images", "picai", tmp_path / "out", labels=sheet, allow_identical=True, quality=False
-        )
+        Settings(tmp_path / "images", "picai", tmp_path / "out", labels=sheet, allow_identical=True, quality=False)
     )
     cases = read_cases(file, PHASES, ["no", "yes"], CLINICAL)
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layout `planes`: 2D images by phase, plane, split and class, joined by the case in their names."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 import SimpleITK
 import yaml
-
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -29,11 +29,7 @@ def planes(tmp_path) -> Path:
     for folder in PHASES:
         for plane in PLANES:
             for number in range(12):
-                case = {
-                    "Axial": f"{number}_axial",
-                    "Coronal": f"Coronal_{number}",
-                    "Sagittal": f"{folder}-{number}",
-                }
+                case = {"Axial": f"{number}_axial", "Coronal": f"Coronal_{number}", "Sagittal": f"{folder}-{number}"}
                 split = "train" if number < 8 else "val"
                 file = tmp_path / "root" / folder / plane / split / "ab"[number % 2] / f"{case[plane]}.png"
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -78,9 +74,7 @@ def test_an_own_test_folder_keeps_val_for_validation(planes, tmp_path):
 
 def test_phases_by_other_names(planes, tmp_path):
     (planes / "DMQ").rename(planes / "AP_2019")
-    content = json.loads(
-        prepare(Settings(planes, "planes", tmp_path / "out", phase_names={"art": "AP*"})).read_text()
-    )
+    content = json.loads(prepare(Settings(planes, "planes", tmp_path / "out", phase_names={"art": "AP*"})).read_text())
     assert content["phases"] == ["art_axial", "art_coronal", "art_sagittal"]
 
 
@@ -97,11 +91,7 @@ def test_phases_by_other_names(planes, tmp_path):
             "DMQ/Axial/train/a/axial-4.png",
             r"case 4: arterial_axial must be one image, found .*4_axial.png and .*axial-4.png",
         ),
-        (
-            "DMQ/Axial/val/a/8_axial.png",
-            "DMQ/Axial/val/a/2_axial.png",
-            r"case 2: arterial_axial must be one image",
-        ),
+        ("DMQ/Axial/val/a/8_axial.png", "DMQ/Axial/val/a/2_axial.png", r"case 2: arterial_axial must be one image"),
     ],
     ids=["two classes", "two images", "two splits"],
 )
@@ -114,7 +104,5 @@ def test_names_that_do_not_tell_cases_apart_are_refused(old, new, message, plane
 
 
 def test_a_folder_without_planes_is_refused(planes, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"must hold <phase>/<Axial\|Coronal\|Sagittal>.*found the folders \[Axial,"
-    ):
+    with pytest.raises(ValueError, match=r"must hold <phase>/<Axial\|Coronal\|Sagittal>.*found the folders \[Axial,"):
         prepare(Settings(planes / "DMQ", "planes", tmp_path / "out"))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `preparing` with bias correction and registration, cut off on the way and run again."""
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
-
 from scripts.cases.read import read_cases
-from tests.prepare.test_registration import moved_case
 from workbench.prepare.phantom.acquisition import make_case
+
+from tests.prepare.test_registration import moved_case
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 6
@@ -70,10 +71,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(cohort):
     for item in [*cases.training, *cases.validation, *cases.test]:
         for phase, file in item["image"].items():
             assert ("registered" in file) == (phase != "portal")
-            assert (
-                nibabel.load(file).shape
-                == nibabel.load(cohort / "in" / item["case"] / f"{phase}.nii.gz").shape
-            )
+            assert nibabel.load(file).shape == nibabel.load(cohort / "in" / item["case"] / f"{phase}.nii.gz").shape
     assert not [file for file in out.rglob("*") if file.name.startswith(".")]
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registration: known moves of phantom phases are undone, in the header alone, and bends; the rest stays."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
-
 from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
 from scripts.volumes.open import open_volume
 from workbench.prepare.phantom.acquisition import GRIDS, _shift_mm, make_case
@@ -85,8 +85,7 @@ def residuals(
         start, end = (open_volume(entry["image"][phase]).affine for entry in (before, after))
         places = apply(truth[phase], corners)
         away = [
-            np.linalg.norm(apply(m, places) - corners, axis=1).mean()
-            for m in (np.eye(4), end @ np.linalg.inv(start))
+            np.linalg.norm(apply(m, places) - corners, axis=1).mean() for m in (np.eye(4), end @ np.linalg.inv(start))
         ]
         found[phase] = (float(away[0]), float(away[1]))
     return found
@@ -99,10 +98,7 @@ def test_known_moves_are_undone_to_less_than_a_voxel(tmp_path):
     moved, notes = register_cases(
         [entry for entry, _, _ in made], PHASES, "portal", tmp_path / "out", Registration("rigid"), workers=1
     )
-    each = [
-        residuals(entry, after, truth, corners)
-        for (entry, truth, corners), after in zip(made, moved, strict=True)
-    ]
+    each = [residuals(entry, after, truth, corners) for (entry, truth, corners), after in zip(made, moved, strict=True)]
     before, after = np.array([pair for phases in each for pair in phases.values()]).T
     assert {phase for phases in each for phase in phases} == {"pre", "arterial"}
     print(
@@ -114,9 +110,7 @@ def test_known_moves_are_undone_to_less_than_a_voxel(tmp_path):
     assert after.max() < VOXEL_MM
     rows = table(tmp_path / "out")
     assert len(rows) == len(after)
-    assert all(
-        float(row["mutual_information_after"]) > float(row["mutual_information_before"]) for row in rows
-    )
+    assert all(float(row["mutual_information_after"]) > float(row["mutual_information_before"]) for row in rows)
     assert {(row["registered"], row["region"], row["reason"]) for row in rows} == {("yes", "mask", "")}
     assert notes[0].startswith(f"registered {len(after)} of {len(after)} phases")
 
@@ -147,9 +141,7 @@ def test_a_second_run_makes_nothing_anew_but_what_was_lost(registered, monkeypat
     folder, entry, after = registered
     files = [file for file in folder.rglob("*") if file.is_file() and file.name != "registration.csv"]
     times = {file: file.stat().st_mtime_ns for file in files}
-    monkeypatch.setattr(
-        "workbench.prepare.registration.cases.match_pair", lambda *_: pytest.fail("searched again")
-    )
+    monkeypatch.setattr("workbench.prepare.registration.cases.match_pair", lambda *_: pytest.fail("searched again"))
     rows = table(folder)
     (again,), _ = register_cases([entry], PHASES, "portal", folder, Registration("rigid"), workers=1)
     assert (again, table(folder)) == (after, rows)
@@ -170,9 +162,7 @@ def test_an_affine_transform_undoes_a_stretch_and_loads_with_its_shear(tmp_path)
     entry, truth, corners = moved_case(tmp_path / "in", 1, stretch=1.1)
     results = {}
     for kind in ("rigid", "affine"):
-        (after,), _ = register_cases(
-            [entry], PHASES, "portal", tmp_path / kind, Registration(kind), workers=1
-        )
+        (after,), _ = register_cases([entry], PHASES, "portal", tmp_path / kind, Registration(kind), workers=1)
         results[kind] = np.mean([pair[1] for pair in residuals(entry, after, truth, corners).values()])
     assert results["affine"] < VOXEL_MM
     assert results["affine"] < results["rigid"]
@@ -259,9 +249,7 @@ def test_a_breath_is_undone_by_bending_the_voxels_around_the_lesion(scanner, tmp
     assert ((changed >= low) & (changed < high)).all()
     here = map_coordinates(result.read(), apply(np.linalg.inv(result.affine), inside).T, order=1)
     source = map_coordinates(
-        moving.read(),
-        apply(np.linalg.inv(moving.affine), sources(inside, match.matrix, match.warp)).T,
-        order=1,
+        moving.read(), apply(np.linalg.inv(moving.affine), sources(inside, match.matrix, match.warp)).T, order=1
     )
     assert np.corrcoef(here, source)[0, 1] > 0.85, "the file shows what lies where the transform says"
 
@@ -322,11 +310,7 @@ FALLBACKS = {
     "no overlap": (elsewhere, {}, "the phase does not reach the region"),
     "mask missing": (lambda entry: entry | {"roi": entry["roi"] + "x.nii"}, {}, "must exist, found no file"),
     "empty mask": (empty_mask, {}, "must have a voxel above 0, found none"),
-    "unreadable": (
-        lambda entry: Path(entry["image"]["pre"]).write_bytes(b"x") and entry,
-        {},
-        "must be readable",
-    ),
+    "unreadable": (lambda entry: Path(entry["image"]["pre"]).write_bytes(b"x") and entry, {}, "must be readable"),
     "too far": (lambda entry: entry, {"max_shift": 0.05}, "implausible, "),
     "turned too far": (lambda entry: entry, {"max_rotation": 0.01}, "implausible, "),
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Columns that look like the answer are found, alone or together, and left out; honest ones stay."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from workbench.prepare.suspicious import sentence, suspicious_columns, without_suspicious
 
 CLASSES = ["low", "mid", "high"]
@@ -89,9 +89,7 @@ def test_few_cases_are_warned_of_and_fewer_are_said_to_prove_nothing():
     # four of the other class
     cases = [case for case in cases if case["label"] == "low" or int(case["case"]) < 8]
     (line,) = suspicious_columns(cases, columns).lines(keep=False)
-    assert line.startswith(
-        "warning: clinical columns are not looked at for the answer: 5 patients of a class"
-    )
+    assert line.startswith("warning: clinical columns are not looked at for the answer: 5 patients of a class")
 
 
 def test_a_class_of_six_among_24_gives_itself_away():
@@ -117,13 +115,7 @@ def graded(count: int, rule, seed: int = 0) -> tuple[list[dict], list[dict]]:
     cases = []
     for number in range(count):
         grade, stage, nodes = (int(value) for value in rng.integers(1, 5, 3))
-        values = {
-            "grade": f"G{grade}",
-            "stage": stage,
-            "nodes": nodes,
-            "age": rng.normal(),
-            "psa": rng.lognormal(),
-        }
+        values = {"grade": f"G{grade}", "stage": stage, "nodes": nodes, "age": rng.normal(), "psa": rng.lognormal()}
         label = "high" if rule(grade, stage, nodes) else "low"
         cases.append({"case": str(number), "label": label, "clinical": values})
     columns = [{"name": name, "kind": "number"} for name in values]
@@ -193,12 +185,9 @@ def test_scans_of_one_patient_are_one_observation(patients):
     """Its number, town and age are the same in all of its scans, and tell nothing of the class."""
     for seed in range(3):
         rng = np.random.default_rng(seed)
-        people = [
-            (f"{label}{n}", label) for label, count in (("low", 12), ("mid", patients)) for n in range(count)
-        ]
+        people = [(f"{label}{n}", label) for label, count in (("low", 12), ("mid", patients)) for n in range(count)]
         values = {
-            name: {"id": rng.bytes(4).hex(), "town": f"t{rng.integers(8)}", "age": rng.normal()}
-            for name, _ in people
+            name: {"id": rng.bytes(4).hex(), "town": f"t{rng.integers(8)}", "age": rng.normal()} for name, _ in people
         }
         cases = [
             {"case": f"{name}_{scan}", "patient": name, "label": label, "clinical": values[name]}
@@ -207,9 +196,7 @@ def test_scans_of_one_patient_are_one_observation(patients):
         ]
         columns = [{"name": "age", "kind": "number"}]
         for name in ("id", "town"):
-            columns.append(
-                {"name": name, "kind": "category", "values": sorted({v[name] for v in values.values()})}
-            )
+            columns.append({"name": name, "kind": "category", "values": sorted({v[name] for v in values.values()})})
         found = suspicious_columns(cases, columns)
         assert (found.suspicious, found.doubtful) == ([], [])
 
@@ -280,9 +267,7 @@ def test_honest_real_columns_stay(test_data):
 
 
 def test_real_columns_from_the_biopsy_go(test_data):
-    found = suspicious_columns(
-        *real(test_data, "picai_anatomy_clinical", "marksheet.csv", "case_csPCa", "YES")
-    )
+    found = suspicious_columns(*real(test_data, "picai_anatomy_clinical", "marksheet.csv", "case_csPCa", "YES"))
     gone = {name for one in found.suspicious for name in one.columns}
     assert gone == {"case_ISUP", "histopath_type"}
     assert {name for one in found.best for name in one.columns} >= {"psad", "case_ISUP"}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layout `table`: one CSV file that names everything."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from scripts.cases.read import read_cases
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
@@ -31,10 +31,7 @@ def test_paths_labels_and_clinical_values_come_from_one_file(table):
     file = prepare(Settings(table / "cases.csv", "table", table / "out", without_mask="whole_volume"))
     cases = read_cases(file, ["early", "late"], ["a", "b"], ["age"])
     items = {item["case"]: item for item in [*cases.training, *cases.validation, *cases.test]}
-    assert items["c1"]["image"] == {
-        "early": str(table / "scans/1_e.nii.gz"),
-        "late": str(table / "other/1_l.mha"),
-    }
+    assert items["c1"]["image"] == {"early": str(table / "scans/1_e.nii.gz"), "late": str(table / "other/1_l.mha")}
     assert list(items["c3"]["image"]) == ["early"]
     assert items["c1"]["roi"] == str(table / "scans/1_e.nii.gz")
     assert (items["c1"]["label"], items["c1"]["clinical"], items["c1"]["site"]) == (1, {"age": 51.0}, "S")
@@ -45,10 +42,7 @@ def test_paths_labels_and_clinical_values_come_from_one_file(table):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda text: text.replace("scans/1_e", "scans/99_e"),
-            r"case c1: phase 'early'.* must exist.*99_e.nii.gz",
-        ),
+        (lambda text: text.replace("scans/1_e", "scans/99_e"), r"case c1: phase 'early'.* must exist.*99_e.nii.gz"),
         (
             lambda text: text.replace("/", "-").replace(".nii.gz", "").replace(".mha", ""),
             r"must have a column with paths.*add one. A table without any image cannot be trained on here",
@@ -64,9 +58,7 @@ def test_a_wrong_table_is_one_line(change, message, table):
     with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
         prepare(Settings(file, "table", table / "out"))
     _, *rest = str(raised.value).splitlines()
-    assert all(line.lstrip().startswith("case c1: ") for line in rest), (
-        "one line for each file that cannot be read"
-    )
+    assert all(line.lstrip().startswith("case c1: ") for line in rest), "one line for each file that cannot be read"
     assert len(rest) == (2 if "99_e" in file.read_text() else 0), "an image and a mask"
     assert not (table / "out/dataset.json").exists()
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A results folder in which nothing is to be warned of: 900 cases of two sites, calibrated."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 import yaml
 from matplotlib.figure import Figure
-
 from scripts.engines.environment import environment
 from scripts.engines.labelled import LabelledPredictions, write_results
 from scripts.metrics.predictions import write_predictions
@@ -85,8 +85,6 @@ def clean(tmp_path_factory) -> Path:
     with (folder / "learning_curves.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["epoch", "validation_auc", "validation_accuracy", "best"])
-        writer.writerows(
-            [[1.0, 0.5, 0.5, 1.0], [2.0, macro["auc"], macro["accuracy"], 1.0], [3.0, 1, 1, 0.0]]
-        )
+        writer.writerows([[1.0, 0.5, 0.5, 1.0], [2.0, macro["auc"], macro["accuracy"], 1.0], [3.0, 1, 1, 0.0]])
     record(folder, data)
     return folder

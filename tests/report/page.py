@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads an HTML page as a reader sees it: figures with captions, tables with cells, every attribute."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attention and weights of strategies with several tokens or levels: the numbers of the network, by name."""
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import pandas
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
-
 from scripts import build
-from tests.report.test_case_reports import evaluate
+from torch import Tensor, nn
 from workbench.report.attention import Attention, AttentionReport, attention_figure
 from workbench.report.features import FeatureReport
 from workbench.report.weights import WeightReport
+
+from tests.report.test_case_reports import evaluate
 
 PHASES = ["pre", "arterial", "portal"]
 CLASSES = ["a", "b"]
@@ -78,9 +79,7 @@ def test_the_matrix_is_the_mean_over_heads_and_cases_that_have_both_tokens(strat
 def test_no_text_of_the_matrices_lies_over_another():
     tokens = ["native_unenhanced_breathhold", "hepatobiliary_phase_20min", *"abcde"]
     share = np.full((7, 7), 1 / 7)
-    found = [
-        Attention("attention", group, tokens, tokens, share, np.full((7, 7), 9)) for group in ("", "a", "b")
-    ]
+    found = [Attention("attention", group, tokens, tokens, share, np.full((7, 7), 9)) for group in ("", "a", "b")]
     figure = attention_figure(found, CLASSES)
     figure.draw_without_rendering()
     note = figure._supxlabel.get_window_extent()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html in headless Chromium without a network: on a desk, on a phone, and on paper."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from workbench.report.report import report_folder
 
 pytestmark = pytest.mark.browser
@@ -21,9 +21,7 @@ PHONE, DESK = 390, 1200
 @pytest.fixture(scope="module")
 def browser() -> Iterator:
     """A Chromium that reaches nothing; skips where there is none."""
-    webdriver = pytest.importorskip(
-        "selenium.webdriver", reason="no selenium: pip install -r requirements-dev.txt"
-    )
+    webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install -r requirements-dev.txt")
     program = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not (program and driver):
@@ -66,9 +64,7 @@ def test_it_shows_everything_without_a_network(browser, report, width):
     assert min(sizes) > 0
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = [
-        one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"
-    ]
+    asked = [one["params"]["request"]["url"] for one in events if one["method"] == "Network.requestWillBeSent"]
     assert report.as_uri() in asked
     assert [url[:80] for url in asked if not url.startswith(("file:", "data:"))] == []
 
@@ -118,12 +114,7 @@ def test_it_prints_on_a4_with_whole_figures(browser, report):
     assert len(boxes) > 3
     assert {(round(float(wide)), round(float(high))) for wide, high in boxes} == {(595, 842)}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    width = {
-        "width": 680,
-        "height": 1009,
-        "deviceScaleFactor": 1,
-        "mobile": False,
-    }  # A4 less its margins, in px
+    width = {"width": 680, "height": 1009, "deviceScaleFactor": 1, "mobile": False}  # A4 less its margins, in px
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", width)
     cut = """
         return [...document.querySelectorAll('figure:has(img)')].filter(one =>

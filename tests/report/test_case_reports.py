@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The handlers of single figures on planted predictions: what is shown, and when there is nothing to show."""
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose
-from torch import Tensor, nn
-
 from scripts import build
 from scripts.engines.inferer import PhaseInferer, PrepareBatch
+from torch import Tensor, nn
 from workbench.report.errors import ErrorReport, errors_figure
 from workbench.report.features import FeatureReport
 from workbench.report.weights import WeightReport
@@ -111,9 +111,7 @@ def test_slices_lie_in_the_middle_as_radiologists_look_at_them(tmp_path, drawn):
 
 def test_no_error_is_said_and_no_label_leaves_nothing(tmp_path, drawn):
     evaluate([case(0, [0.9, 0.05, 0.05], 0)], error_report(tmp_path / "right"), Planted())
-    assert [text.get_text() for text in drawn[0].texts] == [
-        "Worst errors, test: none of 1 cases was predicted wrong"
-    ]
+    assert [text.get_text() for text in drawn[0].texts] == ["Worst errors, test: none of 1 cases was predicted wrong"]
     evaluate([case(0, [0.9, 0.05, 0.05], None)], error_report(tmp_path / "unknown"), Planted())
     assert not (tmp_path / "unknown").exists()
 

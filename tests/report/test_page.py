@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html of a real training: the numbers of its files, n everywhere, nothing from outside."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from scripts.engines.environment import environment
 from scripts.files.errors import message_of
 from workbench.report.contents import read_contents
@@ -165,16 +165,9 @@ def test_records_and_page_name_neither_home_nor_user_nor_host(copy, monkeypatch)
     monkeypatch.setenv("LOGNAME", "jdoe")
     monkeypatch.setattr("socket.gethostname", lambda: host)
     arguments = ["run", "training", "--config_file", f"['{ROOT}/configs/train.yaml','{copy.parent}/d.yaml']"]
-    monkeypatch.setattr(
-        "sys.argv", ["__main__.py", *arguments, "/data/jdoe/x", f"tcp://{host}:8786", f"{ROOT}"]
-    )
+    monkeypatch.setattr("sys.argv", ["__main__.py", *arguments, "/data/jdoe/x", f"tcp://{host}:8786", f"{ROOT}"])
     made = environment("cpu")
-    assert made["command"][4:] == [
-        "['configs/train.yaml','~/d.yaml']",
-        "/data/user/x",
-        "tcp://host:8786",
-        ".",
-    ]
+    assert made["command"][4:] == ["['configs/train.yaml','~/d.yaml']", "/data/user/x", "tcp://host:8786", "."]
     (copy / "environment.json").write_text(json.dumps(made))
     write_record(copy, [copy / "models" / "model.pt"], copy.parent / "gone", "test", PHASES, made)
     config = yaml.safe_load((copy / "configs" / "train.yaml").read_text())
@@ -226,12 +219,7 @@ def test_a_training_on_a_server_s_labels_has_no_test(copy):
 def test_names_are_escaped(copy):
     evil = "<script>alert('x')</script>"
     for name in ("metrics.json", "evaluation.json"):
-        text = (
-            (copy / name)
-            .read_text()
-            .replace('"high"', json.dumps(evil))
-            .replace('"portal"', json.dumps(evil))
-        )
+        text = (copy / name).read_text().replace('"high"', json.dumps(evil)).replace('"portal"', json.dumps(evil))
         (copy / name).write_text(text)
     config = yaml.safe_load((copy / "configs" / "train.yaml").read_text())
     config |= {"name": evil, "classes": ["low", evil], "phases": ["pre", evil, "</style>&amp;"]}

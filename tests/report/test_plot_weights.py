@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """The boxes of the weights are those of the present tokens of each class."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from workbench.report.weights import plot_weights
 
 WEIGHTS = np.array([[0.2, 0.8], [0.4, 0.6], [0.0, 1.0], [0.7, 0.3], [0.9, 0.1]])

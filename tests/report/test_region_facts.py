@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the report says of regions is what the transforms do."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from workbench.report.record import region_facts
 
 CONFIG = {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each warning is planted: it appears with its number, and nothing else does. Clean data give none."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
-
 from workbench.report.contents import read_contents
 from workbench.report.report import cautions_about
 
@@ -122,10 +122,7 @@ def without_clinical_values(folder: Path) -> None:
     """Half of the predicted cases lack one column, few the other one."""
     lines = (folder / "predictions.csv").read_text().splitlines()
     had = ["age; psa"] + ["age", "age; psa"] * len(lines)
-    rows = [
-        f"{line},{there},{'psa' if there == 'age' else ''}"
-        for line, there in zip(lines[1:], had, strict=False)
-    ]
+    rows = [f"{line},{there},{'psa' if there == 'age' else ''}" for line, there in zip(lines[1:], had, strict=False)]
     rows[0] = f"{lines[1]},psa,age"
     text = "\n".join([f"{lines[0]},clinical,clinical_missing", *rows])
     (folder / "predictions.csv").write_text(text + "\n")
@@ -143,17 +140,13 @@ def unlike(folder: Path) -> None:
     file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"intensity": rule}))
     data, random = folder.parent / "data", np.random.default_rng(0)
     for name, scale in (("a", 1.0), ("b", 10.0)):
-        image = nibabel.Nifti1Image(
-            (scale * random.random((4, 5, 6))).astype(np.float32), np.diag([-2, 1, 3, 1])
-        )
+        image = nibabel.Nifti1Image((scale * random.random((4, 5, 6))).astype(np.float32), np.diag([-2, 1, 3, 1]))
         nibabel.save(image, data / f"{name}.nii.gz")
 
     def change(found: dict) -> None:
         for split in ("training", "validation", "test"):
             for case in found[split]:
-                case["image"] = {
-                    name: "b.nii.gz" if name == "portal" else "a.nii.gz" for name in case["image"]
-                }
+                case["image"] = {name: "b.nii.gz" if name == "portal" else "a.nii.gz" for name in case["image"]}
 
     edit(data / "dataset.json", change)
     record(folder, data)
@@ -178,25 +171,17 @@ PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         [r"not calibrated \(expected calibration error 0\.\d{3}\)"],
     ),
     "calibration made it worse": (
-        calibration(
-            temperature=0.5, log_loss_before=0.5, log_loss_after=0.6, brier_before=0.2, brier_after=0.2
-        ),
+        calibration(temperature=0.5, log_loss_before=0.5, log_loss_after=0.6, brier_before=0.2, brier_after=0.2),
         [r"Calibration made the probabilities of the test split worse: log loss from 0\.500 to 0\.600"],
     ),
     "calibration error became larger": (
         calibration(temperature=2.0, ece_before=0.02, ece_after=0.03),
         [r"split worse: expected calibration error from 0\.020 to 0\.030"],
     ),
-    "no temperature told": (
-        calibration(temperature=1.0),
-        [r"No temperature was fitted: the validation split"],
-    ),
+    "no temperature told": (calibration(temperature=1.0), [r"No temperature was fitted: the validation split"]),
     "calibrate false": (uncalibrated, [r"not calibrated"]),
     "calibration error": (macro(ece=0.2, ece_interval=[0.11, 0.25]), [r"is 0\.200, 95% interval 0\.110"]),
-    "missing phase": (
-        cases(no_portal),
-        [r"portal is missing in 120 of 400 cases of the training split \(30%\)"],
-    ),
+    "missing phase": (cases(no_portal), [r"portal is missing in 120 of 400 cases of the training split \(30%\)"]),
     "unevenly missing": (
         cases(no_portal_of_high),
         [r"portal is missing unevenly between the classes: 0 of \d+ low, \d\d of \d+ high\."],
@@ -206,10 +191,7 @@ PLANTED: dict[str, tuple[Callable[[Path], None], list[str]]] = {
         [r"The intensity rule is joint, but phases portal and pre differ in scale \(.* spreads (9|10)\."],
     ),
     "one class at a site": (cases(all_low_at_c), [r"All \d\d cases of site C are of class low\."]),
-    "clinical values": (
-        without_clinical_values,
-        [r"missing in many of the (\d+) reported cases: psa in \d+\.$"],
-    ),
+    "clinical values": (without_clinical_values, [r"missing in many of the (\d+) reported cases: psa in \d+\.$"]),
     "pieces of masks": (
         regions(left_out={"p7": 0.483, "p9": 0.001}),
         [r"several pieces in 2 of 900 cases, .* left out, of the mask's volume: p7 \(48%\), p9 \(< 1%\)\."],

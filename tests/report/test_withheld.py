@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which phases are withheld, and the mean over what is left."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-
 from scripts.metrics.intervals import confidence_intervals
 from workbench.report.missing_phases_figure import missing_phases_figure
 from workbench.report.withheld import MEAN, curve, withheld_rows, withheld_subsets

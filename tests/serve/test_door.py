@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The door of `make label`: requests of strangers and of other pages, and what would be code or a path."""
 
 from __future__ import annotations
@@ -137,17 +138,7 @@ def test_numbers_have_types_and_ranges(server, status, name, value) -> None:
     assert (code, name in line) == (400, True)
 
 
-PATHS = [
-    "../../etc/passwd",
-    "/etc/passwd",
-    "..",
-    "a/../../b",
-    "..\\..\\x",
-    "p001/../../x",
-    "%2e%2e/x",
-    "$HOME",
-    "@x",
-]
+PATHS = ["../../etc/passwd", "/etc/passwd", "..", "a/../../b", "..\\..\\x", "p001/../../x", "%2e%2e/x", "$HOME", "@x"]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real MONAI Label server: it opens a trained bundle, answers as the bundle does, learns, and says what is
 wrong. Offline; about a minute.
 """
@@ -54,9 +55,7 @@ def test_it_lists_the_models_their_options_and_each_case_once(server, cases) -> 
     assert set(listed) == {entry["case"] for entry in cases}
 
 
-def test_it_answers_as_the_bundle_does_and_typed_values_change_the_answer(
-    server, cases, results, in_process
-) -> None:
+def test_it_answers_as_the_bundle_does_and_typed_values_change_the_answer(server, cases, results, in_process) -> None:
     names = [entry["case"] for entry in cases[:3]]
     unknown, known = in_process(results, {}), in_process(results, {"age": 85.0, "sex": "M"})
     for name in names:
@@ -66,9 +65,7 @@ def test_it_answers_as_the_bundle_does_and_typed_values_change_the_answer(
         typed = server.scores(name, age="85", sex="M")
         assert typed["high"] == pytest.approx(known[name], abs=1e-5)
         assert typed["high"] != pytest.approx(plain["high"], abs=1e-4)
-    assert server.scores(names[0])["high"] == pytest.approx(unknown[names[0]], abs=1e-5), (
-        "nothing stays typed"
-    )
+    assert server.scores(names[0])["high"] == pytest.approx(unknown[names[0]], abs=1e-5), "nothing stays typed"
 
 
 def test_its_answers_name_the_positive_class_and_how_it_was_judged(server, cases, results) -> None:
@@ -88,15 +85,11 @@ def test_without_a_region_it_refuses_and_with_a_point_it_answers(server, cases, 
     assert "needs 'roi', found none, nor a 'box' or 'point' in mm" in server.refusal(name)
     mask = nibabel.load(small_phantom / cases[-1]["roi"])
     lesion = np.argwhere(mask.get_fdata() > 0)
-    corners = (
-        np.stack([lesion.min(0) - 0.5, lesion.max(0) + 0.5]) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
-    )
+    corners = np.stack([lesion.min(0) - 0.5, lesion.max(0) + 0.5]) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
     centre = corners.mean(axis=0)
     cube = server.scores(name, box=[(centre - 8).tolist(), (centre + 8).tolist()])
     assert server.scores(name, point=[*centre, 16.0])["high"] == pytest.approx(cube["high"], abs=1e-5)
-    assert server.scores(name, point=" ".join(map(str, centre)))["high"] != pytest.approx(
-        cube["high"], abs=1e-4
-    )
+    assert server.scores(name, point=" ".join(map(str, centre)))["high"] != pytest.approx(cube["high"], abs=1e-4)
     assert "'point' must be [x, y, z] in mm, and the side" in server.refusal(name, point="left of the liver")
     assert "'age' must be a number, or empty where it is not known, found 'old'" in server.refusal(
         cases[0]["case"], age="old"
@@ -122,9 +115,7 @@ def test_labels_teach_it_once_and_the_next_answer_shows_it(server, cases, app, i
     before = server.scores(name)["high"]
     for entry, label in zip(cases, ["low", "high", "low"], strict=False):
         content = json.dumps({"label": label, "clinical": entry["clinical"]})
-        server.form(
-            f"/datastore/label?image={entry['case']}&tag=final", "PUT", "label", content, "label.json"
-        )
+        server.form(f"/datastore/label?image={entry['case']}&tag=final", "PUT", "label", content, "label.json")
     options = json.loads(server.ask("/info/"))["trainers"][CLASSIFIER]["config"]
     options |= {"max_epochs": 1, "val_split": 0.34, "device": "cpu"}
     assert options["run_id"] == ""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which files of a folder MONAI Label lists as cases, by its own matching rules."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from workbench.serve.command import study_patterns
 
 PHASES = ["pre", "portal"]

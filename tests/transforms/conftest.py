@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fixtures of the transforms' tests: volumes on any grid."""
 
 from __future__ import annotations

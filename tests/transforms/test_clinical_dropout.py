@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clinical dropout hides tables and values at its rate."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.engines.inferer import PrepareBatch
 from scripts.transforms.clinical import ClinicalDropout
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A region with the contour of a mask: what lies farther away than the margin is 0."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK
-
 from scripts.transforms.mask_region import Contour, ContourRegiond, MaskRegiond
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.resample import ResamplePhasesd
@@ -16,9 +16,7 @@ def case(save) -> dict:
     """Two phases on different grids, and a mask of two labels on a third that is turned and finer."""
     generator = np.random.default_rng(0)
     pre = save("pre", generator.uniform(1, 2, (24, 24, 12)).astype(np.float32), np.diag([1.0, 1.0, 2.0, 1.0]))
-    portal = save(
-        "portal", generator.uniform(1, 2, (12, 12, 12)).astype(np.float32), np.diag([2.0, 2.0, 2.0, 1.0])
-    )
+    portal = save("portal", generator.uniform(1, 2, (12, 12, 12)).astype(np.float32), np.diag([2.0, 2.0, 2.0, 1.0]))
     mask = np.zeros((24, 48, 48), dtype=np.uint8)  # axes S, A, L
     mask[10:20, 14:30, 20:36] = 1
     mask[14:20, 20:30, 20:30] = 0

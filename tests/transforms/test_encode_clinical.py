@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clinical values as a row of numbers, by the model's own declarations."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import json
 import pytest
 import torch
 from monai.data import DataLoader, Dataset
-
 from scripts.cases.read import declared_columns, read_unlabelled
 from scripts.transforms.clinical import EncodeClinicald
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The phases of a case from one path: a folder, files side by side, a 4D file."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.server_inputs import FindPhasesd
 
@@ -36,11 +36,7 @@ def test_three_layouts_of_one_case_are_the_same_case(volumes, save, tmp_path: Pa
     for name in ("p001/lesion", "p001_lesion", "p002_seg"):
         save(name, mask, affine)
     whole = save("p002", np.stack(list(volumes.values()), axis=-1), affine)
-    for path, case in (
-        (tmp_path / "p001", "p001"),
-        (tmp_path / "p001_portal.nii.gz", "p001"),
-        (whole, "p002"),
-    ):
+    for path, case in ((tmp_path / "p001", "p001"), (tmp_path / "p001_portal.nii.gz", "p001"), (whole, "p002")):
         item = FIND({"image": str(path)})
         assert item["case"] == item["patient"] == case
         assert Path(item["roi"]).name in ("lesion.nii.gz", "p001_lesion.nii.gz", "p002_seg.nii.gz")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Intensity transforms on known values."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from scripts.transforms.intensity import PercentileIntensityd, WindowIntensityd, ZScoreIntensityd
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import WholeVolumeRegiond
@@ -80,9 +80,7 @@ def test_percentiles_of_each_phase_and_of_all(item) -> None:
     for phase in ("pre", "portal"):
         raw = inside_values(item, phase).numpy()
         low, high = np.percentile(raw, [10, 90])
-        np.testing.assert_allclose(
-            inside_values(alone, phase), np.clip((raw - low) / (high - low), 0, 1), atol=1e-5
-        )
+        np.testing.assert_allclose(inside_values(alone, phase), np.clip((raw - low) / (high - low), 0, 1), atol=1e-5)
     raw = np.concatenate([inside_values(item, phase).numpy() for phase in ("pre", "portal")])
     low, high = np.percentile(raw, [10, 90])
     expected = np.clip((inside_values(item, "pre").numpy() - low) / (high - low), 0, 1)
@@ -93,11 +91,7 @@ def test_percentiles_of_each_phase_and_of_all(item) -> None:
 def test_statistics_of_the_whole_volume(save, smooth, joint: bool) -> None:
     voxels = {"pre": smooth((20, 20, 20)) + 50, "portal": 3 * smooth((16, 20, 20), 1)}
     item = {"case": "p017", "image": {phase: save(phase, values) for phase, values in voxels.items()}}
-    for step in (
-        LoadImagePhasesd(phases=list(voxels)),
-        WholeVolumeRegiond(),
-        ResamplePhasesd(size=(8, 8, 8)),
-    ):
+    for step in (LoadImagePhasesd(phases=list(voxels)), WholeVolumeRegiond(), ResamplePhasesd(size=(8, 8, 8))):
         item = step(item)
     scored = ZScoreIntensityd(joint=joint, statistics="volume")(item)
     ranged = PercentileIntensityd(lower=5.0, upper=95.0, joint=joint, statistics="volume")(item)
@@ -118,9 +112,7 @@ def test_percentiles_without_extent(item) -> None:
         flat = {**item, "image": {**item["image"]}}
         if isinstance(transform, ZScoreIntensityd):
             flat["image"]["pre"] = torch.where(item["inside"]["pre"], 5.0, 0.0)
-        with pytest.raises(
-            ValueError, match=r"^case p017: phase 'pre' must have values that differ .*found 5 at both"
-        ):
+        with pytest.raises(ValueError, match=r"^case p017: phase 'pre' must have values that differ .*found 5 at both"):
             transform(flat)
 
 

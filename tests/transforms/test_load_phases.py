@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Opening the phases of a case."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from monai.transforms import LoadImaged
-
 from scripts.transforms.phases import LoadImagePhasesd
 
 PHASES = ["pre", "arterial", "portal"]
@@ -58,9 +58,7 @@ def test_monai_label_replaces_subclasses_of_its_own_loader() -> None:
 
 def test_unknown_phase_names_the_nearest(item) -> None:
     item["image"]["portl"] = item["image"].pop("portal")
-    with pytest.raises(
-        ValueError, match=r"^case p017: phase 'portl' .*nearest: 'portal'.*portal.nii.gz; correct"
-    ):
+    with pytest.raises(ValueError, match=r"^case p017: phase 'portl' .*nearest: 'portal'.*portal.nii.gz; correct"):
         load()(item)
 
 
@@ -71,9 +69,7 @@ def test_all_phases_missing() -> None:
 
 def test_missing_file_names_case_and_phase(item, tmp_path: Path) -> None:
     item["image"]["pre"] = str(tmp_path / "none.nii.gz")
-    with pytest.raises(
-        FileNotFoundError, match=r"^case p017: phase 'pre': the volume must exist.*none.nii.gz"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"^case p017: phase 'pre': the volume must exist.*none.nii.gz"):
         load()(item)
     item["image"].pop("pre")
     item["roi"] = str(tmp_path / "none.nii.gz")
@@ -85,9 +81,7 @@ def test_a_phase_elsewhere_in_space(item, save, smooth) -> None:
     away = np.eye(4)
     away[2, 3] = 100.0
     item["image"]["pre"] = save("away", smooth((6, 7, 8)), away)
-    with pytest.raises(
-        ValueError, match=r"^case p017: phase 'pre' must overlap .*'portal', found them 92 mm apart"
-    ):
+    with pytest.raises(ValueError, match=r"^case p017: phase 'pre' must overlap .*'portal', found them 92 mm apart"):
         load(reference="portal")(item)
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A mask of several pieces: the grid shows a lesion, not what lies between two."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import logging
 import numpy as np
 import pytest
 from monai.transforms import SelectItemsd
-
 from scripts.cases.cache import cached_dataset
 from scripts.transforms.mask_region import ContourRegiond, MaskRegiond
 from scripts.transforms.phases import LoadImagePhasesd
@@ -81,9 +81,7 @@ def test_a_speck_does_not_move_the_grid(centre_of, speck) -> None:
     assert item["region_left_out"] == pytest.approx(1 / 385)
 
 
-def test_voxels_that_touch_by_a_corner_are_one_piece_and_size_is_that_of_the_values_that_count(
-    centre_of,
-) -> None:
+def test_voxels_that_touch_by_a_corner_are_one_piece_and_size_is_that_of_the_values_that_count(centre_of) -> None:
     touching = (slice(14, 30), slice(16, 30), slice(14, 30))
     centre, item = centre_of(LARGE, touching, SMALL)
     assert item["region_exceeds_grid"]  # one piece, larger than the grid
@@ -130,7 +128,4 @@ def test_the_cases_are_named_once(cache, save, tmp_path, caplog) -> None:
                 assert len([dataset[index] for index in range(2)]) == 2
     told = [record.message for record in caplog.records if "several pieces" in record.message]
     assert len(told) == 2
-    assert all(
-        "in 1 of 2 cases" in text and "two (32%)" in text and "one" not in text.split(":")[-2]
-        for text in told
-    )
+    assert all("in 1 of 2 cases" in text and "two (32%)" in text and "one" not in text.split(":")[-2] for text in told)

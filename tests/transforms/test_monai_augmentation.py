@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MONAI's random transforms in `augmentation`: a case at a time, as MONAI would, absent phases untouched."""
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from monai.transforms import (
     RandScaleIntensity,
     RandSpatialCrop,
 )
-
 from scripts.engines.randomness import EpochSeed
 from scripts.transforms.augment import SEEDS, AugmentBatch, RandomIntensity
 
@@ -131,24 +131,17 @@ def test_a_case_is_drawn_whatever_else_is_in_the_batch(image) -> None:
 @pytest.mark.parametrize(
     ("transform", "message"),
     [
-        (
-            RandSpatialCrop((4, 4, 4), random_size=False),
-            r"RandSpatialCrop must keep the shape \[2, 8, 7, 6\], found",
-        ),
+        (RandSpatialCrop((4, 4, 4), random_size=False), r"RandSpatialCrop must keep the shape \[2, 8, 7, 6\], found"),
         (RandRotate90(prob=1.0), r"RandRotate90 must keep the shape \[2, 8, 7, 6\], found \[2, 7, 8, 6\]"),
         (RandFlip(prob=1.0, spatial_axis=5), r"RandFlip must take images of \[2, 8, 7, 6\], found: "),
     ],
 )
 def test_what_does_not_fit_is_one_line(image, transform, message) -> None:
     torch.manual_seed(0)
-    with pytest.raises(
-        ValueError, match=f"^augmentation: {message}.*; correct its settings, or leave it out$"
-    ):
+    with pytest.raises(ValueError, match=f"^augmentation: {message}.*; correct its settings, or leave it out$"):
         AugmentBatch([transform])(image, PRESENT)
 
 
 def test_another_key_is_refused_at_once() -> None:
-    with pytest.raises(
-        ValueError, match=r"the keys of RandFlipd must be `image`, found label; correct `keys`"
-    ):
+    with pytest.raises(ValueError, match=r"the keys of RandFlipd must be `image`, found label; correct `keys`"):
         AugmentBatch([RandFlipd(keys="label")])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Four MR sequences of two real patients, each on its own grid, come onto one grid and line up."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
@@ -34,10 +34,7 @@ def brains(files: dict[str, Path]) -> Brains:
         ResamplePhasesd(spacing=[2.0, 2.0, 2.0], size=[120, 128, 90]),
     ):
         item = transform(item)
-    return {
-        phase: ((volume > 0).numpy(), item["inside"][phase].numpy())
-        for phase, volume in item["image"].items()
-    }
+    return {phase: ((volume > 0).numpy(), item["inside"][phase].numpy()) for phase, volume in item["image"].items()}
 
 
 def dice(brain: Brains) -> dict[tuple[str, str], float]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The predicted class painted over the region, on the grid of the file that the viewer shows."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from scripts.transforms.viewer_answer import PaintPredictiond
 from scripts.volumes.open import open_volume
 

@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phase dropout hides phases at its rate, and never all of a case."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.engines.inferer import PrepareBatch
 from scripts.transforms.augment import PhaseDropout
 

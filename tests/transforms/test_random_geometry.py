@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random geometry: one draw per case, exact where it can be, repeatable."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from scripts.transforms.geometry import RandomGeometry, warp
 
 ANY = RandomGeometry(flip=(0.5, 0.5, 0.5), rotate=20.0, scale=0.1, translate=2.0, spacing=(1.0, 1.0, 2.0))
@@ -68,9 +68,7 @@ def test_a_shift_by_whole_voxels_is_exact_and_brings_in_zeros() -> None:
 def test_a_quarter_turn_is_exact() -> None:
     image = torch.rand(1, 2, 7, 9, 9)
     turn = torch.tensor([[[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]])
-    torch.testing.assert_close(
-        warp(image, turn, torch.zeros(1, 3)), torch.rot90(image, 1, (3, 4)), atol=5e-6, rtol=0
-    )
+    torch.testing.assert_close(warp(image, turn, torch.zeros(1, 3)), torch.rot90(image, 1, (3, 4)), atol=5e-6, rtol=0)
 
 
 def test_equal_to_scipy() -> None:
@@ -83,9 +81,7 @@ def test_equal_to_scipy() -> None:
     for case in range(5):
         back, shift = np.linalg.inv(matrices[case].numpy()), shifts[case].numpy()
         for phase in range(2):
-            padded = np.pad(
-                image[case, phase].numpy(), 1
-            )  # zeros from the border voxels on, as grid_sample has
+            padded = np.pad(image[case, phase].numpy(), 1)  # zeros from the border voxels on, as grid_sample has
             offset = centre + 1 - back @ (centre + 1 + shift)
             expected = affine_transform(padded, back, offset, order=1, mode="constant")[1:-1, 1:-1, 1:-1]
             torch.testing.assert_close(found[case, phase], torch.from_numpy(expected), atol=2e-5, rtol=0)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random intensities: one draw per phase, absent phases and padding untouched."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from scripts.transforms.augment import AugmentBatch, RandomIntensity
 from scripts.transforms.geometry import RandomGeometry
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The label of a case from a file that an annotation server stores."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from scripts.transforms.server_inputs import ReadLabeld
 
 READ = ReadLabeld(classes=["Low", "high"])

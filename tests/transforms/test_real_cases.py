@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real cases whose phases lie on different grids: they must line up on one."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, SelectItemsd
-
 from scripts.cases.cache import cached_dataset
 from scripts.transforms.intensity import ZScoreIntensityd
 from scripts.transforms.mask_region import MaskRegiond
@@ -34,18 +34,13 @@ def correlation(item: dict, first: str, second: str) -> float:
 
 @pytest.mark.parametrize(
     ("patient", "least"),
-    [
-        ("TCGA-DU-7294", 0.95),
-        ("TCGA-FG-6692", 0.80),
-    ],  # the second moved between the series, which overlap in part
+    [("TCGA-DU-7294", 0.95), ("TCGA-FG-6692", 0.80)],  # the second moved between the series, which overlap in part
 )
 def test_four_sequences_of_a_glioma(test_data, patient: str, least: float) -> None:
     """Four shapes, two spacings, sform 0 in one file: the skull-stripped brains overlap."""
     folder = test_data("tcia_glioma_4seq")
     paths = {name: str(folder / f"{patient}_bet_native_{name}.nii.gz") for name in SEQUENCES}
-    item = on_one_grid(
-        {"case": patient, "image": paths}, SEQUENCES, "t1c", spacing=(2, 2, 2), size=(96, 112, 80)
-    )
+    item = on_one_grid({"case": patient, "image": paths}, SEQUENCES, "t1c", spacing=(2, 2, 2), size=(96, 112, 80))
     shared = torch.stack(list(item["inside"].values())).all(dim=0)
     brains = {name: (item["image"][name] > 0) & shared for name in SEQUENCES}
     for name in SEQUENCES:
@@ -70,9 +65,7 @@ def test_five_mr_series_of_a_prostate_in_three_planes(test_data) -> None:
     mirrored = {**item, "image": {**item["image"], "sag": item["image"]["sag"].flip(0)}}
     assert correlation(mirrored, "t2w", "sag") < 0.6
     lesion = on_one_grid(case, phases, "t2w", MaskRegiond(margin=12), spacing=(1, 1, 1), size=(48, 48, 48))
-    centre = (
-        item["grid_affine"].inverse() @ lesion["grid_affine"] @ torch.tensor([23.5, 23.5, 23.5, 1]).double()
-    )
+    centre = item["grid_affine"].inverse() @ lesion["grid_affine"] @ torch.tensor([23.5, 23.5, 23.5, 1]).double()
     assert ((centre[:3] > 0) & (centre[:3] < 64)).all()
 
 

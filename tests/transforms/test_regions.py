@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Region rules: boxes in mm, in the frame of the reference phase."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from scripts.transforms.mask_region import MaskRegiond
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
@@ -25,9 +25,7 @@ def test_a_mask_reaches_to_the_outer_edges_of_its_voxels(phase, save) -> None:
     mask[3:6, 4:5, 7:9] = 1
     item = opened(phase, roi=save("roi", mask, np.diag([1.0, 1.0, 2.0, 1.0])))
     np.testing.assert_allclose(MaskRegiond()(item)["region"], [[2.5, 3.5, 13], [5.5, 4.5, 17]], atol=1e-5)
-    np.testing.assert_allclose(
-        MaskRegiond(margin=10)(item)["region"], [[-7.5, -6.5, 3], [15.5, 14.5, 27]], atol=1e-5
-    )
+    np.testing.assert_allclose(MaskRegiond(margin=10)(item)["region"], [[-7.5, -6.5, 3], [15.5, 14.5, 27]], atol=1e-5)
 
 
 def test_a_mask_has_its_own_grid(phase, save) -> None:
@@ -79,9 +77,7 @@ def test_labels_choose_among_mask_values(phase, save) -> None:
 
 def test_empty_and_missing_masks(phase, save) -> None:
     empty = opened(phase, roi=save("roi", np.zeros((4, 4, 4), dtype=np.uint8)))
-    with pytest.raises(
-        ValueError, match=r"^case p017: the mask must have voxels above 0, found none in .*roi"
-    ):
+    with pytest.raises(ValueError, match=r"^case p017: the mask must have voxels above 0, found none in .*roi"):
         MaskRegiond()(empty)
     with pytest.raises(
         ValueError, match=r"^case p017: a region from a mask needs 'roi', found none, nor .* add the mask"
@@ -116,9 +112,7 @@ def test_a_case_without_a_mask_may_name_a_point_or_a_box(phase) -> None:
 
 
 def test_the_whole_volume(phase) -> None:
-    np.testing.assert_allclose(
-        WholeVolumeRegiond()(opened(phase))["region"], [[-0.5, -0.5, -1], [19.5, 19.5, 39]]
-    )
+    np.testing.assert_allclose(WholeVolumeRegiond()(opened(phase))["region"], [[-0.5, -0.5, -1], [19.5, 19.5, 39]])
 
 
 def test_order_and_settings(phase) -> None:

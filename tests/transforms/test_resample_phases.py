@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All phases on one grid: what MONAI's whole-volume chain gives, from a part of the voxels."""
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from monai.transforms import (
     Spacing,
     SpatialResample,
 )
-
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import BoxRegiond, WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes.grid import sample_volume
 from scripts.volumes.open import open_volume
-from scripts.volumes.sample import sample_volume
 
 KINDS = ["plain", "flipped", "permuted", "oblique", "sheared"]
 
@@ -41,9 +41,7 @@ def resample(paths: dict[str, str], region=None, reference: str | None = None, *
 
 @pytest.mark.parametrize("orientation", ["RAS", "LPS", "SLA"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_to_spatial_resample_of_the_whole_volume(
-    save, smooth, affines, kind: str, orientation: str
-) -> None:
+def test_equal_to_spatial_resample_of_the_whole_volume(save, smooth, affines, kind: str, orientation: str) -> None:
     path = save("pre", smooth((40, 36, 24)), affines[kind])
     item = resample({"pre": path}, spacing=(1.0, 1.1, 1.3), size=(20, 18, 16), orientation=orientation)
     whole = Compose([LoadImage(image_only=True), EnsureChannelFirst()])(path)
@@ -62,9 +60,7 @@ def test_equal_to_spatial_resample_of_the_whole_volume(
     ("kind", "orientation"),
     [(kind, code) for kind in KINDS[:3] for code in ("RAS", "LPS", "SLA")] + [("sheared", "RAS")],
 )
-def test_equal_to_orientation_then_spacing_then_crop(
-    save, smooth, affines, kind: str, orientation: str
-) -> None:
+def test_equal_to_orientation_then_spacing_then_crop(save, smooth, affines, kind: str, orientation: str) -> None:
     path = save("pre", smooth((40, 36, 24)), affines[kind])
     item = resample({"pre": path}, spacing=(1.0, 1.0, 1.0), size=(20, 18, 16), orientation=orientation)
     whole = Compose(
@@ -88,8 +84,7 @@ def test_only_the_block_that_the_grid_needs_is_read(save, smooth, monkeypatch) -
     blocks = []
     read = type(open_volume(path)).read
     monkeypatch.setattr(
-        "scripts.volumes.volume.Volume.read",
-        lambda self, part=None: blocks.append(part) or read(self, part),
+        "scripts.volumes.volume.Volume.read", lambda self, part=None: blocks.append(part) or read(self, part)
     )
     resample({"pre": path}, region=[[10, 20, 30], [14, 26, 38]], spacing=(1, 1, 1), size=(32, 32, 32))
     (block,) = blocks
@@ -104,10 +99,7 @@ def test_a_phase_with_the_grid_s_spacing_is_copied(save, smooth) -> None:
 
 def linear(shape: tuple[int, int, int], affine: np.ndarray) -> np.ndarray:
     """Return a volume whose value at x (mm) is 2 x + 3 y - z + 5: interpolation gives it exactly."""
-    points = (
-        np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) @ affine[:3, :3].T
-        + affine[:3, 3]
-    )
+    points = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) @ affine[:3, :3].T + affine[:3, 3]
     return (points @ [2.0, 3.0, -1.0] + 5).astype(np.float32)
 
 
@@ -171,7 +163,7 @@ def test_parallel_and_oblique_sampling_agree(save, smooth, monkeypatch) -> None:
     volume = open_volume(save("pre", smooth((20, 22, 24)), np.diag([-1.5, 1.2, 2.5, 1.0])))
     grid = np.array([[0, 0, 1.1, -24], [0.9, 0, 0, 3], [0, -1.3, 0, 40], [0, 0, 0, 1]])
     fast, inside = sample_volume(volume, grid, (16, 17, 18))
-    monkeypatch.setattr("scripts.volumes.sample._drivers", lambda *_: None)
+    monkeypatch.setattr("scripts.volumes.grid._drivers", lambda *_: None)
     slow, inside_again = sample_volume(volume, grid, (16, 17, 18))
     np.testing.assert_array_equal(inside, inside_again)
     np.testing.assert_allclose(fast, slow, atol=2e-3)
@@ -192,21 +184,15 @@ def test_anti_alias_is_monai_s_gaussian(save, smooth) -> None:
 
 def test_a_phase_outside_the_region(save, smooth) -> None:
     paths = {"pre": save("pre", smooth((40, 40, 40))), "portal": save("portal", smooth((10, 40, 40)))}
-    with pytest.raises(
-        ValueError, match=r"^case p017: phase 'portal' must reach the region .*portal.nii.gz; check"
-    ):
+    with pytest.raises(ValueError, match=r"^case p017: phase 'portal' must reach the region .*portal.nii.gz; check"):
         resample(paths, [[20, 10, 10], [30, 20, 20]], spacing=(1, 1, 1), size=(16, 16, 16))
 
 
 def test_a_phase_that_is_constant_in_the_region(save, smooth) -> None:
     voxels = smooth((40, 40, 40))
     voxels[10:] = -7
-    with pytest.raises(
-        ValueError, match=r"^case p017: phase 'pre' must have voxels that differ .* found -7 every"
-    ):
-        resample(
-            {"pre": save("pre", voxels)}, [[20, 10, 10], [30, 20, 20]], spacing=(1, 1, 1), size=(16, 16, 16)
-        )
+    with pytest.raises(ValueError, match=r"^case p017: phase 'pre' must have voxels that differ .* found -7 every"):
+        resample({"pre": save("pre", voxels)}, [[20, 10, 10], [30, 20, 20]], spacing=(1, 1, 1), size=(16, 16, 16))
 
 
 def test_voxels_that_are_not_finite_count_only_where_they_are_needed(save, smooth) -> None:

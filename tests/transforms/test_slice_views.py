@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Planes are cut across the axes that their names say, whatever the orientation of the grid."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.transforms.augment import AugmentBatch
 from scripts.transforms.geometry import RandomGeometry
 from scripts.transforms.views import GivenViews, SliceViews

@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """From phases by name to one tensor."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.transforms.phases import StackPhasesd
 
 PHASES = ["pre", "arterial", "portal"]
@@ -24,14 +24,8 @@ def test_order_absence_and_type() -> None:
 def test_a_phase_that_is_there_is_not_constant(value: float) -> None:
     inside = torch.zeros(2, 3, 4, dtype=torch.bool)
     inside[1] = True
-    item = {
-        "case": "p017",
-        "image": {"pre": torch.where(inside, value, 0.0)},
-        "inside": {"pre": inside},
-    }
-    with pytest.raises(
-        ValueError, match=rf"^case p017: phase 'pre' must have voxels that differ, found {value:g} ev"
-    ):
+    item = {"case": "p017", "image": {"pre": torch.where(inside, value, 0.0)}, "inside": {"pre": inside}}
+    with pytest.raises(ValueError, match=rf"^case p017: phase 'pre' must have voxels that differ, found {value:g} ev"):
         StackPhasesd(phases=PHASES)(item)
 
 

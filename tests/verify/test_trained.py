@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this user trained is used as it is; what others made is verified by every command that can."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from scripts.engines.ensemble import is_recorded, model_files, record, trained_list
 from scripts.files.errors import message_of
 from workbench.predict import command as predict
@@ -36,8 +36,7 @@ def test_a_training_is_noted_by_its_content(moved, own_data_home):
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["configs/inference.yaml", "configs/new.yaml", "models/model.pt", "scripts/a.py", "jinja2.py"],
+    "name", ["configs/inference.yaml", "configs/new.yaml", "models/model.pt", "scripts/a.py", "jinja2.py"]
 )
 def test_whatever_changes_what_runs_ends_that(name, moved):
     with (moved / name).open("a") as file:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder from elsewhere: clean as a training writes it, refused with each planted thing in it."""
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-
 from scripts.files.run_folder import release_folder, take_folder
 from workbench.verify.__main__ import main
 from workbench.verify.folder import verify
@@ -92,9 +92,7 @@ def test_a_planted_value_is_named_by_file_and_key(file, key, value, folder, tmp_
     path = folder / file
     path.parent.mkdir(exist_ok=True)
     content = yaml.safe_load(path.read_text()) if path.is_file() else {}
-    planted = json.loads(
-        json.dumps(value).replace("{witness!r}", f"'{witness}'").replace("{witness}", str(witness))
-    )
+    planted = json.loads(json.dumps(value).replace("{witness!r}", f"'{witness}'").replace("{witness}", str(witness)))
     content |= {key: planted}
     path.write_text(json.dumps(content) if path.suffix == ".json" else yaml.safe_dump(content))
     found = said(folder).splitlines()
@@ -107,8 +105,7 @@ def test_a_planted_value_is_named_by_file_and_key(file, key, value, folder, tmp_
 
 
 @pytest.mark.parametrize(
-    "value",
-    [0.5, "portal", "$'/data/set \\x231'", ["a", 1], {"a": None}, "@seed", "$@bundle_root + '/data/other'"],
+    "value", [0.5, "portal", "$'/data/set \\x231'", ["a", 1], {"a": None}, "@seed", "$@bundle_root + '/data/other'"]
 )
 def test_values_may_differ(value, folder):
     path = folder / "configs" / "train.yaml"
@@ -116,9 +113,7 @@ def test_values_may_differ(value, folder):
     assert said(folder) == ""
 
 
-BOMB = "a: &a [x, x]\n" + "".join(
-    f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-)
+BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
 
 
 @pytest.mark.parametrize(
@@ -254,9 +249,7 @@ def test_torchscript_that_touches_files_is_named(folder):
 def test_torchscript_with_other_calls_is_named(line, folder):
     file = folder / "models" / "model.ts"
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr(
-            "model/code/__torch__/a.py", f"def forward(self, x: Tensor) -> Tensor:\n  return {line}\n"
-        )
+        archive.writestr("model/code/__torch__/a.py", f"def forward(self, x: Tensor) -> Tensor:\n  return {line}\n")
     assert said(folder).startswith("models/model.ts, model/code/__torch__/a.py: found ")
 
 
@@ -281,11 +274,7 @@ def test_the_command_ends_with_1_and_imports_nothing_of_the_folder(folder):
     (folder / "torch.py").write_text("raise SystemExit('taken')\n")
     (folder / "configs" / "a\x1b[2J\u202e.yaml").write_text("run: [$import os]\n")
     done = subprocess.run(
-        [sys.executable, "-m", "workbench.verify", str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-m", "workbench.verify", str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 1

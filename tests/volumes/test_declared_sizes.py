@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a header declares is checked before anything of that size is allocated."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.volumes import headers as declared_size
 from scripts.volumes import itk as volume_itk
 from scripts.volumes import native
@@ -38,9 +38,7 @@ def nifti(shape: tuple[int, ...], voxels: bytes = b"\0" * 64, version: type = ni
 
 def forged_length(content: bytes, shape: tuple[int, ...]) -> bytes:
     """Pack it, and let the last four bytes tell the length that the header declares."""
-    return gzip.compress(content)[:-4] + struct.pack(
-        "<I", (352 + 2 * int(np.prod(shape, dtype=object))) % 2**32
-    )
+    return gzip.compress(content)[:-4] + struct.pack("<I", (352 + 2 * int(np.prod(shape, dtype=object))) % 2**32)
 
 
 def nrrd(shape: tuple[int, ...], voxels: bytes = b"\0" * 64, encoding: str = "raw") -> bytes:
@@ -63,10 +61,7 @@ HUGE = {
     "NIfTI of 32767 x 32767 x 32767 voxels in 416 bytes": ("a.nii", nifti(CUBE)),
     "NIfTI-2 of 2^40 x 2^40 x 2^40 voxels": ("a2.nii", nifti((2**40,) * 3, version=nibabel.Nifti2Header)),
     "packed NIfTI of that size": ("a.nii.gz", gzip.compress(nifti(CUBE))),
-    "packed NIfTI whose last bytes confirm the size": (
-        "b.nii.gz",
-        forged_length(nifti(CUBE, NOISE), (32767,) * 3),
-    ),
+    "packed NIfTI whose last bytes confirm the size": ("b.nii.gz", forged_length(nifti(CUBE, NOISE), (32767,) * 3)),
     "NRRD of 2^15 x 2^15 x 2^15 voxels": ("a.nrrd", nrrd(CUBE)),
     "packed NRRD of that size": ("b.nrrd", nrrd(CUBE, gzip.compress(b"\0" * 64), "gzip")),
     "MetaImage of that size": ("a.mha", metaimage(CUBE)),
@@ -123,9 +118,7 @@ def test_the_length_that_a_packed_file_claims_is_not_taken_on_trust(tmp_path, wa
     """1 MB of random bytes might unpack to 1 GB, and the last four bytes say so; but it does not."""
     shape = (1000, 1000, 480)
     (tmp_path / "a.nii.gz").write_bytes(forged_length(nifti(shape, NOISE), shape))
-    with pytest.raises(
-        ValueError, match=r"truncated, 1000352 of 960000352 bytes|EOFError|BadGzipFile"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"truncated, 1000352 of 960000352 bytes|EOFError|BadGzipFile") as caught:
         open_volume(tmp_path / "a.nii.gz", NAME)
     say("Sizes in headers", "packed NIfTI that claims 960 times its length", caught.value)
     assert tracemalloc.get_traced_memory()[1] < MEMORY
@@ -177,11 +170,7 @@ def test_a_dicom_file_that_declares_too_much(tags, reason, write_dicom, tmp_path
     (study,), _ = find_studies(tmp_path / "series")
     stacks = stacks_of(study.series[0])
     assert [stack.refused for stack in stacks] == [reason]
-    say(
-        "DICOM",
-        ", ".join(f"{key} {value}" for key, value in tags.items()),
-        reason,
-    )
+    say("DICOM", ", ".join(f"{key} {value}" for key, value in tags.items()), reason)
     assert tracemalloc.get_traced_memory()[1] < MEMORY
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A full disk and a read-only folder are one line, and leave no corrupt and no temporary file."""
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, Lambdad
-
 from scripts.cases.cache import cached_dataset
 from scripts.engines.checkpoint import save_weights
 from scripts.files.atomic import PARTIAL, remove_partial, write_text
 from scripts.files.errors import message_of
-from tests.conftest import ROOT
 from workbench.prepare.derived import write_nifti
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
+
+from tests.conftest import ROOT
 
 FULL = r"cannot be written, the disk is full; free some space and give the same command again"
 
@@ -151,11 +152,7 @@ def test_a_cache_that_finds_no_room(disk, say):
     entries = list(folder.glob("*.pt"))
     assert len(entries) >= 5
     assert_whole(folder)
-    say(
-        "Disks",
-        "a disk cache that fills its disk",
-        message.replace(Path(message.split()[0]).name, "0123abcd.pt"),
-    )
+    say("Disks", "a disk cache that fills its disk", message.replace(Path(message.split()[0]).name, "0123abcd.pt"))
 
 
 @pytest.mark.parametrize("present", [False, True])
@@ -169,11 +166,7 @@ def test_a_dataset_that_finds_no_room(present, disk, source, say):
     assert tree(folder) == before
     assert_whole(folder)
     assert "free some space" in message
-    say(
-        "Disks",
-        f"`preparing` on a full disk{', where an older dataset.json stays as it is' * present}",
-        message,
-    )
+    say("Disks", f"`preparing` on a full disk{', where an older dataset.json stays as it is' * present}", message)
 
 
 def test_converted_volumes_that_find_no_room(disk, write_dicom, tmp_path, say):
@@ -277,9 +270,7 @@ work_through(operator.neg, [1, 2], 2, processes=True)
 
 def test_a_full_shared_memory_is_told_as_such():
     """joblib would go on in threads, in which trainings disturb each other."""
-    filled = (
-        'mount -t tmpfs -o size=64k tmpfs /dev/shm && head -c 65536 /dev/zero >/dev/shm/filler && exec "$@"'
-    )
+    filled = 'mount -t tmpfs -o size=64k tmpfs /dev/shm && head -c 65536 /dev/zero >/dev/shm/filler && exec "$@"'
     command = ["unshare", "-m", "sh", "-c", filled, "sh", sys.executable, "-c", WORKERS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     if "Operation not permitted" in done.stderr:

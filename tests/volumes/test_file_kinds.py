@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kinds of image files beyond .nii and .nrrd, wrong names, several files of one volume, units of length."""
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
 from scripts.volumes.fingerprint import item_fingerprint
 from scripts.volumes.open import files_of, image_files, open_volume
 
@@ -21,9 +21,7 @@ AFFINE = np.array([[-1.0, 0, 0, 9], [0, 1.0, 0, -7], [0, 0, 2.0, 3], [0, 0, 0, 1
 VOXELS = np.random.default_rng(0).integers(-500, 1500, size=(7, 6, 5)).astype(np.int16)
 
 
-def nifti(
-    path: Path, kind: type = nib.Nifti1Image, affine: np.ndarray = AFFINE, unit: str | None = "mm"
-) -> Path:
+def nifti(path: Path, kind: type = nib.Nifti1Image, affine: np.ndarray = AFFINE, unit: str | None = "mm") -> Path:
     image = kind(VOXELS.astype(np.float32) if kind is nib.MGHImage else VOXELS, affine)
     if unit is not None and kind is not nib.MGHImage:
         image.header.set_xyzt_units(unit)
@@ -105,20 +103,14 @@ SPACING = "ElementSpacing = 1 1 2\n"
 MANY_FILES = {
     "mhd, one": ("a.mhd", META.format(SPACING, "all.raw")),
     "mhd, list": ("a.mhd", META.format(SPACING, "LIST\ns00.raw\ns01.raw\ns02.raw\ns03.raw\ns04.raw\n")),
-    "mhd, list of 2D": (
-        "a.mhd",
-        META.format(SPACING, "LIST 2\r\ns00.raw\r\ns01.raw\r\ns02.raw\r\ns03.raw\r\ns04.raw"),
-    ),
+    "mhd, list of 2D": ("a.mhd", META.format(SPACING, "LIST 2\r\ns00.raw\r\ns01.raw\r\ns02.raw\r\ns03.raw\r\ns04.raw")),
     "mhd, pattern": ("a.mhd", META.format(SPACING, "s%02d.raw 0 4 1")),
     "mhd, pattern with steps": ("a.mhd", META.format(SPACING, "t%d.raw 1 9 2")),
     "mhd, name with a blank": ("a.mhd", META.format(SPACING, "all of it.raw")),
     "mhd, below": ("a.mhd", META.format(SPACING, "below/all.raw")),
     "nhdr, one": ("a.nhdr", NRRD.format(LPS + "data file: all.raw\n")),
     "nrrd, detached": ("a.nrrd", NRRD.format(LPS + "datafile: ./below/all.raw\n")),
-    "nhdr, list": (
-        "a.nhdr",
-        NRRD.format(LPS + "data file: LIST\ns00.raw\ns01.raw\ns02.raw\ns03.raw\ns04.raw\n"),
-    ),
+    "nhdr, list": ("a.nhdr", NRRD.format(LPS + "data file: LIST\ns00.raw\ns01.raw\ns02.raw\ns03.raw\ns04.raw\n")),
     "nhdr, pattern": ("a.nhdr", NRRD.format(LPS + "data file: s%02d.raw 0 4 1\n")),
     "nhdr, pattern with steps": ("a.nhdr", NRRD.format(LPS + "data file: t%d.raw 1 9 2 2\n")),
 }
@@ -165,9 +157,7 @@ PACKED = zlib.compress(VOXELS.T.tobytes())
 
 @pytest.mark.parametrize("size", [None, 0, -5, len(PACKED) - 50, len(PACKED), len(PACKED) + 50, 10**11])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_packed_metaimage_is_read_whatever_size_its_header_says(
-    size: int | None, order: str, tmp_path: Path
-) -> None:
+def test_a_packed_metaimage_is_read_whatever_size_its_header_says(size: int | None, order: str, tmp_path: Path) -> None:
     said = "CompressedData = True\n" + ("" if size is None else f"CompressedDataSize = {size}\n")
     head = META.format(said + SPACING, "LOCAL").replace("MSB = False", f"MSB = {order == '>'}")
     content = zlib.compress(VOXELS.T.astype(f"{order}i2").tobytes())
@@ -205,17 +195,12 @@ def test_a_truncated_metaimage_is_told_as_such(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("space", "signs"),
-    [("left-posterior-superior", (-1, -1)), ("RAST", (1, 1)), ("left-anterior-superior", (-1, 1))],
+    ("space", "signs"), [("left-posterior-superior", (-1, -1)), ("RAST", (1, 1)), ("left-anterior-superior", (-1, 1))]
 )
-def test_spaces_of_nrrd_with_time_are_those_without(
-    space: str, signs: tuple[int, int], tmp_path: Path
-) -> None:
+def test_spaces_of_nrrd_with_time_are_those_without(space: str, signs: tuple[int, int], tmp_path: Path) -> None:
     name = space if space.isupper() else f"{space}-time"
     axes = "space directions: (1,0,0,0) (0,1,0,0) (0,0,2,0) (0,0,0,1)\nspace origin: (9,-7,3,0)\n"
-    head = NRRD.replace("dimension: 3\nsizes: 7 6 5", "dimension: 4\nsizes: 7 6 5 1").format(
-        f"space: {name}\n{axes}\n"
-    )
+    head = NRRD.replace("dimension: 3\nsizes: 7 6 5", "dimension: 4\nsizes: 7 6 5 1").format(f"space: {name}\n{axes}\n")
     (tmp_path / "a.nrrd").write_bytes(head.encode() + VOXELS.T.tobytes())
     volume = open_volume(tmp_path / "a.nrrd")
     np.testing.assert_array_equal(volume.read(), VOXELS)
@@ -242,9 +227,7 @@ def test_both_files_of_a_pair_count(key: str, ending: str, tmp_path: Path) -> No
 def test_a_missing_file_of_many_is_named(scattered: Path) -> None:
     (scattered / "a.mhd").write_text(MANY_FILES["mhd, list"][1])
     (scattered / "s03.raw").unlink()
-    with pytest.raises(
-        ValueError, match=r"^case p: the volume must have the files of its voxels, found no s03.raw in"
-    ):
+    with pytest.raises(ValueError, match=r"^case p: the volume must have the files of its voxels, found no s03.raw in"):
         open_volume(scattered / "a.mhd", "case p")
 
 
@@ -282,9 +265,7 @@ def test_units_of_nifti(unit, factor, said, kind, tmp_path: Path) -> None:
 def test_a_spacing_that_no_patient_has_is_told(tmp_path: Path) -> None:
     affine = np.diag([0.001, 0.001, 0.002, 1.0])
     (remark,) = open_volume(nifti(tmp_path / "a.nii", affine=affine, unit=None)).remarks
-    assert (
-        remark == "its spacing is below 0.01 or above 100 mm, and the header states no unit; check its header"
-    )
+    assert remark == "its spacing is below 0.01 or above 100 mm, and the header states no unit; check its header"
 
 
 @pytest.mark.parametrize(
@@ -359,9 +340,7 @@ def test_voxels_that_would_begin_inside_the_header_are_refused(tmp_path: Path) -
     content = bytearray(nifti(tmp_path / "a.nii").read_bytes())
     content[108:112] = struct.pack("<f", 0.0)
     (tmp_path / "a.nii").write_bytes(content)
-    with pytest.raises(
-        ValueError, match=r"must say where its voxels begin, found vox_offset 0, inside the header, in"
-    ):
+    with pytest.raises(ValueError, match=r"must say where its voxels begin, found vox_offset 0, inside the header, in"):
         open_volume(tmp_path / "a.nii")
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A native reader that crashes or hangs costs its file and nothing else."""
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
 from scripts.volumes import native, native_worker
 from scripts.volumes.open import open_volume
 
@@ -168,12 +168,7 @@ def test_the_check_of_the_images_goes_on_with_the_other_cases(stub, voxels):
     from workbench.prepare.quality.look import look_at_cases
 
     items = [
-        {
-            "case": name,
-            "patient": name,
-            "split": "training",
-            "image": {"pre": str(save(stub / f"{name}.mha", voxels))},
-        }
+        {"case": name, "patient": name, "split": "training", "image": {"pre": str(save(stub / f"{name}.mha", voxels))}}
         | {"roi": None}
         for name in ("a", "crash", "b")
     ]
@@ -191,9 +186,7 @@ def test_a_dicom_series_whose_decoder_crashes_is_left_out(stub, write_dicom, say
     write_dicom(stub / "series", prefix="image_crash")
     (study,), _ = find_studies(stub / "series")
     (stack,) = stacks_of(study.series[0])
-    with pytest.raises(
-        Refused, match=r"image_crash000 cannot be decoded \(its reader crashed \(SIGSEGV\)"
-    ) as caught:
+    with pytest.raises(Refused, match=r"image_crash000 cannot be decoded \(its reader crashed \(SIGSEGV\)") as caught:
         write_stack(stack, stub / "out.nii.gz")
     assert not list(stub.glob("*.nii.gz"))
     say("Readers that crash or hang", "a DICOM decoder that crashes (the series is left out)", caught.value)

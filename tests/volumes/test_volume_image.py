@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures as volumes of one slice, all in the same field."""
 
 from __future__ import annotations
@@ -6,12 +7,10 @@ import numpy as np
 import pytest
 import SimpleITK
 import torch
-
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
-from scripts.volumes.open import open_volume
-from scripts.volumes.plane import brightest
+from scripts.volumes.open import brightest, open_volume
 
 
 def write(file, pixels: np.ndarray, colours: bool = False):
@@ -24,9 +23,7 @@ def resized(file, size: list[int]) -> torch.Tensor:
     for transform in (
         LoadImagePhasesd(phases=["pre"]),
         WholeVolumeRegiond("image"),
-        ResamplePhasesd(
-            spacing=[1.0, 100 / size[1], 100 / size[2]], size=size, orientation="SPL", anti_alias=False
-        ),
+        ResamplePhasesd(spacing=[1.0, 100 / size[1], 100 / size[2]], size=size, orientation="SPL", anti_alias=False),
     ):
         item = transform(item)
     return item["image"]["pre"]
@@ -73,8 +70,6 @@ def test_white_is_that_of_the_file(tmp_path):
 
 def test_what_is_no_picture_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"png")
-    with pytest.raises(
-        ValueError, match=r"case p1: phase 'pre': the volume must be readable.*a.png"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"case p1: phase 'pre': the volume must be readable.*a.png") as caught:
         open_volume(tmp_path / "a.png", "case p1: phase 'pre'")
     assert "\n" not in str(caught.value)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lazy volumes: geometry, blocks, and one clear line for every bad file."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
 from scripts.volumes import volume as volume_base
 from scripts.volumes.open import files_of, open_volume
 from scripts.volumes.volume import Frame
@@ -111,9 +111,7 @@ def test_axes_of_length_one_are_dropped(tmp_path: Path, voxels: np.ndarray) -> N
     np.testing.assert_array_equal(volume.read(BLOCK), voxels[BLOCK])
 
 
-def test_a_gzip_file_of_several_members_is_not_taken_for_truncated(
-    tmp_path: Path, voxels: np.ndarray
-) -> None:
+def test_a_gzip_file_of_several_members_is_not_taken_for_truncated(tmp_path: Path, voxels: np.ndarray) -> None:
     import gzip
 
     save_nifti(tmp_path / "a.nii", voxels)
@@ -170,9 +168,7 @@ def test_truncated_file(tmp_path: Path, voxels: np.ndarray, ending: str, kept: f
     say("Images", "a file that ends too early", text)
 
 
-def test_a_truncated_gzip_file_is_refused_before_its_intact_part_is_read(
-    tmp_path: Path, voxels: np.ndarray
-) -> None:
+def test_a_truncated_gzip_file_is_refused_before_its_intact_part_is_read(tmp_path: Path, voxels: np.ndarray) -> None:
     path = save_nifti(tmp_path / "a.nii.gz", np.tile(voxels, (4, 4, 4)))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ValueError, match="EOFError"):
@@ -188,9 +184,7 @@ def test_not_3d(tmp_path: Path, shape: tuple[int, ...], say) -> None:
 
 
 def test_several_values_per_voxel(tmp_path: Path, voxels: np.ndarray, say) -> None:
-    sitk.WriteImage(
-        sitk.GetImageFromArray(np.stack([voxels] * 3, axis=-1), isVector=True), str(tmp_path / "a.mha")
-    )
+    sitk.WriteImage(sitk.GetImageFromArray(np.stack([voxels] * 3, axis=-1), isVector=True), str(tmp_path / "a.mha"))
     text = message_of(tmp_path / "a.mha")
     assert "must be 3D" in text
     say("Images", "several values per voxel", text)

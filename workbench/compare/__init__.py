@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cross-validated comparison of strategies: folds, jobs, tables and what they allow to say."""
 
 from scripts import exports

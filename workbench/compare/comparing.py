@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The comparison from beginning to end: `python -m monai.bundle run comparing`."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
-
 from scripts.cases.cache import NoCache, cached_dataset, check_cache
 from scripts.cases.read import read_cases
 from scripts.engines.run import start
@@ -39,9 +39,7 @@ def start_comparing(bundle_root: str | Path, seed: int) -> None:
     bundle = bundle_folder(bundle_root)
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
     start(bundle_root, parser.get_parsed_content("dataset_dir"), seed)
-    errors.on_interrupt(
-        lambda: "stopped; the same command goes on, and keeps the trainings that are finished"
-    )
+    errors.on_interrupt(lambda: "stopped; the same command goes on, and keeps the trainings that are finished")
 
 
 def compare(
@@ -73,9 +71,7 @@ def compare(
     """
     good = all(isinstance(number, int) and number >= 0 for number in training_seeds)
     if not training_seeds or not good or len(set(training_seeds)) < len(training_seeds):
-        raise ValueError(
-            f"training_seeds must be different whole numbers of at least 0, found {training_seeds!r}"
-        )
+        raise ValueError(f"training_seeds must be different whole numbers of at least 0, found {training_seeds!r}")
     if draws < 1:
         raise ValueError(f"draws must be a whole number of at least 1, found {draws}")
     check_cache(cache)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folds of a repeated, nested cross-validation: stratified by class, grouped by patient."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from scripts.cases.splits import split_by_patient
 
 
@@ -145,9 +145,7 @@ def _by_site(
     home: dict[str, str] = {}
     for patient, site in zip(patients, sites, strict=True):
         if site is None:
-            raise ValueError(
-                f"patient {patient} must have a 'site' in dataset.json to leave one site out, found none"
-            )
+            raise ValueError(f"patient {patient} must have a 'site' in dataset.json to leave one site out, found none")
         if home.setdefault(patient, site) != site:
             raise ValueError(
                 f"patient {patient} must be at one site to leave one site out, found {home[patient]!r} and "

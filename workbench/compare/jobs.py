@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One job: one strategy on one fold with one seed, independent of all others."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tests every pair of models by their predictions.csv, with Holm's correction for many tests at once."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.figures.table import bounds_text
 from scripts.metrics.paired import bootstrap_difference, delong_test
 from scripts.metrics.predictions import Predictions, read_predictions
@@ -124,9 +124,7 @@ def _check_same(reference: Predictions, found: Predictions, expected: str | Path
 
 def main() -> None:
     """Read the arguments, compare and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="results folders with predictions.csv")
     parser.add_argument("--metric", choices=(*METRICS, *OVERALL), default="auc")
     parser.add_argument("--draws", type=int, default=2000, help="bootstrap resamples")

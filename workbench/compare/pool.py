@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All labelled cases of a dataset in one list, and the dataset.json of a fold of them."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.checks import check_files, check_unique, class_index
 from scripts.cases.clinical import Column, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item
@@ -96,9 +96,7 @@ def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
     content |= {} if pool.positive is None else {"positive": pool.positive}
     for split in SPLITS:
         chosen = [pool.items[case] for case in getattr(fold, split)]
-        content[split] = [
-            {key: item[key] for key in ENTRY if item.get(key) not in (None, {})} for item in chosen
-        ]
+        content[split] = [{key: item[key] for key in ENTRY if item.get(key) not in (None, {})} for item in chosen]
     text = json.dumps(content, indent=1) + "\n"
     return write_text(folder / "dataset.json", text)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rows of all jobs as tables: what a seed fixes, and apart from it what differs from run to run."""
 
 from __future__ import annotations
@@ -74,8 +75,7 @@ def about(pool: Pool, found: Comparison) -> str:
     labels, number = pool.values("label"), len(set(pool.values("patient")))
     patients = f"{number} patients" if patients_known(pool.items) else "an unknown number of patients"
     counts = ", ".join(
-        f"{labels.count(name)} {name}{', the positive class' if name == pool.positive else ''}"
-        for name in pool.classes
+        f"{labels.count(name)} {name}{', the positive class' if name == pool.positive else ''}" for name in pool.classes
     )
     parts = f"{found.folds} folds"
     if found.sites:

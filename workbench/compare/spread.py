@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs independent jobs side by side: on the cores of this machine, or on a Dask cluster."""
 
 from __future__ import annotations

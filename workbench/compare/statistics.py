@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the rows and the pooled predictions allow to say: intervals of each strategy, tests of each pair."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The configuration of the trainings: train.yaml, the user's settings, and a strategy."""
 
 from __future__ import annotations
@@ -9,14 +10,13 @@ from typing import Any
 
 import yaml
 from monai.bundle import ConfigParser
-from torch import nn
-
 from scripts.engines.network import check_grid
 from scripts.files.atomic import write_text
 from scripts.files.errors import message_of
 from scripts.files.plain_text import check_from_data, listing
 from scripts.files.run_folder import contents
 from scripts.keys.key_types import content_of
+from torch import nn
 
 SETTINGS = "settings.yaml"
 RECORD = "comparison.json"
@@ -72,9 +72,7 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
     file = folder / RECORD
     if not file.is_file():
         if contents(folder):
-            raise ValueError(
-                f"results folder {folder} holds something other than a comparison; give another --name"
-            )
+            raise ValueError(f"results folder {folder} holds something other than a comparison; give another --name")
         write_text(file, json.dumps(record, indent=2) + "\n")
         return
     before, now = json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(record))
@@ -136,9 +134,7 @@ def check_strategies(
     known += [*(SINGLE + phase for phase in phases), REGRESSION]
     for strategy in strategies:
         if strategy not in known:
-            raise ValueError(
-                f"strategy {strategy!r} is not among {listing(strategy, known)}; correct `strategies`"
-            )
+            raise ValueError(f"strategy {strategy!r} is not among {listing(strategy, known)}; correct `strategies`")
         if strategy == REGRESSION:
             if not settings.get("clinical"):
                 raise ValueError(f"{REGRESSION} reads the clinical table: name its columns in `clinical`")

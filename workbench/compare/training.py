@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a job does: it trains a network as `monai.bundle run training` does, or fits logistic regression."""
 
 from __future__ import annotations
@@ -10,16 +11,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from monai.bundle import ConfigWorkflow
-
 from scripts.engines.environment import describe_machine
 from scripts.metrics.predictions import write_predictions
 from workbench.compare.strategies import SETTINGS, overlay_of, overrides_of
 
 if TYPE_CHECKING:
     import pandas
-    from sklearn.pipeline import Pipeline
-
     from scripts.cases.clinical import Column
+    from sklearn.pipeline import Pipeline
     from workbench.compare.jobs import Job, Place
 
 MOST_ITERATIONS = 5000
@@ -148,9 +147,7 @@ def fit_regression(place: Place, job: Job) -> dict[str, Any]:
     columns, classes = dataset["clinical"], dataset["classes"]
     cases, test = dataset["training"] + dataset["validation"], dataset["test"]
     start = time.perf_counter()
-    model = regression(columns).fit(
-        clinical_frame(columns, cases), [classes.index(case["label"]) for case in cases]
-    )
+    model = regression(columns).fit(clinical_frame(columns, cases), [classes.index(case["label"]) for case in cases])
     seconds = time.perf_counter() - start
     table = clinical_frame(columns, test)
     start = time.perf_counter()

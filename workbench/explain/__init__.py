@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What moved a prediction: the contribution of each phase, and where in it."""
 
 from scripts import exports

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Everything that is found out about one case."""
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-
 from scripts.files.plain_text import listing
 from scripts.transforms.phases import need
+from torch import Tensor
 from workbench.explain.class_activation import grad_cam, layer_cam
 from workbench.explain.contributions import Contributions, phase_contributions
 from workbench.explain.occlusion import Occlusion, predict_case
@@ -102,9 +102,7 @@ class CaseExplainer:
         )
         contributions = None
         if "contribution" in self.explanations:
-            contributions = phase_contributions(
-                self.network, image, present, clinical, self.batch_size, without
-            )
+            contributions = phase_contributions(self.network, image, present, clinical, self.batch_size, without)
         inside = self._inside(item)
         maps: dict[str, np.ndarray] = {}
         for name, activation_map in ACTIVATION_MAPS.items():

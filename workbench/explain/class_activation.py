@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Class activation maps of every phase: where the feature maps speak for a class."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from typing import Any
 import torch
 from monai.visualize import GradCAM, GradCAMpp
 from torch import Tensor, nn
-
 from workbench.explain.feature_maps import EncoderMaps
 
 
@@ -64,12 +64,7 @@ def grad_cam(
 
 
 def _relative_heat(
-    method: type[GradCAM],
-    network: nn.Module,
-    image: Tensor,
-    present: Tensor,
-    class_index: int,
-    clinical: Tensor | None,
+    method: type[GradCAM], network: nn.Module, image: Tensor, present: Tensor, class_index: int, clinical: Tensor | None
 ) -> Tensor:
     """Run one of MONAI's visualisers and divide by the hottest voxel."""
     maps = EncoderMaps(network)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From what the network says without any phase to the prediction, phase by phase, as a picture."""
 
 from __future__ import annotations
@@ -34,10 +35,7 @@ class Waterfall:
 
 
 def contribution_figure(
-    panels: Sequence[Waterfall],
-    players: Sequence[str],
-    path: str | Path | None = None,
-    classes: Sequence[str] = (),
+    panels: Sequence[Waterfall], players: Sequence[str], path: str | Path | None = None, classes: Sequence[str] = ()
 ) -> Figure:
     """Draw how each phase moved the probability, from the answer without any phase to the prediction.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each phase contributed to a prediction, by exact Shapley values."""
 
 from __future__ import annotations
@@ -8,9 +9,8 @@ from dataclasses import dataclass
 from math import comb
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.table_encoder import table_encoders
+from torch import Tensor, nn
 
 MOST_PLAYERS = 8  # 2^8 = 256 coalitions; each further player doubles the work
 
@@ -80,8 +80,7 @@ def is_read(value: Tensor, tolerance: float = 1e-6) -> Tensor:
     players = len(value).bit_length() - 1
     subsets = coalitions(players)
     changes = [
-        (value[subsets[:, player]] - value[~subsets[:, player]]).abs().max() > tolerance
-        for player in range(players)
+        (value[subsets[:, player]] - value[~subsets[:, player]]).abs().max() > tolerance for player in range(players)
     ]
     return torch.tensor(changes, dtype=torch.bool)
 
@@ -190,9 +189,7 @@ def _images(
     return torch.stack([without(image, present, row) for row in shown])
 
 
-def _predict(
-    network: nn.Module, images: Tensor, shown: Tensor, table_shown: Tensor, clinical: Tensor | None
-) -> Tensor:
+def _predict(network: nn.Module, images: Tensor, shown: Tensor, table_shown: Tensor, clinical: Tensor | None) -> Tensor:
     """Return the probabilities [n, K] of a case seen in n ways: shown [n, P], table_shown [n, 0 or 1]."""
     table = None
     if clinical is not None:

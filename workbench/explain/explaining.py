@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Explains cases one by one, each in a folder that is either complete or absent."""
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from typing import Any
 
 import torch
 from monai.transforms import Compose
-from torch import nn
-
 from scripts.cases.cache import preprocessed, refuse_bad
 from scripts.engines.evaluation import clinical_lines
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
 from scripts.files.atomic import PARTIAL, check_writable
 from scripts.files.processes import lines_of
+from torch import nn
 from workbench.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
 from workbench.explain.contribution_figure import Waterfall, contribution_figure
 from workbench.explain.contributions import Contributions, reads_table
@@ -142,11 +142,7 @@ def explain_cases(
 
 
 def write_case(
-    output_dir: Path,
-    found: CaseExplanation,
-    phases: Sequence[str],
-    players: Sequence[str],
-    classes: Sequence[str],
+    output_dir: Path, found: CaseExplanation, phases: Sequence[str], players: Sequence[str], classes: Sequence[str]
 ) -> None:
     """Write the folder of one case."""
     with folder_atomically(output_dir / file_name(found.case)) as folder:
@@ -187,9 +183,7 @@ def write_summary(
     write_localisation(folder / "localisation.csv", found, phases, classes)
 
 
-def summary_lines(
-    found: Sequence[CaseExplanation], players: Sequence[str], classes: Sequence[str]
-) -> list[str]:
+def summary_lines(found: Sequence[CaseExplanation], players: Sequence[str], classes: Sequence[str]) -> list[str]:
     """Return what is printed at the end."""
     lines = []
     if len(found) == 1:

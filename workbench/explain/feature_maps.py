@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the cells of a feature map lie in the volume that it was made of."""
 
 from __future__ import annotations
@@ -152,18 +153,14 @@ class EncoderMaps(ModelWithHooks):
 
         self.places = CellPlaces(x.shape[2:])
         hooks = self.places.follow(self.encoders)
-        hooks += [
-            part.register_forward_hook(keep_fine) for encoder in self.encoders for part in encoder.modules()
-        ]
+        hooks += [part.register_forward_hook(keep_fine) for encoder in self.encoders for part in encoder.modules()]
         hooks += [encoder.register_forward_hook(keep_call) for encoder in self.encoders]
         try:
             with torch.enable_grad():
                 # an input that asks for gradients gives them to the maps of a frozen network, too
                 logits = self.model(x.detach().requires_grad_(), **kwargs)
                 self.score = self.class_score(logits, class_idx)
-                gradients = torch.autograd.grad(
-                    self.score, maps, allow_unused=True, retain_graph=retain_graph
-                )
+                gradients = torch.autograd.grad(self.score, maps, allow_unused=True, retain_graph=retain_graph)
         finally:
             for hook in hooks:
                 hook.remove()

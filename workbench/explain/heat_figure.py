@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the network looked: heat over the original slices of every phase."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from workbench.explain.case_explanation import CaseExplanation

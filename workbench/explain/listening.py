@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a part of a network said in each forward pass, without asking the network to return it."""
 
 from __future__ import annotations
@@ -6,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.calibration import Ensemble
 from scripts.networks.map_fusion import HybridNetwork
+from torch import Tensor, nn
 
 Read = Callable[[tuple[Any, ...], Any], Tensor | None]
 """From the inputs and the output of a part to one tensor [B, ...], or None where there is nothing to read."""

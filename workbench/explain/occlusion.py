@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What covering a part of one phase does to the prediction."""
 
 from __future__ import annotations
@@ -29,13 +30,7 @@ class CoveredPhase(nn.Module):
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        image: Tensor,
-        present: Tensor,
-        clinical: Tensor | None,
-        phase: int,
-        inside: Tensor,
+        self, network: nn.Module, image: Tensor, present: Tensor, clinical: Tensor | None, phase: int, inside: Tensor
     ) -> None:
         super().__init__()
         self.network, self.image, self.present, self.clinical = network, image, present, clinical
@@ -51,9 +46,7 @@ class CoveredPhase(nn.Module):
         """Classify the case with a part of the phase covered."""
         count = len(visible)
         image = self.image.repeat(count, 1, 1, 1, 1)
-        image[(slice(None), self.phase, *self.box)] = self.covered + visible[:, 0] * (
-            self.seen - self.covered
-        )
+        image[(slice(None), self.phase, *self.box)] = self.covered + visible[:, 0] * (self.seen - self.covered)
         table = None if self.clinical is None else self.clinical.expand(count, -1)
         image = image.contiguous(memory_format=torch.channels_last_3d)
         return self.network(image, clinical=table, present=self.present.expand(count, -1))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From the network's grid back to the voxels of the original file."""
 
 from __future__ import annotations
@@ -7,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from scripts.files.atomic import write_atomically
-from scripts.volumes.grid import box_corners
-from scripts.volumes.sample import sample_volume
+from scripts.volumes.grid import box_corners, sample_volume
 from scripts.volumes.volume import Slices, Volume
 
 
@@ -112,9 +111,7 @@ def lesion_volume(mask: Volume, labels: Sequence[int] | None = None) -> GridVolu
     return GridVolume(inside.astype(np.float32), mask.affine)
 
 
-def localise(
-    heat: np.ndarray, lesion: Volume, inside: np.ndarray, grid_affine: np.ndarray
-) -> Localisation | None:
+def localise(heat: np.ndarray, lesion: Volume, inside: np.ndarray, grid_affine: np.ndarray) -> Localisation | None:
     """Compare the heat in the lesion with that around it.
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One slice of one phase as it lies in the original file, with the heat and the lesion in it."""
 
 from __future__ import annotations
@@ -5,16 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from scripts.volumes.volume import Volume
 from workbench.explain.case_explanation import CaseExplanation
 from workbench.explain.original_grid import GridVolume, block_around, on_block
 from workbench.explain.slices import AXES_OF_VIEW, anatomical_slice, axes_of_view
 
 MARGIN = 12.0  # mm of the scan shown around what the network sees
-THICK = (
-    1.5  # an axis whose voxels are this much longer than the others is the one that slices are stacked along
-)
+THICK = 1.5  # an axis whose voxels are this much longer than the others is the one that slices are stacked along
 
 
 @dataclass(frozen=True)

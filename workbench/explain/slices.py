@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices as radiologists read them."""
 
 from __future__ import annotations
@@ -6,12 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from scripts.figures.panels import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
     from scripts.figures.named_figure import NamedFigure
 
 AXES_OF_VIEW = {"axial": ("R", "A", "S"), "coronal": ("R", "S", "A"), "sagittal": ("A", "S", "R")}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which cases are explained, how they are loaded, and the tables of what was found."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from monai.transforms import Compose, DeleteItemsd
-
 from scripts.cases.splits import SPLITS
 from scripts.files.atomic import write_table
 from scripts.transforms.mask_region import MaskRegiond
@@ -43,9 +43,7 @@ def choose_cases(items: Sequence[Mapping[str, Any]], case: str | Sequence[str]) 
         if group:
             return group
         if names[0] in GROUPS:
-            raise ValueError(
-                f"the dataset must have cases in the split '{names[0]}', found none; give another"
-            )
+            raise ValueError(f"the dataset must have cases in the split '{names[0]}', found none; give another")
     if not names:
         raise ValueError("`case` must name at least one case, found []; or give 'all' or a split")
     for name in names:
@@ -107,8 +105,7 @@ def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str])
         parts = [part for part in every if int(part.prediction.argmax()) == k]
         if parts:
             start, prediction = (
-                float(np.mean([float(getattr(part, key)[k]) for part in parts]))
-                for key in ("start", "prediction")
+                float(np.mean([float(getattr(part, key)[k]) for part in parts])) for key in ("start", "prediction")
             )
             steps = np.mean([part.values[:, k].numpy() for part in parts], axis=0).tolist()
             missing = np.sum([~part.present.numpy() for part in parts], axis=0).tolist()

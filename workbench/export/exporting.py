@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes a trained model in other formats, each with a description, checked and timed."""
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from scripts.cases.clinical import Column
 from scripts.cases.positive import positive_index
 from scripts.engines.environment import describe_machine
@@ -18,6 +17,7 @@ from scripts.files.atomic import write_atomically, write_table
 from scripts.files.plain_text import listing
 from scripts.networks.exported import EXPORTED, ExportedNetwork
 from scripts.volumes.fingerprint import content_hash
+from torch import nn
 from workbench.export.formats import FORMATS, example_inputs, largest_difference, latencies, trial_batches
 
 KEYS = (
@@ -49,10 +49,7 @@ def describe(network: nn.Module, weights: Path, bundle_root: Path) -> dict[str, 
     return {
         **{key: model[key] for key in KEYS if key in model},
         **{key: metadata[key] for key in VERSIONS if key in metadata},
-        **{
-            name: network.get_buffer(f"calibration.{name}").tolist()
-            for name in ("temperature", "threshold", "prior")
-        },
+        **{name: network.get_buffer(f"calibration.{name}").tolist() for name in ("temperature", "threshold", "prior")},
         "weights": content_hash(weights),
     }
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TorchScript and ONNX: how files are written, how far they are from the network, and how fast they are."""
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ Inputs = tuple[Tensor, Tensor | None, Tensor]
 """image [B, P, D, H, W], clinical [B, T] or None without a table, present [B, P]."""
 
 
-def example_inputs(
-    cases: int, num_phases: int, grid_size: Sequence[int], num_columns: int, seed: int = 0
-) -> Inputs:
+def example_inputs(cases: int, num_phases: int, grid_size: Sequence[int], num_columns: int, seed: int = 0) -> Inputs:
     """Return a batch of noise in which every phase and every clinical value is there."""
     draw = torch.Generator().manual_seed(seed)
     image = torch.rand((cases, num_phases, *grid_size), generator=draw)
@@ -103,8 +102,7 @@ def write_onnx(network: nn.Module, inputs: Inputs, description: Mapping[str, Any
         import onnx
     except ImportError:
         raise ValueError(
-            "the ONNX format needs the packages onnx and onnxruntime, found none; "
-            "pip install -r requirements-onnx.txt"
+            "the ONNX format needs the packages onnx and onnxruntime, found none; pip install -r requirements-onnx.txt"
         ) from None
     named = dict(zip(("image", "clinical", "present"), inputs, strict=True))
     given = {name: tensor for name, tensor in named.items() if tensor is not None}
@@ -142,9 +140,7 @@ TOLERANCE = 1e-4
 """Largest difference of a logit between an exported file and the network that it was made from."""
 
 
-def largest_difference(
-    network: nn.Module, exported: nn.Module, trials: Mapping[str, Inputs], name: str
-) -> float:
+def largest_difference(network: nn.Module, exported: nn.Module, trials: Mapping[str, Inputs], name: str) -> float:
     """Return the largest difference of a logit over all batches.
 
     Args:
@@ -170,9 +166,7 @@ def largest_difference(
     return largest
 
 
-def latencies(
-    networks: Mapping[str, nn.Module], inputs: Inputs, rounds: int
-) -> dict[str, tuple[float, float, float]]:
+def latencies(networks: Mapping[str, nn.Module], inputs: Inputs, rounds: int) -> dict[str, tuple[float, float, float]]:
     """Time every network on the same batch: median, fastest and slowest of the rounds, in ms.
 
     The networks take turns in every round, so that what else the machine does meets all of them alike. Each

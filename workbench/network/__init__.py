@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network is made of: `python -m workbench.network`."""

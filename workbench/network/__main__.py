@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command line: prints what the network of a strategy is made of.
 
 python -m workbench.network --fusion gated --phases pre arterial portal --grid_size 32 32 32
@@ -12,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
 from scripts.networks.builder import build
 from scripts.networks.calibration import Calibration
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def main() -> None:

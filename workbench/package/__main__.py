@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command line: writes the bundle as the zip that the MONAI Model Zoo takes.
 
 python -m workbench.package
@@ -19,15 +20,11 @@ from workbench.package.packing import package
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a wrong argument ends it with one line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m workbench.package", description=__doc__.partition("\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m workbench.package", description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--bundle_root", type=Path, default=Path("."), help="this bundle, or a results folder (default .)"
     )
-    parser.add_argument(
-        "--output", type=typed_folder, default=Path("dist"), help="folder of the zip (default dist)"
-    )
+    parser.add_argument("--output", type=typed_folder, default=Path("dist"), help="folder of the zip (default dist)")
     parser.add_argument(
         "--weights_url", metavar="URL", help="where others download model.pt; it is then left out of the zip"
     )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which files of a bundle go to others: all that is needed to run it, nothing that was made with it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model card of a results folder, from what the training recorded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes the paths of one machine out of a configuration before others get it."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import yaml
-
 from scripts.engines.environment import without_home
 from scripts.files.plain_text import from_literal
 from scripts.files.yaml_files import read_yaml

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a bundle's folder to the zip that others unpack."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 import yaml
-
 from scripts.engines.twins import write_twins
 from scripts.files.run_folder import at_work
 from scripts.volumes.fingerprint import content_hash
@@ -85,9 +85,7 @@ def move_out_weights(folder: Path, url: str | None) -> None:
     for file in sorted(path for path in folder.rglob("*") if path.stat().st_size > LIMIT_BYTES):
         name = file.relative_to(folder).as_posix()
         if name != WEIGHTS:
-            raise ValueError(
-                f"{name} has {_megabytes(file)}, and the zoo takes no file above 25 MB; make it smaller"
-            )
+            raise ValueError(f"{name} has {_megabytes(file)}, and the zoo takes no file above 25 MB; make it smaller")
         if url is None:
             raise ValueError(
                 f"{name} has {_megabytes(file)}, and the zoo takes no file above 25 MB: put it where "

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command line: `python -m workbench.predict`, which can be stopped from its first moment."""
 
 from scripts.files import stopping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command `python -m workbench.predict`: its arguments, its temporary folder and what it prints."""
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigWorkflow
-
 from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
@@ -58,9 +58,7 @@ def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> 
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(
-                f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}; correct it"
-            )
+            raise ValueError(f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}; correct it")
         column = declared.get(name)
         if column is None:  # the reader of the case names the nearest
             found[name] = value
@@ -74,9 +72,7 @@ def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> 
             )
         except ValueError as error:
             why = str(error).replace(" (case given)", "")
-            raise ValueError(
-                f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}: {why}"
-            ) from None
+            raise ValueError(f"--clinical must be column=value, e.g. age=61 sex=F, found {text!r}: {why}") from None
         found |= {name: read.values[0]} if read.values[0] is not None else {}
     return found
 
@@ -84,15 +80,9 @@ def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     given = argparse.ArgumentParser(prog="python -m workbench.predict", description=__doc__.split("\n")[0])
-    given.add_argument(
-        "--run", type=Path, required=True, help="results folder of the model; . is the shipped one"
-    )
-    given.add_argument(
-        "--input", type=Path, required=True, help="folder of DICOM files, or of <phase>.nii.gz"
-    )
-    given.add_argument(
-        "--output", type=typed_folder, required=True, help="receives prediction.json and prediction.dcm"
-    )
+    given.add_argument("--run", type=Path, required=True, help="results folder of the model; . is the shipped one")
+    given.add_argument("--input", type=Path, required=True, help="folder of DICOM files, or of <phase>.nii.gz")
+    given.add_argument("--output", type=typed_folder, required=True, help="receives prediction.json and prediction.dcm")
     given.add_argument("--rules", type=Path, help="DICOM: which series is which phase, as for `preparing`")
     given.add_argument("--study", help="DICOM of several studies: StudyInstanceUID")
     given.add_argument("--clinical", nargs="+", default=[], metavar="COLUMN=VALUE", help="e.g. age=61 sex=F")
@@ -101,11 +91,7 @@ def parser() -> argparse.ArgumentParser:
     )
     given.add_argument("--roi", type=Path, help="mask of the region of interest, where the model looks")
     given.add_argument(
-        "--point",
-        nargs="+",
-        type=float,
-        metavar="MM",
-        help="where the model looks: X Y Z [SIDE], mm along R, A and S",
+        "--point", nargs="+", type=float, metavar="MM", help="where the model looks: X Y Z [SIDE], mm along R, A and S"
     )
     given.add_argument("--trust", action="store_true", help="use a model that verifying refuses")
     return given
@@ -115,16 +101,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     errors.install()
     given = parser().parse_args(arguments)
-    logging.getLogger("monai").setLevel(
-        logging.ERROR
-    )  # it tells how a bundle is run, which is no matter here
+    logging.getLogger("monai").setLevel(logging.ERROR)  # it tells how a bundle is run, which is no matter here
     refuse_bundle(given.output)
     run, output = given.run.resolve(), check_writable(given.output).resolve()
     model = run / "configs" / "inference.yaml"
     if not model.is_file():
-        raise FileNotFoundError(
-            f"--run must be the results folder of a training, found no {model}; correct it"
-        )
+        raise FileNotFoundError(f"--run must be the results folder of a training, found no {model}; correct it")
     require_verified(given.run, given.trust)
     config = read_yaml(model)
     phases = name_list(config.get("phases"), f"`phases` of {model}")
@@ -162,9 +144,7 @@ def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
         named, threshold = prediction["positive_class"], prediction["threshold"]
         reached = "positive" if prediction["positive"] else "negative"
         print(f"  {reached} for {named}, called so from a probability of {threshold:.1%}")
-    steps = [
-        f"{name} {100 * by[prediction['class']]:+.1f}" for name, by in prediction["contributions"].items()
-    ]
+    steps = [f"{name} {100 * by[prediction['class']]:+.1f}" for name, by in prediction["contributions"].items()]
     steps += [f"{phase} missing" for phase in prediction["missing"]]
     start = prediction["start"][prediction["class"]]
     print(f"  from {start:.1%} without any phase, in points: {', '.join(steps)}")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a trained model says about one case, with how it came to it."""
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from typing import Any
 import torch
 from monai.data import list_data_collate
 from monai.transforms import Compose
-from torch import nn
-
 from scripts.cases.positive import positive_index
 from scripts.engines.environment import environment
 from scripts.engines.network import load_trained
@@ -19,6 +18,7 @@ from scripts.engines.removal import images_without
 from scripts.files.atomic import write_text
 from scripts.networks.table_encoder import table_encoders
 from scripts.volumes.fingerprint import content_hash
+from torch import nn
 from workbench.explain.contributions import phase_contributions, reads_table
 
 USE = "Research. Not for clinical use."
@@ -145,17 +145,7 @@ def write_prediction(
     metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text(encoding="utf-8"))
     (item,) = items
     found = predict_case(
-        network,
-        model_file,
-        item,
-        point,
-        preprocessing,
-        prepare_batch,
-        inferer,
-        phases,
-        classes,
-        metadata,
-        positive,
+        network, model_file, item, point, preprocessing, prepare_batch, inferer, phases, classes, metadata, positive
     )
     write_text(output_file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A prediction as a DICOM Structured Report, which a PACS stores beside the images it was made of."""
 
 from __future__ import annotations
@@ -23,15 +24,7 @@ except ImportError:
 SCHEME = "99MPFC"
 """Coding scheme of what no public one has a code for: the classes and phases of a model."""
 REQUIRED = (
-    *(
-        "PatientName",
-        "PatientID",
-        "PatientBirthDate",
-        "PatientSex",
-        "StudyDate",
-        "StudyTime",
-        "AccessionNumber",
-    ),
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber"),
     *("StudyID", "ReferringPhysicianName"),
 )
 YES = template.CodedConcept("373066001", "SCT", "Yes")
@@ -60,10 +53,7 @@ def write_report(
     """
     files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
     read = [read_in_unicode(file, character_set) for file in files]
-    print(
-        "".join(f"note: {removed}\n" for removed in sorted({one for _, found in read for one in found})),
-        end="",
-    )
+    print("".join(f"note: {removed}\n" for removed in sorted({one for _, found in read for one in found})), end="")
     evidence = [_complete(image) for image, _ in read]
     report = template.ComprehensiveSR(
         evidence=evidence,
@@ -134,9 +124,7 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         qualitative_evaluations=[*judged, *_clinical(prediction)],
     )
     device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=_text(model["name"]))
-    observer = template.ObserverContext(
-        observer_type=codes.DCM.Device, observer_identifying_attributes=device
-    )
+    observer = template.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
     return template.MeasurementReport(
         observation_context=template.ObservationContext(observer_device_context=observer),
         procedure_reported=template.CodedConcept("18748-4", "LN", "Diagnostic imaging study"),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The images of one patient, as a case that the model can read."""
 
 from __future__ import annotations
@@ -59,12 +60,7 @@ def pseudonym(*parts: str) -> str:
 
 
 def read_images(
-    source: Path,
-    phases: Sequence[str],
-    rules: Path | None,
-    study: str | None,
-    scratch: Path,
-    keep_name: bool = False,
+    source: Path, phases: Sequence[str], rules: Path | None, study: str | None, scratch: Path, keep_name: bool = False
 ) -> PatientImages:
     """Find the phases of one patient in a folder: of image files named after them, or of DICOM files.
 
@@ -106,9 +102,7 @@ def _from_dicom(
     chosen = [one for one in studies if uid in (None, one.uid)]
     if len(chosen) != 1:
         names = ", ".join(one.uid for one in studies)
-        raise ValueError(
-            f"{source} must hold one study, found {len(chosen)} of {names}; pass --study and one of these"
-        )
+        raise ValueError(f"{source} must hold one study, found {len(chosen)} of {names}; pass --study and one of these")
     assigned = assign_study(chosen[0], wanted)
     person = Persons([chosen[0].person], chosen[0].births)
     case = shown(Path(source.resolve().name)) if keep_name else pseudonym(chosen[0].uid)
@@ -135,9 +129,7 @@ def _from_dicom(
     return PatientImages(case, image, series=series, character_set=character_set)
 
 
-def write_case(
-    images: PatientImages, clinical: Mapping[str, Any], config: Mapping[str, Any], folder: Path
-) -> Path:
+def write_case(images: PatientImages, clinical: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> Path:
     """Write a dataset.json of the one case, so that it is checked as all others are.
 
     Args:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a folder of images to a dataset.json: `python -m monai.bundle run preparing`."""
 
 from scripts import exports

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """N4 correction of the bias field: the slow change of brightness that the coils of an MR scanner cause."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
 from scripts.volumes.grid import open_phase
@@ -38,11 +38,7 @@ class BiasCorrection:
 
 
 def correct_cases(
-    cases: Sequence[Case],
-    phases: Sequence[str],
-    folder: Path,
-    settings: BiasCorrection,
-    workers: int | None = None,
+    cases: Sequence[Case], phases: Sequence[str], folder: Path, settings: BiasCorrection, workers: int | None = None
 ) -> list[Case]:
     """Write the corrected phases to `folder`/n4/<case>/<phase>.nii.gz and return cases that name them.
 
@@ -53,8 +49,7 @@ def correct_cases(
     for phase in wanted:
         if phase not in phases:
             raise ValueError(
-                f"bias_phases: {phase!r} is not among the phases {listing(phase, phases)}; correct "
-                "--bias_phases"
+                f"bias_phases: {phase!r} is not among the phases {listing(phase, phases)}; correct --bias_phases"
             )
     jobs = [
         Job(case["case"], phase, volume_file(folder / "n4", case["case"], phase), path)
@@ -65,8 +60,7 @@ def correct_cases(
     derive(_correct, jobs, None, [sys.modules[__name__]], workers, "removing bias fields")
     corrected = {(job.case, job.phase): str(job.target) for job in jobs}
     return [
-        case
-        | {"image": {name: corrected.get((case["case"], name), path) for name, path in case["image"].items()}}
+        case | {"image": {name: corrected.get((case["case"], name), path) for name, path in case["image"].items()}}
         for case in cases
     ]
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A clinical table beside the images, of whatever layout: joined by case, else by patient."""
 
 from __future__ import annotations
@@ -50,17 +51,13 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
             value = None if row is None else read[header].values[position[id(row)]]
             values |= {} if value is None else {column["name"]: value}
         texts = texts_of(case) | ({} if row is None else {header: row[header] for header in headers})
-        wanted_texts = {
-            h: text for h, text in texts.items() if wanted is None or name_and_unit(h)[0] in wanted
-        }
+        wanted_texts = {h: text for h, text in texts.items() if wanted is None or name_and_unit(h)[0] in wanted}
         chosen_values = {name: values[name] for name in values if name in names}
         cases.append(case | {"clinical": CellValues(chosen_values, wanted_texts, table.decimal)})
     ignored = [header for header in table.headers if header in NOT_CLINICAL or columns.get(header, 1) is None]
     reasons = {h: read[h].reason for h in ignored if h in read and read[h].reason not in PLAIN}
     told = [f"{header} ({reasons[header]})" if header in reasons else header for header in ignored]
-    notes += [
-        line for header, column in taken.items() if column["name"] in names for line in read[header].notes
-    ]
+    notes += [line for header, column in taken.items() if column["name"] in names for line in read[header].notes]
     notes.append(note(f"columns of the {NAME} not taken (free text, empty, or no measurement)", told))
     return replace(found, cases=cases, clinical=chosen, notes=[*found.notes, *notes])
 
@@ -80,9 +77,7 @@ def _check_names(
                 "images or in another column; remove or rename one"
             )
     known = [column["name"] for column in own] + here
-    texts = {
-        name_and_unit(header)[0]: column.reason for header, column in read.items() if column.column is None
-    }
+    texts = {name_and_unit(header)[0]: column.reason for header, column in read.items() if column.column is None}
     for name in wanted or ():
         if name in texts:
             raise ValueError(

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which cases the decisions of `preparing` are taken on: all of them, or the training cases alone."""
 
 from __future__ import annotations
@@ -119,9 +120,7 @@ def decided_columns(
         for name, those in unknown.items()
     ]
     taken = [column["name"] for column in decided if column["name"] not in before]
-    notes.append(
-        note(f"clinical columns taken after all, as the {deciding.kind} cases alone give them", taken)
-    )
+    notes.append(note(f"clinical columns taken after all, as the {deciding.kind} cases alone give them", taken))
     gone = [column["name"] for column in columns if column["name"] not in {one["name"] for one in decided}]
     notes.append(note(f"clinical columns that the {deciding.kind} cases alone do not give", gone))
     return kept, decided, [line for line in notes if line]

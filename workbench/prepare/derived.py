@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes made from others: in parallel, each once, continued where a run was cut off."""
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-
 from scripts.files.atomic import write_atomically, write_text
 from scripts.files.processes import work_through
 from scripts.volumes.fingerprint import content_hash, fingerprint, item_fingerprint

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One look at the headers and masks of all cases, by which reference phase, spacing and grid are chosen."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-
 from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
 from scripts.files.processes import BadCases, lines_of, work_through
@@ -147,9 +147,7 @@ def sampling(grids: Sequence[CaseGrids], phases: Sequence[str]) -> list[Sampling
     return found
 
 
-def choose_reference(
-    grids: Sequence[CaseGrids], phases: Sequence[str], wanted: str | None = None
-) -> Reference:
+def choose_reference(grids: Sequence[CaseGrids], phases: Sequence[str], wanted: str | None = None) -> Reference:
     """Return the reference phase: the one wanted, or the finest of those that nearly all cases have.
 
     Of the phases that at least 90% as many cases have as the most frequent one, and that show at least 90% of
@@ -173,25 +171,18 @@ def choose_reference(
     chosen = max(alike, key=lambda one: one.present)  # the first of several
     if len(alike) == len(found):
         several = len({one.present for one in found}) > 1
-        reason = (
-            "all phases are sampled alike; fewest cases lack it"
-            if several
-            else "all phases are sampled alike"
-        )
+        reason = "all phases are sampled alike; fewest cases lack it" if several else "all phases are sampled alike"
         return Reference(chosen.phase, reason, found)
     finer = [one for one in found if one not in alike and one.coarseness < chosen.coarseness / ALIKE]
     passed = f"; finer, but not as complete: {', '.join(map(str, finer))}" if finer else ""
-    return Reference(
-        chosen.phase, f"the most finely sampled of those that nearly all cases have{passed}", found
-    )
+    return Reference(chosen.phase, f"the most finely sampled of those that nearly all cases have{passed}", found)
 
 
 def check_reference(phases: Sequence[str], wanted: str | None) -> None:
     """Refuse a reference phase that is none of the phases."""
     if wanted is not None and wanted not in phases:
         raise ValueError(
-            f"reference phase {wanted!r} is not among the phases {listing(wanted, phases)}; correct "
-            "--reference_phase"
+            f"reference phase {wanted!r} is not among the phases {listing(wanted, phases)}; correct --reference_phase"
         )
 
 

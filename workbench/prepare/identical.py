@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same image under two names: found by the voxels, however the files are packed."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-
 from scripts.cases.splits import Case, patient_of
 from scripts.files.plain_text import note
 from scripts.files.processes import work_through
@@ -137,9 +137,7 @@ def identical_volumes(cases: Sequence[Case], workers: int | None = None) -> list
     return [Pair(group[0], other) for group in same for other in group[1:]]
 
 
-def _groups(
-    places: Sequence[Place], look: Callable[[Place], str], workers: int | None, what: str
-) -> list[list[Place]]:
+def _groups(places: Sequence[Place], look: Callable[[Place], str], workers: int | None, what: str) -> list[list[Place]]:
     """Return the groups of at least two places that look the same, in the order of the places."""
     looks = work_through(look, places, workers, bar=what, unit="volume", what="volumes")
     groups: dict[str, list[Place]] = defaultdict(list)

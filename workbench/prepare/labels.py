@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table that gives each case its label: case,label[,patient,site,split][,clinical columns]."""
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import Any
 
 from scripts.cases.clinical import Column, name_and_unit
 from scripts.cases.column import ColumnValues, is_code, is_missing, read_column
-from scripts.cases.spelling import Matches, folded, match_names, merged, slips
 from scripts.cases.splits import SPLITS, Case
+from scripts.cases.table import Matches, folded, match_names, merged, slips
 from scripts.files.numbers import decimal_mark_of_all
 from scripts.files.plain_text import listing, note
 from scripts.files.tables import Table, is_identifier, missing_column, read_table, with_usual_names
@@ -63,10 +64,7 @@ class Joined:
 
 
 def read_label_table(
-    file: Path,
-    clinical: Sequence[str] | None = None,
-    rename: Mapping[str, str] | None = None,
-    skip: Sequence[str] = (),
+    file: Path, clinical: Sequence[str] | None = None, rename: Mapping[str, str] | None = None, skip: Sequence[str] = ()
 ) -> LabelTable:
     """Read a label file, CSV or Excel (see `read_table`); its clinical columns as `read_column` has it.
 
@@ -108,9 +106,7 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
         if needed not in table.headers:
             raise missing_column(table, needed, "--labels", RULE)
     if table.rows and not any(row["label"] for row in table.rows):
-        raise ValueError(
-            f"{table} must give a label to at least one case, found the column 'label' empty; fill it"
-        )
+        raise ValueError(f"{table} must give a label to at least one case, found the column 'label' empty; fill it")
     columns, left_out, read = _columns(table, key, clinical, skip)
     notes += [line for column in columns for line in column.notes]
     unknown: dict[str, list[str]] = {"patient": [], "site": []}
@@ -137,12 +133,8 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
             entry["split"] = _split(table, case, entry["split"])
         values = {column.column["name"]: column.values[position] for column in columns if column.column}
         filled = {name: value for name, value in values.items() if value is not None}
-        rows[case] = entry | {
-            "clinical": CellValues(filled, {header: row[header] for header in read}, table.decimal)
-        }
-    notes += [
-        note(f"cases whose {name} counts as unknown", cases) for name, cases in unknown.items() if cases
-    ]
+        rows[case] = entry | {"clinical": CellValues(filled, {header: row[header] for header in read}, table.decimal)}
+    notes += [note(f"cases whose {name} counts as unknown", cases) for name, cases in unknown.items() if cases]
     declared = [column.column for column in columns if column.column]
     return LabelTable(rows, declared, left_out, notes)
 
@@ -166,9 +158,7 @@ def _columns(
     twice = next((header for header in rest if by_name[name_and_unit(header)[0]] != header), None)
     if twice is not None:
         other = by_name[name_and_unit(twice)[0]]
-        raise ValueError(
-            f"{table} must have columns of different names, found {twice!r} and {other!r}; rename one"
-        )
+        raise ValueError(f"{table} must have columns of different names, found {twice!r} and {other!r}; rename one")
     for name in clinical or ():
         if name not in by_name:
             raise ValueError(
@@ -226,8 +216,7 @@ def one_spelling(cases: Sequence[Case], classes: Sequence[str] | None = None) ->
     spelling, lines = merged(labels, "label")
     wished = {folded(name): str(name) for name in classes or ()}
     spelling = {
-        text: text if text in wished.values() else wished.get(folded(text), best)
-        for text, best in spelling.items()
+        text: text if text in wished.values() else wished.get(folded(text), best) for text, best in spelling.items()
     }
     counts = Counter(spelling[text] for text in labels)
     if len(counts) < 2:

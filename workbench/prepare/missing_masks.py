@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases without a mask of the region among others that have one: the user says what is done with them."""
 
 from __future__ import annotations
@@ -6,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-
-from scripts.cases.file_names import may_be_mask
+from scripts.cases.folder import may_be_mask
 from scripts.cases.splits import Case
 from scripts.files.plain_text import listing, note
 from scripts.files.processes import work_through
@@ -37,9 +37,7 @@ def settle_masks(
     """
     if choice is not None and choice not in CHOICES:
         known = listing(str(choice), CHOICES)
-        raise ValueError(
-            f"without_mask must be one of {known}, or null, found {choice!r}; correct --without_mask"
-        )
+        raise ValueError(f"without_mask must be one of {known}, or null, found {choice!r}; correct --without_mask")
     if not any(case.get("roi") for case in cases) and choice in (None, "whole_volume"):
         return list(cases), []
     sizes = mask_sizes(cases, workers)
@@ -62,16 +60,13 @@ def settle_masks(
         kept = [case for case in cases if case["case"] not in names]
         return kept, [note("cases without a mask, left out", names, most=MOST_NAMED)]
     plain = [
-        {key: value for key, value in case.items() if key != "roi"} if case["case"] in empty else case
-        for case in cases
+        {key: value for key, value in case.items() if key != "roi"} if case["case"] in empty else case for case in cases
     ]
     if choice == "whole_volume":
         what = f"whole volumes are the region of all {len(cases)} cases, as these have no mask"
         return plain, [note(what, names, most=MOST_NAMED)]
     size = np.median([found for found in sizes.values() if found is not None], axis=0)
-    boxes = [
-        case | {"box": _box(case, reference_phase, size)} if case["case"] in names else case for case in plain
-    ]
+    boxes = [case | {"box": _box(case, reference_phase, size)} if case["case"] in names else case for case in plain]
     millimetres = " x ".join(f"{side:.0f}" for side in size)
     what = f"cases without a mask, whose region is a box of {millimetres} mm in the middle of the volume"
     return boxes, [note(what, names, most=MOST_NAMED)]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether the phases of a dataset share a scale, and the rule for their intensities that follows."""
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.splits import Case
 from scripts.volumes.grid import open_phase
 
@@ -165,8 +165,6 @@ def propose_intensity(cases: Sequence[Case], phases: Sequence[str]) -> tuple[dic
     if len(phases) == 1:
         why = "mean and deviation of the region"
     else:
-        how = (
-            "one mean and deviation for all phases of a case" if joint else "mean and deviation of each phase"
-        )
+        how = "one mean and deviation for all phases of a case" if joint else "mean and deviation of each phase"
         why = f"{how}, since {scale_text(scales)}"
     return rule | {"statistics": "region"}, f"no CT: {why}"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a folder of images to a dataset.json: `python -m monai.bundle run preparing`."""
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
-from scripts.cases.file_names import check_found_phases
+from scripts.cases.folder import check_found_phases
 from scripts.cases.positive import positive_class
 from scripts.cases.splits import assign_splits, everyone
 from scripts.engines.running import bundle_command, from_here, running_parser, training_command
@@ -36,14 +37,7 @@ from workbench.prepare.settings import Settings, absolute, output_folder, refuse
 from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
-from workbench.prepare.write import (
-    Dataset,
-    fold_splits,
-    image_overlay_text,
-    overlay_text,
-    write_dataset,
-    write_folds,
-)
+from workbench.prepare.write import Dataset, fold_splits, image_overlay_text, overlay_text, write_dataset, write_folds
 
 
 def prepare_as_configured() -> Path | None:
@@ -114,9 +108,7 @@ class _Preparation:
         """Let the layout find the cases, and join the clinical table."""
         found = find_layout(str(self.settings.layout))(self.source)
         names = [
-            str(name)
-            for case in found.cases
-            for name in (case["case"], *case["image"].values(), case.get("roi", ""))
+            str(name) for case in found.cases for name in (case["case"], *case["image"].values(), case.get("roi", ""))
         ]
         check_names_are_text(names, "cases and their files")
         if self.settings.clinical_table is not None:
@@ -196,9 +188,7 @@ class _Preparation:
             *(grid_lines(self.proposal) if self.proposal is not None else []),
             *self.found.left_out,
         ]
-        comparing = bundle_command(
-            "comparing", ["configs/compare.yaml", "data.yaml"]
-        )  # no path of this machine
+        comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])  # no path of this machine
         self.header: dict[str, Any] = {
             "name": self.found.name,
             "phases": self.phases,
@@ -219,13 +209,7 @@ class _Preparation:
                 drawn = fold_splits(everyone(self.splits), settings.folds, settings.fractions, settings.seed)
         folds = write_folds(self.folder, self.header, drawn)
         dataset = Dataset(
-            self.found.name,
-            self.folder,
-            self.phases,
-            self.classes,
-            self.columns,
-            self.positive,
-            self.found.views,
+            self.found.name, self.folder, self.phases, self.classes, self.columns, self.positive, self.found.views
         )
         if self.proposal is None:
             images = [volume for one in self.deciders for volume in one.volumes.values()]
@@ -237,9 +221,7 @@ class _Preparation:
 
     def tell(self, file: Path, folds: Sequence[Path]) -> None:
         """Print the tables, what was decided, and the files."""
-        print(
-            f"\n{self.found.name}\n\n{summary_text(self.splits, self.phases, self.classes, self.columns)}\n"
-        )
+        print(f"\n{self.found.name}\n\n{summary_text(self.splits, self.phases, self.classes, self.columns)}\n")
         data = from_here(self.folder / "data.yaml")
         comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
         print("\n".join([*self.decided, *size_lines(self.splits, comparing)]))

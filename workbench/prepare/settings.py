@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a user says to `preparing`, checked before anything is looked at."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.document import name_list
-from scripts.cases.file_names import check_names
+from scripts.cases.folder import check_names
 from scripts.cases.positive import named_class
 from scripts.files.atomic import check_writable
 from scripts.files.plain_text import check_names_are_text

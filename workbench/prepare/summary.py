@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `preparing` tells: the tables of a dataset, its grid, and what was assumed to read its files."""
 
 from __future__ import annotations
@@ -6,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scripts.cases.checks import percent
 from scripts.cases.clinical import Column
-from scripts.cases.cut_regions import percent
-from scripts.cases.file_names import values_of_file
+from scripts.cases.folder import values_of_file
 from scripts.cases.splits import SMALL, SPLITS, Case, Splits, everyone, patient_of, patients_known
 from scripts.figures.table import aligned
 from scripts.files.plain_text import note
@@ -20,9 +21,7 @@ from workbench.prepare.survey import Survey
 MOST_CUT = 30  # cases named whose mask is left out in part
 
 
-def summary_text(
-    splits: Splits, phases: Sequence[str], classes: Sequence[str], clinical: Sequence[Column]
-) -> str:
+def summary_text(splits: Splits, phases: Sequence[str], classes: Sequence[str], clinical: Sequence[Column]) -> str:
     """Return the tables of a dataset as text.
 
     >>> entry = {"case": "a", "image": {"pre": "a.nii"}, "label": "low", "clinical": {"age": 61.0}}
@@ -54,9 +53,7 @@ def summary_text(
         clinical_rows = [["clinical", "values", "present", "missing"]]
         for column in clinical:
             values = [
-                value
-                for entry in entries
-                if (value := entry.get("clinical", {}).get(column["name"])) is not None
+                value for entry in entries if (value := entry.get("clinical", {}).get(column["name"])) is not None
             ]
             title = f"{column['name']} ({column['unit']})" if column.get("unit") else column["name"]
             clinical_rows.append([title, _range(column, values), *_present(len(values), len(entries))])
@@ -97,9 +94,7 @@ def held_text(proposal: Survey) -> str:
 def centre(proposal: Survey) -> str:
     """Return what the grid is centred on."""
     rule = str(proposal.region["_target_"]).split(".")[-1]
-    return {"MaskRegiond": "around the mask", "BoxRegiond": "around the box"}.get(
-        rule, "for the whole volume"
-    )
+    return {"MaskRegiond": "around the mask", "BoxRegiond": "around the box"}.get(rule, "for the whole volume")
 
 
 def size_lines(splits: Splits, comparing: str) -> list[str]:
@@ -113,11 +108,7 @@ def size_lines(splits: Splits, comparing: str) -> list[str]:
         )
     if len({patient_of(case) for case in labelled}) < SMALL:
         tested = len(splits.get("test", ()))
-        wrong = (
-            f", and each wrong answer in the test costs {100 / tested:.0f} points of accuracy"
-            if tested
-            else ""
-        )
+        wrong = f", and each wrong answer in the test costs {100 / tested:.0f} points of accuracy" if tested else ""
         lines.append(
             f"{len(labelled)} labelled cases are few, {tested} of them the test{wrong}: use comparing, which "
             f"tests every case once in each of several rounds: {comparing}"
@@ -141,15 +132,10 @@ LOOKED_AT = 3  # cases whose voxels tell whether a phase is a mask
 def reading_notes(cases: Sequence[Case], phases: Sequence[str], workers: int | None = None) -> list[str]:
     """Return a note for each assumption about a phase's files, and for each phase that is probably a mask."""
     files = [
-        (case["case"], phase, case["image"][phase])
-        for case in cases
-        for phase in phases
-        if phase in case["image"]
+        (case["case"], phase, case["image"][phase]) for case in cases for phase in phases if phase in case["image"]
     ]
     files += [(case["case"], "roi", case["roi"]) for case in cases if case.get("roi")]
-    found = work_through(
-        lambda place: open_phase(place[2], place[0], place[1]).remarks, files, workers, what="files"
-    )
+    found = work_through(lambda place: open_phase(place[2], place[0], place[1]).remarks, files, workers, what="files")
     told: dict[tuple[str, str], list[str]] = {}
     for (case, phase, _), remarks in zip(files, found, strict=True):
         for remark in remarks:

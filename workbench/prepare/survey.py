@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A first look at the grids of a dataset: which spacing and grid size suit it."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.splits import Case
 from scripts.files.processes import work_through
 from scripts.volumes.grid import frame_axes, mask_box, open_phase

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clinical columns that look like the answer: written down after the diagnosis, or another name for it."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-
 from scripts.cases.clinical import Column
 from scripts.cases.splits import Case, Splits
 from workbench.prepare.telling import FILLED, MOST_PAIRS, Judged, Telling, chance_level
@@ -43,13 +43,10 @@ class Findings:
 
     def lines(self, keep: bool) -> list[str]:
         """Return what to tell the user."""
-        done = (
-            "kept" if keep else "left out; if it is known before the diagnosis, pass --keep_suspicious True"
-        )
+        done = "kept" if keep else "left out; if it is known before the diagnosis, pass --keep_suspicious True"
         lines = [f"warning: {sentence(one)}: {done}" for one in self.suspicious]
         lines += [
-            f"warning: {sentence(one)}: kept; if it is written down after the diagnosis, take it out by "
-            "--clinical"
+            f"warning: {sentence(one)}: kept; if it is written down after the diagnosis, take it out by --clinical"
             for one in self.doubtful
         ]
         if self.unjudged:
@@ -136,12 +133,7 @@ def suspicious_columns(cases: Sequence[Case], columns: Sequence[Column]) -> Find
 
     alone: dict[str, Telling] = {}
     for index, column in enumerate(columns):
-        found = [
-            one
-            for table in tables
-            for one in table.alone(index, FEWEST_PER_CLASS)
-            if sum(one.patients) >= fewest
-        ]
+        found = [one for table in tables for one in table.alone(index, FEWEST_PER_CLASS) if sum(one.patients) >= fewest]
         if found:
             alone[column["name"]] = max(found, key=lambda one: (_level(one, chance(one)), one.auc))
     levels = {name: _level(one, chance(one)) for name, one in alone.items()}

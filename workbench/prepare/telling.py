@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How well clinical columns tell one class from all others: alone, by being filled in, in pairs, together."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.clinical import Column
 from scripts.cases.splits import Case, patient_of
 
@@ -44,18 +44,13 @@ class Judged:
     def __init__(self, cases: Sequence[Case], columns: Sequence[Column], label: str) -> None:
         self.names = [column["name"] for column in columns]
         self.is_number = [column["kind"] == "number" for column in columns]
-        rows = [
-            [_code(case.get("clinical", {}).get(column["name"]), column) for column in columns]
-            for case in cases
-        ]
+        rows = [[_code(case.get("clinical", {}).get(column["name"]), column) for column in columns] for case in cases]
         self.values = np.array(rows, dtype=float).reshape(len(cases), len(columns))
         self.member = np.array([case["label"] == label for case in cases])
         self.patients = np.unique([patient_of(case) for case in cases], return_inverse=True)[1]
         self.label = label
         self.folds: list[tuple[np.ndarray, np.ndarray]] = []
-        self.groups = np.stack(
-            [_groups(*column) for column in zip(self.values.T, self.is_number, strict=True)], axis=1
-        )
+        self.groups = np.stack([_groups(*column) for column in zip(self.values.T, self.is_number, strict=True)], axis=1)
 
     def alone(self, index: int, fewest: int) -> list[Telling]:
         """Return what one column tells by its values, in either direction, and by being filled in."""
@@ -89,8 +84,7 @@ class Judged:
         every = list(combinations(indices, 2))[:most]
         width = self.groups.max(initial=0) + 1
         scores = [
-            shares_auc(self.groups[:, a] * width + self.groups[:, b], self.member, self.patients)
-            for a, b in every
+            shares_auc(self.groups[:, a] * width + self.groups[:, b], self.member, self.patients) for a, b in every
         ]
         best = sorted(range(len(every)), key=lambda pair: -scores[pair])[:CONFIRMED]
         return sorted((self.together(every[pair]) for pair in best), key=lambda found: -found.auc)
@@ -131,9 +125,7 @@ class Judged:
     def used_by_a_tree(self, indices: Sequence[int], least: float = 0.1) -> list[int]:
         """Return the columns that a small tree of all cases draws on, by their share of what it gains."""
         tree = small_tree().fit(self.values[:, indices], self.member)
-        return [
-            index for index, share in zip(indices, tree.feature_importances_, strict=True) if share >= least
-        ]
+        return [index for index, share in zip(indices, tree.feature_importances_, strict=True) if share >= least]
 
 
 def small_tree() -> Any:

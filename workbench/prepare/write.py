@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writing dataset.json, those of folds, and the overlay data.yaml, as a whole or not at all."""
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from typing import Any
 
 import numpy as np
 import yaml
-
 from scripts.cases.clinical import Column
 from scripts.cases.read import read_cases
 from scripts.cases.splits import Case, Splits, patient_of, split_by_patient
 from scripts.engines.running import from_here, training_command
 from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import check_from_data, is_plain, literal
-from scripts.volumes.plane import FIELD, brightest
+from scripts.volumes.open import FIELD, brightest
 from scripts.volumes.volume import Volume
 from workbench.prepare.grids import product
 from workbench.prepare.summary import held_text
@@ -48,10 +48,7 @@ def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Pa
     Raises:
         ValueError, FileNotFoundError: what reading it says; then nothing is written.
     """
-    content = {
-        **header,
-        **{split: [_entry(case, folder) for case in cases] for split, cases in splits.items()},
-    }
+    content = {**header, **{split: [_entry(case, folder) for case in cases] for split, cases in splits.items()}}
     file = folder / "dataset.json"
 
     def write(temporary: Path) -> None:
@@ -120,8 +117,7 @@ def fold_splits(
         rest = [case for case, part in zip(labelled, parts, strict=True) if part != fold]
         splits = _draw(rest, shares, seed, number)
         found[fold] = {
-            split: [case for case, drawn in zip(rest, splits, strict=True) if drawn == split]
-            for split in shares
+            split: [case for case, drawn in zip(rest, splits, strict=True) if drawn == split] for split in shares
         } | {"test": [case for case, part in zip(labelled, parts, strict=True) if part == fold]}
     return found
 
@@ -147,11 +143,7 @@ def overlay_text(dataset: Dataset, proposal: Survey) -> str:
         dataset,
         [
             ("phases", dataset.phases, "volumes that are fused; the order of the channels"),
-            (
-                "reference_phase",
-                reference.phase,
-                f"phase whose axes define the common grid: {reference.reason}",
-            ),
+            ("reference_phase", reference.phase, f"phase whose axes define the common grid: {reference.reason}"),
         ],
         [
             ("orientation", "RAS", "axes of the grid: to the Right, Anterior, Superior"),
@@ -247,26 +239,14 @@ def image_overlay_text(dataset: Dataset, images: Sequence[Volume]) -> str:
         [
             ("phases", phases, "images that are fused, one of each view; the order of the channels"),
             ("views", list(views), "the planes that the images show, inside each phase"),
-            (
-                "slicer",
-                {"_target_": "scripts.transforms.GivenViews", "views": "@views"},
-                "views come as images",
-            ),
+            ("slicer", {"_target_": "scripts.transforms.GivenViews", "views": "@views"}, "views come as images"),
             ("reference_phase", channels[0], "image whose size is read first; all fill the same field"),
         ],
         [
             ("orientation", "SPL", "one slice, rows downwards, columns to the right of the image"),
             ("grid_size", size, "1, rows and columns: every image is resized to it; change spacing with it"),
-            (
-                "spacing",
-                spacing,
-                f"{FIELD:g} / pixels: each image fills a nominal field of {FIELD:g} x {FIELD:g} mm",
-            ),
-            (
-                "region",
-                {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"},
-                "the whole image",
-            ),
+            ("spacing", spacing, f"{FIELD:g} / pixels: each image fills a nominal field of {FIELD:g} x {FIELD:g} mm"),
+            ("region", {"_target_": "scripts.transforms.WholeVolumeRegiond", "keys": "image"}, "the whole image"),
             ("intensity", window, "black and white of the files become 0 and 1"),
             ("geometry", geometry, "within the plane; one draw per case for all its images; degrees, pixels"),
         ],

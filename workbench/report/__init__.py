@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html and the further figures: what a training, an evaluation or a comparison shows a reader."""
 
 from scripts import exports

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which token looks at which: matrices of attention."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from scripts.engines.case_handler import Case, Prediction
 from scripts.engines.evaluation import show_figures
 from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved
@@ -87,9 +87,7 @@ def attention_figure(
     cases = max(int(one.number.max()) for one in found)
     title = f"Which phase looks at which{f', {name}' if name else ''}: mean over up to {cases} cases"
     figure.suptitle(title, fontsize=12)
-    figure.supxlabel(
-        "A row looks at the columns; it says what was read, not what it did.", fontsize=9, color=GREY
-    )
+    figure.supxlabel("A row looks at the columns; it says what was read, not what it did.", fontsize=9, color=GREY)
     return saved(figure, path)
 
 
@@ -147,13 +145,9 @@ class AttentionReport(FusionReport):
         tables: list[Attention] = []
         for kind in next(iter(self.notes.values())):
             maps = np.stack([self.notes[p.case][kind] for p in self.predictions])
-            tables += [
-                self._means(kind, name, maps[chosen]) for name, chosen in groups.items() if chosen.any()
-            ]
+            tables += [self._means(kind, name, maps[chosen]) for name, chosen in groups.items() if chosen.any()]
         rows = [row for table in tables for row in table.rows()]
-        write_table(
-            self.output_dir / "attention.csv", ["attention", "class", "from", "to", "mean", "n"], rows
-        )
+        write_table(self.output_dir / "attention.csv", ["attention", "class", "from", "to", "mean", "n"], rows)
         figure = attention_figure(tables, self.classes, self.name, self.output_dir / "attention.png")
         show_figures(self.output_dir, self.name, {"attention": figure})
 

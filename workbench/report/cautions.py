@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warnings about what was measured, about the split that is reported, and about the code that ran."""
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ def score_cautions(contents: Contents) -> Iterator[Caution]:
             "Nothing says how good the model is. Evaluate it on cases whose class is known.",
         )
         return
-    few = {
-        row["class"]: row["n_positive"] for row in metrics["per_class"] if row["n_positive"] < FEWEST_CASES
-    }
+    few = {row["class"]: row["n_positive"] for row in metrics["per_class"] if row["n_positive"] < FEWEST_CASES}
     if few:
         step = 100 / max(1, min(few.values()))
         counts = ", ".join(f"{name} has {counted(number_of, 'case')}" for name, number_of in few.items())
@@ -51,8 +50,7 @@ def score_cautions(contents: Contents) -> Iterator[Caution]:
         if row["auc"] is None:
             yield Caution(
                 f"Some metrics are undefined: {row['note']}.",
-                "The mean over the classes leaves this class out, and cannot be compared with one that has "
-                "it.",
+                "The mean over the classes leaves this class out, and cannot be compared with one that has it.",
             )
     yield from _intervals(metrics)
     yield from _drop(contents, metrics)
@@ -109,8 +107,7 @@ def _calibration(contents: Contents, metrics: dict[str, Any]) -> Iterator[Cautio
         error = f" (expected calibration error {number(macro['ece'])})" if "ece" in macro else ""
         yield Caution(
             f"The model was not calibrated{error}.",
-            "Its probabilities may be too extreme: use them to rank cases, not as a risk. Train with "
-            "--calibrate true.",
+            "Its probabilities may be too extreme: use them to rank cases, not as a risk. Train with --calibrate true.",
         )
     elif known and known["temperature"] != 1:
         yield from _worse_by_calibration(contents, known)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a comparison found, and its tables: strategies with intervals, sites, pairs, costs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html of a comparison: warnings, a forest plot of the pooled AUC, and the tables."""
 
 from __future__ import annotations
@@ -46,8 +47,7 @@ def forest(comparison: Comparison) -> Forest:
     """Place pooled AUC and interval of each strategy on an axis that ends at 1."""
     rows = [row for row in comparison.of("auc") if row["pooled"] is not None]
     bounds = [
-        [row["pooled"] if row[key] is None else row[key] for key in ("pooled_lower", "pooled_upper")]
-        for row in rows
+        [row["pooled"] if row[key] is None else row[key] for key in ("pooled_lower", "pooled_upper")] for row in rows
     ]
     least = min((lower for lower, _ in bounds), default=0.5)
     start = max(0.0, min(0.5, math.floor(least / STEP) * STEP))
@@ -65,9 +65,7 @@ def forest(comparison: Comparison) -> Forest:
     ]
     count = round((1 - start) / STEP)
     ticks = [(place(start + STEP * step), f"{start + STEP * step:.1f}") for step in range(count + 1)]
-    caption = (
-        "Pooled AUC with its 95% interval: the further to the right the better; the line at 0.5 is guessing."
-    )
+    caption = "Pooled AUC with its 95% interval: the further to the right the better; the line at 0.5 is guessing."
     return Forest(lines, ticks, caption, comparison.n)
 
 
@@ -87,9 +85,7 @@ def report_comparison(folder: str | Path) -> Path:
         "cautions": section["cautions"],
         "comparison": section,
         "provenance": [("Jobs", _jobs(comparison))],
-        "configurations": configurations(
-            [comparison.folder / "comparison.json", comparison.folder / "settings.yaml"]
-        ),
+        "configurations": configurations([comparison.folder / "comparison.json", comparison.folder / "settings.yaml"]),
     }
     if trained is not None:
         record = json.loads(trained.read_text(encoding="utf-8"))
@@ -162,8 +158,5 @@ def _facts(comparison: Comparison, job: Path) -> Facts:
 def _jobs(comparison: Comparison) -> Facts:
     """Return on what the jobs ran: each value that any of them recorded."""
     columns = {"Processor": "processor", "Threads of a job": "threads", "torch": "torch", "monai": "monai"}
-    found = {
-        name: sorted({str(row[key]) for row in comparison.jobs if row.get(key)})
-        for name, key in columns.items()
-    }
+    found = {name: sorted({str(row[key]) for row in comparison.jobs if row.get(key)}) for name, key in columns.items()}
     return [(name, ", ".join(values)) for name, values in found.items()]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a results or evaluation folder holds, read once for the whole report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning curves."""
 
 from __future__ import annotations
@@ -71,9 +72,7 @@ def curves_figure(
     return saved(figure, path)
 
 
-def _draw(
-    axes: Axes, history: Sequence[Mapping[str, float | None]], key: str, label: str, colour: str
-) -> int:
+def _draw(axes: Axes, history: Sequence[Mapping[str, float | None]], key: str, label: str, colour: str) -> int:
     """Draw one quantity raw and smoothed, as far as recorded; return the number of lines."""
     dashes = "--" if key.startswith("train") else "-"
     raw, smooth = _points(history, key), _points(history, key + SMOOTHED)

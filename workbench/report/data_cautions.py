@@ -1,10 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Warnings about the cases: missing phases, sites, other data than those of the training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from scripts.cases.cut_regions import percent
+from scripts.cases.checks import percent
 from workbench.prepare.phase_scale import PairScale, scale_text
 from workbench.report.cautions import Caution
 from workbench.report.contents import Contents
@@ -37,8 +38,7 @@ def data_cautions(contents: Contents) -> Iterator[Caution]:
 def _about_dataset(summary: Summary) -> Iterator[Caution]:
     if "reason" in summary:
         yield Caution(
-            f"The data could not be read: {summary['reason']}.",
-            "Tables and warnings about the data are not available.",
+            f"The data could not be read: {summary['reason']}.", "Tables and warnings about the data are not available."
         )
         return
     for name, split in summary["splits"].items():
@@ -130,8 +130,7 @@ def _differences(contents: Contents, trained: Summary, reported: Summary) -> Ite
         names, here = trained[key], reported.get(key)
         if here is not None and set(here) != set(names):
             yield Caution(
-                f"The reported dataset declares the {key} {', '.join(here)}; that of the training "
-                f"{', '.join(names)}.",
+                f"The reported dataset declares the {key} {', '.join(here)}; that of the training {', '.join(names)}.",
                 "Make sure that equal names mean the same thing in both, and that no case is judged by what "
                 "the model never saw.",
             )

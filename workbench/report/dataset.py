@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a dataset holds: cases, classes, missing phases, and the grids of the volumes from their headers."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.document import Document, Item, open_document, read_items
 from scripts.cases.splits import SPLITS, patients_known
 from scripts.volumes.grid import open_phase, ras_axes

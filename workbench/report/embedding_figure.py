@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cases as points in a plane: what lies close together looks alike to the network."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.figures.panels import COLOURS, GREY, new_figure, plain_axes, saved
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ UNKNOWN = "not known"
 RIGHT = {"marker": "o", "s": 42, "edgecolors": "white", "linewidths": 0.6, "alpha": 0.8, "zorder": 2}
 STYLES: dict[str, dict[str, Any]] = {
     "right": RIGHT,
-    "wrong": RIGHT
-    | {"marker": "X", "s": 70, "edgecolors": "black", "linewidths": 0.9, "alpha": 1.0, "zorder": 3},
+    "wrong": RIGHT | {"marker": "X", "s": 70, "edgecolors": "black", "linewidths": 0.9, "alpha": 1.0, "zorder": 3},
     UNKNOWN: RIGHT | {"marker": ".", "s": 90},
 }
 
@@ -129,11 +128,7 @@ def class_colours(count: int) -> list[str]:
 
 
 def _write_legends(
-    figure: Figure,
-    labels: Sequence[int | None],
-    outcome: Sequence[str],
-    classes: Sequence[str],
-    colours: Sequence[str],
+    figure: Figure, labels: Sequence[int | None], outcome: Sequence[str], classes: Sequence[str], colours: Sequence[str]
 ) -> None:
     """Say beside the points what colours and markers mean, and how many cases have each."""
     from matplotlib.lines import Line2D
@@ -149,8 +144,7 @@ def _write_legends(
     if None in labels:
         of_class.append(entry(".", GREY, GREY, UNKNOWN, list(labels).count(None)))
     kinds = [
-        entry(STYLES[kind]["marker"], "#DDDDDD", "black", kind, outcome.count(kind))
-        for kind in ("right", "wrong")
+        entry(STYLES[kind]["marker"], "#DDDDDD", "black", kind, outcome.count(kind)) for kind in ("right", "wrong")
     ]
     style: dict[str, Any] = {"fontsize": 9, "frameon": False, "alignment": "left"}
     figure.legend(handles=of_class, title="true class", loc="outside right upper", **style)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wrong predictions that the model was surest of, as pictures."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import show_figures
 from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved

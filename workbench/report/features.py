@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports that listen to a network while cases pass, and the one on its fused features."""
 
 from __future__ import annotations
@@ -9,18 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
-
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.engines.evaluation import FOLDER, no_host, show_figures
 from scripts.files.atomic import write_table
+from torch import nn
 from workbench.explain.listening import FusedFeatures
-from workbench.report.embedding_figure import (
-    embedding_figure,
-    neighbour_map,
-    perplexity_of,
-    principal_components,
-)
+from workbench.report.embedding_figure import embedding_figure, neighbour_map, perplexity_of, principal_components
 
 logger = logging.getLogger(__name__)
 
@@ -65,9 +60,7 @@ class ListeningReport(CaseHandler):
 
     listener: Callable[[nn.Module], Any]
 
-    def __init__(
-        self, network: nn.Module, output_dir: str | Path, classes: Sequence[str], name: str = "test"
-    ) -> None:
+    def __init__(self, network: nn.Module, output_dir: str | Path, classes: Sequence[str], name: str = "test") -> None:
         super().__init__(output_dir, classes, name)
         self.network = network
         self.heard: Any = None
@@ -108,12 +101,7 @@ class FeatureReport(ListeningReport):
     listener = FusedFeatures
 
     def __init__(
-        self,
-        network: nn.Module,
-        output_dir: str | Path,
-        classes: Sequence[str],
-        seed: int = 0,
-        name: str = "test",
+        self, network: nn.Module, output_dir: str | Path, classes: Sequence[str], seed: int = 0, name: str = "test"
     ) -> None:
         super().__init__(network, output_dir, classes, name)
         self.seed = seed
@@ -139,10 +127,7 @@ class FeatureReport(ListeningReport):
         """Draw both maps and return their coordinates as columns."""
         linear, shares = principal_components(features)
         neighbours = neighbour_map(features, self.seed)
-        axes = [
-            f"principal component {i} ({100 * share:.0f}% of the variance)"
-            for i, share in enumerate(shares, 1)
-        ]
+        axes = [f"principal component {i} ({100 * share:.0f}% of the variance)" for i, share in enumerate(shares, 1)]
         perplexity = f"perplexity {perplexity_of(len(features)):.3g}"
         figures = {}
         for kind, points, title, names in (

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures that a report shows, by the names of their files; a new one is one line."""
 
 from __future__ import annotations
@@ -41,8 +42,7 @@ KNOWN = (
     Known(
         "precision_recall.png",
         "Precision and recall",
-        "Of the cases called positive, the share that is; compare with the dashed line, which guessing "
-        "reaches.",
+        "Of the cases called positive, the share that is; compare with the dashed line, which guessing reaches.",
     ),
     Known(
         "confusion_matrix.png",
@@ -88,8 +88,7 @@ KNOWN = (
     Known(
         "features_tsne.png",
         "Features, t-SNE",
-        "One point per case: look for groups, e.g. by site; distances between groups and their sizes mean "
-        "nothing.",
+        "One point per case: look for groups, e.g. by site; distances between groups and their sizes mean nothing.",
     ),
     Known(
         "worst_errors.png",

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The further figures of a test and report.html, for which `scripts.engines.further` asks."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ignite.engine import Engine
-
 from scripts.engines.further import Further
 from scripts.engines.labelled import LabelledPredictions
 from workbench.report.attention import AttentionReport
@@ -75,10 +75,6 @@ def probability_figures(
             path=output_dir / "reliability.png",
         ),
         "decision_curve": decision_figure(
-            *data,
-            threshold=found.threshold,
-            **random,
-            positive=found.positive,
-            path=output_dir / "decision_curve.png",
+            *data, threshold=found.threshold, **random, positive=found.positive, path=output_dir / "decision_curve.png"
         ),
     }

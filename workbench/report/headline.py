@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a report says in words: how good the model is, what it is, and how the figures came about."""
 
 from __future__ import annotations
@@ -63,9 +64,7 @@ def positive_of(contents: Contents) -> str | None:
     """Return the positive one of two classes: as it was evaluated, else as configured; None with more."""
     metrics = contents.metrics or {}
     named = metrics.get("positive") or contents.config.get("positive")
-    return config_positive(
-        {"classes": metrics.get("classes") or contents.config.get("classes"), "positive": named}
-    )
+    return config_positive({"classes": metrics.get("classes") or contents.config.get("classes"), "positive": named})
 
 
 def headline(contents: Contents) -> str:
@@ -116,9 +115,7 @@ def provenance(contents: Contents, anonymous: bool = False) -> list[tuple[str, F
     if not anonymous:
         return found
     for _, facts in found:
-        facts[:] = [
-            (key, Path(value).name if key == "Dataset" else value) for key, value in facts if key != "Command"
-        ]
+        facts[:] = [(key, Path(value).name if key == "Dataset" else value) for key, value in facts if key != "Command"]
     return found
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is left of AUC and accuracy when phases are missing."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from scripts.figures.curves import CHANCE
 from scripts.figures.panels import COLOURS, DASHED, common_legend, new_figure, plain_axes, saved
 from scripts.figures.text import wrap
@@ -24,11 +24,7 @@ POINT: dict[str, Any] = {"marker": "o", "markersize": 6, "elinewidth": 1.3}
 
 
 def missing_phases_figure(
-    rows: Sequence[WithheldRow],
-    phases: Sequence[str],
-    majority: float,
-    name: str = "",
-    path: str | Path | None = None,
+    rows: Sequence[WithheldRow], phases: Sequence[str], majority: float, name: str = "", path: str | Path | None = None
 ) -> Figure:
     """Draw AUC and accuracy over the number of phases withheld from every case, with 95% intervals.
 
@@ -98,15 +94,11 @@ def _draw_counts(axes: Axes, rows: Sequence[WithheldRow], phases: int, metric: s
     axes.set_xticks(range(phases), ticks, fontsize=10 if phases <= 5 else 8)
 
 
-def _draw_single(
-    axes: Axes, whole: WithheldRow, singles: Sequence[WithheldRow], phases: int, metric: str
-) -> None:
+def _draw_single(axes: Axes, whole: WithheldRow, singles: Sequence[WithheldRow], phases: int, metric: str) -> None:
     """Draw value and interval of each row, one below the other."""
     if getattr(whole, metric) is not None:
         axes.axvline(getattr(whole, metric), color="black", linewidth=1, linestyle=":", label=ALL)
-    for missing, colour, label in ((1, COLOURS[1], WITHOUT), (phases - 1, COLOURS[2], ONLY))[
-        : min(2, phases - 1)
-    ]:
+    for missing, colour, label in ((1, COLOURS[1], WITHOUT), (phases - 1, COLOURS[2], ONLY))[: min(2, phases - 1)]:
         for y, row in enumerate(singles):
             if row.missing == missing and (value := getattr(row, metric)) is not None:
                 bounds = [[side] for side in _whiskers(row, metric)]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One batch as pictures: what the network really sees."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from scripts.figures.panels import LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from workbench.explain.slices import (
@@ -132,9 +132,7 @@ def _check(
             f"{expected[1]} phases, found {list(volumes.shape)} and {list(there.shape)}"
         )
     if number is not None and (len(number) != len(cases) or not all(0 <= k < len(classes) for k in number)):
-        raise ValueError(
-            f"the montage needs one label in 0..{len(classes) - 1} per case, found {list(number)}"
-        )
+        raise ValueError(f"the montage needs one label in 0..{len(classes) - 1} per case, found {list(number)}")
     if view not in AXES_OF_VIEW:
         raise ValueError(f"view must be one of {', '.join(AXES_OF_VIEW)}, found {view!r}")
     pairs = ("LR", "PA", "IS")

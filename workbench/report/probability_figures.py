@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the probabilities are worth: precision over recall, reliability diagram and decision curve."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-
 from scripts.cases.positive import positive_index
 from scripts.figures.panels import (
     COLOURS,
@@ -25,12 +25,7 @@ from scripts.figures.panels import (
 )
 from scripts.metrics.interval import band, number_patients
 from scripts.metrics.predictions import as_labels, as_probabilities
-from scripts.metrics.scores import (
-    brier_score,
-    expected_calibration_error,
-    net_benefit,
-    weighted_average_precision,
-)
+from scripts.metrics.scores import brier_score, expected_calibration_error, net_benefit, weighted_average_precision
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,9 +130,7 @@ def _draw_benefit(
         axes.set(yticks=[])
         return
     if draws > 0 and patient.max() > 0:
-        draw_band(
-            axes, THRESHOLDS, band(partial(net_benefit, risk, positive, THRESHOLDS), patient, draws, seed)
-        )
+        draw_band(axes, THRESHOLDS, band(partial(net_benefit, risk, positive, THRESHOLDS), patient, draws, seed))
     model, everybody = (net_benefit(worth, positive, THRESHOLDS)[0] for worth in (risk, np.ones(len(risk))))
     axes.plot(THRESHOLDS, model, color=COLOURS[0], linewidth=2, label="act as the model says")
     axes.plot(THRESHOLDS, everybody, "--", color=COLOURS[1], linewidth=1.5, label="act on every case")
@@ -220,12 +213,8 @@ def _steps(
     step = np.clip((said * steps).astype(np.int64), 0, steps - 1)
     used = np.unique(step)
     mean = np.array([said[step == b].mean() for b in used])
-    hits, count = (
-        np.array([int(part[step == b].sum()) for b in used]) for part in (true, np.ones_like(step))
-    )
-    found = [
-        binomtest(int(h), int(n)).proportion_ci(method="wilson") for h, n in zip(hits, count, strict=True)
-    ]
+    hits, count = (np.array([int(part[step == b].sum()) for b in used]) for part in (true, np.ones_like(step)))
+    found = [binomtest(int(h), int(n)).proportion_ci(method="wilson") for h, n in zip(hits, count, strict=True)]
     bounds = np.array([[i.low for i in found], [i.high for i in found]])
     return mean, hits / count, np.bincount(step, minlength=steps), bounds
 

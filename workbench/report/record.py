@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """evaluation.json: what a report needs beside metrics.json, so that it can be made anew without the data."""
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.cut_regions import CutRegions, cut_of
+from scripts.cases.checks import CutRegions, cut_of
 from scripts.cases.document import open_document, read_items
 from scripts.engines.environment import without_person
 from scripts.files.atomic import write_text

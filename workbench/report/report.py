@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """report.html of a training, an evaluation or a comparison, and scores and settings for TensorBoard."""
 
 from __future__ import annotations

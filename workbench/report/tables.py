@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of a report: the data it is about, and what was measured."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much each phase counted in the fusion: boxes per true class, and phase_weights.csv."""
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from torch import nn
-
 from scripts.engines.evaluation import show_figures
 from scripts.figures.panels import DASHED, GREY, line_style, new_figure, plain_axes, saved
 from scripts.figures.text import wrap
 from scripts.metrics.predictions import as_labels
 from scripts.networks.encoders.views import token_names
+from torch import nn
 from workbench.explain.listening import FusionWeights
 from workbench.report.features import ListeningReport, write_case_table
 
@@ -170,9 +170,6 @@ class WeightReport(FusionReport):
         classes, labels = self.classes, [p.label for p in self.predictions if p.label is not None]
         if not known.any():
             classes, labels, known = ["not known"], [0] * len(weights), ~known
-        title, file = (
-            f"Weight of each phase in the fusion, {self.name}",
-            self.output_dir / "phase_weights.png",
-        )
+        title, file = (f"Weight of each phase in the fusion, {self.name}", self.output_dir / "phase_weights.png")
         figure = plot_weights(weights[known], labels, tokens, classes, title, file)
         show_figures(self.output_dir, self.name, {"phase_weights": figure})

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What predictions are worth when phases are withheld."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from math import comb
 from pathlib import Path
 
 import numpy as np
-
 from scripts.files.atomic import write_table
 from scripts.metrics.delong import auc_intervals
 from scripts.metrics.interval import number_patients, patient_weights, percentile_interval
@@ -154,9 +154,7 @@ def _mean(group: Sequence[Scored], seed: int) -> WithheldRow:
     rows = [row for row, _, _ in defined]
     patients = min(number for _, _, number in defined)
     values: list[float | None] = []
-    for metric, draws in zip(
-        ("auc", "accuracy"), np.mean([drawn for _, drawn, _ in defined], axis=0), strict=True
-    ):
+    for metric, draws in zip(("auc", "accuracy"), np.mean([drawn for _, drawn, _ in defined], axis=0), strict=True):
         known = [value for row in rows if (value := getattr(row, metric)) is not None]
         interval = percentile_interval(draws, patients, seed)
         values += [float(np.mean(known)) if known else None, interval.lower, interval.upper]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """After the test: how much of the prediction is left when phases are missing."""
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.inferers import Inferer
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
-
 from scripts.engines.evaluation import show_figures
 from scripts.engines.progress import progress_bar
 from scripts.engines.removal import Removal
 from scripts.files.processes import all_processes, is_first_process
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from workbench.report.missing_phases_figure import missing_phases_figure
 from workbench.report.withheld import withheld_rows, withheld_subsets, write_withheld
 
@@ -129,12 +129,7 @@ class WithholdPhases:
         return cases
 
     def _pass(
-        self,
-        removal: Removal,
-        names: Sequence[str],
-        image: Tensor,
-        optional: dict[str, Tensor],
-        withheld: Tensor,
+        self, removal: Removal, names: Sequence[str], image: Tensor, optional: dict[str, Tensor], withheld: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the probabilities [B, K] of a batch without some phases, and which cases allow it, [B]."""
         present = optional["present"]

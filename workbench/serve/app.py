@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lays out MONAI Label's own bundle app with this bundle in it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starts MONAI Label with this bundle, or with a results folder.
 
     make label                                   the shipped model, on cases of the phantom
@@ -20,8 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts import BUNDLE
-from scripts.cases.file_names import MASK_NAMES
-from scripts.cases.folder import case_folders, read_case_folder
+from scripts.cases.folder import MASK_NAMES, case_folders, read_case_folder
 from scripts.cases.read import read_unlabelled
 from scripts.files.run_folder import keep_through_exec, release_folder, take_folder
 from scripts.transforms.server_inputs import phase_of, stem_of
@@ -50,9 +50,7 @@ def environment(studies: Path, configs: Path, token: str) -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m workbench.serve",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m workbench.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--run", type=Path, default=BUNDLE, help="results folder; default: the shipped model")
     parser.add_argument("--studies", type=Path, help="folder of cases; default: some of the phantom")
@@ -172,9 +170,7 @@ def listed_by_reference(phase_of_file: dict[Path, str | None], reference: str) -
             cases.setdefault(stem_of(path)[: -len(phase) - 1], {})[phase] = path
     having = [files[reference] for files in cases.values() if reference in files]
     patterns = sorted({f"*_{reference}{image_ending(path)}" for path in having})
-    return patterns + [
-        exactly(next(iter(files.values())).name) for files in cases.values() if reference not in files
-    ]
+    return patterns + [exactly(next(iter(files.values())).name) for files in cases.values() if reference not in files]
 
 
 def is_mask(path: Path) -> bool:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Command line: looks at a results folder or an unpacked bundle from elsewhere, before any of it runs.
 
 python -m workbench.verify FOLDER [--allow scripts.networks.fusion.Mine scripts/networks/fusion/mine.py]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What configurations may say, taken from those that are shipped and from the code that writes them."""
 
 from __future__ import annotations
@@ -99,11 +100,7 @@ def _fault(key: str, value: Any, allow: Collection[str]) -> str | None:
         known = isinstance(value, str) and (value in own.targets or value in allow)
         return None if known else "a target of the bundle's configurations, or named by --allow"
     if key == "_mode_":
-        return (
-            None
-            if isinstance(value, str) and value in own.modes
-            else f"one of {', '.join(sorted(own.modes))}"
-        )
+        return None if isinstance(value, str) and value in own.modes else f"one of {', '.join(sorted(own.modes))}"
     if key in FIXED and not isinstance(value, dict | list) and value not in own.values.get(key, []):
         known_ones = ", ".join(dict.fromkeys(map(str, own.values.get(key, []))))
         return f"as shipped, one of {known_ones}; give another on the command line"

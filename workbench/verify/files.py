@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files of a folder: no foreign code, no way out, and only kinds that trainings write."""
 
 from __future__ import annotations
@@ -58,11 +59,7 @@ def check_file(path: Path, name: str, folder: Path, released: bool) -> list[Find
         return [Finding(name, "", "another content", "the same file as in this bundle")]
     named = base in ("LICENSE", RECORD) or base.startswith("events.out.tfevents.")
     if not named and not base.lower().endswith(KINDS):
-        return [
-            Finding(
-                name, "", "a file of another kind", "of a kind that trainings write (--allow takes its path)"
-            )
-        ]
+        return [Finding(name, "", "a file of another kind", "of a kind that trainings write (--allow takes its path)")]
     return []
 
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A results folder or unpacked bundle, file by file."""
 
 from __future__ import annotations
@@ -33,17 +34,11 @@ def verify(folder: str | Path, allow: Collection[str] = ()) -> list[Finding]:
     """
     folder = Path(folder)
     if folder.is_file():
-        raise ValueError(
-            f"FOLDER must be a folder, found the file {folder}; unpack it first, which runs nothing"
-        )
+        raise ValueError(f"FOLDER must be a folder, found the file {folder}; unpack it first, which runs nothing")
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f"FOLDER must be a results folder or bundle, found none at {folder}; correct it"
-        )
+        raise FileNotFoundError(f"FOLDER must be a results folder or bundle, found none at {folder}; correct it")
     if not (folder / "configs").is_dir():
-        raise ValueError(
-            f"FOLDER must be a results folder or bundle with configs/, found none in {folder}; correct it"
-        )
+        raise ValueError(f"FOLDER must be a results folder or bundle with configs/, found none in {folder}; correct it")
     if not (BUNDLE / "configs" / "fusion").is_dir() and not folder.samefile(BUNDLE):
         raise ValueError(
             f"verifying needs the bundle's own configurations, found no fusion/ in {BUNDLE / 'configs'}; "

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Configurations of a foreign folder, read without resolving anything, and findings about a folder."""
 
 from __future__ import annotations
@@ -52,9 +53,7 @@ class _PlainLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         names = [key.value for key, _ in node.value]
         _refuse_twice([name for name in names if isinstance(name, str)])
-        if any(
-            key.tag != "tag:yaml.org,2002:str" for key, _ in node.value
-        ):  # a number, null, << and the like
+        if any(key.tag != "tag:yaml.org,2002:str" for key, _ in node.value):  # a number, null, << and the like
             raise ValueError(f"a key that is no text in line {node.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
 
@@ -109,9 +108,7 @@ def places(config: Any) -> Iterator[tuple[str, str, Any]]:
         before = f"{place}::" if place else ""
         inner: list[tuple[str, str, Any]] = []
         if isinstance(value, Mapping):
-            inner = [
-                (f"{before}{key}", SEPARATOR.split(str(key).lstrip("+"))[-1], value[key]) for key in value
-            ]
+            inner = [(f"{before}{key}", SEPARATOR.split(str(key).lstrip("+"))[-1], value[key]) for key in value]
         elif isinstance(value, list | tuple | set):
             inner = [(f"{before}{index}", name, item) for index, item in enumerate(value)]
         waiting += reversed(inner)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What weights files (.pt, .ts, .onnx) hold beside tensors and harmless operators."""
 
 from __future__ import annotations
@@ -65,9 +66,7 @@ def check_torchscript(file: Path, name: str) -> list[Finding]:
     """Return the calls of a TorchScript file that are none of torch's operators, or that touch files."""
     try:
         with zipfile.ZipFile(file) as archive:
-            members = [
-                one for one in archive.infolist() if "/code/" in one.filename and one.filename.endswith(".py")
-            ]
+            members = [one for one in archive.infolist() if "/code/" in one.filename and one.filename.endswith(".py")]
             if sum(one.file_size for one in members) > LARGEST:
                 return [Finding(name, "", "code without end", f"less than {LARGEST} bytes of code")]
             trees = [(one.filename, ast.parse(archive.read(one))) for one in members]
@@ -110,19 +109,12 @@ def check_onnx(file: Path, name: str) -> list[Finding]:
     try:
         import onnx
     except ImportError:
-        return [
-            Finding(
-                name, "", "no package onnx to look into it", "looked at; pip install -r requirements-onnx.txt"
-            )
-        ]
+        return [Finding(name, "", "no package onnx to look into it", "looked at; pip install -r requirements-onnx.txt")]
     try:
         model = onnx.load(file, load_external_data=False)
     except Exception as error:  # protobuf's own
         return [Finding(name, "", f"{type(error).__name__}", "an ONNX file")]
-    found = [
-        Finding(name, one.name, "a function of its own", "standard operators alone")
-        for one in model.functions
-    ]
+    found = [Finding(name, one.name, "a function of its own", "standard operators alone") for one in model.functions]
     waiting: list[Any] = [model.graph]
     while waiting:
         graph = waiting.pop()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoders: one volume, or its planes, as one vector and as maps of several stages."""
 
 from scripts import exports

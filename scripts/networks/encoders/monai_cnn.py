@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MONAI's DenseNets as encoders."""
 
 from __future__ import annotations
@@ -6,10 +7,9 @@ from collections import OrderedDict
 
 import torch
 from monai.networks import nets
-from torch import Tensor, nn
-
 from scripts.networks.encoders.stages import StagedEncoder
 from scripts.networks.parts import check_size
+from torch import Tensor, nn
 
 DENSENETS = {"densenet121": "DenseNet121", "densenet169": "DenseNet169", "densenet201": "DenseNet201"}
 
@@ -77,17 +77,13 @@ class MonaiEfficientNetEncoder(StagedEncoder):
 
     def __init__(self, model: str = "efficientnet-b0", in_channels: int = 1, spatial_dims: int = 3) -> None:
         if model not in EFFICIENTNETS:
-            raise ValueError(
-                f"model must be one of {EFFICIENTNETS[0]} to {EFFICIENTNETS[-1]}, found '{model}'"
-            )
+            raise ValueError(f"model must be one of {EFFICIENTNETS[0]} to {EFFICIENTNETS[-1]}, found '{model}'")
         efficientnet = nets.EfficientNetBN(
             model, pretrained=False, spatial_dims=spatial_dims, in_channels=in_channels, num_classes=1
         )
         efficientnet.set_swish(memory_efficient=False)  # the other one neither scripts nor traces
         _pad_by_half_the_kernel(efficientnet)
-        layers: dict[str, nn.Module] = {
-            name: getattr(efficientnet, name) for name in ("_conv_stem", "_bn0", "_swish")
-        }
+        layers: dict[str, nn.Module] = {name: getattr(efficientnet, name) for name in ("_conv_stem", "_bn0", "_swish")}
         stages = {str(number): stack for number, stack in enumerate(efficientnet._blocks)}
         layers["_blocks"] = nn.Sequential(OrderedDict(stages))
         layers |= {name: getattr(efficientnet, name) for name in ("_conv_head", "_bn1")}
@@ -152,11 +148,7 @@ class MonaiResNetEncoder(StagedEncoder):
     """
 
     def __init__(
-        self,
-        model: str = "resnet10",
-        in_channels: int = 1,
-        pool_stem: bool = False,
-        spatial_dims: int = 3,
+        self, model: str = "resnet10", in_channels: int = 1, pool_stem: bool = False, spatial_dims: int = 3
     ) -> None:
         if model not in RESNETS:
             raise ValueError(f"model must be one of {', '.join(RESNETS)}, found '{model}'")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MONAI's vision transformer as an encoder."""
 
 from __future__ import annotations
@@ -6,11 +7,10 @@ from collections.abc import Sequence
 
 import torch
 from monai.networks import nets
-from torch import Tensor, nn
-from torch.nn import functional
-
 from scripts.networks.guarded import guard_convolutions
 from scripts.networks.parts import check_size
+from torch import Tensor, nn
+from torch.nn import functional
 
 
 class MonaiViTEncoder(nn.Module):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fast residual encoder for small volumes, and for planes."""
 
 from __future__ import annotations
@@ -7,10 +8,9 @@ from collections.abc import Sequence
 
 import torch
 from monai.networks.layers.utils import get_norm_layer
-from torch import Tensor, nn
-
 from scripts.networks.guarded import GuardedConv2d, GuardedConv3d
 from scripts.networks.parts import check_size
+from torch import Tensor, nn
 
 CONVOLUTIONS: dict[int, type[GuardedConv2d] | type[GuardedConv3d]] = {2: GuardedConv2d, 3: GuardedConv3d}
 """By the number of axes in space."""
@@ -120,9 +120,7 @@ class ResidualEncoder(nn.Module):
     ) -> None:
         super().__init__()
         if spatial_dims not in CONVOLUTIONS:
-            raise ValueError(
-                f"spatial_dims must be 3 for volumes or 2 for planes, found {spatial_dims!r}; correct it"
-            )
+            raise ValueError(f"spatial_dims must be 3 for volumes or 2 for planes, found {spatial_dims!r}; correct it")
         norm = norm if isinstance(norm, str) else tuple(norm)
         self.out_dim: int = widths[-1]
         self.least: list[int] = [3] * spatial_dims
@@ -130,10 +128,7 @@ class ResidualEncoder(nn.Module):
             self.min_size: tuple[int, int, int] = (3, 3, 3)
         self.stem = ResidualStem(in_channels, widths[0], norm, spatial_dims)
         self.stages = nn.Sequential(
-            *(
-                ResidualStage(before, width, norm, spatial_dims)
-                for before, width in itertools.pairwise(widths)
-            )
+            *(ResidualStage(before, width, norm, spatial_dims) for before, width in itertools.pairwise(widths))
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Encoders that are a row of layers, some of which end a stage."""
 
 from __future__ import annotations
@@ -7,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.guarded import guard_convolutions, guard_normalisation
 from scripts.networks.parts import check_size, image_channels, maps_per_volume, scatter
+from torch import Tensor, nn
 
 
 class StagedEncoder(nn.Module):
@@ -128,9 +128,7 @@ class StageEncoder(nn.Module):
         index = present[:, 0].nonzero().squeeze(1)
         if len(index) == 0:
             return [torch.zeros(len(volumes), dim, 1, 1, 1, device=volumes.device) for dim in self.dims]
-        return [
-            scatter(maps.float(), index, len(volumes)) for maps in self.encoder.stage_maps(volumes[index])
-        ]
+        return [scatter(maps.float(), index, len(volumes)) for maps in self.encoder.stage_maps(volumes[index])]
 
 
 @torch.no_grad()

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One encoder for the views of a phase."""
 
 from __future__ import annotations
@@ -7,10 +8,9 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.guarded import GuardedConv3d
 from scripts.networks.parts import Part, maps_of_present, scatter, width_of
+from torch import Tensor, nn
 
 
 class ViewEncoder(nn.Module):
@@ -146,9 +146,7 @@ class ViewEncoder(nn.Module):
 
         def encode(encoder: Any, planes: list[Tensor]) -> list[list[Tensor]]:
             stages = encoder.stage_maps(fold(planes))
-            return [
-                [self.pooled(unfold(maps, planes)[v]).float() for maps in stages] for v in range(len(planes))
-            ]
+            return [[self.pooled(unfold(maps, planes)[v]).float() for maps in stages] for v in range(len(planes))]
 
         return [one for maps in self._encode_present(encode, volumes, present, dims) for one in maps]
 
@@ -170,10 +168,7 @@ class ViewEncoder(nn.Module):
                 found += encode(encoder, part)
             else:
                 found += [[volumes.new_zeros(0, dim, 1, 1, 1) for dim in dims] for _ in part]
-        return [
-            [scatter(maps, where, len(volumes)) for maps in view]
-            for view, where in zip(found, index, strict=True)
-        ]
+        return [[scatter(maps, where, len(volumes)) for maps in view] for view, where in zip(found, index, strict=True)]
 
 
 def fold(planes: list[Tensor]) -> Tensor:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion strategies: over tokens, over feature maps, or over the decisions of single phases."""
 
 from scripts import exports

@@ -1,13 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion of tokens by attention: phases that look at each other, or are looked at by one reader."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-
 from scripts.networks.fusion.attention_layers import AttentionBlock, PhaseEmbedding
 from scripts.networks.fusion.base import TokenFusion, zero_absent
 from scripts.networks.fusion.tokens import mean_over_present
+from torch import Tensor, nn
 
 
 class Attention(TokenFusion):
@@ -32,12 +32,7 @@ class Attention(TokenFusion):
     """
 
     def __init__(
-        self,
-        num_tokens: int,
-        in_dim: int,
-        num_heads: int = 4,
-        hidden: int | None = None,
-        dropout: float = 0.0,
+        self, num_tokens: int, in_dim: int, num_heads: int = 4, hidden: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__(num_tokens, in_dim, out_dim=in_dim)
         self.phase_embedding = PhaseEmbedding(num_tokens, in_dim)
@@ -75,12 +70,7 @@ class SelfAttention(TokenFusion):
     """
 
     def __init__(
-        self,
-        num_tokens: int,
-        in_dim: int,
-        num_heads: int = 4,
-        hidden: int | None = None,
-        dropout: float = 0.0,
+        self, num_tokens: int, in_dim: int, num_heads: int = 4, hidden: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__(num_tokens, in_dim, out_dim=in_dim)
         self.phase_embedding = PhaseEmbedding(num_tokens, in_dim)
@@ -121,12 +111,7 @@ class CrossAttention(TokenFusion):
     """
 
     def __init__(
-        self,
-        num_tokens: int,
-        in_dim: int,
-        num_heads: int = 4,
-        hidden: int | None = None,
-        dropout: float = 0.0,
+        self, num_tokens: int, in_dim: int, num_heads: int = 4, hidden: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__(num_tokens, in_dim, out_dim=num_tokens * in_dim)
         self.phase_embedding = PhaseEmbedding(num_tokens, in_dim)
@@ -168,12 +153,7 @@ class FusedAttention(TokenFusion):
     """
 
     def __init__(
-        self,
-        num_tokens: int,
-        in_dim: int,
-        num_heads: int = 4,
-        hidden: int | None = None,
-        dropout: float = 0.0,
+        self, num_tokens: int, in_dim: int, num_heads: int = 4, hidden: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__(num_tokens, in_dim, out_dim=in_dim)
         self.self_attention = SelfAttention(num_tokens, in_dim, num_heads, hidden, dropout)
@@ -193,10 +173,7 @@ class FusedAttention(TokenFusion):
         for i, norm in enumerate(self.path_norms):
             normed.append(norm(paths[i]))
         fused = self.join(torch.cat(normed, dim=1)).relu()
-        return fused, {
-            "self_attention": self_aux["attention"],
-            "cross_attention": cross_aux["attention"],
-        }
+        return fused, {"self_attention": self_aux["attention"], "cross_attention": cross_aux["attention"]}
 
     def product(self, tokens: Tensor, present: Tensor) -> Tensor:
         """Multiply the present phases feature by feature: tokens [B, M, C], present [B, M] -> [B, C]."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Multi-head attention over tokens of which some are absent."""
 
 from __future__ import annotations
@@ -67,9 +68,7 @@ class MaskedMultiHeadAttention(nn.Module):
 
     def _heads(self, projected: Tensor) -> Tensor:
         """Split the heads: [B, N, H * width] -> [B, H, N, width]."""
-        return projected.reshape(
-            projected.shape[0], projected.shape[1], self.num_heads, self.head_dim
-        ).transpose(1, 2)
+        return projected.reshape(projected.shape[0], projected.shape[1], self.num_heads, self.head_dim).transpose(1, 2)
 
 
 class AttentionBlock(nn.Module):
@@ -92,18 +91,12 @@ class AttentionBlock(nn.Module):
     as in Xiong et al., On layer normalization in the transformer architecture, ICML 2020.
     """
 
-    def __init__(
-        self, dim: int, num_heads: int, hidden: int | None, dropout: float, zero_slot: bool = False
-    ) -> None:
+    def __init__(self, dim: int, num_heads: int, hidden: int | None, dropout: float, zero_slot: bool = False) -> None:
         super().__init__()
         hidden = hidden or 2 * dim
         self.attention = MaskedMultiHeadAttention(dim, num_heads, dropout, zero_slot)
         self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, dim),
+            nn.LayerNorm(dim), nn.Linear(dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, dim)
         )
 
     def forward(self, x: Tensor, queries: Tensor, keys: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the fusion strategies share: over tokens, over decisions, over feature maps."""
 
 from __future__ import annotations

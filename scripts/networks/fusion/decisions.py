@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion of decisions: what the phases, each alone, say about the class."""
 
 from __future__ import annotations
 
 import torch
+from scripts.networks.fusion.base import DecisionFusion, log_mixture, softmax_over_present, zero_absent
 from torch import Tensor, nn
 from torch.nn import functional
-
-from scripts.networks.fusion.base import DecisionFusion, log_mixture, softmax_over_present, zero_absent
 
 
 class LateMean(DecisionFusion):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A short sketch of the outer product of several vectors."""
 
 from __future__ import annotations
@@ -5,10 +6,9 @@ from __future__ import annotations
 import math
 
 import torch
+from scripts.networks.fusion.base import TokenFusion, zero_absent
 from torch import Tensor, nn
 from torch.nn import functional
-
-from scripts.networks.fusion.base import TokenFusion, zero_absent
 
 
 class TensorSketch(nn.Module):

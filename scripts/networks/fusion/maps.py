@@ -1,13 +1,13 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion of feature maps, place by place."""
 
 from __future__ import annotations
 
 import torch
 from monai.networks.blocks import ChannelSELayer
-from torch import Tensor, nn
-
 from scripts.networks.fusion.base import MapFusion, align, softmax_over_present
 from scripts.networks.guarded import GuardedConv3d
+from torch import Tensor, nn
 
 
 class AdaptiveConv(MapFusion):

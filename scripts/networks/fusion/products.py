@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion of tokens by their products: what matters only together is seen at once."""
 
 from __future__ import annotations
 
 import torch
+from scripts.networks.fusion.base import TokenFusion, zero_absent
 from torch import Tensor, nn
 from torch.nn import functional
-
-from scripts.networks.fusion.base import TokenFusion, zero_absent
 
 
 class Bilinear(TokenFusion):
@@ -96,9 +96,7 @@ class Kronecker(TokenFusion):
     2022.
     """
 
-    def __init__(
-        self, num_tokens: int, in_dim: int, width: int | None = None, hidden: int | None = None
-    ) -> None:
+    def __init__(self, num_tokens: int, in_dim: int, width: int | None = None, hidden: int | None = None) -> None:
         super().__init__(num_tokens, in_dim, out_dim=hidden or in_dim)
         largest = largest_width(num_tokens)
         r = width or max(largest, 1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fusion of tokens phase by phase: side by side, by their largest features, or by weights over the phases."""
 
 from __future__ import annotations
@@ -5,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from scripts.networks.fusion.base import TokenFusion, softmax_over_present, zero_absent
 from torch import Tensor, nn
 from torch.nn import functional
-
-from scripts.networks.fusion.base import TokenFusion, softmax_over_present, zero_absent
 
 
 class Concat(TokenFusion):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What encoders promise: sizes, widths, minimum, scripting, normalisation."""
 
 from __future__ import annotations
@@ -6,8 +7,6 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
-
 from scripts.networks.encoders.monai_cnn import (
     MonaiDenseNetEncoder,
     MonaiEfficientNetEncoder,
@@ -16,6 +15,7 @@ from scripts.networks.encoders.monai_cnn import (
 )
 from scripts.networks.encoders.monai_vit import MonaiViTEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
+from torch import nn
 
 ENCODERS = [
     pytest.param(ResidualEncoder, id="residual"),
@@ -169,9 +169,7 @@ def test_monai_efficientnet_features_are_those_of_monai_where_sizes_are_odd(spat
     blocks = ["r1_k3_s11_e1_i32_o16_se0.25", "r2_k3_s22_e6_i16_o24_se0.25", "r2_k5_s22_e6_i24_o40_se0.25",
               "r3_k3_s22_e6_i40_o80_se0.25", "r3_k5_s11_e6_i80_o112_se0.25", "r4_k5_s22_e6_i112_o192_se0.25",
               "r1_k3_s11_e6_i192_o320_se0.25"]  # fmt: skip
-    monai = EfficientNet(
-        blocks, spatial_dims=spatial_dims, in_channels=1, num_classes=1, image_size=65
-    ).eval()
+    monai = EfficientNet(blocks, spatial_dims=spatial_dims, in_channels=1, num_classes=1, image_size=65).eval()
     assert not monai.load_state_dict(encoder.net.state_dict(), strict=False).unexpected_keys
     image = torch.rand(1, 1, *([65] * spatial_dims))
     found = []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phases read in several views: one token each, absent with their phase, named wherever they are weighed."""
 
 from __future__ import annotations
@@ -8,24 +9,19 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
-
 import scripts
+import torch
 from scripts.networks.encoders.monai_cnn import MonaiResNetEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.encoders.views import ViewEncoder, fold, token_names, unfold
 from scripts.transforms.views import GivenViews, SliceViews
+from torch import nn
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 PHASES = ["pre", "arterial", "portal"]
 THREE = ["axial", "coronal", "sagittal"]
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 1, 0]], dtype=torch.bool)
-RESNET10 = {
-    "_target_": "scripts.networks.encoders.MonaiResNetEncoder",
-    "model": "resnet10",
-    "spatial_dims": 2,
-}
+RESNET10 = {"_target_": "scripts.networks.encoders.MonaiResNetEncoder", "model": "resnet10", "spatial_dims": 2}
 SMALL = partial(MonaiResNetEncoder, model="resnet10", spatial_dims=2)
 STRATEGIES = ["concat", "late_mean", "early", "single", "se", "multi_level"]
 OTHERS = [
@@ -142,9 +138,7 @@ def test_normalisation_statistics_come_from_the_planes_of_present_phases_only():
 def test_images_of_planes_may_lack_a_view_of_a_phase():
     torch.manual_seed(0)
     reader = partial(ViewEncoder, GivenViews(THREE), SMALL)
-    made = scripts.networks.PhaseFusionNetwork(
-        reader, scripts.networks.fusion.Gated, num_phases=2, num_classes=2
-    )
+    made = scripts.networks.PhaseFusionNetwork(reader, scripts.networks.fusion.Gated, num_phases=2, num_classes=2)
     image = torch.rand(3, 6, 1, 16, 16)
     image[1, 4] = 0  # the coronal view of the second phase
     image[2, :3] = float("nan")

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch's own attention, as the reference of ours."""
 
 from __future__ import annotations
@@ -6,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
-
 from scripts.networks.fusion.attention_layers import MaskedMultiHeadAttention
+from torch import nn
 
 
 def of_torch(ours: MaskedMultiHeadAttention) -> nn.MultiheadAttention:

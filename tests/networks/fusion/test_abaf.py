@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """ABAF against its formula, written as loops over cases and phases."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.tokens import Abaf
 
 B, M, C = 5, 3, 4

@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """A learned mixture at every place."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.maps import AdaptiveConv
 from scripts.networks.fusion.tokens import Concat
 

@@ -1,11 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """The class token against PyTorch's attention; phases are told apart; heads are kept apart."""
 
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
-
 from scripts.networks.fusion.attention import Attention
+from torch.nn import functional
 
 M, C = 3, 8
 PRESENT = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0]], dtype=torch.bool)

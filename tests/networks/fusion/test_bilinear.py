@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bilinear pooling against explicit bilinear forms, written as loops over pairs."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import itertools
 
 import torch
-
 from scripts.networks.fusion.products import Bilinear
 
 M, C, RANK, F = 3, 4, 2, 5

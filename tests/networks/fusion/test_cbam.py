@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Channel attention by averages and maxima, then attention over places."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional
-
 from scripts.networks.fusion.maps import Cbam
+from torch.nn import functional
 
 ALL = torch.ones(3, 2, dtype=torch.bool)
 
@@ -40,9 +40,7 @@ def test_a_small_bright_spot_is_told_from_the_same_amount_spread_out():
 
     def excitation(given: torch.Tensor) -> torch.Tensor:
         joined = torch.cat(list(given), dim=1)
-        return (
-            fusion.channels(joined.mean(dim=(2, 3, 4))) + fusion.channels(joined.amax(dim=(2, 3, 4)))
-        ).sigmoid()
+        return (fusion.channels(joined.mean(dim=(2, 3, 4))) + fusion.channels(joined.amax(dim=(2, 3, 4)))).sigmoid()
 
     torch.testing.assert_close(spread.mean(dim=(3, 4, 5)), spot.mean(dim=(3, 4, 5)))
     assert (excitation(spread) - excitation(spot)).abs().max() > 1e-3

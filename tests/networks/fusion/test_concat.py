@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is special about concatenation."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.tokens import Concat
 
 

@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Maps of different sizes, brought onto one grid."""
 
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
-
 from scripts.networks.fusion.base import align
 from scripts.networks.fusion.maps import ConcatMaps
+from torch.nn import functional
 
 
 def test_small_maps_are_interpolated_to_the_finest_grid_of_each_axis():

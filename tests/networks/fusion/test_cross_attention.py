@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every phase asks all others and never itself; queries and keys learn for every number of phases."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional
-
 from scripts.networks.fusion.attention import CrossAttention
+from torch.nn import functional
 
 C = 8
 
@@ -43,12 +43,7 @@ def test_equals_that_of_torch(torch_attention):
     fused, aux = fusion(tokens, present)
     z = functional.layer_norm(tokens, [C]) + fusion.phase_embedding.embedding
     found, expected = torch_attention(fusion.block.attention)(
-        z,
-        z,
-        z,
-        attn_mask=torch.eye(3, dtype=torch.bool),
-        key_padding_mask=~present,
-        average_attn_weights=False,
+        z, z, z, attn_mask=torch.eye(3, dtype=torch.bool), key_padding_mask=~present, average_attn_weights=False
     )
     h = tokens + found
     _, first, _, _, second = fusion.block.feed_forward

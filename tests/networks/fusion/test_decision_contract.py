@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The contract of decision-level fusion, over every strategy of `scripts.networks.fusion`.
 
 A new strategy that lies in `scripts/networks/fusion` is tested here without any change.
@@ -9,9 +10,9 @@ import itertools
 
 import pytest
 import torch
+from scripts.networks.fusion.base import DecisionFusion
 from torch import Tensor
 
-from scripts.networks.fusion.base import DecisionFusion
 from tests.networks.fusion.test_token_contract import EXPORTED
 
 STRATEGIES = [s for s in EXPORTED if issubclass(s, DecisionFusion) and s is not DecisionFusion]

@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each channel meets the same channel of the other phases, at the cost of few weights."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.maps import ConcatMaps, Depthwise
 
 ALL = torch.ones(1, 3, dtype=torch.bool)
@@ -11,10 +11,7 @@ ALL = torch.ones(1, 3, dtype=torch.bool)
 
 def test_a_channel_reads_its_own_channel_of_every_phase_and_no_other():
     torch.manual_seed(0)
-    fusion, maps = (
-        Depthwise(num_maps=3, in_dim=4),
-        [torch.rand(1, 4, 3, 3, 3).requires_grad_() for _ in range(3)],
-    )
+    fusion, maps = (Depthwise(num_maps=3, in_dim=4), [torch.rand(1, 4, 3, 3, 3).requires_grad_() for _ in range(3)])
     seen = []
     fusion.across.register_forward_hook(lambda _, __, out: seen.append(out))
     fusion(maps, ALL)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Evidential fusion against Dempster's rule over explicit mass functions, worked in sets."""
 
 from __future__ import annotations
@@ -7,10 +8,9 @@ import itertools
 
 import pytest
 import torch
+from scripts.networks.fusion.decisions import Evidential
 from torch import Tensor
 from torch.nn import functional
-
-from scripts.networks.fusion.decisions import Evidential
 
 Masses = dict[frozenset[int], float]
 

@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gated fusion: initial weights mean what they say, and the formula once gates have moved."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.networks.fusion.tokens import Gated
 
 C = 4
@@ -64,7 +64,5 @@ def test_closed_gates_do_not_divide_by_zero():
 
 @pytest.mark.parametrize("wrong", [[0.3], [0.3, 0.7, 0.1], [0.0, 1.0], [-1.0, 2.0], [float("nan"), 1.0]])
 def test_wrong_initial_weights_are_named(wrong):
-    with pytest.raises(
-        ValueError, match="initial_weights must be 2 positive numbers, one per token: each phase"
-    ):
+    with pytest.raises(ValueError, match="initial_weights must be 2 positive numbers, one per token: each phase"):
         Gated(num_tokens=2, in_dim=C, initial_weights=wrong)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Kronecker product against torch.kron."""
 
 from __future__ import annotations
@@ -6,9 +7,8 @@ import functools
 
 import pytest
 import torch
-from torch import Tensor
-
 from scripts.networks.fusion.products import Kronecker
+from torch import Tensor
 
 C, R = 5, 2
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tensor sketch against torch.fft and against the exact product; the strategy against its formula."""
 
 from __future__ import annotations
@@ -6,10 +7,9 @@ import copy
 
 import pytest
 import torch
+from scripts.networks.fusion.kronecker_compact import KroneckerCompact, TensorSketch
 from torch import Tensor
 from torch.nn import functional
-
-from scripts.networks.fusion.kronecker_compact import KroneckerCompact, TensorSketch
 
 
 def count_sketches(sketch: TensorSketch, x: Tensor, length: int) -> Tensor:

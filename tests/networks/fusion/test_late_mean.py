@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mean of probabilities, which is not the mean of logits."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.decisions import LateMean
 
 

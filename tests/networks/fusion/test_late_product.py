@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The product of experts against its formula and against Bayes' rule in an invented world."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.decisions import LateProduct
 
 

@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The learned mean of probabilities against its formula."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.decisions import LateMean, LateWeighted
 
 PRESENT = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 1], [0, 1, 0, 0]], dtype=torch.bool)

@@ -1,12 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
 """Low-rank fusion against the full weight tensor, rebuilt from its factors."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch.nn import functional
-
 from scripts.networks.fusion.products import LowRankTensor
+from torch.nn import functional
 
 C, F, RANK = 4, 5, 3
 

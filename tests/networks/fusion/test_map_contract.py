@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The map contract, over every strategy of `scripts.networks.fusion` over feature maps.
 
 A new strategy that lies in `scripts/networks/fusion` is tested here without any change.
@@ -7,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scripts.networks.fusion.base import MapFusion
 from torch import Tensor
 
-from scripts.networks.fusion.base import MapFusion
 from tests.networks.fusion.test_token_contract import EXPORTED, patterns
 
 STRATEGIES = [s for s in EXPORTED if isinstance(s, type) and issubclass(s, MapFusion) and s is not MapFusion]
@@ -51,9 +52,7 @@ def test_shapes_are_known_and_everything_is_finite(fusion, num_maps):
     present = patterns(num_maps)
     fused, aux, gradients = run(fusion, present)
     assert fused.shape[:2] == (len(present), fusion.out_dim)
-    assert fused.shape[2:] == tuple(
-        max(axis) for axis in zip(*(SIZES[m % 4] for m in range(num_maps)), strict=True)
-    )
+    assert fused.shape[2:] == tuple(max(axis) for axis in zip(*(SIZES[m % 4] for m in range(num_maps)), strict=True))
     assert all(value.isfinite().all() for value in (fused, *aux.values(), *gradients))
 
 
@@ -72,9 +71,7 @@ def test_absent_maps_change_nothing(fusion, num_maps):
 def test_cases_do_not_influence_each_other(fusion, num_maps):
     present = patterns(num_maps)
     together = fusion(maps_for(present), present)[0]
-    alone = [
-        fusion([m[i : i + 1] for m in maps_for(present)], present[i : i + 1])[0] for i in range(len(present))
-    ]
+    alone = [fusion([m[i : i + 1] for m in maps_for(present)], present[i : i + 1])[0] for i in range(len(present))]
     torch.testing.assert_close(together, torch.cat(alone))
 
 

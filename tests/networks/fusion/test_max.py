@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The maximum: present tokens only, below zero too."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.tokens import Max
 
 

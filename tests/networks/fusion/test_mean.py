@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mean against a loop."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.tokens import Mean
 
 PRESENT = torch.tensor([[1, 1, 1, 1], [1, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.bool)

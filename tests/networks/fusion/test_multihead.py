@@ -1,10 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
 """Masked attention against PyTorch's, and where PyTorch's gives NaN or takes no such width."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-
 from scripts.networks.fusion.attention_layers import MaskedMultiHeadAttention
 
 B, Q, K, C = 3, 2, 4, 8
@@ -48,9 +48,7 @@ def test_a_width_that_the_heads_do_not_divide_equals_the_formula():
                 weights = scores.exp() / scores.exp().sum()
                 torch.testing.assert_close(attention[b, h, i, seen], weights)
                 mixed.append(
-                    sum(
-                        w * (ours.value.weight[rows] @ keys[b, k]) for w, k in zip(weights, seen, strict=True)
-                    )
+                    sum(w * (ours.value.weight[rows] @ keys[b, k]) for w, k in zip(weights, seen, strict=True))
                 )
             torch.testing.assert_close(out[b, i], ours.out.weight @ torch.cat(mixed) + ours.out.bias)
 

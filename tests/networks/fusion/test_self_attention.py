@@ -1,11 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Self-attention against PyTorch's, in cases with and without absent phases."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
-
 from scripts.networks.fusion.attention import SelfAttention
+from torch import nn
 
 M, C = 3, 8
 

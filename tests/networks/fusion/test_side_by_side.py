@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Squashed tokens, side by side."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.tokens import SideBySide
 
 

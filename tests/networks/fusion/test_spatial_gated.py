@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Another phase may lead at every place."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.maps import SpatialGated
 
 

@@ -1,11 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
 """Channels of all phases are weighed by the averages of all of them."""
 
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
-
 from scripts.networks.fusion.maps import SqueezeExcitation
+from torch.nn import functional
 
 ALL = torch.ones(3, 2, dtype=torch.bool)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The token contract, over every strategy of `scripts.networks.fusion`.
 
 A new strategy that lies in `scripts/networks/fusion` is tested here without any change.
@@ -11,10 +12,9 @@ from pkgutil import iter_modules
 
 import pytest
 import torch
-from torch import Tensor
-
 from scripts.networks import fusion as fusion_package
 from scripts.networks.fusion.base import TokenFusion
+from torch import Tensor
 
 EXPORTED = [
     value
@@ -23,9 +23,7 @@ EXPORTED = [
     if isinstance(value, type) and value.__module__.endswith(f"fusion.{module.name}")
 ]
 """Every class in `scripts/networks/fusion`."""
-STRATEGIES = [
-    s for s in EXPORTED if isinstance(s, type) and issubclass(s, TokenFusion) and s is not TokenFusion
-]
+STRATEGIES = [s for s in EXPORTED if isinstance(s, type) and issubclass(s, TokenFusion) and s is not TokenFusion]
 C = 6
 
 

@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """The weighted sum against its formula; shares of absent phases go to the others."""
 
 from __future__ import annotations
 
 import torch
-
 from scripts.networks.fusion.tokens import WeightedSum
 
 

@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts in another character set than their header says."""
 
 from __future__ import annotations
 
 import pytest
-
 from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.headers import read_in_unicode
 from workbench.prepare.dicom.rules import read_character_set, read_rules
@@ -11,9 +11,7 @@ from workbench.prepare.dicom.scan import find_studies
 
 WESTERN, UTF_8 = "read as Western European (ISO_IR 100)", "read as UTF-8 (ISO_IR 192)"
 WRONG = "a wrong character set (ISO_IR 100)"
-OFFER = (
-    "which they hardly are; name theirs in the rules, for Chinese for instance by 'character_set: GB18030'"
-)
+OFFER = "which they hardly are; name theirs in the rules, for Chinese for instance by 'character_set: GB18030'"
 
 
 def described(write_dicom, folder, text: bytes, declared: str | list[str] | None):
@@ -41,9 +39,7 @@ def described(write_dicom, folder, text: bytes, declared: str | list[str] | None
         ("动脉期", "gb18030", "ISO_IR 100", "¶¯ÂöÆÚ", f"{WRONG}, {WESTERN}, {OFFER}"),
     ],
 )
-def test_texts_are_read_or_what_was_assumed_is_said(
-    text, encoding, declared, read, said, write_dicom, tmp_path
-):
+def test_texts_are_read_or_what_was_assumed_is_said(text, encoding, declared, read, said, write_dicom, tmp_path):
     described(write_dicom, tmp_path, text.encode(encoding), declared)
     (study,), notes = find_studies(tmp_path)
     assert study.series[0][0].description == read
@@ -71,10 +67,7 @@ def test_what_the_header_says_rightly_stays(write_dicom, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "{character_set: GBK8, phases: {a: {}}}",
-            r"character_set must be one of GB18030, GBK, .*found 'GBK8'",
-        ),
+        ("{character_set: GBK8, phases: {a: {}}}", r"character_set must be one of GB18030, GBK, .*found 'GBK8'"),
         ("{charset: GB18030, phases: {a: {}}}", r"key 'charset' is not among \[phases, character_set\]"),
     ],
 )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From DICOM folders to a dataset.json: phases by rules, labels, pseudonyms, nothing that names a person."""
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from scripts.cases.read import read_cases
 from scripts.files.plain_text import is_plain
 from workbench.prepare.dicom.assign import assign_study
@@ -86,17 +86,14 @@ def test_a_description_cannot_steer_the_terminal(write_dicom, tmp_path, capsys):
     texts = {"SeriesDescription": "t1\x1b[2J\u202evibe", "SpecificCharacterSet": "ISO_IR 192"}
     write_dicom(tmp_path / "source", **texts)
     (tmp_path / "rules.yaml").write_text(RULES)
-    prepare(
-        Settings(tmp_path / "source", "dicom", tmp_path / "out", rules=tmp_path / "rules.yaml", dry_run=True)
-    )
+    prepare(Settings(tmp_path / "source", "dicom", tmp_path / "out", rules=tmp_path / "rules.yaml", dry_run=True))
     printed = capsys.readouterr().out
     assert "vibe" in printed
     assert is_plain(printed.replace("\n", ""))
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
-    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]"
-    for old, new in zip("abcdefghijk", "bcdefghijkl", strict=True)
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefghijk", "bcdefghijkl", strict=True)
 )
 
 
@@ -175,15 +172,11 @@ def test_what_has_not_changed_is_not_converted_again(studies, write_dicom):
     state, content = slice_.stat(), slice_.read_bytes()
     slice_.write_bytes(content[:-160] + np.int16(900).tobytes() + content[-158:])
     os.utime(slice_, ns=(state.st_atime_ns, state.st_mtime_ns))
-    write_dicom(
-        studies / "source/new", series="9.7.3", patient="AAA", study="9.9.7", SeriesDescription="t1_vibe"
-    )
+    write_dicom(studies / "source/new", series="9.7.3", patient="AAA", study="9.9.7", SeriesDescription="t1_vibe")
     (studies / "out/images/case_0002/adc.nii.gz").unlink()
     after = items_of(run(studies, mapping=studies / "out_mapping.csv"))
     changed = {
-        path.relative_to(studies / "out/images")
-        for path, time in images.items()
-        if path.stat().st_mtime_ns != time
+        path.relative_to(studies / "out/images") for path, time in images.items() if path.stat().st_mtime_ns != time
     }
     assert {str(path) for path in changed} == {"case_0001/pre.nii.gz", "case_0002/adc.nii.gz"}
     assert nibabel.load(after["case_0001"]["image"]["pre"]).get_fdata()[0, 0, 0] == 900
@@ -210,9 +203,7 @@ def test_a_series_that_cannot_be_decoded_is_left_out_in_one_line(studies, capsys
     image = dcmread(broken)
     image.file_meta.TransferSyntaxUID = JPEG2000Lossless
     image.PixelData = (
-        b"\xfe\xff\x00\xe0\0\0\0\0"
-        + b"\xfe\xff\x00\xe0\x04\0\0\0\xff\x4f\xff\x51"
-        + b"\xfe\xff\xdd\xe0\0\0\0\0"
+        b"\xfe\xff\x00\xe0\0\0\0\0" + b"\xfe\xff\x00\xe0\x04\0\0\0\xff\x4f\xff\x51" + b"\xfe\xff\xdd\xe0\0\0\0\0"
     )
     image["PixelData"].is_undefined_length = True
     image.save_as(broken)
@@ -250,10 +241,7 @@ def test_a_mistake_is_one_line(name, studies, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "phases: {t2: {descripton: a}}",
-            r"phase 't2': condition 'descripton' is not among .*nearest: 'description'",
-        ),
+        ("phases: {t2: {descripton: a}}", r"phase 't2': condition 'descripton' is not among .*nearest: 'description'"),
         ("phases: {t2: {plane: oblique}}", r"plane must be one of sagittal, coronal, axial, found 'oblique'"),
         ("phases: {t2: {b_value: 800}}", r"b_value must be two numbers.*found 800"),
         ("phases: {t2: {take: biggest}}", r"take must be one of first, last, most_images.*found 'biggest'"),
@@ -280,18 +268,14 @@ def test_wrong_rules(text, message, tmp_path):
 
 
 def test_the_shipped_rules_can_be_read():
-    phases = {
-        file.stem: [rule.phase for rule in read_rules(file)] for file in Path("configs/dicom").glob("*.yaml")
-    }
+    phases = {file.stem: [rule.phase for rule in read_rules(file)] for file in Path("configs/dicom").glob("*.yaml")}
     assert phases["liver_ct"] == ["pre", "arterial", "portal", "delayed"]
     assert phases["prostate_mr"] == ["t2w", "adc", "hbv", "cor", "sag"]
     assert "liver_mr" in phases
 
 
 def test_several_that_fit_need_a_choice(studies, capsys):
-    (studies / "rules.yaml").write_text(
-        "phases:\n  vibe: {description: '*vibe*'}\n  adc: {description: '*adc*'}\n"
-    )
+    (studies / "rules.yaml").write_text("phases:\n  vibe: {description: '*vibe*'}\n  adc: {description: '*adc*'}\n")
     run(studies, dry_run=True)
     assert capsys.readouterr().out.count("vibe: 2 volumes fit; narrow the rule, or add 'take'") == 14
 
@@ -303,9 +287,7 @@ def test_without_pydicom_the_message_says_what_to_install(studies, monkeypatch):
 
 
 def test_an_option_of_another_layout_is_refused(studies):
-    with pytest.raises(
-        ValueError, match=r"--rules is an option of the layouts \[dicom\], found with layout 'folders'"
-    ):
+    with pytest.raises(ValueError, match=r"--rules is an option of the layouts \[dicom\], found with layout 'folders'"):
         prepare(Settings(studies / "source", "folders", studies / "out", rules=studies / "rules.yaml"))
 
 
@@ -316,9 +298,7 @@ def test_the_record_of_conversions_names_only_phases(studies):
 
 
 def test_one_study_uid_in_two_patients_makes_two_cases(studies, write_dicom):
-    write_dicom(
-        studies / "source/other", patient="Another", study="9.9.0", series="5.5", SeriesDescription="vibe"
-    )
+    write_dicom(studies / "source/other", patient="Another", study="9.9.0", series="5.5", SeriesDescription="vibe")
     run(studies)
     key = [line.split(",") for line in (studies / "out_mapping.csv").read_text().splitlines()[1:]]
     assert [row[2] for row in key if row[3] == "9.9.0"] == ["Another", "Secret-0"]
@@ -326,9 +306,7 @@ def test_one_study_uid_in_two_patients_makes_two_cases(studies, write_dicom):
 
 
 def test_a_mapping_that_is_another_file_is_refused(studies):
-    with pytest.raises(
-        ValueError, match=r"mapping .*labels.csv must have the columns case,patient,patient_id"
-    ):
+    with pytest.raises(ValueError, match=r"mapping .*labels.csv must have the columns case,patient,patient_id"):
         run(studies, mapping=studies / "labels.csv")
 
 

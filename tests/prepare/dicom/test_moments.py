@@ -1,9 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
 """Phases in the order in which they were taken: past midnight, in several time zones, with few tags."""
 
 from __future__ import annotations
 
 import pytest
-
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
 
@@ -51,11 +51,7 @@ def test_series_are_in_the_order_in_which_they_were_taken(name, numbers, write_d
     """Whatever their numbers; where no tag dates an image itself, the longest pause is the day."""
     for place, (number, tags) in enumerate(zip(numbers, ORDERS[name], strict=True)):
         write_dicom(
-            tmp_path / str(place),
-            series=f"1.{place}",
-            SeriesNumber=number,
-            SeriesDescription=f"s{place}",
-            **tags,
+            tmp_path / str(place), series=f"1.{place}", SeriesNumber=number, SeriesDescription=f"s{place}", **tags
         )
     (study,), _ = find_studies(tmp_path)
     stacks = [stack for series in study.series for stack in stacks_of(series)]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real DICOM: three ProstateX patients beside the same volumes as .mha, and a collection of broken files."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
-
 from scripts.volumes.open import open_volume
 from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.convert import write_stack

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a folder may hold besides the studies: damaged files are named, links lead nowhere or in circles."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 import os
 
 import pytest
-
 from scripts.files.processes import BadCases
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
@@ -60,9 +60,7 @@ def test_every_damaged_file_has_a_line_and_is_no_study(write_dicom, tmp_path):
 def test_series_that_cannot_be_decoded_have_a_line_each(write_dicom, tmp_path):
     """And neither the output folder nor an empty one in it stays."""
     for number in range(3):
-        for file in write_dicom(
-            tmp_path / "in" / f"{number}", range(3), f"P{number}", f"9.{number}", f"9.{number}.1"
-        ):
+        for file in write_dicom(tmp_path / "in" / f"{number}", range(3), f"P{number}", f"9.{number}", f"9.{number}.1"):
             image = dcmread(file)
             image.file_meta.TransferSyntaxUID = JPEG2000Lossless
             image.PixelData = encapsulate([b"\xff\x4f\xff\x51"])

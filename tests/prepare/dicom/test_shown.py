@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the screen shows of many studies: what was left out comes first, and no name of a patient."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
 
@@ -62,9 +62,7 @@ def test_no_name_is_printed_or_written(keep_ids, export, capsys):
     run(export, keep_ids=keep_ids)
     printed = capsys.readouterr().out
     page = (export / "out" / "quality.html").read_text()
-    written = [
-        file.read_text() for file in (export / "out").rglob("*") if file.suffix in (".json", ".yaml", ".html")
-    ]
+    written = [file.read_text() for file in (export / "out").rglob("*") if file.suffix in (".json", ".yaml", ".html")]
     paths = [str(file.relative_to(export)) for file in (export / "out").rglob("*")]
     for text in [printed.replace(str(export), ""), *written, *paths]:
         for word in ["müller", "mueller", "jürgen", "juergen", "li_wei", "liwei", "roe", "john", "xu_bo"] + [
@@ -97,10 +95,7 @@ def test_a_prediction_is_not_called_after_a_folder_with_the_name(export, tmp_pat
 def test_volumes_that_no_rule_is_about_are_not_among_those_left_out(write_dicom, tmp_path, capsys):
     write_dicom(tmp_path / "in" / "a", series="1", SeriesDescription="native")
     write_dicom(
-        tmp_path / "in" / "b",
-        series="2",
-        SeriesDescription="portal",
-        ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
+        tmp_path / "in" / "b", series="2", SeriesDescription="portal", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]
     )
     write_dicom(tmp_path / "in" / "c", [0, 1], series="3", SeriesDescription="other")
     (tmp_path / "rules.yaml").write_text(RULES)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which images make a volume: made-up series with one trap each."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
 from workbench.prepare.dicom.assign import assign_study
 from workbench.prepare.dicom.convert import write_stack
 from workbench.prepare.dicom.rules import read_rules
@@ -37,23 +37,14 @@ def test_the_affine_of_an_oblique_series_maps_each_pixel_to_its_place(write_dico
 
 SPLITS = {
     "b-values": ({"DiffusionBValue": lambda n: float(n // 4 * 400)}, ["b 0", "b 400", "b 800"]),
-    "echoes": (
-        {"EchoTime": lambda n: [2.4, 4.8, 7.2][n // 4]},
-        ["echo 2.4 ms", "echo 4.8 ms", "echo 7.2 ms"],
-    ),
+    "echoes": ({"EchoTime": lambda n: [2.4, 4.8, 7.2][n // 4]}, ["echo 2.4 ms", "echo 4.8 ms", "echo 7.2 ms"]),
     "time points": (
         {"TemporalPositionIdentifier": lambda n: n // 4 + 1},
         ["time point 1", "time point 2", "time point 3"],
     ),
-    "acquisitions": (
-        {"AcquisitionNumber": lambda n: n // 4 + 1},
-        ["acquisition 1", "acquisition 2", "acquisition 3"],
-    ),
+    "acquisitions": ({"AcquisitionNumber": lambda n: n // 4 + 1}, ["acquisition 1", "acquisition 2", "acquisition 3"]),
     "time alone": ({}, ["time point 1", "time point 2", "time point 3"]),
-    "kinds": (
-        {"ImageType": lambda n: ["ORIGINAL", "PRIMARY", "MPR"[n // 4]]},
-        ["M", "P", "R"],
-    ),
+    "kinds": ({"ImageType": lambda n: ["ORIGINAL", "PRIMARY", "MPR"[n // 4]]}, ["M", "P", "R"]),
     "trigger": (
         {"TriggerTime": lambda n: float(n // 4 * 50), "AcquisitionTime": "100000"},
         ["trigger time 1", "trigger time 2", "trigger time 3"],
@@ -74,10 +65,7 @@ def test_volumes_that_share_a_series_are_told_apart(name, write_dicom, tmp_path)
 
 def test_times_that_differ_from_slice_to_slice_do_not_split_a_volume(write_dicom, tmp_path):
     write_dicom(
-        tmp_path,
-        AcquisitionNumber=lambda n: n,
-        TriggerTime=lambda n: 10.0 * n,
-        ImageType=lambda n: ["A", str(n)],
+        tmp_path, AcquisitionNumber=lambda n: n, TriggerTime=lambda n: 10.0 * n, ImageType=lambda n: ["A", str(n)]
     )
     (stack,) = stacks(tmp_path)
     assert (len(stack.slices), stack.part, stack.refused) == (6, "", "")
@@ -169,9 +157,7 @@ def test_frames_of_an_enhanced_file_are_slices_each_with_its_scale(write_dicom, 
     np.testing.assert_allclose(np.diag(found[1].affine), [-1.5, -2.0, 3.0, 1.0])
 
     written = nibabel.load(write_stack(found[1], tmp_path / "out" / "dwi.nii.gz"))
-    np.testing.assert_array_equal(
-        written.get_fdata()[0, 0], [4 * 3 - 10, 5 * 3.5 - 10, 6 * 4 - 10, 7 * 4.5 - 10]
-    )
+    np.testing.assert_array_equal(written.get_fdata()[0, 0], [4 * 3 - 10, 5 * 3.5 - 10, 6 * 4 - 10, 7 * 4.5 - 10])
 
 
 JITTER = {
@@ -198,9 +184,7 @@ def test_rounded_positions_of_a_thin_stack_are_no_gantry_tilt(write_dicom, tmp_p
 @pytest.mark.parametrize(("thickness", "step", "told"), [(3.0, 2, True), (6.0, 2, False), (3.0, 1, False)])
 def test_every_second_slice_lost_is_told(thickness, step, told, write_dicom, tmp_path):
     """Slices are apart by more than they are thick, and so are their numbers."""
-    write_dicom(
-        tmp_path, heights=[0, 6, 12, 18], SliceThickness=thickness, InstanceNumber=lambda n: 1 + step * n
-    )
+    write_dicom(tmp_path, heights=[0, 6, 12, 18], SliceThickness=thickness, InstanceNumber=lambda n: 1 + step * n)
     (stack,) = stacks(tmp_path)
     lost = "slices of 3 mm lie 6 mm apart, and only one in 2 instance numbers is there; others may be lost"
     assert remarks_of(stack) == ([lost] if told else [])
@@ -233,9 +217,7 @@ def test_a_file_packed_as_a_whole_is_read_and_one_without_a_decoder_is_named(wri
         content = file.read_bytes()
         file.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.9.9.9\0"))
     (stack,) = stacks(tmp_path / "b")
-    assert stack.refused.startswith(
-        "image000: pixels in a format that is not known here (1.2.840.10008.9.9.9)"
-    )
+    assert stack.refused.startswith("image000: pixels in a format that is not known here (1.2.840.10008.9.9.9)")
 
 
 def test_patterns_match_accents_however_they_are_written(write_dicom, tmp_path):

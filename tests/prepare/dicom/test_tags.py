@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What single tags mean: b-values of the makers, real world values."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from workbench.prepare.dicom.scan import find_studies
 from workbench.prepare.dicom.stacks import stacks_of
 from workbench.prepare.dicom.table import remarks_of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One planted fault, one finding: in a cohort of ten cases with two phases that is otherwise clean."""
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-
-from tests.report.page import Page
 from workbench.prepare.quality.finding import Finding
 from workbench.prepare.quality.quality import check_quality
+
+from tests.report.page import Page
 
 ROOT = Path(__file__).resolve().parents[3]
 EDGE = 24
@@ -43,9 +44,7 @@ def body(seed: int, gain: float) -> np.ndarray:
     return np.round(voxels + random.normal(0, 8, voxels.shape)).astype(np.int16)
 
 
-def save(
-    file: Path, voxels: np.ndarray, spacing: tuple[float, ...] = (2.0, 2.0, 2.5), shift: float = 0.0
-) -> None:
+def save(file: Path, voxels: np.ndarray, spacing: tuple[float, ...] = (2.0, 2.0, 2.5), shift: float = 0.0) -> None:
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = [shift - 20, -30, 10]
     nibabel.save(nibabel.Nifti1Image(voxels, affine), file)
@@ -64,12 +63,7 @@ def cohort(tmp_path: Path) -> Path:
         save(folder / "portal.nii", body(100 + number, 1.5))
         save(folder / "lesion.nii", mask)
         image = {phase: f"{case}/{phase}.nii" for phase in ("pre", "portal")}
-        entry = {
-            "case": case,
-            "image": image,
-            "roi": f"{case}/lesion.nii",
-            "label": ["low", "high"][number % 2],
-        }
+        entry = {"case": case, "image": image, "roi": f"{case}/lesion.nii", "label": ["low", "high"][number % 2]}
         entries.append(entry | {"box": [[0, -10, 40], [14, 4, 52]]})
     content = {"name": "toy <cohort>", "phases": ["pre", "portal"], "classes": ["low", "high"]}
     content |= {"training": entries[:6], "validation": entries[6:8], "test": entries[8:]}
@@ -138,13 +132,7 @@ def test_a_file_that_is_gone(cohort):
 def test_a_truncated_file(cohort):
     file = cohort / "c3/portal.nii"
     file.write_bytes(file.read_bytes()[:5000])
-    expect(
-        only(cohort),
-        "c3",
-        "portal",
-        True,
-        "24 x 24 x 24 voxels of 2 bytes declared, more than a file of 5,000",
-    )
+    expect(only(cohort), "c3", "portal", True, "24 x 24 x 24 voxels of 2 bytes declared, more than a file of 5,000")
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz", ".mha"])
@@ -245,11 +233,7 @@ def test_missing_slices(cohort):
 
     def cut(voxels):
         place = np.linspace(0, 1, 60)
-        smooth = (
-            400 * np.sin(3 * place)[None, None, :]
-            + 100 * place[:24, None, None]
-            + 200 * place[None, :24, None]
-        )
+        smooth = 400 * np.sin(3 * place)[None, None, :] + 100 * place[:24, None, None] + 200 * place[None, :24, None]
         return np.concatenate([smooth[:, :, 5:17], smooth[:, :, 29:41]], axis=2).astype(np.int16)
 
     change(cohort, "c2", "pre", cut)
@@ -359,9 +343,7 @@ def test_the_command_ends_with_status_one_where_training_would_break(cohort):
     change(cohort, "c7", "portal", lambda voxels: voxels[:, :, ::-1])
     command = [sys.executable, "-m", "monai.bundle", "run", "checking", "--config_file", "configs/check.yaml"]
     command += ["--dataset_dir", str(cohort), "--output_dir", str(cohort / "out"), "--workers", "1"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 1
     lines = [line for line in done.stdout.splitlines() if line.startswith(("breaks training: ", "warning: "))]
     assert [line.split(":")[:2] for line in lines] == [

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """quality.html in headless Chromium without a network: on a desk and on a phone."""
 
 from __future__ import annotations
@@ -7,9 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from workbench.prepare.quality.quality import check_quality
 
 from tests.report.test_browser import DESK, PHONE, browser, show  # noqa: F401
-from workbench.prepare.quality.quality import check_quality
 
 pytestmark = pytest.mark.browser
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a case lie at the place of its region in every phase; what says the same is told once."""
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ import nibabel
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
-
-from tests.report.page import Page
 from workbench.prepare.quality.finding import Finding, together
 from workbench.prepare.quality.look import look_at_case
 from workbench.prepare.quality.page import write_quality_page
 from workbench.prepare.quality.quality import check_quality
 from workbench.prepare.quality.thumbnail import OUTLINE, mask_region
+
+from tests.report.page import Page
 
 LESION_MM = 33.0
 
@@ -100,9 +101,7 @@ def test_the_page_tells_alike_findings_and_pairs_of_copies_once(tmp_path, capsys
             if phase == "pre" and number > 1:
                 voxels[:number, 0, 0] = np.nan
             nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), folder / f"{phase}.nii")
-        image = {
-            phase: f"p{number}/{phase}.nii" for phase in ("pre", "late") if number != 5 or phase == "pre"
-        }
+        image = {phase: f"p{number}/{phase}.nii" for phase in ("pre", "late") if number != 5 or phase == "pre"}
         entries.append({"case": f"p{number}", "image": image, "label": "ab"[number % 2]})
     document = {"name": "n", "phases": ["pre", "late"], "classes": ["a", "b"], "training": entries}
     (tmp_path / "dataset.json").write_text(json.dumps(document))
@@ -121,9 +120,7 @@ def test_the_page_tells_alike_findings_and_pairs_of_copies_once(tmp_path, capsys
     assert all("middle slice: no mask" in figure.text for figure in rows)
 
 
-def region_case(
-    folder: Path, mask: np.ndarray, mask_affine: np.ndarray, planes: float = 1.0, tilt: float = 0.0
-):
+def region_case(folder: Path, mask: np.ndarray, mask_affine: np.ndarray, planes: float = 1.0, tilt: float = 0.0):
     """Look at a case of 80 x 80 x 48 mm with one phase; planes are that many mm apart, tilt is in degrees."""
     folder.mkdir()
     shape = (40, 40, round(48 / planes))
@@ -155,17 +152,10 @@ def centred(shape: tuple[int, ...], spacing: tuple[float, ...], shift=(0.0, 0.0,
 @pytest.mark.parametrize(("planes", "tilt"), [(1.0, 0.0), (16.0, 0.0), (3.0, 25.0), (16.0, 25.0)], ids=str)
 @pytest.mark.parametrize(
     ("size", "shift"),
-    [
-        ((4, 4, 2), (6, 6, 6)),
-        ((1, 1, 1), (6, 6, 6)),
-        ((60, 1, 1), (6, 6, 6)),
-        ((1, 1, 1), (-11.3, 5.2, -6.9)),
-    ],
+    [((4, 4, 2), (6, 6, 6)), ((1, 1, 1), (6, 6, 6)), ((60, 1, 1), (6, 6, 6)), ((1, 1, 1), (-11.3, 5.2, -6.9))],
     ids=str,
 )
-def test_a_region_is_outlined_however_small_and_however_far_apart_the_planes(
-    tmp_path, planes, tilt, size, shift
-):
+def test_a_region_is_outlined_however_small_and_however_far_apart_the_planes(tmp_path, planes, tilt, size, shift):
     mask = np.ones(size)
     seen = region_case(tmp_path / "c", mask, centred(size, (0.5, 0.5, 0.5), shift), planes, tilt)
     assert seen.phases["a"].values.through_region
@@ -196,10 +186,7 @@ def test_a_mask_that_fills_the_picture_is_framed(tmp_path):
 
 @pytest.mark.parametrize(
     ("shift", "said"),
-    [
-        ((300, 0, 0), "its mask lies beside this picture"),
-        ((0, 0, 300), "does not reach this slice: its middle"),
-    ],
+    [((300, 0, 0), "its mask lies beside this picture"), ((0, 0, 300), "does not reach this slice: its middle")],
 )
 def test_a_mask_that_the_picture_cannot_show_is_said(tmp_path, shift, said):
     seen = region_case(tmp_path / "c", np.ones((4, 4, 4)), centred((4, 4, 4), (2.0, 2.0, 2.0), shift))

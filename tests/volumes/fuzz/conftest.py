@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fuzzing: the same inputs each time, no deadline, nothing kept on disk."""
 
 from __future__ import annotations

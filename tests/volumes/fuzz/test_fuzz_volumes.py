@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged NIfTI, NRRD, MetaImage and DICOM files are read, or refused in one line that names the file."""
 
 from __future__ import annotations
@@ -10,16 +11,13 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-
 from scripts.volumes import native
 from scripts.volumes.open import frames_of, open_volume
 
 st = pytest.importorskip("hypothesis.strategies", reason="pip install -r requirements-dev.txt")
 NAME = "case p017: phase 'portal'"
 # Damages: (where, what is put there, bytes that it replaces); most hit the first 400 bytes: the headers.
-BYTES = st.binary(max_size=8) | st.sampled_from(
-    [b"\xff" * 4, b"\xff\x7f", b"\0" * 8, b"9" * 12, b"-1", b"\n", b"nan"]
-)
+BYTES = st.binary(max_size=8) | st.sampled_from([b"\xff" * 4, b"\xff\x7f", b"\0" * 8, b"9" * 12, b"-1", b"\n", b"nan"])
 DAMAGE = st.tuples(st.integers(0, 400) | st.integers(0, 3000), BYTES, st.integers(0, 12))
 DAMAGES = st.tuples(st.lists(DAMAGE, min_size=1, max_size=4), st.none() | st.integers(0, 3000))
 QUICK, SLOW = 14, 900  # of each kind; with DICOM 118 and 7,650

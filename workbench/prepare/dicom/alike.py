@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which images count as alike in a tag: by gaps between its values, never by rounding, which has edges."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from workbench.prepare.dicom.slices import Slice
 
 SAME_DIRECTION = 0.5
@@ -65,9 +65,7 @@ def _number(value: float | None, name: str, unit: str) -> str:
     return f"no {name}" if value is None else f"{name} {round(value, 2):g}{unit}"
 
 
-THICKNESS = Trait(
-    lambda image: image.thickness, lambda image: _number(image.thickness, "thickness", " mm"), 0.0, 0.1
-)
+THICKNESS = Trait(lambda image: image.thickness, lambda image: _number(image.thickness, "thickness", " mm"), 0.0, 0.1)
 CONSTANT = (
     Trait(lambda image: image.shape, lambda image: "{} x {}".format(*image.shape)),
     Trait(lambda image: image.spacing[0], _pixels, 0.0, 1e-3),
@@ -105,10 +103,7 @@ def by_direction(slices: Sequence[Slice]) -> list[list[Slice]]:
         return [list(slices)]
     limit = np.radians(SAME_DIRECTION)  # the chord of a small angle is the angle
     labels = fcluster(linkage(directions, "single", metric=_angle), limit, "distance")[index.ravel()]
-    groups = [
-        [image for image, own in zip(slices, labels, strict=True) if own == label]
-        for label in np.unique(labels)
-    ]
+    groups = [[image for image, own in zip(slices, labels, strict=True) if own == label] for label in np.unique(labels)]
     return sorted(groups, key=len, reverse=True)
 
 
@@ -123,10 +118,7 @@ def words_apart(groups: Sequence[Sequence[Slice]]) -> list[str]:
     """
     kinds = [group[0].kind for group in groups]
     shared = set.intersection(*(set(kind) for kind in kinds))
-    return [
-        "/".join(dict.fromkeys(word for word in kind if word not in shared)) or "/".join(kind)
-        for kind in kinds
-    ]
+    return ["/".join(dict.fromkeys(word for word in kind if word not in shared)) or "/".join(kind) for kind in kinds]
 
 
 def values_apart(slices: Sequence[Slice]) -> str:

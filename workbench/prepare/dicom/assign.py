@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which volume of a study becomes which phase, and why the others do not."""
 
 from __future__ import annotations
@@ -91,10 +92,7 @@ def _choose(fitting: Sequence[Stack], take: str | int | None) -> tuple[Stack | N
     kinds = list(dict.fromkeys(kind_of(stack) for stack in fitting))
     if len(kinds) > 1:
         shown = ", ".join("/".join(kind) or "no further word" for kind in kinds)
-        return (
-            None,
-            f"{len(fitting)} volumes of different image types fit ({shown}); add 'image_type' to the rule",
-        )
+        return (None, f"{len(fitting)} volumes of different image types fit ({shown}); add 'image_type' to the rule")
     in_time, doubt = _in_time(fitting)
     if take == "last":
         return in_time[-1], doubt
@@ -107,9 +105,7 @@ def kind_of(stack: Stack) -> tuple[str, ...]:
 
     E.g. W for a water image, ADC, M or P for magnitude or phase.
     """
-    words = dict.fromkeys(
-        word for word in stack.first.kind if word not in NO_KIND and re.search("[A-Z]", word)
-    )
+    words = dict.fromkeys(word for word in stack.first.kind if word not in NO_KIND and re.search("[A-Z]", word))
     return tuple(word for word in words if not word.startswith(("CT_SOM", "TE", "SH")))
 
 
@@ -123,7 +119,6 @@ def _in_time(stacks: Sequence[Stack]) -> tuple[list[Stack], str]:
         return list(stacks), doubt
     ordered = sorted(stacks, key=lambda stack: stack.seconds or 0.0)
     equal = any(
-        one.seconds == other.seconds and one.first.series != other.first.series
-        for one, other in pairwise(ordered)
+        one.seconds == other.seconds and one.first.series != other.first.series for one, other in pairwise(ordered)
     )
     return ordered, "several have the same time; taken in the order of the series" if equal else ""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The character set that the texts of a header are in, where the one declared cannot be it."""
 
 from __future__ import annotations
@@ -61,11 +62,7 @@ def mend(dataset: Any, undeclared: str = "") -> list[str]:
     elif not doubtful:
         return []
     none = set(declared) <= {"ISO_IR 6", "ISO 2022 IR 6", ""}
-    what = (
-        "no declared character set"
-        if none
-        else f"a wrong character set ({', '.join(filter(None, declared))})"
-    )
+    what = "no declared character set" if none else f"a wrong character set ({', '.join(filter(None, declared))})"
     if doubtful:
         return [
             f"texts of {what}, read as {NAMES[WESTERN]}, which they hardly are; name theirs in the rules, "

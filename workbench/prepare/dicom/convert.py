@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The voxels of a stack as .nii.gz: image and affine, nothing else of the header."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ import os
 from pathlib import Path
 
 import numpy as np
-
 from scripts.files.atomic import write_atomically
 from scripts.volumes.native import read_native
 from workbench.prepare.dicom.geometry import Refused
@@ -41,9 +41,7 @@ def state_of_files(stack: Stack) -> str:
     for image in stack.slices:
         state = image.file.stat()
         digest.update(os.fsencode(image.file))
-        times = (
-            f"{state.st_mtime_ns}|{state.st_ctime_ns}"  # the second is not set back by whoever sets the first
-        )
+        times = f"{state.st_mtime_ns}|{state.st_ctime_ns}"  # the second is not set back by whoever sets the first
         digest.update(f"|{image.frame}|{state.st_size}|{times}|{image.scale}\n".encode())
     digest.update(np.round(np.asarray(stack.affine), 6).tobytes())
     return digest.hexdigest()[:16]
@@ -88,6 +86,4 @@ def _decode(file: Path) -> np.ndarray:
     except (RuntimeError, OSError, MemoryError) as error:
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         reason = last.rpartition("): ")[2] if last.startswith(("sitk::", "itk::")) or "): " in last else last
-        raise Refused(
-            f"pixels of {shown(Path(file.name))} cannot be decoded ({reason.strip()[:120]})"
-        ) from None
+        raise Refused(f"pixels of {shown(Path(file.name))} cannot be decoded ({reason.strip()[:120]})") from None

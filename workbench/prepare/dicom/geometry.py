@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slices in the order of space: the affine of the volume they make, and what it leaves out of its series."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-
 from workbench.prepare.dicom.slices import Slice
 
 PLANES = ("sagittal", "coronal", "axial")
@@ -95,9 +95,7 @@ def ordered_volume(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
     worst = int(np.abs(steps - usual).argmax())
     if _off_grid(along[order]) > min(UNEVEN, UNEVEN * float(np.mean(steps))):
         what = "a slice is missing" if steps[worst] > 1.5 * usual else "uneven distances of the slices"
-        raise Refused(
-            f"{what}, {steps[worst]:.4g} mm after image {worst + 1} of {len(slices)}, usually {usual:.4g} mm"
-        )
+        raise Refused(f"{what}, {steps[worst]:.4g} mm after image {worst + 1} of {len(slices)}, usually {usual:.4g} mm")
     first, last = np.array(ordered[0].position), np.array(ordered[-1].position)
     step = (last - first) / (len(slices) - 1)
     row, column = np.reshape(np.median([image.orientation for image in slices], axis=0), (2, 3))
@@ -106,9 +104,7 @@ def ordered_volume(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
     tilt = np.degrees(np.arccos(min(step @ normal / np.linalg.norm(normal) / np.linalg.norm(step), 1.0)))
     across, down = np.median([image.spacing for image in slices], axis=0)
     shift = np.linalg.norm((last - first) - (last - first) @ normal * normal / (normal @ normal))
-    if tilt > 0.5 and shift > UNEVEN * min(
-        across, down
-    ):  # in a thin stack the scanner's rounding looks like a tilt
+    if tilt > 0.5 and shift > UNEVEN * min(across, down):  # in a thin stack the scanner's rounding looks like a tilt
         raise Refused(f"gantry tilt of {tilt:.1f} degrees; resample the series to right angles first")
     affine = np.eye(4)
     affine[:3] = np.stack([row * across, column * down, step, first], axis=1)
@@ -175,9 +171,7 @@ def doubled(slices: Sequence[Slice]) -> str:
 def files(images: Sequence[Slice]) -> str:
     """Return the names of the first files."""
     names = list(dict.fromkeys(image.name for image in images))
-    return ", ".join(names[:MOST_NAMED]) + (
-        f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    )
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
 
 
 def _near(own: np.ndarray, others: np.ndarray) -> np.ndarray:

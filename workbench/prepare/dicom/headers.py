@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM files: found below a folder, told from others, and their headers read, whatever state they are in."""
 
 from __future__ import annotations
@@ -66,8 +67,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 CONTENTS = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR
 DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax of a file that is packed as a whole
 DECODED = {
-    f"1.2.840.10008.1.2.{name}"
-    for name in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
+    f"1.2.840.10008.1.2.{name}" for name in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
 }
 """Compressed transfer syntaxes that GDCM decodes: JPEG, lossless JPEG, JPEG-LS, JPEG 2000, RLE."""
 DAMAGED, EMPTY, DEAD_LINKS = "DICOM files that cannot be read", "empty files", "links that lead nowhere"
@@ -91,8 +91,7 @@ def pydicom_reader() -> Any:
         from pydicom import dcmread
     except ImportError:
         raise ValueError(
-            "layout 'dicom' needs the package pydicom, which is not installed: "
-            "pip install -r requirements-dicom.txt"
+            "layout 'dicom' needs the package pydicom, which is not installed: pip install -r requirements-dicom.txt"
         ) from None
     return dcmread
 
@@ -193,10 +192,7 @@ def _kind(file: Path, start: bytes) -> str:
 
 def _begins_with_a_tag(start: bytes) -> bool:
     """Whether a file begins with a low element of group 0002 or 0008, in either byte order."""
-    return (start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0") or start[:3] in (
-        b"\0\x02\0",
-        b"\0\x08\0",
-    )
+    return (start[:2] in (b"\x02\0", b"\x08\0") and start[3:4] == b"\0") or start[:3] in (b"\0\x02\0", b"\0\x08\0")
 
 
 def _fault(dataset: Any, stream: BinaryIO, size: int, name: str) -> str:
@@ -214,8 +210,6 @@ def _fault(dataset: Any, stream: BinaryIO, size: int, name: str) -> str:
         return "" if syntax in DECODED else f"{lost}; export uncompressed"
     sizes = [tags.number(name) or 0 for name in ("Rows", "Columns", "BitsAllocated")]
     frames, samples = tags.number("NumberOfFrames") or 1, tags.number("SamplesPerPixel") or 1
-    left = (
-        size - stream.tell() - (8 if syntax.is_implicit_VR else 12)
-    )  # the tag of the pixels, and their length
+    left = size - stream.tell() - (8 if syntax.is_implicit_VR else 12)  # the tag of the pixels, and their length
     needed = int(sizes[0] * sizes[1] * frames * samples * sizes[2] / 8)
     return f"truncated pixels, {max(left, 0)} of {needed} bytes" if left < needed else ""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When images were taken: date and time from whichever tags hold them, on one clock for a whole study."""
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-
 from workbench.prepare.dicom.tags import Tags
 
 DAY = 86400.0
@@ -130,11 +130,7 @@ def _dated(text: str, zone: float | None) -> Moment | None:
     if not found:
         return None
     day, clock, own_zone = _day(found[1]), _clock(found[2]), _offset(found[3] or "")
-    return (
-        None
-        if day is None or clock is None
-        else Moment(clock, day, True, zone if own_zone is None else own_zone)
-    )
+    return None if day is None or clock is None else Moment(clock, day, True, zone if own_zone is None else own_zone)
 
 
 def _day(text: str) -> int | None:

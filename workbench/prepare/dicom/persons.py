@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names and birth dates of patients, which folders and descriptions may hold: neither printed nor written."""
 
 from __future__ import annotations
@@ -82,9 +83,7 @@ class Persons:
 def _dates(birth: str) -> str:
     """Return a pattern of a date of eight digits, as people write it."""
     year, month, day = birth[:4], birth[4:6], birth[6:]
-    return "|".join(
-        "[-./_ ]?".join(parts) for parts in ((year, month, day), (day, month, year), (month, day, year))
-    )
+    return "|".join("[-./_ ]?".join(parts) for parts in ((year, month, day), (day, month, year), (month, day, year)))
 
 
 def _words(name: str) -> set[str]:
@@ -94,9 +93,7 @@ def _words(name: str) -> set[str]:
     words = set()
     for word in re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", name)):
         if word.lower() not in STAND_INS and (len(word) > 1 or re.match(ASIAN, word)):
-            plain = "".join(
-                one for one in unicodedata.normalize("NFD", word) if not unicodedata.combining(one)
-            )
+            plain = "".join(one for one in unicodedata.normalize("NFD", word) if not unicodedata.combining(one))
             german = word.lower().translate({0xE4: "ae", 0xF6: "oe", 0xFC: "ue", 0xDF: "ss"})
             words |= {word.lower(), plain.lower(), german}
     return words

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rules that say which volume of a study is which phase: a YAML file that the user edits."""
 
 from __future__ import annotations
@@ -61,9 +62,7 @@ class Rule:
             return f"{stack.plane}, not {self.plane}"
         if self.contrast is not None and stack.contrast != self.contrast:
             return "contrast agent named" if stack.contrast else "no contrast agent named"
-        if self.b_value and (
-            image.b_value is None or not self.b_value[0] <= image.b_value <= self.b_value[1]
-        ):
+        if self.b_value and (image.b_value is None or not self.b_value[0] <= image.b_value <= self.b_value[1]):
             found = "no b-value" if image.b_value is None else f"b {image.b_value:g}"
             return f"{found}, not {self.b_value[0]:g} to {self.b_value[1]:g}"
         return ""
@@ -81,18 +80,14 @@ def _has(kind: Sequence[str], patterns: Sequence[str]) -> bool:
     (True, False)
     """
     words = [*kind, "\\".join(kind)]
-    return any(
-        fnmatchcase(word, pattern.upper().replace("/", "\\")) for word in words for pattern in patterns
-    )
+    return any(fnmatchcase(word, pattern.upper().replace("/", "\\")) for word in words for pattern in patterns)
 
 
 def read_rules(file: Path) -> list[Rule]:
     """Read a file of rules, as configs/dicom/*.yaml."""
     phases = _content(file).get("phases")
     if not isinstance(phases, dict) or not phases:
-        raise ValueError(
-            f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}"
-        )
+        raise ValueError(f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}")
     rules = [_rule(file, str(phase), conditions or {}) for phase, conditions in phases.items()]
     name_list([rule.phase for rule in rules], f"phases of rules {file}")
     return rules
@@ -112,9 +107,7 @@ def _content(file: Path) -> dict[str, Any]:
     import yaml
 
     if not file.is_file():
-        raise FileNotFoundError(
-            f"rules {file} do not exist; correct --rules, e.g. configs/dicom/liver_ct.yaml"
-        )
+        raise FileNotFoundError(f"rules {file} do not exist; correct --rules, e.g. configs/dicom/liver_ct.yaml")
     try:
         content = load_bounded(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError, OSError) as error:
@@ -123,18 +116,14 @@ def _content(file: Path) -> dict[str, Any]:
         raise ValueError(f"rules {file} must have a key 'phases', found {content!r:.80}")
     for name in content:
         if name not in KEYS:
-            raise ValueError(
-                f"rules {file}: key {name!r:.80} is not among {listing(str(name), KEYS)}; correct it"
-            )
+            raise ValueError(f"rules {file}: key {name!r:.80} is not among {listing(str(name), KEYS)}; correct it")
     return content
 
 
 def _rule(file: Path, phase: str, conditions: Any) -> Rule:
     where = f"rules {file}: phase {phase!r:.80}"
     if not re.fullmatch(r"[^./\\][^/\\]*", phase):
-        raise ValueError(
-            f"{where}: the name becomes that of a file and must not have / or \\ or start with a dot"
-        )
+        raise ValueError(f"{where}: the name becomes that of a file and must not have / or \\ or start with a dot")
     known = [name for name in Rule.__dataclass_fields__ if name != "phase"]
     if not isinstance(conditions, dict):
         raise ValueError(f"{where} must be conditions by name, found {conditions!r:.80}; known: {known}")

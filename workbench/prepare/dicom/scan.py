@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The DICOM studies below a folder, whatever its nesting."""
 
 from __future__ import annotations
@@ -94,9 +95,7 @@ def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list
                 seen.add(content)
                 identity = (image.series, image.uid, image.frame)
                 if identity in identities and image.uid:
-                    remarks["images that differ under one SOP Instance UID, all taken"].append(
-                        shown(file, root)
-                    )
+                    remarks["images that differ under one SOP Instance UID, all taken"].append(shown(file, root))
                 identities.add(identity)
                 found[key].append((file, tags.text("StudyDate"), image))
     if not found:

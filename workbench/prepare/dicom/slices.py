@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The images of one DICOM file: one, or one per frame."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from workbench.prepare.dicom.headers import shown
 from workbench.prepare.dicom.moments import Moment, moment_of
 from workbench.prepare.dicom.tags import Scale, Tags, b_value, component, scale_of
@@ -84,9 +84,7 @@ def slices_of(dataset: Any, file: Path, fault: str = "") -> list[Slice]:
         return [_slice(whole, whole, file, None, fault or f"{frames} frames without a position each")]
     if not per_frame:
         return [_slice(whole, whole, file, None, fault)]
-    shared = [
-        group for item in whole.value("SharedFunctionalGroupsSequence") or [] for group in _groups(item)
-    ]
+    shared = [group for item in whole.value("SharedFunctionalGroupsSequence") or [] for group in _groups(item)]
     tags = [Tags([*_groups(item), item, *shared, dataset]) for item in per_frame]
     if len(tags) != frames:
         fault = fault or f"{frames} frames but {len(tags)} descriptions of them"
@@ -119,10 +117,7 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
         (orientation is None or position is None, "images without a position and orientation in space"),
         (orientation is not None and not _right_angle(orientation), "rows and columns not at right angles"),
         (spacing is None or min(spacing or [0]) <= 0, "images without a pixel spacing"),
-        (
-            bool(whole.value("ModalityLUTSequence")),
-            "values by a table (modality LUT) instead of slope and intercept",
-        ),
+        (bool(whole.value("ModalityLUTSequence")), "values by a table (modality LUT) instead of slope and intercept"),
         (scale.slope == 0, "a rescale slope of 0"),
     ]
     return Slice(
@@ -160,9 +155,7 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
 
 def _contrast(tags: Tags) -> bool:
     """Whether a contrast agent is named, and not said to be still missing at the time of this frame."""
-    usage = [
-        one.text("ContrastBolusAgentAdministered").upper() for one in tags.items("ContrastBolusUsageSequence")
-    ]
+    usage = [one.text("ContrastBolusAgentAdministered").upper() for one in tags.items("ContrastBolusUsageSequence")]
     usage.append(tags.text("ContrastBolusAgentAdministered").upper())
     if any(usage):
         return "YES" in usage

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One series, one or several volumes: b-values, echoes and time points that share a series are told apart.
 
 A volume is taken only if it explains its series: it lies at every position that parallel images of the series
@@ -10,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-
 from workbench.prepare.dicom.alike import (
     CONSTANT,
     THICKNESS,
@@ -87,10 +87,7 @@ def stacks_of(series: Sequence[Slice]) -> list[Stack]:
             found.append(Stack(tuple(own), part=name, refused=reason))
             continue
         fields = by_direction(own)
-        views = [
-            [_named(stack, name, _view(field, fields)) for stack in _reconstructions(field)]
-            for field in fields
-        ]
+        views = [[_named(stack, name, _view(field, fields)) for stack in _reconstructions(field)] for field in fields]
         found += [_beside(stack, view, views) for view in views for stack in view]
     return found
 
@@ -110,9 +107,7 @@ def _apart(series: Sequence[Slice]) -> list[tuple[str, list[Slice], str]]:
         elif not _repeated(stack):
             found.append((name, stack, f"one range of positions, but in {len(frames)} frames of reference"))
         else:
-            found += [
-                (_joined(name, f"frame of reference {place}"), own, "") for place, own in enumerate(frames, 1)
-            ]
+            found += [(_joined(name, f"frame of reference {place}"), own, "") for place, own in enumerate(frames, 1)]
     return found
 
 
@@ -180,9 +175,7 @@ def _separate(slices: list[Slice]) -> list[Stack]:
     if by_rank:
         return _numbered("time point", None, by_rank)
     if "positions" in reason:
-        reason += (
-            _parts_of_positions(slices) or f", which no b-value, echo or time tells apart{doubled(slices)}"
-        )
+        reason += _parts_of_positions(slices) or f", which no b-value, echo or time tells apart{doubled(slices)}"
     return [Stack(tuple(slices), refused=reason)]
 
 
@@ -202,12 +195,9 @@ def _numbered(name: str, trait: Trait | None, groups: list[list[Slice]]) -> list
         parts = words_apart(groups)
     else:
         parts = [
-            (trait.name(group[0]) if trait else "") or f"{name} {place}"
-            for place, group in enumerate(groups, start=1)
+            (trait.name(group[0]) if trait else "") or f"{name} {place}" for place, group in enumerate(groups, start=1)
         ]
-    return [
-        _named(stack, part) for part, group in zip(parts, groups, strict=True) for stack in _separate(group)
-    ]
+    return [_named(stack, part) for part, group in zip(parts, groups, strict=True) for stack in _separate(group)]
 
 
 def _repeated(slices: Sequence[Slice]) -> bool:

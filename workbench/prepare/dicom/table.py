@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of the volumes of all studies, and what a user must know of their values."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-
 from scripts.files.plain_text import note, shown
 from workbench.prepare.dicom.assign import Assignment
 from workbench.prepare.dicom.geometry import plane_of
@@ -36,15 +36,12 @@ def remarks_of(stack: Stack) -> list[str]:
         found.append(f"CT, but its values are not said to be HU, found {unit!r}; they are taken as they are")
     if image.scale.real:
         found.append(
-            f"values are stored numbers; that 1 of them is {image.scale.real}, as its header says, is not "
-            "applied"
+            f"values are stored numbers; that 1 of them is {image.scale.real}, as its header says, is not applied"
         )
     if image.modality == "PT":
         found.append(f"PET in {unit or 'no stated unit'}; values are not converted to SUV")
     if any(one.scale.inverted for one in stack.slices) and image.modality not in ("CT", "PT"):
-        found.append(
-            "meant to be shown with low values white (MONOCHROME1); the values are kept, not inverted"
-        )
+        found.append("meant to be shown with low values white (MONOCHROME1); the values are kept, not inverted")
     numbers = sorted(one.instance for one in stack.slices if one.instance is not None)
     if len(set(numbers)) == len(stack.slices):
         steps = {after - before for before, after in pairwise(numbers)}
@@ -104,9 +101,7 @@ def assignment_table(
     """
     missed, rows, remarks = [HEADER], [HEADER], []
     for name, volumes in assignments.items():
-        first_day = min(
-            (one.stack.seconds // DAY for one in volumes if one.stack.seconds is not None), default=0.0
-        )
+        first_day = min((one.stack.seconds // DAY for one in volumes if one.stack.seconds is not None), default=0.0)
         hide = (persons or {}).get(name, NOBODY).without_names
         for volume in volumes:
             image = volume.stack.first
@@ -138,9 +133,7 @@ def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[s
     if not any(missed):
         return ""
     of = len(assignments)
-    found = [
-        f"{phase} {sum(any(one.phase == phase for one in own) for own in assignments)}" for phase in phases
-    ]
+    found = [f"{phase} {sum(any(one.phase == phase for one in own) for own in assignments)}" for phase in phases]
     return (
         f"warning: {sum(missed)} volumes in {sum(map(bool, missed))} of {of} studies were left out, though a "
         f"rule names them; they stand at the top of the table. Found in studies: {', '.join(found)}, of {of}"
@@ -148,9 +141,7 @@ def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[s
 
 
 def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _plane(stack: Stack) -> str:

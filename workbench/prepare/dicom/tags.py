@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of DICOM headers, None where a tag is absent or holds nonsense."""
 
 from __future__ import annotations
@@ -121,12 +122,7 @@ def private_tags() -> list[Any]:
 
     elements = [(group, element) for _, group, element, _ in B_VALUES] + [GE_COMPONENT[1:]]
     return sorted(
-        {
-            Tag(group, tag)
-            for group, element in elements
-            for b in PRIVATE_BLOCKS
-            for tag in (b, b << 8 | element)
-        }
+        {Tag(group, tag) for group, element in elements for b in PRIVATE_BLOCKS for tag in (b, b << 8 | element)}
     )
 
 

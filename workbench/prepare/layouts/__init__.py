@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How datasets lie on disk: one file per layout, with `find(source: Source) -> Found`, maybe `OPTIONS`."""
 
 from __future__ import annotations
@@ -74,8 +75,7 @@ def chosen_phases(found: Found, phases: Sequence[str] | None) -> Sequence[str]:
         if phase not in found.phases or not any(phase in case["image"] for case in found.cases):
             known = sorted({phase for case in found.cases for phase in case["image"]})
             raise ValueError(
-                f"phase {phase!r} is not among the phases {listing(phase, known)} of the source; correct "
-                "--phases"
+                f"phase {phase!r} is not among the phases {listing(phase, known)} of the source; correct --phases"
             )
     return phases or found.phases
 
@@ -117,7 +117,5 @@ def check_options(name: str, source: Source) -> None:
 def find_layout(name: str) -> Callable[[Source], Found]:
     """Return the `find` function of a layout."""
     if name not in layout_names():
-        raise ValueError(
-            f"layout {name!r} is not among {listing(str(name), layout_names())}; correct --layout"
-        )
+        raise ValueError(f"layout {name!r} is not among {listing(str(name), layout_names())}; correct --layout")
     return import_module(f"{__name__}.{name}").find

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ACDC, cardiac cine MR: end-diastole (ed) and end-systole (es) as two phases, five classes.
 
 The official layout (https://www.creatis.insa-lyon.fr/Challenge/acdc), as the training folder or as the
@@ -22,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.folder import case_folders
 from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
@@ -32,10 +32,7 @@ from workbench.prepare.layouts import Found, Source, check_folder
 
 CLASSES = ["NOR", "DCM", "HCM", "MINF", "RV"]
 PHASES = ["ed", "es"]
-CLINICAL = [
-    {"name": "height", "kind": "number", "unit": "cm"},
-    {"name": "weight", "kind": "number", "unit": "kg"},
-]
+CLINICAL = [{"name": "height", "kind": "number", "unit": "cm"}, {"name": "weight", "kind": "number", "unit": "kg"}]
 BOX_WIDTH = 160.0  # in-plane side of the box in mm
 
 
@@ -68,9 +65,7 @@ def _patients(root: Path) -> list[Path]:
 def _official(folder: Path) -> dict[str, Any]:
     info_file = folder / "Info.cfg"
     if not info_file.is_file():
-        raise FileNotFoundError(
-            f"case {folder.name}: {info_file} does not exist; unpack the ACDC archive again"
-        )
+        raise FileNotFoundError(f"case {folder.name}: {info_file} does not exist; unpack the ACDC archive again")
     pairs = (line.split(":", 1) for line in info_file.read_text(encoding="utf-8").splitlines() if ":" in line)
     info = {key.strip(): value.strip() for key, value in pairs}
     image: dict[str, str] = {}
@@ -78,8 +73,7 @@ def _official(folder: Path) -> dict[str, Any]:
         frame = info.get(phase.upper(), "")
         if not frame.isdigit():
             raise ValueError(
-                f"case {folder.name}: {info_file} must have a line '{phase.upper()}: frame number', found "
-                f"{frame!r}"
+                f"case {folder.name}: {info_file} must have a line '{phase.upper()}: frame number', found {frame!r}"
             )
         image[phase] = _frame(folder, phase, f"{folder.name}_frame{int(frame):02d}")
     clinical = {name: float(info[name.title()]) for name in ("height", "weight") if name.title() in info}
@@ -104,9 +98,7 @@ def _frame(folder: Path, phase: str, stem: str) -> str:
 
 def _entry(case: str, group: str | None, where: Path, image: dict[str, str], mask: Path) -> dict[str, Any]:
     if group not in CLASSES:
-        raise ValueError(
-            f"case {case}: group {group!r} is not among {listing(str(group), CLASSES)} in {where}"
-        )
+        raise ValueError(f"case {case}: group {group!r} is not among {listing(str(group), CLASSES)} in {where}")
     entry: Case = {"case": case, "patient": case, "image": image, "label": group}
     if mask.is_file():
         entry["roi"] = str(mask)

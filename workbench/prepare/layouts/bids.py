@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BIDS (https://bids.neuroimaging.io): anatomical images by subject and session; one case per session.
 
 source/participants.tsv                                       participant_id; label, group or diagnosis
@@ -15,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.cases.file_names import phase_of
+from scripts.cases.folder import phase_of
 from scripts.cases.splits import Case
 from scripts.files.plain_text import note
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
@@ -68,9 +69,7 @@ def _labels(source: Source) -> LabelTable:
         return read_label_table(source.labels, source.clinical)
     file = source.path / "participants.tsv"
     if not file.is_file():
-        raise FileNotFoundError(
-            f"{file} does not exist; restore it, or pass --labels FILE.csv with case,label"
-        )
+        raise FileNotFoundError(f"{file} does not exist; restore it, or pass --labels FILE.csv with case,label")
     headers = read_cells(file).headers
     column = next((name for name in LABEL_COLUMNS if name in headers), None)
     if column is None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """BraTS, glioma MR: four sequences per case on one grid, and a mask of the tumour.
 
 source/BraTS20_Training_001/BraTS20_Training_001_{t1,t1ce,t2,flair,seg}.nii.gz    up to 2021

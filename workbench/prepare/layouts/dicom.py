@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DICOM studies in any nesting, converted to NIfTI; rules in a YAML file say which series is which phase.
 
 source/any/folders/0001.dcm       files are known by their content; DICOMDIR and names do not matter
@@ -63,10 +64,7 @@ def find(source: Source) -> Found:
     births = [birth for study in studies for birth in study.births]
     hide = Persons([study.person for study in studies], births).without_names
     chosen = [
-        (case, volume.phase, volume.stack)
-        for case, volumes in assigned.items()
-        for volume in volumes
-        if volume.phase
+        (case, volume.phase, volume.stack) for case, volumes in assigned.items() for volume in volumes if volume.phase
     ]
     notes.append(count_missed(list(assigned.values()), [rule.phase for rule in rules]))
     notes = [*map(hide, notes), *mixed_units(chosen)]
@@ -109,9 +107,7 @@ def find(source: Source) -> Found:
 
 
 def _show(
-    studies: Sequence[Study],
-    case_of: Mapping[tuple[str, str], str],
-    assigned: Mapping[str, Sequence[Assignment]],
+    studies: Sequence[Study], case_of: Mapping[tuple[str, str], str], assigned: Mapping[str, Sequence[Assignment]]
 ) -> None:
     """Print the table of the volumes, and where each study lies."""
     persons = {case_of[study.key]: Persons([study.person], study.births) for study in studies}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One folder per case, one file per phase, labels in a table.
 
 source/p001/pre.nii.gz
@@ -11,8 +12,7 @@ Where file names vary, `phase_names` gives patterns per phase, e.g. {arterial: [
 
 from __future__ import annotations
 
-from scripts.cases.file_names import mask_rank
-from scripts.cases.folder import CaseFolder, case_folders, read_case_folder
+from scripts.cases.folder import CaseFolder, case_folders, mask_rank, read_case_folder
 from scripts.files.plain_text import listing, nearest, note
 from workbench.prepare.labels import read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -28,14 +28,10 @@ def find(source: Source) -> Found:
     """
     check_folder(source.path)
     if source.labels is None:
-        raise ValueError(
-            "layout 'folders' needs a label file; pass --labels FILE.csv with the columns case,label"
-        )
+        raise ValueError("layout 'folders' needs a label file; pass --labels FILE.csv with the columns case,label")
     table = read_label_table(source.labels, source.clinical)
     _check_phases(source)
-    folders = [
-        read_case_folder(folder, source.phases, source.phase_names) for folder in case_folders(source.path)
-    ]
+    folders = [read_case_folder(folder, source.phases, source.phase_names) for folder in case_folders(source.path)]
     with_images = [folder for folder in folders if folder.images]
     if not with_images:
         raise ValueError(

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LLD-MMRI 2023, liver MR: eight phases, seven kinds of lesion; whole volumes with boxes, or official crops.
 
 Whole volumes (`source` is the folder that holds images/ and labels/):
@@ -29,7 +30,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.folder import case_folders
 from scripts.cases.splits import Case
 from scripts.files.plain_text import listing, note
@@ -72,10 +72,7 @@ def find(source: Source) -> Found:
     if not cases:
         raise ValueError(f"{root / 'images'} must hold MR-*/<phase>.nii.gz, found none; correct --source")
     notes = [
-        note(
-            "cases without a label, kept as unlabelled",
-            [case["case"] for case in cases if "label" not in case],
-        ),
+        note("cases without a label, kept as unlabelled", [case["case"] for case in cases if "label" not in case]),
         note("rows without a folder, left out", sorted(set(known) - {case["case"] for case in cases})),
     ]
     return Found("LLD-MMRI crops", PHASES, cases, CLASSES, notes=notes)
@@ -110,8 +107,7 @@ def _add(case: Case, name: str, images: Path, series: Any, lesion: Any, file: Pa
     volume = next((place for place in places if place.is_file()), None)
     if volume is None:
         raise FileNotFoundError(
-            f"case {name}: phase {phase!r} must be {places[0]} or {places[1]}, found neither; unpack the "
-            "images again"
+            f"case {name}: phase {phase!r} must be {places[0]} or {places[1]}, found neither; unpack the images again"
         )
     case.setdefault("image", {})[phase] = str(volume)
     case.setdefault("boxes", []).append(_box(name, phase, str(volume), lesion["bbox"]["3D_box"]))
@@ -133,9 +129,7 @@ def _box(case: str, phase: str, path: str, box: Any) -> np.ndarray:
 
 def _case(name: str, lesion: dict[str, Any]) -> dict[str, Any]:
     if len(lesion["labels"]) > 1:
-        raise ValueError(
-            f"case {name}: all phases must name one class, found {sorted(map(str, lesion['labels']))}"
-        )
+        raise ValueError(f"case {name}: all phases must name one class, found {sorted(map(str, lesion['labels']))}")
     boxes, (label,) = np.stack(lesion["boxes"]), lesion["labels"]
     corners = [boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)]
     entry = {"case": name, "patient": lesion["patient"], "image": lesion["image"]}
@@ -163,9 +157,7 @@ def _label_file(file: Path) -> dict[str, str]:
     for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
         words = line.split()
         if words and len(words) != 2:
-            raise ValueError(
-                f"{file}: line {number} must be a case and a class number, found {line!r}; correct it"
-            )
+            raise ValueError(f"{file}: line {number} must be a case and a class number, found {line!r}; correct it")
         label = class_of(words[1], f"{file}, line {number}") if words else None
         if label:
             labels[words[0]] = label

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MedMNIST v2, the 3D sets: an npz file with train, val and test volumes, written as NIfTI.
 
 `source` is the npz file, a folder that holds just one, or a name such as adrenalmnist3d (or
@@ -13,7 +14,6 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-
 from scripts.cases.splits import Case
 from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import listing
@@ -21,9 +21,7 @@ from workbench.prepare.layouts import Found, Source
 
 PARTS = {"train": "training", "val": "validation", "test": "test"}
 FRACTURES = ["buckle rib fracture", "nondisplaced rib fracture", "displaced rib fracture"]
-ORGANS = (
-    "liver kidney-right kidney-left femur-right femur-left bladder heart lung-right lung-left spleen pancreas"
-)
+ORGANS = "liver kidney-right kidney-left femur-right femur-left bladder heart lung-right lung-left spleen pancreas"
 SETS: dict[str, tuple[str, list[str]]] = {
     "adrenalmnist3d": ("mask", ["normal", "hyperplasia"]),
     "fracturemnist3d": ("ct", FRACTURES),
@@ -44,9 +42,7 @@ def find(source: Source) -> Found:
     file = _npz(source)
     flag = file.stem.removesuffix("_64")
     if flag not in SETS:
-        raise ValueError(
-            f"{file} must be named after a MedMNIST3D set of {listing(flag, SETS)}; rename the file"
-        )
+        raise ValueError(f"{file} must be named after a MedMNIST3D set of {listing(flag, SETS)}; rename the file")
     phase, classes = SETS[flag]
     folder = source.output / "images"
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,9 +54,7 @@ def find(source: Source) -> Found:
             path = folder / f"{case}.nii.gz"
             image = nibabel.Nifti1Image(volume, np.eye(4))
             write_atomically(path, partial(nibabel.save, image))
-            cases.append(
-                {"case": case, "image": {phase: str(path)}, "label": classes[labels[number]], "split": split}
-            )
+            cases.append({"case": case, "image": {phase: str(path)}, "label": classes[labels[number]], "split": split})
     return Found(flag, [phase], cases, classes, overlay=OVERLAYS.get(flag))
 
 
@@ -72,9 +66,7 @@ def _npz(source: Source) -> Path:
         files = sorted(path.glob("*mnist3d*.npz"))
         if len(files) != 1:
             names = ", ".join(file.name for file in files) or "none"
-            raise ValueError(
-                f"{path} must hold one MedMNIST3D npz file, found {names}; pass the file as --source"
-            )
+            raise ValueError(f"{path} must hold one MedMNIST3D npz file, found {names}; pass the file as --source")
         return files[0]
     if path.name.removesuffix("_64") in SETS:
         return _download(path.name, source.output)
@@ -111,8 +103,7 @@ def _arrays(file: Path, part: str, classes: int) -> tuple[np.ndarray, np.ndarray
             images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ValueError(
-            f"{file} must be a MedMNIST npz file with {part}_images and {part}_labels ({error}); download it "
-            "again"
+            f"{file} must be a MedMNIST npz file with {part}_images and {part}_labels ({error}); download it again"
         ) from None
     if images.ndim != 4 or not len(images):
         raise ValueError(

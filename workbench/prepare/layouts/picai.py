@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PI-CAI and ProstateX, prostate MR: t2w, adc and hbv, and T2 in two more planes; a marksheet with the table.
 
 source/10000/10000_1000000_{t2w,adc,hbv,cor,sag}.mha     patient_study_sequence, in any nesting
@@ -73,8 +74,7 @@ def _table(file: Path, source: Source) -> LabelTable:
         for study, row in table.rows.items()
     }
     clinical = [
-        column | ({"unit": UNITS[column["name"]]} if column["name"] in UNITS else {})
-        for column in table.clinical
+        column | ({"unit": UNITS[column["name"]]} if column["name"] in UNITS else {}) for column in table.clinical
     ]
     return replace(table, rows=joined, clinical=clinical)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """2D images by plane: one tree per phase, planes and classes as folders.
 
 source/DMQ/Axial/train/benign/p001_axial.png
@@ -21,8 +22,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from scripts.cases.file_names import phase_of
-from scripts.cases.folder import case_folders
+from scripts.cases.folder import case_folders, phase_of
 from scripts.cases.splits import Case
 from scripts.files.plain_text import note
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -52,14 +52,7 @@ def find(source: Source) -> Found:
     cases: dict[str, dict[str, Any]] = {}
     for phase in phases:
         for view, split, label, file in _images(trees[phase]):
-            _add(
-                cases,
-                _case_of(file.stem, [view, phase, trees[phase].name]),
-                f"{phase}_{view}",
-                split,
-                label,
-                file,
-            )
+            _add(cases, _case_of(file.stem, [view, phase, trees[phase].name]), f"{phase}_{view}", split, label, file)
     if not cases:
         raise ValueError(
             f"{source.path} must hold <phase>/<Axial|Coronal|Sagittal>/<train|val|test>/<class>/<image> with "
@@ -67,11 +60,7 @@ def find(source: Source) -> Found:
             f"[{', '.join(f.name for f in case_folders(source.path))}]; correct --source or --phase_names"
         )
     entries = [cases[case] for case in sorted(cases)]
-    views = [
-        view
-        for view in VIEWS
-        if any(f"{phase}_{view}" in case["image"] for case in entries for phase in phases)
-    ]
+    views = [view for view in VIEWS if any(f"{phase}_{view}" in case["image"] for case in entries for phase in phases)]
     channels = [f"{phase}_{view}" for phase in phases for view in views]
     lacking = [case["case"] for case in entries if len(case["image"]) < len(channels)]
     notes = [note("cases that lack a view of a phase", lacking)]
@@ -105,9 +94,7 @@ def _case_of(stem: str, words: list[str]) -> str:
     return text or stem
 
 
-def _add(
-    cases: dict[str, dict[str, Any]], case: str, channel: str, split: str, label: str, file: Path
-) -> None:
+def _add(cases: dict[str, dict[str, Any]], case: str, channel: str, split: str, label: str, file: Path) -> None:
     entry = cases.setdefault(case, {"case": case, "image": {}, "label": label, "split": split})
     if channel in entry["image"]:
         raise ValueError(

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A table that names everything: one row per case, one column per phase with the path of its file.
 
 cases.csv     case,label[,patient,site,split][,roi],pre,arterial,portal[,clinical columns]
@@ -27,9 +28,7 @@ def find(source: Source) -> Found:
     if source.labels is not None:
         raise ValueError("layout 'table' takes the labels from the table itself; leave --labels out")
     if file.is_dir():
-        raise ValueError(
-            f"layout 'table' needs a CSV file, found the folder {file}; pass the file as --source"
-        )
+        raise ValueError(f"layout 'table' needs a CSV file, found the folder {file}; pass the file as --source")
     if not file.is_file():
         raise FileNotFoundError(f"table {file} does not exist; correct --source")
     cells = with_usual_names(read_cells(file), *FIXED)
@@ -45,9 +44,7 @@ def find(source: Source) -> Found:
     table = label_table(cells, source.clinical, skip=[*phases, "roi"])
     cases = []
     for row, (case, entry) in zip(cells.rows, table.rows.items(), strict=True):
-        files = {
-            header: _path(cells, case, header, row[header]) for header in paths if not is_missing(row[header])
-        }
+        files = {header: _path(cells, case, header, row[header]) for header in paths if not is_missing(row[header])}
         roi = {"roi": files.pop("roi")} if "roi" in files else {}
         cases.append({"case": case, "image": files} | roi | entry)
     notes = [*table.notes, note("columns of the table not taken", table.left_out)]

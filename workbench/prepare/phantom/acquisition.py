@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the phantom's patient is scanned: CT numbers of each tissue and phase, on a grid, with noise."""
 
 from __future__ import annotations
@@ -7,14 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-
-from workbench.prepare.phantom.anatomy import (
-    Patient,
-    draw_patient,
-    kidney_depth_mm,
-    stomach_depth_mm,
-    wall_depth_mm,
-)
+from workbench.prepare.phantom.anatomy import Patient, draw_patient, kidney_depth_mm, stomach_depth_mm, wall_depth_mm
 from workbench.prepare.phantom.latents import PHASES, REFERENCE, Latents, case_rng, draw_latents
 
 TISSUE_HU: dict[str, dict[str, float]] = {
@@ -54,11 +48,7 @@ def _lay(image: np.ndarray, depth_mm: np.ndarray, value: np.ndarray | np.float32
 
 
 def paint(
-    patient: Patient,
-    tissue_hu: Mapping[str, Mapping[str, float]],
-    phase: str,
-    contrast_hu: float,
-    points: np.ndarray,
+    patient: Patient, tissue_hu: Mapping[str, Mapping[str, float]], phase: str, contrast_hu: float, points: np.ndarray
 ) -> np.ndarray:
     """Noise-free CT numbers of one phase.
 
@@ -114,10 +104,7 @@ def _paint_liver(
     """
     grain = patient.texture.at(points)
     _lay(image, liver_depth, hu["liver"] + TEXTURE_HU * grain)
-    for vessel, tubes in (
-        ("portal_vein", patient.portal_depth_mm),
-        ("hepatic_vein", patient.hepatic_depth_mm),
-    ):
+    for vessel, tubes in (("portal_vein", patient.portal_depth_mm), ("hepatic_vein", patient.hepatic_depth_mm)):
         _lay(image, np.minimum(tubes.at(points), liver_depth - 1.5), hu[vessel])
     depth = patient.lesion.depth_mm(points)
     inside = depth > 0

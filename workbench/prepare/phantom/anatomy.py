@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The phantom's patient: right upper abdomen with liver, vessels, one lesion, as functions of position in mm.
 
 Positions are patient coordinates (R, A, S; +x towards the patient's right) with the origin inside the liver.
@@ -65,9 +66,7 @@ class Patient:
         return liver_depth_mm(self.outline, points)
 
 
-def smooth_noise(
-    rng: np.random.Generator, correlation_mm: float, spacing_mm: float = 4.0, size: int = 36
-) -> Field:
+def smooth_noise(rng: np.random.Generator, correlation_mm: float, spacing_mm: float = 4.0, size: int = 36) -> Field:
     """Gaussian noise of unit variance with the given correlation length."""
     noise = rng.standard_normal((size,) * 3, dtype=np.float32)
     noise = gaussian_filter(noise, correlation_mm / spacing_mm, mode="wrap", truncate=3.0)
@@ -103,9 +102,7 @@ def liver_depth_mm(outline: Field, points: np.ndarray) -> np.ndarray:
     return np.minimum(wall, hidden)
 
 
-def grow_vessels(
-    rng: np.random.Generator, root: tuple[float, ...], tips: np.ndarray, radius_mm: float
-) -> np.ndarray:
+def grow_vessels(rng: np.random.Generator, root: tuple[float, ...], tips: np.ndarray, radius_mm: float) -> np.ndarray:
     """A tree from `root` through one main branch per row of `tips`, each forking twice.
 
     Returns:
@@ -169,9 +166,7 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     clearance = axis_gap_mm(np.concatenate(large), candidate).min(axis=1) - VESSEL_CLEARANCE_MM
     clearance = np.minimum(clearance, liver_depth_mm(outline, candidate) - SURFACE_CLEARANCE_MM)
     centre = candidate[int(np.argmax(np.minimum(clearance, radius)))]
-    kept = [
-        tree[axis_gap_mm(tree, centre[None])[0] > radius + VESSEL_CLEARANCE_MM] for tree in (portal, hepatic)
-    ]
+    kept = [tree[axis_gap_mm(tree, centre[None])[0] > radius + VESSEL_CLEARANCE_MM] for tree in (portal, hepatic)]
     direction = rng.normal(0.0, 1.0, (5, 3))
     direction *= rng.uniform(1.0, 4.0, (5, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
     phase, amplitude = rng.uniform(0, 2 * np.pi, (5, 1)), rng.uniform(0.03, 0.09, (5, 1))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write phantom cases as a folder: `dataset.json`, NIfTI files and `truth.csv`, what the oracle knows."""
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from tqdm import tqdm
-
 from scripts.files.atomic import write_table
+from tqdm import tqdm
 from workbench.prepare.phantom.acquisition import Case, Scan, make_case
 from workbench.prepare.phantom.latents import CLASSES, CLINICAL, PHASES, REFERENCE, Latents
 from workbench.prepare.phantom.oracle import clinical_log_odds, image_log_odds, phase_subsets, probability
@@ -81,26 +81,17 @@ def truth_row(index: int, split: str, latents: Latents) -> dict[str, str]:
     for subset in phase_subsets():
         name = "all" if subset == PHASES else "_".join(subset)
         log_odds[f"p_true_{name}"] = float(image_log_odds(contrast, subset)[0])
-    row = {
-        "case": case_name(index),
-        "split": split,
-        "label": CLASSES[latents.label],
-        "phases": " ".join(present),
-    }
+    row = {"case": case_name(index), "split": split, "label": CLASSES[latents.label], "phases": " ".join(present)}
     return row | {column: f"{float(probability(value)):.6g}" for column, value in log_odds.items()}
 
 
 def _check_splits(folder: Path, first: int, splits: Mapping[str, int]) -> None:
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown:
-        raise ValueError(
-            f"phantom splits must be among {list(SPLITS)}, found {unknown}: correct the split names"
-        )
+        raise ValueError(f"phantom splits must be among {list(SPLITS)}, found {unknown}: correct the split names")
     for split, count in splits.items():
         if count < 2 or count % 2:
-            raise ValueError(
-                f"phantom split '{split}' must have an even number of cases, found {count}: use 2, 4, ..."
-            )
+            raise ValueError(f"phantom split '{split}' must have an even number of cases, found {count}: use 2, 4, ...")
     if first < 0 or first % 2:
         raise ValueError(f"the first phantom case must be an even number, found {first}: use 0, 200, ...")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -117,11 +108,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def make_phantom(
-    folder: str | Path,
-    seed: int = 0,
-    first: int = 0,
-    splits: Mapping[str, int] = DEFAULT_SPLITS,
-    progress: bool = True,
+    folder: str | Path, seed: int = 0, first: int = 0, splits: Mapping[str, int] = DEFAULT_SPLITS, progress: bool = True
 ) -> Path:
     """Write phantom cases `first`, `first + 1`, ... as a dataset; each split is half low, half high.
 

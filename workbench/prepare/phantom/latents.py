@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is true about a phantom case before any voxel is drawn: class, lesion contrast, clinical table.
 
 The class is hidden in the *relation* between phases. Over the liver around it, the lesion stands out by

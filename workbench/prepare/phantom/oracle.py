@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The best possible reader of the phantom: P(high | the phases at hand), from the generator's own equations.
 
 With the pre-contrast phase the log-enhancements are known and the posterior is that of two Gaussians with
@@ -12,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-
 from workbench.prepare.phantom.latents import (
     AGE_SD_YEARS,
     AGE_YEARS,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """quality.html: faults in the images of a dataset, found before training."""
 
 from scripts import exports

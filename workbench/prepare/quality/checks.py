@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checks of single volumes and cases; `CHECKS` lists all of them in the order of the page."""
 
 from __future__ import annotations
@@ -6,8 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-
-from scripts.cases.cut_regions import percent
+from scripts.cases.checks import percent
 from scripts.files.plain_text import MOST_LISTED
 from scripts.volumes.grid import field_of_view, frame_axes
 from scripts.volumes.volume import Volume
@@ -70,9 +70,7 @@ def overlap(cases: Sequence[CaseSeen]) -> Checked:
             share = shared(volumes[first], volume)
             if share < LEAST_SHARED:
                 what = f"its field of view shares {share:.0%} with that of phase {first!r}"
-                remedy = (
-                    f"correct the position in one header or take the phase out of the case ({volume.path})"
-                )
+                remedy = f"correct the position in one header or take the phase out of the case ({volume.path})"
                 findings.append(Finding(case.case, phase, what, remedy, breaks_training=share == 0))
     return Checked("phases overlap in space", f"{pairs:,} pairs of phases", findings)
 
@@ -164,9 +162,7 @@ def repeated(cases: Sequence[CaseSeen]) -> Checked:
         for axis, slices in values.repeated.items():
             if slices:
                 more = f" and {len(slices) - 1} more pairs of neighbours" if len(slices) > 1 else ""
-                what = (
-                    f"slices {slices[0]} and {slices[0] + 1}{more} are identical along the {AXES[axis]} axis"
-                )
+                what = f"slices {slices[0]} and {slices[0] + 1}{more} are identical along the {AXES[axis]} axis"
                 remedy = "convert the series again; a slice was written twice in place of another"
                 findings.append(Finding(seen.case, seen.phase, f"{what} of {seen.file}", remedy))
     return Checked("repeated slices", f"{len(volumes):,} volumes", findings)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Volumes that differ from the others of their phase: in spacing, intensities or orientation."""
 
 from __future__ import annotations
@@ -6,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
-
 from scripts.volumes.grid import ras_axes
 from scripts.volumes.volume import Volume
 from workbench.prepare.grids import product
@@ -145,9 +145,7 @@ def _correlations(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
     """Return the volumes with contrast, straight axes and a field of view near the median of these."""
-    straight = [
-        one for one in group if one.volume and one.values and one.values.small.any() and _straight(one.volume)
-    ]
+    straight = [one for one in group if one.volume and one.values and one.values.small.any() and _straight(one.volume)]
     if not straight:
         return []
     extents = np.array(

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a check of the data found, and what every check returns."""
 
 from __future__ import annotations
@@ -73,14 +74,10 @@ class Alike:
     def cases(self) -> str:
         """The cases, as far as they fit."""
         names = list(dict.fromkeys(finding.case for finding in self.findings))
-        return ", ".join(names[:MOST_NAMED]) + (
-            f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED)
-        )
+        return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
 
 
-def together(
-    findings: Sequence[Finding], files: Mapping[str, Sequence[str]] = MappingProxyType({})
-) -> list[Alike]:
+def together(findings: Sequence[Finding], files: Mapping[str, Sequence[str]] = MappingProxyType({})) -> list[Alike]:
     """Put findings that say the same of several cases or phases together, in the order of the first of each.
 
     Args:

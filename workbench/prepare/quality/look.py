@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads each case once, a block at a time, and sums up what the checks need."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-
 from scripts.cases.document import Item
 from scripts.files.processes import work_through
 from scripts.volumes.grid import MaskBox, find_mask_box
@@ -95,9 +95,7 @@ def _look_at_mask(file: str, mask: Mask, volumes: Mapping[str, Volume]) -> Regio
     index = np.stack(np.unravel_index(chosen, box.inside.shape), axis=1)
     points = index @ box.affine[:3, :3].T + box.affine[:3, 3]
     pieces = shares_of_pieces(box.inside)
-    return RegionSeen(
-        "mask", file, inside=_inside(points, volumes), pieces=pieces, whole_numbers=whole_numbers
-    )
+    return RegionSeen("mask", file, inside=_inside(points, volumes), pieces=pieces, whole_numbers=whole_numbers)
 
 
 def _open(file: str) -> tuple[Volume | None, str]:

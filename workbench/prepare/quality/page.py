@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """quality.html: one self-contained file with findings, tables and pictures of the cases."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.figures.table import UNKNOWN, Table, counted
 from scripts.volumes.grid import ras_axes
 from workbench.pages import write_page
@@ -76,16 +76,12 @@ def headline(cases: Sequence[CaseSeen], breaking: Sequence[Finding], warnings: S
     """Say in one sentence what was looked at and found."""
     looked = f"{counted(len(cases), 'case')} with {counted(sum(1 for _ in volumes_of(cases)), 'volume')}"
     stops = (
-        "nothing would break training"
-        if not breaking
-        else f"{counted(len(breaking), 'finding')} would break training"
+        "nothing would break training" if not breaking else f"{counted(len(breaking), 'finding')} would break training"
     )
     return f"{looked}: {stops}, {counted(len(warnings), 'warning') if warnings else 'no warnings'}."
 
 
-def _pictures(
-    cases: Sequence[CaseSeen], phases: Sequence[str], marked: set[str]
-) -> tuple[list[dict[str, Any]], int]:
+def _pictures(cases: Sequence[CaseSeen], phases: Sequence[str], marked: set[str]) -> tuple[list[dict[str, Any]], int]:
     """Return the cases to show, those with a finding first, and how many of these had no room."""
     chosen = [case for case in cases if case.case in marked]
     found = len(chosen)
@@ -159,14 +155,10 @@ def phase_table(cases: Sequence[CaseSeen], phases: Sequence[str]) -> Table:
             values = [one.values for one in group if one.values is not None]
             limits = [[one.low, one.median, one.high] for one in values]
             cells = [_ranges(shapes, ".0f"), _ranges(spacings, ".2f")]
-            cells.append(
-                " / ".join(_short(value) for value in np.median(limits, axis=0)) if values else UNKNOWN
-            )
+            cells.append(" / ".join(_short(value) for value in np.median(limits, axis=0)) if values else UNKNOWN)
         rows.append([phase, f"{len(opened):,} of {len(group):,}", f"{len(cases) - len(group):,}", *cells])
     header = ["phase", "opened", "cases without", "voxels", "spacing, mm", "1% / 50% / 99% of values"]
-    notes = [
-        f"{AXES}: median (smallest to largest of each axis). Values: the median of the volumes' quantiles."
-    ]
+    notes = [f"{AXES}: median (smallest to largest of each axis). Values: the median of the volumes' quantiles."]
     return Table("Phases", f"n = {counted(len(cases), 'case')}", header, rows, notes)
 
 
@@ -192,9 +184,7 @@ def scale_table(scales: Sequence[PairScale]) -> Table:
         f"× {MOST_VARIATION} from case to case, and with an overlap from {100 * LEAST_OVERLAP:.0f}%. Only "
         "phases that do are to be scaled together (intensity, joint: true).",
     ]
-    return Table(
-        "Scale of the phases", f"n = {counted(max(p.cases for p in scales), 'case')}", header, rows, notes
-    )
+    return Table("Scale of the phases", f"n = {counted(max(p.cases for p in scales), 'case')}", header, rows, notes)
 
 
 def volume_table(cases: Sequence[CaseSeen], marked: set[tuple[str, str]]) -> Table:

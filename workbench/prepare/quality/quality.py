@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks the images of a dataset.json: on the screen, and as quality.html."""
 
 from __future__ import annotations
@@ -43,8 +44,7 @@ def check_quality(
     cases = look_at_cases(items, workers)
     results = [check(cases) for check in CHECKS]
     readable = [
-        item
-        | {"image": {phase: file for phase, file in item["image"].items() if not case.phases[phase].problem}}
+        item | {"image": {phase: file for phase, file in item["image"].items() if not case.phases[phase].problem}}
         for item, case in zip(items, cases, strict=True)
     ]
     scales = phase_scales(readable, document.phases)
@@ -80,9 +80,7 @@ def list_bad(
     Returns:
         The error that names everything that would break training, one line each.
     """
-    items = [
-        {"roi": None, **case, "patient": patient_of(case), "split": case.get("split", "")} for case in cases
-    ]
+    items = [{"roi": None, **case, "patient": patient_of(case), "split": case.get("split", "")} for case in cases]
     seen = look_at_cases(items, workers)
     results = [check(seen) for check in CHECKS]
     breaking = [finding for result in results for finding in result.findings if finding.breaks_training]
@@ -97,9 +95,7 @@ def list_bad(
     return BadCases(lines, len(cases), bad=len({finding.case for finding in breaking}))
 
 
-def require_quality(
-    dataset_dir: str | Path, output_dir: str | Path | None = None, workers: int | None = None
-) -> None:
+def require_quality(dataset_dir: str | Path, output_dir: str | Path | None = None, workers: int | None = None) -> None:
     """Check a dataset as `check_quality` does, and refuse one that would break training."""
     if dataset_dir is None:
         raise ValueError("dataset_dir must be given, found nothing; pass --dataset_dir")

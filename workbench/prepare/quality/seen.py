@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is kept of a volume and of a case once their files are closed."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
-
 from scripts.volumes.mask import distinct
 from scripts.volumes.volume import Volume
 from workbench.prepare.identical import Place
@@ -121,9 +121,7 @@ class Neighbours:
             slices, start = ([*([] if self._last is None else [self._last]), *slices], max(0, start - 1))
             self._last = slices[-1].copy()
         for index, (one, other) in enumerate(pairwise(slices), start):
-            self._alike[index] &= bool((one[::7, ::7] == other[::7, ::7]).all()) and np.array_equal(
-                one, other
-            )
+            self._alike[index] &= bool((one[::7, ::7] == other[::7, ::7]).all()) and np.array_equal(one, other)
             if self._measured:
                 self._changes[index] += np.abs(one - other).sum(dtype=np.float64)
         for index, one in enumerate(slices, start):

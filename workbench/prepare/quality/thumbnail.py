@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the pictures of a case are cut, and what is outlined in them."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from dataclasses import dataclass, field
 from io import BytesIO
 
 import numpy as np
-
 from scripts.volumes.mask import largest_piece
 
 Contains = Callable[[np.ndarray], np.ndarray]
@@ -150,9 +150,7 @@ def _section(
     return contains((grid.reshape(-1, 4) @ affine.T)[:, :3]).reshape(size)
 
 
-def _marks(
-    shape: tuple[int, ...], size: tuple[int, int], affine: np.ndarray, region: ShownRegion
-) -> np.ndarray:
+def _marks(shape: tuple[int, ...], size: tuple[int, int], affine: np.ndarray, region: ShownRegion) -> np.ndarray:
     """Return the pixels that hold centres of a region, which may lie between the centres of the pixels."""
     normal = np.cross(affine[:3, 0], affine[:3, 1])
     distance = (region.centres - region.point) @ (normal / np.linalg.norm(normal))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registration of all cases of a dataset."""
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from scripts.files.atomic import write_table
 from scripts.files.plain_text import note
 from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
@@ -69,8 +69,7 @@ def register_cases(
     write_table(folder / "registration.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in rows))
     moved = {(job.case, job.phase): str(job.target) for job in jobs if job.target.is_file()}
     changed = [
-        case
-        | {"image": {phase: moved.get((case["case"], phase), path) for phase, path in case["image"].items()}}
+        case | {"image": {phase: moved.get((case["case"], phase), path) for phase, path in case["image"].items()}}
         for case in cases
     ]
     return changed, _notes(rows, folder / "registration.csv")
@@ -119,15 +118,11 @@ def _notes(rows: Sequence[Record], file: Path) -> list[str]:
     moved = [row for row in rows if row["registered"] == "yes"]
     text = f"registered {len(moved)} of {len(rows)} phases to the reference phase"
     if moved:
-        shift, rotation = (
-            np.median([row[name] for row in moved]) for name in ("shift_mm", "rotation_degrees")
-        )
+        shift, rotation = (np.median([row[name] for row in moved]) for name in ("shift_mm", "rotation_degrees"))
         text += f", moved by a median of {shift:.1f} mm and {rotation:.1f} degrees"
     whole = sorted({row["case"] for row in rows if row["region"] == "whole volume"})
     stay = [
-        f"case {row['case']}: phase {row['phase']!r} ({row['reason']})"
-        for row in rows
-        if row["registered"] == "no"
+        f"case {row['case']}: phase {row['phase']!r} ({row['reason']})" for row in rows if row["registered"] == "no"
     ]
     notes = [
         f"{text}; figures in {file}",

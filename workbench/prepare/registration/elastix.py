@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images and transforms on their way to elastix and back, similarity, and the bending of a volume."""
 
 from __future__ import annotations
@@ -5,7 +6,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from scripts.volumes.grid import box_corners
 from scripts.volumes.itk import LPS_TO_RAS
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registration of one phase to the reference phase by elastix, and what is not believed of it."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from scripts.files.plain_text import listing
 from scripts.volumes.grid import box_corners
 from scripts.volumes.itk import LPS_TO_RAS
@@ -57,15 +57,12 @@ class Registration:
     def __post_init__(self) -> None:
         if self.transform not in TRANSFORMS:
             known = listing(str(self.transform), TRANSFORMS)
-            raise ValueError(
-                f"registration must be one of {known}, found {self.transform!r}; correct --registration"
-            )
+            raise ValueError(f"registration must be one of {known}, found {self.transform!r}; correct --registration")
         for name in ("margin", "seconds", "max_shift", "max_rotation"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
                 raise ValueError(
-                    f"registration_{name} must be a number of 0 or more, found {value!r}; correct "
-                    f"--registration_{name}"
+                    f"registration_{name} must be a number of 0 or more, found {value!r}; correct --registration_{name}"
                 )
 
 
@@ -187,9 +184,7 @@ def sources(points: np.ndarray, matrix: np.ndarray, warp: Any | None) -> np.ndar
 
 def _check(match: Match, scales: np.ndarray, settings: Registration) -> None:
     if not match.after > match.before:
-        raise NotRegistered(
-            f"no gain, mutual information {match.before:.4f} before and {match.after:.4f} after"
-        )
+        raise NotRegistered(f"no gain, mutual information {match.before:.4f} before and {match.after:.4f} after")
     if match.shift > settings.max_shift or match.rotation > settings.max_rotation:
         raise NotRegistered(
             f"implausible, {match.shift:.1f} mm and {match.rotation:.1f} degrees where at most "

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a request may hold: names that the server knows, and literals of the type and range of their options.
 
 An option reaches MONAI's configuration, where `$`, `@`, `%` and `_target_` would be code.
@@ -129,9 +130,7 @@ def _check_answer(output: str | None, model: Mapping[str, Any]) -> None:
         raise HTTPException(400, f"output must be {known}, found {output!r}")
 
 
-def _check_options(
-    field: str, options: Mapping[str, Any], model: str | None, info: Mapping[str, Any]
-) -> None:
+def _check_options(field: str, options: Mapping[str, Any], model: str | None, info: Mapping[str, Any]) -> None:
     if field in ("info", "label_info"):  # a client's notes beside an image or label
         _check_notes(field, options)
         return

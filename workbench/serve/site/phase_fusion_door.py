@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may speak to the server: the one door in front of MONAI Label.
 
 Whoever sends a request holds the token that is printed at the start, as a bearer or, in a browser that opened

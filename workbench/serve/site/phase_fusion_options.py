@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options that MONAI Label and its clients send, and the type and range of each."""
 
 from __future__ import annotations
@@ -54,14 +55,6 @@ OPTIONS = {
     "point": ("[x, y, z] in mm, and the side where it is known", are_numbers),
     "client_id": ("a name", lambda value: value is None or is_text(r"(\w[\w .:@\-]{0,199})?")(value)),
 }
-SWITCHES = [
-    "pretrained",
-    "multi_gpu",
-    "multi_node",
-    "save_label",
-    "result_compress",
-    "restore_label_idx",
-    "largest_cc",
-]
+SWITCHES = ["pretrained", "multi_gpu", "multi_node", "save_label", "result_compress", "restore_label_idx", "largest_cc"]
 OPTIONS |= dict.fromkeys(SWITCHES, ("true or false", is_either))
 """Options of MONAI Label and its clients -> what must hold, and whether it does."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MONAI Label's web application behind our door, which says what is wrong with a request."""
 
 from collections.abc import AsyncIterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MONAI Label's command, which a signal ends by one line, whatever it is doing."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read by Python at its start: lets torchvision load beside a torch without its compiled operators."""
 
 import importlib.abc
