@@ -144,7 +144,9 @@ class SelectLogitsd(MapTransform):
 class Geometry(Protocol):
     """What test-time augmentation needs: a fixed list of geometric transforms, the identity first."""
 
-    def fixed(self, number: int, seed: int = 0) -> Sequence[Callable[[Tensor], Tensor]]: ...
+    def fixed(self, number: int, seed: int = 0) -> Sequence[Callable[[Tensor], Tensor]]:
+        """Return so many of them."""
+        ...
 
 
 class PhaseInferer(Inferer):

@@ -104,11 +104,6 @@ def _write(axes: Axes, title: str, single: bool) -> None:
         axes.text(0.5, 0.5, title.replace(": ", ":\n"), ha="center", color=GREY, fontsize=9)
 
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-
 def confusion_figure(
     probabilities: ArrayLike,
     labels: ArrayLike,

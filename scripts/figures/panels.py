@@ -78,10 +78,6 @@ def save_figure(figure: NamedFigure, path: str | Path) -> Path:
     return write_atomically(path, lambda file: figure.savefig(file, dpi=DPI, metadata=metadata))
 
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from scripts.figures.named_figure import NamedFigure
-
 BAND = "95% band, at each point"
 DASHED: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 3)), "linewidth": 1}
 """Lines to compare with: chance, no skill, perfect calibration."""

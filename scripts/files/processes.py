@@ -76,7 +76,9 @@ class BadCases(ValueError):
       case b: ...; restore it
     """
 
-    def __init__(self, lines: Sequence[str], of: int = 0, what: str = "cases", bad: int | None = None) -> None:
+    def __init__(  # noqa: B042 - __reduce__ hands them all over
+        self, lines: Sequence[str], of: int = 0, what: str = "cases", bad: int | None = None
+    ) -> None:
         self.lines = [" ".join(line.split()) for line in lines]
         self.of = of
         self.what = what

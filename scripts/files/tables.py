@@ -167,7 +167,7 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
     try:
         text, assumed = decode(content)
         lines, separator = split_rows(text)
-    except (ValueError, UnicodeError) as error:
+    except ValueError as error:
         raise ValueError(f"{name} {file} cannot be read as a text ({error}); save it as CSV (UTF-8)") from None
     notes = list[str]()
     lines = _told(lines, name, notes)
