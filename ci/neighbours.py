@@ -25,7 +25,7 @@ def neighbours_of(name: str) -> Path | None:
     """Return the test file or folder of a file, None where there is none.
 
     >>> neighbours_of("scripts/losses/deep_supervision.py").relative_to(ROOT).as_posix()
-    'tests/losses/test_evidential.py'
+    'tests/losses/test_classification.py'
     """
     path = Path(name)
     if path.parts[0] == "tests":

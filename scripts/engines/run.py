@@ -152,9 +152,8 @@ def finish(output_dir: str | Path) -> None:
         print(f"  {command} --dataset_dir FOLDER{' --clinical_table FILE.csv' if reads_table else ''}")
 
 
-def begin_training(bundle_root: str | Path, dataset_dir: str | Path, seed: int, output_dir: str | Path) -> None:
-    """Prepare a training (see `start`), and take its folder (see `check_output`)."""
-    start(bundle_root, dataset_dir, seed)
+def begin_training(output_dir: str | Path) -> None:
+    """Take the folder of a training (see `check_output`), and keep its memory (see `keep_freed_memory`)."""
     keep_freed_memory()
     check_output(output_dir)
 

@@ -44,6 +44,7 @@ def test_a_training_with_a_transform_of_monai(name, quick, tmp_path):
     assert name in (tmp_path / "out" / "configs" / "train.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_random_transform_of_the_preprocessing_is_refused(quick, tmp_path):
     run = train({"image_filter": {"_target_": "RandGaussianNoised", "keys": "image"}}, quick, tmp_path)
     assert run.returncode == 1

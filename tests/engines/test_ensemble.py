@@ -88,7 +88,7 @@ def models(trained, tmp_path_factory) -> list[Path]:
     return folders
 
 
-@pytest.mark.parametrize("run_id", ["evaluating", "inferring"])
+@pytest.mark.parametrize("run_id", [pytest.param("evaluating", marks=pytest.mark.slow), "inferring"])
 def test_the_bundle_averages_what_each_model_says_alone(run_id, models, bundle, small_phantom, tmp_path):
     def predict(folder: Path, output: Path, **overrides) -> np.ndarray:
         names = ["train.yaml", "evaluate.yaml"] if run_id == "evaluating" else ["inference.yaml"]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from scripts.engines.randomness import SETTINGS
 
+pytestmark = pytest.mark.slow  # each has a process of its own
+
 PROGRAM = """
 import resource, runpy, sys
 

@@ -191,7 +191,8 @@ def test_comments_and_documents_name_no_home(trained, tmp_path, monkeypatch):
         package(copy, tmp_path / "dist")
 
 
-@pytest.mark.parametrize("kind", ["own", pytest.param("shipped", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["own", "shipped"])
 def test_three_commands_of_the_zoo_pass_where_the_zip_is_unpacked(kind, request, python, tmp_path):
     folder = tmp_path / "multiphase_fusion_classification"
     shutil.copytree(request.getfixturevalue(kind), folder)
@@ -217,6 +218,7 @@ print(scripts.__file__)
 """
 
 
+@pytest.mark.slow
 def test_monai_load_of_the_unpacked_zip_predicts_what_the_bundle_predicts(
     shipped, small_phantom, bundle, python, tmp_path
 ):
@@ -242,6 +244,7 @@ def test_monai_load_of_the_unpacked_zip_predicts_what_the_bundle_predicts(
     assert np.ptp(expected) > 0.5
 
 
+@pytest.mark.slow
 def test_the_unpacked_zip_works_from_a_folder_that_has_a_package_scripts_of_its_own(shipped, python, tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "__init__.py").write_text("own = True\n")

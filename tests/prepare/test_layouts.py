@@ -106,6 +106,7 @@ class TestAcdc:
             prepare(Settings(tmp_path / "training", "acdc", tmp_path / "out"))
         assert not (tmp_path / "out").exists()
 
+    @pytest.mark.slow
     def test_the_copy_with_named_frames(self, tmp_path):
         prepare(Settings(real("acdc_ed_es"), "acdc", tmp_path / "first"))
         cases = read_cases(tmp_path / "first", PHASES, CLASSES)

@@ -21,6 +21,7 @@ def link(source, target) -> None:
     os.symlink(source, target)
 
 
+@pytest.mark.slow
 def test_the_real_marksheet_with_real_volumes(test_data, tmp_path):
     """The volumes of one patient stand for those of 21, three of whom have two studies each."""
     sheet = test_data("picai_anatomy_clinical") / "marksheet.csv"

@@ -219,6 +219,7 @@ TURNS = {"straight": np.eye(4), "oblique": about(np.zeros(3), TURN, np.zeros(3))
 
 
 @pytest.mark.parametrize("scanner", TURNS)
+@pytest.mark.slow
 def test_a_breath_is_undone_by_bending_the_voxels_around_the_lesion(scanner, tmp_path):
     entry, inside, there = breathing_case(tmp_path / "in", 1, TURNS[scanner])
     fixed, moving = (open_phase(entry["image"][phase], "b1", phase) for phase in ("portal", "arterial"))
@@ -254,6 +255,7 @@ def test_a_breath_is_undone_by_bending_the_voxels_around_the_lesion(scanner, tmp
     assert np.corrcoef(here, source)[0, 1] > 0.85, "the file shows what lies where the transform says"
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again_with_one_worker_or_two_and_nothing_left_behind(tmp_path, monkeypatch):
     entries = [moved_case(tmp_path / "in", index)[0] for index in (0, 1)]
     (tmp_path / "here").mkdir()
@@ -273,6 +275,7 @@ def test_the_same_bytes_again_with_one_worker_or_two_and_nothing_left_behind(tmp
     assert not [file for file in (tmp_path / "tmp").iterdir() if "joblib" not in file.name]
 
 
+@pytest.mark.slow
 def test_a_transform_that_folds_is_not_believed(registered, monkeypatch):
     monkeypatch.setattr("workbench.prepare.registration.pair.volume_changes", lambda *_: (-0.2, 1.5))
     _, entry, _ = registered

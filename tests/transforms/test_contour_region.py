@@ -45,7 +45,9 @@ def grid_points(grid: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
     return np.argwhere(np.ones(size)) @ grid[:3, :3].T + grid[:3, 3]
 
 
-@pytest.mark.parametrize(("margin", "labels"), [(0.0, None), (2.5, None), (2.5, [2]), (7.0, None)])
+@pytest.mark.parametrize(
+    ("margin", "labels"), [pytest.param(0.0, None, marks=pytest.mark.slow), (2.5, None), (2.5, [2]), (7.0, None)]
+)
 def test_what_is_kept_is_the_mask_and_what_is_near_in_every_phase(case, margin, labels) -> None:
     kept = on_grid(case, ContourRegiond(margin=margin, labels=labels))
     box = on_grid(case, MaskRegiond(margin=margin, labels=labels))
