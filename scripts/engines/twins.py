@@ -93,7 +93,9 @@ MARK = "# Every key that train.yaml has, too, and the steps of `preprocessing` a
 OF_TRAINING = ("ReadLabeld", "SelectItemsd")
 """Steps of a training alone: a case to be predicted has no label, and keeps its geometry."""
 _KEY = re.compile(r"^(?P<key>\w+):.*\n(?:[ -].*\n)*", re.MULTILINE)
-_STEPS = re.compile(r"^ *preprocessing:\n *_target_: Compose\n *transforms:\n(?P<steps>(?: *- .*\n)+)", re.MULTILINE)
+_STEPS = re.compile(
+    r"^ *preprocessing:(?:  #.*)?\n *_target_: Compose\n *transforms:\n(?P<steps>(?: *- .*\n)+)", re.MULTILINE
+)
 
 
 def shared_from(train: str, inference: str) -> str:

@@ -52,7 +52,7 @@ def are_shares(shares: Sequence[float]) -> bool:
 
 def is_component(value: Any) -> bool:
     """a component {_target_: CLASS, ...}, or a reference to one, e.g. '@criterion'"""
-    return isinstance(value, Mapping) or is_reference(value)
+    return (isinstance(value, Mapping) and "_target_" in value) or is_reference(value)
 
 
 def is_derived(value: Any) -> bool:

@@ -128,8 +128,20 @@ class Inference(Model):
     """what MONAI Label lets its user type in for a case: where to look, and clinical values"""
     network: Component
     """on its device"""
+    preprocessing: Component
+    """from the files of a case to what the network reads"""
+    dataset: Component
+    """the cases, prepared when they are asked for"""
     dataloader: Component
     """of the cases that can be read"""
+    prepare_batch: Component
+    """from a batch to what the network is given"""
+    inferer: Component
+    """how a batch goes through the network"""
+    postprocessing: Component
+    """from logits to probabilities"""
+    evaluator: Component
+    """runs over the dataloader"""
     config: Derived
     """everything above and below"""
 
