@@ -26,8 +26,7 @@ from scripts.engines.inferer import PhaseInferer
 from scripts.engines.schedule import warmup_cosine
 from scripts.figures.table import markdown_lines
 from scripts.losses.classification import ClassificationLoss
-from scripts.metrics.intervals import confidence_intervals
-from scripts.metrics.rows import classification_table
+from scripts.metrics.rows import classification_table, confidence_intervals
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.fusion.tokens import Concat
 from scripts.networks.phase_fusion import PhaseFusionNetwork

@@ -32,8 +32,7 @@ import nibabel
 import numpy as np
 import pandas
 import torch
-from scripts.metrics.intervals import confidence_intervals
-from scripts.metrics.rows import classification_table
+from scripts.metrics.rows import classification_table, confidence_intervals
 from torch import Tensor
 from workbench.prepare.phantom.dataset import make_phantom
 

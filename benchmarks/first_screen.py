@@ -20,7 +20,7 @@ import pandas
 from matplotlib.axes import Axes
 from scripts.figures.panels import COLOURS, GREY, new_figure, plain_axes, save_figure
 from sklearn.metrics import roc_auc_score, roc_curve
-from workbench.prepare.phantom.latents import PHASES
+from workbench.prepare.phantom.oracle import PHASES
 
 SIDE_MM = 72
 WINDOW_HU = (-20.0, 200.0)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from workbench.prepare.phantom.latents import CLASSES
+from workbench.prepare.phantom.oracle import CLASSES
 
 from benchmarks.marked import between_markers
 from benchmarks.seeds import read_rows

@@ -27,7 +27,7 @@ from scripts.figures.table import markdown_lines
 from scripts.volumes.open import open_volume
 from workbench.prepare.derived import write_nifti
 from workbench.prepare.phantom.dataset import DEFAULT_CASES, make_phantom
-from workbench.prepare.phantom.latents import PHASES
+from workbench.prepare.phantom.oracle import PHASES
 
 from benchmarks.marked import keep_part, short
 from benchmarks.seeds import figures, over_seeds, read_rows, run_bundle, tabulate

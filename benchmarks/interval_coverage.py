@@ -22,7 +22,7 @@ from scipy.special import expit
 from scipy.stats import norm
 from scripts.metrics.delong import auc_intervals
 from scripts.metrics.interval import patient_weights, percentile_interval
-from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import confidence_intervals
 from scripts.metrics.scores import expected_calibration_error, weighted_auc
 from tqdm import tqdm
 

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pandas
-from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import confidence_intervals
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from workbench.prepare.phantom.latents import CLINICAL, PHASES
+from workbench.prepare.phantom.oracle import CLINICAL, PHASES
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset

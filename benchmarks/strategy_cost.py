@@ -29,8 +29,8 @@ from scripts.engines.inferer import PhaseInferer
 from scripts.engines.randomness import keep_freed_memory
 from scripts.files.atomic import write_atomically
 from torch import Tensor, nn
-from workbench.network.__main__ import parts_of
-from workbench.prepare.phantom.latents import CLINICAL, PHASES
+from workbench.network import parts_of
+from workbench.prepare.phantom.oracle import CLINICAL, PHASES
 
 from benchmarks.performance.ours import settings
 from benchmarks.performance.timing import Step, measure

@@ -21,7 +21,7 @@ from typing import Any
 
 import pandas
 from sklearn.metrics import roc_auc_score
-from workbench.prepare.phantom.latents import PHASES
+from workbench.prepare.phantom.oracle import PHASES
 
 from benchmarks.seeds import figures, read_rows, run_bundle, tabulate
 from benchmarks.subset import Case, write_subset

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning curves: kept as rows, shown in TensorBoard, drawn when training ends."""
+"""Progress bars, and learning curves: kept as rows, shown in TensorBoard, drawn when training ends."""
 
 from __future__ import annotations
 
 import math
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,64 @@ from scripts.metrics.calibration import selection_value
 from scripts.networks.parts import by_channel
 from torch import Tensor
 from torch.optim import Optimizer
+from tqdm import tqdm
+
+
+def progress_bar(total: int, description: str, initial: int = 0) -> tqdm:
+    """Return a progress bar that does not flood a log file when the output is not a terminal."""
+    calm = 0.3 if sys.stderr.isatty() else 15.0
+    return tqdm(total=total, initial=initial, desc=description, mininterval=calm, maxinterval=60.0, leave=True)
+
+
+class Progress:
+    """Shows the iterations of an engine as one bar, with the loss and the last validation.
+
+    Args:
+        description: title of the bar.
+        evaluator: validation engine whose scores are shown; None for an evaluation.
+    """
+
+    def __init__(self, description: str, evaluator: Engine | None = None) -> None:
+        self.description = description
+        self.evaluator = evaluator
+        self.bar: tqdm | None = None
+        self.scores: dict[str, str] = {}
+
+    def attach(self, engine: Engine) -> None:
+        """Follow the iterations of `engine`."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
+        engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, self._close)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
+        if self.evaluator is not None:
+            self.evaluator.add_event_handler(Events.COMPLETED, self._validated)
+
+    def _step(self, engine: Any) -> None:
+        state = engine.state
+        if self.bar is None:  # made here, because a resumed run knows its iteration only after the start
+            steps = state.epoch_length or getattr(state.dataloader, "batches", 0)
+            self.bar = progress_bar(state.max_epochs * steps, self.description, initial=state.iteration - 1)
+        due = time.time() - self.bar.last_print_t >= self.bar.mininterval
+        if self.evaluator is not None and (due or state.iteration % state.epoch_length == 0):
+            # read only to be shown: a GPU has to be waited for
+            loss = f"{float(state.output['loss'].detach()):.3f}"
+            epoch = f"{state.epoch}/{state.max_epochs}"
+            self.bar.set_postfix({"epoch": epoch, "loss": loss, **self.scores}, refresh=False)
+        self.bar.update()
+
+    def _validated(self, evaluator: Any) -> None:
+        names = ("auc", "accuracy")
+        metrics = evaluator.state.metrics
+        self.scores = {f"val {name}": f"{metrics[name]:.3f}" for name in names if name in metrics}
+
+    def _close(self, _: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _fail(self, engine: Any, error: BaseException) -> None:
+        self._close(engine)
+        raise error
+
 
 Step = dict[str, Tensor]
 """Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""
@@ -126,7 +186,7 @@ class LearningCurves:
         engine.state.steps.append(step)  # read later: a GPU need not be waited for
 
     def _montage(self, engine: Any) -> None:
-        montage = from_workbench("report.montage")
+        montage = from_workbench("report.training_figures")
         if montage is None:
             return
         seen = getattr(engine.prepare_batch, "seen", None)
@@ -172,7 +232,7 @@ class LearningCurves:
             names = list(dict.fromkeys(name for row in self.history for name in row))
             rows = ([_cell(row.get(name)) for name in names] for row in self.history)
             write_table(self.output_dir / "learning_curves.csv", names, rows)
-            if curves := from_workbench("report.curves_figure"):
+            if curves := from_workbench("report.training_figures"):
                 figure = curves.curves_figure(
                     self.history,
                     chosen_epoch=max(row["epoch"] for row in self.history if row["best"]),

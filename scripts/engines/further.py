@@ -63,12 +63,12 @@ class Further:
 
     def attach(self, engine: Engine) -> None:
         """Follow the test."""
-        if workbench := from_workbench("report.further"):
+        if workbench := from_workbench("report.report"):
             workbench.follow(self, engine)
 
     def run(self) -> None:
         """Make what needs more than the test."""
-        if workbench := from_workbench("report.further"):
+        if workbench := from_workbench("report.report"):
             workbench.make(self)
         elif is_first_process():
             folder = Path(self.output_dir).resolve()

@@ -13,8 +13,7 @@ from scripts import from_workbench
 from scripts.engines.environment import write_metrics
 from scripts.figures.curves import confusion_figure, roc_figure
 from scripts.figures.table import format_table
-from scripts.metrics.intervals import confidence_intervals
-from scripts.metrics.rows import classification_table, threshold_row
+from scripts.metrics.rows import classification_table, confidence_intervals, threshold_row
 from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss
 
 if TYPE_CHECKING:
@@ -141,6 +140,6 @@ def _figures(
         ),
         "confusion_matrix": confusion_figure(*data, positive=found.positive, path=output_dir / "confusion_matrix.png"),
     }
-    if further := from_workbench("report.further"):
+    if further := from_workbench("report.report"):
         figures |= further.probability_figures(output_dir, found, classes, name, rows, random)
     return figures

@@ -24,7 +24,7 @@ from scripts.files.errors import message_of
 from scripts.files.plain_text import is_safe_name, safe_name
 from scripts.metrics.predictions import read_predictions
 from workbench.compare.strategies import write_settings
-from workbench.package.own_paths import remove_own_paths
+from workbench.pages import remove_own_paths
 from workbench.prepare.write import Dataset, overlay_of
 
 from tests.conftest import ROOT

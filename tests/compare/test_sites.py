@@ -15,7 +15,7 @@ from scripts.metrics.paired import corrected_t_test
 from scripts.metrics.predictions import write_predictions
 from workbench.compare import jobs
 from workbench.compare.folds import make_folds
-from workbench.compare.statistics import pairwise_tests, part_values, summarise
+from workbench.compare.report import pairwise_tests, part_values, summarise
 from workbench.compare.training import fit_regression
 
 from tests.report.page import Page

@@ -19,8 +19,8 @@ from scripts.networks.encoders.monai_vit import MonaiViTEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.phase_fusion import PhaseFusionNetwork
 from torch import Tensor, nn
-from workbench.explain.class_activation import grad_cam, layer_cam
 from workbench.explain.feature_maps import CellPlaces, EncoderMaps, place_cells
+from workbench.explain.occlusion import grad_cam, layer_cam
 
 from .conftest import FUSIONS
 

@@ -22,8 +22,8 @@ from workbench.explain.contribution_figure import Waterfall, contribution_figure
 from workbench.report.embedding_figure import embedding_figure
 from workbench.report.errors import WrongCase, errors_figure
 from workbench.report.missing_phases_figure import missing_phases_figure
-from workbench.report.montage import montage_figure
 from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
+from workbench.report.training_figures import montage_figure
 from workbench.report.weights import plot_weights
 from workbench.report.withheld import withheld_rows, withheld_subsets
 

@@ -16,9 +16,8 @@ from scripts.figures.curves import confusion_figure, roc_figure
 from scripts.metrics.interval import band
 from scripts.metrics.scores import sensitivity_at
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
-from workbench.report.curves_figure import curves_figure
-from workbench.report.montage import montage_figure
 from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
+from workbench.report.training_figures import curves_figure, montage_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ import pytest
 from scripts.engines.pretrained import trained_config
 from scripts.engines.twins import stale_twins, write_twins
 from workbench.package.model_card import model_card
-from workbench.package.own_paths import remove_own_paths
+from workbench.pages import remove_own_paths
 from workbench.predict.command import main as predict
 from workbench.report.report import report_folder
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BOMB = "a: &a [x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )
-OWN = {"scripts/files/yaml_files.py", "workbench/verify/plain_config.py"}
+OWN = {"scripts/files/yaml_files.py", "workbench/verify/configurations.py"}
 """Readers with bounds."""
 OF_THIS_BUNDLE = {"scripts/engines/run.py"}
 

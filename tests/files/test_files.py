@@ -13,9 +13,8 @@ import torch
 from scripts.engines.environment import write_metrics
 from scripts.figures.table import format_table
 from scripts.files.atomic import check_writable, write_atomically, write_tensors
-from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.predictions import read_predictions, write_predictions
-from scripts.metrics.rows import classification_table, threshold_row
+from scripts.metrics.rows import classification_table, confidence_intervals, threshold_row
 
 P = np.array([[0.75, 0.25], [0.5, 0.5], [0.1, 0.9]])
 CLASSES = ["low", "high"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import confidence_intervals
 
 
 def drawn(n: int, seed: int, sharpening: float) -> tuple[np.ndarray, np.ndarray]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.registry import METRICS, OVERALL
-from scripts.metrics.rows import classification_table
+from scripts.metrics.rows import classification_table, confidence_intervals
 from scripts.metrics.scores import weighted_auc
 from sklearn.metrics import roc_auc_score
 

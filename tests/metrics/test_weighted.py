@@ -7,9 +7,8 @@ import time
 
 import numpy as np
 import pytest
-from scripts.metrics.intervals import confidence_intervals
 from scripts.metrics.registry import METRICS, OVERALL, weighted_scores
-from scripts.metrics.rows import classification_table
+from scripts.metrics.rows import classification_table, confidence_intervals
 from scripts.metrics.scores import net_benefit, predicted_class
 from sklearn.metrics import (
     accuracy_score,

@@ -8,7 +8,7 @@ from runpy import run_module
 import pytest
 import scripts
 import torch
-from workbench.network.__main__ import parts_of, summary
+from workbench.network import parts_of, summary
 
 
 def network(fusion: str = "mean") -> torch.nn.Module:

@@ -10,7 +10,7 @@ import scripts
 import torch
 from monai.bundle import ConfigParser
 from scripts.networks.fusion.tokens import Mean
-from workbench.network.__main__ import main
+from workbench.network import main
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

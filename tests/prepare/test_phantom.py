@@ -15,8 +15,18 @@ from workbench.prepare.phantom import dataset as phantom_dataset
 from workbench.prepare.phantom.__main__ import main
 from workbench.prepare.phantom.acquisition import Case, make_case
 from workbench.prepare.phantom.dataset import ensure_phantom, make_phantom
-from workbench.prepare.phantom.latents import CLASSES, PHASES, case_label, draw_contrast_hu, draw_latents
-from workbench.prepare.phantom.oracle import clinical_log_odds, image_log_odds, oracle_auc, phase_subsets, probability
+from workbench.prepare.phantom.oracle import (
+    CLASSES,
+    PHASES,
+    case_label,
+    clinical_log_odds,
+    draw_contrast_hu,
+    draw_latents,
+    image_log_odds,
+    oracle_auc,
+    phase_subsets,
+    probability,
+)
 from workbench.prepare.telling import auc_of
 
 

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
 from scripts.volumes.open import open_volume
 from workbench.prepare.phantom.acquisition import GRIDS, _shift_mm, make_case
-from workbench.prepare.phantom.latents import case_rng
+from workbench.prepare.phantom.oracle import case_rng
 from workbench.prepare.registration.cases import register_cases
 from workbench.prepare.registration.elastix import block_within
 from workbench.prepare.registration.pair import NotRegistered, Registration, around, match_pair, sources

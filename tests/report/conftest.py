@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from scripts.engines.environment import environment
 from scripts.engines.labelled import LabelledPredictions, write_results
 from scripts.metrics.predictions import write_predictions
-from workbench.report.record import write_record
+from workbench.report.dataset import write_record
 
 CLASSES = ["low", "high"]
 PHASES = ["pre", "portal"]

@@ -13,9 +13,8 @@ import yaml
 from scripts.engines.environment import environment
 from scripts.files.errors import message_of
 from workbench.report.contents import read_contents
-from workbench.report.dataset import MOST_HEADERS, volume_grids
+from workbench.report.dataset import MOST_HEADERS, volume_grids, write_record
 from workbench.report.figures import KNOWN, Figure
-from workbench.report.record import write_record
 from workbench.report.report import report_folder, report_run
 
 from .page import Page

@@ -9,7 +9,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from workbench.report.record import region_facts
+from workbench.report.dataset import region_facts
 
 CONFIG = {
     "phases": ["pre"],

@@ -6,7 +6,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-from scripts.metrics.intervals import confidence_intervals
+from scripts.metrics.rows import confidence_intervals
 from workbench.report.missing_phases_figure import missing_phases_figure
 from workbench.report.withheld import MEAN, curve, withheld_rows, withheld_subsets
 

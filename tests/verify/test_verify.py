@@ -17,8 +17,8 @@ import torch
 import yaml
 from scripts.files.run_folder import release_folder, take_folder
 from workbench.verify.__main__ import main
+from workbench.verify.configurations import LARGEST
 from workbench.verify.folder import verify
-from workbench.verify.plain_config import LARGEST
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -171,7 +171,7 @@ def test_a_package_without_some_of_its_files_is_named(folder):
 
 
 def test_a_release_is_taken_by_its_hash(folder, tmp_path, monkeypatch):
-    from workbench.verify import files as package_files
+    from workbench.verify import folder as package_files
 
     (folder / "scripts" / "networks" / "fusion" / "maps.py").write_text("# an older one\n")
     assert "scripts/networks/fusion/maps.py: found 'other code'" in said(folder)

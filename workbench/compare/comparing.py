@@ -18,10 +18,9 @@ from scripts.engines.running import bundle_folder, running_config
 from scripts.files import errors
 from scripts.files.run_folder import refuse_bundle, run_in
 from workbench.compare.folds import Fold, make_folds
-from workbench.compare.jobs import Job, Place
+from workbench.compare.jobs import Job, Place, run_jobs
 from workbench.compare.pool import Pool, read_pool, site_counts, write_fold, write_pooled
 from workbench.compare.report import read_rows, write_report
-from workbench.compare.spread import run_jobs
 from workbench.compare.strategies import (
     check_record,
     check_strategies,

@@ -4,9 +4,5 @@
 from scripts import exports
 
 __getattr__, __all__ = exports(
-    __name__,
-    class_activation="grad_cam layer_cam",
-    contributions="phase_contributions",
-    explaining="explain_cases",
-    occlusion="Occlusion",
+    __name__, contributions="phase_contributions", explaining="explain_cases", occlusion="Occlusion grad_cam layer_cam"
 )

@@ -12,9 +12,8 @@ import torch
 from scripts.files.plain_text import listing
 from scripts.transforms.phases import need
 from torch import Tensor
-from workbench.explain.class_activation import grad_cam, layer_cam
 from workbench.explain.contributions import Contributions, phase_contributions
-from workbench.explain.occlusion import Occlusion, predict_case
+from workbench.explain.occlusion import Occlusion, grad_cam, layer_cam, predict_case
 from workbench.explain.original_grid import GridVolume, Localisation, lesion_volume, localise
 
 ACTIVATION_MAPS = {"layer_cam": layer_cam, "grad_cam": grad_cam}

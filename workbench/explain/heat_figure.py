@@ -12,8 +12,14 @@ import numpy as np
 from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from workbench.explain.case_explanation import CaseExplanation
-from workbench.explain.phase_slice import PhaseSlice, phase_slice, shown_position, view_of
-from workbench.explain.slices import write_directions, write_empty
+from workbench.explain.phase_slice import (
+    PhaseSlice,
+    phase_slice,
+    shown_position,
+    view_of,
+    write_directions,
+    write_empty,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

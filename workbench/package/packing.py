@@ -13,7 +13,7 @@ from scripts.files.run_folder import at_work
 from scripts.volumes.fingerprint import content_hash
 from workbench.package.contents import copy_contents, write_zip
 from workbench.package.model_card import model_card
-from workbench.package.own_paths import check_own_paths, forget_home, remove_own_paths
+from workbench.pages import check_own_paths, forget_home, remove_own_paths
 
 # MONAI Label derives the task from this name, and `monai.bundle.load` looks for it.
 BUNDLE_NAME = "multiphase_fusion_classification"

@@ -14,8 +14,7 @@ from scripts.files.csv_text import read_rows
 from scripts.files.plain_text import from_literal
 from scripts.files.yaml_files import read_yaml
 from scripts.metrics.predictions import read_predictions
-from workbench.report.dataset import Summary, summarise_dataset
-from workbench.report.record import RECORD
+from workbench.report.dataset import RECORD, Summary, summarise_dataset
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scripts.engines.evaluation import show_figures
 from scripts.figures.panels import GREY, LONGEST_TITLE, new_figure, saved
 from scripts.figures.text import wrap
 from scripts.networks.parts import by_channel
-from workbench.explain.slices import (
+from workbench.explain.phase_slice import (
     anatomical_slice,
     draw_empty,
     draw_slice,

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from monai.inferers import Inferer
+from scripts.engines.curves import progress_bar
 from scripts.engines.evaluation import show_figures
-from scripts.engines.progress import progress_bar
 from scripts.engines.removal import Removal
 from scripts.files.processes import all_processes, is_first_process
 from torch import Tensor, nn

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from workbench.verify.plain_config import Finding
+from workbench.verify.configurations import Finding
 
 STATE = "last.pt"
 """What a training goes on from: numbers and texts beside tensors."""

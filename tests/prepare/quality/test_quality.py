@@ -15,7 +15,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from workbench.prepare.quality.finding import Finding
+from workbench.prepare.quality.cohort import Finding
 from workbench.prepare.quality.quality import check_quality
 
 from tests.report.page import Page

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
-from workbench.prepare.quality.finding import Finding, together
+from workbench.prepare.quality.cohort import Finding, together
 from workbench.prepare.quality.look import look_at_case
 from workbench.prepare.quality.page import write_quality_page
 from workbench.prepare.quality.quality import check_quality

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from workbench.prepare.phantom.anatomy import Patient, draw_patient, kidney_depth_mm, stomach_depth_mm, wall_depth_mm
-from workbench.prepare.phantom.latents import PHASES, REFERENCE, Latents, case_rng, draw_latents
+from workbench.prepare.phantom.oracle import PHASES, REFERENCE, Latents, case_rng, draw_latents
 
 TISSUE_HU: dict[str, dict[str, float]] = {
     "fat": {"pre": -95.0, "arterial": -93.0, "portal": -90.0},

@@ -17,8 +17,17 @@ import numpy as np
 from scripts.files.atomic import write_table
 from tqdm import tqdm
 from workbench.prepare.phantom.acquisition import Case, Scan, make_case
-from workbench.prepare.phantom.latents import CLASSES, CLINICAL, PHASES, REFERENCE, Latents
-from workbench.prepare.phantom.oracle import clinical_log_odds, image_log_odds, phase_subsets, probability
+from workbench.prepare.phantom.oracle import (
+    CLASSES,
+    CLINICAL,
+    PHASES,
+    REFERENCE,
+    Latents,
+    clinical_log_odds,
+    image_log_odds,
+    phase_subsets,
+    probability,
+)
 
 DEFAULT_SPLITS = {"training": 120, "validation": 40, "test": 40}
 DEFAULT_CASES = sum(DEFAULT_SPLITS.values())

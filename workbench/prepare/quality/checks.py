@@ -12,8 +12,7 @@ from scripts.files.plain_text import MOST_LISTED
 from scripts.volumes.grid import field_of_view, frame_axes
 from scripts.volumes.volume import Volume
 from workbench.prepare.identical import Pair
-from workbench.prepare.quality.cohort import intensity, orientation, spacing
-from workbench.prepare.quality.finding import Checked, Finding
+from workbench.prepare.quality.cohort import Checked, Finding, intensity, orientation, spacing
 from workbench.prepare.quality.seen import LEAST_SLICES, CaseSeen, Values, VolumeSeen, volumes_of
 
 

@@ -20,7 +20,7 @@ from workbench.prepare.phase_scale import (
     PairScale,
     scale_text,
 )
-from workbench.prepare.quality.finding import Checked, Finding, together
+from workbench.prepare.quality.cohort import Checked, Finding, together
 from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 from workbench.prepare.quality.thumbnail import picture
 

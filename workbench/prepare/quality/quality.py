@@ -13,7 +13,7 @@ from scripts.files.processes import BadCases
 from scripts.files.run_folder import refuse_bundle
 from workbench.prepare.phase_scale import phase_scales, scale_text
 from workbench.prepare.quality.checks import CHECKS
-from workbench.prepare.quality.finding import Finding, together
+from workbench.prepare.quality.cohort import Finding, together
 from workbench.prepare.quality.look import look_at_cases
 from workbench.prepare.quality.page import PAGE, check_table, headline, phase_table, write_quality_page
 

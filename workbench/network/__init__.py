@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""What a network is made of: `python -m workbench.network`."""
