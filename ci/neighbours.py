@@ -24,8 +24,8 @@ def changed() -> list[str]:
 def neighbours_of(name: str) -> Path | None:
     """Return the test file or folder of a file, None where there is none.
 
-    >>> neighbours_of("scripts/losses/deep_supervision.py").relative_to(ROOT).as_posix()
-    'tests/losses/test_classification.py'
+    >>> neighbours_of("scripts/engines/removal.py").relative_to(ROOT).as_posix()
+    'tests/engines/test_removal.py'
     """
     path = Path(name)
     if path.parts[0] == "tests":

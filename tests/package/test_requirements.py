@@ -10,7 +10,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BEHIND = ("scripts/data/dicom/", "scripts/volumes/native_worker.py")
+BEHIND = ("workbench/prepare/dicom/", "scripts/volumes/native_worker.py")
 """Where functions import pydicom behind `pydicom_reader`, which names its requirements file."""
 
 
@@ -38,9 +38,10 @@ def test_every_import_is_of_the_standard_library_or_a_pinned_package():
     providers, versions = packages_distributions(), pinned()
     unpinned = {
         f"{file.relative_to(ROOT)}: {module}"
-        for file in (ROOT / "scripts").rglob("*.py")
+        for floor in ("scripts", "workbench")
+        for file in (ROOT / floor).rglob("*.py")
         if file.parent.name != "site"  # read by MONAI Label's own Python, with requirements-label.txt
-        for module in imported(ast.parse(file.read_text())) - {"scripts"} - sys.stdlib_module_names
+        for module in imported(ast.parse(file.read_text())) - {"scripts", "workbench"} - sys.stdlib_module_names
         if not versions & {normal(name) for name in providers.get(module, [])}
         if not (module == "pydicom" and str(file.relative_to(ROOT)).startswith(BEHIND))
     }
