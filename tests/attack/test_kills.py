@@ -51,7 +51,15 @@ def stop(event, arguments):
 if at:
     sys.addaudithook(stop)
 """
-DIFFERS = ("environment.json", "report.html", "comparison_report.html", "quality.html", "costs.csv", ".run")
+DIFFERS = (
+    "environment.json",
+    "report.html",
+    "comparison.md",
+    "comparison_report.html",
+    "quality.html",
+    "costs.csv",
+    ".run",
+)
 """Files that hold times; and the note of a folder's run."""
 TIMES = ("costs", "made", "date", "seconds", "git")
 """Entries of JSON files, and columns, that say when and from which commit."""
