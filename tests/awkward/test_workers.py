@@ -63,6 +63,7 @@ def alive(process: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.slow
 def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     process = subprocess.Popen([sys.executable, "-c", CODE, str(tmp_path)], cwd=ROOT)
     deadline = time.monotonic() + 60

@@ -125,6 +125,7 @@ def test_a_withheld_phase_is_one_that_dataset_json_does_not_have(run, bundle, qu
     assert table["accuracy"] == pytest.approx(metrics["macro"]["accuracy"])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_threads(run):
     folder, workflow = run
     names = ["features.csv", "features_pca.png", "features_tsne.png", "worst_errors.png", "phase_weights.png"]

@@ -10,6 +10,7 @@ import re
 import torch
 
 
+@pytest.mark.slow
 def test_other_phases_and_classes_start_from_the_weights_that_fit(
     shipped, small_phantom, quick, bundle, caplog, tmp_path
 ):

@@ -106,6 +106,7 @@ def preparing(source: Path, output: Path, **settings) -> Path | None:
     return prepare(Settings(source / "source", "folders", output, **settings))
 
 
+@pytest.mark.slow
 def test_a_training_whose_checkpoint_finds_no_room_goes_on_later(disk, trained, bundle, quick, say):
     """The disk fills up in the second epoch; with room again, the result is that of a run without trouble."""
     folder = disk(60_000) / "out"
