@@ -7,6 +7,7 @@ import json
 import logging
 import re
 
+import pytest
 import torch
 
 
