@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+_done: list[bool] = []
+"""Holds something once all is written."""
 _says: list[Callable[[], str]] = [lambda: "stopped; give the same command again"]
 
 
@@ -27,8 +29,14 @@ def said() -> str:
     return _says[0]()
 
 
+def finished() -> None:
+    """Note that all is written: a stop that comes while the process ends stops nothing, and says nothing."""
+    _done.append(True)
+
+
 def install() -> None:
     """Let Ctrl-C, SIGTERM and SIGHUP say one line and tidy up; an application's own hooks stay in place."""
+    _done.clear()
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = show
     if sys.unraisablehook is sys.__unraisablehook__:
@@ -50,6 +58,8 @@ def show(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 def stop(number: int, _: object) -> None:
     """Leave by way of every `finally`: half-written files, temporary folders and locks go, workers end."""
+    if _done:
+        return
     signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
     os.write(2, f"\n{said()}\n".encode())  # print may be what was interrupted
     raise SystemExit(128 + number)

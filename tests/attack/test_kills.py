@@ -150,7 +150,8 @@ class Command:
                 ready = is_ready(process.pid)
                 (os.killpg if number in (SIGINT, SIGHUP) else os.kill)(process.pid, number)
                 process.wait(timeout=patience())
-                return ready
+                if process.returncode or self.ask is not None:
+                    return ready  # else all had been written, and it came too late
             at *= 0.9  # it was faster than the one that was timed
 
     def alive(self) -> list[str]:

@@ -38,3 +38,10 @@ def test_a_stop_in_the_callback_of_a_weak_reference_is_heard(number, status):
     )  # fmt: skip
     assert (ended.returncode, ended.stdout, ended.stderr.count("stopped")) == (status, "tidied up\n", 1)
     assert "Traceback" not in ended.stderr
+
+
+def test_a_stop_behind_the_end_of_the_work_says_nothing():
+    code = "import os, signal\nfrom scripts.files import stopping\nstopping.install()\nstopping.finished()\n"
+    code += "os.kill(os.getpid(), signal.SIGTERM)\nprint('ended by itself')\n"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ended by itself\n", "")

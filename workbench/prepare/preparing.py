@@ -18,6 +18,7 @@ from scripts.cases.folder import check_found_phases
 from scripts.cases.positive import positive_class
 from scripts.cases.splits import assign_splits, everyone
 from scripts.engines.running import bundle_command, from_here, running_parser, training_command
+from scripts.files import stopping
 from scripts.files.atomic import not_left_empty, write_text
 from scripts.files.plain_text import check_names_are_text, shown
 from scripts.files.processes import BadCases, lines_of
@@ -44,7 +45,9 @@ def prepare_as_configured() -> Path | None:
     """Prepare by the running configuration, each of whose keys is a setting of its name."""
     parser = running_parser()
     assert parser is not None
-    return prepare(Settings(**{one.name: parser.get_parsed_content(one.name) for one in fields(Settings)}))
+    made = prepare(Settings(**{one.name: parser.get_parsed_content(one.name) for one in fields(Settings)}))
+    stopping.finished()
+    return made
 
 
 def prepare(settings: Settings) -> Path | None:
