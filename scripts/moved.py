@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of before, as configurations of earlier results folders hold them, and where what they name is now.
 
-The one place where `scripts` names the workbench: configurations of before named its parts, too.
+Some of it is in the workbench now, which is looked up only where a configuration of before names it.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from scripts.cases.splits import SPLITS
 from scripts.files.plain_text import listing, nearest
 from scripts.files.processes import BadCases
 
+logger = logging.getLogger(__name__)
+
 
 def check_split(document: Document, split: str, items: Sequence[Item]) -> None:
     """Refuse an empty split; says so where the list has another name."""
@@ -105,7 +107,6 @@ def check_files(document: Document, items: Sequence[Item]) -> None:
         raise BadCases(lines, len(files), f"files named in {document.file}")
 
 
-logger = logging.getLogger(__name__)
 MOST_NAMES = 100
 
 

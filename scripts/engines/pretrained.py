@@ -21,6 +21,8 @@ from scripts.networks.encoders.stages import StagedEncoder
 from scripts.networks.table_encoder import TableEncoder
 from torch import Tensor, nn
 
+logger = logging.getLogger(__name__)
+
 MEDICALNET = "medicalnet"
 
 
@@ -125,8 +127,6 @@ def _medicalnet(model: str) -> dict[str, Tensor]:
             "internet, or give the path of its file"
         ) from error
 
-
-logger = logging.getLogger(__name__)
 
 BY_COLUMN = ("mean", "sd", "number", "number_missing", "category")
 """Tensors of a `TableEncoder` whose rows are columns, or the values of a category."""

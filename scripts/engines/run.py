@@ -129,7 +129,7 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
     logging.getLogger("ignite").setLevel(logging.CRITICAL)  # it would print every error a second time
     set_determinism(seed)
     if dataset_dir and bundle == Path(bundle_root).resolve() and served_lists(running_config()) is None:
-        lacking = is_first_process() and not (Path(dataset_dir) / "dataset.json").is_file()
+        lacking = is_first_process() and not (Path(dataset_dir) / "dataset.json").is_file()  # else nothing is imported
         if lacking and (phantom := from_workbench("prepare.phantom.dataset")):
             phantom.ensure_phantom(dataset_dir)
         wait_for_all()

@@ -17,6 +17,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+logger = logging.getLogger(__name__)
+
 
 def warmup_cosine(
     optimizer: Optimizer, dataloader: DataLoader, max_epochs: int, warmup_epochs: float = 0
@@ -70,9 +72,6 @@ class ScheduleHandler:
 
     def _plateau(self, evaluator: Any) -> None:
         self.schedule.step(evaluator.state.metrics[evaluator.state.key_metric_name])  # type: ignore[call-arg]
-
-
-logger = logging.getLogger(__name__)
 
 
 def _evaluate(module: nn.Module, _: Any) -> None:

@@ -30,7 +30,7 @@ def said() -> str:
 
 
 def finished() -> None:
-    """Note that all is written: a stop that comes while the process ends stops nothing, and says nothing."""
+    """Note that all is written: SIGTERM or SIGHUP while the process ends stops nothing, and says nothing."""
     _done.append(True)
 
 

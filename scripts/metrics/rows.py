@@ -15,6 +15,9 @@ from scripts.metrics.predictions import as_labels, as_probabilities
 from scripts.metrics.registry import DECISIONS, MACRO, METRICS, OVERALL, TITLES, weighted_scores
 from scripts.metrics.scores import BINS, brier_score, confidence_bins, expected_calibration_error, net_benefit
 
+if TYPE_CHECKING:
+    from scripts.metrics.interval import Interval
+
 
 def ece_interval(
     probability: np.ndarray, label: np.ndarray, patient: np.ndarray, values: np.ndarray, seed: int
@@ -97,10 +100,6 @@ def confidence_intervals(
     for row, interval in zip(found, auc_intervals(probability, label, patient, seed), strict=True):
         row["auc"] = interval
     return found
-
-
-if TYPE_CHECKING:
-    from scripts.metrics.interval import Interval
 
 
 def classification_table(

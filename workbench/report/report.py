@@ -33,6 +33,9 @@ from workbench.report.tables import data_tables, metric_tables, split_table
 from workbench.report.weights import WeightReport
 from workbench.report.withhold import WithholdPhases
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 KEYS = (
     "learning_rate", "batch_size", "max_epochs", "weight_decay", "warmup_epochs", "dropout", "phase_dropout",
     "clinical_dropout", "class_weights", "focal_gamma", "label_smoothing", "precision", "selection_rule",
@@ -174,10 +177,6 @@ def _split_tables(contents: Contents) -> list[Any]:
     """Return the table of the splits, of both datasets where they differ."""
     chosen = [contents.reported] if contents.same_data else [contents.trained_on, contents.reported]
     return [split_table(summary) for summary in chosen if summary.get("splits")]
-
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def follow(test: Further, engine: Engine) -> None:

@@ -17,6 +17,8 @@ from scripts.files.run_folder import RECORD
 from workbench.verify.configurations import LARGEST, Finding, check_configuration
 from workbench.verify.weights import check_onnx, check_torchscript, check_weights
 
+logger = logging.getLogger(__name__)
+
 KINDS = (
     ".pt", ".ts", ".onnx", ".yaml", ".yml", ".json", ".md", ".html", ".csv", ".xlsx", ".png", ".svg", ".txt",
     ".nii", ".gz", ".nrrd", ".mha", ".mhd", ".dcm", ".sha256", ".log", ".tsv", ".pbtxt",
@@ -136,9 +138,6 @@ def _findings(folder: Path, allow: Collection[str]) -> Iterator[Finding]:
             elif kind in LARGEST and not is_as_shipped(path, name):
                 yield from check_configuration(path, name, allow)
     yield from check_whole(folder, released)
-
-
-logger = logging.getLogger(__name__)
 
 
 def require_verified(folder: str | Path, trust: bool = False) -> None:
