@@ -170,6 +170,12 @@ def unheard_by_workers() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # another system's terminal
         yield
         return
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as of_loky
+
+    for tracker in (resource_tracker, of_loky):  # whose start would let SIGINT through again
+        tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
     try:
         yield

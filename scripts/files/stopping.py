@@ -6,6 +6,7 @@ Imports nothing, so that a command can be stopped so while it imports the rest.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -14,8 +15,6 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-_done: list[bool] = []
-"""Holds something once all is written."""
 _says: list[Callable[[], str]] = [lambda: "stopped; give the same command again"]
 
 
@@ -30,13 +29,16 @@ def said() -> str:
 
 
 def finished() -> None:
-    """Note that all is written: SIGTERM or SIGHUP while the process ends stops nothing, and says nothing."""
-    _done.append(True)
+    """Note that all is written: who stops the process now need not give the command again.
+
+    While the interpreter is torn down, its handlers are gone and a signal would kill it; there, none is heard.
+    """
+    on_interrupt(lambda: "stopped; all was written before")
+    atexit.register(_deafen)
 
 
 def install() -> None:
     """Let Ctrl-C, SIGTERM and SIGHUP say one line and tidy up; an application's own hooks stay in place."""
-    _done.clear()
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = show
     if sys.unraisablehook is sys.__unraisablehook__:
@@ -58,8 +60,6 @@ def show(kind: type[BaseException], error: BaseException, trace: TracebackType |
 
 def stop(number: int, _: object) -> None:
     """Leave by way of every `finally`: half-written files, temporary folders and locks go, workers end."""
-    if _done:
-        return
     signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
     os.write(2, f"\n{said()}\n".encode())  # print may be what was interrupted
     raise SystemExit(128 + number)
@@ -87,3 +87,9 @@ def again(found: sys.UnraisableHookArgs) -> None:
 def _leave(number: int, _: object) -> None:
     signal.signal(number, signal.SIG_DFL)
     raise SystemExit(128 + number)
+
+
+def _deafen() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -77,3 +78,23 @@ def test_workers_end_with_the_process_that_started_them(number, tmp_path):
     while any(map(alive, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+BLOCKED = """
+import json
+import os
+from pathlib import Path
+from scripts.files.processes import work_through
+
+def blocked(_):
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1], 16) for line in status if line.startswith("SigBlk:"))
+
+print(work_through(blocked, [0, 1], 2, processes=True))
+"""
+
+
+def test_workers_hear_neither_ctrl_c_nor_a_closed_terminal():
+    done = subprocess.run([sys.executable, "-c", BLOCKED], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    mask = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGHUP))
+    assert [found & mask for found in json.loads(done.stdout)] == [mask, mask], done.stderr

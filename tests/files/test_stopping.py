@@ -40,8 +40,23 @@ def test_a_stop_in_the_callback_of_a_weak_reference_is_heard(number, status):
     assert "Traceback" not in ended.stderr
 
 
-def test_a_stop_behind_the_end_of_the_work_says_nothing():
-    code = "import os, signal\nfrom scripts.files import stopping\nstopping.install()\nstopping.finished()\n"
-    code += "os.kill(os.getpid(), signal.SIGTERM)\nprint('ended by itself')\n"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "ended by itself\n", "")
+BEHIND_THE_END = """
+import os, signal
+from scripts.files import stopping
+class Torn:
+    def __del__(self): os.kill(os.getpid(), signal.SIGHUP)
+torn = Torn()  # goes as the last thing of all, where Python has put back what signals do
+stopping.install()
+stopping.finished()
+"""
+
+
+def test_a_stop_behind_the_end_of_the_work_does_not_ask_for_the_command_again():
+    for behind, status, said in (
+        ("", 0, ""),  # while the interpreter is torn down
+        ("os.kill(os.getpid(), signal.SIGTERM)\n", 143, "\nstopped; all was written before\n"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "-c", BEHIND_THE_END + behind], cwd=ROOT, capture_output=True, text=True, timeout=20
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (status, "", said)
