@@ -147,7 +147,7 @@ def _sensitivities(cases: Sequence[LesionsFound], weight: np.ndarray, rates: np.
     score, hit, place = _components(cases)
     total = float(weight @ np.array([case.n_lesions for case in cases]))
     order = np.argsort(-score, kind="stable")
-    last = np.flatnonzero(np.append(score[order][1:] != score[order][:-1], True)) if len(score) else []
+    last = np.flatnonzero(np.append(score[order][1:] != score[order][:-1], True)[: len(score)])
     counts = weight[place][order]
     right = np.append(0.0, np.cumsum(counts * hit[order])[last])
     wrong = np.append(0.0, np.cumsum(counts * (1 - hit[order]))[last]) / max(weight.sum(), 1.0)

@@ -66,9 +66,9 @@ def outline_scores(
         Med Internet Res 23, 2021 (surface Dice); Maier-Hein et al., Metrics reloaded, Nat Methods 21, 2024.
         By MONAI's `compute_surface_dice` (subvoxel) and `compute_hausdorff_distance`.
     """
-    prediction, truth, spacing = _checked(prediction, truth, spacing, structures, tolerance_mm)
-    voxel_ml = float(np.prod(spacing)) / MM3_PER_ML
-    diagonal = float(np.linalg.norm(np.array(truth.shape) * spacing))
+    prediction, truth, steps = _checked(prediction, truth, spacing, structures, tolerance_mm)
+    voxel_ml = float(np.prod(steps)) / MM3_PER_ML
+    diagonal = float(np.linalg.norm(np.array(truth.shape) * steps))
     rows = []
     for value, structure in enumerate(structures, start=1):
         found, drawn = prediction == value, truth == value
@@ -79,7 +79,7 @@ def outline_scores(
             row["dice"] = 2 * int((found & drawn).sum()) / (n_found + n_drawn)
             row["surface_dice"], row["hausdorff_95_mm"] = 0.0, diagonal
         if n_found and n_drawn:
-            distances = _surface_scores(found, drawn, spacing, tolerance_mm)
+            distances = _surface_scores(found, drawn, steps, tolerance_mm)
             row["surface_dice"], row["hausdorff_95_mm"] = distances
         row |= {"volume_ml": n_drawn * voxel_ml, "predicted_volume_ml": n_found * voxel_ml}
         row["volume_error_ml"] = (n_found - n_drawn) * voxel_ml
@@ -122,12 +122,12 @@ def _surface_scores(
 
     both = np.argwhere(found | drawn)
     box = tuple(slice(low, high + 1) for low, high in zip(both.min(axis=0), both.max(axis=0), strict=True))
-    pair = [torch.from_numpy(np.pad(mask[box], 1)[None, None]).float() for mask in (found, drawn)]
-    steps = spacing.tolist()
+    one, other = (torch.from_numpy(np.pad(mask[box], 1)[None, None]).float() for mask in (found, drawn))
+    common: Any = {"include_background": True, "spacing": spacing.tolist()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of an argument that MONAI hands to itself
-        dice = compute_surface_dice(*pair, [tolerance_mm], include_background=True, spacing=steps, use_subvoxels=True)
-        distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=steps)
+        dice = compute_surface_dice(one, other, [tolerance_mm], use_subvoxels=True, **common)
+        distance = compute_hausdorff_distance(one, other, percentile=95, **common)
     return min(1.0, float(dice)), float(distance)
 
 
