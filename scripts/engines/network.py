@@ -15,6 +15,7 @@ import torch
 from scripts import engines, networks
 from scripts.files.processes import process_count
 from scripts.networks.calibration import Calibration, calibration_names
+from scripts.networks.outline_network import without_supervision
 from scripts.networks.table_encoder import table_encoders
 from torch import Tensor, nn
 
@@ -128,7 +129,8 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
     if callable(load := getattr(network, "load", None)):  # of an exported one
         load(path)
         return
-    state, own = with_calibration(network, read_weights(path), path), network.state_dict()
+    given = without_supervision(network, read_weights(path))
+    state, own = with_calibration(network, given, path), network.state_dict()
     differing = [f"{name} is missing" for name in own if name not in state]
     differing += [f"{name} is unknown to the network" for name in state if name not in own]
     differing += [

@@ -8,18 +8,8 @@ from typing import Any
 import torch
 from scripts.networks.calibration import Calibration
 from scripts.networks.fusion.base import zero_absent
-from scripts.networks.parts import (
-    Part,
-    build,
-    check_phases,
-    image_channels,
-    maps_of_present,
-    maps_per_volume,
-    own,
-    pool,
-    token_presence,
-    width_of,
-)
+from scripts.networks.parts import Part, build, pool
+from scripts.networks.phase_encoding import PhaseEncoding
 from torch import Tensor, nn
 
 
@@ -79,7 +69,7 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
 
-class PhaseNetwork(Classifier):
+class PhaseNetwork(PhaseEncoding, Classifier):
     """Encodes every phase into a feature map, or one token; sub-classes turn them into classes.
 
     image [B, P, D, H, W] -> encoder -> feature maps, averaged over space -> tokens [B, P, C]
@@ -91,9 +81,7 @@ class PhaseNetwork(Classifier):
     An encoder that reads several views of a phase (`ViewEncoder`) gives one token for each of V views, phases
     first, views inside: P V tokens of the image. Its views are absent where their phase is.
 
-    While training, absent phases are left out of the encoder, so that batch normalisation sees present
-    volumes only. In evaluation they are encoded as zeros and their tokens replaced, so that shapes never
-    depend on data.
+    Absent phases are left out of the encoder as `PhaseEncoding` says.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
@@ -104,8 +92,6 @@ class PhaseNetwork(Classifier):
         dropout: fraction of the features dropped before the last layer.
         table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
     """
-
-    __constants__ = ("share_encoder", "several")  # lets TorchScript leave the other branch out
 
     def __init__(
         self,
@@ -118,18 +104,7 @@ class PhaseNetwork(Classifier):
         table: Part | None = None,
     ) -> None:
         super().__init__(num_classes)
-        self.num_phases = num_phases
-        self.share_encoder = share_encoder
-        self.encoder: Any  # a module, or one per phase: copies of a ready one
-        if share_encoder:
-            self.encoder = build(encoder, in_channels=1)
-        else:
-            self.encoder = nn.ModuleList(build(own(encoder), in_channels=1) for _ in range(num_phases))
-        first = self.encoder if share_encoder else self.encoder[0]
-        self.several = maps_per_volume(first) > 0
-        self.num_views = max(maps_per_volume(first), 1)
-        self.channels = image_channels(first)
-        self.token_dim = width_of(first)
+        self.set_encoder(encoder, num_phases, share_encoder)
         self.table: Any = build(table, out_dim=self.token_dim)
         self.table_norm: Any = None if self.table is None else nn.LayerNorm(self.token_dim)
         self.image_tokens = num_phases * self.num_views
@@ -140,38 +115,12 @@ class PhaseNetwork(Classifier):
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
         """Build what `decide` needs; nothing here where the constructor of a sub-class does."""
 
-    def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
-        """Check the image and return which of its tokens are present, [B, P V]; see `token_presence`."""
-        check_phases(image, self.num_phases, self.channels)
-        return token_presence(image, present, self.num_phases, self.num_views, self.channels)
-
     def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
         """Encode the phases: image [B, P, D, H, W], present [B, P V] -> P V maps [B, C, d, h, w], float32.
 
         In evaluation the maps of absent phases are those of zeros; what fuses them leaves them out.
         """
         return self.encode(image, present)
-
-    def encode(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode the phases that are read."""
-        if not torch.jit.is_scripting() and self.training:
-            return self._maps_of_present(image, present)
-        by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
-        image = zero_absent(image, present.reshape(by_channel).any(dim=2))
-        found: list[Tensor] = []
-        if self.share_encoder:
-            volumes = image.reshape([-1, self.channels, image.size(2), image.size(3), image.size(4)])
-            views = self.encoder(volumes) if self.several else [self.encoder(volumes)]
-            for p in range(self.num_phases):
-                for maps in views:
-                    found.append(maps[p :: self.num_phases].float())
-        else:
-            for p, encoder in enumerate(self.encoder):
-                volumes = image[:, p * self.channels : (p + 1) * self.channels]
-                views = encoder(volumes) if self.several else [encoder(volumes)]
-                for maps in views:
-                    found.append(maps.float())
-        return found
 
     def tokens(self, image: Tensor, present: Tensor) -> Tensor:
         """Encode the phases: image [B, P, D, H, W], present [B, P V] -> [B, P V, C], 0 where absent."""
@@ -199,25 +148,3 @@ class PhaseNetwork(Classifier):
             return features
         token, there = self.table(clinical, features)
         return torch.cat([features, zero_absent(self.table_norm(token), there)], dim=1)
-
-    @torch.jit.unused
-    def _maps_of_present(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        if self.share_encoder:
-            volumes = image.unflatten(1, [self.num_phases, self.channels]).flatten(0, 1)
-            views = self._encode_present(self.encoder, volumes, present.reshape(-1, self.num_views))
-            by_phase = [maps.unflatten(0, (-1, self.num_phases)).unbind(dim=1) for maps in views]
-            return [maps[p] for p in range(self.num_phases) for maps in by_phase]
-        volumes = image.unflatten(1, (self.num_phases, self.channels)).unbind(dim=1)
-        there = present.unflatten(1, (self.num_phases, self.num_views)).unbind(dim=1)
-        return [
-            maps
-            for p, encoder in enumerate(self.encoder)
-            for maps in self._encode_present(encoder, volumes[p], there[p])
-        ]
-
-    @torch.jit.unused
-    def _encode_present(self, encoder: Any, volumes: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode volumes [N, c, D, H, W] whose views are `present` [N, V] into V maps."""
-        if self.several:
-            return encoder.maps_of_present(volumes, present)
-        return [maps_of_present(encoder, volumes, present[:, 0], self.token_dim)]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -64,6 +66,20 @@ class GuardedConv3d(nn.Conv3d):
                 keep = [(size[i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in range(3)]
                 return out[:, :, : keep[0], : keep[1], : keep[2]]
         return torch.conv3d(input, self.weight, self.bias, stride, padding, self.dilation, self.groups)
+
+
+def same_size(in_dim: int, out_dim: int, kernel: Sequence[int], bias: bool = True) -> GuardedConv3d:
+    """Return a convolution that keeps the size of a volume.
+
+    Args:
+        in_dim: channels of its input.
+        out_dim: channels of its result.
+        kernel: extent along each axis in voxels, odd.
+        bias: add one number per channel.
+    """
+    first, second, third = kernel
+    padding = (first // 2, second // 2, third // 2)
+    return GuardedConv3d(in_dim, out_dim, (first, second, third), padding=padding, bias=bias)
 
 
 class GuardedConv2d(nn.Conv2d):
@@ -145,10 +161,23 @@ class GuardedBatchNorm2d(_Guarded, nn.BatchNorm2d):
     """
 
 
-def guard_normalisation(network: nn.Module) -> nn.Module:
-    """Turn every plain `torch.nn.BatchNorm3d` and `BatchNorm2d` of a network into a guarded one, in place.
+class GuardedInstanceNorm3d(nn.InstanceNorm3d):
+    """`torch.nn.InstanceNorm3d` that takes a single voxel per channel, which torch refuses: it becomes the bias.
 
-    Those without running statistics, or with cumulative ones (momentum None), are left alone.
+    Shape: [N, C, D, H, W] -> the same.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:  # the name is torch's
+        """Normalise."""
+        fast = torch.backends.cudnn.enabled
+        return torch.instance_norm(input, self.weight, self.bias, None, None, True, 0.1, self.eps, fast)
+
+
+def guard_normalisation(network: nn.Module) -> nn.Module:
+    """Turn every plain normalisation layer of a network that has a guarded twin into it, in place.
+
+    Batch normalisation without running statistics, or with cumulative ones (momentum None), is left alone, and
+    so is instance normalisation with running statistics.
 
     >>> type(guard_normalisation(nn.Sequential(nn.BatchNorm3d(4)))[0]).__name__
     'GuardedBatchNorm3d'
@@ -157,4 +186,6 @@ def guard_normalisation(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if type(module) in guarded and module.track_running_stats and module.momentum is not None:
             module.__class__ = guarded[type(module)]
+        elif type(module) is nn.InstanceNorm3d and not module.track_running_stats:
+            module.__class__ = GuardedInstanceNorm3d
     return network

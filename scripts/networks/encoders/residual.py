@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from monai.networks.layers.utils import get_norm_layer
@@ -26,7 +27,7 @@ def halving_stride(size: list[int]) -> list[int]:
 
 
 class ResidualStage(nn.Module):
-    """One residual block that halves long axes.
+    """One residual block that halves long axes, or those that it is told to.
 
     y = relu(norm(conv(relu(norm(conv(x))))) + norm(conv_1x1x1(x))), the first and last convolution strided.
 
@@ -35,23 +36,38 @@ class ResidualStage(nn.Module):
         out_channels: channels of the output.
         norm: MONAI's normalisation name, or (name, arguments).
         spatial_dims: 3 for volumes, 2 for planes.
+        kernel: extent of the convolutions along each axis, odd; None: 3.
+        stride: step along each axis; None: see `halving_stride`.
 
     Shape: [N, in_channels, D, H, W] -> [N, out_channels, d, h, w].
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm: str | tuple, spatial_dims: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: str | tuple,
+        spatial_dims: int,
+        kernel: Sequence[int] | None = None,
+        stride: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
-        convolution = CONVOLUTIONS[spatial_dims]
-        self.conv1 = convolution(in_channels, out_channels, 3, padding=1, bias=False)
+        convolution: Any = CONVOLUTIONS[spatial_dims]
+        self.stride: list[int] | None = None if stride is None else list(stride)
+        extent = tuple(kernel or [3] * spatial_dims)
+        padding = tuple(one // 2 for one in extent)
+        self.conv1 = convolution(in_channels, out_channels, extent, padding=padding, bias=False)
         self.norm1 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
-        self.conv2 = convolution(out_channels, out_channels, 3, padding=1, bias=False)
+        self.conv2 = convolution(out_channels, out_channels, extent, padding=padding, bias=False)
         self.norm2 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
         self.shortcut = convolution(in_channels, out_channels, 1, bias=False)
         self.shortcut_norm = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
-        stride = halving_stride(list(x.shape)[2:])
+        stride = self.stride
+        if stride is None:
+            stride = halving_stride(list(x.shape)[2:])
         y = torch.relu_(self.norm1(self.conv1.convolve(x, stride)))
         y = self.norm2(self.conv2(y))
         return torch.relu_(y + self.shortcut_norm(self.shortcut.convolve(x, stride)))
@@ -81,6 +97,13 @@ class ResidualStem(nn.Module):
         """Apply the stem."""
         x = torch.relu_(self.norm1(self.conv1.convolve(x, halving_stride(list(x.shape)[2:]))))
         return torch.relu_(self.norm2(self.conv2(x)) + x)
+
+
+def start_for_rectifiers(network: nn.Module) -> None:
+    """Draw the weights of all convolutions as it suits rectifiers (He et al., ICCV 2015)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 class ResidualEncoder(nn.Module):
@@ -130,9 +153,7 @@ class ResidualEncoder(nn.Module):
         self.stages = nn.Sequential(
             *(ResidualStage(before, width, norm, spatial_dims) for before, width in itertools.pairwise(widths))
         )
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_for_rectifiers(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode volumes into feature maps."""

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from scripts.networks.guarded import guard_convolutions, guard_normalisation
+from scripts.networks.guarded import guard_convolutions, guard_normalisation, same_size
 from scripts.networks.parts import check_size, image_channels, maps_per_volume, scatter
 from torch import Tensor, nn
 
@@ -139,3 +140,50 @@ def _channels_of_stages(encoder: Any, in_channels: int) -> list[int]:
     channels = [maps.size(1) for maps in encoder.eval().stage_maps(smallest)]
     encoder.train(training)
     return channels
+
+
+class StemmedEncoder(nn.Module):
+    """An encoder with stages, before which a small stem at the volume's own size stands as a further one.
+
+    a_0 = relu(norm(conv x)), beside which the encoder reads the volume itself.
+
+    Args:
+        encoder: with a method ``stage_maps``.
+        in_channels: channels of the volume.
+        stem_dim: channels of the stem.
+        kernel: of the stem's convolution, voxels, odd.
+
+    Attributes:
+        out_dim, min_size: those of the encoder.
+
+    Shape: [N, in_channels, D, H, W] -> [N, out_dim, d, h, w].
+    """
+
+    def __init__(self, encoder: Any, in_channels: int, stem_dim: int, kernel: Sequence[int]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.stem = nn.Sequential(
+            same_size(in_channels, stem_dim, kernel, bias=False), nn.InstanceNorm3d(stem_dim, affine=True), nn.ReLU()
+        )
+        self.out_dim: int = encoder.out_dim
+        self.min_size: tuple[int, int, int] = encoder.min_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode volumes into feature maps."""
+        return self.encoder(x)
+
+    @torch.jit.export
+    def stage_maps(self, x: Tensor) -> list[Tensor]:
+        """Encode volumes into the map of the stem and those of every stage, from fine to coarse."""
+        found: list[Tensor] = [self.stem(x)]
+        for maps in self.encoder.stage_maps(x):
+            found.append(maps)
+        return found
+
+
+@torch.no_grad()
+def starts_at_full_size(encoder: Any, size: Sequence[int]) -> bool:
+    """Return whether the first stage of an encoder has the voxels of a volume; nothing is computed for it."""
+    only_shapes = copy.deepcopy(encoder).to("meta").eval()
+    first = only_shapes.stage_maps(torch.zeros(1, 1, *size, device="meta"))[0]
+    return list(first.shape[2:]) == list(size)
