@@ -11,6 +11,7 @@ from pathlib import Path
 EXAMPLES = {
     "dataset.json": "Misspelt label",
     "Images": "Truncated file",
+    "Masks": "A value that `structures` does not name",
     "Sizes in headers": "Packed NIfTI of that size",
     "Readers that crash or hang": "A reader that crashes (segmentation fault)",
     "DICOM": "Uneven",

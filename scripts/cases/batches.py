@@ -226,8 +226,11 @@ class ReadableLoader(DataLoader):
 
 
 def without_bad(items: Sequence[Any]) -> tuple[Any, list[Bad]]:
-    """Return the batch of the good items, None where there is none, and the bad ones."""
-    good = [item for item in items if not isinstance(item, Bad)]
+    """Return the batch of the good items, None where there is none, and the bad ones.
+
+    Opened masks are in no batch; configurations of before do not know that they are to be left out.
+    """
+    good = [{key: item[key] for key in item if key != "masks"} for item in items if not isinstance(item, Bad)]
     return list_data_collate(good) if good else None, [item for item in items if isinstance(item, Bad)]
 
 

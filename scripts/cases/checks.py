@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.cases.document import Document, Item
+from scripts.cases.masks import ROI, mask_name, masks_of
 from scripts.cases.splits import SPLITS
 from scripts.files.plain_text import listing, nearest
 from scripts.files.processes import BadCases
@@ -92,17 +93,19 @@ def check_classes(document: Document, split: str, items: Sequence[Item], classes
 def check_files(document: Document, items: Sequence[Item]) -> None:
     """Refuse a dataset that names files which do not exist; all files are looked for."""
     files = [
-        (item["case"], phase, path)
+        (item["case"], name, path)
         for item in items
-        for phase, path in [*item["image"].items(), ("roi", item["roi"])]
-        if path is not None
+        for name, path in [
+            *((f"{phase!r}", path) for phase, path in item["image"].items()),
+            *((mask_name(phase), path) for phase, path in masks_of(item["roi"]).items()),
+        ]
     ]
     missing = [entry for entry in files if not os.path.isfile(entry[2])]
     if missing:
         lines = [
-            f"case {case}, {phase!r}: {path} does not exist; restore it, or take "
-            f"{'the mask' if phase == 'roi' else 'the phase'} out of the case"
-            for case, phase, path in missing
+            f"case {case}, {name}: {path} does not exist; restore it, or take "
+            f"{'the mask' if name.startswith(ROI) else 'the phase'} out of the case"
+            for case, name, path in missing
         ]
         raise BadCases(lines, len(files), f"files named in {document.file}")
 

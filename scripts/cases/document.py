@@ -6,19 +6,20 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scripts.cases.clinical import Column, check_columns, check_values
+from scripts.cases.masks import mask_name, structure_names
 from scripts.cases.splits import SPLITS
 from scripts.files.plain_text import check_safe_names, is_plain, listing
 
 Item = dict[str, Any]
 """One case on its way through the transforms: case, patient, site, image {phase: path}, roi, box, clinical,
-label, split. Absent phases are not in `image`; `box` and `label` are there only where dataset.json gives
-them."""
+label, split. Absent phases are not in `image`; `roi` is the path of the case's mask, {phase: path} where the
+phases have masks of their own, or None; `box` and `label` are there only where dataset.json gives them."""
 
 
 OUTSIDE_VARIABLE = "BUNDLE_OUTSIDE_PATHS"
@@ -35,6 +36,7 @@ class Document:
     phases: list[str]
     columns: list[Column]
     content: dict[str, Any]
+    structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
 
     def entries(self, split: str) -> list[Any]:
         """Return the cases listed under `split`, unchecked."""
@@ -79,7 +81,8 @@ def open_document(dataset_dir: str | Path) -> Document:
     name = content.get("name", file.parent.name)
     if not isinstance(name, str) or not is_plain(name):
         raise ValueError(f"'name' in {file} must be a text in one line, found {name!r:.80}; correct it")
-    return Document(file, name, phases, columns, content)
+    structures = structure_names(content.get("structures"), f"'structures' in {file}")
+    return Document(file, name, phases, columns, content, structures)
 
 
 def name_list(names: Any, what: str) -> list[str]:
@@ -148,13 +151,12 @@ def read_item(
             f"only [{', '.join(phase for phase in image if image[phase] is not None)}] in {file}; add a "
             "phase or remove the case"
         )
-    roi = entry.get("roi")
     item: Item = {
         "case": str(case),
         "patient": str(case if entry.get("patient") is None else entry["patient"]),
         "site": None if entry.get("site") is None else str(entry["site"]),
         "image": paths,
-        "roi": None if roi is None else _path(document, str(case), "roi", roi),
+        "roi": _roi(document, str(case), entry.get("roi"), image, phases),
         "clinical": check_values(entry.get("clinical"), document.columns, columns, str(case), str(file)),
         "split": split,
     }
@@ -163,6 +165,24 @@ def read_item(
     if entry.get("label") is not None:
         item["label"] = entry["label"]
     return item
+
+
+def _roi(
+    document: Document, case: str, roi: Any, image: Mapping[str, Any], phases: Sequence[str]
+) -> str | dict[str, str] | None:
+    """Return the mask of a case, or those of its phases that are used; of others where these have none."""
+    if not isinstance(roi, Mapping):
+        return None if roi is None else _path(document, case, "roi", roi)
+    masks = {phase: _path(document, case, mask_name(phase), path) for phase, path in roi.items() if path is not None}
+    for phase in masks:
+        if image.get(phase) is None:
+            have = [name for name in image if image[name] is not None]
+            raise ValueError(
+                f"case {case}: a mask must be of a phase that the case has, {listing(str(phase), have)}, found "
+                f"one of {phase!r:.80} in {document.file}; correct its name, or take the mask out"
+            )
+    used = {phase: masks[phase] for phase in phases if phase in masks}
+    return used or masks or None
 
 
 def _path(document: Document, case: str, phase: str, value: Any) -> str:

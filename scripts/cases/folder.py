@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from scripts.cases.masks import ROI
 from scripts.files.plain_text import check_names_are_text, check_safe_names, nearest, safe_name
 from scripts.volumes.mask import mask_values
 from scripts.volumes.open import IMAGE_ENDINGS, image_ending, image_files, open_volume
@@ -151,7 +152,7 @@ class CaseFolder:
 
     case: str
     images: dict[str, Path]
-    roi: Path | None
+    roi: Path | dict[str, Path] | None  # its mask, those of its phases by name, or none
     others: dict[str, Path]  # image files that are neither, by name
     # further files that are masks, which are not used, by name
     masks: dict[str, Path] = field(default_factory=dict)
@@ -165,7 +166,9 @@ def read_case_folder(
 
     A file stands for the phase it is named after: `portal.nii.gz`, or `p017_portal.nii.gz` in folder `p017`.
     Letter case counts only where no phases are given. A mask is told by its name (lesion, roi, mask or seg),
-    or by another usual one (`WORDS`) and its voxels; of several the first in that order is taken.
+    or by another usual one (`WORDS`) and its voxels; of several the first in that order is taken. Where no
+    mask is called by such a word alone, those that add a phase to it, `lesion_portal` or `portal_lesion`,
+    are the masks of these phases.
 
     Args:
         folder: the folder of one case; it is not searched deeper.
@@ -202,8 +205,6 @@ def read_case_folder(
         if region:
             regions[stem] = mask_rank(stem) or 0
 
-    chosen = min(regions, key=lambda stem: (regions[stem], stem), default=None)
-    masks = {stem: by_stem[stem] for stem in regions if stem != chosen}
     rest = {stem: path for stem, path in by_stem.items() if stem not in regions}
     images = {phase: rest[phase] for phase in phases if phase in rest} if phases is not None else rest
     others = {stem: path for stem, path in rest.items() if stem not in images}
@@ -214,8 +215,48 @@ def read_case_folder(
                 f"case {folder.name}: {path} belongs to no phase, and phase {close!r} is missing; rename the "
                 f"file if it is that phase, else move it away"
             )
-    roi, names = by_stem.get(chosen or ""), [path.name for path in unread] + below
+    ranked = sorted(regions, key=lambda stem: (regions[stem], stem))
+    taken = {ROI: ranked[0]} if ranked else {}
+    if ranked and regions[ranked[0]] >= len(MASK_NAMES):
+        taken = _phases_of_masks(ranked, list(images), phase_names or {}, folder) or taken
+    masks = {stem: by_stem[stem] for stem in regions if stem not in taken.values()}
+    files_of = {phase: by_stem[stem] for phase, stem in taken.items()}
+    roi = files_of.get(ROI) if list(files_of) == [ROI] else files_of or None
+    names = [path.name for path in unread] + below
     return CaseFolder(composed(folder.name), images, roi, others, masks, names)
+
+
+def _phases_of_masks(
+    stems: Sequence[str], images: Sequence[str], phase_names: Mapping[str, Sequence[str]], folder: Path
+) -> dict[str, str]:
+    """Return phase -> name of its mask, in the order of the phases; the first of several names counts."""
+    found: dict[str, str] = {}
+    by_name = {phase.lower(): phase for phase in images}
+    for stem in stems:
+        for rest in _without_mask_word(stem.lower()):
+            phase = by_name.get(rest)
+            if phase is None and phase_names:
+                phase = phase_of(rest, phase_names, f"case {folder.name}: {stem}")
+            if phase in images:
+                found.setdefault(str(phase), stem)
+                break
+    return {phase: found[phase] for phase in images if phase in found}
+
+
+def _without_mask_word(name: str) -> list[str]:
+    """Return what is left of the name of a mask without the word for one at either end.
+
+    >>> _without_mask_word("lesion_portal"), _without_mask_word("c+a-seg"), _without_mask_word("lesion")
+    (['portal'], ['c+a'], [])
+    """
+    first, _, behind = re.sub(r"[\s.-]", "_", name).partition("_")
+    before, _, last = re.sub(r"[\s.-]", "_", name).rpartition("_")
+    rests = []
+    if behind and first in MASK_NAMES:
+        rests.append(name[-len(behind) :])
+    if before and last in MASK_NAMES:
+        rests.append(name[: len(before)])
+    return rests
 
 
 def composed(name: str) -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from scripts.cases.checks import check_classes, check_files, check_patients, che
 from scripts.cases.clinical import Column, check_columns, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items
 from scripts.cases.folder import case_folders, read_case_folder
+from scripts.cases.masks import each_mask
 from scripts.cases.splits import SPLITS
 
 
@@ -29,6 +30,7 @@ class Cases:
     test: list[Item]  # cases read once, at the end
     unlabelled: list[Item]
     class_counts: list[int]  # number of training cases of each class
+    structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
 
 
 def read_cases(
@@ -78,7 +80,7 @@ def read_cases(
         line = cases.new_table.lacking(evaluated, columns, str(document.file), remedy="")
         print(f"{line}\n" if line else "", end="", flush=True)
     counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
-    return Cases(document.name, phases, classes, columns, **splits, class_counts=counts)
+    return Cases(document.name, phases, classes, columns, **splits, class_counts=counts, structures=document.structures)
 
 
 def read_unlabelled(
@@ -166,11 +168,11 @@ def _read_folder(root: Path, phases: list[str], keep_bad: bool) -> list[Item]:
             items.append(_item(folder.name, {}, None) | {"problem": str(error)})
             continue
         image = {phase: str(path) for phase, path in files.images.items()}
-        items.append(_item(files.case, image, str(files.roi) if files.roi else None))
+        items.append(_item(files.case, image, each_mask(files.roi, str)))
     return items
 
 
-def _item(case: str, image: dict[str, str], roi: str | None) -> Item:
+def _item(case: str, image: dict[str, str], roi: str | dict[str, str] | None) -> Item:
     """Return the item of a case of which only the files are known."""
     item = {"case": case, "patient": case, "site": None, "image": image, "roi": roi, "clinical": {}}
     return item | {"split": "unlabelled"}

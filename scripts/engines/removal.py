@@ -11,6 +11,7 @@ import torch
 from monai.data import Dataset
 from monai.transforms import CastToTyped, Compose, DeleteItemsd, Identityd, SelectItemsd, Transform
 from scripts.cases.cache import DiskCache, MemoryCache
+from scripts.cases.masks import masks_of
 from scripts.files.plain_text import listing
 from scripts.transforms.clinical import EncodeClinicald
 from scripts.transforms.intensity import Intensity, MeasuredIntensity
@@ -95,7 +96,7 @@ class Removal:
         before, left = self._names(case, present), self._names(case, present & shown)
         if not left or left == before:
             return False
-        return self.mixes or not self.alike or self._removed(before, left) != ()
+        return self.mixes or not self.alike or self._removed(case, before, left) != ()
 
     def __call__(self, case: str, present: Tensor, shown: Tensor) -> Tensor:
         """Return the image of a case prepared without the phases that are not shown: float32 [P, D, H, W].
@@ -109,7 +110,7 @@ class Removal:
             ValueError: what is left cannot be prepared, e.g. lies outside what is now the reference phase.
         """
         left = self._names(case, present & shown)
-        item = self._state(case, self._removed(self._names(case, present), left))
+        item = self._state(case, self._removed(case, self._names(case, present), left))
         for name in (self.key, "inside", "measured"):
             if name in item:
                 item[name] = {phase: item[name][phase] for phase in left}
@@ -170,15 +171,16 @@ class Removal:
         channels = zip(self.loader.phases, marks, strict=True)
         return [phase for phase, there in channels if there and paths.get(phase) is not None]
 
-    def _removed(self, before: Sequence[str], left: Sequence[str]) -> tuple[str, ...]:
-        """Return the phases whose files decide about the grid of what is left."""
+    def _removed(self, case: str, before: Sequence[str], left: Sequence[str]) -> tuple[str, ...]:
+        """Return the phases whose files, or masks, decide about the grid of what is left."""
         if not self.alike:
             return tuple(phase for phase in before if phase not in left)
         if self.hides != "file" or self.loader is None:
             return ()
         reference = self.loader.reference
         order = sorted(before, key=lambda phase: phase != reference)  # who stands in for whom
-        return tuple(order[: min(order.index(phase) for phase in left)])
+        first, masks = min(order.index(phase) for phase in left), masks_of(self.items()[case].get("roi"))
+        return tuple(phase for phase in order if phase not in left and (order.index(phase) < first or phase in masks))
 
     def _state(self, case: str, removed: tuple[str, ...]) -> Item:
         """Return the volumes of a case, without the files of `removed`, before the intensity rule."""

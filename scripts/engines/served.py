@@ -73,7 +73,7 @@ def training_cases(
     columns: list[Any] = [dict(column) for column in clinical if isinstance(column, Mapping)]
     return Cases(
         "labels of the server", list(phases), list(classes), columns,
-        **splits, test=[], unlabelled=[], class_counts=counts,
+        **splits, test=[], unlabelled=[], class_counts=counts, structures=[],
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ UNKNOWN = ""
 # fmt: off
 TAKEN = frozenset([
     "image", "image_path", "label", "labels", "label_tag", "save_label", "model", "model_filename", "device",
-    "description", "logging", "point", "box", "roi", "case", "patient", "clinical", "present", "pred",
+    "description", "logging", "point", "box", "roi", "masks", "case", "patient", "clinical", "present", "pred",
     "result",
 ])
 # fmt: on

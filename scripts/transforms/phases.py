@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import MapTransform
+from scripts.cases.masks import ROI, mask_name, masks_of, region_mask
 from scripts.files.plain_text import listing
 from scripts.files.processes import BadCases
 from scripts.volumes.grid import field_of_view, frame_axes
 from scripts.volumes.open import open_volume
+from scripts.volumes.volume import Volume
 
 
 class PhaseTransform(MapTransform):
@@ -50,6 +52,15 @@ def phase_name(item: Mapping[Any, Any], phase: str) -> str:
     return f"{case_name(item)}: phase {phase!r}"
 
 
+def mask_title(item: Mapping[Any, Any], phase: str) -> str:
+    """Return what messages call a mask of the case.
+
+    >>> mask_title({"case": "p017"}, "roi"), mask_title({"case": "p017"}, "portal")
+    ('case p017: roi', "case p017: roi of phase 'portal'")
+    """
+    return f"{case_name(item)}: {mask_name(phase)}"
+
+
 def phase_source(item: Mapping[Any, Any], phase: str) -> str:
     """Return the file of a phase as the end of a message, or nothing where it is not known."""
     volume = item.get("volumes", {}).get(phase)
@@ -69,10 +80,6 @@ def need(item: Mapping[Any, Any], key: str, maker: str, user: object) -> Any:
     return item[key]
 
 
-ROI = object()
-"""Key of the region mask among the phases, whatever these are called."""
-
-
 class LoadImagePhasesd(PhaseTransform):
     """Opens all phases of a case without reading their voxels, and checks that they can belong together.
 
@@ -80,7 +87,9 @@ class LoadImagePhasesd(PhaseTransform):
 
     - ``image`` and ``volumes``: {phase: `Volume`} for the phases that are there, in the order of `phases`;
     - ``reference``: the phase whose axes define the common grid;
-    - ``roi``: the mask as a `Volume`, or None.
+    - ``masks``: the masks as `Volume`, {phase: mask} or, where one serves all phases, {"roi": mask}; none of
+      a phase that is not among `phases`;
+    - ``roi``: the mask that gives the region (see `region_mask`), or None.
 
     Args:
         keys: key of {phase: path}; a phase that is absent has no entry, or None.
@@ -89,8 +98,9 @@ class LoadImagePhasesd(PhaseTransform):
 
     Raises:
         FileNotFoundError: a file is not there.
-        ValueError: a file is not a readable 3D volume, a phase is unknown, all phases are missing, or a phase
-            lies outside the reference phase.
+        ValueError: a file is not a readable 3D volume, a phase is unknown, all phases are missing, a phase
+            lies outside the reference phase, or a mask outside its phase (the reference phase, if it serves
+            all). A mask may have a grid of its own, as a phase may.
     """
 
     def __init__(self, keys: str = "image", phases: Sequence[str] = (), reference: str | None = None) -> None:
@@ -118,31 +128,40 @@ class LoadImagePhasesd(PhaseTransform):
                 f"{case_name(item)}: at least one of the phases [{', '.join(self.phases)}] must be there, "
                 "found none; add a phase or remove the case"
             )
-        roi = item.get("roi")
         places = {phase: (paths[phase], phase_name(item, phase)) for phase in self.phases if phase in paths}
-        mask = {} if roi is None else {ROI: (roi, f"{case_name(item)}: roi")}
-        volumes, problems = _open_all(places | mask)
-        if problems:
+        volumes, problems = _open_all(places)
+        masks, more = _open_all(
+            {phase: (path, mask_title(item, phase)) for phase, path in masks_of(item.get("roi")).items()}
+        )
+        if problems := problems + more:
             raise problems[0] if len(problems) == 1 else BadCases([str(error) for error in problems])
-        item["roi"] = volumes.pop(ROI, None)
         item["reference"] = self.reference if self.reference in volumes else next(iter(volumes))
-        self._check_overlap(item, volumes)
+        self._check_overlap(item, volumes, masks)
         item[self.key], item["volumes"] = dict(volumes), volumes
+        item["masks"] = {phase: mask for phase, mask in masks.items() if phase in (ROI, *self.phases)}
+        item["roi"] = region_mask(masks, item["reference"], self.phases, volumes)
         return item
 
     @staticmethod
-    def _check_overlap(item: dict[Any, Any], volumes: dict[str, Any]) -> None:
-        """Refuse a phase that shares no space with the reference."""
-        reference = volumes[item["reference"]]
-        axes = frame_axes(reference.affine, reference.shape)
-        low, high = field_of_view(reference.affine, reference.shape, axes)
+    def _check_overlap(item: dict[Any, Any], volumes: dict[str, Volume], masks: dict[str, Volume]) -> None:
+        """Refuse a phase that shares no space with the reference, and a mask that shares none with its phase."""
+        name = item["reference"]
         for phase, volume in volumes.items():
-            other_low, other_high = field_of_view(volume.affine, volume.shape, axes)
-            if not (np.maximum(low, other_low) < np.minimum(high, other_high)).all():
+            gap = _gap(volumes[name], volume)
+            if gap is not None:
                 raise ValueError(
-                    f"{phase_name(item, phase)} must overlap the reference phase {item['reference']!r}, "
-                    f"found them {_gap(low, high, other_low, other_high):.0f} mm apart in {volume.path} and "
-                    f"{reference.path}; correct the position in one header, or take the phase out of the case"
+                    f"{phase_name(item, phase)} must overlap the reference phase {name!r}, found them {gap:.0f} "
+                    f"mm apart in {volume.path} and {volumes[name].path}; correct the position in one header, or "
+                    "take the phase out of the case"
+                )
+        for phase, mask in masks.items():
+            drawn_on = phase if phase in volumes else name
+            gap = _gap(volumes[drawn_on], mask)
+            if gap is not None:
+                raise ValueError(
+                    f"{mask_title(item, phase)} must overlap phase {drawn_on!r}, found them {gap:.0f} mm apart in "
+                    f"{mask.path} and {volumes[drawn_on].path}; correct the position in one header, or take the "
+                    "mask out of the case"
                 )
 
 
@@ -158,8 +177,13 @@ def _open_all(places: Mapping[Any, tuple[Any, str]]) -> tuple[dict[Any, Any], li
     return volumes, problems
 
 
-def _gap(low: np.ndarray, high: np.ndarray, other_low: np.ndarray, other_high: np.ndarray) -> float:
-    """Return the distance between two boxes in mm."""
+def _gap(one: Volume, other: Volume) -> float | None:
+    """Return the distance in mm between two volumes that share no space; None where they do."""
+    axes = frame_axes(one.affine, one.shape)
+    low, high = field_of_view(one.affine, one.shape, axes)
+    other_low, other_high = field_of_view(other.affine, other.shape, axes)
+    if (np.maximum(low, other_low) < np.minimum(high, other_high)).all():
+        return None
     return float(np.linalg.norm(np.maximum(0, np.maximum(low - other_high, other_low - high))))
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 from monai.transforms import MapTransform
 from scripts.cases.folder import MASK_NAMES, read_case_folder
+from scripts.cases.masks import each_mask
 from scripts.files.plain_text import listing
 from scripts.transforms.phases import PhaseTransform
 from scripts.transforms.region import asked
 from scripts.volumes.open import IMAGE_ENDINGS, frames_of, image_ending, open_volume
 from scripts.volumes.volume import Frame
+
+Roi = str | dict[str, str] | None
 
 
 class FindPhasesd(PhaseTransform):
@@ -28,9 +31,9 @@ class FindPhasesd(PhaseTransform):
     - a 4D NIfTI file, ``p001.nii.gz``, whose fourth axis is the phases in their order; a phase that has the
       same value everywhere is absent. Its mask is ``p001_lesion.nii.gz``.
 
-    The mask may also be named roi, mask or seg, or by another of
-    `MASK_NAMES`. Where the item has a `box` or a `point`, the mask is not
-    used: what is asked for counts more than what lies there.
+    The mask may also be named roi, mask or seg, or by another of `MASK_NAMES`, and each phase may have one of
+    its own, ``p001/lesion_portal.nii.gz`` or ``p001_portal_lesion.nii.gz``. Where the item has a `box` or a
+    `point`, the mask is not used: what is asked for counts more than what lies there.
 
     Args:
         keys: key of the path.
@@ -60,7 +63,7 @@ class FindPhasesd(PhaseTransform):
         item["roi"] = None if asked(item, "box") or asked(item, "point") else roi
         return item
 
-    def _folder(self, path: Path) -> tuple[str, Mapping[str, str | Frame], str | None]:
+    def _folder(self, path: Path) -> tuple[str, Mapping[str, str | Frame], Roi]:
         files = read_case_folder(path, self.phases)
         if not files.images:
             raise ValueError(
@@ -68,9 +71,9 @@ class FindPhasesd(PhaseTransform):
                 f"({self.phases[0]}.nii.gz), found {', '.join(files.others) or 'no image'}; rename the files"
             )
         images = {phase: str(file) for phase, file in files.images.items()}
-        return path.name, images, str(files.roi) if files.roi else None
+        return path.name, images, each_mask(files.roi, str)
 
-    def _file(self, path: Path) -> tuple[str, Mapping[str, str | Frame], str | None]:
+    def _file(self, path: Path) -> tuple[str, Mapping[str, str | Frame], Roi]:
         stem = stem_of(path)
         frames = frames_of(path, f"case {stem}")
         if frames:
@@ -84,7 +87,9 @@ class FindPhasesd(PhaseTransform):
         case = stem[: -len(phase) - 1]
         images = {name: sibling(path.parent, case, [name]) for name in self.phases}
         found = {name: file for name, file in images.items() if file is not None}
-        return case, found, sibling(path.parent, case, MASK_NAMES)
+        masks = {name: sibling(path.parent, case, [f"{name}_{word}" for word in MASK_NAMES]) for name in found}
+        of_phases = {name: mask for name, mask in masks.items() if mask is not None}
+        return case, found, sibling(path.parent, case, MASK_NAMES) or of_phases or None
 
     def _frames(self, path: Path, frames: list[Frame]) -> dict[str, str | Frame]:
         if len(frames) != len(self.phases):

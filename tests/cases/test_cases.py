@@ -116,6 +116,23 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
         lambda d: d["test"][0].update(clinical={"age": 10**400}),
         r"case e: clinical value 'age' must be finite",
     ),
+    "mask of a phase that the case lacks": (
+        lambda d: d["test"][0].update(roi={"pre": "e/pre.nii.gz", "late": "e/late.nii.gz"}),
+        r"case e: a mask must be of a phase that the case has, \[pre, portal\].*, found one of 'late'",
+    ),
+    "mask that is no path": (
+        lambda d: d["test"][0].update(roi={"pre": 3}),
+        r"case e: the path of \"roi of phase 'pre'\" must be a text, found 3",
+    ),
+    "structures that are no list": (
+        lambda d: d.update(structures={"1": "wall"}),
+        r"'structures' in .* must be a list of different names, .* the value 1 of the masks, found \{'1': 'wall'\}",
+    ),
+    "structure named twice": (lambda d: d.update(structures=["wall", "wall"]), r"'structures' .* different names"),
+    "structure for the background": (
+        lambda d: d.update(structures=["Background", "wall"]),
+        r"must begin with the name of the value 1 of the masks, found 'Background', which is 0",
+    ),
     "box upside down": (_no_box, r"case e: 'box' must be two corners"),
     "entry is no object": (lambda d: d["test"].append("f"), r"entry 1 of 'test' must be an object with a 'case'"),
     "image is no object": (lambda d: d["test"][0].update(image="x.nii"), r"case e: 'image' must be an object"),

@@ -180,6 +180,30 @@ def test_withheld_is_removed(made, tmp_path, rule, region):
     assert max(marked) > 0.01, "marking a phase absent would do here, so that nothing is tested"
 
 
+def test_masks_of_hidden_phases_are_hidden_with_them(made, tmp_path):
+    """The region of what is left is that of its own masks, also where the reference itself has none."""
+    phases, items = made
+    masks = {}
+    for phase, low in (("pre", 12), ("late", 18)):
+        voxels = np.zeros((40, 40, 40), np.uint8)
+        voxels[low : low + 9, 15:25, 16:24] = 1
+        affine = np.diag([1.1, 1.2, 1.3, 1.0])
+        affine[:3, 3] = -22.0
+        masks[phase] = str(tmp_path / f"{phase}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), masks[phase])
+    transform, item = steps(phases, REGIONS["mask"], RULES["window"]), items[0] | {"roi": masks}
+    whole, moved = transform(dict(item)), 0
+    for shown in subsets(3):
+        left = without_files(item, phases, shown)
+        left["roi"] = {phase: mask for phase, mask in masks.items() if phase in left["image"]} or masks
+        way = transform(left)
+        found = images_without(item, transform)(whole["image"], whole["present"], torch.tensor(shown))
+        seen = torch.tensor(shown)
+        torch.testing.assert_close(torch.as_tensor(found[seen]), torch.as_tensor(way["image"][seen]))
+        moved += not torch.equal(torch.as_tensor(whole["image"][seen]), torch.as_tensor(way["image"][seen]))
+    assert moved, "no region has moved, so that nothing is tested"
+
+
 @pytest.mark.parametrize(
     "image_filter",
     [

@@ -55,6 +55,26 @@ def test_the_longest_phase_name_counts_and_a_missing_phase_stays_away(volumes, s
     assert set(item["image"]) == {"pre", "late_portal"}
 
 
+def test_each_phase_may_have_a_mask_of_its_own(volumes, save, tmp_path: Path) -> None:
+    mask = np.zeros((6, 7, 8), dtype=np.uint8)
+    mask[2:4, 2:4, 2:4] = 1
+    (tmp_path / "p001").mkdir()
+    for phase in ("pre", "portal"):
+        save(f"p001/{phase}", volumes[phase])
+        save(f"p001_{phase}", volumes[phase])
+        save(f"p001/lesion_{phase}", mask)
+        save(f"p001_{phase}_lesion", mask)
+    folder = FIND({"image": str(tmp_path / "p001")})
+    assert {phase: Path(path).name for phase, path in folder["roi"].items()} == {
+        "pre": "lesion_pre.nii.gz", "portal": "lesion_portal.nii.gz"
+    }  # fmt: skip
+    beside = FIND({"image": str(tmp_path / "p001_portal.nii.gz")})
+    assert list(beside["image"]) == list(beside["roi"]) == ["pre", "portal"]
+    assert beside["roi"]["portal"].endswith("p001_portal_lesion.nii.gz")
+    save("p001/lesion", mask)
+    assert FIND({"image": str(tmp_path / "p001")})["roi"].endswith("lesion.nii.gz"), "one of the whole case goes first"
+
+
 def test_a_constant_volume_of_a_4d_file_is_an_absent_phase(volumes, save) -> None:
     stacked = np.stack([volumes["pre"], np.zeros((6, 7, 8), np.float32), volumes["portal"]], axis=-1)
     read = voxels(FIND({"image": save("p003", stacked)}))

@@ -51,6 +51,41 @@ def test_none_is_an_absent_phase_and_an_absent_roi(item) -> None:
     assert loaded["roi"] is None
 
 
+@pytest.mark.parametrize(
+    ("there", "drawn", "taken"),
+    [
+        (["pre", "portal"], ["pre", "portal"], "portal"),
+        (["pre", "portal"], ["pre"], "pre"),
+        (["pre", "arterial"], ["pre", "arterial", "portal"], "pre"),
+        (["arterial"], ["pre", "portal"], "pre"),
+    ],
+)
+def test_of_masks_per_phase_the_region_takes_that_of_the_reference(there, drawn, taken, save, smooth) -> None:
+    image = {phase: save(phase, smooth((6, 7, 8))) for phase in there}
+    masks = {phase: save(f"{phase}_roi", np.ones((6, 7, 8), np.uint8)) for phase in drawn}
+    loaded = load(reference="portal")({"case": "p017", "image": image, "roi": masks})
+    assert str(loaded["roi"].path) == masks[taken]
+    assert {phase: str(mask.path) for phase, mask in loaded["masks"].items()} == masks
+
+
+def test_one_mask_serves_all_phases_and_that_of_a_phase_not_used_only_the_region(item, save) -> None:
+    assert list(load()(item)["masks"]) == ["roi"]
+    assert load()(item | {"roi": None})["masks"] == {}
+    late = load()(item | {"roi": {"late": item["roi"]}})
+    assert (str(late["roi"].path), late["masks"]) == (item["roi"], {})
+
+
+def test_a_mask_elsewhere_in_space(item, save, say) -> None:
+    far = np.eye(4)
+    far[0, 3] = 100.0
+    mask = save("far", np.ones((6, 7, 8), np.uint8), far)
+    for roi, name in ((mask, "roi"), ({"portal": mask}, "roi of phase 'portal'")):
+        match = rf"^case p017: {name} must overlap phase 'p\w+', found them 94 mm apart in .*mask out of the case"
+        with pytest.raises(ValueError, match=match) as raised:
+            load(reference="portal")(item | {"roi": roi})
+    say("Masks", "a mask outside its phase", raised.value)
+
+
 def test_monai_label_replaces_subclasses_of_its_own_loader() -> None:
     assert not issubclass(LoadImagePhasesd, LoadImaged)
     assert LoadImagePhasesd.__name__.startswith("LoadImage")

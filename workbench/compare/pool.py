@@ -37,6 +37,7 @@ class Pool:
     columns: list[Column]  # the chosen clinical columns, declared in full
     items: list[Item]  # the cases, with absolute paths and the label as a name
     positive: str | None = field(default=None, repr=False)
+    structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
 
     def values(self, key: str) -> list[Any]:
         """Return one value of each case."""
@@ -85,7 +86,7 @@ def read_pool(
             f"none in {document.file}; take it out of `classes`, or pool more splits"
         )
     items.sort(key=lambda item: item["case"])
-    return Pool(document.name, phases, classes, columns, items)
+    return Pool(document.name, phases, classes, columns, items, structures=document.structures)
 
 
 def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
@@ -94,6 +95,7 @@ def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
         "name": pool.name, "phases": pool.phases, "classes": pool.classes, "clinical": pool.columns
     }  # fmt: skip
     content |= {} if pool.positive is None else {"positive": pool.positive}
+    content |= {"structures": pool.structures} if pool.structures else {}
     for split in SPLITS:
         chosen = [pool.items[case] for case in getattr(fold, split)]
         content[split] = [{key: item[key] for key in ENTRY if item.get(key) not in (None, {})} for item in chosen]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.cases.folder import read_case_folder
+from scripts.cases.masks import each_mask
 from scripts.files.plain_text import listing
 from scripts.volumes.fingerprint import content_hash
 from workbench.prepare.dicom.assign import assign_study
@@ -31,14 +32,14 @@ class PatientImages:
     Attributes:
         case: name of the case: a pseudonym, or where that was asked for, the name of the folder.
         image: phase -> NIfTI, NRRD or MetaImage file.
-        roi: mask of the region of interest, or None.
+        roi: mask of the region of interest, {phase: mask}, or None.
         series: phase -> DICOM images that the file was made of; empty for a folder of image files.
         character_set: of DICOM texts whose header names none or a wrong one, as the rules say.
     """
 
     case: str
     image: dict[str, Path]
-    roi: Path | None = None
+    roi: Path | dict[str, Path] | None = None
     series: dict[str, Stack] = field(default_factory=dict)
     character_set: str = ""
 
@@ -144,7 +145,7 @@ def write_case(images: PatientImages, clinical: Mapping[str, Any], config: Mappi
         "clinical": dict(clinical),
     }
     if images.roi is not None:
-        entry["roi"] = str(images.roi.absolute())
+        entry["roi"] = each_mask(images.roi, lambda file: str(file.absolute()))
     document = {
         "name": images.case,
         "phases": list(config["phases"]),

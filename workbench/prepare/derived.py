@@ -34,6 +34,7 @@ class Job:
     reference: str | None = None
     roi: str | None = None
     box: list[list[float]] | None = None  # region in mm (R, A, S), two corners, where the case gives it
+    mask: str | None = None  # of this phase alone, which moves with it
 
 
 def derive(

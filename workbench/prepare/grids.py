@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scripts.cases.masks import masks_of, open_mask
 from scripts.cases.splits import Case
 from scripts.files.plain_text import listing
 from scripts.files.processes import BadCases, lines_of, work_through
@@ -30,8 +31,8 @@ class CaseGrids:
 
     case: str
     volumes: Mapping[str, Volume]  # phase -> its volume, opened
-    # corners in mm (RAS) of its box, where every case has one, else of the box around its mask, [8, 3]; None
-    # where it has neither
+    # corners in mm (RAS) of its box, where every case has one, else of the boxes around its masks, [8 n, 3];
+    # None where it has neither
     region: np.ndarray | None
 
     def spacing(self, phase: str) -> np.ndarray:
@@ -81,12 +82,15 @@ def _look(boxes: bool, entry: Case) -> CaseGrids:
             problems += lines_of(error)
     if entry.get("box") and (boxes or not entry.get("roi")):
         region = box_corners(np.asarray(entry["box"]))
-    elif entry.get("roi"):
-        try:
-            mask = open_phase(entry["roi"], entry["case"], "roi")
-            region = voxel_corners(mask, *mask_limits(mask, entry["case"]))
-        except (ValueError, OSError) as error:
-            problems += lines_of(error)
+    else:
+        corners = []
+        for phase, path in masks_of(entry.get("roi")).items():
+            try:
+                mask = open_mask(path, entry["case"], phase)
+                corners.append(voxel_corners(mask, *mask_limits(mask, entry["case"])))
+            except (ValueError, OSError) as error:
+                problems += lines_of(error)
+        region = np.concatenate(corners) if corners else None
     if problems:
         raise BadCases(problems)
     return CaseGrids(entry["case"], volumes, region)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from scripts.cases.folder import may_be_mask
+from scripts.cases.masks import masks_of, open_mask
 from scripts.cases.splits import Case
 from scripts.files.plain_text import listing, note
 from scripts.files.processes import work_through
@@ -73,19 +74,23 @@ def settle_masks(
 
 
 def mask_sizes(cases: Sequence[Case], workers: int | None = None) -> dict[str, np.ndarray | None]:
-    """Return case -> size of its mask along R, A, S in mm; None for an empty mask, no entry for no mask."""
+    """Return case -> size of its mask along R, A, S in mm; None for an empty mask, no entry for no mask.
+
+    Of masks per phase it is the first that is not empty.
+    """
     masked = [case for case in cases if case.get("roi")]
     found = work_through(_size, masked, workers, what="masks")
     return {case["case"]: size for case, size in zip(masked, found, strict=True)}
 
 
 def _size(case: Case) -> np.ndarray | None:
-    mask = open_phase(case["roi"], case["case"], "roi")
-    box = find_mask_box(mask)
-    if box is None:
-        return None
-    low, high = ras_bounds(mask, box.low, box.high)
-    return high - low
+    for phase, file in masks_of(case["roi"]).items():
+        mask = open_mask(file, case["case"], phase)
+        box = find_mask_box(mask)
+        if box is not None:
+            low, high = ras_bounds(mask, box.low, box.high)
+            return high - low
+    return None
 
 
 def _refusal(cases: Sequence[Case], lacking: Sequence[Case], empty: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
 from scripts.cases.folder import check_found_phases
+from scripts.cases.masks import masks_of
 from scripts.cases.positive import positive_class
 from scripts.cases.splits import assign_splits, everyone
 from scripts.engines.running import bundle_command, from_here, running_parser, training_command
@@ -111,7 +112,9 @@ class _Preparation:
         """Let the layout find the cases, and join the clinical table."""
         found = find_layout(str(self.settings.layout))(self.source)
         names = [
-            str(name) for case in found.cases for name in (case["case"], *case["image"].values(), case.get("roi", ""))
+            str(name)
+            for case in found.cases
+            for name in (case["case"], *case["image"].values(), *masks_of(case.get("roi")).values())
         ]
         check_names_are_text(names, "cases and their files")
         if self.settings.clinical_table is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from scripts.cases.checks import percent
 from scripts.cases.clinical import Column
 from scripts.cases.folder import values_of_file
+from scripts.cases.masks import ROI, mask_name, masks_of
 from scripts.cases.splits import SMALL, SPLITS, Case, Splits, everyone, patient_of, patients_known
 from scripts.figures.table import aligned
 from scripts.files.plain_text import note
@@ -134,7 +135,7 @@ def reading_notes(cases: Sequence[Case], phases: Sequence[str], workers: int | N
     files = [
         (case["case"], phase, case["image"][phase]) for case in cases for phase in phases if phase in case["image"]
     ]
-    files += [(case["case"], "roi", case["roi"]) for case in cases if case.get("roi")]
+    files += [(case["case"], mask_name(p), file) for case in cases for p, file in masks_of(case.get("roi")).items()]
     found = work_through(lambda place: open_phase(place[2], place[0], place[1]).remarks, files, workers, what="files")
     told: dict[tuple[str, str], list[str]] = {}
     for (case, phase, _), remarks in zip(files, found, strict=True):
@@ -142,7 +143,7 @@ def reading_notes(cases: Sequence[Case], phases: Sequence[str], workers: int | N
             told.setdefault((phase, remark), []).append(case)
     notes = []
     for (phase, remark), names in told.items():
-        of = f"the mask of {len(names)} cases" if phase == "roi" else f"phase {phase!r} of {len(names)} cases"
+        of = f"the mask of {len(names)} cases" if phase == ROI else f"phase {phase!r} of {len(names)} cases"
         notes.append(note(f"warning: {of.replace(' 1 cases', ' 1 case')}: {remark}", names))
     return notes + [line for phase in phases if (line := _mask_note(cases, phase))]
 

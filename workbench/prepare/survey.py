@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scripts.cases.masks import masks_of, open_mask, region_mask
 from scripts.cases.splits import Case
 from scripts.files.processes import work_through
-from scripts.volumes.grid import frame_axes, mask_box, open_phase
+from scripts.volumes.grid import frame_axes, mask_box
 from scripts.volumes.mask import Pieces, pieces_of
 from scripts.volumes.volume import Volume
 from workbench.prepare.grids import CaseGrids, Reference
@@ -77,9 +78,13 @@ def survey(
     }
     pieces: dict[str, Pieces] = {}
     if "component" in region:
-        masked = [(entry, volumes[entry["case"]]) for entry in cases if entry.get("roi")]
+        masked = [
+            (entry["case"], mask, volumes[entry["case"]])
+            for entry in cases
+            if (mask := region_mask(masks_of(entry.get("roi")), reference.phase, phases, entry["image"]))
+        ]
         found = work_through(_pieces, masked, workers)
-        pieces = {entry["case"]: one for (entry, _), one in zip(masked, found, strict=True)}
+        pieces = {case: one for (case, _, _), one in zip(masked, found, strict=True)}
     several = [case for case, one in pieces.items() if len(one.boxes) > 1]
     if 2 * len(deciding & set(several)) > len(deciding & pieces.keys()):
         region["component"] = "all"
@@ -168,8 +173,8 @@ def _extent(one: CaseGrids, volume: Volume, region: Mapping[str, Any], pieces: P
     return one.extent(volume, with_region) + 2 * (region["margin"] if with_region else 0.0)
 
 
-def _pieces(masked: tuple[dict[str, Any], Volume]) -> Pieces:
+def _pieces(masked: tuple[str, str, Volume]) -> Pieces:
     """Return the pieces of a case's mask along the axes of its reference volume."""
-    entry, volume = masked
-    mask = mask_box(open_phase(entry["roi"], entry["case"], "roi"), entry["case"])
+    case, file, volume = masked
+    mask = mask_box(open_mask(file, case), case)
     return pieces_of(mask.inside, mask.affine, frame_axes(volume.affine, volume.shape), MARGIN)

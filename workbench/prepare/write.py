@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 from scripts.cases.clinical import Column
+from scripts.cases.masks import each_mask
 from scripts.cases.read import read_cases
 from scripts.cases.splits import Case, Splits, patient_of, split_by_patient
 from scripts.engines.running import from_here, training_command
@@ -79,7 +80,7 @@ def _entry(case: Case, folder: Path) -> dict[str, Any]:
 
     entry = {key: value for key, value in case.items() if key != "split" and value not in (None, {})}
     entry["image"] = {phase: written(path) for phase, path in case["image"].items()}
-    return entry | ({"roi": written(case["roi"])} if case.get("roi") else {})
+    return entry | ({"roi": each_mask(case["roi"], written)} if case.get("roi") else {})
 
 
 def fold_splits(

@@ -81,12 +81,15 @@ def chosen_phases(found: Found, phases: Sequence[str] | None) -> Sequence[str]:
 
 
 def with_phases(cases: Sequence[Case], phases: Sequence[str]) -> tuple[list[Case], list[str]]:
-    """Keep the chosen phases, and the cases that have one; also return the names of the other cases."""
+    """Keep the chosen phases with their masks, and the cases that have one; also return the others' names."""
     kept, dropped = [], []
     for case in cases:
         image = {phase: case["image"][phase] for phase in phases if phase in case["image"]}
         if image:
-            kept.append(case | {"image": image})
+            entry = case | {"image": image}
+            if isinstance(case.get("roi"), Mapping):
+                entry["roi"] = {phase: mask for phase, mask in case["roi"].items() if phase in image} or None
+            kept.append(entry)
         else:
             dropped.append(case["case"])
     return kept, dropped

@@ -4,6 +4,7 @@
 source/p001/pre.nii.gz
 source/p001/portal.nii.gz
 source/p001/lesion.nii.gz     region of interest; also roi, mask, seg, segmentation, label, ... (optional)
+                              or one per phase: lesion_portal.nii.gz, portal_seg.nii.gz, ...
 labels.csv                    case,label[,patient,site,split][,clinical columns]
 
 Where file names vary, `phase_names` gives patterns per phase, e.g. {arterial: ['*art*', ap], portal:
@@ -13,6 +14,7 @@ Where file names vary, `phase_names` gives patterns per phase, e.g. {arterial: [
 from __future__ import annotations
 
 from scripts.cases.folder import CaseFolder, case_folders, mask_rank, read_case_folder
+from scripts.cases.masks import each_mask, masks_of
 from scripts.files.plain_text import listing, nearest, note
 from workbench.prepare.labels import read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
@@ -45,9 +47,11 @@ def find(source: Source) -> Found:
             f"the 'case' column of {source.labels} must name the folders of {source.path}, found e.g. "
             f"{next(iter(table.rows), 'no row')!r} for the folder {with_images[0].case!r}; correct the names"
         )
+    several = any(len(masks_of(folder.roi)) > 1 for folder in with_images)
+    masks = {folder.case: _masks(folder, several) for folder in with_images}
     cases = [
         {"case": folder.case, "image": {phase: str(path) for phase, path in folder.images.items()}}
-        | ({"roi": str(folder.roi)} if folder.roi else {})
+        | ({"roi": masks[folder.case]} if folder.roi else {})
         | joined.row(folder.case)
         for folder in with_images
     ]
@@ -68,6 +72,14 @@ def find(source: Source) -> Found:
     return Found(source.path.name, list(phases), cases, clinical=table.clinical, notes=notes)
 
 
+def _masks(folder: CaseFolder, several: bool) -> str | dict[str, str] | None:
+    """Return the masks of a case; where no case has more than one, it is of all phases, whatever its name."""
+    roi = folder.roi
+    if isinstance(roi, dict) and not several:
+        (roi,) = roi.values()
+    return each_mask(roi, str)
+
+
 def _check_phases(source: Source) -> None:
     """Refuse a wanted phase that no case has: it is the wish that is misspelt, not a file."""
     folders = [read_case_folder(folder, None, source.phase_names) for folder in case_folders(source.path)]
@@ -82,7 +94,7 @@ def _check_phases(source: Source) -> None:
 
 def _region_notes(folders: list[CaseFolder]) -> list[str]:
     """Return which files are taken for the region of interest where their names are not documented ones."""
-    taken = [(folder.case, folder.roi.name) for folder in folders if folder.roi]
+    taken = [(folder.case, mask.name) for folder in folders for mask in masks_of(folder.roi).values()]
     unusual = [(case, name) for case, name in taken if mask_rank(name.split(".")[0]) not in range(4)]
     unused = [(folder.case, path.name) for folder in folders for path in folder.masks.values()]
     return [

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scripts.cases.document import Item
+from scripts.cases.masks import ROI, masks_of, region_mask
 from scripts.files.processes import work_through
 from scripts.volumes.grid import MaskBox, find_mask_box
 from scripts.volumes.mask import mask_values, shares_of_pieces
@@ -30,14 +31,17 @@ def look_at_cases(items: Sequence[Item], workers: int | None = None) -> list[Cas
 
 def look_at_case(item: Item) -> CaseSeen:
     """Read every volume of a case once; what cannot be read is noted, not raised."""
-    mask = None if item["roi"] is None else _read_mask(item["roi"])
+    files = masks_of(item["roi"])
+    masks = {phase: _read_mask(file) for phase, file in files.items()}
     box = item.get("box")
-    region = _shown_region(item, mask, box)
+    phase = next(iter(item["image"]), "")
+    region = _shown_region(item, region_mask(masks, phase, list(item["image"]), item["image"]), box)
     phases = {phase: _look_at_volume(item, phase, region) for phase in item["image"]}
     volumes = {phase: seen.volume for phase, seen in phases.items() if seen.volume is not None}
     regions = []
-    if mask is not None:
-        regions.append(_look_at_mask(item["roi"], mask, volumes))
+    for phase, mask in masks.items():
+        seen = {phase: volumes[phase]} if phase in volumes else volumes if phase == ROI else {}
+        regions.append(_look_at_mask(files[phase], mask, seen))
     if box is not None:
         lattice = np.array(list(product(np.linspace(0.05, 0.95, 10), repeat=3)))
         low, high = np.asarray(box)

@@ -74,7 +74,7 @@ class CaseSeen:
 
     case: str
     phases: Mapping[str, VolumeSeen]  # phase -> what was seen of it, in the order of the dataset
-    regions: Sequence[RegionSeen]  # its mask, its box, both or none
+    regions: Sequence[RegionSeen]  # its masks, its box, both or none
 
     @property
     def files(self) -> list[str]:

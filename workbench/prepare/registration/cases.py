@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scripts.cases.masks import masks_of, open_mask, region_mask
 from scripts.files.atomic import write_table
 from scripts.files.plain_text import note
 from scripts.volumes.grid import mask_limits, open_phase, ras_bounds
@@ -38,12 +39,13 @@ def register_cases(
 
     Moved phases are written to `folder`/registered/<case>/<phase>.nii.gz: the voxels of the file, unchanged,
     with a changed affine; where a phase is bent, those around the region are resampled. A phase that cannot
-    be registered, or would not gain, stays the file it was.
+    be registered, or would not gain, stays the file it was. A mask of the phase alone moves with it, to
+    `folder`/registered/<case>/masks/<phase>.nii.gz.
 
     Args:
         cases: entries of dataset.json with absolute paths.
         phases: phases in order; the first present one stands in where the reference is absent.
-        reference_phase: the phase that stays; region masks are taken to be drawn on it.
+        reference_phase: the phase that stays; masks of a whole case are taken to be drawn on it.
         folder: output folder of `preparing`.
         settings: transform, margin and limits.
         workers: processes at a time; None takes one per core.
@@ -58,7 +60,9 @@ def register_cases(
         for phase in image:
             if phase != present[0]:
                 target = volume_file(folder / "registered", case["case"], phase)
-                places = (image[phase], image[present[0]], case.get("roi"), case.get("box"))
+                masks = masks_of(case.get("roi"))
+                roi = region_mask(masks, present[0], phases, image)
+                places = (image[phase], image[present[0]], roi, case.get("box"), masks.get(phase))
                 jobs.append(Job(case["case"], phase, target, *places))
                 references.append(present[0])
     made = derive(_register, jobs, settings, [pair, elastix], workers, "registering")
@@ -67,18 +71,30 @@ def register_cases(
         for job, reference, record in zip(jobs, references, made, strict=True)
     ]
     write_table(folder / "registration.csv", COLUMNS, ([row.get(name) for name in COLUMNS] for row in rows))
-    moved = {(job.case, job.phase): str(job.target) for job in jobs if job.target.is_file()}
-    changed = [
-        case | {"image": {phase: moved.get((case["case"], phase), path) for phase, path in case["image"].items()}}
-        for case in cases
-    ]
-    return changed, _notes(rows, folder / "registration.csv")
+    moved = {(job.case, job.phase): job for job in jobs if job.target.is_file()}
+    return [_moved(case, moved) for case in cases], _notes(rows, folder / "registration.csv")
+
+
+def _moved(case: dict[str, Any], moved: Mapping[tuple[str, str], Job]) -> dict[str, Any]:
+    """Return a case with the volumes of its moved phases, and the masks of these."""
+    jobs = {phase: moved[case["case"], phase] for phase in case["image"] if (case["case"], phase) in moved}
+    image = case["image"] | {phase: str(job.target) for phase, job in jobs.items()}
+    roi = case.get("roi")
+    if isinstance(roi, Mapping):
+        roi = {**roi, **{phase: str(mask_target(job)) for phase, job in jobs.items() if phase in roi}}
+    return {**case, "image": image} | ({"roi": roi} if roi else {})
+
+
+def mask_target(job: Job) -> Path:
+    """Return the file of the mask that moves with a phase."""
+    return job.target.parent / "masks" / job.target.name
 
 
 def _register(job: Job, settings: Registration) -> Record:
     """Register one phase, or say why it stays as it is."""
     start, region, figures = time.monotonic(), "", {}
-    job.target.unlink(missing_ok=True)  # of other files or settings
+    for file in (job.target, mask_target(job)):  # of other files or settings
+        file.unlink(missing_ok=True)
     try:
         fixed = open_phase(str(job.reference), job.case, "reference")
         moving = open_phase(job.source, job.case, job.phase)
@@ -87,6 +103,12 @@ def _register(job: Job, settings: Registration) -> Record:
         voxels, affine = moving.read(), match.matrix @ moving.affine
         if match.warp is not None:
             voxels = bend(voxels, affine, around(box, settings.margin), match.warp)
+        if job.mask:
+            mask = open_mask(job.mask, job.case, job.phase)
+            drawn, place = mask.read(), match.matrix @ mask.affine
+            if match.warp is not None:
+                drawn = bend(drawn, place, around(box, settings.margin), match.warp, nearest=True)
+            write_nifti(mask_target(job), drawn, place)
         write_nifti(job.target, voxels, affine)
         figures = {
             "voxels": "unchanged" if match.warp is None else "resampled",
@@ -109,7 +131,7 @@ def _region(job: Job, fixed: Volume) -> tuple[str, np.ndarray]:
     if job.box:
         return "box", np.array(job.box, dtype=np.float64)
     if job.roi:
-        mask = open_phase(job.roi, job.case, "roi")
+        mask = open_mask(job.roi, job.case)
         return "mask", np.array(ras_bounds(mask, *mask_limits(mask, job.case)))
     return "whole volume", np.array(ras_bounds(fixed, np.zeros(3), np.subtract(fixed.shape, 1)))
 

@@ -171,7 +171,7 @@ def volume_changes(still: Any, warp: Any) -> tuple[float, float]:
     return float(inner.min()), float(inner.max())
 
 
-def bend(voxels: np.ndarray, affine: np.ndarray, box: np.ndarray, warp: Any) -> np.ndarray:
+def bend(voxels: np.ndarray, affine: np.ndarray, box: np.ndarray, warp: Any, nearest: bool = False) -> np.ndarray:
     """Return a volume whose voxels within a box are taken from where `warp` says, by linear interpolation.
 
     Args:
@@ -179,6 +179,7 @@ def bend(voxels: np.ndarray, affine: np.ndarray, box: np.ndarray, warp: Any) -> 
         affine: voxel index -> mm (R, A, S), [4, 4].
         box: corners in mm (R, A, S), [2, 3]; all other voxels stay as they are.
         warp: of SimpleITK, position -> where its value lies.
+        nearest: take the nearest voxel, as of a mask.
     """
     import SimpleITK
 
@@ -188,6 +189,7 @@ def bend(voxels: np.ndarray, affine: np.ndarray, box: np.ndarray, warp: Any) -> 
     method.SetNumberOfThreads(1)
     method.SetReferenceImage(whole[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))])
     method.SetTransform(warp)
+    method.SetInterpolator(SimpleITK.sitkNearestNeighbor if nearest else SimpleITK.sitkLinear)
     method.SetUseNearestNeighborExtrapolator(True)  # no value that the file does not have
     bent = voxels.copy()
     bent[tuple(map(slice, low, high))] = SimpleITK.GetArrayFromImage(method.Execute(whole)).T
