@@ -7,6 +7,8 @@ __getattr__, __all__ = exports(
     __name__,
     batches="BatchShares CaseShare EpochBatchSampler ReadableLoader name_bad",
     cache="cached_dataset",
+    patches="Patches",
     positive="positive_class",
     read="declared_columns read_cases read_unlabelled",
+    structures="mask_count mask_kind structure_names",
 )

@@ -15,6 +15,7 @@ __getattr__, __all__ = exports(
     inferer="PhaseInferer PrepareBatch SelectLogitsd TestTimeInferer",
     metadata="check_model",
     network="place_network",
+    outlines="OutlineFigures OutlineReport",
     output_place="check_output results_folder",
     randomness="EpochSeed keep_freed_memory",
     removal="Removal",
@@ -22,6 +23,7 @@ __getattr__, __all__ = exports(
     run="begin_training end_training finish prepare_splits settle start",
     running="running_config",
     schedule="FreezeParts ScheduleHandler warmup_cosine",
+    segmentation="DiceScore PrepareOutlined WindowInferer",
     selection="EarlyStop PooledScore SelectionScore pooled_scores",
     served="hand_over training_cases",
 )

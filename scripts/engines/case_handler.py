@@ -69,7 +69,7 @@ class CaseHandler(ABC):
         self.classes = [str(name) for name in classes]
         self.name = name
         self.prediction_key = prediction_key
-        self.predictions: list[Prediction] = []
+        self.predictions: list[Any] = []
         self.notes: dict[str, Any] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -89,7 +89,7 @@ class CaseHandler(ABC):
         """Let go of what `start` took hold of."""
         return
 
-    def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
+    def note(self, batch: Sequence[Case], predictions: Sequence[Any]) -> None:
         """Write into `notes` what is wanted of the cases of one batch, beside their predictions."""
         return
 
@@ -114,12 +114,12 @@ class CaseHandler(ABC):
                 f"{type(self).__name__} needs one dictionary per case, found {type(batch).__name__} and "
                 f"{type(output).__name__}: give the evaluator decollate=True"
             )
-        found = [self._read(item, result) for item, result in zip(batch, output, strict=True)]
+        found = [self.read(item, result) for item, result in zip(batch, output, strict=True)]
         self.predictions += found
         self.note(batch, found)
 
-    def _read(self, item: Case, result: Mapping[str, Any]) -> Prediction:
-        """Take one case from a decollated batch and output."""
+    def read(self, item: Case, result: Mapping[str, Any]) -> Any:
+        """Take one case from a decollated batch and output: a `Prediction`, or what else a sub-class keeps of it."""
         if "case" not in item:
             raise ValueError(f"every item must have the key case, found {sorted(item)}: keep it in the preprocessing")
         case = str(item["case"])

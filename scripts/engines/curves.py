@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ def progress_bar(total: int, description: str, initial: int = 0) -> tqdm:
     """Return a progress bar that does not flood a log file when the output is not a terminal."""
     calm = 0.3 if sys.stderr.isatty() else 15.0
     return tqdm(total=total, initial=initial, desc=description, mininterval=calm, maxinterval=60.0, leave=True)
+
+
+SCORES = ("auc", "accuracy", "dice")
+"""Of a validation, beside its loss."""
 
 
 class Progress:
@@ -66,9 +70,8 @@ class Progress:
         self.bar.update()
 
     def _validated(self, evaluator: Any) -> None:
-        names = ("auc", "accuracy")
         metrics = evaluator.state.metrics
-        self.scores = {f"val {name}": f"{metrics[name]:.3f}" for name in names if name in metrics}
+        self.scores = {f"val {name}": f"{metrics[name]:.3f}" for name in SCORES if name in metrics}
 
     def _close(self, _: Any) -> None:
         if self.bar is not None:
@@ -213,9 +216,7 @@ class LearningCurves:
             "train_loss": sum(losses) / max(1, len(losses)),
             **_training_scores(steps),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "validation_auc": metrics["auc"],
-            "validation_accuracy": metrics["accuracy"],
-            "validation_loss": -metrics["loss"],
+            **_validation_scores(metrics),
             "selection": metrics[evaluator.state.key_metric_name],
             "best": float(self.selection.improved),
         }
@@ -242,6 +243,12 @@ class LearningCurves:
         if self.writer is not None:
             self.writer.close()
             self.writer = None
+
+
+def _validation_scores(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores of a validation under the names of the learning curves; of a loss its size."""
+    found = {f"validation_{name}": metrics[name] for name in SCORES if name in metrics}
+    return found | ({"validation_loss": -metrics["loss"]} if "loss" in metrics else {})
 
 
 def _cell(value: Any) -> Any:

@@ -20,7 +20,7 @@ MODEL_KEYS = (
     "phases", "reference_phase", "classes", "positive", "clinical", "orientation", "spacing", "grid_size",
     "region", "intensity", "image_filter",
     "views", "slices", "slice_pooling", "slicer", "encoder", "plane_encoder", "reader",
-    "fusion", "share_encoder", "share_views", "network_def",
+    "fusion", "share_encoder", "share_views", "network_def", "structures", "masks",
 )  # fmt: skip
 
 
@@ -111,7 +111,10 @@ def record_metrics(output_dir: str | Path) -> None:
     if not (file.is_file() and figures.is_file()):
         return
     found = json.loads(figures.read_text(encoding="utf-8"))
-    scores = {f"{found['name']}_{name}": found["macro"][name] for name in ("auc", "accuracy")}
+    if "outlines" in found:  # the last row is the mean of all structures
+        scores = {f"{found['name']}_{name}": found["outlines"][-1][name] for name in ("dice", "surface_dice")}
+    else:
+        scores = {f"{found['name']}_{name}": found["macro"][name] for name in ("auc", "accuracy")}
     scores[f"{found['name']}_cases"] = found["n"]
     content = json.loads(file.read_text(encoding="utf-8")) | {"eval_metrics": scores}
     write_text(file, json.dumps(content, indent=4) + "\n")

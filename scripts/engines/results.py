@@ -73,7 +73,9 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
         text = json.dumps(lists, indent=2, default=str)
         write_text(folder / "server_cases.json", text + "\n")
     write_yaml(configs / "train.yaml", trained, documented, "Resolved training configuration")
-    base = source / "configs" / "inference.yaml"
+    base = source / "configs" / ("outline.yaml" if "segmenting" in config else "inference.yaml")
+    if not base.is_file():  # a results folder that trains has no other
+        base = source / "configs" / "inference.yaml"
     inference = read_yaml(base)
     shared = {key: trained[key] for key in inference if key in trained and key not in INFERENCE_KEYS}
     text = json.dumps(shared)

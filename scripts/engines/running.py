@@ -58,13 +58,19 @@ def folder_of_files() -> Path | None:
     return None if workflow is None else Path(workflow.config_root_path).resolve().parent
 
 
-def running_config(columns: Sequence[Mapping[str, Any]] | None = None, positive: str | None = None) -> dict[str, Any]:
+def running_config(
+    columns: Sequence[Mapping[str, Any]] | None = None,
+    positive: str | None = None,
+    structures: Sequence[str] | None = None,
+    masks: str | None = None,
+) -> dict[str, Any]:
     """Return the merged, unresolved configuration (files, overlays, command line) that is being run.
 
     Args:
         columns: full declarations, which replace the names of the columns in `clinical`: a trained model must
             know its categories and their order wherever it goes.
         positive: name of the positive class, which replaces `positive` likewise; None leaves it.
+        structures, masks: of a network that outlines, likewise.
 
     Raises:
         RuntimeError: when called outside a configuration.
@@ -74,7 +80,8 @@ def running_config(columns: Sequence[Mapping[str, Any]] | None = None, positive:
         raise RuntimeError("running_config() works only inside an expression of a bundle configuration")
     config = {key: value for key, value in parser.get().items() if key != ConfigParser.meta_key}
     config |= {} if columns is None else {"clinical": [dict(column) for column in columns]}
-    return config | ({} if positive is None else {"positive": positive})
+    settled = {"positive": positive, "structures": structures and list(structures), "masks": masks}
+    return config | {key: value for key, value in settled.items() if value is not None}
 
 
 _REFERENCE = re.compile(r"@(\w+)")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -197,3 +198,13 @@ def note(what: str, names: Sequence[str], most: int = MOST_LISTED) -> str:
         return ""
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
     return f"{what}: {', '.join(map(shown, names[:most]))}{more}"
+
+
+def file_name(name: str) -> str:
+    """Return a name that is safe for files: itself where it is, else cleaned and made unique.
+
+    >>> file_name("p017"), file_name("a/b")
+    ('p017', 'a_b-c14cdd')
+    """
+    clean = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
+    return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

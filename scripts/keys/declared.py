@@ -13,23 +13,32 @@ from typing import Annotated, Any
 from scripts import from_workbench
 from scripts.keys.kinds import Keys
 from scripts.keys.model import Evaluation, Fitting, Inference, Single, Training
+from scripts.keys.segmentation import Segmentation
 
 FILES: dict[str, type[Keys]] = {
     "train.yaml": Training,
     "inference.yaml": Inference,
     "evaluate.yaml": Evaluation,
     "fusion/single.yaml": Single,
+    "segment.yaml": Segmentation,
 }
 """Configuration file -> its keys."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "training": ("train.yaml",),
+    "segmenting": ("train.yaml", "segment.yaml"),
     "evaluating": ("train.yaml", "evaluate.yaml"),
     "inferring": ("inference.yaml",),
 }
 """Command -> the files that have its keys, the last one first in rank."""
 
-UNREAD = {"evaluating": frozenset(Fitting.model_fields)}
+OF_CLASSES = frozenset(
+    ["selection_rule", "calibrate", "missing_phases", "test_time_augmentation", "class_weights", "focal_gamma"]
+    + ["label_smoothing", "dropout", "clinical", "clinical_dropout", "phase_dropout_hides", "views", "positive"]
+)
+"""Keys of a network that classifies, and not of one that outlines."""
+
+UNREAD = {"evaluating": frozenset(Fitting.model_fields), "segmenting": OF_CLASSES}
 """Keys in a command's files that it does not read."""
 
 TOOLS: frozenset[str] = frozenset()

@@ -10,6 +10,7 @@ __getattr__, __all__ = exports(
     geometry="RandomGeometry",
     intensity="PercentileIntensityd WindowIntensityd ZScoreIntensityd",
     mask_region="ContourRegiond MaskRegiond",
+    masks="ResampleMasksd",
     phases="LoadImagePhasesd StackPhasesd",
     region="BoxRegiond WholeVolumeRegiond",
     resample="ResamplePhasesd",

@@ -80,6 +80,20 @@ class RandomGeometry:
             image[on_device] = warp(image[on_device], matrices[moved], shifts[moved])
         return image
 
+    def together(self, image: Tensor, mask: Tensor, not_drawn: int) -> tuple[Tensor, Tensor]:
+        """Move images and their masks alike; masks by nearest neighbour, 0 where they come in from outside.
+
+        Args:
+            image: ``[B, P, D, H, W]``.
+            mask: ``[B, M, D, H, W]``, whole numbers.
+            not_drawn: value of every voxel of a mask that is not there, which it keeps.
+        """
+        geometry = self.draw(len(image), self.probability)
+        missing = (mask.flatten(2) == not_drawn).any(dim=2)
+        moved = warp(mask.float(), *geometry, mode="nearest").to(mask.dtype)
+        moved[missing] = not_drawn
+        return warp(image, *geometry), moved
+
     def draw(
         self, cases: int, probability: float = 1.0, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -147,13 +161,14 @@ class FixedGeometry:
         return warp(image, self.matrix.expand(cases, 3, 3), self.shift.expand(cases, 3))
 
 
-def warp(image: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
+def warp(image: Tensor, matrices: Tensor, shifts: Tensor, mode: str = "bilinear") -> Tensor:
     """Move each case by x -> matrix x + shift about the centre of its grid, by one trilinear interpolation.
 
     Args:
         image: ``[B, P, D, H, W]``.
         matrices: ``[B, 3, 3]``, voxels along D, H, W.
         shifts: ``[B, 3]``, voxels along D, H, W.
+        mode: ``bilinear``, which in three dimensions is trilinear; ``nearest`` for labels.
     """
     size = torch.tensor(image.shape[2:])
     half = (size - 1).clamp_min(1) / 2  # voxels from the centre to ±1, where grid_sample has the border voxels
@@ -166,4 +181,4 @@ def warp(image: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
     plane = columns[:, :, 1] * height[:, None] + columns[:, :, 2] * width
     grid = plane + (columns[:, :, 0] * depth[:, None, None] + columns[:, :, 3])  # rows of W, which add fast
     grid = grid.permute(0, 2, 3, 4, 1)
-    return grid_sample(image, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return grid_sample(image, grid, mode=mode, padding_mode="zeros", align_corners=True)

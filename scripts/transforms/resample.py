@@ -38,7 +38,7 @@ class ResamplePhasesd(PhaseTransform):
     Args:
         keys: key of the opened phases.
         spacing: mm per voxel along D, H, W.
-        size: voxels along D, H, W.
+        size: voxels along D, H, W; None: as many as the region needs, so that grids differ from case to case.
         orientation: where the axes D, H, W run to.
         anti_alias: smooth before sampling where the grid is coarser than the volume; off, as in MONAI's
             `Spacing`. Pictures (`ImageVolume`) are always smoothed.
@@ -51,7 +51,7 @@ class ResamplePhasesd(PhaseTransform):
         self,
         keys: str = "image",
         spacing: Sequence[float] = (1.0, 1.0, 1.0),
-        size: Sequence[int] = (64, 64, 64),
+        size: Sequence[int] | None = (64, 64, 64),
         orientation: str = "RAS",
         anti_alias: bool = False,
     ) -> None:
@@ -59,9 +59,9 @@ class ResamplePhasesd(PhaseTransform):
         self.spacing = np.array(spacing, dtype=np.float64)
         if self.spacing.shape != (3,) or not (self.spacing > 0).all() or not np.isfinite(self.spacing).all():
             raise ValueError(f"`spacing` must be three numbers above 0 mm, found {spacing}")
-        if len(size) != 3 or any(int(count) != count or count < 1 for count in size):
+        if size is not None and (len(size) != 3 or any(int(count) != count or count < 1 for count in size)):
             raise ValueError(f"`size` must be three whole numbers of voxels above 0, found {size}")
-        self.size = (int(size[0]), int(size[1]), int(size[2]))
+        self.size = None if size is None else (int(size[0]), int(size[1]), int(size[2]))
         if sorted(AXIS_OF.get(letter, 3) for letter in orientation) != [0, 1, 2]:
             raise ValueError(f"`orientation` must have one letter each of R/L, A/P and S/I, found {orientation!r}")
         self.orientation = orientation
@@ -73,8 +73,10 @@ class ResamplePhasesd(PhaseTransform):
         contour = item.pop("contour", None)
         region = self.fit(item)
         reference = volumes[item["reference"]]
-        grid, start = self._grid(reference, region)
-        parts = (self._part(0, start, region), self._part(1, start, region), self._part(2, start, region))
+        size = self.size or self._size_of(region)
+        grid, start = self._grid(reference, region, size)
+        first, second, third = (self._part(axis, start, region, size) for axis in range(3))
+        parts = (first, second, third)
         corner = grid.copy()
         corner[:3, 3] = grid[:3, :3] @ [part.start for part in parts] + grid[:3, 3]
         sub_size = (parts[0].stop - parts[0].start, parts[1].stop - parts[1].start, parts[2].stop - parts[2].start)
@@ -92,7 +94,7 @@ class ResamplePhasesd(PhaseTransform):
             )
             part, part_inside = np.where(kept, part, np.float32(0)), part_inside & kept
             self._check(item, phase, volume, part[part_inside])
-            values, inside = np.zeros(self.size, dtype=np.float32), np.zeros(self.size, dtype=bool)
+            values, inside = np.zeros(size, dtype=np.float32), np.zeros(size, dtype=bool)
             values[parts], inside[parts] = part, part_inside
             item[self.key][phase], item["inside"][phase] = torch.from_numpy(values), torch.from_numpy(inside)
         item["grid_affine"] = torch.from_numpy(grid)
@@ -109,8 +111,8 @@ class ResamplePhasesd(PhaseTransform):
             corners along the axes of the grid in mm, [2, 3].
         """
         region = need(item, "region", "a region transform (MaskRegiond, BoxRegiond, WholeVolumeRegiond)", self)
-        pieces, room = item.pop("pieces", None), self.spacing * self.size
-        turn = frame_change("RAS", self.orientation)
+        pieces, turn = item.pop("pieces", None), frame_change("RAS", self.orientation)
+        room = np.full(3, 1e9) if self.size is None else self.spacing * self.size
         if pieces is not None:
             region, item["region_left_out"] = pieces.within(np.abs(turn).T @ room)
             item["region"] = region
@@ -118,23 +120,28 @@ class ResamplePhasesd(PhaseTransform):
         item["region_exceeds_grid"] = bool((region[1] - region[0] > room + EDGE).any())
         return region
 
-    def _grid(self, reference: Any, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _size_of(self, region: np.ndarray) -> tuple[int, int, int]:
+        """Return how many voxels along D, H, W hold a region."""
+        counts = np.maximum(np.ceil((region[1] - region[0]) / self.spacing - EDGE), 1).astype(int)
+        return int(counts[0]), int(counts[1]), int(counts[2])
+
+    def _grid(self, reference: Any, region: np.ndarray, size: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Return the affine of the grid, and its first point in the frame."""
         axes = frame_axes(reference.affine, reference.shape, self.orientation)
         origin = axes.T @ oriented_affine(reference.affine, reference.shape, self.orientation)[:3, 3]
-        centred = region.mean(axis=0) - (np.array(self.size) - 1) / 2 * self.spacing
+        centred = region.mean(axis=0) - (np.array(size) - 1) / 2 * self.spacing
         start = origin + np.round((centred - origin) / self.spacing) * self.spacing
         grid = np.eye(4)
         grid[:3, :3], grid[:3, 3] = axes * self.spacing, axes @ start
         return grid, start
 
-    def _part(self, axis: int, start: np.ndarray, region: np.ndarray) -> slice:
+    def _part(self, axis: int, start: np.ndarray, region: np.ndarray, size: tuple[int, int, int]) -> slice:
         """Return the grid points within the region along one axis, at least the one nearest to its centre."""
         low, high = (region[:, axis] - start[axis]) / self.spacing[axis]
         edge = EDGE / self.spacing[axis]
-        middle = int(np.clip(round((low + high) / 2), 0, self.size[axis] - 1))
+        middle = int(np.clip(round((low + high) / 2), 0, size[axis] - 1))
         first = min(max(int(np.ceil(low - edge)), 0), middle)
-        return slice(first, max(min(int(np.floor(high + edge)) + 1, self.size[axis]), middle + 1))
+        return slice(first, max(min(int(np.floor(high + edge)) + 1, size[axis]), middle + 1))
 
     def _check(self, item: Mapping[Any, Any], phase: str, volume: Any, values: np.ndarray) -> None:
         """Refuse a phase that shows nothing in the region."""

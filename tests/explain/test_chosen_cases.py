@@ -7,7 +7,8 @@ import pytest
 from monai.transforms import Compose, DeleteItemsd, Identityd
 from scripts.transforms.mask_region import MaskRegiond
 from scripts.transforms.region import WholeVolumeRegiond
-from workbench.explain.explaining import file_name, folder_atomically
+from scripts.files.plain_text import file_name
+from workbench.explain.explaining import folder_atomically
 from workbench.explain.tables import choose_cases, lesion_labels, located
 
 ITEMS = [

@@ -14,7 +14,8 @@ from scripts.transforms.phases import need
 from torch import Tensor
 from workbench.explain.contributions import Contributions, phase_contributions
 from workbench.explain.occlusion import Occlusion, grad_cam, layer_cam, predict_case
-from workbench.explain.original_grid import GridVolume, Localisation, lesion_volume, localise
+from scripts.volumes.original_grid import GridVolume
+from workbench.explain.localisation import Localisation, lesion_volume, localise
 
 ACTIVATION_MAPS = {"layer_cam": layer_cam, "grad_cam": grad_cam}
 EXPLANATIONS = ("contribution", *ACTIVATION_MAPS, "occlusion")

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +25,8 @@ from workbench.explain.contribution_figure import Waterfall, contribution_figure
 from workbench.explain.contributions import Contributions, reads_table
 from workbench.explain.heat_figure import heat_figure
 from workbench.explain.occlusion import Occlusion
-from workbench.explain.original_grid import save_nifti, to_original_grid
+from scripts.files.plain_text import file_name
+from scripts.volumes.original_grid import save_nifti, to_original_grid
 from workbench.explain.tables import (
     choose_cases,
     lesion_labels,
@@ -60,16 +59,6 @@ def folder_atomically(folder: Path) -> Iterator[Path]:
     finally:
         for rest in (temporary, old):
             shutil.rmtree(rest, ignore_errors=True)
-
-
-def file_name(name: str) -> str:
-    """Return a name that is safe for files: itself where it is, else cleaned and made unique.
-
-    >>> file_name("p017"), file_name("a/b")
-    ('p017', 'a_b-c14cdd')
-    """
-    clean = re.sub(r"[^\w.-]", "_", name).lstrip(".") or "_"
-    return clean if clean == name else f"{clean}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
 
 
 TABLE = "clinical table"

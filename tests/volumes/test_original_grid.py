@@ -12,7 +12,7 @@ from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
 from scripts.volumes.open import open_volume
-from workbench.explain.original_grid import GridVolume, block_around, save_nifti, to_original_grid
+from scripts.volumes.original_grid import GridVolume, block_around, save_nifti, to_original_grid
 
 from tests.transforms.conftest import affine, rotation
 

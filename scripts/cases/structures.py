@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which structures the masks of a dataset show, and whether there is one mask per case or one per phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.cases.document import name_list, open_document
+
+LESION = "lesion"
+"""Name of what a mask shows where dataset.json names no structures."""
+
+
+def structure_names(structures: Sequence[str] | None, dataset_dir: str | Path) -> list[str]:
+    """Return the names of the values 1, 2, ... of the masks.
+
+    Args:
+        structures: the names; None takes those of dataset.json, and where it has none, every value above 0
+            counts as one lesion.
+        dataset_dir: folder with dataset.json, or the path of such a file.
+
+    Raises:
+        ValueError: no list of different names.
+    """
+    if structures is not None:
+        return name_list(structures, "`structures`")
+    return list(open_document(dataset_dir).structures) or [LESION]
+
+
+def mask_kind(masks: str | None, cases: Sequence[Mapping[str, Any]]) -> str:
+    """Return ``case``, one mask per case, or ``phase``, one mask per phase.
+
+    Args:
+        masks: one of the two; None is ``phase`` where a case has several masks.
+        cases: the training cases.
+
+    >>> mask_kind(None, [{"roi": "a.nii"}, {"roi": {"ed": "a.nii", "es": "b.nii"}}])
+    'phase'
+    """
+    several = any(isinstance(case.get("roi"), Mapping) for case in cases)
+    return masks or ("phase" if several else "case")
+
+
+def mask_count(masks: str, num_phases: int) -> int:
+    """Return how many masks a network outlines in a case.
+
+    >>> mask_count("case", 3), mask_count("phase", 3)
+    (1, 3)
+    """
+    return num_phases if masks == "phase" else 1

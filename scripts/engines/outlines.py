@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What outlining leaves: a label map per case on the voxels of its file, and how far it is from what was drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scripts import from_workbench
+from scripts.cases.structures import mask_count
+from scripts.engines.case_handler import Case, CaseHandler
+from scripts.engines.environment import describe_machine
+from scripts.figures.outline_tables import lesion_table, outline_table
+from scripts.files.atomic import write_table, write_text
+from scripts.files.plain_text import file_name
+from scripts.files.processes import is_first_process
+from scripts.metrics.lesions import LesionsFound, find_lesions, lesion_summary
+from scripts.metrics.outlines import OUTLINE_TITLES, outline_scores, outline_summary
+from scripts.volumes.label_map import drawn_labels, on_original_voxels
+from scripts.volumes.open import open_volume
+from scripts.volumes.original_grid import save_nifti
+from scripts.volumes.volume import Volume
+
+FOLDER = "outlines"
+"""Folder of the label maps, in a results folder."""
+COLUMNS = ("case", "patient", "mask", "structure", "volume_ml", "predicted_volume_ml", *OUTLINE_TITLES)
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """What was found about one case."""
+
+    case: str
+    patient: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    lesions: LesionsFound | None = None
+
+
+class OutlineReport(CaseHandler):
+    """Writes what a reader needs of an evaluation of outlines.
+
+    When an evaluation ends it has written into `output_dir`
+
+        outlines/<case>.nii.gz     a label map on the voxels of the reference phase; with one mask per phase
+                                   outlines/<case>_<phase>.nii.gz on those of each phase that is there
+        outlines.csv               where there are masks: one row per case, mask and structure, compared on the
+                                   voxels of the mask
+        metrics.json               their means by patient with 95% intervals; with one structure also lesions
+                                   found and false positives per case
+    and printed these. Where no case has a mask it writes label maps alone.
+
+    Args:
+        output_dir: folder of the results, made if missing.
+        data: the items of the dataset that is evaluated, with the paths of their files.
+        structures: S names of the values 1, 2, ...
+        phases: names of all phases, in order.
+        reference: name of the reference phase; a case without it has its first phase.
+        masks: ``case`` or ``phase``, see `ResampleMasksd`.
+        name: what is evaluated, e.g. "test"; heads the tables.
+        seed: of the run that is evaluated; recorded, and seed of the bootstrap.
+        tolerance: of the surface Dice, mm.
+        draws: bootstrap resamples.
+
+    Raises:
+        ValueError: as for `CaseHandler`.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        data: Sequence[Case],
+        structures: Sequence[str],
+        phases: Sequence[str],
+        reference: str,
+        masks: str = "case",
+        name: str = "test",
+        seed: int = 0,
+        tolerance: float = 2.0,
+        draws: int = 1000,
+    ) -> None:
+        super().__init__(output_dir, structures, name)
+        self.items = {str(item["case"]): item for item in data}
+        self.phases = list(phases)
+        self.reference = reference
+        self.masks = masks
+        self.seed = seed
+        self.tolerance = tolerance
+        self.draws = draws
+
+    def read(self, item: Case, result: Mapping[str, Any]) -> Outlined:
+        """Write the label maps of one case, and compare them with its masks."""
+        case = str(item["case"])
+        entry = self.items[case]
+        logits = torch.as_tensor(result[self.prediction_key]).detach().float().cpu()
+        count = mask_count(self.masks, len(self.phases))
+        probabilities = logits.unflatten(0, (count, -1)).softmax(dim=1).numpy()
+        grid = np.asarray(item["grid_affine"], dtype=np.float64)
+        present = [phase for phase in self.phases if entry["image"].get(phase)]
+        reference = self.reference if self.reference in present else present[0]
+        found = Outlined(case, str(entry.get("patient", case)))
+        for slot in range(count):
+            phase = self.phases[slot] if self.masks == "phase" else reference
+            if phase not in present:
+                continue
+            volume = open_volume(entry["image"][phase], f"case {case}: phase {phase!r}")
+            ending = f"_{phase}" if self.masks == "phase" else ""
+            self.output_dir.joinpath(FOLDER).mkdir(parents=True, exist_ok=True)
+            path = self.output_dir / FOLDER / f"{file_name(case + ending)}.nii.gz"
+            save_nifti(path, on_original_voxels(probabilities[slot], grid, volume), volume.affine)
+            drawn = self._drawn(entry, phase)
+            if drawn is not None:
+                found = self._compared(found, phase, probabilities[slot], grid, drawn)
+        return found
+
+    def _drawn(self, entry: Case, phase: str) -> Volume | None:
+        """Return the mask that belongs to an outline, None where the case has none."""
+        roi = entry.get("roi")
+        if isinstance(roi, Mapping):
+            roi = roi.get(phase) if self.masks == "phase" or phase in roi else next(iter(roi.values()), None)
+        elif self.masks == "phase" and phase != self.reference:
+            roi = None
+        return None if roi is None else open_volume(roi, f"case {entry['case']}: roi")
+
+    def _compared(
+        self, found: Outlined, phase: str, probabilities: np.ndarray, grid: np.ndarray, mask: Volume
+    ) -> Outlined:
+        """Compare an outline with a mask, on the voxels of the mask."""
+        truth = drawn_labels(mask, self.classes if len(self.classes) > 1 else (), f"case {found.case}")
+        outlined = on_original_voxels(probabilities, grid, mask)
+        spacing = np.linalg.norm(mask.affine[:3, :3], axis=0).tolist()
+        rows = outline_scores(outlined, truth, spacing, self.classes, self.tolerance)
+        names = {"case": found.case, "patient": found.patient, "mask": phase if self.masks == "phase" else ""}
+        lesions = find_lesions(found.case, found.patient, outlined, truth) if len(self.classes) == 1 else None
+        return Outlined(found.case, found.patient, [*found.rows, *(names | row for row in rows)], lesions)
+
+    def write(self, device: str) -> None:
+        """Write and print what was found about all cases."""
+        found: list[Outlined] = list(self.predictions)
+        rows = [row for one in found for row in one.rows]
+        if rows:
+            cells = ([row[name] for name in COLUMNS] for row in rows)
+            write_table(self.output_dir / "outlines.csv", list(COLUMNS), cells)
+            summary = outline_summary(rows, self.draws, self.seed)
+            record: dict[str, Any] = {"name": self.name, "seed": self.seed, "n": len(found), "outlines": summary}
+            print(f"\n{outline_table(summary, self.tolerance, self.name).text()}")
+            lesions = [one.lesions for one in found if one.lesions is not None]
+            if lesions:
+                record["lesions"] = lesion_summary(lesions, draws=self.draws, seed=self.seed)
+                print(f"\n{lesion_table(record['lesions']).text()}")
+            write_text(self.output_dir / "metrics.json", json.dumps(record | describe_machine(device), indent=2) + "\n")
+        print(f"{self.name}: outlines of {len(found)} cases in {self.output_dir / FOLDER}", flush=True)
+
+
+class OutlineFigures:
+    """Pictures of outlines over the scans, made by the workbench where there is one.
+
+    Args:
+        output_dir: folder with ``outlines.csv``, as `OutlineReport` leaves it.
+        data, phases, structures, masks, reference: as of `OutlineReport`.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        data: Sequence[Case],
+        phases: Sequence[str],
+        structures: Sequence[str],
+        masks: str,
+        reference: str,
+    ) -> None:
+        self.place = Path(output_dir)
+        self.settings = (list(data), list(phases), list(structures), masks, reference)
+
+    def run(self) -> None:
+        """Draw them."""
+        drawing = from_workbench("report.outline_figure") if is_first_process() else None
+        if drawing is not None:
+            drawing.draw_outlines(self.place, *self.settings)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a batch of patches to the network, from windows to a whole scan, and the Dice score that chooses the best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from monai.inferers import sliding_window_inference
+from scripts.engines.inferer import PhaseInferer
+from scripts.engines.selection import SelectionScore
+from scripts.transforms.augment import AugmentBatch, PerCase
+from scripts.transforms.geometry import RandomGeometry
+from scripts.volumes.label_map import NOT_DRAWN
+from torch import Tensor
+
+
+class PrepareOutlined:
+    """Moves a batch of images and masks to the device, and augments both there.
+
+    Geometry moves the masks with the images (nearest neighbour); what is left of `augmentation` changes
+    intensities alone.
+
+    An instance is the ``prepare_batch`` of a MONAI trainer or evaluator.
+
+    Args:
+        augmentation: of a training; None for evaluation.
+        phase_dropout: called as ``phase_dropout(present)``, the phases to be seen; None for evaluation.
+
+    Raises:
+        ValueError: a transform of MONAI that moves voxels, since masks would not move with the image.
+
+    Shape:
+        batch with ``image [B, P, D, H, W]``, ``present [B, P]`` and, where known, ``mask [B, M, D, H, W]``
+        -> ``(image, mask or None, (), {"present": ...})``
+    """
+
+    def __init__(
+        self, augmentation: AugmentBatch | None = None, phase_dropout: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.transforms = [] if augmentation is None else list(augmentation.transforms)
+        for one in self.transforms:
+            if isinstance(one, PerCase) and type(one.transform).__module__.startswith("monai.transforms.spatial"):
+                raise ValueError(
+                    f"augmentation: {one.name} would move the image and not its mask; use "
+                    "scripts.transforms.RandomGeometry, which moves both"
+                )
+        self.phase_dropout = phase_dropout
+        self.seen: Tensor | None = None  # phases of the last batch that are not hidden, [B, P]
+
+    def __call__(
+        self, batch: dict[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[Tensor, Tensor | None, tuple, dict[str, Tensor]]:
+        def move(value: Any) -> Tensor:
+            return torch.as_tensor(value).to(device=device, non_blocking=non_blocking, **kwargs)
+
+        image, present = move(batch["image"]), move(batch["present"])
+        mask = move(batch["mask"]) if "mask" in batch else None
+        for transform in self.transforms:
+            if isinstance(transform, RandomGeometry) and mask is not None:
+                image, mask = transform.together(image, mask, NOT_DRAWN)
+            else:
+                image = transform(image, present)
+        if self.phase_dropout is not None:
+            present = self.phase_dropout(present)
+        self.seen = present
+        return image, mask, (), {"present": present}
+
+
+class WindowInferer(PhaseInferer):
+    """Outlines whole scans by windows of the size of a training's patch, blended by a Gaussian (MONAI).
+
+    Args:
+        size: voxels of a window along D, H, W.
+        overlap: share of a window that the next one sees, too.
+        windows: windows at a time.
+        precision: ``auto``, ``bf16`` or ``fp32``, see `autocast`.
+
+    Raises:
+        ValueError: an overlap outside [0, 1).
+
+    Shape:
+        inputs ``[B, P, D, H, W]`` -> logits ``[B, M (S + 1), D, H, W]``
+    """
+
+    def __init__(self, size: Sequence[int], overlap: float = 0.5, windows: int = 4, precision: str = "fp32") -> None:
+        super().__init__(precision)
+        if not 0 <= overlap < 1:
+            raise ValueError(f"overlap must lie in [0, 1), found {overlap}")
+        self.size = [int(side) for side in size]
+        self.overlap = overlap
+        self.windows = windows
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        present = kwargs.pop("present", None)
+        found = []
+        for row in range(len(inputs)):  # cases by themselves, for each has phases of its own
+            of_case = None if present is None else present[row : row + 1]
+
+            def outline(patches: Tensor, of_case: Tensor | None = of_case) -> Tensor:
+                shown = {} if of_case is None else {"present": of_case.expand(len(patches), -1)}
+                return super(WindowInferer, self).__call__(patches, network, *args, **shown, **kwargs).float()
+
+            found.append(
+                sliding_window_inference(
+                    inputs[row : row + 1], self.size, self.windows, outline, self.overlap, mode="gaussian"
+                )
+            )
+        return torch.cat(found)  # type: ignore[arg-type]
+
+
+def label_maps(logits: Tensor, masks: int) -> Tensor:
+    """Return the most likely structure at every voxel: logits [..., M (S + 1), D, H, W] -> [..., M, D, H, W]."""
+    return logits.unflatten(-4, (masks, -1)).argmax(dim=-4)
+
+
+def case_dice(outlined: Tensor, drawn: Tensor, structures: int) -> Tensor:
+    r"""Return the Dice coefficient of each mask and structure of one case.
+
+    .. math:: 2 |A \cap B| / (|A| + |B|)
+
+    Args:
+        outlined: label map, [M, D, H, W].
+        drawn: label map, [M, D, H, W]; 255: not drawn.
+        structures: S.
+
+    Returns:
+        float32 [M, S]; NaN where nothing is drawn and nothing outlined, or the mask is not there.
+
+    >>> case_dice(torch.tensor([[[[1, 1, 0]]]]), torch.tensor([[[[1, 0, 0]]]]), 2)
+    tensor([[0.6667,    nan]])
+    """
+    both, sum_ = [], []
+    for value in range(1, structures + 1):
+        one, other = (labels.flatten(1) == value for labels in (outlined, drawn))
+        both.append((one & other).sum(dim=1))
+        sum_.append(one.sum(dim=1) + other.sum(dim=1))
+    dice = 2 * torch.stack(both, dim=1) / torch.stack(sum_, dim=1)
+    missing = (drawn.flatten(1) == NOT_DRAWN).any(dim=1)
+    return torch.where(missing[:, None], torch.full_like(dice, float("nan")), dice)
+
+
+class DiceScore(SelectionScore):
+    """The Dice coefficient on the grid that chooses the checkpoint: mean over cases, masks and structures.
+
+    Args:
+        structures: S.
+        smoothing: as in `SelectionScore`.
+    """
+
+    def __init__(self, structures: int, smoothing: float = 0.0) -> None:
+        self.structures = structures
+        super().__init__("loss", smoothing, output_transform=self.of_output)
+
+    def of_output(self, output: Sequence[dict[str, Any]]) -> tuple[Tensor, Tensor]:
+        """Return the Dice coefficients [B, M S] of the cases of a batch."""
+        found = []
+        for case in output:
+            drawn = torch.as_tensor(case["label"]).as_subclass(Tensor)
+            outlined = label_maps(torch.as_tensor(case["pred"]).as_subclass(Tensor), len(drawn))
+            found.append(case_dice(outlined, drawn, self.structures).flatten())
+        dice = torch.stack(found).cpu()
+        return dice, torch.zeros(len(dice))
+
+    def _score(self, probabilities: Tensor, labels: Tensor) -> float:
+        return float(probabilities.nanmean())

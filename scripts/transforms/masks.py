@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was drawn in the masks of a case, on its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scripts.transforms.phases import PhaseTransform, case_name, need
+from scripts.volumes.grid import Size
+from scripts.volumes.label_map import NOT_DRAWN, drawn_labels, sample_labels
+from scripts.volumes.volume import Volume
+
+MASKS = ("case", "phase")
+"""One mask per case, or one per phase."""
+
+
+class ResampleMasksd(PhaseTransform):
+    """Brings the masks of a case onto the grid of its phases, by `sample_labels`; behind `ResamplePhasesd`.
+
+    Afterwards the item holds ``mask``, uint8 [M, D, H, W]: 0 is background, 1 to S are the structures, and 255
+    everywhere is a mask that the case does not have.
+
+    Args:
+        keys: key of the phases.
+        phases: names of all phases, in order.
+        structures: S names of the values 1, 2, ...; none: every value above 0 is one structure.
+        masks: ``case``, one mask (of several, that of the reference phase), M = 1; or ``phase``, one for each
+            phase, M = P, and a case with one mask has it for its reference phase.
+        empty: whether a mask in which nothing is drawn is taken as it is.
+
+    Raises:
+        ValueError: an unknown kind of masks; a case without any mask; a mask with other values, with nothing
+            drawn, or beside the grid.
+    """
+
+    def __init__(
+        self,
+        keys: str = "image",
+        phases: Sequence[str] = (),
+        structures: Sequence[str] = (),
+        masks: str = "case",
+        empty: bool = False,
+    ) -> None:
+        super().__init__(keys)
+        if masks not in MASKS:
+            raise ValueError(f"`masks` must be {' or '.join(MASKS)}, found {masks!r}")
+        self.phases = list(phases)
+        self.structures = list(structures)
+        self.masks = masks
+        self.empty = empty
+
+    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
+        item = dict(data)
+        volumes = self.by_slot(item)
+        if not any(volumes):
+            raise ValueError(f"{case_name(item)}: outlines are learned from a mask ('roi'), found none; add it")
+        grid = np.asarray(need(item, "grid_affine", "ResamplePhasesd", self))
+        shape = next(iter(item[self.key].values())).shape
+        size: Size = (shape[0], shape[1], shape[2])
+        found = [self._one(item, volume, grid, size) for volume in volumes]
+        item["mask"] = torch.from_numpy(np.stack(found))
+        return item
+
+    def by_slot(self, item: Mapping[Any, Any]) -> list[Volume | None]:
+        """Return the M masks of an opened case, None for those that it does not have."""
+        masks = item.get("masks") or {}
+        if self.masks == "case":
+            return [item.get("roi")]
+        if "roi" in masks:
+            masks = {item["reference"]: masks["roi"]}
+        return [masks.get(phase) for phase in self.phases]
+
+    def _one(self, item: Mapping[Any, Any], volume: Volume | None, grid: np.ndarray, size: Size) -> np.ndarray:
+        if volume is None:
+            return np.full(size, NOT_DRAWN, dtype=np.uint8)
+        drawn = drawn_labels(volume, self.structures, case_name(item))
+        if not drawn.any() and not self.empty:
+            raise ValueError(
+                f"{case_name(item)}: a mask must outline something, found nothing but 0 in {volume.path}; correct "
+                "the mask, remove the case, or pass --empty_masks true where nothing is there to outline"
+            )
+        found, inside = sample_labels(drawn, volume.affine, grid, size, max(len(self.structures), 1))
+        if not inside.any():
+            raise ValueError(
+                f"{case_name(item)}: the mask must overlap the reference phase, found it beside in {volume.path}; "
+                "correct the position in its header, or take the mask out of the case"
+            )
+        return found

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Label maps: which structure a mask shows at each voxel, read from a file and brought to other grids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from scripts.volumes.grid import Size, sample_volume
+from scripts.volumes.original_grid import GridVolume, block_around
+from scripts.volumes.volume import Volume
+
+NOT_DRAWN = 255
+"""Value of every voxel of a mask that a case does not have."""
+
+
+def drawn_labels(volume: Volume, structures: Sequence[str], name: str) -> np.ndarray:
+    """Read a mask as uint8 [X, Y, Z]: 0, and 1 to S.
+
+    Args:
+        volume: the mask as opened from its file.
+        structures: S names; none: every value above 0 is 1.
+        name: of the case, for the message.
+
+    Raises:
+        ValueError: a value that has no name.
+    """
+    voxels = volume.read()
+    if not structures:
+        return (voxels > 0).astype(np.uint8)
+    values = np.unique(voxels)
+    strange = [f"{value:g}" for value in values if value not in range(len(structures) + 1)]
+    if strange:
+        known = ", ".join(f"{number} {structure}" for number, structure in enumerate(structures, 1))
+        raise ValueError(
+            f"{name}: the values of a mask must be 0 or those of `structures` ({known}), found "
+            f"{', '.join(strange[:8])} in {volume.path}; correct the mask or `structures`"
+        )
+    return voxels.astype(np.uint8)
+
+
+def sample_labels(
+    labels: np.ndarray, affine: np.ndarray, grid: np.ndarray, size: Size, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a label map shows at the points of a grid: uint8, and which points it covers, bool.
+
+    Each label is interpolated as a volume of 0 and 1 (trilinear), and the largest value wins, background
+    included: edges stay smooth where the grid is another one, and a grid of the same points gives a copy.
+
+    Args:
+        labels: uint8 [X, Y, Z], values up to `most`.
+        affine: index of the labels -> mm, [4, 4].
+        grid: index of the grid -> mm, [4, 4].
+        size: points along D, H, W.
+    """
+    return _likeliest(((labels == value).astype(np.float32) for value in range(most + 1)), affine, grid, size)
+
+
+def on_original_voxels(probabilities: np.ndarray, grid: np.ndarray, volume: Volume) -> np.ndarray:
+    """Return the most probable structure at every voxel of an original volume, 0 beyond the grid.
+
+    The probabilities are interpolated (trilinear), not the labels, so that edges are as fine as these voxels.
+
+    Args:
+        probabilities: [S + 1, D, H, W] on the network's grid, background first.
+        grid: its index -> mm, [4, 4].
+        volume: as opened from its file; its voxels are not read.
+
+    Returns:
+        uint8, of the volume's shape.
+    """
+    block = block_around(GridVolume(probabilities[0], grid), volume)
+    corner = volume.affine.copy()
+    corner[:3, 3] += volume.affine[:3, :3] @ [part.start for part in block]
+    size = (block[0].stop - block[0].start, block[1].stop - block[1].start, block[2].stop - block[2].start)
+    found = np.zeros(volume.shape, dtype=np.uint8)
+    found[block], _ = _likeliest(probabilities, grid, corner, size)
+    return found
+
+
+def _likeliest(
+    shares: Iterable[np.ndarray], affine: np.ndarray, grid: np.ndarray, size: Size
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of several volumes is the largest at each point of a grid, of equal ones the first; 0 outside."""
+    found, best, inside = np.zeros(size, dtype=np.uint8), np.zeros(0), np.zeros(0)
+    for value, share in enumerate(shares):
+        values, inside = sample_volume(GridVolume(share, affine), grid, size)
+        if value:
+            found[inside & (values > best)] = value
+        best = np.maximum(best, values) if value else values
+    return found, inside
