@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ignite.engine import Engine, Events
+from monai.bundle import ConfigParser
 from scripts import BUNDLE
 from scripts.engines.environment import environment
 from scripts.engines.metadata import own_metadata
@@ -32,14 +34,14 @@ def _comments(file: Path) -> dict[str, str]:
     return {match[1]: match[2] for match in matches if match}
 
 
-def write_yaml(file: Path, config: dict[str, Any], documented: Path, title: str) -> None:
-    """Write a configuration with the comments that its keys have in the file it came from.
+def write_yaml(file: Path, config: dict[str, Any], documented: Sequence[Path], title: str) -> None:
+    """Write a configuration with the comments that its keys have in the files it came from, if they are there.
 
     Raises:
         ValueError: something that came from data would be an expression or a reference.
     """
     check_from_data(config, file.name)
-    comments = _comments(documented)
+    comments = {key: text for one in documented if one.is_file() for key, text in _comments(one).items()}
     lines = [f"# {title}", ""]
     for key, value in config.items():
         if key in comments:
@@ -72,11 +74,12 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
         trained |= {key: without_data(trained[key], general[key]) for key in ("train", "validate")}
         text = json.dumps(lists, indent=2, default=str)
         write_text(folder / "server_cases.json", text + "\n")
-    write_yaml(configs / "train.yaml", trained, documented, "Resolved training configuration")
-    base = source / "configs" / ("outline.yaml" if "segmenting" in config else "inference.yaml")
-    if not base.is_file():  # a results folder that trains has no other
-        base = source / "configs" / "inference.yaml"
-    inference = read_yaml(base)
+    overlays = [source / "configs" / name for name in ("segment.yaml", "outline.yaml")]
+    if "segmenting" not in config or not all(file.is_file() for file in overlays):  # a results folder has them merged
+        overlays = []
+    write_yaml(configs / "train.yaml", trained, [documented, *overlays[:1]], "Resolved training configuration")
+    files = [source / "configs" / "inference.yaml", *overlays[1:]]
+    inference = ConfigParser.load_config_files(files) if overlays else read_yaml(files[0])
     shared = {key: trained[key] for key in inference if key in trained and key not in INFERENCE_KEYS}
     text = json.dumps(shared)
     shared |= {key: trained[key] for key in trained if re.search(rf"@{key}\b", text) and key not in inference}
@@ -84,7 +87,8 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     head["dataset_dir"] = trained["dataset_dir"]
     inference["displayable_configs"] = case_options(trained)
     own = {key: value for key, value in inference.items() if key not in shared}
-    write_yaml(configs / "inference.yaml", head | shared | own, base, "Inference with the model trained here")
+    title = "Inference with the model trained here"
+    write_yaml(configs / "inference.yaml", head | shared | own, files, title)
     for name in COPIED:
         copy_atomically(source / "configs" / name, configs / name)
     meta = json.loads((source / "configs" / "metadata.json").read_text(encoding="utf-8"))

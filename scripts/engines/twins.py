@@ -33,6 +33,9 @@ INFERENCE_KEYS = frozenset(
         "initialize",
         "run",
         "inferring",
+        "num_masks",
+        "num_structures",
+        "deep_supervision",
     ]
 )
 

@@ -82,7 +82,7 @@ def _likeliest(
     shares: Iterable[np.ndarray], affine: np.ndarray, grid: np.ndarray, size: Size
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return which of several volumes is the largest at each point of a grid, of equal ones the first; 0 outside."""
-    found, best, inside = np.zeros(size, dtype=np.uint8), np.zeros(0), np.zeros(0)
+    found, best, inside = np.zeros(size, dtype=np.uint8), np.zeros(0), np.zeros(size, dtype=bool)
     for value, share in enumerate(shares):
         values, inside = sample_volume(GridVolume(share, affine), grid, size)
         if value:

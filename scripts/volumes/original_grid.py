@@ -77,7 +77,7 @@ def to_original_grid(values: np.ndarray, grid_affine: np.ndarray, volume: Volume
 
 
 def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
-    """Write values (float32, or labels as uint8) as NIfTI, with position and orientation in both of its forms (sform and qform)."""
+    """Write values, labels as uint8, else as float32, with position and orientation as both sform and qform."""
     import nibabel
 
     image = nibabel.Nifti1Image(values if values.dtype == np.uint8 else values.astype(np.float32), affine)

@@ -199,7 +199,7 @@ def test_nothing_of_the_data_reaches_a_configuration_as_an_order(key, name, tmp_
     column = {"name": "sex", "kind": "category", "values": ["F", "M"], "note": name}
     config = {key: {"clinical": [column], "positive": name}.get(key, {"x": name})}
     with pytest.raises(ValueError, match=f"names in `{key}` of train.yaml must not have"):
-        write_yaml(tmp_path / "train.yaml", config, ROOT / "configs" / "train.yaml", "title")
+        write_yaml(tmp_path / "train.yaml", config, [ROOT / "configs" / "train.yaml"], "title")
     with pytest.raises(ValueError, match=f"names in `{key}` of settings.yaml must not have"):
         write_settings(tmp_path, config)
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 from monai.transforms import Compose, DeleteItemsd, Identityd
+from scripts.files.plain_text import file_name
 from scripts.transforms.mask_region import MaskRegiond
 from scripts.transforms.region import WholeVolumeRegiond
-from scripts.files.plain_text import file_name
 from workbench.explain.explaining import folder_atomically
 from workbench.explain.tables import choose_cases, lesion_labels, located
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from scripts.files.plain_text import listing
 from scripts.transforms.phases import need
+from scripts.volumes.original_grid import GridVolume
 from torch import Tensor
 from workbench.explain.contributions import Contributions, phase_contributions
-from workbench.explain.occlusion import Occlusion, grad_cam, layer_cam, predict_case
-from scripts.volumes.original_grid import GridVolume
 from workbench.explain.localisation import Localisation, lesion_volume, localise
+from workbench.explain.occlusion import Occlusion, grad_cam, layer_cam, predict_case
 
 ACTIVATION_MAPS = {"layer_cam": layer_cam, "grad_cam": grad_cam}
 EXPLANATIONS = ("contribution", *ACTIVATION_MAPS, "occlusion")

@@ -18,15 +18,15 @@ from scripts.engines.evaluation import clinical_lines
 from scripts.engines.network import load_trained
 from scripts.engines.removal import images_without
 from scripts.files.atomic import PARTIAL, check_writable
+from scripts.files.plain_text import file_name
 from scripts.files.processes import lines_of
+from scripts.volumes.original_grid import save_nifti, to_original_grid
 from torch import nn
 from workbench.explain.case_explanation import DEFAULT, CaseExplainer, CaseExplanation
 from workbench.explain.contribution_figure import Waterfall, contribution_figure
 from workbench.explain.contributions import Contributions, reads_table
 from workbench.explain.heat_figure import heat_figure
 from workbench.explain.occlusion import Occlusion
-from scripts.files.plain_text import file_name
-from scripts.volumes.original_grid import save_nifti, to_original_grid
 from workbench.explain.tables import (
     choose_cases,
     lesion_labels,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scripts.figures.panels import GREY
+from scripts.volumes.original_grid import GridVolume, block_around, on_block
 from scripts.volumes.volume import Volume
 from workbench.explain.case_explanation import CaseExplanation
-from scripts.volumes.original_grid import GridVolume, block_around, on_block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
