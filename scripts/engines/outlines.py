@@ -41,6 +41,27 @@ class Outlined:
     lesions: LesionsFound | None = None
 
 
+def outline_path(folder: Path, case: str, phase: str = "") -> Path:
+    """Return where the outline of a case is written; with one per phase, that of a phase."""
+    return folder / FOLDER / f"{file_name(f'{case}_{phase}' if phase else case)}.nii.gz"
+
+
+def drawn_path(item: Case, phase: str, masks: str, reference: str) -> str | None:
+    """Return the file of the mask that belongs to an outline, None where the case has none.
+
+    Args:
+        item: with the paths of its files.
+        phase: of the outline.
+        masks: ``case`` or ``phase``.
+        reference: the phase to which a mask of the whole case belongs.
+    """
+    roi = item.get("roi")
+    if isinstance(roi, Mapping):
+        first = next((roi[name] for name in item["image"] if name in roi), None)
+        return roi.get(phase) if masks == "phase" else roi.get(reference, first)
+    return roi if masks == "case" or phase == reference else None
+
+
 class OutlineReport(CaseHandler):
     """Writes what a reader needs of an evaluation of outlines.
 
@@ -108,23 +129,14 @@ class OutlineReport(CaseHandler):
             if phase not in present:
                 continue
             volume = open_volume(entry["image"][phase], f"case {case}: phase {phase!r}")
-            ending = f"_{phase}" if self.masks == "phase" else ""
-            self.output_dir.joinpath(FOLDER).mkdir(parents=True, exist_ok=True)
-            path = self.output_dir / FOLDER / f"{file_name(case + ending)}.nii.gz"
+            path = outline_path(self.output_dir, case, phase if self.masks == "phase" else "")
+            path.parent.mkdir(parents=True, exist_ok=True)
             save_nifti(path, on_original_voxels(probabilities[slot], grid, volume), volume.affine)
-            drawn = self._drawn(entry, phase)
+            drawn = drawn_path(entry, phase, self.masks, reference)
             if drawn is not None:
-                found = self._compared(found, phase, probabilities[slot], grid, drawn)
+                mask = open_volume(drawn, f"case {case}: roi")
+                found = self._compared(found, phase, probabilities[slot], grid, mask)
         return found
-
-    def _drawn(self, entry: Case, phase: str) -> Volume | None:
-        """Return the mask that belongs to an outline, None where the case has none."""
-        roi = entry.get("roi")
-        if isinstance(roi, Mapping):
-            roi = roi.get(phase) if self.masks == "phase" or phase in roi else next(iter(roi.values()), None)
-        elif self.masks == "phase" and phase != self.reference:
-            roi = None
-        return None if roi is None else open_volume(roi, f"case {entry['case']}: roi")
 
     def _compared(
         self, found: Outlined, phase: str, probabilities: np.ndarray, grid: np.ndarray, mask: Volume
