@@ -11,6 +11,7 @@ __getattr__, __all__ = exports(
     intensity="PercentileIntensityd WindowIntensityd ZScoreIntensityd",
     mask_region="ContourRegiond MaskRegiond",
     masks="ResampleMasksd",
+    outlined_region="OutlinedRegiond",
     phases="LoadImagePhasesd StackPhasesd",
     region="BoxRegiond WholeVolumeRegiond",
     resample="ResamplePhasesd",

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the networks that outline what a classifier looks at, none of them on the patients that it outlines."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from scripts.cases.read import Cases
+from scripts.engines.outlines import outline_path
+from scripts.engines.running import bundle_folder
+from scripts.files.atomic import write_atomically, write_text
+from scripts.files.processes import is_first_process, wait_for_all
+from scripts.volumes.label_map import sample_labels
+from scripts.volumes.open import open_volume
+from scripts.volumes.original_grid import save_nifti
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "outline_"
+"""Keys of a classifier's configuration that begin so are keys of its outliner: `outline_spacing` its `spacing`."""
+SHARED = (
+    "phases", "reference_phase", "classes", "orientation", "intensity", "image_filter", "augmentation", "geometry", "device",
+    "precision", "seed", "share_encoder", "structures", "masks", "cache", "cache_dir",
+)  # fmt: skip
+"""Keys that both have."""
+WHOLE = "all"
+"""Name of the network of the whole training split."""
+ORIGIN = "origin.json"
+
+
+class Outliner:
+    """Trains outliners where a classifier's training begins, and outlines its training cases.
+
+    The training patients are parted into folds. The network of a fold is trained on the other folds, and outlines
+    the cases of its own. One more network, of all training cases, becomes ``models/outline.pt``: it outlines
+    whoever is not in the training split. All choose their checkpoint by the validation split.
+
+    In the results folder it leaves ``outlines/<case>.nii.gz`` of the training cases, ``outlines/origin.json``
+    (case -> fold), and each training as a folder in ``outliner``. What a stopped training has finished is kept.
+
+    Args:
+        output_dir: results folder of the classifier.
+        bundle_root: the bundle that trains.
+        cases: of the classifier's dataset.json.
+        config: configuration of the classifier; see `PREFIX` and `SHARED`.
+        folds: number of folds, at least 2.
+
+    Raises:
+        ValueError: fewer than 2 folds, or training patients than folds; a training case without a mask.
+    """
+
+    def __init__(
+        self, output_dir: str | Path, bundle_root: str | Path, cases: Cases, config: dict[str, Any], folds: int = 3
+    ) -> None:
+        self.place = Path(output_dir)
+        self.configs = bundle_folder(bundle_root) / "configs"
+        self.cases = cases
+        self.config = config
+        self.folds = folds
+
+    def run(self) -> None:
+        """Train what is not trained yet, and gather weights and outlines."""
+        if is_first_process():
+            self._train_all()
+        wait_for_all()
+
+    def _train_all(self) -> None:
+        parts = folds_of_patients([item["patient"] for item in self.cases.training], self.folds, self.config["seed"])
+        lacking = [str(item["case"]) for item in self.cases.training if not item.get("roi")]
+        if lacking:
+            raise ValueError(
+                f"an outliner learns from masks ('roi') of all training cases, found none of {', '.join(lacking[:5])}; "
+                "add them, or give each case a 'box' and use BoxRegiond"
+            )
+        names = [f"fold_{number}" for number in range(1, self.folds + 1)]
+        for name, part in zip(names, parts, strict=True):
+            chosen = set(part)
+            inside = [item for i, item in enumerate(self.cases.training) if i in chosen]
+            others = [item for i, item in enumerate(self.cases.training) if i not in chosen]
+            self._train(name, others, inside)
+        self._train(WHOLE, self.cases.training, self.cases.test)
+        weights = self.place / "outliner" / WHOLE / "models" / "model.pt"
+        write_atomically(self.place / "models" / "outline.pt", partial(shutil.copyfile, weights))
+        origin = {}
+        for name, part in zip(names, parts, strict=True):
+            for index in part:
+                item = self.cases.training[index]
+                self._gather(self.place / "outliner" / name, item)
+                origin[str(item["case"])] = name
+        write_text(self.place / "outlines" / ORIGIN, json.dumps(origin, indent=2) + "\n")
+        check_unseen(self.place, self.cases.training)
+
+    def _train(self, name: str, training: Sequence[Mapping[str, Any]], test: Sequence[Mapping[str, Any]]) -> None:
+        """Train one network by a command of its own, unless that is done."""
+        folder = self.place / "outliner" / name
+        done = folder / "metrics.json"
+        if done.is_file():
+            return
+        logger.info("outliner %s: trained on %d cases, outlines %d", name, len(training), len(test))
+        dataset = folder / "dataset"
+        dataset.mkdir(parents=True, exist_ok=True)
+        splits = {"training": training, "validation": self.cases.validation, "test": test}
+        content = {"name": name, "phases": self.cases.phases, "classes": self.cases.classes, "clinical": []}
+        content["structures"] = list(self.cases.structures)
+        content |= {split: [self._entry(item) for item in items] for split, items in splits.items()}
+        write_text(dataset / "dataset.json", json.dumps(content, indent=1) + "\n")
+        settings = {key: self.config[key] for key in SHARED if key in self.config}
+        own = {key.removeprefix(PREFIX): value for key, value in self.config.items() if key.startswith(PREFIX)}
+        settings |= {key: value for key, value in own.items() if key not in ("def", "network", "file", "folds")}
+        settings |= {"output_dir": str(folder), "dataset_dir": str(dataset), "name": name, "resume": True}
+        write_text(folder / "settings.yaml", yaml.safe_dump(settings, sort_keys=False))
+        files = [self.configs / "train.yaml", self.configs / "segment.yaml", folder / "settings.yaml"]
+        line = [sys.executable, "-m", "monai.bundle", "run", "segmenting", "--config_file", str(list(map(str, files)))]
+        process = subprocess.Popen([*line, "--bundle_root", str(self.configs.parent)])
+        try:
+            status = process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+        if status:
+            raise ValueError(f"the outliner {name} could not be trained, see above; correct it, and pass --resume true")
+
+    def _entry(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a case as dataset.json has it."""
+        kept = {key: item[key] for key in ("case", "patient", "image", "roi") if item.get(key) is not None}
+        return kept | ({"label": self.cases.classes[item["label"]]} if "label" in item else {})
+
+    def _gather(self, folder: Path, item: Mapping[str, Any]) -> None:
+        """Copy the outline of a case; of one per phase, what any of them shows, on the first one's voxels."""
+        case, target = str(item["case"]), outline_path(self.place, str(item["case"]))
+        paths = [outline_path(folder, case), *(outline_path(folder, case, phase) for phase in item["image"])]
+        found = [open_volume(str(path), f"case {case}: outline") for path in paths if path.is_file()]
+        labels, affine = np.round(found[0].read()).astype(np.uint8), found[0].affine
+        for more in found[1:]:
+            values = np.round(more.read()).astype(np.uint8)
+            other = sample_labels(values, more.affine, affine, labels.shape, int(values.max()))[0]  # type: ignore[arg-type]
+            labels = np.where(labels == 0, other, labels)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_nifti(target, labels, affine)
+
+
+def folds_of_patients(patients: Sequence[str], folds: int, seed: int) -> list[list[int]]:
+    """Part cases into folds of nearly as many patients, all cases of a patient in one.
+
+    Returns:
+        Indices of the cases of each fold.
+
+    Raises:
+        ValueError: fewer than 2 folds, or fewer patients than folds.
+
+    >>> sorted(map(len, folds_of_patients(["a", "b", "a", "c", "d"], 2, seed=0)))
+    [2, 3]
+    """
+    names = sorted(set(patients))
+    if folds < 2 or len(names) < folds:
+        raise ValueError(
+            f"outline_folds must be at least 2 and at most the number of training patients, {len(names)}, found {folds}"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    fold_of = {names[which]: place % folds for place, which in enumerate(order)}
+    return [[i for i, patient in enumerate(patients) if fold_of[patient] == fold] for fold in range(folds)]
+
+
+def check_unseen(output_dir: str | Path, training: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse outlines of training cases by a network that saw their patients.
+
+    Args:
+        output_dir: results folder of a classifier with outliners.
+        training: its training cases.
+
+    Raises:
+        ValueError: names the cases, and what outlined them.
+    """
+    place = Path(output_dir)
+    origin = json.loads((place / "outlines" / ORIGIN).read_text(encoding="utf-8"))
+    seen: dict[str, set[str]] = {}
+    for name in set(origin.values()):
+        content = json.loads((place / "outliner" / name / "dataset" / "dataset.json").read_text(encoding="utf-8"))
+        seen[name] = {str(entry["patient"]) for split in ("training", "validation") for entry in content[split]}
+    leaks = [
+        f"{item['case']} (outlined by {origin.get(str(item['case']), 'nothing')})"
+        for item in training
+        if str(item["patient"]) in seen.get(origin.get(str(item["case"]), ""), {str(item["patient"])})
+    ]
+    if leaks:
+        raise ValueError(
+            "training cases must be outlined by networks that did not see their patients, found "
+            f"{', '.join(leaks[:5])}{f' and {len(leaks) - 5} more' if len(leaks) > 5 else ''}; train the outliners anew"
+        )

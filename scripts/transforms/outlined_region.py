@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The region of interest from an outline that a network draws, so that nobody has to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scripts.files.plain_text import file_name, listing
+from scripts.transforms.mask_region import Contour, MaskRegiond
+from scripts.transforms.phases import case_name
+from scripts.transforms.region import WholeVolumeRegiond, asked
+from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes.grid import field_of_view
+from scripts.volumes.mask import largest_piece, pieces_of
+from scripts.volumes.open import open_volume
+from scripts.volumes.volume import Volume
+from torch import nn
+
+NOTHING = ("error", "whole")
+
+
+class OutlinedRegiond(MaskRegiond):
+    """The region is the box around what a network outlines in the whole scan.
+
+    A region that the case brings goes first: ``box`` or ``point``, and, where `drawn` is true, its mask. Of an
+    outline in several pieces the largest counts, as with ``component: largest`` of `MaskRegiond`.
+
+    No case is outlined for its own training by a network that saw its patient: `outlines` holds the outlines
+    of the training cases by networks that were trained without them, and a training case that has none there
+    is refused.
+
+    Args:
+        keys: key of the phases.
+        margin: mm added on every side.
+        labels: values of the outline that count; None counts every structure.
+        contour: whether what lies farther than the margin from the outline itself is 0 in all phases, as with
+            `ContourRegiond`.
+        network: outlines, [1, P, D, H, W] -> logits [1, M (S + 1), D, H, W].
+        inferer: called as ``inferer(image, network, present=...)`` with a whole scan.
+        steps: from opened phases to ``image`` and ``present``, behind the grid: intensity, stacking.
+        spacing: mm per voxel of the grid that is outlined.
+        orientation: where its axes run to.
+        num_structures: S.
+        outlines: folder of label maps of the training cases, ``<case>.nii.gz``; None: there is none.
+        drawn: whether a mask that the case brings goes before the outline.
+        nothing: where nothing is outlined: ``error``, or ``whole``, the whole volume.
+
+    Raises:
+        ValueError: nothing is outlined; a training case without an outline by a network that did not see it.
+    """
+
+    def __init__(
+        self,
+        keys: str = "image",
+        margin: float = 0.0,
+        labels: Sequence[int] | None = None,
+        contour: bool = False,
+        network: nn.Module | None = None,
+        inferer: Callable[..., torch.Tensor] | None = None,
+        steps: Sequence[Callable] = (),
+        spacing: Sequence[float] = (1.0, 1.0, 1.0),
+        orientation: str = "RAS",
+        num_structures: int = 1,
+        outlines: str | Path | None = None,
+        drawn: bool = True,
+        nothing: str = "error",
+    ) -> None:
+        super().__init__(keys, margin, labels, component="largest")
+        if nothing not in NOTHING:
+            raise ValueError(f"`nothing` must be one of {listing(str(nothing), NOTHING)}, found {nothing!r}")
+        self.contour = contour
+        self.network = network
+        self.inferer = inferer
+        self.steps = list(steps)
+        self.whole = WholeVolumeRegiond(keys)
+        self.grid = ResamplePhasesd(keys, spacing, None, orientation)
+        self.num_structures = num_structures
+        self.outlines = None if outlines is None else Path(outlines)
+        self.drawn = drawn
+        self.nothing = nothing
+
+    def box(self, item: dict[Any, Any], reference: Volume, axes: np.ndarray) -> np.ndarray:
+        brought = asked(item, "box") or asked(item, "point")
+        if brought or (self.drawn and item.get("roi") is not None):
+            return super().box(item | ({"roi": None} if brought else {}), reference, axes)
+        labels, affine = self.outline(item)
+        inside = self.counted(labels)
+        if not inside.any():
+            if self.nothing == "whole":
+                return field_of_view(reference.affine, reference.shape, axes)
+            raise ValueError(
+                f"{case_name(item)}: the network must outline something to look at, found nothing in "
+                f"{reference.path}; give a 'box', a 'point' or a mask, or set region#nothing whole"
+            )
+        if self.contour:
+            item["contour"] = Contour(largest_piece(inside, affine), affine, self.margin)
+        item["pieces"] = pieces_of(inside, affine, axes, self.margin)
+        return item["pieces"].boxes[0]
+
+    def outline(self, item: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outline of a case with opened phases, and its index -> mm.
+
+        With one outline per phase, what any of them shows counts: the first of the structures by phase.
+
+        Raises:
+            ValueError: a training case that no network outlined without having seen it.
+        """
+        if self.outlines is not None:
+            path = self.outlines / f"{file_name(str(item['case']))}.nii.gz"
+            if path.is_file():
+                volume = open_volume(str(path), f"{case_name(item)}: outline")
+                return np.round(volume.read()).astype(np.uint8), volume.affine
+        if item.get("split") == "training":
+            raise ValueError(
+                f"{case_name(item)}: a training case must be outlined by a network that did not see its patient, "
+                f"found no outline in {self.outlines}; train the outliner again with this dataset"
+            )
+        return self.predicted(item)
+
+    def predicted(self, item: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Outline a case with opened phases by the network."""
+        assert self.network is not None
+        assert self.inferer is not None
+        scan = self.grid(self.whole({**item, "roi": None}))
+        for step in self.steps:
+            scan = step(scan)
+        device = next((weight.device for weight in self.network.parameters()), torch.device("cpu"))
+        image, present = (torch.as_tensor(scan[key])[None].to(device) for key in ("image", "present"))
+        self.network.eval()
+        with torch.no_grad():
+            logits = self.inferer(image, self.network, present=present)[0]
+        by_mask = logits.unflatten(0, (-1, self.num_structures + 1)).argmax(dim=1).to(torch.uint8).cpu().numpy()
+        labels = by_mask[0]
+        for more in by_mask[1:]:
+            labels = np.where(labels == 0, more, labels)
+        return labels, np.asarray(scan["grid_affine"])
