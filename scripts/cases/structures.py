@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
 from scripts.cases.document import name_list, open_document
+from scripts.cases.splits import SPLITS
 
 LESION = "lesion"
 """Name of what a mask shows where dataset.json names no structures."""
@@ -29,18 +28,19 @@ def structure_names(structures: Sequence[str] | None, dataset_dir: str | Path) -
     return list(open_document(dataset_dir).structures) or [LESION]
 
 
-def mask_kind(masks: str | None, cases: Sequence[Mapping[str, Any]]) -> str:
+def mask_kind(masks: str | None, dataset_dir: str | Path) -> str:
     """Return ``case``, one mask per case, or ``phase``, one mask per phase.
 
     Args:
-        masks: one of the two; None is ``phase`` where a case has several masks.
-        cases: the training cases.
-
-    >>> mask_kind(None, [{"roi": "a.nii"}, {"roi": {"ed": "a.nii", "es": "b.nii"}}])
-    'phase'
+        masks: one of the two; None is ``phase`` where a case of dataset.json has several masks.
+        dataset_dir: folder with dataset.json, or the path of such a file.
     """
-    several = any(isinstance(case.get("roi"), Mapping) for case in cases)
-    return masks or ("phase" if several else "case")
+    if masks is not None:
+        return masks
+    document = open_document(dataset_dir)
+    entries = [entry for split in SPLITS for entry in document.entries(split)]
+    several = any(isinstance(entry, Mapping) and isinstance(entry.get("roi"), Mapping) for entry in entries)
+    return "phase" if several else "case"
 
 
 def mask_count(masks: str, num_phases: int) -> int:

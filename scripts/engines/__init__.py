@@ -15,6 +15,7 @@ __getattr__, __all__ = exports(
     inferer="PhaseInferer PrepareBatch SelectLogitsd TestTimeInferer",
     metadata="check_model",
     network="place_network",
+    outliner="Outliner beside trained_outliner",
     outlines="OutlineFigures OutlineReport",
     output_place="check_output results_folder",
     randomness="EpochSeed keep_freed_memory",

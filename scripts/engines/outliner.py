@@ -14,28 +14,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from scripts.cases.read import Cases
+from scripts.engines.network import channels_last, load_trained
 from scripts.engines.outlines import outline_path
 from scripts.engines.running import bundle_folder
 from scripts.files.atomic import write_atomically, write_text
 from scripts.files.processes import is_first_process, wait_for_all
+from scripts.transforms.outlined_region import ORIGIN
+from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.label_map import sample_labels
 from scripts.volumes.open import open_volume
 from scripts.volumes.original_grid import save_nifti
+from torch import nn
 
 logger = logging.getLogger(__name__)
 
 PREFIX = "outline_"
 """Keys of a classifier's configuration that begin so are keys of its outliner: `outline_spacing` its `spacing`."""
 SHARED = (
-    "phases", "reference_phase", "classes", "orientation", "intensity", "image_filter", "augmentation", "geometry", "device",
-    "precision", "seed", "share_encoder", "structures", "masks", "cache", "cache_dir",
+    "phases", "reference_phase", "classes", "orientation", "intensity", "image_filter", "augmentation", "geometry",
+    "device", "precision", "seed", "share_encoder", "structures", "masks", "cache", "cache_dir",
 )  # fmt: skip
 """Keys that both have."""
 WHOLE = "all"
 """Name of the network of the whole training split."""
-ORIGIN = "origin.json"
 
 
 class Outliner:
@@ -46,7 +50,7 @@ class Outliner:
     whoever is not in the training split. All choose their checkpoint by the validation split.
 
     In the results folder it leaves ``outlines/<case>.nii.gz`` of the training cases, ``outlines/origin.json``
-    (case -> fold), and each training as a folder in ``outliner``. What a stopped training has finished is kept.
+    (case -> fold, hash), and each training as a folder in ``outliner``. What a stopped training has finished is kept.
 
     Args:
         output_dir: results folder of the classifier.
@@ -96,7 +100,8 @@ class Outliner:
             for index in part:
                 item = self.cases.training[index]
                 self._gather(self.place / "outliner" / name, item)
-                origin[str(item["case"])] = name
+                reference = item["image"].get(self.config["reference_phase"]) or next(iter(item["image"].values()))
+                origin[str(item["case"])] = {"fold": name, "sha256": content_hash(reference)}
         write_text(self.place / "outlines" / ORIGIN, json.dumps(origin, indent=2) + "\n")
         check_unseen(self.place, self.cases.training)
 
@@ -150,6 +155,30 @@ class Outliner:
         save_nifti(target, labels, affine)
 
 
+def beside(model_file: str | Path | Sequence[str], name: str) -> str:
+    """Return the path of what lies in the folder of a model: its results folder's `name`.
+
+    Args:
+        model_file: ``<folder>/models/model.pt``; of several models the first one's.
+
+    >>> beside("results/mine/models/model.pt", "models/outline.pt")
+    'results/mine/models/outline.pt'
+    """
+    first = model_file if isinstance(model_file, str | Path) else next(iter(model_file))
+    return str(Path(first).parent.parent / name)
+
+
+def trained_outliner(network: nn.Module, file: str | Path, device: torch.device | str) -> nn.Module:
+    """Return an outliner with its weights, on its device, to be run and not trained.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: weights of another network.
+    """
+    load_trained(network, file)
+    return channels_last(network.to(device)).eval().requires_grad_(False)
+
+
 def folds_of_patients(patients: Sequence[str], folds: int, seed: int) -> list[list[int]]:
     """Part cases into folds of nearly as many patients, all cases of a patient in one.
 
@@ -183,7 +212,8 @@ def check_unseen(output_dir: str | Path, training: Sequence[Mapping[str, Any]]) 
         ValueError: names the cases, and what outlined them.
     """
     place = Path(output_dir)
-    origin = json.loads((place / "outlines" / ORIGIN).read_text(encoding="utf-8"))
+    record = json.loads((place / "outlines" / ORIGIN).read_text(encoding="utf-8"))
+    origin = {case: entry["fold"] for case, entry in record.items()}
     seen: dict[str, set[str]] = {}
     for name in set(origin.values()):
         content = json.loads((place / "outliner" / name / "dataset" / "dataset.json").read_text(encoding="utf-8"))

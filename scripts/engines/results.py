@@ -52,6 +52,12 @@ def write_yaml(file: Path, config: dict[str, Any], documented: Sequence[Path], t
     write_text(file, "\n".join(lines) + "\n")
 
 
+def _referred(part: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a configuration that a part of it refers to."""
+    text = json.dumps(part)
+    return {key: value for key, value in config.items() if re.search(rf"@{key}\b", text)}
+
+
 def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     """Write everything but the weights and results of a trained bundle.
 
@@ -81,8 +87,8 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     files = [source / "configs" / "inference.yaml", *overlays[1:]]
     inference = ConfigParser.load_config_files(files) if overlays else read_yaml(files[0])
     shared = {key: trained[key] for key in inference if key in trained and key not in INFERENCE_KEYS}
-    text = json.dumps(shared)
-    shared |= {key: trained[key] for key in trained if re.search(rf"@{key}\b", text) and key not in inference}
+    while more := _referred(shared, trained).keys() - shared.keys() - inference.keys():
+        shared |= {key: trained[key] for key in trained if key in more}
     head = {key: inference.pop(key) for key in ("imports", "bundle_root", "dataset_dir", "output_dir")}
     head["dataset_dir"] = trained["dataset_dir"]
     inference["displayable_configs"] = case_options(trained)

@@ -33,8 +33,6 @@ INFERENCE_KEYS = frozenset(
         "initialize",
         "run",
         "inferring",
-        "num_masks",
-        "num_structures",
         "deep_supervision",
     ]
 )

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from scripts import from_workbench
 from scripts.keys.kinds import Keys
 from scripts.keys.model import Evaluation, Fitting, Inference, Single, Training
-from scripts.keys.segmentation import Segmentation
+from scripts.keys.segmentation import Outlined, Segmentation
 
 FILES: dict[str, type[Keys]] = {
     "train.yaml": Training,
@@ -21,6 +21,7 @@ FILES: dict[str, type[Keys]] = {
     "evaluate.yaml": Evaluation,
     "fusion/single.yaml": Single,
     "segment.yaml": Segmentation,
+    "regions/outlined.yaml": Outlined,
 }
 """Configuration file -> its keys."""
 

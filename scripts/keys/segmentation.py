@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Len, Predicate
+from annotated_types import Ge, Le, Len, Predicate
 from scripts.keys.kinds import (
     Component,
     Count,
@@ -64,7 +64,7 @@ class Segmentation(Keys):
     structure_names: Derived
     """`structures`, or what dataset.json says"""
     mask_kind: Derived
-    """`masks`, or what the training cases have"""
+    """`masks`, or what dataset.json has"""
     num_masks: Derived
     """per case"""
     num_structures: Derived
@@ -77,3 +77,50 @@ class Segmentation(Keys):
     """everything above and below, for the results folder"""
     further: Component
     """overlays of the best, a middle and the worst case, where there is a workbench"""
+
+
+class Outlined(Keys):
+    """Overlay `regions/outlined.yaml`."""
+
+    name: Name
+    """name of the results folder; an existing one is never overwritten"""
+    outline_folds: Annotated[int, Ge(2), Le(100)]
+    """parts of the training patients, each outlined by a network that did not see it"""
+    outline_max_epochs: Count
+    """passes through the training cases"""
+    outline_val_interval: Count
+    """epochs between validations"""
+    outline_spacing: Spacing
+    """mm per voxel"""
+    outline_grid_size: GridSize
+    """voxels of a patch, which the network sees at a time"""
+    outline_patches: Count
+    """patches per case and epoch"""
+    outline_overlap: Probability
+    """share of a window that the next one sees, too"""
+    outline_decoder: Literal["unet", "pyramid", "deeplab"]
+    """from fused stages to outlines: unet (skips), pyramid (FPN) or deeplab (ASPP context)"""
+    outline_width: Count
+    """channels of the finest stage"""
+    structures: Annotated[list[Text], Len(1), Predicate(each_once)] | None
+    """names of the masks' values 1, 2, ...; null: those of dataset.json, else all above 0 is one lesion"""
+    masks: Literal["case", "phase"] | None
+    """one mask per case, or per phase; null: per phase where dataset.json has several"""
+    empty_masks: bool
+    """true takes masks in which nothing is drawn as they are: scans without a lesion"""
+    drawn_regions: bool
+    """true: where a case has a mask drawn by a person, that goes before the outline"""
+    where_nothing: Literal["error", "whole"]
+    """a scan in which nothing is outlined is an error, or whole: the classifier sees all of it"""
+    region: Component
+    """what the grid is centred on"""
+    outline_encoder: Component
+    """callable: the network adds the number of input channels"""
+    outline_fusion: Component
+    """of the maps of each stage; callable: the network adds the number of maps and their width"""
+    outline_network: Component
+    """with its weights, when it is needed: behind its training"""
+    outliner: Component
+    """trains the outliners, and outlines the training cases"""
+    config: Derived
+    """everything above and below, for the results folder"""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from scripts.transforms.mask_region import Contour, MaskRegiond
 from scripts.transforms.phases import case_name
 from scripts.transforms.region import WholeVolumeRegiond, asked
 from scripts.transforms.resample import ResamplePhasesd
+from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.grid import field_of_view
 from scripts.volumes.mask import largest_piece, pieces_of
 from scripts.volumes.open import open_volume
@@ -21,6 +23,8 @@ from scripts.volumes.volume import Volume
 from torch import nn
 
 NOTHING = ("error", "whole")
+ORIGIN = "origin.json"
+"""Case -> the fold whose network outlined it, and the hash of its reference scan."""
 
 
 class OutlinedRegiond(MaskRegiond):
@@ -30,8 +34,7 @@ class OutlinedRegiond(MaskRegiond):
     outline in several pieces the largest counts, as with ``component: largest`` of `MaskRegiond`.
 
     No case is outlined for its own training by a network that saw its patient: `outlines` holds the outlines
-    of the training cases by networks that were trained without them, and a training case that has none there
-    is refused.
+    of the training cases by networks that were trained without them (see `scripts.engines.Outliner`).
 
     Args:
         keys: key of the phases.
@@ -45,12 +48,13 @@ class OutlinedRegiond(MaskRegiond):
         spacing: mm per voxel of the grid that is outlined.
         orientation: where its axes run to.
         num_structures: S.
-        outlines: folder of label maps of the training cases, ``<case>.nii.gz``; None: there is none.
+        outlines: folder of label maps of the training cases, ``<case>.nii.gz``, with ``origin.json``, which
+            says of which scans; None, or no such file: all are outlined by the network.
         drawn: whether a mask that the case brings goes before the outline.
         nothing: where nothing is outlined: ``error``, or ``whole``, the whole volume.
 
     Raises:
-        ValueError: nothing is outlined; a training case without an outline by a network that did not see it.
+        ValueError: nothing is outlined.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class OutlinedRegiond(MaskRegiond):
         self.grid = ResamplePhasesd(keys, spacing, None, orientation)
         self.num_structures = num_structures
         self.outlines = None if outlines is None else Path(outlines)
+        self.origin: dict[str, str] | None = None
         self.drawn = drawn
         self.nothing = nothing
 
@@ -106,20 +111,23 @@ class OutlinedRegiond(MaskRegiond):
 
         With one outline per phase, what any of them shows counts: the first of the structures by phase.
 
-        Raises:
-            ValueError: a training case that no network outlined without having seen it.
         """
-        if self.outlines is not None:
-            path = self.outlines / f"{file_name(str(item['case']))}.nii.gz"
-            if path.is_file():
-                volume = open_volume(str(path), f"{case_name(item)}: outline")
-                return np.round(volume.read()).astype(np.uint8), volume.affine
-        if item.get("split") == "training":
-            raise ValueError(
-                f"{case_name(item)}: a training case must be outlined by a network that did not see its patient, "
-                f"found no outline in {self.outlines}; train the outliner again with this dataset"
-            )
+        path = self._unseen(item)
+        if path is not None:
+            volume = open_volume(str(path), f"{case_name(item)}: outline")
+            return np.round(volume.read()).astype(np.uint8), volume.affine
         return self.predicted(item)
+
+    def _unseen(self, item: Mapping[Any, Any]) -> Path | None:
+        """Return the outline of a scan of the training split, None of any other; scans are told by their content."""
+        if self.origin is None:
+            file = None if self.outlines is None else self.outlines / ORIGIN
+            known = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else {}
+            self.origin = {entry["sha256"]: case for case, entry in known.items()}
+        if not self.origin or self.outlines is None:
+            return None
+        case = self.origin.get(content_hash(item["volumes"][item["reference"]].path))
+        return None if case is None else self.outlines / f"{file_name(case)}.nii.gz"
 
     def predicted(self, item: Mapping[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Outline a case with opened phases by the network."""
