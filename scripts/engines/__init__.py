@@ -24,7 +24,7 @@ __getattr__, __all__ = exports(
     run="begin_training end_training finish prepare_splits settle start",
     running="running_config",
     schedule="FreezeParts ScheduleHandler warmup_cosine",
-    segmentation="DiceScore PrepareOutlined WindowInferer",
+    segmentation="DiceScore PrepareOutlined WindowInferer dice_metrics",
     selection="EarlyStop PooledScore SelectionScore pooled_scores",
     served="hand_over training_cases",
 )
