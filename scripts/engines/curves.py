@@ -184,8 +184,8 @@ class LearningCurves:
 
     def _collect(self, engine: Any) -> None:
         output = engine.state.output
-        names = ("loss", "pred", "label")
-        step = {name: output[name].detach() for name in names if name in output}
+        names = ("loss", "pred", "label") if _classified(output) else ("loss",)
+        step = {name: output[name].detach() for name in names}
         engine.state.steps.append(step)  # read later: a GPU need not be waited for
 
     def _montage(self, engine: Any) -> None:
@@ -199,7 +199,7 @@ class LearningCurves:
             cases=list(engine.state.batch["case"]),
             phases=self.phases,
             classes=self.classes,
-            labels=engine.state.output["label"],
+            labels=engine.state.output["label"] if _classified(engine.state.output) else None,
             spacing=self.spacing,
             orientation=None,  # after random flips, left and right are not known
             path=self.output_dir / "first_batch.png",
@@ -243,6 +243,11 @@ class LearningCurves:
         if self.writer is not None:
             self.writer.close()
             self.writer = None
+
+
+def _classified(output: Mapping[str, Any]) -> bool:
+    """Return whether an iteration predicted a class per case, and not an outline."""
+    return isinstance(output.get("pred"), Tensor) and output["label"].dim() == 1
 
 
 def _validation_scores(metrics: Mapping[str, float]) -> dict[str, float]:
