@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
 from scripts.cases.document import name_list, open_document
 from scripts.cases.splits import SPLITS
 

@@ -21,9 +21,10 @@ from scripts.files.plain_text import file_name
 from scripts.files.processes import is_first_process
 from scripts.metrics.lesions import LesionsFound, find_lesions, lesion_summary
 from scripts.metrics.outlines import OUTLINE_TITLES, outline_scores, outline_summary
+from scripts.volumes.grid import sample_volume
 from scripts.volumes.label_map import drawn_labels, on_original_voxels
 from scripts.volumes.open import open_volume
-from scripts.volumes.original_grid import save_nifti
+from scripts.volumes.original_grid import GridVolume, save_nifti
 from scripts.volumes.volume import Volume
 
 FOLDER = "outlines"
@@ -147,7 +148,10 @@ class OutlineReport(CaseHandler):
         spacing = np.linalg.norm(mask.affine[:3, :3], axis=0).tolist()
         rows = outline_scores(outlined, truth, spacing, self.classes, self.tolerance)
         names = {"case": found.case, "patient": found.patient, "mask": phase if self.masks == "phase" else ""}
-        lesions = find_lesions(found.case, found.patient, outlined, truth) if len(self.classes) == 1 else None
+        lesions = None
+        if len(self.classes) == 1:
+            sure = sample_volume(GridVolume(1 - probabilities[0], grid), mask.affine, mask.shape)[0]
+            lesions = find_lesions(found.case, found.patient, outlined, truth, np.clip(sure, 0, 1))
         return Outlined(found.case, found.patient, [*found.rows, *(names | row for row in rows)], lesions)
 
     def write(self, device: str) -> None:

@@ -70,6 +70,7 @@ def draw_outlines(
             _draw_case(axes, place, items[case], column or reference, masks, len(structures))
         kind = ("best", "middle", "worst")[min(place_in, 2)] if len(shown) == 3 else "case"
         line[0].set_ylabel(f"{kind}: {names[place_in]}\nDice {scores[case]:.2f}", fontsize=10)
+    figure.supxlabel("each the slice in which most is drawn", fontsize=9, color=GREY)
     _legend(figure, structures)
     saved(figure, place / "outlines.png")
 

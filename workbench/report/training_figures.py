@@ -150,6 +150,7 @@ SCORES = {
     "train_auc": "AUC, training",
     "validation_accuracy": "accuracy, validation",
     "train_accuracy": "accuracy, training",
+    "validation_dice": "Dice, validation",
 }
 SMOOTHED = "_smoothed"
 SELECTION = "selection"
