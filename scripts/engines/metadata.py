@@ -23,13 +23,16 @@ MODEL_KEYS = (
     "fusion", "share_encoder", "share_views", "network_def", "structures", "masks",
 )  # fmt: skip
 
+OF_TRAINING = ("deep_supervision",)
+"""Settings of a network that change its training alone."""
+
 
 def model_configuration(config: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration that describes the model, with the keys it refers to."""
     chosen = {key: config[key] for key in MODEL_KEYS if key in config}
     text = json.dumps(chosen)
     chosen |= {key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")}
-    return chosen
+    return {key: value for key, value in chosen.items() if key not in OF_TRAINING}
 
 
 def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
