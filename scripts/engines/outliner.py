@@ -112,7 +112,7 @@ class Outliner:
         if done.is_file():
             return
         logger.info("outliner %s: trained on %d cases, outlines %d", name, len(training), len(test))
-        dataset = folder / "dataset"
+        dataset = self.place / "outliner" / "data" / name
         dataset.mkdir(parents=True, exist_ok=True)
         splits = {"training": training, "validation": self.cases.validation, "test": test}
         content = {"name": name, "phases": self.cases.phases, "classes": self.cases.classes, "clinical": []}
@@ -123,8 +123,8 @@ class Outliner:
         own = {key.removeprefix(PREFIX): value for key, value in self.config.items() if key.startswith(PREFIX)}
         settings |= {key: value for key, value in own.items() if key not in ("def", "network", "file", "folds")}
         settings |= {"output_dir": str(folder), "dataset_dir": str(dataset), "name": name, "resume": True}
-        write_text(folder / "settings.yaml", yaml.safe_dump(settings, sort_keys=False))
-        files = [self.configs / "train.yaml", self.configs / "segment.yaml", folder / "settings.yaml"]
+        write_text(dataset / "settings.yaml", yaml.safe_dump(settings, sort_keys=False))
+        files = [self.configs / "train.yaml", self.configs / "segment.yaml", dataset / "settings.yaml"]
         line = [sys.executable, "-m", "monai.bundle", "run", "segmenting", "--config_file", str(list(map(str, files)))]
         process = subprocess.Popen([*line, "--bundle_root", str(self.configs.parent)])
         try:
@@ -216,7 +216,7 @@ def check_unseen(output_dir: str | Path, training: Sequence[Mapping[str, Any]]) 
     origin = {case: entry["fold"] for case, entry in record.items()}
     seen: dict[str, set[str]] = {}
     for name in set(origin.values()):
-        content = json.loads((place / "outliner" / name / "dataset" / "dataset.json").read_text(encoding="utf-8"))
+        content = json.loads((place / "outliner" / "data" / name / "dataset.json").read_text(encoding="utf-8"))
         seen[name] = {str(entry["patient"]) for split in ("training", "validation") for entry in content[split]}
     leaks = [
         f"{item['case']} (outlined by {origin.get(str(item['case']), 'nothing')})"

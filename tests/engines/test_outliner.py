@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No training case is outlined by a network that saw its patient; a planted leak is found."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from scripts.engines.outliner import check_unseen, folds_of_patients
+
+CASES = [{"case": f"c{i}", "patient": f"p{i // 2}"} for i in range(8)]
+
+
+def test_folds_part_patients_and_leave_none_out():
+    patients = [case["patient"] for case in CASES]
+    folds = folds_of_patients(patients, 3, seed=1)
+    assert sorted(index for fold in folds for index in fold) == list(range(8))
+    groups = [{patients[index] for index in fold} for fold in folds]
+    assert sum(map(len, groups)) == 4
+    assert folds == folds_of_patients(patients, 3, seed=1)
+    with pytest.raises(ValueError, match="outline_folds must be at least 2 and at most .* 4, found 5"):
+        folds_of_patients(patients, 5, seed=0)
+
+
+def test_a_planted_leak_is_found(tmp_path):
+    folds = folds_of_patients([case["patient"] for case in CASES], 2, seed=0)
+    origin = {}
+    for number, fold in enumerate(folds, 1):
+        place = tmp_path / "outliner" / "data" / f"fold_{number}"
+        place.mkdir(parents=True)
+        others = [case for i, case in enumerate(CASES) if i not in fold]
+        (place / "dataset.json").write_text(json.dumps({"training": others, "validation": []}))
+        origin |= {CASES[i]["case"]: {"fold": f"fold_{number}", "sha256": ""} for i in fold}
+    (tmp_path / "outlines").mkdir()
+    record = tmp_path / "outlines" / "origin.json"
+    record.write_text(json.dumps(origin))
+    check_unseen(tmp_path, CASES)
+    leaked = CASES[folds[0][0]]["case"]
+    record.write_text(json.dumps(origin | {leaked: {"fold": "fold_2", "sha256": ""}}))
+    with pytest.raises(ValueError, match=rf"did not see their patients, found {leaked} \(outlined by fold_2\); train"):
+        check_unseen(tmp_path, CASES)
+    record.write_text(json.dumps({case: entry for case, entry in origin.items() if case != leaked}))
+    with pytest.raises(ValueError, match=rf"{leaked} \(outlined by nothing\)"):
+        check_unseen(tmp_path, CASES)

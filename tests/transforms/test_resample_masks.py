@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks on the grid of the phases: one per case or per phase, with names for their values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scripts.transforms.masks import ResampleMasksd
+from scripts.transforms.phases import LoadImagePhasesd
+from scripts.transforms.region import WholeVolumeRegiond
+from scripts.transforms.resample import ResamplePhasesd
+
+PHASES = ["ed", "es"]
+SCAN = np.diag([2.0, 2.0, 4.0, 1.0])
+
+
+@pytest.fixture
+def prepared(save, smooth):
+    """Bring a case of two phases with given masks onto a grid of 2 x 2 x 4 mm."""
+
+    def prepare(roi, **more) -> dict:
+        paths = {phase: save(phase, smooth((12, 10, 6), seed), SCAN) for seed, phase in enumerate(PHASES)}
+        item = {"case": "p1", "image": paths, "roi": roi, **more}
+        for step in (
+            LoadImagePhasesd(phases=PHASES, reference="es"),
+            WholeVolumeRegiond(),
+            ResamplePhasesd(spacing=[2, 2, 4], size=None),
+        ):
+            item = step(item)
+        return item
+
+    return prepare
+
+
+def drawn(value: int, start: int) -> np.ndarray:
+    mask = np.zeros((12, 10, 6), np.uint8)
+    mask[start : start + 3, 2:5, 1:4] = value
+    return mask
+
+
+def test_the_grid_of_a_whole_scan_has_its_voxels_and_the_mask_is_a_copy(prepared, save):
+    item = prepared(save("roi", drawn(1, 4), SCAN))
+    assert item["image"]["ed"].shape == (12, 10, 6)
+    mask = ResampleMasksd(phases=PHASES)(item)["mask"].numpy()
+    assert mask.dtype == np.uint8
+    assert (mask[0] == drawn(1, 4)).all()
+
+
+def test_a_mask_per_phase_has_the_place_of_its_phase_and_one_that_is_missing_is_not_drawn(prepared, save):
+    masks = {"ed": save("m_ed", drawn(1, 1), SCAN), "es": save("m_es", drawn(2, 6), SCAN)}
+    both = ResampleMasksd(phases=PHASES, structures=["wall", "lumen"], masks="phase")(prepared(masks))["mask"]
+    assert (both.numpy() == np.stack([drawn(1, 1), drawn(2, 6)])).all()
+    one = ResampleMasksd(phases=PHASES, structures=["wall", "lumen"], masks="phase")(prepared({"es": masks["es"]}))
+    assert (one["mask"][0] == 255).all()
+    assert (one["mask"][1].numpy() == drawn(2, 6)).all()
+    single = ResampleMasksd(phases=PHASES, masks="phase")(prepared(masks["ed"]))["mask"]
+    assert (single[0] == 255).all()  # the mask of a case is that of its reference phase
+    assert single[1].any()
+
+
+@pytest.mark.parametrize(
+    ("voxels", "affine", "words"),
+    [
+        (drawn(3, 4), SCAN, r"p1: the values .*1 wall, 2 lumen.*found 3 in .*roi.nii.gz; correct"),
+        (drawn(0, 4), SCAN, r"p1: a mask must outline something, found nothing but 0 in .*roi.nii.gz; .*--empty_masks"),
+        (drawn(1, 4), SCAN + [[0, 0, 0, 500], [0] * 4, [0] * 4, [0] * 4], r"p1.*overlap.*roi.nii.gz"),
+        (None, None, r"p1: outlines are learned from a mask \('roi'\), found none; add it"),
+    ],
+)
+def test_a_mask_that_cannot_be_learned_from_is_named(prepared, save, voxels, affine, words):
+    with pytest.raises(ValueError, match=words):
+        roi = None if voxels is None else save("roi", voxels, affine)
+        ResampleMasksd(phases=PHASES, structures=["wall", "lumen"])(prepared(roi))
+
+
+def test_an_empty_mask_is_taken_where_it_is_meant(prepared, save):
+    item = prepared(save("roi", drawn(0, 4), SCAN))
+    assert not ResampleMasksd(phases=PHASES, empty=True)(item)["mask"].any()
