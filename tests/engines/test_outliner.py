@@ -18,7 +18,7 @@ def test_folds_part_patients_and_leave_none_out():
     groups = [{patients[index] for index in fold} for fold in folds]
     assert sum(map(len, groups)) == 4
     assert folds == folds_of_patients(patients, 3, seed=1)
-    with pytest.raises(ValueError, match="outline_folds must be at least 2 and at most .* 4, found 5"):
+    with pytest.raises(ValueError, match=r"outline_folds must be at least 2 and at most .* 4, found 5"):
         folds_of_patients(patients, 5, seed=0)
 
 

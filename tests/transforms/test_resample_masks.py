@@ -68,9 +68,9 @@ def test_a_mask_per_phase_has_the_place_of_its_phase_and_one_that_is_missing_is_
     ],
 )
 def test_a_mask_that_cannot_be_learned_from_is_named(prepared, save, voxels, affine, words):
+    item = prepared(None if voxels is None else save("roi", voxels, affine))
     with pytest.raises(ValueError, match=words):
-        roi = None if voxels is None else save("roi", voxels, affine)
-        ResampleMasksd(phases=PHASES, structures=["wall", "lumen"])(prepared(roi))
+        ResampleMasksd(phases=PHASES, structures=["wall", "lumen"])(item)
 
 
 def test_an_empty_mask_is_taken_where_it_is_meant(prepared, save):
