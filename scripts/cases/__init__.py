@@ -10,5 +10,5 @@ __getattr__, __all__ = exports(
     patches="Patches",
     positive="positive_class",
     read="declared_columns read_cases read_unlabelled",
-    structures="mask_count mask_kind structure_names",
+    structures="mask_count mask_kind named_structures",
 )

@@ -133,3 +133,16 @@ def check_values(voxels: np.ndarray, structures: Sequence[str], mask: Volume) ->
         found = f"{', '.join(f'{value:g}' for value in wrong[:5])}{', ...' if wrong.size > 5 else ''}"
         remedy = "name every value in `structures`, that of 1 first, or correct the mask"
         raise bad_volume(mask.path, mask.name, rule, found, remedy)
+
+
+def drawn_labels(mask: Volume, structures: Sequence[str]) -> np.ndarray:
+    """Read a mask as uint8 [X, Y, Z]: 0, and the values 1 to S of `structures`; without any, 1 is all above 0.
+
+    Raises:
+        BadVolume: a value that `structures` does not name; tells case, file and values.
+    """
+    voxels = mask.read()
+    if not structures:
+        return (voxels > 0).astype(np.uint8)
+    check_values(voxels, structures, mask)
+    return voxels.astype(np.uint8)

@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from scripts.cases.document import name_list, open_document
+from scripts.cases.document import open_document
+from scripts.cases.masks import structure_names
 from scripts.cases.splits import SPLITS
 
 LESION = "lesion"
 """Name of what a mask shows where dataset.json names no structures."""
 
 
-def structure_names(structures: Sequence[str] | None, dataset_dir: str | Path) -> list[str]:
+def named_structures(structures: Sequence[str] | None, dataset_dir: str | Path) -> list[str]:
     """Return the names of the values 1, 2, ... of the masks.
 
     Args:
@@ -25,7 +26,7 @@ def structure_names(structures: Sequence[str] | None, dataset_dir: str | Path) -
         ValueError: no list of different names.
     """
     if structures is not None:
-        return name_list(structures, "`structures`")
+        return structure_names(structures, "`structures`") or [LESION]
     return list(open_document(dataset_dir).structures) or [LESION]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from scripts import from_workbench
+from scripts.cases.masks import drawn_labels, open_mask
 from scripts.cases.structures import mask_count
 from scripts.engines.case_handler import Case, CaseHandler
 from scripts.engines.environment import describe_machine
@@ -22,7 +23,7 @@ from scripts.files.processes import is_first_process
 from scripts.metrics.lesions import LesionsFound, find_lesions, lesion_summary
 from scripts.metrics.outlines import OUTLINE_TITLES, outline_scores, outline_summary
 from scripts.volumes.grid import sample_volume
-from scripts.volumes.label_map import drawn_labels, on_original_voxels
+from scripts.volumes.label_map import on_original_voxels
 from scripts.volumes.open import open_volume
 from scripts.volumes.original_grid import GridVolume, save_nifti
 from scripts.volumes.volume import Volume
@@ -135,7 +136,7 @@ class OutlineReport(CaseHandler):
             save_nifti(path, on_original_voxels(probabilities[slot], grid, volume), volume.affine)
             drawn = drawn_path(entry, phase, self.masks, reference)
             if drawn is not None:
-                mask = open_volume(drawn, f"case {case}: roi")
+                mask = open_mask(drawn, case)
                 found = self._compared(found, phase, probabilities[slot], grid, mask)
         return found
 
@@ -143,7 +144,7 @@ class OutlineReport(CaseHandler):
         self, found: Outlined, phase: str, probabilities: np.ndarray, grid: np.ndarray, mask: Volume
     ) -> Outlined:
         """Compare an outline with a mask, on the voxels of the mask."""
-        truth = drawn_labels(mask, self.classes if len(self.classes) > 1 else (), f"case {found.case}")
+        truth = drawn_labels(mask, self.classes if len(self.classes) > 1 else ())
         outlined = on_original_voxels(probabilities, grid, mask)
         spacing = np.linalg.norm(mask.affine[:3, :3], axis=0).tolist()
         rows = outline_scores(outlined, truth, spacing, self.classes, self.tolerance)

@@ -7,11 +7,9 @@ from typing import Any
 
 import torch
 from monai.losses import DiceCELoss, DiceFocalLoss
+from scripts.volumes.label_map import NOT_DRAWN
 from torch import Tensor, nn
 from torch.nn import functional
-
-NOT_DRAWN = 255
-"""Value of a mask that nobody drew."""
 
 LOSSES: dict[str, type[DiceCELoss] | type[DiceFocalLoss]] = {"dice_ce": DiceCELoss, "dice_focal": DiceFocalLoss}
 """MONAI's losses by the name in the configuration."""

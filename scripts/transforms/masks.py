@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from scripts.cases.masks import ROI, drawn_labels
 from scripts.transforms.phases import PhaseTransform, case_name, need
 from scripts.volumes.grid import Size
-from scripts.volumes.label_map import NOT_DRAWN, drawn_labels, sample_labels
+from scripts.volumes.label_map import NOT_DRAWN, sample_labels
 from scripts.volumes.volume import Volume
 
 MASKS = ("case", "phase")
@@ -32,8 +33,7 @@ class ResampleMasksd(PhaseTransform):
         empty: whether a mask in which nothing is drawn is taken as it is.
 
     Raises:
-        ValueError: an unknown kind of masks; a case without any mask; a mask with other values, with nothing
-            drawn, or beside the grid.
+        ValueError: an unknown kind of masks; a case without any mask; a mask with other values, or nothing drawn.
     """
 
     def __init__(
@@ -69,23 +69,17 @@ class ResampleMasksd(PhaseTransform):
         masks = item.get("masks") or {}
         if self.masks == "case":
             return [item.get("roi")]
-        if "roi" in masks:
-            masks = {item["reference"]: masks["roi"]}
+        if ROI in masks:
+            masks = {item["reference"]: masks[ROI]}
         return [masks.get(phase) for phase in self.phases]
 
     def _one(self, item: Mapping[Any, Any], volume: Volume | None, grid: np.ndarray, size: Size) -> np.ndarray:
         if volume is None:
             return np.full(size, NOT_DRAWN, dtype=np.uint8)
-        drawn = drawn_labels(volume, self.structures, case_name(item))
+        drawn = drawn_labels(volume, self.structures)
         if not drawn.any() and not self.empty:
             raise ValueError(
                 f"{case_name(item)}: a mask must outline something, found nothing but 0 in {volume.path}; correct "
                 "the mask, remove the case, or pass --empty_masks true where nothing is there to outline"
             )
-        found, inside = sample_labels(drawn, volume.affine, grid, size, max(len(self.structures), 1))
-        if not inside.any():
-            raise ValueError(
-                f"{case_name(item)}: the mask must overlap the reference phase, found it beside in {volume.path}; "
-                "correct the position in its header, or take the mask out of the case"
-            )
-        return found
+        return sample_labels(drawn, volume.affine, grid, size, max(len(self.structures), 1))[0]

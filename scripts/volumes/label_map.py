@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Label maps: which structure a mask shows at each voxel, read from a file and brought to other grids."""
+"""Label maps, the structure at each voxel, brought to other grids."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from scripts.volumes.grid import Size, sample_volume
@@ -12,31 +12,6 @@ from scripts.volumes.volume import Volume
 
 NOT_DRAWN = 255
 """Value of every voxel of a mask that a case does not have."""
-
-
-def drawn_labels(volume: Volume, structures: Sequence[str], name: str) -> np.ndarray:
-    """Read a mask as uint8 [X, Y, Z]: 0, and 1 to S.
-
-    Args:
-        volume: the mask as opened from its file.
-        structures: S names; none: every value above 0 is 1.
-        name: of the case, for the message.
-
-    Raises:
-        ValueError: a value that has no name.
-    """
-    voxels = volume.read()
-    if not structures:
-        return (voxels > 0).astype(np.uint8)
-    values = np.unique(voxels)
-    strange = [f"{value:g}" for value in values if value not in range(len(structures) + 1)]
-    if strange:
-        known = ", ".join(f"{number} {structure}" for number, structure in enumerate(structures, 1))
-        raise ValueError(
-            f"{name}: the values of a mask must be 0 or those of `structures` ({known}), found "
-            f"{', '.join(strange[:8])} in {volume.path}; correct the mask or `structures`"
-        )
-    return voxels.astype(np.uint8)
 
 
 def sample_labels(

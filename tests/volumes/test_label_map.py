@@ -6,7 +6,7 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
-from scripts.volumes.label_map import drawn_labels, on_original_voxels, sample_labels
+from scripts.volumes.label_map import on_original_voxels, sample_labels
 from scripts.volumes.open import open_volume
 
 
@@ -54,13 +54,3 @@ def test_labels_come_back_on_the_voxels_of_the_file(tmp_path):
     assert (found == sample_labels(labels, affine, volume.affine, (28, 22, 13), 2)[0]).all()
     assert found.shape == volume.shape
     assert set(np.unique(found)) == {0, 1, 2}
-
-
-def test_a_value_without_a_name_is_refused_by_case_and_file(tmp_path):
-    voxels = np.zeros((3, 3, 3), np.int16)
-    voxels[1, 1, 1], voxels[0, 0, 0] = 7, 2
-    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "mask.nii.gz")
-    volume = open_volume(str(tmp_path / "mask.nii.gz"), "mask")
-    assert drawn_labels(volume, [], "case a").sum() == 2
-    with pytest.raises(ValueError, match=r"case a: .*1 wall, 2 lumen.*found 7 in .*mask.nii.gz; correct the mask"):
-        drawn_labels(volume, ["wall", "lumen"], "case a")
