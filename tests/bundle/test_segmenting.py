@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From whole scans to outlines, and from images alone to a class: trained, evaluated and used by the real command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+FILES = ["configs/train.yaml", "configs/segment.yaml"]
+TINY = {"spacing": [4.0, 4.0, 8.0], "grid_size": [16, 16, 8], "max_epochs": 2, "val_interval": 2, "width": 8}
+
+
+@pytest.fixture(scope="module")
+def outlining(bundle, quick, tmp_path_factory) -> Path:
+    """A results folder of a network that outlines, trained for two epochs and then moved."""
+    folder = tmp_path_factory.mktemp("outlining") / "first"
+    bundle("segmenting", FILES, output_dir=str(folder), **(quick | TINY))
+    return Path(shutil.move(folder, folder.with_name("moved")))
+
+
+def test_every_test_case_is_outlined_on_the_voxels_of_its_reference_phase(outlining, small_phantom):
+    document = json.loads((small_phantom / "dataset.json").read_text())
+    rows = list(csv.DictReader((outlining / "outlines.csv").open()))
+    assert [row["case"] for row in rows] == [entry["case"] for entry in document["test"]]
+    for entry, row in zip(document["test"], rows, strict=True):
+        outline = nibabel.load(outlining / "outlines" / f"{entry['case']}.nii.gz")
+        reference = nibabel.load(small_phantom / entry["image"]["portal"])
+        assert outline.shape == reference.shape
+        np.testing.assert_allclose(outline.affine, reference.affine, atol=1e-5)
+        voxels = np.asarray(outline.dataobj)
+        assert voxels.dtype == np.uint8
+        truth = np.asarray(nibabel.load(small_phantom / entry["roi"]).dataobj) > 0  # on the voxels of portal
+        expected = 2 * (truth & (voxels > 0)).sum() / max(1, truth.sum() + (voxels > 0).sum())
+        assert float(row["dice"]) == pytest.approx(expected, abs=1e-3)
+    figures = json.loads((outlining / "metrics.json").read_text())
+    assert figures["outlines"][0]["dice"] == pytest.approx(np.mean([float(row["dice"]) for row in rows]))
+    assert figures["lesions"]["n_lesions"] == len(rows)
+    assert {"outlines.png", "dice.png", "learning_curves.png"} <= {path.name for path in outlining.iterdir()}
+
+
+def test_the_moved_folder_evaluates_and_outlines_images_alone(outlining, bundle, small_phantom, tmp_path):
+    bundle(
+        "evaluating", [str(outlining / "configs" / name) for name in ("train.yaml", "evaluate.yaml")],
+        bundle_root=str(outlining), output_dir=str(tmp_path / "again"),
+    )  # fmt: skip
+    assert (tmp_path / "again" / "outlines.csv").read_bytes() == (outlining / "outlines.csv").read_bytes()
+    case = json.loads((small_phantom / "dataset.json").read_text())["test"][0]
+    (tmp_path / "new" / case["case"]).mkdir(parents=True)
+    for phase, path in case["image"].items():
+        shutil.copy(small_phantom / path, tmp_path / "new" / case["case"] / f"{phase}.nii.gz")
+    bundle(
+        "inferring", [str(outlining / "configs" / "inference.yaml")], bundle_root=str(outlining),
+        dataset_dir=str(tmp_path / "new"), output_dir=str(tmp_path / "out"),
+    )  # fmt: skip
+    names = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert names == [f"{case['case']}.nii.gz"]
+    found, before = (
+        np.asarray(nibabel.load(place / "outlines" / names[0]).dataobj) for place in (tmp_path / "out", outlining)
+    )
+    assert (found == before).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"structures": ["a", "a"]}, "`structures` must be a list of different names"),
+        ({"decoder": "unnet"}, "decoder must be one of .*unet"),
+        ({"grid_size": [2, 2, 2]}, "grid_size must be at least"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_leaves_nothing(bundle, quick, tmp_path, more, words):
+    with pytest.raises(Exception, match=words) as caught:
+        bundle("segmenting", FILES, output_dir=str(tmp_path / "out"), **(quick | TINY | more))
+    del caught
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_classifier_looks_where_a_network_outlines_and_needs_images_alone(bundle, quick, small_phantom, tmp_path):
+    folder = tmp_path / "outlined"
+    tiny = {f"outline_{key}": value for key, value in TINY.items()}
+    files = ["configs/train.yaml", "configs/regions/outlined.yaml"]
+    bundle("training", files, output_dir=str(folder), where_nothing="whole", **quick, **tiny)
+    document = json.loads((small_phantom / "dataset.json").read_text())
+    origin = json.loads((folder / "outlines" / "origin.json").read_text())
+    assert set(origin) == {entry["case"] for entry in document["training"]}
+    for case, entry in origin.items():
+        data = json.loads((folder / "outliner" / "data" / entry["fold"] / "dataset.json").read_text())
+        assert case not in {one["case"] for one in data["training"] + data["validation"]}
+    new = tmp_path / "new"
+    for entry in document["test"]:
+        (new / entry["case"]).mkdir(parents=True)
+        for phase, path in entry["image"].items():
+            shutil.copy(small_phantom / path, new / entry["case"] / f"{phase}.nii.gz")
+    moved = shutil.move(folder, tmp_path / "moved")
+    bundle("inferring", [str(moved / "configs" / "inference.yaml")], bundle_root=str(moved), dataset_dir=str(new),
+           output_dir=str(tmp_path / "out"))  # fmt: skip
+    before, after = (
+        {row["case"]: float(row["high"]) for row in csv.DictReader((place / "predictions.csv").open())}
+        for place in (moved, tmp_path / "out")
+    )
+    assert before == pytest.approx(after, abs=1e-5)
