@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the network's grid back to the voxels of the original file."""
+"""Bring values from the network's grid back to the voxels of the original file, and locate their heat."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class GridVolume(Volume):
 
 
 def block_around(grid: Volume, volume: Volume, margin: float = 0.0) -> Slices:
-    """Return the block of a volume's voxels that holds a grid, and `margin` mm more on every side.
+    """Return the block of a volume's voxels that holds a grid and `margin` mm on every side.
 
-    It has at least one voxel per axis, also where the grid lies outside.
+    It has at least one voxel per axis, even if the grid lies outside.
     """
     edges = box_corners(np.array([[-0.5] * 3, np.array(grid.shape) - 0.5]))
     to_voxel = np.linalg.solve(volume.affine, grid.affine)
@@ -47,7 +47,7 @@ def block_around(grid: Volume, volume: Volume, margin: float = 0.0) -> Slices:
 def on_block(grid: Volume, volume: Volume, block: Slices) -> np.ndarray:
     """Interpolate the values of a grid at a block of a volume's voxels, 0 beyond the grid.
 
-    Trilinear; where the volume's voxels are the larger ones, values are smoothed first, so that a hot spot
+    Trilinear; if the volume's voxels are larger than the grid's, values are smoothed first, so that a hot spot
     between two slices shows on the nearer one.
 
     Returns:
@@ -79,7 +79,7 @@ def to_original_grid(values: np.ndarray, grid_affine: np.ndarray, volume: Volume
 
 
 def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
-    """Write float32 values as NIfTI, with position and orientation in both of its forms (sform and qform)."""
+    """Write float32 values as NIfTI, with the affine as both sform and qform."""
     import nibabel
 
     image = nibabel.Nifti1Image(values.astype(np.float32), affine)
@@ -91,7 +91,7 @@ def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Localisation:
-    """Where the heat of one case lies, of all its phases together."""
+    """Where the heat of one case lies, over all its phases."""
 
     lesion: float  # mean heat within the lesion
     background: float  # mean heat around it, within the region that the network sees
@@ -117,13 +117,13 @@ def localise(heat: np.ndarray, lesion: Volume, inside: np.ndarray, grid_affine: 
     Args:
         heat: of each phase on the network's grid; higher is hotter.
         lesion: 1 in the lesion, 0 elsewhere.
-        inside: voxels that show something, in phases that are there.
+        inside: voxels that show something, in phases that the case has.
         grid_affine: index of the network's grid -> mm, [4, 4].
 
     Shape: heat [P, D, H, W], inside [P, D, H, W] bool.
 
     Returns:
-        None where no voxel is lesion, or none is background.
+        None if no voxel is lesion, or none is background.
     """
     from scipy.ndimage import distance_transform_edt
 

@@ -69,7 +69,7 @@ def find(source: Source) -> Found:
 
 
 def _check_phases(source: Source) -> None:
-    """Refuse a wanted phase that no case has: it is the wish that is misspelt, not a file."""
+    """Refuse a wanted phase that no case has: --phases is misspelt, not a file."""
     folders = [read_case_folder(folder, None, source.phase_names) for folder in case_folders(source.path)]
     found = {phase for folder in folders for phase in folder.images}
     for phase in source.phases or ():
@@ -81,7 +81,7 @@ def _check_phases(source: Source) -> None:
 
 
 def _region_notes(folders: list[CaseFolder]) -> list[str]:
-    """Return which files are taken for the region of interest where their names are not documented ones."""
+    """Report files taken for the region of interest though their names are not documented, and unused masks."""
     taken = [(folder.case, folder.roi.name) for folder in folders if folder.roi]
     unusual = [(case, name) for case, name in taken if mask_rank(name.split(".")[0]) not in range(4)]
     unused = [(folder.case, path.name) for folder in folders for path in folder.masks.values()]
@@ -92,7 +92,7 @@ def _region_notes(folders: list[CaseFolder]) -> list[str]:
 
 
 def _counted(files: list[tuple[str, str]]) -> list[str]:
-    """Return names of files without that of their case, each once, with the number of cases or the case."""
+    """Return file names without the name of the case, each once, with the case or the number of cases."""
     cases: dict[str, list[str]] = {}
     for case, name in files:
         cases.setdefault(name.removeprefix(f"{case}_"), []).append(case)

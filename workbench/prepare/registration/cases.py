@@ -38,11 +38,11 @@ def register_cases(
 
     Moved phases are written to `folder`/registered/<case>/<phase>.nii.gz: the voxels of the file, unchanged,
     with a changed affine; where a phase is bent, those around the region are resampled. A phase that cannot
-    be registered, or would not gain, stays the file it was.
+    be registered, or would not gain, keeps its file.
 
     Args:
         cases: entries of dataset.json with absolute paths.
-        phases: phases in order; the first present one stands in where the reference is absent.
+        phases: phases in order; the first one present replaces an absent reference.
         reference_phase: the phase that stays; region masks are taken to be drawn on it.
         folder: output folder of `preparing`.
         settings: transform, margin and limits.
