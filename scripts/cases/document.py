@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file dataset.json: its top level, and its entries one by one."""
+"""The file dataset.json: its top level and its entries."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from scripts.files.plain_text import check_safe_names, is_plain, listing
 
 Item = dict[str, Any]
 """One case on its way through the transforms: case, patient, site, image {phase: path}, roi, box, clinical,
-label, split. Absent phases are not in `image`; `box` and `label` are there only where dataset.json gives
+label, split. `image` holds only the phases present; `box` and `label` exist only if dataset.json gives
 them."""
 
 
 OUTSIDE_VARIABLE = "BUNDLE_OUTSIDE_PATHS"
-"""Environment variable that allows relative paths to leave the folder of dataset.json. It is none of the keys
-of a configuration, since a configuration may come from the same stranger as the file."""
+"""Environment variable that allows relative paths to leave the folder of dataset.json. It is not a configuration
+key, since a configuration may come from the same untrusted source as the file."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Document:
     content: dict[str, Any]
 
     def entries(self, split: str) -> list[Any]:
-        """Return the cases listed under `split`, unchecked."""
+        """Return the entries listed under `split`, unchecked."""
         entries = self.content.get(split, [])
         if not isinstance(entries, list):
             raise ValueError(f"{self.file}: {split!r} must be a list of cases, found {type(entries).__name__}")
@@ -48,11 +48,11 @@ def open_document(dataset_dir: str | Path) -> Document:
     """Read dataset.json and check its top level.
 
     Args:
-        dataset_dir: the folder that holds dataset.json, or the path of such a file.
+        dataset_dir: the folder that holds dataset.json, or the path of the file itself.
 
     Raises:
         FileNotFoundError: no such folder or file.
-        ValueError: not readable, not JSON (names the line), or without phases.
+        ValueError: unreadable, not JSON (the message gives the line), or without phases.
     """
     path = Path(dataset_dir).expanduser().absolute()
     file = path if path.suffix == ".json" else path / "dataset.json"
@@ -70,7 +70,7 @@ def open_document(dataset_dir: str | Path) -> Document:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} cannot be read as UTF-8 text ({error}); check its permissions and encoding") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or extreme nesting
         raise ValueError(f"{file} must be usual JSON, found {error}; correct it") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold one JSON object, found a {type(content).__name__}")
@@ -83,7 +83,7 @@ def open_document(dataset_dir: str | Path) -> Document:
 
 
 def name_list(names: Any, what: str) -> list[str]:
-    """Return `names` as a list once it is known to hold different, non-empty texts."""
+    """Return `names` as a list after checking that they are distinct, non-empty texts."""
     if (
         not isinstance(names, list | tuple)
         or not names
@@ -98,7 +98,7 @@ def name_list(names: Any, what: str) -> list[str]:
 
 
 def check_phases(document: Document, phases: Sequence[str]) -> None:
-    """Refuse a phase that the dataset does not declare, naming the nearest."""
+    """Refuse a phase that the dataset does not declare, suggesting the nearest."""
     for phase in phases:
         if phase not in document.phases:
             raise ValueError(
@@ -108,7 +108,7 @@ def check_phases(document: Document, phases: Sequence[str]) -> None:
 
 
 def read_items(document: Document, phases: Sequence[str], columns: Sequence[Column] = ()) -> list[Item]:
-    """Check every entry of dataset.json, split by split, the unlabelled ones last: see `read_item`."""
+    """Check every entry of dataset.json, split by split with the unlabelled ones last; see `read_item`."""
     return [
         read_item(document, split, position, entry, list(phases), list(columns))
         for split in (*SPLITS, "unlabelled")
@@ -119,7 +119,7 @@ def read_items(document: Document, phases: Sequence[str], columns: Sequence[Colu
 def read_item(
     document: Document, split: str, position: int, entry: Any, phases: list[str], columns: list[Column]
 ) -> Item:
-    """Check one entry of dataset.json and make its paths absolute; its label stays a name."""
+    """Check one entry of dataset.json and make its paths absolute; the label remains a class name."""
     file = document.file
     case = entry.get("case") if isinstance(entry, dict) else None
     if not isinstance(case, str | int) or isinstance(case, bool) or case == "" or not is_plain(str(case)):
@@ -168,7 +168,7 @@ def read_item(
 def _path(document: Document, case: str, phase: str, value: Any) -> str:
     """Make a path absolute; a relative one must stay inside the folder of dataset.json.
 
-    Symbolic links are followed, wherever they lead: they were put there by whoever keeps the folder.
+    Symbolic links are followed wherever they lead: whoever maintains the folder put them there.
     """
     if not isinstance(value, str) or not value or not is_plain(value):
         raise ValueError(f"case {case}: the path of {phase!r} must be a text, found {value!r:.80} in {document.file}")
