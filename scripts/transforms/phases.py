@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the transforms of a case's phases share: one key, and messages that name case and phase."""
+"""Opening and stacking the phases of a case, and what its transforms share: one key, messages that name the case."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scripts.volumes.open import open_volume
 
 
 class PhaseTransform(MapTransform):
-    """Base of the transforms that work on ``item[key]``, the phases of one case by name.
+    """Base of the transforms that work on ``item[key]``, a mapping from phase names to the phases of a case.
 
     Args:
         keys: the one key that holds the phases.
@@ -33,7 +33,7 @@ class PhaseTransform(MapTransform):
 
 
 def case_name(item: Mapping[Any, Any]) -> str:
-    """Return what messages call the case.
+    """Return the name of a case in messages.
 
     >>> case_name({"case": "p017"})
     'case p017'
@@ -42,7 +42,7 @@ def case_name(item: Mapping[Any, Any]) -> str:
 
 
 def phase_name(item: Mapping[Any, Any], phase: str) -> str:
-    """Return what messages call a phase of the case.
+    """Return the name of a phase of a case in messages.
 
     >>> phase_name({"case": "p017"}, "portal")
     "case p017: phase 'portal'"
@@ -51,13 +51,13 @@ def phase_name(item: Mapping[Any, Any], phase: str) -> str:
 
 
 def phase_source(item: Mapping[Any, Any], phase: str) -> str:
-    """Return the file of a phase as the end of a message, or nothing where it is not known."""
+    """Return the file of a phase as the end of a message; empty if it is unknown."""
     volume = item.get("volumes", {}).get(phase)
     return f" in {volume.path}" if volume is not None else ""
 
 
 def need(item: Mapping[Any, Any], key: str, maker: str, user: object) -> Any:
-    """Return ``item[key]``, or say which transform has to come first.
+    """Return ``item[key]``, or name the transform that has to come first.
 
     Raises:
         ValueError: the item has no such key.
@@ -70,7 +70,7 @@ def need(item: Mapping[Any, Any], key: str, maker: str, user: object) -> Any:
 
 
 ROI = object()
-"""Key of the region mask among the phases, whatever these are called."""
+"""Key of the region mask among the phases, which no phase name can equal."""
 
 
 class LoadImagePhasesd(PhaseTransform):
@@ -78,19 +78,19 @@ class LoadImagePhasesd(PhaseTransform):
 
     Afterwards the item holds
 
-    - ``image`` and ``volumes``: {phase: `Volume`} for the phases that are there, in the order of `phases`;
+    - ``image`` and ``volumes``: {phase: `Volume`} of the phases present, in the order of `phases`;
     - ``reference``: the phase whose axes define the common grid;
     - ``roi``: the mask as a `Volume`, or None.
 
     Args:
-        keys: key of {phase: path}; a phase that is absent has no entry, or None.
+        keys: key of {phase: path}; an absent phase is None or not in the mapping.
         phases: names of all phases, in order.
-        reference: phase whose axes define the grid; a case without it takes its first phase.
+        reference: phase whose axes define the grid; a case without it uses its first phase.
 
     Raises:
-        FileNotFoundError: a file is not there.
+        FileNotFoundError: a file does not exist.
         ValueError: a file is not a readable 3D volume, a phase is unknown, all phases are missing, or a phase
-            lies outside the reference phase.
+            does not overlap the reference phase.
     """
 
     def __init__(self, keys: str = "image", phases: Sequence[str] = (), reference: str | None = None) -> None:
@@ -104,7 +104,7 @@ class LoadImagePhasesd(PhaseTransform):
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
-        if item.get("problem"):  # found before any file was opened
+        if item.get("problem"):  # found while the dataset was read
             raise ValueError(item["problem"])
         paths = {phase: path for phase, path in item[self.key].items() if path is not None}
         for phase in paths:
@@ -132,7 +132,7 @@ class LoadImagePhasesd(PhaseTransform):
 
     @staticmethod
     def _check_overlap(item: dict[Any, Any], volumes: dict[str, Any]) -> None:
-        """Refuse a phase that shares no space with the reference."""
+        """Refuse a phase whose field of view does not overlap that of the reference."""
         reference = volumes[item["reference"]]
         axes = frame_axes(reference.affine, reference.shape)
         low, high = field_of_view(reference.affine, reference.shape, axes)
@@ -147,7 +147,7 @@ class LoadImagePhasesd(PhaseTransform):
 
 
 def _open_all(places: Mapping[Any, tuple[Any, str]]) -> tuple[dict[Any, Any], list[Exception]]:
-    """Open volumes by path and name; return those that open, and the errors of the others."""
+    """Open volumes given by path and name; return those that open and the errors of the others."""
     volumes: dict[Any, Any] = {}
     problems: list[Exception] = []
     for key, (path, name) in places.items():
@@ -164,19 +164,19 @@ def _gap(low: np.ndarray, high: np.ndarray, other_low: np.ndarray, other_high: n
 
 
 class StackPhasesd(PhaseTransform):
-    """Stacks the phases of a case, and says which of them are there.
+    """Stacks the phases of a case into one tensor and marks which are present.
 
-    Afterwards the item holds ``image``, float32 [P, D, H, W], whose absent phases are exactly 0, and
-    ``present``, bool [P]. A phase that is there is never constant, so an all-zero phase is an absent one.
+    Afterwards the item holds ``image``, float32 [P, D, H, W] with absent phases exactly 0, and ``present``,
+    bool [P]. A present phase is never constant, so an all-zero phase is an absent one.
 
     Args:
         keys: key of {phase: tensor [D, H, W]}.
-        phases: names of all phases; their order is that of P.
-        num_phases: where each phase comes as several images, its views: the number of phases. ``image`` is
-            then [P V, D, H, W] and ``present`` [P], a phase being there where one of its views is.
+        phases: names of all phases, in the order of P.
+        num_phases: number of phases if each comes as V images, its views. ``image`` is then [P V, D, H, W] and
+            ``present`` [P]; a phase is present if one of its views is.
 
     Raises:
-        ValueError: no phase is there, a phase is unknown or constant, or shapes differ.
+        ValueError: no phase, an unknown or constant phase, or different shapes.
 
     >>> item = StackPhasesd(phases=["pre", "portal"])({"image": {"portal": torch.eye(2)[None]}})
     >>> item["present"].tolist(), item["image"].shape
