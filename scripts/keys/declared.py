@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which keys a command has, each with its type, range and meaning: the one place that declares them.
+"""The keys of each command with their types, ranges and meanings: the one place that declares them.
 
-What is checked before a run, the comments of the configurations, `--help` and docs/keys.md come from here.
+The checks before a run, the comments of the configurations, `--help` and docs/keys.md are derived from it.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ FILES: dict[str, type[Keys]] = {
     "evaluate.yaml": Evaluation,
     "fusion/single.yaml": Single,
 }
-"""Configuration file -> its keys."""
+"""Configuration file -> model of its keys."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "training": ("train.yaml",),
     "evaluating": ("train.yaml", "evaluate.yaml"),
     "inferring": ("inference.yaml",),
 }
-"""Command -> the files that have its keys, the last one first in rank."""
+"""Command -> the files with its keys; the last one takes precedence."""
 
 UNREAD = {"evaluating": frozenset(Fitting.model_fields)}
-"""Keys in a command's files that it does not read."""
+"""Command -> keys in its files that it does not read."""
 
 TOOLS: frozenset[str] = frozenset()
 """Commands that need no model."""
@@ -44,14 +44,14 @@ if workbench := from_workbench("keys"):
 
 @dataclass(frozen=True)
 class Key:
-    """A key: what it may hold (a type annotation with its range), and what it is."""
+    """A key: the values it may hold (a type annotation with its range), and its meaning."""
 
     kind: Any
     meaning: str
 
 
 def command_of(config: Mapping[str, Any], run_id: str | None) -> str | None:
-    """Return the command whose configuration is run, also by `run` or a name of a user's own.
+    """Return the command whose configuration is run, even if it is run by `run` or a name of the user's own.
 
     >>> command_of({"training": "@run", "evaluating": "@run"}, "run")
     'evaluating'
@@ -61,7 +61,7 @@ def command_of(config: Mapping[str, Any], run_id: str | None) -> str | None:
 
 
 def keys_of(file: str) -> dict[str, Key]:
-    """Return the keys of a configuration file below configs."""
+    """Return the keys of a configuration file, given relative to configs."""
     found = {}
     for name, field in FILES[file].model_fields.items():
         kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
@@ -70,7 +70,7 @@ def keys_of(file: str) -> dict[str, Key]:
 
 
 def declared_keys(command: str | None) -> dict[str, Key]:
-    """Return the keys of a command; of a run of a user's own, those of every command that has a model."""
+    """Return the keys of a command; for a user's own run, those of every command that needs a model."""
     files = COMMANDS.get(command or "") or [
         file for name, files in COMMANDS.items() if name not in TOOLS for file in reversed(files)
     ]

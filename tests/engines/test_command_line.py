@@ -222,7 +222,7 @@ def test_none_of_python_is_not_dropped(away):
         ("training", ["--classes", "[low,grade #2]"], "--classes takes a plain text, found 'grade #2'"),
         ("training", ["--output_dir="], "--output_dir must be a path, found ''"),
         ("training", ["--spacing="], "--spacing must be 3 numbers above 0 and at most 1,000,000"),
-        ("training", ["--clinical="], "--clinical must be a list, each of it a text or a mapping"),
+        ("training", ["--clinical="], "--clinical must be a list, each element a text or a mapping"),
         ("training", ["--region", "5"], "region must be a component {_target_: CLASS, ...}, or a reference"),
         ("training", ["--run", "5"], "--run must be a list, found '5'"),
         ("training", ["--intensity", "{joint: false}"], "or set one argument by intensity#joint"),
@@ -318,7 +318,7 @@ def test_an_overlay_that_quotes_means_the_same(away, tmp_path):
         ({"calibrate": 1}, "calibrate must be true or false, found 1"),
         ({"name": 20240101}, "name must be the name of a folder below results"),
         ({"max_epochs": True}, "max_epochs must be a whole number from 1"),
-        ({"classes": [0, 1]}, "classes must be a list, each of it a text"),
+        ({"classes": [0, 1]}, "classes must be a list, each element a text"),
         ({"spacing": None}, "spacing must be 3 numbers above 0 and at most 1,000,000"),
     ],
 )
