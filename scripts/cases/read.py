@@ -102,8 +102,8 @@ def read_unlabelled(
             with one of them, so that all items of a batch have the same keys.
         clinical_table: CSV or Excel file with the model's columns by case or patient; what cases lack is
             printed once.
-        keep_bad: keep missing files and invalid case folders as items, which fail when loaded (`problem` in
-            the item says why); otherwise they are errors here.
+        keep_bad: keep cases with missing files, and folders that are no case (as items with a `problem`); both
+            then fail when loaded, otherwise here.
 
     Raises:
         FileNotFoundError: no such folder, or files that a dataset.json names do not exist.

@@ -97,7 +97,7 @@ def no_room(error: BaseException) -> OSError | None:
 
 
 def no_room_message(path: str | Path | None, error: BaseException) -> str:
-    """Return the one-line message for a file that finds no room: which file, why, and what to do."""
+    """Return the one-line message about a full disk: which file has no room, why, and what to do."""
     cause = no_room(error)
     reason = FULL[cause.errno] if cause is not None and cause.errno else "the disk is full"
     file = path or getattr(cause, "filename", None)

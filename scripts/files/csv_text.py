@@ -88,7 +88,7 @@ def decode(content: bytes) -> tuple[str, str]:
 
 
 def _usual(content: bytes, name: str) -> float:
-    """Return the share (0 to 1) of common characters among the foreign ones, read in an East Asian encoding."""
+    """Return the share of common characters among the foreign ones in an East Asian encoding, less the lone ones."""
     encoding, oldest, first_bytes = _EAST_ASIAN[name]
     try:
         text = content.decode(encoding)

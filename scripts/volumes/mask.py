@@ -155,7 +155,7 @@ def voxel_box(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, start: l
         axes: the frame, [3, 3].
         start: index of the first voxel of `inside` in the volume, if it is a block of one.
     """
-    lines = inside.any(axis=2)  # only both ends of each line of voxels can be extreme in any direction
+    lines = inside.any(axis=2)  # only the two end voxels of a line can touch the box, however it is oriented
     rows = inside[lines]
     first, last = rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
     ends = np.concatenate([np.c_[np.argwhere(lines), first], np.c_[np.argwhere(lines), last]])

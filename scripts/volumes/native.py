@@ -3,7 +3,7 @@
 
 NIfTI and DICOM headers are read in Python, which damaged bytes cannot crash. NRRD, MetaImage and DICOM pixels
 are read by C++ libraries, which they can. These run in worker processes (`native_worker.py`) that live for many
-files: the first file costs the start of a worker, each further one only the way through a pipe. There are as
+files: the first file costs the start of a worker, each further one only a transfer through a pipe. There are as
 many workers as threads that read at the same time.
 """
 
