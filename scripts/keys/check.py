@@ -101,7 +101,7 @@ def with_comments(text: str, file: str) -> str:
 
 
 def page(configs: Path) -> str:
-    """Return docs/keys.md."""
+    """Return the text of docs/keys.md."""
     parts, shown = [PAGE], set()
     for file in FILES:
         parts.append(f"\n## {file}\n\n| key | default | may hold | what it is |\n|---|---|---|---|\n")
