@@ -45,7 +45,7 @@ class Stopwatch:
         self.last = time
 
     def take(self) -> dict[str, float]:
-        """Return the seconds of the epoch, and start anew."""
+        """Return the seconds of the epoch, and reset."""
         spent, self.spent = dict(self.spent), defaultdict(float)
         return spent
 

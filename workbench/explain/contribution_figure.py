@@ -106,5 +106,5 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[s
 
 
 def _write(axes: Axes, x: float, row: int, text: str, bold: bool = False) -> None:
-    """Write a number behind the end of a bar."""
+    """Write a number at the end of a bar."""
     axes.text(x + 1, row, text, va="center", fontsize=10, fontweight="bold" if bold else "normal")

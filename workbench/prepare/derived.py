@@ -47,7 +47,7 @@ def derive(
     """Return the record of each job; a volume already made from the same contents and settings is reused.
 
     Args:
-        make: writes `job.target` where there is something to write, and returns the record; a module's function.
+        make: writes `job.target` where there is something to write, and returns the record; a module-level function.
         code: modules whose code decides the result; changing them counts as changing the settings.
 
     Raises:

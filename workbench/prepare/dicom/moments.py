@@ -35,7 +35,7 @@ def moment_of(tags: Tags) -> Moment | None:
     """Return when an image was taken: by the tags of its frame, else its acquisition, content or series.
 
     A time without a date takes the date of another tag, moved to the day that brings both times closest; with
-    the date of the study, to the day on which the study began at most 6 h after the image.
+    the date of the study, to the day that puts the image at most 6 h before the study began.
     """
     zone = _offset(tags.text("TimezoneOffsetFromUTC"))
     frame, whole, reference = (_dated(tags.text(name), zone) for name in DATED)

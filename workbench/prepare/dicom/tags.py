@@ -180,7 +180,7 @@ class Scale:
     slope: float | None = None
     intercept: float | None = None
     kind: str = ""  # RescaleType, e.g. HU, or "".
-    unit: str = ""  # of PET, e.g. BQML, with the SUV's type behind it; or "".
+    unit: str = ""  # of PET, e.g. BQML, followed by the type of SUV; or "".
     inverted: bool = False  # whether low values are meant to be shown white (MONOCHROME1)
     real: str = ""  # real world value of 1 where there is no slope of the modality, e.g. 1e-06 mm2/s; or "".
 
