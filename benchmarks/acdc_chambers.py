@@ -49,7 +49,6 @@ def with_chambers(dataset: Path, output: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
     parser.add_argument("--output", type=Path, default=Path("data/acdc_chambers"))

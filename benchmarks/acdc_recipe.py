@@ -181,7 +181,6 @@ def run(dataset: Path, output: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
     parser.add_argument("--output", type=Path, default=Path("docs/figures/acdc_recipe.csv"))

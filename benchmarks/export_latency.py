@@ -43,7 +43,6 @@ def render(figures: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)

@@ -216,7 +216,6 @@ def _federate_apart(work: Path, rounds: int) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")

@@ -75,7 +75,6 @@ def simulate(job: Path, sites: Sequence[str], data: Path, work: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--work", type=Path, default=Path("results/federated_nvflare"), help="new folder")

@@ -80,7 +80,6 @@ def draw_roc(axes: Axes, evaluation: Path, dataset: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True, help="folder of phantom cases")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation of these cases")

@@ -127,7 +127,6 @@ def _all(rows: Sequence[Row], key: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("docs/figures/strategies.csv"))
     parser.add_argument("--costs", type=Path, default=Path("docs/figures/strategy_cost.csv"))

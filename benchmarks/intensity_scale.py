@@ -115,7 +115,6 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))

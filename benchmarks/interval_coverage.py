@@ -93,7 +93,6 @@ def _summary(bounds: np.ndarray, truth: float, method: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000, help="simulated cohorts per row")
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap resamples")

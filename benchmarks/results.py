@@ -34,7 +34,6 @@ def section(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="name of the comparison, and of its markers")
     parser.add_argument("--overlay", nargs="+", default=[], help="configuration files after compare.yaml")

@@ -138,7 +138,6 @@ def over_seeds(values: Sequence[float]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--overlay", nargs="*", default=[], help="configuration files after train.yaml")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")

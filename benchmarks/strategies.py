@@ -72,7 +72,6 @@ def train(strategy: str, seed: int, dataset: Path, extra: Path, results: Path) -
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategies", nargs="+", default=strategies(), help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

@@ -107,7 +107,6 @@ def relative(times: Sequence[float], reference: Sequence[float]) -> dict[str, fl
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategies", nargs="+", choices=fragments(), default=fragments(), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=9, help="rounds, each timing every contender")

@@ -127,7 +127,6 @@ def fold_aucs(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="CSV with a header")
     parser.add_argument("--outcome", default="survived", help="column with the outcome, 0 or 1")

@@ -73,7 +73,6 @@ def train(variant: str, seed: int, data: Sequence[str], name: str, dataset: str 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", nargs="+", default=[], help="names of overlays; whole is none")
     parser.add_argument("--data", nargs="*", default=[], help="overlays of the dataset, after train.yaml")

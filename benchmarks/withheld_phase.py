@@ -88,7 +88,6 @@ def run(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", nargs="+", type=float, default=[0.0, 0.1, 0.3], help="phase_dropout")
     parser.add_argument("--max_epochs", type=int, default=60, help="length of the trainings")

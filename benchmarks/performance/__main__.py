@@ -41,7 +41,6 @@ def run(names: Sequence[str], repeats: int, records: Records, work: Path) -> Non
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", nargs="+", choices=list(CHOICES), default=["short"], metavar="NAME",
                         help=f"short, long, or any of {', '.join(ITEMS)}")  # fmt: skip

@@ -98,7 +98,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     errors.install()
     given = parser().parse_args(arguments)
     logging.getLogger("monai").setLevel(logging.ERROR)  # its messages on running a bundle would only confuse here

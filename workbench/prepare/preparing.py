@@ -149,7 +149,7 @@ class _Preparation:
         self.notes += [] if self.found.overlay else reading_notes(self.cases, self.phases, self.workers)
 
     def split(self) -> None:
-        """Draw the splits."""
+        """Assign the cases to splits."""
         with copies_told(self.merged):
             self.splits = assign_splits(self.cases, self.settings.fractions, self.settings.seed)
 

@@ -48,7 +48,6 @@ def environment(studies: Path, configs: Path, token: str) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(
         prog="python -m workbench.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -68,7 +68,7 @@ class RegionSeen:
 
 @dataclass(frozen=True)
 class CaseSeen:
-    """One case."""
+    """What was seen of one case."""
 
     case: str
     phases: Mapping[str, VolumeSeen]  # phase -> what was seen of it, in the order of the dataset

@@ -53,7 +53,7 @@ async def says_how() -> dict:
 
 @app.post("/auth/token")
 async def gives_token(request: Request) -> dict:
-    """Log in."""
+    """Return the token to a client that logs in with it as the password."""
     return await log_in(request)
 
 
