@@ -142,10 +142,10 @@ class CutRegions:
         if self.left_out:
             shares = [f"{case} ({percent(share)})" for case, share in sorted(self.left_out.items())]
             logger.warning(
-                "the mask has several pieces, which do not fit into the grid together, or of which some are "
-                "tiny; the region is the largest, with those that fit, in %d of %d cases, which leaves out, "
-                "of the mask's volume: %s; raise grid_size or spacing to see more, or set component of the "
-                "region to all",
+                "the mask has several pieces, which do not fit into the grid together or of which some are tiny; "
+                "in %d of %d cases the region is the largest piece with those that fit, which leaves out these "
+                "shares of the mask's volume: %s; raise grid_size or spacing to see more, or set component of "
+                "the region to all",
                 len(self.left_out), total, _names(shares),
             )  # fmt: skip
 

@@ -126,7 +126,7 @@ def read_column(
     ]
     if len(found) >= MOSTLY * len(filled) and not all(_GRADE.fullmatch(text) for _, text in others):
         what = note("", [f"{text!r} (case {row})" for row, text in others]).removeprefix(": ")
-        return ColumnValues(None, reason=f"numbers but for {what}; empty such a cell, or correct it")
+        return ColumnValues(None, reason=f"numbers except for {what}; empty or correct such cells")
     spelling, lines = merged(filled, name)
     values = [spelling[text] if there else None for text, there in zip(texts, known, strict=True)]
     if len(set(spelling.values())) > MOST_CATEGORIES:

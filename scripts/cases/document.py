@@ -71,7 +71,7 @@ def open_document(dataset_dir: str | Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} cannot be read as UTF-8 text ({error}); check its permissions and encoding") from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or extreme nesting
-        raise ValueError(f"{file} must be usual JSON, found {error}; correct it") from None
+        raise ValueError(f"{file} must be standard JSON, found {error}; correct it") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold one JSON object, found a {type(content).__name__}")
     phases = name_list(content.get("phases"), f"'phases' in {file}")
@@ -144,7 +144,7 @@ def read_item(
     paths = {phase: _path(document, str(case), phase, image[phase]) for phase in phases if image.get(phase) is not None}
     if not paths:
         raise ValueError(
-            f"case {case} ({split}): at least one of the phases [{', '.join(phases)}] must be there, found "
+            f"case {case} ({split}): at least one of the phases [{', '.join(phases)}] must be present, found "
             f"only [{', '.join(phase for phase in image if image[phase] is not None)}] in {file}; add a "
             "phase or remove the case"
         )

@@ -32,7 +32,7 @@ def named_class(positive: str | int, classes: Sequence[str], where: str = "`posi
     if len(names) != 2:
         raise ValueError(
             f"{where} names one of two classes, found {text!r} with the {len(names)} classes "
-            f"[{', '.join(names)}], each of which stands against the rest; leave it out"
+            f"[{', '.join(names)}], each of which is scored against the rest; leave it out"
         )
     if len(found) != 1:
         raise ValueError(f"{where} must be one of the classes {listing(text, names)}, found {text!r}; correct it")

@@ -179,7 +179,7 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
             target = str(cause).removeprefix(_LOCATE).rstrip(".")
             return f"{key}: there is no component {target}; correct _target_"
         if isinstance(cause, SyntaxError):
-            return f"{_of_syntax(cause, item)} is no Python expression ({cause.msg}); correct it"
+            return f"{_of_syntax(cause, item)} is not a Python expression ({cause.msg}); correct it"
         kind = type(cause).__name__
         if str(error).startswith("Failed to evaluate") and _last_file(cause) == "<string>":
             text = f"{item['item_config']!r:.{_MOST}}"

@@ -90,8 +90,8 @@ def check_safe_names(names: Iterable[str], what: str, instead: str = "rename the
     if wrong:
         found = ", ".join(f"{name!r} (e.g. {safe_name(name)!r})" for name in wrong)
         raise ValueError(
-            f"{what} must not have '#' or '::', nor begin with $, @ or %, nor be like _target_, which mean "
-            f"something of their own in a configuration; found {found}; {instead}"
+            f"{what} must not have '#' or '::', nor begin with $, @ or %, nor be like _target_, which have "
+            f"a special meaning in a configuration; found {found}; {instead}"
         )
 
 

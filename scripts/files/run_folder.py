@@ -55,7 +55,7 @@ def take_folder(folder: str | Path, command: str, check: Check | None = None, **
     mine = {"command": command, **facts, "process": os.getpid(), "host": socket.gethostname()}
     try:
         if before.get("host", mine["host"]) != mine["host"]:
-            raise _in_use(place, before, f"if it does not run any more, remove {place / RECORD}, else ")
+            raise _in_use(place, before, f"if it no longer runs, remove {place / RECORD}, else ")
         if check is not None:
             check(before)
     except BaseException:
@@ -207,7 +207,7 @@ def refuse_bundle(folder: str | Path, bundle_root: str | Path | None = None, tra
         is_bundle = mine or (root / "configs" / "metadata.json").is_file()
         if is_bundle and (below[0] in OF_BUNDLES if below else mine or not training):
             raise ValueError(
-                f"results folder {place} must be no part of a bundle, found that of {root}; choose another"
+                f"results folder {place} must not be part of a bundle, found that of {root}; choose another"
             )
 
 

@@ -162,7 +162,7 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
         lines, notes = _excel_lines(file, name, content)
         return _told(lines, name, notes), notes, ""
     if content.startswith(_OLD_EXCEL):
-        raise ValueError(f"{name} {file} is an Excel file of before 2007; save it as .xlsx, or as CSV (UTF-8)")
+        raise ValueError(f"{name} {file} is an Excel file from before 2007; save it as .xlsx, or as CSV (UTF-8)")
     try:
         text, assumed = decode(content)
         lines, separator = split_rows(text)
@@ -174,7 +174,7 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
         return lines, notes, separator
     foreign = [word for word in re.split(r"[\s,;|]+", text) if not word.isascii()]  # may be only foreign spaces
     example = f", e.g. {foreign[0][:40]!r}" if foreign else ""
-    line = f"{name} {file.name} is no UTF-8 and was read as {assumed}{example}"
+    line = f"{name} {file.name} is not UTF-8 and was read as {assumed}{example}"
     return lines, [f"{line}; if that is wrong, save it as CSV (UTF-8)", *notes], separator
 
 

@@ -147,9 +147,7 @@ def write_predictions(
     seen: set[str] = set()
     for case in cases:
         if case in seen:
-            raise ValueError(
-                f"case {case}: predicted twice, but every case must be there once: look for it in the data"
-            )
+            raise ValueError(f"case {case}: predicted twice, but every case must occur once: look for it in the data")
         seen.add(case)
     columns: dict[str, Sequence[str]] = {"case": cases}
     if patients is not None:

@@ -115,7 +115,7 @@ class LoadImagePhasesd(PhaseTransform):
                 )
         if not paths:
             raise ValueError(
-                f"{case_name(item)}: at least one of the phases [{', '.join(self.phases)}] must be there, "
+                f"{case_name(item)}: at least one of the phases [{', '.join(self.phases)}] must be present, "
                 "found none; add a phase or remove the case"
             )
         roi = item.get("roi")

@@ -125,7 +125,7 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
 def _in_its_place(path: Path) -> str:
     """Return what is found where a file should be."""
     if path.is_symlink() and not path.exists():
-        return f"a link to {os.readlink(path)}, where nothing is,"
+        return f"a link to {os.readlink(path)}, which does not exist,"
     return "a folder" if path.is_dir() else "no file"
 
 

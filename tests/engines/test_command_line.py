@@ -254,7 +254,7 @@ def test_another_type_is_refused_in_one_line(command, typed, expected, away):
         ("--optimizer#lr=@max_epoch", "optimizer", "no such key; did you mean '@max_epochs'"),
         ("--optimizer#lr=@optimizer", "optimizer", "optimizer refers to itself in a circle"),
         ("--optimizer#lr=$1 / 0", "optimizer", "the expression '$1 / 0' fails with ZeroDivisionError"),
-        ("--optimizer#lr=$(1", "optimizer", "'(1' is no Python expression ('(' was never closed)"),
+        ("--optimizer#lr=$(1", "optimizer", "'(1' is not a Python expression ('(' was never closed)"),
         ("--dropout=1.5", "network_def", "dropout must be a number of at least 0 and below 1"),
         ("--device=cpu0", "network", "device must be a device of PyTorch: cpu, cuda or cuda:NUMBER"),
         ("--encoder#_target_=scripts.Nope", "network_def", "encoder: there is no component 'scripts.Nope'"),
