@@ -142,7 +142,6 @@ class EvaluationReport(CaseHandler):
         self.raw_logits = None if self.network is None else RawLogits(self.network)
 
     def stop(self) -> None:
-        """Stop listening."""
         if self.raw_logits is not None:
             self.raw_logits.remove()
 

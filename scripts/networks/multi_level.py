@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From maps of several stages, fine to coarse, to maps that know of each other."""
+"""Fusion of the phases at several stages of the encoder, merged from coarse to fine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn import functional
 
 
 class FeaturePyramid(nn.Module):
-    """MONAI's feature pyramid: what coarse maps know is added to finer ones, from the top down.
+    """MONAI's feature pyramid: coarse maps are added to finer ones, from the top down.
 
     p_L = U_L a_L;  p_l = U_l a_l + resize(p_{l+1})         U: 1 x 1 x 1 convolutions
     out_l = relu(conv_3x3x3 p_l)
@@ -35,7 +35,7 @@ class FeaturePyramid(nn.Module):
         self.pyramid = guard_convolutions(FeaturePyramidNetwork(3, list(in_dims), out_dim))
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Pass down what coarse maps know."""
+        """Add coarse maps to finer ones."""
         named: dict[str, Tensor] = {}
         for i, one in enumerate(maps):
             named[str(i)] = one
@@ -46,12 +46,12 @@ class FeaturePyramid(nn.Module):
 
 
 class SkipDecoder(nn.Module):
-    """The way up of a U-Net: coarse results are concatenated with the finer map, not added to it.
+    """The decoder of a U-Net: coarse results are concatenated with the finer map, not added to it.
 
     d_L = relu(conv_3x3x3 a_L);  d_l = relu(conv_3x3x3 [a_l, resize(d_{l+1})])
 
-    MONAI's `UpCat` doubles the size at each step; the stages of small volumes do not always halve, so that
-    the results are interpolated to the size of the finer map instead.
+    MONAI's `UpCat` doubles the size at each step. The stages of small volumes do not always halve, so the
+    results are interpolated to the size of the finer map instead.
 
     Args:
         in_dims: channels of the maps, fine to coarse.
@@ -85,9 +85,9 @@ class SkipDecoder(nn.Module):
 
 
 class Context(nn.Module):
-    """MONAI's atrous spatial pyramid pooling: convolutions that look 1, 2, 4 and 6 cells far, side by side.
+    """MONAI's atrous spatial pyramid pooling: parallel convolutions with dilations 1, 2, 4 and 6.
 
-    Its normalisation is over groups of channels, for a batch has cases of different phases.
+    It normalises over groups of channels, because the cases of a batch have different phases.
 
     Args:
         dim: channels, a multiple of 4.
@@ -104,7 +104,6 @@ class Context(nn.Module):
         self.aspp = guard_convolutions(aspp)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Look far."""
         return self.aspp(maps)
 
 
@@ -114,16 +113,16 @@ class MultiLevelNetwork(PhaseNetwork):
     image [B, P, D, H, W] -> encoder -> maps of L stages of each phase -> fusion of the phases, one per stage
     -> a_1, ..., a_L -> pyramid, from coarse to fine -> mean over space of each -> [B, L F] -> head -> [B, K]
 
-    Fine stages show edges and small foci, coarse ones what they belong to. With V views each view has its own
-    fusions, all pass one pyramid, and their results stand side by side. The encoded clinical table stands
-    beside them, 0 where there is none.
+    Fine stages show edges and small foci, coarse stages their surroundings. With V views each view has its own
+    fusions, all views pass through one pyramid, and their results are concatenated. The encoded clinical table is
+    appended to them, 0 where a case has none.
 
     Args:
-        encoder: with stages (`stage_maps`); as all others but the last three, see `PhaseNetwork`.
+        encoder: with stages (`stage_maps`); for the arguments not listed here see `PhaseNetwork`.
         fusion: constructor (taking ``num_maps``, ``in_dim`` and ``out_dim``) of a `MapFusion`, one per stage.
         width: F, channels of the pyramid, a multiple of 4.
-        skips: merge as the way up of a U-Net, by concatenation, instead of a feature pyramid.
-        context: look at the coarsest stage with atrous convolutions first (`Context`).
+        skips: merge as the decoder of a U-Net does, by concatenation, instead of a feature pyramid.
+        context: first apply atrous convolutions to the coarsest stage (`Context`).
 
     Raises:
         ValueError: an encoder without stages.
@@ -175,6 +174,6 @@ class MultiLevelNetwork(PhaseNetwork):
         return torch.cat(features, dim=1)
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse and merge, and set the table beside the features."""
+        """Fuse and merge the maps, append the table, and classify."""
         logits = self.head(self.dropout(self.beside_table(self.features(maps, present), clinical)))
         return logits, {"present": present[:, :: self.num_levels]}

@@ -66,11 +66,9 @@ class ListeningReport(CaseHandler):
         self.heard: Any = None
 
     def start(self) -> None:
-        """Listen."""
         self.heard = type(self).listener(self.network)
 
     def stop(self) -> None:
-        """Stop listening."""
         if self.heard is not None:
             self.heard.remove()
 
