@@ -140,7 +140,7 @@ class Preparation(Keys):
     clinical_table: Path | None
     """CSV or Excel file with a column case or patient and clinical columns, for any layout"""
     keep_suspicious: bool
-    """whether to keep clinical columns that give the class away, alone or together (AUC 0.95 or more)"""
+    """whether to keep clinical columns that reveal the class alone or together (AUC 0.95 or more)"""
     fractions: Shares
     """shares of training, validation and test, where the source does not fix the splits"""
     seed: Seed
@@ -168,7 +168,7 @@ class Preparation(Keys):
     registration: Literal["none", "rigid", "affine", "deformable"]
     """of the other phases to the reference phase: none, rigid, affine (scale, shear) or deformable (bend)"""
     registration_margin: NotNegative
-    """mm around the region (box, mask, else the whole volume) in which phases are compared and deformed"""
+    """mm around the region (box, mask, else the volume) in which phases are compared and deformed"""
     registration_seconds: Positive
     """s after which the search for a pair ends; the best position found so far counts"""
     registration_max_shift: NotNegative

@@ -212,7 +212,7 @@ class TestTimeInferer(PhaseInferer):
         names = ["point", *(column["name"] for column in columns)]
         for name in options or {}:
             if name not in names:
-                raise ValueError(f"displayable_configs must be of {listing(name, names)}, found {name!r}")
+                raise ValueError(f"displayable_configs must be among {listing(name, names)}, found {name!r}")
         self.row = chosen_row(columns, options or {})
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

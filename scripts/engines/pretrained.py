@@ -71,9 +71,7 @@ def start_encoders(network: nn.Module, source: str | Path) -> None:
     kinds = (StagedEncoder, MonaiViTEncoder, ResidualEncoder)
     encoders = {name: module for name, module in network.named_modules() if isinstance(module, kinds)}
     if not encoders:
-        raise ValueError(
-            f"encoder_weights: {type(network).__name__} has no encoder that they could belong to; leave them out"
-        )
+        raise ValueError(f"encoder_weights: {type(network).__name__} has no encoder for these weights; leave them out")
     files: dict[str, dict[str, Tensor]] = {}
     for name, encoder in encoders.items():
         title = str(getattr(encoder, "model", type(encoder).__name__))

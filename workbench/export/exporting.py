@@ -92,7 +92,7 @@ def export_model(
     """
     for name in formats or [""]:
         if name not in FORMATS:
-            raise ValueError(f"`formats` must be of {listing(name, FORMATS)}, found {list(formats)}")
+            raise ValueError(f"`formats` must be among {listing(name, FORMATS)}, found {list(formats)}")
     weights, root = Path(model_file), Path(bundle_root)
     load_trained(network, weights)
     network = network.cpu().eval()

@@ -87,7 +87,7 @@ def attention_figure(
     cases = max(int(one.number.max()) for one in found)
     title = f"Which phase looks at which{f', {name}' if name else ''}: mean over up to {cases} cases"
     figure.suptitle(title, fontsize=12)
-    figure.supxlabel("A row looks at the columns; it says what was read, not what it did.", fontsize=9, color=GREY)
+    figure.supxlabel("A row attends to the columns; this shows what was read, not its effect.", fontsize=9, color=GREY)
     return saved(figure, path)
 
 

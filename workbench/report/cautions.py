@@ -113,8 +113,8 @@ def _calibration(contents: Contents, metrics: dict[str, Any]) -> Iterator[Cautio
         yield from _worse_by_calibration(contents, known)
     elif known:
         yield Caution(
-            "No temperature was fitted: the validation split is too small to tell one, or all of it is "
-            "predicted right.",
+            "No temperature was fitted: the validation split is too small to determine one, or all of its cases "
+            "are predicted right.",
             "The probabilities are those of the network, which may be too sure of itself. Use them to rank "
             "cases, or validate on more.",
         )

@@ -77,13 +77,13 @@ KNOWN = (
     Known(
         "attention.png",
         "Attention between the phases",
-        "A row looks at the columns: which phase is read in the light of which, in all cases and per class.",
+        "A row attends to the columns: which phase is read in the light of which, in all cases and per class.",
     ),
     Known(
         "features_pca.png",
         "Features, principal components",
-        "One point per case: classes that lie apart can be told by the network, a case among those of "
-        "another class is worth a look.",
+        "One point per case: the network can tell classes apart that lie apart; a case among those of another "
+        "class is worth a look.",
     ),
     Known(
         "features_tsne.png",
