@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a dataset.json of ACDC in which the images are the experts' chambers.
+"""Write a dataset.json of ACDC whose images are the experts' masks of the heart chambers.
 
     python -m benchmarks.acdc_chambers --dataset data/acdc --output data/acdc_chambers
 
-0 is the surroundings, 1 the right ventricle, 2 the muscle, 3 the left ventricle. Labels, splits and regions
+0 is the background, 1 the right ventricle, 2 the myocardium, 3 the left ventricle. Labels, splits and regions
 stay as they are.
 """
 
@@ -16,11 +16,11 @@ from pathlib import Path
 from benchmarks.subset import Case, write_subset
 
 MARKS = ("_gt", "_seg")
-"""What the name of a mask has beyond that of its image: in the official archive, in a copy."""
+"""Suffixes that masks add to the name of their image: in the official archive, in a copy."""
 
 
 def mask_of(image: Path) -> Path:
-    """Return the file of the chambers that belongs to an image.
+    """Return the mask of the chambers that belongs to an image.
 
     Raises:
         FileNotFoundError: the image has no such file beside it.
@@ -49,7 +49,6 @@ def with_chambers(dataset: Path, output: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
     parser.add_argument("--output", type=Path, default=Path("data/acdc_chambers"))

@@ -5,7 +5,7 @@
 
 Each variant trains `concat` on five folds of another seed than those of the comparison. A fold's test part is
 never read: 64 cases fit the weights, 16 are predicted with the weights of the last epoch. One row per variant
-is kept in the CSV; a variant that is there is not run again.
+is kept in the CSV; a variant that has one is not run again.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def measure(name: str, items: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def render(rows: Sequence[dict[str, str]]) -> str:
-    """Return the table of what was tried."""
+    """Return the table of all variants."""
 
     def interval(row: dict[str, str], key: str) -> str:
         value, lower, upper = (short(float(row[f"{key}{end}"])) for end in ("", "_lower", "_upper"))
@@ -168,7 +168,7 @@ def render(rows: Sequence[dict[str, str]]) -> str:
 
 
 def run(dataset: Path, output: Path) -> None:
-    """Measure every variant that the table does not have yet."""
+    """Measure every variant that is not in the table yet."""
     torch.set_num_threads(1)
     cases = read_cases(dataset, PHASES, CLASSES)
     items = [*cases.training, *cases.validation, *cases.test]
@@ -181,7 +181,6 @@ def run(dataset: Path, output: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
     parser.add_argument("--output", type=Path, default=Path("docs/figures/acdc_recipe.csv"))

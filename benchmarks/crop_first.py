@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time to load one case: crop first, against loading and resampling whole volumes and cropping last.
+"""Time to load one case: crop first, compared with loading and resampling whole volumes and cropping last.
 
     python -m benchmarks.crop_first --output docs/figures/crop_first.json
 
@@ -7,7 +7,7 @@ Both make the same voxels: three phases of 256 x 256 x 64 voxels of 0.8 x 0.8 x 
 written by this script) on a grid of 64 x 64 x 64 voxels of 1 mm around a box of 60 mm, as z-scores of the
 region in one tensor. The other side is MONAI's LoadImaged, EnsureChannelFirstd, Orientationd, Spacingd (in
 MONAI's default float64, and in float32), SpatialCropd, NormalizeIntensityd and ConcatItemsd. The largest
-difference is taken before the z-scores.
+difference is measured before the z-scores.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def write_case(folder: Path, seed: int = 0) -> dict[str, Any]:
 
 
 def crop_first() -> tuple[Chain, Chain]:
-    """Return the bundle's chain up to the common grid, and what follows."""
+    """Return the bundle's chain up to the common grid, and the steps after it."""
     from monai.transforms import Compose
     from scripts.transforms.intensity import ZScoreIntensityd
     from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
@@ -72,7 +72,7 @@ def crop_first() -> tuple[Chain, Chain]:
 
 
 def crop_last(start: list[int], dtype: type) -> tuple[Chain, Chain]:
-    """Return MONAI's chain (whole volume on 1 mm, crop from voxel `start`), and what follows."""
+    """Return MONAI's chain (whole volume on 1 mm, crop from voxel `start`), and the steps after it."""
     from monai.transforms import (
         Compose,
         ConcatItemsd,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures the shipped model in every runtime, and writes the table of docs/deploy.md.
+"""Measure the shipped model in every runtime, and write the table of docs/deploy.md.
 
     python -m benchmarks.export_latency
 
-It is `run exporting` with the shipped model; its table is kept in docs/figures/export_latency.csv. `--check`
-measures nothing and exits with 1 where the document differs from that file.
+Runs `exporting` with the shipped model and keeps its table in docs/figures/export_latency.csv. `--check` measures
+nothing and exits with 1 if the document differs from that file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUNDS = 50
 
 
 def render(figures: Path) -> str:
-    """Return the table of the runtimes, and on what it was measured."""
+    """Return the table of the runtimes, and on which machine it was measured."""
     rows = read_rows(figures)
     lines = [
         "| runtime | file | MB | largest difference of a logit | ms per case, median (range) |",
@@ -43,7 +43,6 @@ def render(figures: Path) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)

@@ -5,10 +5,10 @@
 
 The hospitals (sites) differ in the gain of their scanners and in how many of their cases are of the class
 `high`. Each trains alone; all train together by federated averaging, through MONAI's client `MonaiAlgo`; and
-one model is trained on the pooled cases, which real hospitals could not do. Every model sees every training
-case as often, is tested on the test cases of all sites, and starts from the same weights.
+one model is trained on the pooled cases, which real hospitals could not do. Every model trains for the same
+number of epochs, is tested on the test cases of all sites, and starts from the same weights.
 
-The table goes to docs/figures/federated.csv and to between the markers in docs/distributed.md.
+The table goes to docs/figures/federated.csv and between the markers in docs/distributed.md.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ SPLITS = {"training": 40, "validation": 16, "test": 40}
 """Cases of each site."""
 EPOCHS_PER_ROUND = 2
 FIRST_CASE = 20000
-"""Of the phantom's cases; those before it are used elsewhere."""
+"""Number of the first phantom case; earlier ones are used elsewhere."""
 ALL, METRICS = "all", ("auc", "accuracy")
 State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Site:
-    """One hospital: its name, the factor of its scanner on all values, its share of the class `high`."""
+    """One hospital: name, gain of its scanner on all values, share of the class `high`."""
 
     name: str
     gain: float
@@ -63,7 +63,7 @@ SITES = (Site("A", gain=0.8, high=0.75), Site("B", gain=1.0, high=0.5), Site("C"
 
 
 def take_cases(site: Site, pool: Mapping[str, list[Case]]) -> dict[str, list[Case]]:
-    """Take the cases of a site out of the pool, which loses them; the same class balance in each split."""
+    """Remove the cases of a site from the pool and return them, with the same class balance in each split."""
     taken: dict[str, list[Case]] = {}
     for split, number in SPLITS.items():
         high = round(site.high * number)
@@ -81,7 +81,7 @@ def amplify(folder: Path, case: Case, gain: float) -> None:
 
 
 def make_sites(folder: Path) -> dict[str, Path]:
-    """Make the images, and one dataset file for each site and for the pooled cases; all test alike.
+    """Make the images, and one dataset file for each site and for the pooled cases, all with the same test cases.
 
     Returns:
         The files, by site and "pooled".
@@ -125,7 +125,7 @@ def weighted_mean(states: Sequence[Mapping[str, Any]], weights: Sequence[float])
 
 
 def federate(files: Mapping[str, Path], rounds: int, folder: Path) -> Path:
-    """Train by federated averaging; the sites give away weights alone. Return the last weights."""
+    """Train by federated averaging, in which sites share only weights; return the last weights."""
     from monai.fl.client import MonaiAlgo
     from monai.fl.utils.constants import ExtraItems
     from monai.fl.utils.exchange_object import ExchangeObject
@@ -216,7 +216,6 @@ def _federate_apart(work: Path, rounds: int) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time, one thread each")

@@ -4,8 +4,8 @@
     python -m benchmarks.federated_nvflare
 
 The sites, rounds and epochs are those of `benchmarks.federated`, the job is that of configs/federated. Server
-and sites are processes of their own, which exchange weights as between machines; certificates are left out.
-The AUC of the global weights at every site is printed; nothing is written outside of `--work`.
+and sites are separate processes, which exchange weights as between machines, but without certificates. Prints the
+AUC of the global weights at every site; writes nothing outside `--work`.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def simulate(job: Path, sites: Sequence[str], data: Path, work: Path) -> Path:
 
     Args:
         job: folder of the job.
-        sites: their names, each with its cases in ``<data>/<name>.json``. As many run side by side: with
-            fewer, NVFlare ends a site's process after each round, and with it the state of the optimiser.
+        sites: their names, each with its cases in ``<data>/<name>.json``. All run in parallel: otherwise NVFlare
+            would end a site's process after each round and lose the state of its optimiser.
         data: folder of the cases.
         work: receives the log, the server's folder in ``nvflare``, and the folder of each site in ``sites``.
 
     Raises:
-        RuntimeError: when the server notes an error, which leaves the status of the simulator at 0.
+        RuntimeError: the server logged an error, although the simulator then still exits with 0.
     """
     line = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "--workspace", str(work / "nvflare")]
     line += ["--clients", ",".join(sites), "--threads", str(len(sites))]
@@ -75,7 +75,6 @@ def simulate(job: Path, sites: Sequence[str], data: Path, work: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30, help="of federated averaging, 2 epochs each")
     parser.add_argument("--work", type=Path, default=Path("results/federated_nvflare"), help="new folder")

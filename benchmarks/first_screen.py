@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the figure of the README: phantom cases, and the default model's ROC beside what is possible.
+"""Draw the figure of the README: phantom cases, and the default model's ROC with the best possible ones.
 
     python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
     python -m monai.bundle run evaluating --dataset_dir data/phantom_extra --output_dir results/extra \
@@ -36,7 +36,7 @@ def lesion_slices(dataset: Path, case: Mapping[str, Any]) -> tuple[dict[str, np.
     corner = [centre[0] - SIDE_MM / 2, centre[1] - SIDE_MM / 2, centre[2]]
 
     def cut(image: Any, interpolation: int) -> np.ndarray:
-        """Sample the slice as radiologists look at it: the patient's right on the left, anterior up."""
+        """Sample the slice in radiological view: the patient's right on the left, anterior up."""
         grid = ([SIDE_MM, SIDE_MM, 1], SimpleITK.Transform(), interpolation, corner)
         return SimpleITK.GetArrayFromImage(SimpleITK.Resample(image, *grid))[0]
 
@@ -58,7 +58,7 @@ def draw_case(row: Sequence[Axes], dataset: Path, case: Mapping[str, Any]) -> No
 
 
 def draw_roc(axes: Axes, evaluation: Path, dataset: Path) -> None:
-    """Draw the model's ROC with the curves of the phantom's own oracle."""
+    """Draw the model's ROC with the curves of the phantom's oracle."""
     table = pandas.read_csv(evaluation / "predictions.csv").merge(
         pandas.read_csv(dataset / "truth.csv"), on="case", validate="one_to_one"
     )
@@ -80,7 +80,6 @@ def draw_roc(axes: Axes, evaluation: Path, dataset: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, required=True, help="folder of phantom cases")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation of these cases")

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the table of docs/fusion.md from the measured figures of all strategies.
+"""Write the table of docs/fusion.md from the measured figures of all strategies.
 
     python -m benchmarks.fusion_table --truth data/phantom_extra/truth.csv
     python -m benchmarks.fusion_table --check
 
-The figures come from `benchmarks.strategies` and `benchmarks.strategy_cost`; what only one of them has is
-"not run" in the other's columns. `--truth` computes the line of the oracle, who knows the equations of the
-phantom; without it, the line that the document has is kept. `--check` writes nothing and exits with 1 where
-the document differs from the figures.
+The figures come from `benchmarks.strategies` and `benchmarks.strategy_cost`; a strategy that only one of them
+measured is "not run" in the other's columns. `--truth` computes the line of the oracle, which knows the equations
+of the phantom; without it, the line in the document is kept. `--check` writes nothing and exits with 1 if the
+document differs from the figures.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Result:
 
     @property
     def single(self) -> bool:
-        """Whether one phase alone was read."""
+        """Whether only one phase was read."""
         return self.strategy.startswith("single_")
 
     @property
     def auc(self) -> float:
-        """Mean over the seeds; below every AUC where none was run."""
+        """Mean over the seeds; -1 if none was run."""
         return mean(self.aucs) if self.aucs else -1.0
 
 
@@ -69,8 +69,8 @@ def render(runs: Sequence[Row], costs: Sequence[Row], names: Iterable[str], orac
     Args:
         runs: rows of `benchmarks.strategies`, one per strategy and seed.
         costs: rows of `benchmarks.strategy_cost`, one per strategy; `single` serves every single phase.
-        names: strategies in the table; single phases are called single_<phase> and stand below the others.
-        oracle: line of the oracle, the last one; None: no such line.
+        names: strategies in the table; single phases are called single_<phase> and come last.
+        oracle: last line, that of the oracle; None: no such line.
     """
     results = [
         Result(name, tuple(float(run["extra_auc"]) for run in runs if run["strategy"] == name)) for name in names
@@ -101,7 +101,7 @@ def _line(result: Result, cost: Row | None, best: float) -> str:
 
 
 def _notes(runs: Sequence[Row], costs: Sequence[Row]) -> list[str]:
-    """Say on what, how often and where the figures were measured."""
+    """Say on what data, how often and on which machine the figures were measured."""
     notes = []
     if runs:
         notes.append(
@@ -127,11 +127,10 @@ def _all(rows: Sequence[Row], key: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path, default=Path("docs/figures/strategies.csv"))
     parser.add_argument("--costs", type=Path, default=Path("docs/figures/strategy_cost.csv"))
-    parser.add_argument("--truth", type=Path, help="truth.csv of the phantom on which the AUCs were got")
+    parser.add_argument("--truth", type=Path, help="truth.csv of the phantom on which the AUCs were measured")
     parser.add_argument("--document", type=Path, default=Path("docs/fusion.md"))
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)

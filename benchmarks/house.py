@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How large the code is, and how far one case walks through it: `python -m benchmarks.house`.
+"""Measure the size of the code and how many files one case passes through: `python -m benchmarks.house`.
 
-Counts files and lines of both floors, what the zip for the model zoo holds, what `run inferring` imports, and
-the files whose functions are called on the way of one case from its files to its probabilities, and from the
-probabilities of a test to metrics.json. A switch is a call from one of these files to another.
+Counts files and lines of scripts/ and workbench/, the content of the zip for the model zoo, what `run inferring`
+imports, and the files whose functions are called between the files of one case and its probabilities, and between
+the probabilities of a test and metrics.json. A switch is a call from one of these files to another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 from zipfile import ZipFile
 
-WRITTEN_WHOLE = ("bad-input", "keys", "performance")  # pages whose tables commands write
+WRITTEN_WHOLE = ("bad-input", "keys", "performance")  # pages whose tables are all written by commands
 ROOT = Path(__file__).resolve().parents[1]
 OWN = (str(ROOT / "scripts"), str(ROOT / "workbench"))
 RUN = """
@@ -40,7 +40,7 @@ def lines_of(files: list[Path]) -> int:
 
 
 def imported_by_inferring(folder: Path) -> list[Path]:
-    """Return the files of ours that a run of `inferring` imports."""
+    """Return the files of the project that a run of `inferring` imports."""
     program = f"OWN = {OWN!r}\n{RUN}"
     places = ["--dataset_dir", str(folder / "phantom"), "--output_dir", str(folder / "out")]
     done = subprocess.run(
@@ -50,7 +50,7 @@ def imported_by_inferring(folder: Path) -> list[Path]:
 
 
 def walked(act: Callable[[], Any]) -> tuple[int, int]:
-    """Return in how many files of ours functions are called while `act` runs, and how often it switches."""
+    """Return how many of the project's files have functions called while `act` runs, and the switches."""
     seen: set[str] = set()
     switches = 0
 
@@ -59,7 +59,7 @@ def walked(act: Callable[[], Any]) -> tuple[int, int]:
         file = frame.f_code.co_filename
         if event != "call" or not file.startswith(OWN):
             return
-        if frame.f_code.co_name == "_figures":  # behind metrics.json
+        if frame.f_code.co_name == "_figures":  # after metrics.json
             sys.setprofile(None)
             return
         caller = frame.f_back
@@ -77,7 +77,7 @@ def walked(act: Callable[[], Any]) -> tuple[int, int]:
 
 
 def one_case(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return what one case walks through to its probabilities, and a test to metrics.json."""
+    """Return files and switches for one case up to its probabilities, and for a test up to metrics.json."""
     from monai.bundle import ConfigWorkflow
     from monai.data import list_data_collate
     from scripts.engines.evaluation import EvaluationReport
@@ -111,7 +111,7 @@ def one_case(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def words_of(page: Path) -> tuple[int, int]:
-    """Return the words of a page, and how many of them stand in tables that commands write."""
+    """Return the number of words of a page, and of those in tables that commands write."""
     text = page.read_text(encoding="utf-8")
     written = re.findall(r"<!-- (\w+): begin -->(.*?)<!-- \1: end -->", text, re.DOTALL)
     tables = [part for _, part in written]

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether phases are scaled together or each alone: the phantom, and the phantom with three scales.
+"""Compare scaling all phases together with scaling each alone, on the phantom with one scale and with three.
 
     OMP_NUM_THREADS=1 python -m benchmarks.intensity_scale --output docs/figures/intensity_scale.csv \
         --document docs/results.md
 
-Two datasets: `one scale`, the phantom's voxels, whose three phases share their units as those of one dynamic
-series do; `three scales`, the same voxels x 0.3, 1 and 3, as sequences of MR differ. Each is trained with
-z-scores of all phases together and of each alone, for 30 epochs, with every seed, and read once on 400 cases
-beyond the phantom. One row per training is kept in the CSV; one that is there is not trained again, so the
-command can be killed and repeated. Each training is a process of its own on one thread: the same
-`monai.bundle run` a user types.
+Two datasets: `one scale`, the phantom's voxels, whose three phases share their units like those of one dynamic
+series; `three scales`, the same voxels x 0.3, 1 and 3, as MR sequences may differ. Each is trained with z-scores
+over all phases together and over each alone, for 30 epochs with every seed, and tested once on 400 further cases.
+One row per training is kept in the CSV; a training that has one is skipped, so the command can be killed and
+repeated. Each training is a process of its own on one thread: the same `monai.bundle run` a user types.
 """
 
 from __future__ import annotations
@@ -42,11 +41,11 @@ RULES = {"per phase": False, "joint": True}
 EPOCHS = 30
 """Passes through the 120 training cases: half as many as by default."""
 EXTRA = 400
-"""Test cases: numbers 200 to 599 of the phantom."""
+"""Number of test cases: 200 to 599 of the phantom."""
 
 
 def scaled_phantom(data: str, folder: Path) -> Path:
-    """Write the phantom with one factor per phase and the further test cases, and return its folder."""
+    """Write the phantom, with the further test cases and one factor per phase, and return its folder."""
     training, test, output = folder / "phantom", folder / "extra", folder / data.replace(" ", "_")
     if not (training / "dataset.json").is_file():
         make_phantom(training)
@@ -99,7 +98,7 @@ def train(data: str, rule: str, seed: int, datasets: Path) -> dict[str, Any]:
 
 
 def render(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return the table: mean ± standard deviation over seeds, each seed, and an interval of one."""
+    """Return the table: mean ± standard deviation over seeds, each seed, and the interval of one."""
     lines = []
     for data, rule in product(FACTORS, RULES):
         own = sorted((row for row in rows if (row["data"], row["rule"]) == (data, rule)), key=lambda r: int(r["seed"]))
@@ -116,7 +115,6 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How often 95% intervals hold the truth: simulated patients whose true AUC and calibration error are known.
+"""Coverage of the 95% intervals, on simulated patients whose true AUC and calibration error are known.
 
 AUC: scores of the two classes are normal with equal variance (binormal), so that the true AUC is known
-exactly; the interval of the bundle (DeLong on the logit scale) against the percentile bootstrap. With
+exactly; compares the interval of the bundle (DeLong on the logit scale) with the percentile bootstrap. With
 `--cases_per_patient` above 1 the cases of a patient share a class and half of the variance of their scores.
-Calibration error: probabilities that are too sure by a known factor; its truth is that of a million cases.
+Calibration error: probabilities overconfident by a known factor; its true value is taken from a million cases.
 
 python -m benchmarks.interval_coverage --output docs/figures/interval_coverage.csv
 """
@@ -36,6 +36,7 @@ def binormal(
     rng = np.random.default_rng(list(seed))
     label = np.repeat(np.arange(patients) < round(patients * prevalence), per_patient)
     patient = np.repeat(np.arange(patients), per_patient)
+    # equal unit variances: AUC = Phi(shift / sqrt 2); a random effect per patient correlates its cases
     share = 0.5 if per_patient > 1 else 0.0
     noise = np.sqrt(share) * rng.normal(size=patients)[patient] + np.sqrt(1 - share) * rng.normal(size=len(label))
     return expit(noise + np.sqrt(2) * norm.ppf(auc) * label), label.astype(int), patient
@@ -79,7 +80,7 @@ def ece_rows(patients: int, factor: float, runs: int, draws: int) -> list[dict[s
 
 
 def _summary(bounds: np.ndarray, truth: float, method: str) -> dict[str, Any]:
-    """Return how often intervals [runs, 2] hold the truth, lie wholly below it, and how wide they are."""
+    """Return how often intervals [runs, 2] cover the truth, how often they lie below it, and their mean width."""
     inside = (bounds[:, 0] <= truth) & (truth <= bounds[:, 1])
     return {
         "truth": round(truth, 4),
@@ -92,7 +93,6 @@ def _summary(bounds: np.ndarray, truth: float, method: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000, help="simulated cohorts per row")
     parser.add_argument("--draws", type=int, default=1000, help="bootstrap resamples")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of a document that a command writes: what stands between two marker lines."""
+"""The part of a document that a command writes: the text between two marker lines."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def between_markers(text: str, name: str) -> Parts:
 
 
 def keep_part(document: Path, name: str, part: str, check: bool, command: str) -> None:
-    """Write a marked part into a document, or with `check` exit with 1 where it differs.
+    """Write a marked part into a document, or with `check` exit with 1 if it differs.
 
     Args:
         document: the file.
         name: of the markers.
-        part: what must stand between them.
+        part: text between them.
         check: compare only.
-        command: what writes it, for the message.
+        command: command that writes it, for the message.
     """
     head, found, tail = between_markers(document.read_text(encoding="utf-8"), name)
     if not check:

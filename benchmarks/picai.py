@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prostate masks and clinical table of PI-CAI, together and each alone, in grouped five-fold validation.
+"""Prostate masks and clinical table of PI-CAI, together and each alone, in grouped five-fold cross-validation.
 
     python -m benchmarks.picai --data picai_anatomy_clinical --jobs 2 --output docs/figures/picai.csv
     python -m benchmarks.picai --data ... --variants both --seeds 1 2 --output docs/figures/picai.csv
 
-`--data` holds marksheet.csv and picai_masks_48x48x32.npz. What was found out after the fact (lesions, grades,
+`--data` holds marksheet.csv and picai_masks_48x48x32.npz. What became known after the biopsy (lesions, grades,
 histology) is never read. All studies of a patient are in one fold; one eighth of the patients outside a fold
-are its validation split. One row per variant, fold and seed; rows that are already there are not made again.
-Each model is evaluated as it is, and with the mean over 8 test-time augmentations. In the end: AUC of the
-pooled predictions of all folds with an interval over patients, for one model per fold, with test-time
-augmentation, and with that for the mean over seeds.
+are its validation split. One row per variant, fold and seed; existing rows are not computed again.
+Each model is evaluated as it is, and with the mean over 8 test-time augmentations. At the end it
+prints the AUC of the pooled predictions of all folds with an interval over patients: for one model per fold,
+with test-time augmentation, and with that for the mean over seeds.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def write_images(data: Path, folder: Path) -> None:
 
 
 def read_entries(data: Path, images: Path) -> list[dict[str, Any]]:
-    """Return one entry of dataset.json per study, with the values that were known before the biopsy.
+    """Return one entry of dataset.json per study, with the values known before the biopsy.
 
     Paths are absolute: one copy of the images serves the dataset.json of every fold.
     """
@@ -96,7 +96,7 @@ def read_entries(data: Path, images: Path) -> list[dict[str, Any]]:
 
 
 def write_folds(entries: list[dict[str, Any]], folder: Path) -> None:
-    """Write dataset.json of each fold."""
+    """Write the dataset.json of each fold."""
     header = {
         "name": "picai",
         "phases": list(CHANNELS),
@@ -166,7 +166,6 @@ def report(variant: str, seeds: list[int], results: Path, entries: list[dict[str
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of marksheet.csv and the masks")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares strategies on a dataset by repeated cross-validation and writes the tables of docs/results.md.
+"""Compare strategies on a dataset by repeated cross-validation and write the tables of docs/results.md.
 
     python -m benchmarks.results --name acdc --overlay configs/data/acdc.yaml \
         --strategies early concat gated abaf cross_attention late_mean --folds 5 --repeats 3
 
-It is `run comparing` with these settings, which goes on where it was stopped; then its tables are copied to
-docs/figures/<name>_comparison, and that of the strategies to the markers of that name in the document.
-`--check` compares nothing anew and exits with 1 where the document differs from the copied tables.
+Runs `comparing` with these settings, which continues where it was stopped; then copies its tables to
+docs/figures/<name>_comparison, and that of the strategies between the markers of that name in the document.
+`--check` computes nothing and exits with 1 if the document differs from the copied tables.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ def section(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="name of the comparison, and of its markers")
-    parser.add_argument("--overlay", nargs="+", default=[], help="configuration files behind compare.yaml")
+    parser.add_argument("--overlay", nargs="+", default=[], help="configuration files after compare.yaml")
     parser.add_argument("--strategies", nargs="+", help="overlays of configs/fusion, single_<phase>")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)

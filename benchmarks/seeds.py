@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains a configuration with several seeds and tabulates its test figures.
+"""Train a configuration with several seeds and tabulate its test figures.
 
     python -m benchmarks.seeds --overlay configs/data/adrenalmnist3d.yaml --dataset data/adrenalmnist3d \
         --seeds 0 1 2 --output docs/figures/adrenalmnist3d.csv
@@ -45,7 +45,7 @@ def run_bundle(run_id: str, files: Sequence[str], overrides: dict[str, Any], log
 
 
 def figures(folder: Path) -> dict[str, Any]:
-    """Return the macro figures of an evaluation with their intervals and what they were got on."""
+    """Return the macro figures of an evaluation with their intervals, and the machine that computed them."""
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     intervals = metrics["intervals"]
     return {
@@ -78,7 +78,7 @@ def train_seed(arguments: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:
-    """Return the rows that a table already has."""
+    """Return the rows of a table, none if there is no file."""
     if not file.is_file():
         return []
     with file.open(encoding="utf-8", newline="") as stream:
@@ -86,7 +86,7 @@ def read_rows(file: Path) -> list[dict[str, str]]:
 
 
 def append_row(file: Path, row: dict[str, Any], fields: Sequence[str] = FIELDS) -> None:
-    """Add one row to a table, with the header where the file is new."""
+    """Add one row to a table, with the header if the file is new."""
     file.parent.mkdir(parents=True, exist_ok=True)
     new = not file.is_file()
     with file.open("a", encoding="utf-8", newline="") as stream:
@@ -104,10 +104,10 @@ def tabulate(
     fields: Sequence[str],
     at_a_time: int,
 ) -> None:
-    """Run jobs side by side; add the rows of each to a table, and print them, as soon as it is done.
+    """Run jobs in parallel; add the rows of each to a table and print them as soon as it is done.
 
     Args:
-        jobs: what `run` takes.
+        jobs: arguments of `run`.
         run: makes the rows of one job.
         tell: one line about a row.
         file: the table.
@@ -138,9 +138,8 @@ def over_seeds(values: Sequence[float]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--overlay", nargs="*", default=[], help="configuration files put behind train.yaml")
+    parser.add_argument("--overlay", nargs="*", default=[], help="configuration files after train.yaml")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")
     parser.add_argument("--extra", help="dataset folder whose test split is evaluated as well")
     parser.add_argument("--name", default="benchmark", help="start of the names of the results folders")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Trains every fusion strategy and every single phase on the phantom and tabulates their figures.
+r"""Train every fusion strategy and every single phase on the phantom and tabulate their figures.
 
     python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
     python -m benchmarks.strategies --seeds 0 1 2 --jobs 2 --output docs/figures/strategies.csv
@@ -30,7 +30,7 @@ FIELDS = (
 )  # fmt: skip
 FRAGMENTS = Path("configs/fusion")
 NEED_TABLE = ("daft", "film", "table")
-"""Strategies that read the clinical table; the others see images alone."""
+"""Strategies that read the clinical table; the others read only images."""
 
 
 def strategies() -> list[str]:
@@ -72,13 +72,14 @@ def train(strategy: str, seed: int, dataset: Path, extra: Path, results: Path) -
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategies", nargs="+", default=strategies(), help="default: all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one thread each")
     parser.add_argument("--dataset", type=Path, default=Path("data/phantom"), help="training cases")
-    parser.add_argument("--training_cases", type=int, help="only the first so many; default: all")
+    parser.add_argument(
+        "--training_cases", type=int, help="how many training cases to use, from the first; default: all"
+    )
     parser.add_argument("--extra", type=Path, default=Path("data/phantom_extra"), help="further test cases")
     parser.add_argument("--results", type=Path, default=Path("results/strategies"), help="folder of the runs")
     parser.add_argument("--output", type=Path, required=True, help="CSV with one row per run")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts the parameters and the work of every fusion strategy and times one optimisation step of each.
+"""Count the parameters and operations of every fusion strategy and time one optimisation step of each.
 
     python -m benchmarks.strategy_cost --output docs/figures/strategy_cost.csv
 
@@ -8,7 +8,7 @@ One row per fragment of `configs/fusion`, for 3 phases of 32 x 32 x 32 voxels an
 * parameters: of the whole network; added_parameters: without those of one encoder of a single phase;
 * mflop: matrix products and convolutions to classify one case; a multiplication and an addition are 2 FLOP;
 * step_ratio: time of one step relative to `concat`. Every round times each contender in turn and divides by
-  `concat` in the same round, so that other load on the machine meets all of them; the result is the median
+  `concat` in the same round, so that other load on the machine affects all of them; the result is the median
   over the rounds with the smallest and largest. The step is forward in training's default precision, the
   fragment's own loss, backward and AdamW on a batch of 16 complete cases that is already in memory.
 """
@@ -57,7 +57,7 @@ def read(strategy: str) -> ConfigParser:
 
 
 def size(strategy: str) -> dict[str, Any]:
-    """Return the parameters and the work of a strategy."""
+    """Return the parameters and operations of a strategy."""
     parser = read(strategy)
     network = parser.get_parsed_content("network_def")
     reads_images = hasattr(network, "encoder")
@@ -107,7 +107,6 @@ def relative(times: Sequence[float], reference: Sequence[float]) -> dict[str, fl
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--strategies", nargs="+", choices=fragments(), default=fragments(), metavar="NAME")
     parser.add_argument("--rounds", type=int, default=9, help="rounds, each timing every contender")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a dataset.json of some cases or phases of a dataset; the images stay where they are."""
+"""Write a dataset.json with some cases or phases of a dataset; the images stay where they are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SPLITS = ("training", "validation", "test")
 
 
 def write_subset(dataset: Path, output: Path, choose: Callable[[str, list[Case]], list[Case]]) -> Path:
-    """Write what `choose` leaves of each split, with absolute paths, and return the new dataset.json.
+    """Write the cases that `choose` returns for each split, with absolute paths; return the new dataset.json.
 
     Args:
         dataset: folder of the dataset.json that is read.

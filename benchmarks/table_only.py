@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares the table-only network with logistic regression on a table of patients and one outcome.
+"""Compare the table-only network with logistic regression on a table of patients and one outcome.
 
     python -m benchmarks.table_only --data hcc-data.txt --output docs/figures/table_only_hcc.csv
 
 For the UCI HCC Survival data (165 patients, 49 columns, 10% of the values missing): repeated stratified
 5-fold cross-validation, both methods on the same folds, everything fitted on the training part of each fold.
-The network is trained as configs/train.yaml says and takes the last epoch, since there is no validation
+The network is trained as in configs/train.yaml, and its last epoch is used, since there is no validation
 split. One row per seed, fold and method.
 
 A column of 0 and 1 is read as a category, any other as a number; "?" is a missing value.
@@ -127,7 +127,6 @@ def fold_aucs(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="CSV with a header")
     parser.add_argument("--outcome", default="survived", help="column with the outcome, 0 or 1")

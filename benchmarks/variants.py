@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-r"""Trains variants of a configuration with several seeds and tabulates their test figures.
+r"""Train variants of a configuration with several seeds and tabulate their test figures.
 
     python -m benchmarks.variants --data configs/data/adrenalmnist3d.yaml --name adrenal \
         --variants three_views+residual_plane volume_and_views+residual_plane \
@@ -7,8 +7,8 @@ r"""Trains variants of a configuration with several seeds and tabulates their te
 
 A variant is the name of a file in configs/fusion, views, encoder or plane_encoder, or several joined by "+"
 (`gated+three_views`); `whole` is the configuration as it is. One row per variant and seed; a row that is
-already there is not trained again, and a training that was killed goes on where it stopped, so the command
-can be killed and repeated. Each training is a process of its own on one thread: the same `monai.bundle run` a
+already there is not trained again, and a killed training continues where it stopped, so the command can be
+killed and repeated. Each training is a process of its own on one thread: the same `monai.bundle run` a
 user types.
 """
 
@@ -73,10 +73,9 @@ def train(variant: str, seed: int, data: Sequence[str], name: str, dataset: str 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variants", nargs="+", default=[], help="names of overlays; whole is none")
-    parser.add_argument("--data", nargs="*", default=[], help="overlays of the dataset, behind train.yaml")
+    parser.add_argument("--data", nargs="*", default=[], help="overlays of the dataset, after train.yaml")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")
     parser.add_argument("--name", default="variant", help="start of the names of the results folders")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -95,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def train_missing(given: argparse.Namespace) -> None:
-    """Train what the table does not have yet, and add it."""
+    """Train what is missing in the table, and add it."""
     for variant in given.variants:
         overlays(variant)
     done = {(row["variant"], int(row["seed"])) for row in read_rows(given.output)}
@@ -111,7 +110,7 @@ def train_missing(given: argparse.Namespace) -> None:
 
 
 def render(rows: Sequence[Mapping[str, str]]) -> str:
-    """Return the table: of each variant mean ± standard deviation over seeds, an interval of one seed."""
+    """Return the table: for each variant the mean ± standard deviation over seeds, and the interval of one seed."""
     lines = []
     for variant in dict.fromkeys(row["variant"] for row in rows):
         own = sorted((row for row in rows if row["variant"] == variant), key=lambda row: int(row["seed"]))

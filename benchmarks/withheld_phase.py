@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What phase dropout is worth: one phase is withheld from every test case of the phantom.
+"""Measure the effect of phase dropout: one phase is withheld from every test case of the phantom.
 
     python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
     python -m benchmarks.withheld_phase --jobs 2 --output docs/figures/withheld_phase.csv
     python -m benchmarks.withheld_phase --rates 0.3 --max_epochs 120 --output docs/figures/withheld_phase.csv
 
-One row per rate of `phase_dropout`, length of training, seed and withheld phase; rows that are already there
-are not made again.
-The oracle is the best possible reader of the phases that are left, on the same cases. Cases without any
-phase left are taken out.
+One row per rate of `phase_dropout`, length of training, seed and withheld phase; existing rows are not
+computed again.
+The oracle is the best possible reader of the remaining phases, on the same cases. Cases without any
+remaining phase are removed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def without(dataset: Path, phase: str, output: Path) -> Path:
 
 
 def oracle_auc(dataset: Path, phase: str) -> float:
-    """Return the AUC of the true probability given the phases that are left, where any is."""
+    """Return the AUC of the true probability given the remaining phases, over cases that have any."""
     truth = pandas.read_csv(dataset / "truth.csv")
     labels, scores = [], []
     for row in truth.to_dict("records"):
@@ -88,7 +88,6 @@ def run(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", nargs="+", type=float, default=[0.0, 0.1, 0.3], help="phase_dropout")
     parser.add_argument("--max_epochs", type=int, default=60, help="length of the trainings")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bundle: what a trained model needs; the configurations in ``configs/`` name its parts by ``_target_``.
+"""The bundle: all that a trained model needs. The configurations in ``configs/`` name its parts by ``_target_``.
 
 Modules are imported on first use, so that ``import scripts`` costs nothing.
 """
@@ -25,12 +25,12 @@ BUNDLE = Path(__file__).resolve().parents[1]
 def exports(package: str, **names: str) -> tuple[Callable[[str], Any], list[str]]:
     """Return the ``__getattr__`` (PEP 562) and ``__all__`` of a package whose modules are imported on use.
 
-    A class that is not in the table lies in the file of its own name: ``Abaf`` in ``abaf.py``. Names of
-    before are found by `scripts.moved`.
+    A class that is not in the table is looked up in the file named after it: ``Abaf`` in ``abaf.py``. Former
+    names are resolved by `scripts.moved`.
 
     Args:
         package: the package.
-        names: for each of its modules the names that configurations use, divided by spaces.
+        names: module -> the names that configurations use, separated by spaces.
     """
     places = {name: module for module, listed in names.items() for name in listed.split()}
 
@@ -53,13 +53,13 @@ _WORKBENCH = BUNDLE / "workbench" / "__init__.py"
 
 
 def from_workbench(name: str) -> Any:
-    """Return a module of the workbench, None where the bundle that runs has none.
+    """Return a module of the workbench, or None where the running bundle has no workbench.
 
-    A results folder and the zip for the zoo hold ``scripts`` alone. A package of this name elsewhere on the
-    path is not taken.
+    A results folder and the zip for the model zoo hold ``scripts`` alone. Another package called workbench on
+    the path is ignored.
 
     Args:
-        name: of the module, e.g. ``report.further``.
+        name: the module, e.g. ``report.further``.
     """
     if not _WORKBENCH.is_file():
         return None

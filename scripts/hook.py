@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Imported by every configuration before MONAI resolves anything: from here on a mistake is one line."""
+"""Every configuration imports this before MONAI resolves anything, so that each mistake is reported in one line."""
 
 from scripts.engines.running import running_parser
 from scripts.files import stopping
@@ -9,9 +9,9 @@ stopping.install()  # before torch and MONAI's parts are imported, which takes s
 
 
 def check_initialize() -> None:
-    """End where `initialize`, which checks everything else, is no list of expressions.
+    """Exit unless `initialize`, which runs all other checks, is a list of expressions.
 
-    MONAI takes an error in an import for a package that is not there, and goes on; not so `SystemExit`.
+    MONAI swallows an ordinary exception during an import as a missing package, but not `SystemExit`.
     """
     parser = running_parser()
     value = [] if parser is None else parser.get("initialize", [])

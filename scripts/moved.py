@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of before, as configurations of earlier results folders hold them, and where what they name is now.
+"""Former names, as configurations in earlier results folders use them, and where each thing is now.
 
-Some of it is in the workbench now, which is looked up only where a configuration of before names it.
+Some of them moved to the workbench, which is imported only when such a configuration names it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ PLACES = {
     "scripts.reporting": {"workbench.report": "report_folder report_run"},
     "scripts.verify": {"scripts.engines": "record"},
 }
-"""Package of before -> package of now -> names, divided by spaces."""
+"""Former package -> present package -> names, separated by spaces."""
 
 MOVED = {
     f"{before}.{name}": (now, name)
@@ -53,20 +53,20 @@ MOVED = {
 
 
 class Before(ModuleType):
-    """A package of before, whose names are looked up where they are now."""
+    """A former package, whose names are looked up where they are now."""
 
     def __getattr__(self, name: str) -> Any:
         return moved(self.__name__, name)
 
 
 def moved(package: str, name: str) -> Any:
-    """Return what a package of before called by a name.
+    """Return what a name of a former package refers to.
 
     >>> moved("scripts.fusion", "Abaf").__module__
     'scripts.networks.fusion.tokens'
 
     Raises:
-        AttributeError: it never had the name.
+        AttributeError: the package never had this name.
     """
     full = f"{package}.{name}"
     if full in MOVED:
@@ -78,7 +78,7 @@ def moved(package: str, name: str) -> Any:
 
 
 def know_packages_of_before() -> None:
-    """Enter them among the imported modules: folders without code, left by an update, would be imported."""
+    """Register the former packages as imported, so that empty folders left by an update are not imported instead."""
     own = Path(__file__).parent.parent
     for package in PLACES:
         place = own.joinpath(*package.split("."))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m workbench.predict` by its name of before."""
+"""`python -m workbench.predict` under its former name."""
 
 from __future__ import annotations
 

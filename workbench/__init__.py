@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a researcher does around a model: prepare, compare, explain, report, export, package, serve."""
+"""Tools around a model: prepare, compare, explain, report, export, package, serve, predict, verify."""
 
 from scripts import exports
 

@@ -25,7 +25,7 @@ from scripts.keys.kinds import (
 
 
 class Explanation(Keys):
-    """Overlay `explain.yaml`."""
+    """Keys of the overlay `explain.yaml`."""
 
     output_dir: Path
     """receives one folder per case, and the tables of several"""
@@ -36,9 +36,9 @@ class Explanation(Keys):
     explanations: Annotated[
         list[Literal["contribution", "layer_cam", "occlusion", "grad_cam"]], Len(1), Predicate(each_once)
     ]
-    """what is made; grad_cam is Grad-CAM++, see docs/explain.md"""
+    """explanations to make; grad_cam is Grad-CAM++, see docs/explain.md"""
     explained_class: str | None
-    """name of the class whose probability is explained; null is the predicted one of each case"""
+    """name of the class whose probability is explained; null is the predicted class of each case"""
     occlusion: Component
     """covers one phase window by window"""
     explainer: Component
@@ -46,23 +46,23 @@ class Explanation(Keys):
 
 
 class Export(Keys):
-    """Overlay `export.yaml`."""
+    """Keys of the overlay `export.yaml`."""
 
     formats: Annotated[list[Literal["torchscript", "onnx"]], Len(1), Predicate(each_once)]
-    """files that are written beside models/model.pt: models/model.ts, models/model.onnx"""
+    """files to write beside models/model.pt: models/model.ts, models/model.onnx"""
     rounds: Number
-    """times that one case goes through each of them, to measure how long that takes; 0 is not at all"""
+    """how often the time of one case is measured with each of them; 0 is not at all"""
     exporter: Component
     """called once, by `run`"""
 
 
 class Prediction(Keys):
-    """Overlay `predict.yaml`."""
+    """Keys of the overlay `predict.yaml`."""
 
     point: str
-    """'x y z' or 'x y z side' in mm along R, A and S: where to look, whatever mask there is"""
+    """'x y z' or 'x y z side' in mm along R, A and S: where to look, in place of any mask"""
     positive: str | None
-    """of two classes the one that the threshold is about; the command hands over that of the model"""
+    """the one of two classes to which the threshold applies; the command passes that of the model"""
     output_file: Path
     """receives the prediction"""
     predictor: Component
@@ -74,12 +74,12 @@ Fraction = Annotated[float, Gt(0), Lt(1)]
 
 
 class Comparison(Keys):
-    """`compare.yaml`."""
+    """Keys of `compare.yaml`."""
 
     bundle_root: Path
     """folder of this bundle"""
     name: Name
-    """name of the results folder; the same command again goes on where it was stopped"""
+    """name of the results folder; the same command again continues where it was stopped"""
     output_dir: Path
     """receives the tables, and every training in jobs/"""
     cache: Literal["memory", "disk", "none"]
@@ -93,9 +93,9 @@ class Comparison(Keys):
     splits: Annotated[list[Split], Len(1), Predicate(each_once)]
     """splits of dataset.json whose labelled cases are pooled"""
     folds: Folds
-    """parts; each is the test once, and its predictions count"""
+    """number of parts; each is the test part once, and its predictions count"""
     repeats: Count
-    """times that the parts are drawn anew"""
+    """how often the parts are drawn"""
     validation_fraction: Fraction
     """share of the other parts' patients that steers training; the rest fits the weights"""
     leave_one_site_out: bool
@@ -105,7 +105,7 @@ class Comparison(Keys):
     draws: Count
     """bootstrap resamples of the patients"""
     jobs: Count | None
-    """trainings at a time on this machine; null is one per core, or one in all where there is a GPU"""
+    """trainings at a time on this machine; null is one per core, or a single one with a GPU"""
     backend: Literal["loky", "dask"]
     """loky: processes of this machine; dask: a cluster (pip install -r requirements-dask.txt)"""
     scheduler: Text | None
@@ -113,7 +113,7 @@ class Comparison(Keys):
 
 
 class Preparation(Keys):
-    """`prepare.yaml`."""
+    """Keys of `prepare.yaml`."""
 
     bundle_root: Path
     """folder of this bundle"""
@@ -134,13 +134,13 @@ class Preparation(Keys):
     classes: list[Text] | None
     """e.g. [low, high], the order of the outputs; null takes the layout's order, else by name"""
     positive: str | None
-    """of two classes the one that threshold, ROC and decision curve are about; null takes the last"""
+    """the one of two classes to which threshold, ROC and decision curve refer; null takes the last"""
     clinical: list[str] | None
     """columns of the label file to take as clinical values, e.g. [age]; null takes all, [] none"""
     clinical_table: Path | None
     """CSV or Excel file with a column case or patient and clinical columns, for any layout"""
     keep_suspicious: bool
-    """whether clinical columns that tell a class alone or together (AUC 0.95 or more) are kept"""
+    """whether to keep clinical columns that reveal the class alone or together (AUC 0.95 or more)"""
     fractions: Shares
     """shares of training, validation and test, where the source does not fix the splits"""
     seed: Seed
@@ -162,19 +162,19 @@ class Preparation(Keys):
     mapping: Path | None
     """layout dicom: CSV file of which case is which patient; null puts <output>_mapping.csv beside output"""
     bias_correction: Literal["none", "n4"]
-    """of MR: none, or n4; corrected volumes are written to output/n4"""
+    """for MR: none, or n4; corrected volumes are written to output/n4"""
     bias_phases: list[Text] | None
     """phases to correct, e.g. [t1, t2]; null corrects all"""
     registration: Literal["none", "rigid", "affine", "deformable"]
     """of the other phases to the reference phase: none, rigid, affine (scale, shear) or deformable (bend)"""
     registration_margin: NotNegative
-    """mm around the region (box, mask, else the whole volume) in which phases are compared, and bent"""
+    """mm around the region (box, mask, else the volume) in which phases are compared and deformed"""
     registration_seconds: Positive
-    """s after which a pair is searched no further; the position found by then counts"""
+    """s after which the search for a pair ends; the best position found so far counts"""
     registration_max_shift: NotNegative
-    """mm; a phase whose region would move further stays as it is"""
+    """mm; a phase whose region would move further is left unregistered"""
     registration_max_rotation: NotNegative
-    """degrees; a phase that would turn further stays as it is"""
+    """degrees; a phase that would rotate further is left unregistered"""
     without_mask: Literal["leave_out", "box", "whole_volume"] | None
     """if only some cases have a mask: leave_out, box or whole_volume (of all); null stops and says which"""
     workers: Count | None
@@ -188,7 +188,7 @@ class Preparation(Keys):
 
 
 class Check(Keys):
-    """`check.yaml`."""
+    """Keys of `check.yaml`."""
 
     bundle_root: Path
     """folder of this bundle"""
@@ -201,15 +201,14 @@ class Check(Keys):
 
 
 class Report(Keys):
-    """`report.yaml`."""
+    """Keys of `report.yaml`."""
 
     bundle_root: Path
-    """folder that is reported, e.g. results/X, results/X/evaluation, results/comparison; receives
-    report.html"""
+    """folder to report, e.g. results/X, results/X/evaluation, results/comparison; receives report.html"""
     comparison: Path | None
-    """folder of a finished comparison to be shown as well; null is none"""
+    """folder of a finished comparison to show as well; null is none"""
     anonymous: bool
-    """true leaves out commands and paths of this machine, before the page is given to others"""
+    """true leaves out commands and paths of this machine, so that the page can be shared"""
 
 
 FILES: dict[str, type[Keys]] = {
@@ -232,14 +231,14 @@ COMMANDS = {
     "checking": ("check.yaml",),
     "reporting": ("report.yaml",),
 }
-"""Command -> the files that have its keys, the last one first in rank."""
+"""Command -> the files with its keys; later files take precedence."""
 
 UNREAD = {
     "exporting": frozenset(
         ["dataset_dir", "output_dir", "clinical_table", "ensemble", "trust", "runtime", "batch_size"]
     )
 }
-"""Keys in a command's files that it does not read."""
+"""Command -> keys of its files that it does not read."""
 
 TOOLS = frozenset(["preparing", "checking", "reporting"])
 """Commands that need no model."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: prints what the network of a strategy is made of.
+"""Command line: prints the parts of a strategy's network.
 
 python -m workbench.network --fusion gated --phases pre arterial portal --grid_size 32 32 32
 """
@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def main() -> None:
-    """Read the arguments, build and print."""
+    """Run the command line: build a network and print its parts."""
     parser = argparse.ArgumentParser(description="Parameters, work and shapes of a network, part by part.")
     parser.add_argument("--phases", nargs="+", default=["pre", "arterial", "portal"])
     parser.add_argument("--encoder", default="residual", help="name of a file in configs/encoder")
@@ -48,12 +48,12 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a network.
+    """A part of a network.
 
     Attributes:
-        name: attribute of the network.
+        name: name of the attribute of the network.
         kind: class of the module.
-        parameters: numbers that are learned.
+        parameters: number of parameters.
         flops: floating-point operations for one case; a multiplication and an addition count as 2.
         shapes: shape of each output for one case, in the order of the calls.
     """
@@ -68,7 +68,7 @@ class Part:
 def parts_of(network: nn.Module, num_phases: int, grid_size: Sequence[int]) -> list[Part]:
     """Run one case through the network and return its parts, then one row for the whole.
 
-    Parts without weights are left out.
+    Dropout and calibration are left out.
 
     Args:
         network: a network of this bundle.
@@ -108,7 +108,7 @@ def parts_of(network: nn.Module, num_phases: int, grid_size: Sequence[int]) -> l
 
 
 def _named_parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Name the children that have weights or are strategies, lists of modules one by one."""
+    """Yield the children except dropout and calibration, and the members of module lists one by one."""
     for name, child in network.named_children():
         if isinstance(child, nn.ModuleList):
             yield from ((f"{name}.{number}", part) for number, part in enumerate(child))

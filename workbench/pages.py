@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Self-contained HTML pages, and configurations without the paths of one machine."""
+"""Self-contained HTML pages, and configurations without the paths of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.files.atomic import write_text
 from scripts.files.plain_text import from_literal
 from scripts.files.yaml_files import read_yaml
 
-# What such a key holds in the bundle as shipped; {name} is the last part of the path.
+# Values of these keys in the bundle as shipped; {name} is the last part of the path.
 REPLACEMENTS = {
     "dataset_dir": "$@bundle_root + '/data/{name}'",
     "cache_dir": "$@bundle_root + '/data/cache'",
@@ -28,7 +28,7 @@ REPLACEMENTS = {
 }
 
 TEXTS = (".yaml", ".json", ".conf", ".md", ".txt")
-"""Ends of names of the files that people write into, of a package."""
+"""Endings of the files of a package that people may have written paths into."""
 
 
 def _is_own(text: str) -> bool:
@@ -46,14 +46,14 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def remove_own_paths(file: Path) -> None:
-    """Replace the paths of this machine in a YAML configuration; comments and order stay.
+    """Replace the paths of this machine in a YAML configuration; comments and order are kept.
 
-    A path names people and places, and leads nowhere on another machine. The known keys get what the shipped
-    configuration has: ``dataset_dir: /home/me/liver`` becomes ``$@bundle_root + '/data/liver'``.
-    ``start_weights`` and ``encoder_weights`` become null, however they were given.
+    A path may reveal names, and does not exist on other machines. Known keys get the form of the shipped
+    configuration: ``dataset_dir: /home/me/liver`` becomes ``$@bundle_root + '/data/liver'``. ``start_weights`` and
+    ``encoder_weights`` always become null.
 
     Raises:
-        ValueError: for a path under another key, with file, key and path.
+        ValueError: a path under another key; names file, key and path.
     """
     text = file.read_text(encoding="utf-8")
     for key, value in read_yaml(file).items():
@@ -74,10 +74,10 @@ def remove_own_paths(file: Path) -> None:
 
 
 def check_own_paths(configs: Path) -> None:
-    """Refuse a path of this machine in a JSON configuration; the twins of YAML have none.
+    """Refuse paths of this machine in JSON configurations; the twins of YAML files have none.
 
     Raises:
-        ValueError: with file and path.
+        ValueError: there is one; names file and path.
     """
     for file in sorted(configs.rglob("*.json")):
         try:
@@ -92,11 +92,11 @@ def check_own_paths(configs: Path) -> None:
 
 
 def forget_home(folder: Path, root: Path) -> None:
-    """Take the home folder, and the folder the bundle lies in, out of comments and documents.
+    """Remove the home folder, and the path of the bundle, from comments and documents.
 
     Args:
-        folder: what becomes the package.
-        root: the bundle that it is made from.
+        folder: folder that becomes the package.
+        root: the bundle from which it is made.
     """
     for file in (path for path in folder.rglob("*") if path.suffix in TEXTS):
         text = file.read_text(encoding="utf-8", errors="surrogateescape")
@@ -105,7 +105,7 @@ def forget_home(folder: Path, root: Path) -> None:
 
 
 def _replace(text: str, key: str, value: Any) -> str:
-    """Give a top-level key of a YAML text another value; the lines that belong to it are indented."""
+    """Replace the value of a top-level key in a YAML text, including its indented lines."""
     line = yaml.safe_dump({key: value}, width=float("inf")).rstrip()
     entry = re.compile(rf"^{key}:.*(?:\n[ \t]+.*)*", re.MULTILINE)
     return entry.sub(lambda _: line, text)
@@ -126,15 +126,15 @@ NOTHING: dict[str, Any] = {
     "again": None,
     "configurations": [],
 }
-"""What a page has without any of its sections; see report.html.j2."""
+"""Values of a page without any of its sections; see report.html.j2."""
 
 
 def render(values: dict[str, Any], page: str) -> str:
-    """Fill the template of a page; every value is escaped, and a value that is not there is an error.
+    """Fill the template of a page; every value is escaped, and a missing value is an error.
 
     Args:
-        values: see the template, `report.html.j2` for instance.
-        page: name of the file; its template is called so, with .j2 behind.
+        values: values of the template, e.g. of `report.html.j2`.
+        page: name of the file; its template has the same name followed by .j2.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -149,14 +149,14 @@ def render(values: dict[str, Any], page: str) -> str:
 
 
 def write_page(folder: Path, values: dict[str, Any], page: str) -> Path:
-    """Render a page into a folder, as a whole or not at all, and say where it is."""
+    """Render a page into a folder, as a whole or not at all, and print its path."""
     file = write_text(folder / page, render(values, page))
     print(f"report: {file.resolve()}", flush=True)
     return file
 
 
 def configurations(files: Sequence[Path], anonymous: bool = False) -> list[tuple[str, str]]:
-    """Return name and text of each file that is there, without paths of this machine if `anonymous`."""
+    """Return name and text of each file that exists, without paths of this machine if `anonymous`."""
     there = [file for file in files if file.is_file()]
     if not anonymous:
         return [(file.name, without_person(file.read_text(encoding="utf-8"))) for file in there]

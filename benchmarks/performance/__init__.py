@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Speed, memory and share of the machine, side by side with other ways to do the same; see `__main__`."""
+"""Speed, memory and use of the machine, compared with other ways to do the same; see `__main__`."""

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures speed and memory side by side with other ways to do the same, and writes docs/performance.md.
+"""Measure speed and memory, compared with other ways to do the same, and write docs/performance.md.
 
     python -m benchmarks.performance --items training_step inference --repeats 5
     make bench          # the short items, 5 repeats
     make bench-long     # the long items, 3 repeats
 
-Each repeat of each item is kept as a file in the work folder, so the command can be stopped and given again;
-`--fresh` measures anew. `--check` measures nothing, and exits with 1 where the page differs from the figures.
+Each repeat of each item is kept as a file in the work folder, so the command can be stopped and repeated;
+`--fresh` measures anew. `--check` measures nothing and exits with 1 if the page differs from the figures.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CHOICES = {"short": SHORT, "long": LONG, **{name: [name] for name in ITEMS}}
 
 
 def run(names: Sequence[str], repeats: int, records: Records, work: Path) -> None:
-    """Measure what is not there yet: all items once, then all of them again."""
+    """Measure what is missing: all items once, then all of them again."""
     for repeat in range(repeats):
         for name in names:
             if records.has(name, repeat):
@@ -41,7 +41,6 @@ def run(names: Sequence[str], repeats: int, records: Records, work: Path) -> Non
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", nargs="+", choices=list(CHOICES), default=["short"], metavar="NAME",
                         help=f"short, long, or any of {', '.join(ITEMS)}")  # fmt: skip

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of the blog that the project grew out of, rebuilt from its layer sizes, and its plain loop.
+"""The network of the blog post from which the project started, rebuilt from its layer sizes, and its plain loop.
 
 One tower per phase (3 x 3 x 3 convolutions 1 to 32 and 32 to 64 channels, each with batch normalisation, ReLU
 and pooling; dense layers 21952, 500, 50), concatenated, 150 to 50 to the classes, float32, plain SGD. It fits
-28 x 28 x 28 voxels only. Two things are better than in the blog, at no cost in time: logits instead of a
-softmax before the cross-entropy, and a learning rate at which it learns.
+28 x 28 x 28 voxels only. Two things are improved, at no cost in time: logits instead of a softmax before
+the cross-entropy, and a learning rate at which it learns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.performance.timing import Step
 
 SIDE = 28
 LEARNING_RATE = 0.01
-"""The blog's own, 0.0003, is for 200 epochs."""
+"""The blog's own rate, 0.0003, is for 200 epochs."""
 
 
 def tower() -> nn.Sequential:

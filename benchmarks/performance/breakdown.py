@@ -20,18 +20,18 @@ from benchmarks.performance.timing import now
 
 EPOCHS = 6
 VALIDATED = 60
-"""Cases, a third of the training cases as in the default phantom."""
+"""Cases; a third of the number of training cases, as in the default phantom."""
 PARTS = ("data", "augmentation", "forward", "backward", "optimiser", "handlers", "validation")
-"""Of an epoch."""
+"""Parts of an epoch."""
 BARE = "bare"
-"""The bare loop, which is no part of it."""
+"""The bare loop, which is not part of the epoch."""
 
 
 class Stopwatch:
-    """Gives the time that passes to one part after the other.
+    """Assigns elapsed time to one part after the other.
 
     Attributes:
-        spent: seconds by part, of the epoch that runs.
+        spent: seconds by part of the current epoch.
     """
 
     def __init__(self) -> None:
@@ -39,13 +39,13 @@ class Stopwatch:
         self.last = now()
 
     def lap(self, part: str) -> None:
-        """Give the time since the last lap to a part."""
+        """Add the time since the last lap to a part."""
         time = now()
         self.spent[part] += time - self.last
         self.last = time
 
     def take(self) -> dict[str, float]:
-        """Return the seconds of the epoch, and start anew."""
+        """Return the seconds of the epoch, and reset."""
         spent, self.spent = dict(self.spent), defaultdict(float)
         return spent
 
@@ -53,10 +53,10 @@ class Stopwatch:
 class Instruments:
     """Watches a training: seconds per epoch of each part, and of a bare loop for comparison.
 
-    What is watched is the real trainer with all its handlers. Behind each of its steps the same batch takes a
-    bare one (augmentation, forward, loss, backward, optimiser), so that both meet the machine at the same
-    speed; at the end of the epoch the loader runs once more by itself. The weights move on, which costs
-    nothing.
+    It watches the real trainer with all its handlers. After each of its steps the same batch takes a bare
+    step (augmentation, forward, loss, backward, optimiser), so that both run at the same speed of the machine;
+    at the end of the epoch the loader runs once more by itself. The extra steps change the weights, but not
+    the times.
 
     Args:
         workflow: of `configs/train.yaml`.
@@ -81,7 +81,7 @@ class Instruments:
         return augmented
 
     def _listen(self) -> None:
-        """Take a lap at the events between which the parts lie; handlers have what is between the others."""
+        """Take a lap at the events that bound the parts; what lies between parts counts for the handlers."""
         trainer, lap = self.trainer, self.watch.lap
         trainer.add_event_handler(Events.GET_BATCH_STARTED, lambda _: lap("handlers"))
         trainer.add_event_handler(Events.GET_BATCH_COMPLETED, lambda _: lap("data"))
@@ -128,7 +128,7 @@ def measure_parts(repeat: int, work: Path) -> Figures:
     instruments = Instruments(workflow)
     instruments.trainer.run()
     shutil.rmtree(output, ignore_errors=True)
-    kept = instruments.epochs[1:]  # the first plans the work, and draws the first batch
+    kept = instruments.epochs[1:]  # the first epoch includes set-up and the first batch
     total = [sum(parts[name] for name in PARTS) for parts in kept]
     step = [sum(parts[name] for name in PARTS[1:5]) for parts in kept]
     figures = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One training in several processes, against one process, at the same global batch."""
+"""One training in several processes, compared with one process at the same global batch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HANDLER = "+train#handlers:\n- _target_: benchmarks.performance.epoch_times.Epoc
 
 
 def epoch_seconds(work: Path, processes: int, threads: int, overrides: dict[str, Any]) -> float:
-    """Train with so many processes of so many threads each; return the median time of an epoch, in s.
+    """Train with `processes` of `threads` each; return the median time of an epoch in s.
 
     The first epoch is left out.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A handler that writes how long each epoch of a training took."""
+"""A handler that records how long each epoch of a training took."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EpochTimes:
     """Writes the seconds of each epoch, its validation included, as a JSON list when training ends.
 
     Args:
-        file: the list.
+        file: receives the list.
     """
 
     def __init__(self, file: str) -> None:

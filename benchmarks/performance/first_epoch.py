@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From cold files to the end of the first epoch, and the start after that."""
+"""Time from cold files to the end of the first epoch, and of a second start."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from benchmarks.performance.item import Figure, Figures, Item
 from benchmarks.performance.timing import seconds
 
 CASES, DISTINCT = 100, 10
-"""Cases, and how many of them are drawn; the others are copies in files of their own, under other names."""
+"""Cases, and how many of them are generated; the others are copies under other names."""
 START = (68, 66, 52)
-"""First voxel of the other side's crop, in voxels of 1 mm: the same part of the body."""
+"""First voxel of MONAI's crop, in voxels of 1 mm: the same part of the body."""
 BATCH = 16
 
 
@@ -50,7 +50,7 @@ def cases(work: Path, count: int = CASES) -> list[dict[str, Any]]:
 
 
 def forget_files(items: list[dict[str, Any]]) -> None:
-    """Ask the system to drop what it keeps of the files in memory, so that they are read from the disk."""
+    """Ask the system to drop the files from its cache, so that they are read from the disk."""
     os.sync()
     for item in items:
         for path in item["image"].values():
@@ -70,7 +70,7 @@ def ours(items: list[dict[str, Any]], cache: Path) -> None:
 
 
 def theirs(items: list[dict[str, Any]]) -> None:
-    """Prepare the cases by MONAI's dictionary chain, as many at a time as there are cores, and pass once."""
+    """Prepare the cases by MONAI's dictionary chain, one worker per core, and pass once over them."""
     chain = Compose(crop_last(list(START), np.float64))
     files = [{**item["image"], "label": item["label"]} for item in items]
     dataset = CacheDataset(files, chain, num_workers=os.cpu_count(), progress=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A comparison of strategies over folds, side by side, against the same trainings one after another."""
+"""A comparison of strategies over folds: trainings in parallel, compared with one after another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPOCHS = 3
 
 
 def compare(dataset: Path, output: Path, jobs: int | None, overrides: dict[str, Any]) -> None:
-    """Run a comparison from nothing, with its cache of its own."""
+    """Run a comparison from scratch, with a cache of its own."""
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
     chosen = {

@@ -25,12 +25,12 @@ PHASES = (1, 2, 4, 8)
 SIDES = (28, 40, 56, 72, 96)
 CASES = (100, 300, 1000, 3000, 10_000)
 SMALL = 12
-"""Voxels per side of the cases that are many."""
+"""Voxels per side when the number of cases grows."""
 BATCH = 16
 
 
 class Noised(MapTransform):
-    """Makes the image of a case from its number; stands for the reading and preparing of files."""
+    """Generates the image of a case from its number, in place of reading and preparing files."""
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         draw = torch.Generator().manual_seed(data["image"])
@@ -46,7 +46,7 @@ def steps(cases: int, phases: int, side: int) -> float:
 
 
 def epoch_from_disk(count: int, cache: str) -> float:
-    """Train an epoch of cases from the disk cache, filled if it is not, and return its time in s."""
+    """Train an epoch from the disk cache, filling it if needed, and return its time in s."""
     keep_freed_memory()
     items = [{"image": number, "label": number % 2} for number in range(count)]
     dataset = cached_dataset(items, [Noised("image")], cache="disk", cache_dir=cache, progress=False)

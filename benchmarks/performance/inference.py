@@ -59,7 +59,7 @@ def configured() -> ConfigParser:
 
 
 def ours(folder: Path, runtime: str, model_file: str) -> Predict:
-    """Return the prediction of one case as `configs/inference.yaml` makes it.
+    """Return a function that predicts one case as `configs/inference.yaml` does.
 
     Args:
         folder: the dataset.
@@ -84,7 +84,7 @@ def ours(folder: Path, runtime: str, model_file: str) -> Predict:
 
 
 def theirs(folder: Path) -> Predict:
-    """Return the prediction of one case by MONAI's dictionary chain and evaluator, the blog's network."""
+    """Return a function that predicts one case by MONAI's dictionary chain and evaluator, with the blog's network."""
     keys = [*PHASES, "roi"]
     chain = Compose(
         [
@@ -131,12 +131,12 @@ def exported_model(work: Path, name: str) -> str:
 
 
 def once(make: Callable[..., Predict], *arguments: Any) -> float:
-    """Make a prediction from nothing, as a process that answers one case does."""
+    """Set up and predict, as a process that answers one case does."""
     return make(*arguments)()
 
 
 def measure_inference(repeat: int, work: Path) -> Figures:
-    """Return the times of one case from files to probability, and the memory that each side takes."""
+    """Return the times of one case from files to probability, and the memory that each side needs."""
     folder = phantom_folder(work)
     files = {"pytorch": str(CONFIGS.parent / "models" / "model.pt")}
     files["torchscript"] = exported_model(work, "torchscript")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One item of the benchmark: the figures it measures, and the goals they are held to."""
+"""One item of the benchmark: the figures it measures, and their goals."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Figure:
     Attributes:
         name: in the records.
         meaning: what it is, for the table.
-        unit: behind the number; ``x`` is a ratio.
-        digits: behind the point.
-        least: goal, where it must be at least this.
-        most: goal, where it must be at most this.
+        unit: shown after the number; ``x`` is a ratio.
+        digits: after the decimal point.
+        least: goal: at least this.
+        most: goal: at most this.
     """
 
     name: str

@@ -31,7 +31,7 @@ ITEMS: dict[str, Item] = {
         DATA_PARALLEL,
     )
 }
-"""By name."""
+"""Items by name."""
 SHORT = [name for name, item in ITEMS.items() if not item.long]
 LONG = [name for name, item in ITEMS.items() if item.long]
 REPEATS = {False: 5, True: 3}

@@ -21,7 +21,7 @@ CASES, SIDE = 8, 64
 
 
 class SharedResNet10(nn.Module):
-    """MONAI's ResNet-10, the same for every phase; its features side by side give the classes."""
+    """MONAI's ResNet-10, the same for every phase; its concatenated features give the classes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class SharedResNet10(nn.Module):
 
 
 def measure_step(repeat: int, work: Path) -> Figures:
-    """Return how many times faster an epoch of one step is, with augmentation on both sides."""
+    """Return how many times faster the bundle's epoch of one step is, with augmentation on both sides."""
     torch.manual_seed(repeat)
     images, _, labels = batch(CASES, len(PHASES), SIDE, "cpu")
     resnet = SharedResNet10().to(DEVICE)
@@ -42,7 +42,7 @@ def measure_step(repeat: int, work: Path) -> Figures:
     theirs = PipelineTraining(resnet, adam, cached_loader(images, labels, CASES))
     loader = DataLoader(InMemory(images, labels), batch_size=CASES)
     if DEVICE != "cpu":
-        theirs.epoch()  # to plan its work; on a CPU it takes so long that this does not show
+        theirs.epoch()  # warm-up; on a CPU the step is so slow that it would not matter
     figures = {"monai_ms": 1000 * seconds(theirs.epoch)}
     for precision in ("fp32", "bf16") if has_fast_bf16(torch.device(DEVICE)) else ("fp32",):
         model = build_model(precision)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the figures were measured on: processor, memory, GPU, versions; no names of hosts or users."""
+"""The machine of the figures: processor, memory, GPU, versions; no names of hosts or users."""
 
 from __future__ import annotations
 

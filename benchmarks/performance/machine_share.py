@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of what the machine can compute a training step uses."""
+"""The share of the machine's computing power that a training step uses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE = 64
 CASES = (8,) if DEVICE == "cpu" else (8, 16, 32, 64, 128)
 """Batch sizes; the best counts."""
 ON = "" if DEVICE == "cpu" else "_gpu"
-"""Behind the name of a share, whose goal depends on it."""
+"""Suffix of the name of a share, whose goal depends on the device."""
 PRODUCT = 2048 if DEVICE == "cpu" else 8192
 """Rows and columns of the matrices whose product gives the peak."""
 

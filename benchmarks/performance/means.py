@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was tried to make a training step faster, each against the step as it is."""
+"""Ways that were tried to make a training step faster, each compared with the step as it is."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUNDS, STEPS = 5, 2
 
 
 class OneByOne(nn.Module):
-    """An encoder that reads the phases one after the other, in place of all of them in one batch."""
+    """An encoder that reads the phases one after the other instead of all in one batch."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class OneByOne(nn.Module):
 
 
 def contiguous(model: Model) -> None:
-    """Lay the weights out as torch does unless told."""
+    """Give the weights torch's default memory layout."""
     for parameter in model.network.parameters():
         parameter.data = parameter.data.contiguous()
 
@@ -78,7 +78,7 @@ def changed_step(
 
 
 def convolution_step(grouped: bool) -> Step:
-    """Return one convolution, forward and backward, of three encoders: three of them, or a grouped one."""
+    """Return one layer of three encoders, forward and backward: three convolutions, or one grouped."""
     torch.manual_seed(0)
     volumes = torch.rand(CASES, PHASES * WIDTH, *[VOXELS] * 3, device=DEVICE)
     if grouped:
@@ -100,7 +100,7 @@ def convolution_step(grouped: bool) -> Step:
 
 
 def unchanged() -> Parts:
-    """Return the step as it is, for a process that hands freed memory back."""
+    """Return the step as it is, for a process that returns freed memory to the system."""
     return {"step": changed_step()}
 
 

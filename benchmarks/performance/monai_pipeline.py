@@ -32,7 +32,7 @@ WORKERS = 2
 
 
 def random_transforms() -> Compose:
-    """Return the transforms from the cached volumes, one key per phase, to one random image."""
+    """Return the random transforms from cached volumes, one key per phase, to one image."""
     turn = (math.radians(15.0),) * 3
     flips = [RandFlipd(PHASES, prob=0.5, spatial_axis=axis) for axis in range(3)]
     affine = RandAffined(
@@ -65,7 +65,7 @@ class PipelineTraining:
     """A training whose epochs can be run one at a time.
 
     Args:
-        network: any network of one image.
+        network: any network that takes one image.
         optimizer: of its parameters.
         loader: of batches with ``image`` and ``label``.
         **trainer: further arguments of MONAI's trainer, such as its inferer.

@@ -40,13 +40,13 @@ def settings(overrides: Mapping[str, Any] | None = None, fragments: Sequence[str
 
 @dataclass
 class Model:
-    """A network with all that one step of its training takes.
+    """A network with all that one training step needs.
 
     Attributes:
         network: in training mode, on its device.
         loss: of the network's output and the labels.
         optimizer: as configured.
-        infer: precision and memory format.
+        infer: runs the network, with its precision and memory format.
         augmentation: called as ``augmentation(image, present)``.
     """
 
@@ -85,7 +85,7 @@ def build_model(precision: str = "auto", overrides: Mapping[str, Any] | None = N
 
 
 def batch(cases: int, phases: int, side: int, device: str = DEVICE) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a batch of noise whose phases are all there: image, present, label."""
+    """Return a batch of noise with all phases present: image, present, label."""
     draw = torch.Generator().manual_seed(0)
     image = torch.rand((cases, phases, side, side, side), generator=draw)
     label = torch.randint(CLASSES, (cases,), generator=draw)

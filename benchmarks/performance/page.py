@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/performance.md, from the JSON of the figures."""
+"""Render docs/performance.md from the JSON of the figures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def row(figure: Figure, found: Mapping[str, float]) -> dict[str, str]:
 
 
 def table(item: Item, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the template needs of one item; rows of what was not measured are left out."""
+    """Return what the template needs for one item; figures that were not measured have no row."""
     repeats = max((figure["repeats"] for figure in found.values()), default=0)
     wanted = REPEATS[item.long]
     return {
@@ -57,7 +57,7 @@ def render(content: Mapping[str, Any], file: str = FIGURES.name) -> str:
     """Return the page.
 
     Args:
-        content: of the JSON.
+        content: the JSON's content.
         file: its name.
     """
     from jinja2 import Environment, StrictUndefined

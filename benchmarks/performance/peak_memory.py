@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The memory that a piece of work takes, in a process of its own."""
+"""The peak memory of a piece of work, in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 def own_peak() -> float:
     """Return the largest resident memory that this process has had, MB (Linux).
 
-    Not `ru_maxrss`: a process inherits that of the one which started it.
+    Not `ru_maxrss`, which a process inherits from its parent.
     """
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
@@ -22,11 +22,11 @@ def own_peak() -> float:
 def peak_memory(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
     """Run a function in a fresh process; return by how much it raised the peak, in MB, and what it returned.
 
-    What the imports take is there before, and does not count.
+    The memory of imports is allocated before and does not count.
 
     Args:
         work: a function of a module, called once.
-        *arguments: what it is given.
+        *arguments: its arguments.
 
     Raises:
         RuntimeError: the process ended without a result.

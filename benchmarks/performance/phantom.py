@@ -15,7 +15,7 @@ from benchmarks.performance.ours import settings
 
 SIDE = 28
 MADE = {"training": 180, "validation": 160, "test": 2}
-"""Cases that are made; about 7 in 10 have all phases."""
+"""Cases that are generated; about 7 in 10 have all phases."""
 KEPT = {"training": 120, "validation": 100}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One JSON file per item and repeat, so that a benchmark that was stopped goes on where it was."""
+"""One JSON file per item and repeat, so that a stopped benchmark continues where it was."""
 
 from __future__ import annotations
 

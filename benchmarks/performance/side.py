@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One side of a comparison in a process of its own, where its memory is managed as its users have it."""
+"""One side of a comparison in a process of its own, with the memory management that its users have."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Parts = Mapping[str, Callable[[], Any]]
 
 
 class Side:
-    """A process that builds its contenders once, and runs one of them each time it is asked.
+    """A process that builds its contenders once, and runs one of them at each call.
 
     `Side(build, *arguments)` is a context manager. While one side works, the others wait.
 
     Args:
         build: called in the process with `arguments`; returns functions by name.
-        *arguments: what can be sent to another process.
-        keep_memory: keep freed memory, as the bundle's training does; a plain loop does not ask for it.
+        *arguments: anything that can be pickled.
+        keep_memory: keep freed memory, as the bundle's training does and a plain loop does not.
     """
 
     def __init__(self, build: Callable[..., Parts], *arguments: Any, keep_memory: bool = False) -> None:
@@ -55,13 +55,13 @@ class Side:
 def _serve(
     pipe: Connection, start_method: str, build: Callable[..., Parts], arguments: tuple, keep_memory: bool
 ) -> None:
-    set_start_method(start_method, force=True)  # of a loader's workers: as in any process, not as of this one
+    set_start_method(start_method, force=True)  # a loader's workers start by the usual method, not by this process's
     if keep_memory:
         keep_freed_memory()
     parts = build(*arguments)
     while True:
         try:
             name = pipe.recv()
-        except EOFError:  # nobody asks any more
+        except EOFError:  # the caller is gone
             return
         pipe.send(parts[name]())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Contenders timed in turn, A B A B ..., so that other load on the machine meets all of them alike."""
+"""Contenders timed in turn, A B A B ..., so that other load on the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def measure(contenders: Mapping[str, Step], rounds: int, steps: int) -> dict[str
     """Time every contender once per round; return milliseconds per step, one number per round.
 
     Args:
-        contenders: steps by name; each is done once before, untimed, since a first step plans its work.
+        contenders: steps by name; each runs once before, untimed, since a first step includes set-up.
         rounds: rounds, each timing every contender.
         steps: steps that are timed together.
     """
@@ -34,14 +34,14 @@ def measure(contenders: Mapping[str, Step], rounds: int, steps: int) -> dict[str
 
 
 def now() -> float:
-    """Return the time in s, when all work that was given to a GPU is done."""
+    """Return the time in s after all GPU work is finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def seconds(work: Step, times: int = 1) -> float:
-    """Return the time that a piece of work takes, the mean where it is done several times."""
+    """Return the time of a piece of work, the mean if it is repeated."""
     start = now()
     for _ in range(times):
         work()

@@ -30,12 +30,12 @@ from benchmarks.performance.timing import seconds, times_faster
 
 BATCH = 16
 WARMUP_SHARE = 0.05
-"""Of the epochs, as 3 of 60 in train.yaml."""
+"""Share of the epochs, as 3 of 60 in train.yaml."""
 Epoch = Callable[[], None]
 
 
 class InMemory(Dataset):
-    """Prepared cases as the bundle's loader gives them, all phases present."""
+    """Prepared cases as the bundle's loader returns them, with all phases present."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         self.images, self.labels = images, labels
@@ -49,7 +49,7 @@ class InMemory(Dataset):
 
 
 def plain_epoch(images: Tensor, labels: Tensor, step: Callable[..., None]) -> None:
-    """Pass once over the cases, shuffled, in a plain loop; all of them are on the device."""
+    """Pass once over the cases, shuffled, in a plain loop; all cases are on the device."""
     for index in torch.randperm(len(images)).split(BATCH):
         step(images[index], labels[index])
 
@@ -59,7 +59,7 @@ class Contender:
     """A network in training.
 
     Attributes:
-        network: what is trained.
+        network: the network.
         epoch: passes once over the cases.
     """
 
@@ -139,7 +139,7 @@ def peers(prepared: Prepared, seed: int) -> Parts:
 
 
 def ours(prepared: Prepared, epochs: int, seed: int) -> dict[str, Contender]:
-    """Return the bundle's network by kind and precision: bare, as configured, one encoder per phase."""
+    """Return the bundle's network by kind and precision: bare, with augmentation, one encoder per phase."""
     torch.manual_seed(seed)
     found = {}
     for precision in PRECISIONS if has_fast_bf16(torch.device(DEVICE)) else PRECISIONS[:1]:
@@ -155,11 +155,11 @@ def train_side_by_side(prepared: Prepared, epochs: int, seed: int, passes: int =
 
     Args:
         prepared: the cases.
-        epochs: of the peers, and turns of ours.
+        epochs: of the peers, and turns of the bundle.
         seed: of weights, order and augmentation.
-        passes: epochs in a turn of ours. The first step of a turn finds another process's data in the caches;
-            a fast contender with few steps would be timed mostly by such.
-        with_aucs: also what was learned.
+        passes: epochs in a turn of the bundle. The first step of a turn finds another process's data in the
+            caches, which would dominate the time of a fast contender with few steps.
+        with_aucs: also measure validation AUCs.
 
     Returns:
         Times of a step (ms) with the ratios to the peers, and the validation AUC of every contender with its
@@ -175,7 +175,7 @@ def train_side_by_side(prepared: Prepared, epochs: int, seed: int, passes: int =
             for name, (epoch, count) in turns.items():
                 times[name].append(seconds(epoch, count))
         learned = {name: theirs(f"{name}_auc") for name in PEERS} if with_aucs else {}
-    kept = {name: found[1:] or found for name, found in times.items()}  # the first epoch plans the work
+    kept = {name: found[1:] or found for name, found in times.items()}  # the first epoch includes set-up
     steps = -(-len(prepared.training[0]) // BATCH)
     figures = {f"{name}_ms": 1000 * median(found) / steps for name, found in kept.items()}
     figures |= {name: times_faster(kept[peer_of(name)], kept[name]) for name in own}
@@ -188,7 +188,7 @@ def train_side_by_side(prepared: Prepared, epochs: int, seed: int, passes: int =
 
 
 def peer_of(name: str) -> str:
-    """Return against whom a contender is held: MONAI's pipeline where it augments, else the plain loop."""
+    """Return the peer of a contender: MONAI's pipeline if it augments, else the plain loop."""
     return "monai" if name.startswith("augmented") else "blog"
 
 
@@ -209,9 +209,9 @@ KEPT = "blog_kept"
 """The blog's loop in a process that keeps freed memory."""
 PRECISIONS = ("fp32", "bf16")
 SHORT, LONG = 3, 20
-"""Turns: for times alone, and for what is learned."""
+"""Turns: for times alone, and with validation AUCs."""
 TIMED_CASES, PASSES = 64, 3
-"""Training cases where times alone are measured, 4 steps, and how often a turn of ours passes over them."""
+"""Training cases when only times are measured (4 steps), and passes over them in a turn of the bundle."""
 
 BARE, PIPED = "bare, against the three-tower loop (a)", "with augmentation, against MONAI's pipeline (b)"
 TIMES = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cases of a dataset.json: clinical columns, splits, cache, batches."""
+"""The cases of a dataset.json: checks, clinical columns, splits, cache, batches."""
 
 from scripts import exports
 

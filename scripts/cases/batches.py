@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which cases make up which batch, by seed and epoch alone; and batches of the cases that can be read."""
+"""Batches of cases, determined by seed and epoch alone; and batches of only the cases that can be read."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from torch.utils.data import Sampler
 
 
 class EpochBatchSampler(Sampler[list[int]]):
-    """Batches of indices whose order in epoch e depends on (seed, e) only: resuming needs no saved state.
+    """Batches of indices whose order in epoch e depends only on (seed, e), so resuming needs no saved state.
 
-    A last batch of one case is merged into the one before it: normalisation takes two.
+    A last batch of a single case is merged into the one before it, since batch normalisation needs two.
 
-    Call `set_epoch` before each epoch (MONAI's Workflow does so for DistributedSampler only).
+    Call `set_epoch` before each epoch (MONAI's Workflow does so only for DistributedSampler).
 
     Args:
         batch_size: cases per batch; the last batch may have fewer, or one more.
-        shuffle: False keeps the cases in order in every epoch.
+        shuffle: if False, the cases keep their order in every epoch.
 
     Raises:
         ValueError: no cases, a batch size below 1, or a negative seed.
@@ -67,9 +67,9 @@ T = TypeVar("T")
 
 
 def own_share(values: Sequence[T], number: int, processes: int) -> Sequence[T]:
-    """Return the part of process `number` of `processes`: as many as the others have, or one more.
+    """Return the share of process `number` of `processes`; shares differ in size by at most one.
 
-    The parts put together in the order of the processes are `values` again.
+    Joined in the order of the processes, the shares give `values` again.
 
     >>> [own_share([1, 2, 3, 4, 5], number, 3) for number in range(3)]
     [[1, 2], [3, 4], [5]]
@@ -80,17 +80,17 @@ def own_share(values: Sequence[T], number: int, processes: int) -> Sequence[T]:
 
 
 class BatchShares(Sampler[list[int]]):
-    """The share of this process of each batch: all processes together see the batches of a single one.
+    """This process's share of each batch: all processes together see the batches of a single one.
 
-    A process whose share is empty, since the last batch has fewer cases than there are processes, takes the
-    first case of the batch, so that every process takes every step. `counted` says which cases count.
+    If the last batch has fewer cases than there are processes, a process without a case takes the first case of
+    the batch, so that every process takes every step; `counted` says how many cases really count.
 
     Args:
-        number: of this process, from 0; None asks `torch.distributed`.
-        processes: how many there are; None asks `torch.distributed`.
+        number: rank of this process, from 0; None asks `torch.distributed`.
+        processes: number of processes; None asks `torch.distributed`.
 
     Attributes:
-        counted: for each batch since the last start, (cases of this process that count, cases of all).
+        counted: (cases of this process that count, cases of all processes) of each batch since the last start.
 
     Raises:
         ValueError: a batch has fewer cases than there are processes.
@@ -127,7 +127,7 @@ class BatchShares(Sampler[list[int]]):
 
 
 class CaseShare(Sampler[int]):
-    """The share of this process of the cases of a split, in their order; none is repeated.
+    """This process's share of the cases of a split, in their order; no case is repeated.
 
     Raises:
         ValueError: there are fewer cases than processes.
@@ -168,7 +168,7 @@ class Bad:
 
 
 class Tried(Dataset):
-    """Cases of another dataset; one that cannot be read is a `Bad` in its place."""
+    """A dataset in which each case of another one that cannot be read is replaced by a `Bad`."""
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset.data)
@@ -182,23 +182,23 @@ class Tried(Dataset):
 
 
 class ReadableLoader(DataLoader):
-    """Batches of the cases that can be read, in their order; a batch lacks those that cannot.
+    """Batches of the cases that can be read, in their order; those that cannot are left out of their batch.
 
-    It has no length, since nobody knows how many cases can be read before they have been tried.
+    It has no length, since how many cases can be read is only known once all have been tried.
 
     Attributes:
-        bad: case -> lines that say why it cannot be read, of the last pass.
-        batches: number of batches at most.
+        bad: case -> lines that say why it could not be read in the last pass.
+        batches: largest possible number of batches.
 
     Raises:
-        BadCases: at the end of a pass in which no case could be read.
+        BadCases: at the end of a pass, if no case could be read.
     """
 
     def __init__(self, dataset: Dataset, batch_size: int = 1, num_workers: int = 0) -> None:
         super().__init__(Tried(dataset), batch_size=batch_size, num_workers=num_workers, collate_fn=without_bad)
         self.total = len(dataset)
         self.cut = None
-        if isinstance(dataset, NoCache) and num_workers == 0:  # processes tell for themselves
+        if isinstance(dataset, NoCache) and num_workers == 0:  # worker processes report their own cases
             self.cut, dataset.tell_at_once = dataset.cut, False
         self.batches = math.ceil(self.total / batch_size)
         self.bad: dict[str, list[str]] = {}
@@ -217,10 +217,10 @@ class ReadableLoader(DataLoader):
         if self.bad and not some:
             raise self.error()
         if self.cut is not None:
-            self.cut.tell(self.total)  # once, for all cases
+            self.cut.tell(self.total)  # once for all cases
 
     def error(self) -> BadCases:
-        """Return the error that names the bad cases of the last pass."""
+        """Return the error that lists the bad cases of the last pass."""
         lines = [line for found in self.bad.values() for line in found]
         return BadCases(lines, self.total, bad=len(self.bad))
 
@@ -235,15 +235,15 @@ def without_bad(items: Sequence[Any]) -> tuple[Any, list[Bad]]:
 
 
 def name_bad(loader: ReadableLoader, output_dir: str | Path) -> None:
-    """Write not_predicted.csv where cases could not be read, and end with an error that names them.
+    """Write not_predicted.csv if cases could not be read, and raise an error that lists them.
 
     Args:
-        output_dir: receives the file; an old one goes where every case could be read.
+        output_dir: receives the file; an old file is removed if every case could be read.
     """
     file = Path(output_dir) / FILE
     if not loader.bad:
         file.unlink(missing_ok=True)
         return
     write_table(file, ["case", "reason"], [[case, " | ".join(lines)] for case, lines in loader.bad.items()])
-    print(f"{loader.total - len(loader.bad)} of {loader.total} cases were predicted, the others stand in {file}")
+    print(f"{loader.total - len(loader.bad)} of {loader.total} cases were predicted, the others are listed in {file}")
     raise loader.error()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datasets that keep prepared cases: in memory, on disk, or not at all."""
+"""Datasets that keep preprocessed cases in memory, on disk, or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from scripts.files.processes import BadCases, lines_of, work_through
 from scripts.volumes.fingerprint import code_version, fingerprint, item_fingerprint
 
 logger = logging.getLogger(__name__)
-ABANDONED = 3600.0  # s after which a half-written file of a shared cache counts as left by a killed process
+ABANDONED = 3600.0  # s; an older unfinished file in a shared cache was left by a killed process
 SPLIT = "split"
 STORABLE = (torch.Tensor, str, bytes, bool, int, float, type(None))
 DAMAGED = (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, pickle.UnpicklingError)
@@ -39,24 +39,24 @@ def cached_dataset(
     cache_dir: str | Path | None = None,
     progress: bool = True,
 ) -> Dataset:
-    """Make a dataset whose deterministic steps are done once per case.
+    """Create a dataset that runs the deterministic transforms once per case.
 
-    Cases whose region of interest is larger than the grid are listed once, after caching, by one warning.
+    Cases whose region of interest is larger than the grid are listed in one warning after caching.
 
     Args:
-        transform: steps from item to tensors, none of them random.
-        cache: ``memory``; ``disk``, which lasts and is keyed by the content of the files, the item's values,
-            the settings and the code, and so is never out of date; or ``none``.
-        cache_dir: folder of the disk cache; several datasets may share it.
+        transform: deterministic steps from item to tensors.
+        cache: ``memory``; ``disk``, which persists and never becomes stale, as it is keyed by file contents,
+            item values, settings and code; or ``none``.
+        cache_dir: folder of the disk cache, which several datasets may share.
 
     Raises:
         ValueError: an unknown kind of cache, a disk cache without a folder, or a random step.
-        BadCases: cases that cannot be prepared, all of them; without a cache when they are asked for.
+        BadCases: all cases that cannot be preprocessed; without a cache, raised when a case is requested.
     """
     check_cache(cache)
     steps = (transform if isinstance(transform, Compose) else Compose(transform)).flatten()
     chance = [type(step).__name__ for step in steps.transforms if isinstance(step, RandomizableTrait)]
-    if chance:  # training alone cannot have it: hidden phases, contributions and servers prepare cases, too
+    if chance:  # other users of the preprocessing (withheld phases, contributions, servers) must get the same images
         raise ValueError(
             "preprocessing must be the same in training, validation, test and inference, found the random "
             f"step {chance[0]}; move it into `augmentation`, which training alone runs"
@@ -65,13 +65,13 @@ def cached_dataset(
 
 
 def check_cache(cache: str) -> None:
-    """Raise ValueError for an unknown kind of cache; names the nearest."""
+    """Raise ValueError for an unknown kind of cache, suggesting the nearest."""
     if cache not in CACHES:
         raise ValueError(f"`cache` must be one of {listing(str(cache), CACHES)}, found {cache!r}")
 
 
 class MemoryCache(CacheDataset):
-    """Prepares every case when it is built, and keeps the results in memory."""
+    """Preprocesses every case on construction and keeps the results in memory."""
 
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
@@ -91,7 +91,7 @@ class MemoryCache(CacheDataset):
     def _load_cache_item(self, idx: int) -> Any:
         try:
             item, cut = preprocessed(self.transform, self.data[idx])
-        except (ValueError, OSError) as error:  # told when all others have been tried
+        except (ValueError, OSError) as error:  # reported once all others have been tried
             self.bad[idx] = lines_of(error)
             return None
         self.cut.add(_case(self.data[idx]), cut)
@@ -99,7 +99,7 @@ class MemoryCache(CacheDataset):
 
 
 class DiskCache(PersistentDataset):
-    """Prepares every case when it is built, unless its folder holds it already, and reads it from there."""
+    """On construction preprocesses every case that is not yet in its folder; reads them from there."""
 
     def __init__(
         self, data: list, transform: Compose, cache_dir: str | Path | None = None, progress: bool = True
@@ -119,12 +119,12 @@ class DiskCache(PersistentDataset):
         self._fill()
 
     def set_data(self, data: Sequence) -> None:
-        """Take other items; what is on disk stays, since its key tells what it belongs to."""
+        """Use other items; files stay on disk, since their keys tell what they belong to."""
         self.data = list(data)
         self._fill()
 
     def prepared(self, item: Any) -> Any:
-        """Return an item prepared, from disk where it is there; it need not be one of the dataset's."""
+        """Return the preprocessed item, from disk if it is there; it need not belong to the dataset."""
         return self._entry(item)["item"]
 
     def _fill(self) -> None:
@@ -141,7 +141,7 @@ class DiskCache(PersistentDataset):
                     else:
                         cut.add(_case(item), entry["cut"])
         finally:
-            pool.join()  # after an error, too: what other threads write at that moment is not left half done
+            pool.join()  # even after an error, so that files being written by other threads are completed
         refuse_bad(bad, len(self.data))
         cut.tell(len(self.data))
 
@@ -149,7 +149,7 @@ class DiskCache(PersistentDataset):
         return self.prepared(item_transformed)
 
     def _tried(self, item: Any) -> Item | list[str]:
-        """Return the entry of a case, or the lines that say why it cannot be prepared."""
+        """Return the entry of a case, or the lines that say why it cannot be preprocessed."""
         try:
             return self._entry(item)
         except (ValueError, OSError) as error:
@@ -158,7 +158,7 @@ class DiskCache(PersistentDataset):
             return lines_of(error)
 
     def _entry(self, item: Any) -> Item:
-        """Return the prepared item from disk, or prepare and store it; a case may move to another split."""
+        """Return the preprocessed item from disk, or compute and store it; the case may have moved to another split."""
         key = _content(item)
         file = self.folder / f"{fingerprint([self._key, key])}.pt"
         if file.is_file():
@@ -170,20 +170,19 @@ class DiskCache(PersistentDataset):
         prepared, cut = preprocessed(self.transform, item)
         prepared = convert_to_tensor(prepared, convert_numeric=False, track_meta=False)
         _check_storable(prepared, _case(item))
-        if _content(item) != key:  # a file was changed while it was read
+        if _content(item) != key:  # a file changed while it was read
             return self._entry(item)
         entry = {"item": prepared, "cut": cut}
-        write_tensors(file, entry, lasting=False)  # a reader finds the whole file or none
+        write_tensors(file, entry, lasting=False)  # readers find a complete file or none
         return entry
 
 
 class NoCache(Dataset):
-    """Prepares a case whenever it is asked for.
+    """Preprocesses a case each time it is requested.
 
     Attributes:
-        cut: what the grid does not show of the cases so far.
-        tell_at_once: whether each case that is cut has its own line; else whoever goes through them calls
-            `cut.tell`.
+        cut: regions so far that the grid shows only in part.
+        tell_at_once: warn of each such case on its own line; otherwise the caller calls `cut.tell` at the end.
     """
 
     def __init__(
@@ -193,7 +192,7 @@ class NoCache(Dataset):
         super().__init__(data, transform)
 
     def check(self) -> None:
-        """Prepare every case once and keep nothing."""
+        """Preprocess every case once and keep nothing; raises `BadCases`."""
         work_through(partial(preprocessed, self.transform), self.data, _threads(), bar="Checking cases")
 
     def _transform(self, index: int) -> Any:
@@ -211,10 +210,10 @@ CACHES: dict[str, Callable[..., Dataset]] = {"memory": MemoryCache, "disk": Disk
 def preprocessed(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
     """Run the deterministic steps on an item.
 
-    MONAI hides an error of a step behind "applying transform"; this raises the step's own error.
+    MONAI wraps an error of a step in "applying transform"; this raises the step's own error.
 
     Returns:
-        the prepared item, and of `cut_of` what the grid does not show.
+        The preprocessed item, and what the grid does not show of its region (see `cut_of`).
     """
     cut = cut_of(None)
     for step in range(_steps(transform)):
@@ -230,25 +229,25 @@ def preprocessed(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def refuse_bad(bad: Sequence[list[str]], total: int) -> None:
-    """Raise one error for all cases that could not be prepared, if any."""
+    """Raise one error for all cases that could not be preprocessed, if any."""
     if bad:
         raise BadCases([line for lines in bad for line in lines], total, bad=len(bad))
 
 
 def _steps(transform: Compose) -> int:
-    """Return the number of steps before the first that is no transform, of whose result nothing is known."""
+    """Return the number of steps before the first that is not a `Transform` and so may not be deterministic."""
     first = transform.get_index_of_first(lambda step: not isinstance(step, Transform))
     return len(transform) if first is None else first
 
 
 def _content(item: Any) -> str:
-    """Return the fingerprint of an item, whatever split it is in: no preparation depends on that."""
+    """Return the fingerprint of an item regardless of its split, on which no preprocessing depends."""
     plain = {key: value for key, value in item.items() if key != SPLIT} if isinstance(item, Mapping) else item
     return item_fingerprint(plain)
 
 
 def _in_split(prepared: Any, item: Any) -> Any:
-    """Return a prepared item with the split that the item is in now, where it has kept one."""
+    """Return a preprocessed item with the current split of `item`, if it kept its split."""
     if isinstance(prepared, Mapping) and isinstance(item, Mapping) and SPLIT in prepared and SPLIT in item:
         return {**prepared, SPLIT: item[SPLIT]}
     return prepared
@@ -263,7 +262,7 @@ def _case(item: Any) -> str:
 
 
 def _check_storable(value: Any, case: str, where: str = "the item") -> None:
-    """Refuse what a safe reader could not read back."""
+    """Refuse values that torch's safe reader (`weights_only`) could not read back."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             _check_storable(part, case, f"{key!r}")

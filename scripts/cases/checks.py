@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold between the cases of a dataset, and whose region the grid shows only in part."""
+"""Checks across the cases of a dataset, and warnings about regions that the grid shows only in part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_split(document: Document, split: str, items: Sequence[Item]) -> None:
-    """Refuse an empty split; says so where the list has another name."""
+    """Refuse an empty split; the message suggests a list with a similar name."""
     if items:
         return
     if split not in document.content:
@@ -67,7 +67,7 @@ def check_unique(document: Document, items: Sequence[Item]) -> None:
 
 
 def check_patients(document: Document, splits: Mapping[str, Sequence[Item]]) -> None:
-    """Refuse a patient whose cases are in two splits: the score would be inflated."""
+    """Refuse a patient with cases in two splits, which would inflate the scores."""
     seen: dict[str, Item] = {}
     for item in (item for split in SPLITS for item in splits[split]):
         first = seen.setdefault(item["patient"], item)
@@ -80,7 +80,7 @@ def check_patients(document: Document, splits: Mapping[str, Sequence[Item]]) -> 
 
 
 def check_classes(document: Document, split: str, items: Sequence[Item], classes: Sequence[str]) -> None:
-    """Refuse a split that lacks a class: its AUC would not be defined."""
+    """Refuse a split that lacks a class, for which the AUC would be undefined."""
     found = {item["label"] for item in items}
     for index, name in enumerate(classes):
         if index not in found:
@@ -91,7 +91,7 @@ def check_classes(document: Document, split: str, items: Sequence[Item], classes
 
 
 def check_files(document: Document, items: Sequence[Item]) -> None:
-    """Refuse a dataset that names files which do not exist; all files are looked for."""
+    """Refuse a dataset that names missing files; the error lists all of them."""
     files = [
         (item["case"], name, path)
         for item in items
@@ -114,11 +114,11 @@ MOST_NAMES = 100
 
 
 class CutRegions:
-    """Collects what the preparation of cases says about their regions.
+    """Collects the cases whose region the preprocessing could not keep whole.
 
     Attributes:
-        exceeding: cases whose region is larger than the grid and has been cropped to it.
-        left_out: case -> share of its mask that lies outside the region, where the mask has several pieces.
+        exceeding: cases whose region is larger than the grid and was cropped to it.
+        left_out: case -> share of its mask outside the region, if the mask has several components.
     """
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class CutRegions:
         self.left_out: dict[str, float] = {}
 
     def add(self, case: str, cut: Mapping[str, Any]) -> bool:
-        """Take what `cut_of` says of a case; returns whether it is cut and was not known."""
+        """Add what `cut_of` returned for a case, and return whether the case is cut and was not known before."""
         known = case in self.exceeding or case in self.left_out
         if cut["exceeds"]:
             self.exceeding.add(case)
@@ -135,7 +135,7 @@ class CutRegions:
         return not known and (cut["exceeds"] or cut["left_out"] > 0)
 
     def tell(self, total: int) -> None:
-        """Warn in one line of each kind."""
+        """Log one warning of each kind that occurred."""
         if self.exceeding:
             logger.warning(
                 "the region of interest is larger than the grid and has been cropped to it in %d of %d "
@@ -145,16 +145,16 @@ class CutRegions:
         if self.left_out:
             shares = [f"{case} ({percent(share)})" for case, share in sorted(self.left_out.items())]
             logger.warning(
-                "the mask has several pieces, which do not fit into the grid together, or of which some are "
-                "tiny; the region is the largest, with those that fit, in %d of %d cases, which leaves out, "
-                "of the mask's volume: %s; raise grid_size or spacing to see more, or set component of the "
-                "region to all",
+                "the mask has several pieces, which do not fit into the grid together or of which some are tiny; "
+                "in %d of %d cases the region is the largest piece with those that fit, which leaves out these "
+                "shares of the mask's volume: %s; raise grid_size or spacing to see more, or set component of "
+                "the region to all",
                 len(self.left_out), total, _names(shares),
             )  # fmt: skip
 
 
 def cut_of(item: Any) -> dict[str, Any]:
-    """Return what the region rule and the grid left in an item: `exceeds` and `left_out`."""
+    """Return `exceeds` and `left_out` as the region and resampling transforms stored them in an item."""
     found = item if isinstance(item, Mapping) else {}
     return {
         "exceeds": bool(found.get("region_exceeds_grid", False)),
@@ -163,7 +163,7 @@ def cut_of(item: Any) -> dict[str, Any]:
 
 
 def percent(share: float) -> str:
-    """Return a share for readers.
+    """Format a share for display.
 
     >>> percent(0.483), percent(0.0002)
     ('48%', '< 1%')

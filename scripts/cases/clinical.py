@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clinical table of a dataset: which columns it has, and which values a case may hold."""
+"""The clinical table of a dataset: the columns it declares and the values that a case may have."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from scripts.files.plain_text import check_safe_names, is_plain, listing
 
 Column = dict[str, Any]
-"""{"name": str, "kind": "number" | "category", "unit": str (of a number), "values": [str] (of a category)}"""
+"""{"name": str, "kind": "number" | "category", "unit": str (numbers only), "values": [str] (categories only)}"""
 
 KINDS = ("number", "category")
 KEYS = ("name", "kind", "unit", "values")
 MOST_CATEGORIES = 12
-"""A text column with more different values than this is free text, an id or a date, not a category."""
+"""A text column with more distinct values than this is free text, an id or a date, not a category."""
 
 
 def check_columns(columns: Any, where: str) -> list[Column]:
-    """Return the declared columns once each is known to have a name, a kind and, for a category, its values.
+    """Return the declared columns after checking that each has a name, a kind and, for a category, its values.
 
     Raises:
-        ValueError: a declaration is incomplete, of an unknown kind, or given twice.
+        ValueError: a declaration is incomplete, of unknown kind, or repeated.
     """
     if not isinstance(columns, list):
         raise ValueError(f"{where}: 'clinical' must be a list of columns, found {type(columns).__name__}")
@@ -72,12 +72,12 @@ def select_columns(
     """Return the wanted columns in the wanted order.
 
     Args:
-        wanted: names, or whole declarations (a trained model's, whose order of `values` then counts).
-        required: whether a column that the dataset lacks is an error; at inference it counts as missing.
+        wanted: names, or whole declarations (of a trained model, whose order of `values` then applies).
+        required: whether a column missing from the dataset is an error; at inference its values are missing.
 
     Raises:
-        ValueError: a column that is not declared (names the nearest), or is declared with another kind or
-            unit.
+        ValueError: a column that is not declared (the message suggests the nearest), or declared with another
+            kind or unit.
     """
     by_name = {column["name"]: column for column in declared}
     if isinstance(wanted, str | Mapping):
@@ -112,13 +112,13 @@ def select_columns(
 def check_values(
     values: Any, declared: Sequence[Column], columns: Sequence[Column], case: str, where: str
 ) -> dict[str, float | str]:
-    """Return a case's values of the chosen columns; missing ones (null, or not given) are left out.
+    """Return a case's values of the chosen columns, without missing ones (null or absent).
 
     Args:
         declared: every column of the dataset, to catch misspelt names.
 
     Raises:
-        ValueError: a column that is not declared, a value of the wrong type, not finite, or not in `values`.
+        ValueError: an undeclared column, or a value of the wrong type, not finite, or not in `values`.
     """
     if values is None:
         return {}
@@ -166,7 +166,7 @@ def _check_value(value: Any, column: Column, case: str, where: str) -> float | s
 
 
 def name_and_unit(header: str) -> tuple[str, str | None]:
-    """Return the name in the header of a column, and the unit behind it in round or square brackets.
+    """Split a column header into its name and the unit in round or square brackets after it, if any.
 
     >>> name_and_unit("age [years]"), name_and_unit("sex"), name_and_unit("afp (log10(ng/mL))")
     (('age', 'years'), ('sex', None), ('afp', 'log10(ng/mL)'))
@@ -184,7 +184,7 @@ _CLOSING = {"(": ")", "[": "]"}
 
 
 def _is_balanced(text: str) -> bool:
-    """Whether brackets close only what they opened: not in "b) (c"."""
+    """Whether every bracket is closed after it was opened: not in "b) (c"."""
     depth = 0
     for sign in text:
         depth += (sign in "([") - (sign in ")]")

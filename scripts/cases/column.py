@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the texts of a table's column to its kind, its unit and its values."""
+"""From the cells of a table column to its kind, unit and values."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MISSING = frozenset([
     "inconnu", "inconnue", "desconocido", "不明", "未知", "不详",
 ])
 # fmt: on
-"""Texts that say that a value is not known, in lower case; a dash is none beside a plus."""
+"""Texts, in lower case, that mean a missing value; a dash does not where the column also has a plus."""
 _EXCEL_ERROR = re.compile(r"#(N/A|¡?[^\W\d_a-z]{2,}(/0)?[!?]?)")
-"""#N/A, #VALUE!, #WERT!, #NV, ...: what Excel shows in the place of a value, in any language."""
+"""#N/A, #VALUE!, #WERT!, #NV, ...: Excel's error values, in any language."""
 CODES = frozenset([-1.0, -9.0, -99.0, -999.0, -9999.0, 9.0, 99.0, 999.0, 9999.0, 99999.0, 88.0, 888.0])
-"""Numbers that often stand for a missing value. Named where they lie far from all others, never dropped."""
+"""Numbers that often code a missing value. Reported where they lie far from all others, but never dropped."""
 _CODE = re.compile(r"(-9{1,4}|9{2,5})([.,]0+)?")
 _DATE = re.compile(r"\d{1,4}([./-])\d{1,2}\1\d{1,4}([ T].*)?")
-MOSTLY = 0.75  # share of numbers from which a column is one of numbers with a slip, not of categories
+MOSTLY = 0.75  # share of numeric cells from which a column is numeric with typing errors, not categorical
 _GRADE = re.compile(r"[0-9]{1,2} ?[a-zA-Z+]{1,2}|[<>≥≤]? ?\d{1,2}\+?")
-"""What belongs to a scale beside plain numbers: 3a, 3+."""
+"""Further levels of a scale beside plain numbers: 3a, 3+."""
 _SHORT_UNITS = frozenset([
     "mm", "cm", "dm", "m", "km", "ml", "mL", "dl", "dL", "cl", "cL", "l", "L", "fl", "fL", "g", "kg", "mg",
     "ug", "ng", "pg", "s", "h", "d", "y", "yr", "wk", "mo", "ms", "U", "IU", "kU", "mU", "K", "C", "Pa",
@@ -45,16 +45,16 @@ _FILE = re.compile(
 
 @dataclass(frozen=True)
 class ColumnValues:
-    """What a column of a table holds."""
+    """The content of a table column."""
 
-    column: Column | None  # its declaration; None where it is not taken
-    values: list[float | str | None] = field(default_factory=list)  # of each row, None where it is missing
-    notes: list[str] = field(default_factory=list)  # lines for the user about what was read how
-    reason: str = ""  # why the column is not taken
+    column: Column | None  # its declaration; None if the column is not used
+    values: list[float | str | None] = field(default_factory=list)  # one per row, None if missing
+    notes: list[str] = field(default_factory=list)  # lines that tell the user how cells were interpreted
+    reason: str = ""  # why the column is not used
 
 
 def is_missing(text: str) -> bool:
-    """Say whether a text stands for a value that is not known.
+    """Return whether a text stands for a missing value.
 
     >>> is_missing("N/A"), is_missing("#WERT!"), is_missing("none"), is_missing("0")
     (True, True, False, False)
@@ -63,7 +63,7 @@ def is_missing(text: str) -> bool:
 
 
 def is_code(text: str) -> bool:
-    """Say whether a text among words is a number that mostly stands for a value that is not known.
+    """Return whether a number among words is one that usually codes a missing value.
 
     >>> is_code("-999"), is_code("99.0"), is_code("9"), is_code("-1")
     (True, True, False, False)
@@ -72,7 +72,7 @@ def is_code(text: str) -> bool:
 
 
 def is_file(text: str) -> bool:
-    """Say whether a text is the path of a file, of whatever type.
+    """Return whether a text is the path of a file of any type.
 
     >>> is_file("data/p1/art.mgz"), is_file("12 mg/dl"), is_file("n/a"), is_file("scan.dcm")
     (True, False, False, True)
@@ -83,19 +83,19 @@ def is_file(text: str) -> bool:
 def read_column(
     header: str, texts: Sequence[str], rows: Sequence[str], elsewhere: str = "", custom: str = ""
 ) -> ColumnValues:
-    """Read a column: a number where all its cells are, else a category where it has few different values.
+    """Read a column as numbers if all cells are, otherwise as a category if it has few distinct values.
 
-    - A cell of `MISSING` is a missing value, as an empty one is.
-    - Numbers may have a decimal comma, thousands, a limit (<0.5 is 0.5) and a unit, which may also stand in
-      the header in brackets; the same for all cells.
-    - Categories that differ by letter case or spaces only are one.
-    - Paths of files and dates are never taken, nor numbers with a slip among them.
+    - A cell in `MISSING` is a missing value, like an empty one.
+    - Numbers may have a decimal comma, separators of thousands, a limit (<0.5 is read as 0.5) and a unit, which
+      may also follow the header in brackets; all cells of a column must agree.
+    - Categories that differ only in letter case or spaces are merged.
+    - Columns of file paths, dates, or numbers with typing errors among them are not used.
 
     Args:
-        elsewhere, custom: about decimal marks, see `decimal_mark`.
+        elsewhere, custom: hints about the decimal mark, see `decimal_mark`.
 
     Raises:
-        ValueError: numbers with points and commas for decimals, or of different units; says which.
+        ValueError: both decimal points and decimal commas, or different units; the message says which.
 
     >>> read_column("age [years]", ["61", "NA", "47,5"], ["a", "b", "c"]).values
     [61.0, None, 47.5]
@@ -126,7 +126,7 @@ def read_column(
     ]
     if len(found) >= MOSTLY * len(filled) and not all(_GRADE.fullmatch(text) for _, text in others):
         what = note("", [f"{text!r} (case {row})" for row, text in others]).removeprefix(": ")
-        return ColumnValues(None, reason=f"numbers but for {what}; empty such a cell, or correct it")
+        return ColumnValues(None, reason=f"numbers except for {what}; empty or correct such cells")
     spelling, lines = merged(filled, name)
     values = [spelling[text] if there else None for text, there in zip(texts, known, strict=True)]
     if len(set(spelling.values())) > MOST_CATEGORIES:
@@ -141,7 +141,7 @@ def read_column(
 
 
 def _is_scale(found: Sequence[Number]) -> bool:
-    """Whether numbers are levels of a scale, 1a or 2nd: one or two letters behind them that are no unit."""
+    """Whether numbers are levels of a scale (1a, 2nd): followed by one or two letters that are not a unit."""
     return any(re.fullmatch(r"[A-Za-z]{1,2}", one.unit) and one.unit not in _SHORT_UNITS for one in found)
 
 
@@ -154,7 +154,7 @@ def read_numbers(
     elsewhere: str,
     custom: str,
 ) -> ColumnValues:
-    """Return the column of cells that are numbers, None where missing; see `read_column`."""
+    """Return the column of numeric cells, None where missing; see `read_column`."""
     found = [cell for cell in cells if cell is not None]
     try:
         decimal = decimal_mark(found, elsewhere, custom)
@@ -185,7 +185,7 @@ def read_numbers(
 
 
 def _unit(name: str, unit: str | None, cells: Sequence[Number | None], rows: Sequence[str]) -> str | None:
-    """Return the unit of a column of numbers, by its header and cells."""
+    """Return the unit of a numeric column, found in its header or its cells."""
     first: dict[str, str] = {plain_unit(unit): f"{unit!r} in the header"} if unit else {}
     for cell, row in zip(cells, rows, strict=True):
         if cell is not None and cell.unit:
@@ -203,12 +203,12 @@ def _unit(name: str, unit: str | None, cells: Sequence[Number | None], rows: Seq
 
 
 def plain_unit(unit: str) -> str:
-    """Return a unit without what is spelt in several ways: µg/mL is ug/ml."""
+    """Return a unit without differences of spelling: µg/mL becomes ug/ml."""
     return re.sub(r"[\s.]", "", unit.casefold()).replace("µ", "u").replace("μ", "u")
 
 
 def _codes(known: Sequence[float]) -> list[tuple[float, int]]:
-    """Return what looks like a code for missing: at the end of a range, farther off than it is wide."""
+    """Return likely codes for missing values, with counts: extremes of `CODES` that lie far from all others."""
     found = []
     for code in (known[:1] or [0])[0], (known[-1:] or [0])[0]:
         others = [value for value in known if value != code]

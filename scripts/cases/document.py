@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file dataset.json: its top level, and its entries one by one."""
+"""The file dataset.json: its top level and its entries."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ phases have masks of their own, or None; `box` and `label` are there only where 
 
 
 OUTSIDE_VARIABLE = "BUNDLE_OUTSIDE_PATHS"
-"""Environment variable that allows relative paths to leave the folder of dataset.json. It is none of the keys
-of a configuration, since a configuration may come from the same stranger as the file."""
+"""Environment variable that allows relative paths to leave the folder of dataset.json. It is not a configuration
+key, since a configuration may come from the same untrusted source as the file."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Document:
     structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
 
     def entries(self, split: str) -> list[Any]:
-        """Return the cases listed under `split`, unchecked."""
+        """Return the entries listed under `split`, unchecked."""
         entries = self.content.get(split, [])
         if not isinstance(entries, list):
             raise ValueError(f"{self.file}: {split!r} must be a list of cases, found {type(entries).__name__}")
@@ -50,11 +50,11 @@ def open_document(dataset_dir: str | Path) -> Document:
     """Read dataset.json and check its top level.
 
     Args:
-        dataset_dir: the folder that holds dataset.json, or the path of such a file.
+        dataset_dir: the folder that holds dataset.json, or the path of the file itself.
 
     Raises:
         FileNotFoundError: no such folder or file.
-        ValueError: not readable, not JSON (names the line), or without phases.
+        ValueError: unreadable, not JSON (the message gives the line), or without phases.
     """
     path = Path(dataset_dir).expanduser().absolute()
     file = path if path.suffix == ".json" else path / "dataset.json"
@@ -72,8 +72,8 @@ def open_document(dataset_dir: str | Path) -> Document:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} cannot be read as UTF-8 text ({error}); check its permissions and encoding") from None
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
-        raise ValueError(f"{file} must be usual JSON, found {error}; correct it") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or extreme nesting
+        raise ValueError(f"{file} must be standard JSON, found {error}; correct it") from None
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold one JSON object, found a {type(content).__name__}")
     phases = name_list(content.get("phases"), f"'phases' in {file}")
@@ -86,7 +86,7 @@ def open_document(dataset_dir: str | Path) -> Document:
 
 
 def name_list(names: Any, what: str) -> list[str]:
-    """Return `names` as a list once it is known to hold different, non-empty texts."""
+    """Return `names` as a list after checking that they are distinct, non-empty texts."""
     if (
         not isinstance(names, list | tuple)
         or not names
@@ -101,7 +101,7 @@ def name_list(names: Any, what: str) -> list[str]:
 
 
 def check_phases(document: Document, phases: Sequence[str]) -> None:
-    """Refuse a phase that the dataset does not declare, naming the nearest."""
+    """Refuse a phase that the dataset does not declare, suggesting the nearest."""
     for phase in phases:
         if phase not in document.phases:
             raise ValueError(
@@ -111,7 +111,7 @@ def check_phases(document: Document, phases: Sequence[str]) -> None:
 
 
 def read_items(document: Document, phases: Sequence[str], columns: Sequence[Column] = ()) -> list[Item]:
-    """Check every entry of dataset.json, split by split, the unlabelled ones last: see `read_item`."""
+    """Check every entry of dataset.json, split by split with the unlabelled ones last; see `read_item`."""
     return [
         read_item(document, split, position, entry, list(phases), list(columns))
         for split in (*SPLITS, "unlabelled")
@@ -122,7 +122,7 @@ def read_items(document: Document, phases: Sequence[str], columns: Sequence[Colu
 def read_item(
     document: Document, split: str, position: int, entry: Any, phases: list[str], columns: list[Column]
 ) -> Item:
-    """Check one entry of dataset.json and make its paths absolute; its label stays a name."""
+    """Check one entry of dataset.json and make its paths absolute; the label remains a class name."""
     file = document.file
     case = entry.get("case") if isinstance(entry, dict) else None
     if not isinstance(case, str | int) or isinstance(case, bool) or case == "" or not is_plain(str(case)):
@@ -147,7 +147,7 @@ def read_item(
     paths = {phase: _path(document, str(case), phase, image[phase]) for phase in phases if image.get(phase) is not None}
     if not paths:
         raise ValueError(
-            f"case {case} ({split}): at least one of the phases [{', '.join(phases)}] must be there, found "
+            f"case {case} ({split}): at least one of the phases [{', '.join(phases)}] must be present, found "
             f"only [{', '.join(phase for phase in image if image[phase] is not None)}] in {file}; add a "
             "phase or remove the case"
         )
@@ -188,7 +188,7 @@ def _roi(
 def _path(document: Document, case: str, phase: str, value: Any) -> str:
     """Make a path absolute; a relative one must stay inside the folder of dataset.json.
 
-    Symbolic links are followed, wherever they lead: they were put there by whoever keeps the folder.
+    Symbolic links are followed wherever they lead: whoever maintains the folder put them there.
     """
     if not isinstance(value, str) or not value or not is_plain(value):
         raise ValueError(f"case {case}: the path of {phase!r} must be a text, found {value!r:.80} in {document.file}")

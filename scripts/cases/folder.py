@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One folder per case, one file per phase or mask: which is which, by names and, for masks, by voxels."""
+"""One folder per case, one file per phase or mask, told apart by their names and, for masks, by voxels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scripts.volumes.mask import mask_values
 from scripts.volumes.open import IMAGE_ENDINGS, image_ending, image_files, open_volume
 
 REGION_NAMES = ("lesion", "roi", "mask", "seg")
-"""File names (without ending) that are a mask without a look at the voxels; the first there is counts."""
+"""File names (without ending) that make a file a mask whatever its voxels; the first one present is used."""
 WORDS = (
     "lesions", "tumor", "tumour", "tumors", "tumours", "nodule", "gtv", "lasion", "laesion", "lesao",
     "lesione", "segmentation", "segmentations", "segm", "segs", "segmentierung", "segmentacion",
@@ -28,18 +28,18 @@ WORDS = (
     "masker", "rois", "voi", "label", "labels", "labelmap", "gt", "groundtruth", "annotation", "annotations",
     "contour", "delineation", "dseg",
 )  # fmt: skip
-"""Other words for one, in order of preference, without accents."""
+"""Other words for a mask, without accents, in order of preference."""
 SIGNS = (
     *("病灶", "病变", "肿瘤", "分割", "掩膜", "掩码", "标注", "病変", "腫瘍", "セグメンテーション", "マスク"),
     *("병변", "종양", "маска", "сегмент", "опухоль"),
 )
-"""The same in scripts that do not part words by blanks, or that are not Latin."""
+"""The same in scripts that are not Latin or do not separate words."""
 MASK_NAMES = (*REGION_NAMES, *WORDS)
-SLIP = 0.7  # similarity, from 0 to 1, from which a name may be a misspelt word
+SLIP = 0.7  # similarity (0 to 1) from which a name may be a misspelt word
 
 
 def mask_rank(stem: str) -> int | None:
-    """Return how surely a file of this name is a mask, 0 most; None where nothing in the name says so.
+    """Return how surely a name denotes a mask: 0 is surest, None means not at all.
 
     >>> [mask_rank(stem) for stem in ("lesion", "p007_Seg", "tumorMask-2", "t1")]
     [0, 103, 102, None]
@@ -57,24 +57,24 @@ def mask_rank(stem: str) -> int | None:
 
 
 def is_mask(stem: str, path: Path) -> bool:
-    """Return whether a file is a mask: by one of `REGION_NAMES`, or by another name and its voxels."""
+    """Return whether a file is a mask: by a name in `REGION_NAMES`, or by another mask name and its voxels."""
     rank = mask_rank(stem)
     return rank is not None and (rank < len(REGION_NAMES) or looks_like_mask(path))
 
 
 def may_be_mask(stem: str, path: Path) -> bool:
-    """Return whether a file not known as a mask may be one: by its voxels, or by a name with a slip."""
+    """Return whether a file not recognised as a mask may still be one, by its voxels or a (misspelt) name."""
     named = mask_rank(stem) is not None or nearest(stem.lower(), MASK_NAMES, cutoff=SLIP) is not None
     return looks_like_mask(path) or (named and values_of_file(path) is None)
 
 
 def looks_like_mask(path: Path) -> bool:
-    """Return whether the voxels of a file are few whole numbers."""
+    """Return whether the voxels of a file take only a few whole numbers."""
     return bool(values_of_file(path))
 
 
 def values_of_file(path: Path) -> tuple[int, ...] | None:
-    """Return the values of a mask file; empty where they are none of a mask, None where it cannot be read."""
+    """Return the values of a mask file; empty if it is not a mask, None if it cannot be read."""
     try:
         state = path.stat()
         return _values(str(path), state.st_mtime_ns, state.st_size)
@@ -88,7 +88,7 @@ def _values(path: str, changed: int, size: int) -> tuple[int, ...]:
 
 
 def check_names(names: Any) -> dict[str, list[str]] | None:
-    """Return `phase_names` as phase -> patterns, a single pattern as a list of one."""
+    """Return `phase_names` as phase -> list of patterns; a single pattern becomes a list."""
     if names is None:
         return None
     good = isinstance(names, Mapping) and names
@@ -104,11 +104,11 @@ def check_names(names: Any) -> dict[str, list[str]] | None:
 
 
 def check_found_phases(phases: Sequence[str], names: Mapping[str, Sequence[str]] | None) -> None:
-    """Refuse names of phases that a configuration would not give back, with what to write instead.
+    """Refuse phase names that a configuration would not return unchanged, and say what to write instead.
 
     Args:
-        names: phase -> patterns by which they were found, empty where names were taken as they are; None
-            where the layout takes no `phase_names`.
+        names: phase -> patterns by which the files were found, empty if file names were used unchanged; None
+            if the layout takes no `phase_names`.
     """
     instead = "rename them where they come from"
     if names is not None:
@@ -119,16 +119,16 @@ def check_found_phases(phases: Sequence[str], names: Mapping[str, Sequence[str]]
 
 
 def phase_of(name: str, names: Mapping[str, Sequence[str]], where: str) -> str | None:
-    """Return the phase whose name or pattern fits `name`; an exact fit goes before patterns with * or ?.
+    """Return the phase whose name or pattern matches `name`; an exact match precedes patterns with * or ?.
 
     Args:
-        name: of a file without its ending, or of a folder; letter case is ignored.
+        name: of a folder, or of a file without its ending; letter case is ignored.
 
     Returns:
-        The phase, or None where nothing fits.
+        The phase, or None if nothing matches.
 
     Raises:
-        ValueError: two phases fit.
+        ValueError: several phases match.
 
     >>> names = {"arterial": ["*art*", "ap"], "portal": ["*p"]}
     >>> tuple(phase_of(stem, names, "case a") for stem in ("late_ART", "AP", "t2"))
@@ -156,7 +156,7 @@ class CaseFolder:
     others: dict[str, Path]  # image files that are neither, by name
     # further files that are masks, which are not used, by name
     masks: dict[str, Path] = field(default_factory=dict)
-    unread: list[str] = field(default_factory=list)  # names of files of no known kind, and of folders
+    unread: list[str] = field(default_factory=list)  # names of unknown files and of folders
 
 
 def read_case_folder(
@@ -171,12 +171,12 @@ def read_case_folder(
     are the masks of these phases.
 
     Args:
-        folder: the folder of one case; it is not searched deeper.
-        phases: the phases to look for; None takes every image file but the region mask as one.
-        phase_names: phase -> patterns of the names that stand for it; files that fit none are no phase.
+        folder: the folder of one case; its sub-folders are not searched.
+        phases: the phases to look for; None makes every image file except the region mask a phase.
+        phase_names: phase -> patterns of the file names that stand for it; other files are not phases.
 
     Raises:
-        ValueError: two files for one phase; a file whose name is nearly that of a phase that is missing.
+        ValueError: two files for one phase, or a file whose name nearly is that of a missing phase.
     """
     files, no_images = image_files(folder)
     volumes = [path for path in files if image_ending(path) in IMAGE_ENDINGS]
@@ -260,15 +260,15 @@ def _without_mask_word(name: str) -> list[str]:
 
 
 def composed(name: str) -> str:
-    """Return a name with its accents as tables and other systems store them: macOS writes them apart."""
+    """Return a name with composed accents (NFC), as tables and most systems store them; macOS decomposes them."""
     return unicodedata.normalize("NFC", name)
 
 
 def case_folders(root: Path) -> list[Path]:
-    """Return the sub-folders of `root`, sorted by name, without hidden ones.
+    """Return the sub-folders of `root`, sorted by name, except hidden ones.
 
     Raises:
-        ValueError: a folder whose name is no text in UTF-8, as other systems write it; names each.
+        ValueError: folder names that are not UTF-8 text; the message lists them.
     """
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     check_names_are_text([path.name for path in folders], f"folders of {root}")

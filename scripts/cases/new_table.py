@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The clinical table of new cases: the columns that a model reads, in its units and with its categories."""
+"""The clinical table of new cases: the columns that a model reads, in its units and categories."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from scripts.files.tables import Table
 def with_clinical_table(
     items: Sequence[Item], file: str | Path, columns: Sequence[Column]
 ) -> tuple[list[Item], list[str]]:
-    """Return the cases with the values that a table has of them, and lines about what was read how.
+    """Return the cases with their values from a table, and lines that tell how cells were interpreted.
 
-    Rows and cases are joined as `preparing` does it (`rows_by_case`), columns by their names, letter case and
-    spaces apart.
+    Rows are joined to cases as in `preparing` (`rows_by_case`), columns by name regardless of letter case and
+    spaces.
 
     Args:
         file: CSV or Excel file with a column `case` or `patient`.
-        columns: full declarations of what the model reads.
+        columns: full declarations of the columns that the model reads.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a model without a table, no row or no column that matches, a value of another kind, unit
-            or category, or a column that the dataset gives as well.
+        ValueError: a model without clinical columns, no matching row or column, a value of another kind, unit
+            or category, or a value that the dataset gives as well.
     """
     if not columns:
         raise ValueError(f"{OPTION} {file} must be for a model that reads clinical columns, found none; leave it out")
@@ -68,7 +68,7 @@ GIVE = f"; pass {OPTION} FILE.csv, or for one patient --clinical"
 
 
 def lacking(items: Sequence[Mapping[str, Any]], columns: Sequence[Column], where: str, remedy: str = GIVE) -> str:
-    """Return a line about the clinical columns that a model reads and cases lack, "" where they lack none.
+    """Return a warning about clinical columns that the model reads and cases lack; empty if none are lacking.
 
     >>> lacking([{"case": "a", "clinical": {}}], [{"name": "age", "kind": "number", "unit": "years"}], "new")
     'warning: the model reads the clinical columns [age (years)], and new gives none of them: all 1 cases \
@@ -95,7 +95,7 @@ are predicted without; pass --clinical_table FILE.csv, or for one patient --clin
 
 
 def _headers(table: Table, columns: Sequence[Column]) -> dict[str, str]:
-    """Return column -> header of the table; an equal name goes first, then one that differs by accident."""
+    """Return column -> header of the table; an identical name takes precedence over one that merely resembles it."""
     found: dict[str, str] = {}
     for column in columns:
         names = {header: name_and_unit(header)[0] for header in measurements(table)}
@@ -141,7 +141,7 @@ def numbers_for(
     """Read a column of numbers for a model that declares it.
 
     Raises:
-        ValueError: a cell that is no number, or another unit than the model's.
+        ValueError: a cell that is not a number, or a unit other than the model's.
 
     >>> numbers_for({"name": "age", "kind": "number"}, "age", ["61,5", "NA"], ["a", "b"]).values
     [61.5, None]
@@ -162,7 +162,7 @@ def numbers_for(
 
 
 def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) -> ColumnValues:
-    """Read a column of categories for a model that declares it; letter case and spaces do not count.
+    """Read a column of categories for a model that declares it, ignoring letter case and spaces.
 
     >>> column = {"name": "sex", "kind": "category", "values": ["F", "M"]}
     >>> categories_for(column, ["m", "?"], ["a", "b"]).values
@@ -177,7 +177,7 @@ def categories_for(column: Column, texts: Sequence[str], rows: Sequence[str]) ->
 
 
 def _refuse_unread(name: str, what: str, texts: Sequence[str], rows: Sequence[str], values: Sequence[object]) -> None:
-    """Raise where a cell that is not empty has no value (None), and name all such cells."""
+    """Refuse non-empty cells without a value (None); the error lists them all."""
     wrong = [
         f"{text!r} (case {row})"
         for text, row, value in zip(texts, rows, values, strict=True)

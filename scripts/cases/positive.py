@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of two classes a name means, and its place among them."""
+"""The positive one of two classes: its name and its index."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scripts.files.processes import is_first_process
 
 
 def named_class(positive: str | int, classes: Sequence[str], where: str = "`positive`") -> str:
-    """Return the one of two classes that is meant by a name, whatever its letter case.
+    """Return the one of two classes that a name means, ignoring letter case.
 
     Raises:
-        ValueError: no name of a class (names the nearest), or one of several; more than two classes.
+        ValueError: not a class name (the message suggests the nearest), an ambiguous one, or not two classes.
     """
     names = list(classes)
     if isinstance(positive, bool) or not isinstance(positive, str | int):
@@ -32,7 +32,7 @@ def named_class(positive: str | int, classes: Sequence[str], where: str = "`posi
     if len(names) != 2:
         raise ValueError(
             f"{where} names one of two classes, found {text!r} with the {len(names)} classes "
-            f"[{', '.join(names)}], each of which stands against the rest; leave it out"
+            f"[{', '.join(names)}], each of which is scored against the rest; leave it out"
         )
     if len(found) != 1:
         raise ValueError(f"{where} must be one of the classes {listing(text, names)}, found {text!r}; correct it")
@@ -40,7 +40,7 @@ def named_class(positive: str | int, classes: Sequence[str], where: str = "`posi
 
 
 def positive_index(classes: Sequence[str], positive: str | None) -> int:
-    """Return the index of the positive one of two classes: of the last where none is named.
+    """Return the index of the positive one of two classes; the last one if none is named.
 
     >>> classes = ["aggressive", "indolent"]
     >>> positive_index(classes, None), positive_index(classes, "Aggressive")
@@ -51,7 +51,7 @@ def positive_index(classes: Sequence[str], positive: str | None) -> int:
 
 
 def config_positive(config: dict[str, Any]) -> str | None:
-    """Return the positive one of two classes of a configuration: the last where it names none."""
+    """Return the positive one of a configuration's two classes (the last if it names none), else None."""
     classes = list(map(str, config.get("classes") or []))
     return classes[positive_index(classes, config.get("positive"))] if len(classes) == 2 else None
 
@@ -63,19 +63,19 @@ def _folded(name: str) -> str:
 def positive_class(
     positive: str | int | None, classes: Sequence[str], dataset_dir: str | Path | None = None
 ) -> str | None:
-    """Return the positive class as `classes` write it, and say where it had to be assumed.
+    """Return the positive class as spelt in `classes`; prints a line if it had to be assumed.
 
     Args:
-        positive: name of one of two classes, in any letter case; None takes that of dataset.json, where it
-            has one, else the last class.
-        dataset_dir: folder with dataset.json, or the path of such a file; asked where `positive` is None and
-            it exists.
+        positive: name of one of two classes, ignoring letter case; None takes the one in dataset.json, if any,
+            else the last class.
+        dataset_dir: folder with dataset.json, or the path of such a file; read only if `positive` is None and
+            the file exists.
 
     Returns:
-        The name; None with more than two classes, each of which then stands against the rest.
+        The name, or None with more than two classes, each of which is then scored against the rest.
 
     Raises:
-        ValueError: no name of a class, or one of several; a name with more than two classes.
+        ValueError: not a class name, an ambiguous one, or a name given for more than two classes.
 
     >>> positive_class("AGGRESSIVE", ["aggressive", "indolent"])
     'aggressive'
@@ -98,7 +98,7 @@ def positive_class(
 
 
 def _declared(dataset_dir: str | Path) -> tuple[str | None, str]:
-    """Return the positive class that dataset.json names, if there is such a file, and the file."""
+    """Return the positive class that dataset.json names, if any, and where it is named."""
     path = Path(dataset_dir).expanduser()
     if not (path if path.suffix == ".json" else path / "dataset.json").is_file():
         return None, ""

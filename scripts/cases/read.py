@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cases of a dataset.json, checked in full before anything else starts."""
+"""Reads the cases of a dataset.json and checks all of it before anything else starts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts import cases  # whose part for clinical tables is imported where there is one
+from scripts import cases  # cases.new_table is loaded only when there is a clinical table
 from scripts.cases.checks import check_classes, check_files, check_patients, check_split, check_unique, class_index
 from scripts.cases.clinical import Column, check_columns, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items
@@ -25,9 +25,9 @@ class Cases:
     phases: list[str]
     classes: list[str]  # class names; a label is an index into them
     clinical: list[Column]
-    training: list[Item]  # cases the weights are fitted on
-    validation: list[Item]  # cases that steer training (schedule, early stop, choice of checkpoint)
-    test: list[Item]  # cases read once, at the end
+    training: list[Item]  # cases on which the weights are fitted
+    validation: list[Item]  # cases that steer training (schedule, early stopping, choice of checkpoint)
+    test: list[Item]  # cases evaluated once, at the end
     unlabelled: list[Item]
     class_counts: list[int]  # number of training cases of each class
     structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
@@ -40,18 +40,18 @@ def read_cases(
     clinical: Sequence[str | Mapping] = (),
     required: Sequence[str] = SPLITS,
 ) -> Cases:
-    """Read the training, validation and test cases of a dataset, or say in one line what is wrong with it.
+    """Read the training, validation and test cases of a dataset, or raise a one-line error.
 
     Args:
         dataset_dir: folder that holds dataset.json, or the path of such a file.
         phases: the phases to use, in order; the dataset may have more.
-        clinical: the clinical columns to use, by name or as declarations; when evaluating, a dataset need not
-            have the columns that a trained model declares.
-        required: splits that must have cases, training and validation of every class; evaluating needs one.
+        clinical: the clinical columns to use, by name or as declarations; in an evaluation, the dataset may
+            lack columns that a trained model declares.
+        required: splits that must have cases (training and validation of every class); an evaluation needs one.
 
     Raises:
         FileNotFoundError: no such folder or dataset.json, or files that it names do not exist.
-        ValueError: anything in it that training would stumble over later.
+        ValueError: anything that would make training fail later.
     """
     document = open_document(dataset_dir)
     phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
@@ -94,22 +94,22 @@ def read_unlabelled(
     """Read cases to be classified: all cases of a dataset.json, or a folder with one sub-folder per case.
 
     In a folder, each file is named after its phase (`portal.nii.gz`, `.nii`, `.nrrd`, `.mha`, `.mhd`); a
-    file named lesion, roi, mask or seg is the region of interest.
+    file named lesion, roi, mask or seg is the mask of the region of interest.
 
     Args:
         dataset_dir: folder with a dataset.json, path of such a file, or folder of case folders.
         phases: the phases of the model, in order; a case needs at least one of them.
         clinical: the clinical columns of the model; a dataset need not have them.
-        classes: class names of the model. `label` is set only where these are given and *every* case has one
-            of them as its label, so that all items of a batch have the same keys.
-        clinical_table: CSV or Excel file with the columns of the model by case or patient; what cases lack is
+        classes: class names of the model. `label` is set only if these are given and *every* case is labelled
+            with one of them, so that all items of a batch have the same keys.
+        clinical_table: CSV or Excel file with the model's columns by case or patient; what cases lack is
             printed once.
-        keep_bad: whether files that do not exist, and folders that are no case, wait for their loader, which
-            names them (`problem` in the item); else they are errors here.
+        keep_bad: keep cases with missing files, and folders that are no case (as items with a `problem`); both
+            then fail when loaded, otherwise here.
 
     Raises:
         FileNotFoundError: no such folder, or files that a dataset.json names do not exist.
-        ValueError: no case found, or a case that cannot be read.
+        ValueError: no cases, or a case that cannot be read.
     """
     phases = name_list(phases, "`phases`")
     root = Path(dataset_dir).expanduser()
@@ -134,7 +134,7 @@ def read_unlabelled(
 
 
 def _with_table(items: list[Item], columns: list[Column], clinical_table: str | Path | None, where: str) -> list[Item]:
-    """Return the cases with the values of a clinical table, if one is given; print what they lack."""
+    """Return the cases with the values of a clinical table, if given, and print what they lack."""
     notes: list[str] = []
     if clinical_table is not None:
         items, notes = cases.new_table.with_clinical_table(items, clinical_table, columns)
@@ -181,11 +181,11 @@ def _item(case: str, image: dict[str, str], roi: str | dict[str, str] | None) ->
 def declared_columns(clinical: Sequence[str | Mapping[str, Any]], dataset_dir: str | Path) -> list[Column]:
     """Return the declarations of the columns in `clinical`.
 
-    A trained model's columns are declared in full, and are then taken as they are: the dataset is not opened
-    and need not have a table. A column given by its name is looked up in dataset.json.
+    A trained model's columns are declared in full and used as they are: the dataset is not opened and need
+    not have a table. A column given by name is looked up in dataset.json.
 
     Raises:
-        FileNotFoundError: a name is given, and there is no dataset.json.
+        FileNotFoundError: a name is given but there is no dataset.json.
         ValueError: a column that the dataset does not declare, or an incomplete declaration.
 
     >>> declared_columns([{"name": "age", "kind": "number"}], "/nowhere")

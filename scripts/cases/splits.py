@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Splits into training, validation and test: by class and site, grouped by patient, fixed by a seed."""
+"""Splits into training, validation and test: stratified by class and site, grouped by patient, seeded."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Any
 
 import numpy as np
 
-Case = dict[str, Any]  # an entry of dataset.json, with absolute paths
+Case = dict[str, Any]  # an entry of dataset.json with absolute paths
 Splits = Mapping[str, Sequence[Case]]
 SPLITS = ("training", "validation", "test")
-SMALL = 60  # patients below which the share of the test is rounded up, and a single test says little
+SMALL = 60  # with fewer patients, the test share is rounded up, and a single test split says little
 
 
 def patient_of(case: Case) -> str:
-    """Return the patient of an entry of dataset.json: a case without one is a patient of its own."""
+    """Return the patient of an entry of dataset.json; a case without one is its own patient."""
     return case.get("patient") or case["case"]
 
 
 def everyone(splits: Splits) -> list[Case]:
-    """Return the cases of all splits, one split after the other."""
+    """Return the cases of all splits, split by split."""
     return [case for cases in splits.values() for case in cases]
 
 
 def patients_known(cases: Sequence[Case]) -> bool:
-    """Return whether a case names a patient that is not just its own name."""
+    """Return whether any case names a patient other than itself."""
     return any(patient_of(case) != case["case"] for case in cases)
 
 
 def assign_splits(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> dict[str, list[Case]]:
-    """Return split -> cases; unlabelled cases apart, fixed splits as they are, the rest drawn from the seed.
+    """Return split -> cases: unlabelled cases apart, given splits kept, all others drawn from the seed.
 
-    Cases without a fixed split are shared out among the splits that no case is fixed to.
+    Cases without a given split are distributed among the splits to which no case is assigned.
 
     Raises:
-        ValueError: wrong fractions, some cases left over where every split is fixed, or classes too small.
+        ValueError: invalid fractions, cases without a split although every split is given, or too small classes.
     """
     if isinstance(fractions, str) or len(fractions) != len(SPLITS):
         raise ValueError(f"fractions must be three numbers for {', '.join(SPLITS)}, found {fractions!r}")
@@ -69,24 +69,22 @@ def split_by_patient(
     seed: int,
     sites: Sequence[str | None] | None = None,
 ) -> list[str]:
-    r"""Assign each case to a split, so that a patient is in one split only and each class in every split.
+    r"""Assign each case to a split, such that each patient is in one split and each class in every split.
 
-    The patients of each class are put in an order drawn from the seed and dealt out by largest remainder:
-    split s takes :math:`\lfloor f_s n \rfloor` or one more of the class's n patients, and at least one.
-    Of fewer than 60 patients in all the test takes :math:`\lceil f_s n \rceil` of each class, and the other
-    splits share the rest: what is measured on few cases is what suffers most from their number.
-    A patient with cases of several classes counts for the rarest of them. Within a class, the patients of
-    each site are dealt out by the same shares, as far as whole patients and the totals of the class allow.
+    The patients of each class are shuffled with the seed and distributed by the largest remainder method:
+    split s gets :math:`\lfloor f_s n \rfloor` of the class's n patients or one more, and at least one.
+    With fewer than 60 patients in all, the test split gets :math:`\lceil f_s n \rceil` of each class and the
+    others share the rest, because test metrics suffer most from a small number of cases.
+    A patient with cases of several classes counts towards the rarest. Within a class, the patients of each
+    site are distributed in the same proportions, as far as whole patients and the class totals allow.
     The result does not depend on the order of the cases.
 
     Args:
-        fractions: split -> its share, above 0; they are scaled to sum to 1.
-        sites: site of each case, None where it is unknown; without them, or with one site only, sites do not
-            count.
+        fractions: split -> its share, above 0; scaled to sum to 1.
+        sites: site of each case, None if unknown; ignored if there is only one site.
 
     Raises:
-        ValueError: a share that is not above 0; a class with fewer patients than splits, or absent from a
-            split.
+        ValueError: a share not above 0; a class with fewer patients than splits, or absent from a split.
 
     >>> labels, patients = ["low", "low", "low", "high", "high", "high"], ["a", "b", "c", "d", "e", "f"]
     >>> split_by_patient(labels, patients, {"training": 0.6, "test": 0.4}, seed=0)
@@ -140,7 +138,7 @@ def split_by_patient(
 
 
 def _homes(patients: Sequence[str], sites: Sequence[str | None] | None) -> dict[str, str]:
-    """Return the site of each patient: of its cases the first by name, empty where none is known."""
+    """Return the site of each patient: the alphabetically first of its cases, empty if none is known."""
     home: dict[str, str] = {}
     for patient, site in zip(patients, sites if sites is not None else [None] * len(patients), strict=True):
         home[patient] = min(filter(None, (home.get(patient), site)), default="")
@@ -148,10 +146,10 @@ def _homes(patients: Sequence[str], sites: Sequence[str | None] | None) -> dict[
 
 
 def _in_turn(drawn: Sequence[str], home: Mapping[str, str], counts: Mapping[str, int]) -> list[str]:
-    """Return the patients in the order of the splits, so that each split has its share of every site.
+    """Return the patients in the order of the splits, such that each split gets its share of every site.
 
-    The sites are gone through one after the other, in the order drawn; each patient goes to the split that is
-    furthest behind its share of the patients so far.
+    The sites are processed one by one, in the order drawn; each patient goes to the split that is furthest
+    behind its share of the patients so far.
     """
     order = list(dict.fromkeys(home[patient] for patient in drawn))
     dealt: dict[str, list[str]] = {split: [] for split in counts}
@@ -166,10 +164,10 @@ def _in_turn(drawn: Sequence[str], home: Mapping[str, str], counts: Mapping[str,
 
 
 def _shares(count: int, fractions: Mapping[str, float], favoured: str = "") -> dict[str, int]:
-    """Deal `count` patients out by largest remainder, at least one to each split where there are enough.
+    """Distribute `count` patients by the largest remainder method, at least one per split if there are enough.
 
     Args:
-        favoured: split whose number is rounded up, before the others share the rest.
+        favoured: split whose number is rounded up before the others share the rest.
 
     >>> _shares(8, {"training": 0.6, "validation": 0.2, "test": 0.2}, "test")
     {'training': 5, 'validation': 1, 'test': 2}
@@ -181,7 +179,7 @@ def _shares(count: int, fractions: Mapping[str, float], favoured: str = "") -> d
         first = min(count, math.ceil(exact[favoured] - 1e-9))
         others = {split: share for split, share in fractions.items() if split != favoured}
         left, whole = count - first, sum(others.values())
-        # ties: the first split
+        # rounded, so that equal remainders are exact ties, which the first split wins
         rest = {split: round(left * share / whole, 9) for split, share in others.items()}
         exact = rest | {favoured: float(first)}
         shares = {split: int(value + 1e-9) for split, value in rest.items()}

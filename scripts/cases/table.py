@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A clinical table beside the images, joined by case, else by patient, however their names are spelt."""
+"""A clinical table beside the images, joined by case or else by patient, however their names are spelt."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from scripts.files.plain_text import listing, note
 from scripts.files.tables import Table, is_identifier, read_table, with_usual_names
 
 SPELT_ALIKE = 0.88
-"""Similarity, from 0 to 1 as `difflib` counts it, from which two class names may be one with a slip."""
-FEW = 0.05  # share of the cases up to which a class may be a slip of another one
+"""Similarity (0 to 1, as in `difflib`) from which two class names may be one with a typing error."""
+FEW = 0.05  # largest share of the cases for a class that may be a misspelling of another
 _LEVEL = re.compile(r"\d+|\b[ivx]+[a-d]?\b|\b[a-d]\b|[+-]+$|\bnon|\bin|\bun")
-"""What tells levels of one scale, or a thing and its contrary, apart."""
+"""Parts of a name that distinguish levels of a scale, or a thing from its opposite."""
 
 
 def folded(text: str) -> str:
-    """Return a name without what people vary by accident.
+    """Return a name in a normal form, without accidental differences of spelling.
 
     >>> pairs = (" High_Grade ", "high-grade"), ("001", "1.0"), ("HER2-", "HER2")
     >>> tuple(folded(one) == folded(other) for one, other in pairs)
@@ -35,7 +35,7 @@ def folded(text: str) -> str:
 
 
 def most_used_spelling(texts: Iterable[str]) -> dict[str, str]:
-    """Return, for each text, the most frequent one of those that differ by accident only.
+    """Return text -> the most frequent spelling among those with the same `folded` form.
 
     >>> most_used_spelling(["Benign", "benign", "benign"])
     {'Benign': 'benign', 'benign': 'benign'}
@@ -48,7 +48,7 @@ def most_used_spelling(texts: Iterable[str]) -> dict[str, str]:
 
 
 def merged(texts: Sequence[str], what: str) -> tuple[dict[str, str], list[str]]:
-    """Return text -> its spelling, and a line for each spelling that is taken for another one.
+    """Return text -> the spelling used for it, and a line for each spelling that was replaced.
 
     >>> merged(["M", "m", "F"], "sex")[1]
     ["sex: 'm' (1) and 'M' (1) are taken for one, 'M'"]
@@ -63,7 +63,7 @@ def merged(texts: Sequence[str], what: str) -> tuple[dict[str, str], list[str]]:
 
 
 def slips(counts: Counter[str]) -> list[tuple[str, str]]:
-    """Return pairs (rare name, frequent name) that are spelt nearly alike and may be one.
+    """Return pairs (rare name, frequent name) of nearly equal spelling, which may be the same.
 
     >>> slips(Counter({"malignant": 40, "malignent": 1, "stage 2": 30, "stage 3": 1}))
     [('malignent', 'malignant')]
@@ -82,22 +82,22 @@ def slips(counts: Counter[str]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Matches:
-    """Which name of a dataset is which name of a table."""
+    """Which name in a dataset corresponds to which name in a table."""
 
-    # name in the dataset -> name in the table; those without a partner are not among them
+    # name in the dataset -> name in the table, for names that have a partner
     row_of: dict[str, str]
-    loose: list[str]  # pairs that are spelt differently, "1 (001)"
+    loose: list[str]  # pairs spelt differently, as "1 and 001"
 
     def note(self, table: str) -> str:
-        """Return a line about the pairs that are spelt differently, nothing where there is none."""
+        """Return a line about the pairs spelt differently; empty if there are none."""
         return note(f"names that the {table} spells differently (there, and here)", self.loose)
 
 
 def match_names(known: Iterable[str], rows: Iterable[str]) -> Matches:
-    """Match the names of a dataset with those of a table, one to one.
+    """Match the names in a dataset with those in a table, one to one.
 
-    Equal names match first, whichever way their accents are stored; then those of the rest that differ by
-    accident only (see `folded`), where there is one partner on each side.
+    Identical names match first, however their accents are encoded; then the remaining names with equal `folded`
+    form, if there is exactly one on each side.
 
     >>> match_names(["001", "002", "P3"], ["1", "2.0", "p3", "4"]).row_of
     {'001': '1', '002': '2.0', 'P3': 'p3'}
@@ -122,14 +122,14 @@ def _by_fold(names: Iterable[str]) -> dict[str, list[str]]:
 NAME = "clinical table"
 OPTION = "--clinical_table"
 NOT_CLINICAL = ("label", "split", "site")
-"""Columns that label files give a meaning; a clinical table does not, and they are no measurements."""
-ROW = "\n"  # key of the name of a row, for messages; no header is a line break
+"""Columns with a meaning in label files; a clinical table ignores them, and they are not measurements."""
+ROW = "\n"  # key of a row's name, for messages; no header can be a line break
 
 Row = dict[str, str]
 
 
 def read_clinical_rows(file: Path) -> Table:
-    """Read a clinical table: each row has `case` and `patient`, which may be empty, and its name (`ROW`)."""
+    """Read a clinical table; each row gets `case` and `patient`, possibly empty, and a name for messages (`ROW`)."""
     table = with_usual_names(read_table(file, NAME, OPTION), "case", "patient", *NOT_CLINICAL)
     if not {"case", "patient"} & set(table.headers):
         raise ValueError(
@@ -142,18 +142,18 @@ def read_clinical_rows(file: Path) -> Table:
 
 
 def measurements(table: Table) -> list[str]:
-    """Return the headers of a clinical table that may be clinical values."""
+    """Return the headers of a clinical table that may hold clinical values."""
     fixed = ("case", "patient", *NOT_CLINICAL)
     return [header for header in table.headers if header not in fixed and not is_identifier(header)]
 
 
 def rows_by_case(table: Table, cases: Sequence[Case]) -> tuple[dict[str, Row], list[str]]:
-    """Return case -> its row, else that of its patient, and lines about who has none and what is left over.
+    """Return case -> its row or else its patient's, and lines about cases without a row and rows without a case.
 
-    Names match as `match_names` has it.
+    Names are matched by `match_names`.
 
     Raises:
-        ValueError: two rows for one case or patient, a row of another patient, or no row that matches.
+        ValueError: two rows for one case or patient, a row of a different patient, or no matching row at all.
     """
     by_case, by_patient = _keyed(table, "case"), _keyed(table, "patient")
     case_rows = match_names([case["case"] for case in cases], by_case)
@@ -191,7 +191,7 @@ def rows_by_case(table: Table, cases: Sequence[Case]) -> tuple[dict[str, Row], l
 
 
 def _keyed(table: Table, name: str) -> dict[str, Row]:
-    """Return case -> its row, or patient -> the row that names this patient and no case."""
+    """Return case -> its row, or patient -> the row that names this patient but no case."""
     keyed: dict[str, Row] = {}
     for row in table.rows:
         if not row[name] or (name == "patient" and row["case"]):

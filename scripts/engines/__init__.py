@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the MONAI workflow needs beyond MONAI: precision, checkpoints, schedules, the results folder."""
+"""Additions to the MONAI workflow: precision, checkpoints, schedules, calibration, the results folder."""
 
 from scripts import exports
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After training: the temperature and the threshold of the best checkpoint, from the validation split."""
+"""Calibration after training: temperature and threshold of the best checkpoint, from the validation split."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ logger = logging.getLogger(__name__)
 class CalibrateModel:
     """Fits temperature and threshold of a trained model on the validation split, and stores them in its file.
 
-    What the cases cannot tell is not fitted, and said (`trusted_temperature`, `trusted_threshold`).
+    A value that the cases are too few to determine is not fitted, and a warning says so (`trusted_temperature`,
+    `trusted_threshold`).
 
-    The logits are those before any division, so that calibrating a calibrated model gives the same again:
-    a run that was killed may calibrate once more. The file is replaced as a whole or not at all.
+    It uses the logits before any division, so that calibrating a calibrated model gives the same result, and a
+    run that was killed can calibrate again. The file is replaced as a whole or not at all.
 
     Args:
         enabled: whether to do anything at all.
-        network: the network, with a `Calibration`; it takes the weights of the file.
+        network: the network, with a `Calibration`; the weights of the file are loaded into it.
         model_file: flat state dict of the best checkpoint.
         dataloader: labelled validation cases.
         prepare_batch: from a batch to the network's arguments, without augmentation.
-        inferer: as in the test.
+        inferer: the inferer of the test.
         device: where the network runs.
-        classes: names of the classes; the threshold of two is on the probability of the positive one.
-        positive: its name; None is the last.
+        classes: names of the classes; with two, the threshold is on the probability of the positive one.
+        positive: name of the positive class; None means the last.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class CalibrateModel:
         self.positive = positive_index(classes, positive) if classes else 1
 
     def run(self) -> None:
-        """Calibrate, where enabled."""
+        """Calibrate, if enabled."""
         if not self.enabled:
             return
         calibration = self._calibration()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the handlers that write something about every case of an evaluation share."""
+"""Base class of the handlers that write something about every case of an evaluation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Case = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What an evaluation says about one case: probabilities [K] and, where known, the rest."""
+    """Prediction of one case: probabilities [K] and, where known, label, patient, split and clinical values."""
 
     case: str
     probabilities: np.ndarray
@@ -31,21 +31,21 @@ class Prediction:
     patient: str | None
     split: str | None
     clinical: tuple[float, ...] = ()
-    """Value in each column of the clinical table, of a category its number; NaN where it is missing."""
+    """Value in each column of the clinical table, for a category its index; NaN where it is missing."""
 
     @property
     def predicted(self) -> int:
-        """Index of the class with the highest probability, of equal ones the first."""
+        """Index of the class with the highest probability, the first in case of a tie."""
         return int(self.probabilities.argmax())
 
 
 class CaseHandler(ABC):
     """Handler of a MONAI evaluator that collects the predictions of all cases, and notes on them.
 
-    It reads `case`, and where there `label`, `patient` and `split`, from the evaluator's batch, and `pred`
-    (probabilities: softmax belongs to the postprocessing) from its output. The evaluator must decollate, as
-    MONAI's do. On several processes everything is gathered, a case that the sampler repeated counts once, and
-    the first process writes. Attach it to any number of runs: each starts anew.
+    It reads `case` and, if present, `label`, `patient`, `split` and `clinical` from the evaluator's batch, and
+    `pred` (probabilities: softmax belongs to the postprocessing) from its output. The evaluator must decollate, as
+    MONAI's do. With several processes everything is gathered, a case that the sampler repeated counts once, and
+    the first process writes. It can be attached to any number of runs; each starts anew.
 
     Args:
         output_dir: folder of the results, made if missing.
@@ -54,12 +54,12 @@ class CaseHandler(ABC):
         prediction_key: key of the probabilities in the output.
 
     Attributes:
-        predictions: of the last run, in the order of the loader.
-        notes: what a sub-class noted, by case.
+        predictions: predictions of the last run, in the order of the loader.
+        notes: notes of a subclass, by case.
 
     Raises:
-        ValueError: at the start when output_dir cannot be written; when a case or its probabilities are
-            missing, not finite, or do not sum to 1; when there was no case at all.
+        ValueError: output_dir cannot be written (at the start); a case or its probabilities are missing, not
+            finite, or do not sum to 1; there was no case at all.
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class CaseHandler(ABC):
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def start(self) -> None:
-        """Get ready for a run."""
+        """Prepare for a run, e.g. register hooks."""
         return
 
     def stop(self) -> None:
-        """Let go of what `start` took hold of."""
+        """Undo what `start` did."""
         return
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Any]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the best weights, and the state from which a killed training goes on."""
+"""Saves the best weights, and the state from which an interrupted training resumes."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ FREE_ON_RESUME = frozenset(
 
 
 PARTS = {"network", "optimizer", "schedule", "selection", "epoch", "iteration", "history", "config"}
-"""What ``last.pt`` holds; since iterations between two validations are kept, also ``steps``."""
+"""Entries of every ``last.pt``; newer ones also hold ``steps``, the iterations since the last validation."""
 
 
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return the top-level keys in which two configurations differ, apart from those free on resume."""
+    """Return the top-level keys in which two configurations differ, except those in `FREE_ON_RESUME`."""
     before, now = _fixed(before), _fixed(now)
     keys = set(before) | set(now)
     return sorted(
@@ -73,7 +73,7 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
 
 def own_steps(steps: Sequence[Sequence[Step]]) -> list[Step]:
-    """Return the iterations that this process goes on with: its own, where as many run as did before."""
+    """Return the iterations that this process resumes with: its own if there are as many processes as before."""
     if len(steps) == process_count():
         return list(steps[process_number()])
     return [step for part in steps for step in part] if is_first_process() else []
@@ -83,9 +83,9 @@ class Checkpoints:
     """Writes ``models/model.pt`` at each new best validation and ``models/last.pt`` after each epoch.
 
     ``model.pt`` is a flat state dict, as `monai.bundle.load` reads it. ``last.pt`` holds the network, the
-    optimiser, the schedule, the selection score, the learning curves, the epoch and the configuration;
-    with `resume` the trainer continues after that epoch as if it had never stopped. Of several processes the
-    first writes, and all read.
+    optimiser, the schedule, the selection score, the learning curves, the epoch and the configuration; with
+    `resume` the trainer continues after that epoch as if it had never stopped. With several processes, the first
+    writes and all read.
 
     Args:
         network: the trained network.
@@ -93,7 +93,7 @@ class Checkpoints:
         schedule: its learning-rate schedule.
         evaluator: the validation engine.
         selection: its key metric.
-        history: the learning curves, a list of rows that the handlers append to.
+        history: the learning curves, a list of rows to which the handlers append.
         output_dir: results folder.
         config: the configuration that is run.
         resume: continue from ``last.pt`` where there is one.
@@ -123,7 +123,7 @@ class Checkpoints:
         self.saved_epoch = 0
 
     def attach(self, engine: Engine) -> None:
-        """Restore at the start, save the best after validations and the state after epochs."""
+        """Restore at the start; save the best weights after validations and the state after epochs."""
         engine.add_event_handler(Events.STARTED, self._restore)
         errors.on_interrupt(self._interrupted)
         self.evaluator.add_event_handler(Events.COMPLETED, self._save_best)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was typed on the command line, brought to the types of the keys before anything is resolved.
+"""Converts the values of the command line to the types of their keys before anything is resolved.
 
-MONAI hands over what Fire makes of a text: ``false`` stays a text, which is true, ``20240101`` becomes a
-number, ``None`` is dropped. The texts are therefore taken from the command line itself.
+MONAI passes on what Fire makes of a text: ``false`` remains a text, which counts as true, ``20240101`` becomes a
+number, and ``None`` is dropped. The texts are therefore read from the command line itself.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow
 
 
 def typed_options(arguments: Sequence[str]) -> dict[str, str | None]:
-    """Return key -> text as typed, by Fire's rules; None where no value follows.
+    """Return key -> text as typed, parsed by Fire's rules; None where no value follows.
 
     >>> typed_options(["run", "training", "--name", "001", "--a#b=0x10", "--resume", "--seed", "-5"])
     {'name': '001', 'a#b': '0x10', 'resume': None, 'seed': '-5'}
     """
     arguments = list(arguments)
-    if "--" in arguments:  # what stands behind the last one are options of Fire
+    if "--" in arguments:  # options after the last one are Fire's own
         arguments = arguments[: len(arguments) - 1 - arguments[::-1].index("--")]
     found: dict[str, str | None] = {}
     position = 0
@@ -56,9 +56,9 @@ def typed_options(arguments: Sequence[str]) -> dict[str, str | None]:
 
 
 def command_line() -> list[str]:
-    """Return the arguments of the command that is running, or none where Python called the bundle.
+    """Return the arguments of the running command, or none if Python called the bundle.
 
-    A training that `comparing` starts in its own process was called by Python: what was typed is not for it.
+    A training that `comparing` starts in its own process is called by Python: the command line is not meant for it.
     """
     frame = sys._getframe(1)
     workflow: BundleWorkflow | None = None
@@ -76,7 +76,7 @@ def command_line() -> list[str]:
 
 
 def config_files() -> list[str]:
-    """Return the configuration files of the running command, in order; none where Python named them."""
+    """Return the configuration files of the running command, in order; none if Python passed them."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not create_workflow.__code__:
         frame = frame.f_back
@@ -84,14 +84,14 @@ def config_files() -> list[str]:
 
 
 def settle_types(configs: Path, command: str | None = None) -> bool:
-    """Bring every value of the running configuration to the type of its key, before anything is resolved.
+    """Convert every value of the running configuration to the type of its key, before anything is resolved.
 
     Args:
         configs: the bundle's configs folder.
-        command: what is run, e.g. preparing.
+        command: the running command, e.g. preparing.
 
     Returns:
-        Whether a value changed; what was resolved before is then forgotten.
+        Whether a value changed; the parser then discards what it had resolved before.
 
     Raises:
         ValueError: a value of another type; names key, type and value.
@@ -112,7 +112,7 @@ def settle_types(configs: Path, command: str | None = None) -> bool:
 
 
 def _settle_option(parser: ConfigParser, types: KeyTypes, key: str, text: str | None) -> bool:
-    """Set one key to what was typed for it."""
+    """Set one key to the value typed for it; return whether that changed it."""
     path = re.split("#|::", key)
     if key not in parser:
         if text is None and key.startswith("no") and key[2:] in parser:  # Fire's --nocalibrate
@@ -139,7 +139,7 @@ def _settle_option(parser: ConfigParser, types: KeyTypes, key: str, text: str | 
 
 
 def _harmless(key: str, value: Any, free: bool) -> Any:
-    """Return a value with its texts as MONAI keeps them, or refuse a text that it would not keep."""
+    """Return a value with its texts escaped for MONAI, or refuse a text that MONAI would interpret."""
     if isinstance(value, list):
         return [_harmless(key, part, free) for part in value]
     if isinstance(value, Mapping):
@@ -157,7 +157,7 @@ def _harmless(key: str, value: Any, free: bool) -> Any:
 
 
 def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text: str) -> bool:
-    """Bring the value at a path to its type, and what is below it; `text` is the whole configuration."""
+    """Convert the value at a path, and those below it; `text` is the whole configuration as JSON."""
     if isinstance(parent, Mapping):
         types.check_place(path, parent, text)
     value = parent[name]
@@ -169,7 +169,7 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
         settled = typed(value, kind)
     except ValueError as error:
         if not strict and not (isinstance(value, str) and members(kind) == [bool]):
-            settled = value  # the component itself says what it takes
+            settled = value  # the component itself reports what it accepts
         else:
             raise ValueError(
                 f"{'#'.join(path)} must be {error}, found {value!r:.120}; correct it on the command line "
@@ -194,7 +194,7 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
 
 
 def _with_number_signs(value: Any) -> Any:
-    """Give paths and names of cases back the ``#`` of which MONAI has made ``::``."""
+    """Restore the ``#`` in paths and names of cases, which MONAI has replaced by ``::``."""
     if isinstance(value, list):
         return [_with_number_signs(part) for part in value]
     if not isinstance(value, str) or is_reference(value):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Progress bars, and learning curves: kept as rows, shown in TensorBoard, drawn when training ends."""
+"""Progress bars, and learning curves: recorded as rows, shown in TensorBoard, drawn when training ends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 
 def progress_bar(total: int, description: str, initial: int = 0) -> tqdm:
-    """Return a progress bar that does not flood a log file when the output is not a terminal."""
+    """Return a progress bar that does not flood a log file if the output is not a terminal."""
     calm = 0.3 if sys.stderr.isatty() else 15.0
     return tqdm(total=total, initial=initial, desc=description, mininterval=calm, maxinterval=60.0, leave=True)
 
@@ -63,7 +63,7 @@ class Progress:
             self.bar = progress_bar(state.max_epochs * steps, self.description, initial=state.iteration - 1)
         due = time.time() - self.bar.last_print_t >= self.bar.mininterval
         if self.evaluator is not None and (due or state.iteration % state.epoch_length == 0):
-            # read only to be shown: a GPU has to be waited for
+            # read only when it is shown: reading waits for the GPU
             loss = f"{float(state.output['loss'].detach()):.3f}"
             epoch = f"{state.epoch}/{state.max_epochs}"
             self.bar.set_postfix({"epoch": epoch, "loss": loss, **self.scores}, refresh=False)
@@ -84,11 +84,11 @@ class Progress:
 
 
 Step = dict[str, Tensor]
-"""Of one iteration: loss, and where the trainer gives them pred [B, K] and label [B]."""
+"""Outputs of one iteration: loss and, if the trainer provides them, pred [B, K] and label [B]."""
 
 
 def pending_steps(trainer: Any) -> list[list[Step]]:
-    """Return the iterations since the last validation, for each process its own, on the CPU."""
+    """Return the iterations since the last validation, one list per process, on the CPU."""
     steps = getattr(trainer.state, "steps", [])
     return all_processes([{name: _plain(value) for name, value in step.items()} for step in steps])
 
@@ -99,7 +99,7 @@ def _plain(value: Tensor) -> Tensor:
 
 
 def _training_scores(steps: Sequence[Step]) -> dict[str, float]:
-    """Return accuracy and AUC of the cases since the last validation, NaN where they are not defined."""
+    """Return accuracy and AUC of the training cases since the last validation, NaN if undefined."""
     found = [(step["pred"].numpy(), step["label"].numpy()) for step in steps if {"pred", "label"} <= step.keys()]
     scores = {"train_auc": math.nan, "train_accuracy": math.nan}
     if not found:
@@ -117,14 +117,14 @@ def _training_scores(steps: Sequence[Step]) -> dict[str, float]:
 class LearningCurves:
     """Records one row per validation, and writes TensorBoard events and ``learning_curves.png``/``.csv``.
 
-    A row holds ``epoch``, ``train_loss``, ``train_auc`` and ``train_accuracy`` (over the cases since the last
-    validation, augmented, each as it was predicted in its step), ``learning_rate``, the validation scores
+    A row holds ``epoch``, ``train_loss``, ``train_auc`` and ``train_accuracy`` (over the augmented cases since
+    the last validation, each as predicted in its training step), ``learning_rate``, the validation scores
     ``validation_auc``, ``validation_accuracy``, ``validation_loss``, the smoothed ``selection`` score, and
-    ``best`` (1 where it was the highest so far). Rows of older checkpoints lack the scores of training. Of
-    several processes all have the rows, and the first writes.
+    ``best`` (1 if it was the highest so far). Rows of older checkpoints lack the training scores. With several
+    processes, all keep the rows and the first writes.
 
-    The iterations since the last validation are in the trainer's ``state.steps``, where `Checkpoints` finds
-    and restores them: an epoch may end between two validations.
+    The iterations since the last validation are kept in the trainer's ``state.steps``, which `Checkpoints` saves
+    and restores, since an epoch may end between two validations.
 
     Args:
         history: list that receives the rows; a resumed run restores it.
@@ -169,7 +169,7 @@ class LearningCurves:
             engine.add_event_handler(Events.COMPLETED, self._draw)
 
     def _show(self) -> Any:
-        """Return TensorBoard's writer, opened when it is first needed: a refused run leaves none."""
+        """Return TensorBoard's writer, opened on first use, so that a refused run writes no file."""
         from torch.utils.tensorboard import SummaryWriter
 
         if self.writer is None:
@@ -201,7 +201,7 @@ class LearningCurves:
             classes=self.classes,
             labels=engine.state.output["label"] if _classified(engine.state.output) else None,
             spacing=self.spacing,
-            orientation=None,  # after random flips, left and right are not known
+            orientation=None,  # unknown after random flips
             path=self.output_dir / "first_batch.png",
             seen=None if seen is None else by_channel(seen, len(self.phases)),
         )
@@ -257,5 +257,5 @@ def _validation_scores(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as the table has it, nothing for a number that is not defined."""
+    """Return the value of a table cell, None for NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value

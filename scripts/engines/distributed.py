@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes that train one network together, one for each GPU, as `torchrun` starts them."""
+"""Training of one network by several processes, one per GPU, as `torchrun` starts them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 PATIENCE = timedelta(hours=1)
-"""For which the others wait while one process works alone, e.g. on the report."""
+"""How long the other processes wait while one works alone, e.g. on the report."""
 
 
 def process_device() -> torch.device:
-    """Return the GPU of this process, or the CPU where there is no GPU.
+    """Return the GPU of this process, or the CPU if there is no GPU.
 
     Raises:
         ValueError: the machine has fewer GPUs than processes.
@@ -43,7 +43,7 @@ def process_device() -> torch.device:
 def start_processes() -> None:
     """Connect the processes that `torchrun` started, over NCCL between GPUs and Gloo between CPUs.
 
-    All but the first fall silent, apart from the first error. Without `torchrun` nothing happens.
+    All but the first stop printing and logging, except for the first error. Without `torchrun` nothing happens.
     """
     errors.install()
     if not distributed.is_torchelastic_launched() or distributed.is_initialized():
@@ -63,17 +63,17 @@ def start_processes() -> None:
 
 
 def end_processes() -> None:
-    """Wait until all processes have finished, and part."""
+    """Wait until all processes have finished, and disconnect them."""
     if distributed.is_initialized():
         wait_for_all()
         distributed.destroy_process_group()
 
 
 def synchronise_normalisation(network: nn.Module, device: torch.device | str) -> nn.Module:
-    """Let batch normalisation see the batches of all processes, where there are several with a GPU each.
+    """Synchronise batch normalisation over all processes, if each has a GPU.
 
-    Names and values in the state dict stay as they are. PyTorch has this for GPUs only: on CPUs every process
-    normalises by its own share, and the statistics for evaluation are those of the first.
+    Names and values in the state dict do not change. PyTorch supports this on GPUs only: on CPUs every process
+    normalises by its own share of the batch, and the statistics for evaluation are those of the first.
     """
     if torch.device(device).type != "cuda":
         return network
@@ -81,13 +81,13 @@ def synchronise_normalisation(network: nn.Module, device: torch.device | str) ->
 
 
 def distribute(network: nn.Module) -> nn.Module:
-    """Return a network that averages its gradients over all processes; a single process needs none.
+    """Return a network that averages its gradients over all processes; with one process, the network itself.
 
-    A process whose cases lack a phase has no gradient of that phase's encoder. It does not keep the others
-    waiting (``find_unused_parameters``).
+    A process whose cases lack a phase has no gradient for that phase's encoder; ``find_unused_parameters`` keeps
+    the others from waiting for it.
 
     Args:
-        network: on its device; it is shared, not copied, so that its state dict keeps its names.
+        network: network on its device; it is wrapped, not copied, and its own state dict keeps its names.
     """
     if process_count() == 1:
         return network
@@ -95,19 +95,19 @@ def distribute(network: nn.Module) -> nn.Module:
 
 
 class ShareOfLoss(nn.Module):
-    r"""The loss of the cases of one process, such that the mean over processes is the loss of all cases.
+    r"""The loss of one process's cases, scaled so that the mean over processes is the loss of all cases.
 
     .. math:: \frac{1}{R} \sum_r \frac{R\, n_r}{n} L_r = \frac{1}{n} \sum_r n_r L_r
 
-    with R processes, of which number r has n_r of the n cases, and their mean loss L_r. Averaged over
-    processes, the gradients are then those of the loss of all cases. With class weights the mean within each
-    process is a weighted one, while processes count by their cases alone.
+    with R processes, where process r has n_r of the n cases and the mean loss L_r. Averaged over processes, the
+    gradients are then those of the loss of all cases. With class weights, the mean within a process is weighted,
+    but processes are weighted by their number of cases alone.
 
     Args:
-        loss: called as ``loss(output, label)``; the mean over cases.
+        loss: called as ``loss(output, label)``; returns the mean over cases.
 
     Attributes:
-        factor: R n_r / n of the present batch.
+        factor: R n_r / n of the current batch.
 
     >>> _ = (halved := ShareOfLoss(nn.L1Loss())).set_share(cases=1, of=4, processes=2)
     >>> halved(Tensor([3.0]), Tensor([1.0]))
@@ -120,19 +120,19 @@ class ShareOfLoss(nn.Module):
         self.factor = 1.0
 
     def set_share(self, cases: int, of: int, processes: int) -> None:
-        """Tell how many cases of the next batch count here, and how many there are in all processes."""
+        """Set how many cases of the next batch count in this process, and how many there are in all processes."""
         self.factor = processes * cases / of
 
     def forward(self, output: Any, label: Tensor) -> Tensor:
-        """Compute the loss."""
+        """Return factor * loss."""
         return self.factor * self.loss(output, label)
 
 
 class GlobalBatch:
-    """Keeps the shares of a batch in step: the loss counts every case once, and so do the scores.
+    """Coordinates the shares of a batch, so that loss and scores count every case once.
 
-    A case that was repeated for a process without a share has a loss of 0, and leaves the output. Before a
-    validation all processes take the first one's normalisation statistics, which are those that are saved.
+    A case that was repeated for a process without a share gets a loss of 0, and is dropped from the output. Before
+    a validation, all processes take over the normalisation statistics of the first, which are the ones saved.
 
     Args:
         shares: batch sampler of the trainer.

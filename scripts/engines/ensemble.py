@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of trained models: which this user trained, and several that predict together."""
+"""Folders of trained models: which of them this user trained, and ensembles of several."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 IMPORTABLE = (
     *all_suffixes(), ".pyo", ".pyw", ".pyd", ".pyz", ".pth", ".egg", ".whl", ".zip", ".dll", ".dylib",
 )  # fmt: skip
-"""Ends of names that Python, once their folder is on its path, takes for code."""
+"""Endings of files that Python treats as code once their folder is on its path."""
 
 
 def files_of(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -36,7 +36,7 @@ def files_of(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def is_importable(name: str) -> bool:
-    """Say whether a file of this name can be imported.
+    """Return whether Python could import a file of this name.
 
     >>> is_importable("docs/jinja2.PY"), is_importable("libx.so.6"), is_importable("roc.png")
     (True, True, False)
@@ -46,7 +46,7 @@ def is_importable(name: str) -> bool:
 
 
 def hash_of(files: Iterable[tuple[str, Path]]) -> str:
-    """Return the SHA-256 over names and contents of files, whatever their order."""
+    """Return the SHA-256 over names and contents of files, independent of their order."""
     digest = hashlib.sha256()
     for name, path in sorted(files):
         content = hashlib.sha256(path.read_bytes() if path.is_file() else b"no file").hexdigest()
@@ -55,13 +55,13 @@ def hash_of(files: Iterable[tuple[str, Path]]) -> str:
 
 
 def trained_list() -> Path:
-    """Return the file with one hash per folder that this user trained, in ``$XDG_DATA_HOME``."""
+    """Return the path of the list, in ``$XDG_DATA_HOME``, with one hash per folder that this user trained."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "multiphase_fusion_classification" / "trained.txt"
 
 
 def folder_hash(folder: str | Path) -> str:
-    """Return the SHA-256 of configurations, weights and code of a results folder, wherever it lies."""
+    """Return the SHA-256 of configurations, weights and code of a results folder, independent of its path."""
     folder = Path(folder)
     return hash_of(
         (name, path)
@@ -72,8 +72,8 @@ def folder_hash(folder: str | Path) -> str:
 
 
 def record(folder: str | Path) -> None:
-    """Note that this user trained a folder, which then needs no verifying."""
-    from scripts.files.processes import is_first_process  # torch, which nothing else here needs
+    """Record that this user trained a folder, which then needs no verification."""
+    from scripts.files.processes import is_first_process  # imports torch
 
     if not is_first_process():
         return
@@ -82,12 +82,12 @@ def record(folder: str | Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         with open(file, "a", encoding="utf-8") as lines:
             lines.write(f"{folder_hash(folder)}\n")
-    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home folder
         logger.warning("%s is not noted as trained here (%s): later it is verified first", folder, error)
 
 
 def is_recorded(folder: str | Path) -> bool:
-    """Say whether this user's trainings made a folder, and nothing in it changed since."""
+    """Return whether this user trained a folder and nothing in it has changed since."""
     try:
         return folder_hash(folder) in trained_list().read_text(encoding="utf-8").split()
     except (OSError, ValueError, RuntimeError):
@@ -95,17 +95,17 @@ def is_recorded(folder: str | Path) -> bool:
 
 
 SUFFIXES = {"pytorch": ".pt", "torchscript": ".ts", "onnx": ".onnx"}
-"""What computes a network -> the end of the name of its file."""
+"""Runtime that computes a network -> ending of its file."""
 
 
 def ensemble_folders(ensemble: str | Sequence[str]) -> list[str]:
     """Return the folders that an ensemble names, in order.
 
     Args:
-        ensemble: results folders, or patterns of them such as ``results/cmp/jobs/concat_*``.
+        ensemble: results folders, or patterns such as ``results/cmp/jobs/concat_*``.
 
     Raises:
-        FileNotFoundError: a name that no folder has.
+        FileNotFoundError: a name that matches no folder.
     """
     names = [ensemble] if isinstance(ensemble, str) else list(ensemble)
     folders: list[str] = []
@@ -124,16 +124,16 @@ def model_files(
 ) -> str | list[str]:
     """Return the model file of a trained bundle, or those of all members of an ensemble, each verified.
 
-    One line warns of a folder whose training has not ended: its model may change while it is used.
+    A warning is logged for a folder whose training has not ended, since its model may still change.
 
     Args:
         bundle_root: folder of the bundle.
         ensemble: as in `ensemble_folders`; empty: one model.
-        runtime: what computes the network: a name of `SUFFIXES`.
+        runtime: runtime that computes the network, a key of `SUFFIXES`.
         trust: only warn of a member that `require_verified` refuses.
 
     Raises:
-        ValueError: an unknown runtime, or a member from elsewhere with more than the bundle's own code.
+        ValueError: an unknown runtime, or a member from elsewhere that has code other than the bundle's own.
     """
     if runtime not in SUFFIXES:
         raise ValueError(f"`runtime` must be one of {listing(str(runtime), SUFFIXES)}, found {runtime!r}")
@@ -154,7 +154,7 @@ def model_files(
 
 
 def load_members(network: nn.Module, paths: Sequence[str | Path]) -> None:
-    """Load the weights of each member of an ensemble, and say at which threshold it decides."""
+    """Load the weights of each member of an ensemble, and log the threshold of the ensemble."""
     members = list(network.get_submodule("members").children())
     for member, path in zip(members, paths, strict=True):
         load_trained(member, path)
@@ -168,11 +168,11 @@ def load_members(network: nn.Module, paths: Sequence[str | Path]) -> None:
 
 
 class LoadWeights:
-    """Loads a results folder's weights when the engine starts, and refuses those of another configuration.
+    """Loads the weights of a results folder when the engine starts, and refuses those of another configuration.
 
     Args:
         network: the network that the engine runs.
-        path: flat state dict, e.g. ``models/model.pt``; of an `Ensemble`, one for each member.
+        path: file of a flat state dict, e.g. ``models/model.pt``; for an `Ensemble`, one per member.
     """
 
     def __init__(self, network: nn.Module, path: str | Path | Sequence[str]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run was made with (machine, versions, git revision, command), and metrics.json, which records it."""
+"""The environment of a run (machine, versions, git revision, command), and metrics.json, which records it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from scripts.metrics.interval import Interval
 
 
 def git_revision(package: Path = BUNDLE / "scripts") -> dict[str, Any]:
-    """Return the commit that the running code belongs to, and whether the code was changed since.
+    """Return the commit that the running code belongs to, and whether the code has changed since.
 
-    A copy of the code that git does not know, as in a results folder or an unpacked zip, has no revision,
-    even where it lies in the folder of some repository. Never fails: without git, everything is None.
+    A copy of the code that git does not track, as in a results folder or an unpacked zip, has no revision, even
+    inside the folder of some repository. Never fails: without git, everything is None.
 
     Args:
         package: folder of the code.
 
     Returns:
-        revision (40 or 64 hexadecimal digits, or None) and dirty (True where a file of the package or of the
+        revision (40 or 64 hexadecimal digits, or None) and dirty (True if a file of the package or of the
         configurations beside it differs from the commit, or is new; None without a revision).
     """
     absent = {"revision": None, "dirty": None}
@@ -48,7 +48,7 @@ def git_revision(package: Path = BUNDLE / "scripts") -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git prints, or None where it is not installed or fails."""
+    """Return the output of git, or None if it is not installed or fails."""
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
@@ -56,7 +56,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
             text=True,
             timeout=20,
             check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},  # looks only, and never waits for another git
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},  # only reads, and never waits for another git
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -82,20 +82,20 @@ def write_metrics(
     """Write the rows of `classification_table` with seed, class names, versions, machine and thread count.
 
     The file has the keys name, n, classes, positive, seed, macro (a row), per_class (rows), at_threshold,
-    calibration, intervals (of the macro row, with how they were got), threads, machine and versions. It holds
-    no time and no path, so that the same run gives the same bytes; undefined metrics are null.
+    calibration, intervals (of the macro row, with the method behind each), threads, machine and versions. It
+    holds no time and no path, so that the same run gives the same bytes; undefined metrics are null.
 
     Args:
         path: the file; complete or untouched, never half-written.
         rows: one per class, then the macro row.
         classes: K class names.
         name: what was evaluated, e.g. "test".
-        seed: of the run that is evaluated.
-        intervals: of the macro row, from `confidence_intervals`.
-        device: on which the network ran.
+        seed: seed of the evaluated run.
+        intervals: intervals of the macro row, from `confidence_intervals`.
+        device: device on which the network ran.
         at_threshold: from `threshold_row`; null with more than two classes.
-        calibration: temperature, and Brier score and calibration error before and after; null where the
-            model's temperature is not known.
+        calibration: temperature, and the scores before and after the division by it; null if the model's
+            temperature is not known.
         positive: name of the positive one of two classes; null with more.
 
     Raises:
@@ -140,7 +140,7 @@ def describe_machine(device: str = "cpu") -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's marketing name where the system tells it."""
+    """Return the model name of the processor, if the system provides it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -151,7 +151,7 @@ def _processor() -> str:
 
 
 def _version(package: str) -> str | None:
-    """Return the installed version of a package, None when it is not installed."""
+    """Return the installed version of a package, or None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -159,9 +159,9 @@ def _version(package: str) -> str | None:
 
 
 def environment(device: str | torch.device) -> dict[str, Any]:
-    """Return versions, machine, threads, git revision, the command and the date (UTC) for the record.
+    """Return versions, machine, threads, git revision, command and date (UTC), to be recorded.
 
-    The command names neither home folder nor user and host (see `without_person`).
+    The command contains neither home folder nor user nor host (see `without_person`).
 
     Args:
         device: where the network runs.
@@ -174,18 +174,15 @@ def environment(device: str | torch.device) -> dict[str, Any]:
     }
 
 
-"""The bundle, or results folder, that runs."""
-
-
 START, END = r"(?<![\w.~-])", r"(?![\w-]|\.\w)"
-"""Where a path begins, and where the name of a folder ends."""
+"""Patterns for the start of a path and for the end of a folder's name."""
 
 
 def without_person(value: Any) -> Any:
-    """Return a text, or all texts of lists and mappings, without home folder, user and host.
+    """Return a text, or all texts in lists and mappings, without home folder, user and host.
 
-    Beside what `without_home` does, ``user`` stands for any other folder of the user's name, and ``host`` for
-    the machine in an address.
+    In addition to `without_home`, ``user`` replaces any other folder with the user's name, and ``host`` the
+    machine's name in an address.
     """
     if isinstance(value, dict):
         return {key: without_person(item) for key, item in value.items()}
@@ -194,14 +191,14 @@ def without_person(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = without_home(value)
-    with suppress(OSError, KeyError):  # a user without a name
+    with suppress(OSError, KeyError):  # a user id without a name
         text = re.sub(rf"(?<=[/\\]){re.escape(getpass.getuser())}(?=[/\\])", "user", text)
     host = re.escape(socket.gethostname())
     return re.sub(rf"(?<=//){host}(?=[.:/])|(?<![\w./-]){host}(?=:\d)", "host", text)
 
 
 def without_home(text: str, bundle: Path = BUNDLE) -> str:
-    """Return a text with paths below a bundle relative to it, and ``~`` in the place of the home folder.
+    """Return a text in which paths below a bundle are relative to it, and ``~`` replaces the home folder.
 
     >>> without_home(f"['{BUNDLE}/configs/train.yaml'] {Path.home()}/liver")
     "['configs/train.yaml'] ~/liver"
@@ -209,7 +206,7 @@ def without_home(text: str, bundle: Path = BUNDLE) -> str:
     if bundle != Path(bundle.anchor):
         root = START + re.escape(str(bundle))
         text = re.sub(rf"{root}{END}(?![/\\]\w)", ".", re.sub(rf"{root}[/\\](?=[\w.])", "", text))
-    with suppress(RuntimeError):  # a user without a home
+    with suppress(RuntimeError):  # a user without a home folder
         for home in sorted({Path.home(), Path.home().resolve()}):
             if home != Path(home.anchor):
                 text = re.sub(rf"{START}{re.escape(str(home))}{END}", "~", text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation leaves: predictions, metrics, ROC and confusion matrix, also in TensorBoard."""
+"""Results of an evaluation: predictions, metrics, ROC and confusion matrix, also in TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
-from scripts import engines, networks  # parts that few runs need are imported where they do
+from scripts import engines, networks  # their modules are imported on first use, since few runs need them
 from scripts.cases.positive import positive_index
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.files.plain_text import note
@@ -29,7 +29,7 @@ FOLDER = "tensorboard"
 
 @contextmanager
 def no_host() -> Iterator[None]:
-    """Leave the name of the machine out of the names of event files that are opened inside."""
+    """Leave the machine's name out of the names of event files that are opened in this context."""
     from tensorboard.summary.writer import event_file_writer
 
     with patch.object(event_file_writer, "socket", SimpleNamespace(gethostname=lambda: "host")):
@@ -37,7 +37,7 @@ def no_host() -> Iterator[None]:
 
 
 def show_figures(output_dir: Path, name: str, figures: Mapping[str, Figure]) -> None:
-    """Write an event file with figures into `output_dir`/tensorboard, each by the tag `name`/<its name>."""
+    """Write figures as TensorBoard events into `output_dir`/tensorboard, each with the tag `name`/<its name>."""
     from torch.utils.tensorboard import SummaryWriter
 
     with no_host(), SummaryWriter(str(output_dir / FOLDER)) as writer:
@@ -46,11 +46,11 @@ def show_figures(output_dir: Path, name: str, figures: Mapping[str, Figure]) -> 
 
 
 def clinical_lines(tables: Mapping[str, Sequence[float]], network: nn.Module | None) -> list[str]:
-    """Return a line about numbers that the network cuts off, and one about cases that it knows nothing of.
+    """Return warnings: of clinical numbers that the network clips, and of cases without any clinical value.
 
     Args:
         tables: case -> its values in the order of the network's table, NaN where missing.
-        network: as it predicted; an exported one does not tell what it cuts off.
+        network: the network that predicted; of an exported one it is not known what it clips.
     """
     if network is None or not (encoders := table_encoders(network)):
         return []
@@ -76,38 +76,37 @@ def clinical_lines(tables: Mapping[str, Sequence[float]], network: nn.Module | N
 
 
 class EvaluationReport(CaseHandler):
-    """Writes what a reader needs of an evaluation.
+    """Writes the predictions and, where labels are known, metrics and figures.
 
     When an evaluation ends it writes into `output_dir`
 
-        predictions.csv         case, [patient], [split], [true], predicted, of two classes positive_class and
-                                called_positive, one probability per class; with a clinical table also which
-                                columns the case had and lacked
+        predictions.csv         case, [patient], [split], [true], predicted, with two classes positive_class
+                                and called_positive, one probability per class; with a clinical table also
+                                which columns the case had and lacked
         metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
         roc.png                 one curve per class against the rest, a single one for two classes
         confusion_matrix.png    cases, and rates per true class
 
-    and where there is a workbench precision_recall.png, reliability.png (how often what is said with a
-    probability is true) and decision_curve.png (whether it is worth following the model). It prints the
-    table. Where no case has a label it writes predictions.csv only; where some have none, the metrics are
-    those of the others. Every file is complete or untouched. Intervals resample patients where the batch has
-    `patient`, cases otherwise.
+    and, if the workbench is there, precision_recall.png, reliability.png (observed frequency over predicted
+    probability) and decision_curve.png (net benefit of following the model). It prints the table. If no case has
+    a label it writes predictions.csv only; if some have none, the metrics are those of the others. Every file is
+    complete or untouched. Intervals resample patients where the batch has `patient`, cases otherwise.
 
     Args:
         output_dir: folder of the results, made if missing.
         classes: K class names.
-        seed: of the run that is evaluated; recorded, and seed of the bootstrap (0 when None).
+        seed: seed of the evaluated run; recorded, and used for the bootstrap (0 when None).
         name: what is evaluated, e.g. "test"; heads the table and the figures.
         draws: number of bootstrap resamples for the intervals; 0 for none.
-        network: the network that the evaluator runs, with a `Calibration`: adds its temperature, what that
-            changed, and with two classes its threshold; None: they are not known.
+        network: the network that the evaluator runs, with a `Calibration`: adds its temperature, the scores
+            before it, and with two classes the threshold; None: they are not known.
         tensorboard: also show the figures in TensorBoard, by an event file in `output_dir`/tensorboard.
         prediction_key: key of the probabilities in the output.
         columns: declarations of the clinical columns that the network reads, in the order of its table.
-        positive: with two classes, the name of the positive one; None is the last.
+        positive: with two classes, the name of the positive one; None means the last.
 
     Attributes:
-        rows: the rows of the last table, None before the first and without labels.
+        rows: rows of the last table; None before the first one and without labels.
 
     Raises:
         ValueError: as for `CaseHandler`.
@@ -137,23 +136,22 @@ class EvaluationReport(CaseHandler):
         self.raw_logits: RawLogits | None = None
 
     def start(self) -> None:
-        """Forget the last table, and listen to the logits before their calibration."""
+        """Discard the last table, and start collecting the logits before calibration."""
         self.rows = None
         self.raw_logits = None if self.network is None else RawLogits(self.network)
 
     def stop(self) -> None:
-        """Stop listening."""
         if self.raw_logits is not None:
             self.raw_logits.remove()
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
-        """Note the probabilities [K] before the division by the network's temperature."""
-        if self.raw_logits is not None and self.raw_logits.passes:  # an exported network divides by itself
+        """Note each case's probabilities [K] before the division by the network's temperature."""
+        if self.raw_logits is not None and self.raw_logits.passes:  # an exported network divides inside its file
             before = self.raw_logits.take().softmax(dim=-1).mean(dim=1).numpy()
             self.notes |= {p.case: row for p, row in zip(predictions, before, strict=True)}
 
     def write(self, device: str) -> None:
-        """Write the predictions and, where there are labels, what needs them."""
+        """Write the predictions and, where there are labels, metrics and figures."""
         found = self.predictions
         write_predictions(
             self.output_dir / "predictions.csv",
@@ -175,13 +173,13 @@ class EvaluationReport(CaseHandler):
         print(f"{self.name}: results of {len(found)} cases in {self.output_dir}", flush=True)
 
     def _clinical(self, prediction: Prediction) -> tuple[list[str], list[str]]:
-        """Return the clinical columns that a case had, and those that it lacked."""
+        """Return the clinical columns that a case has, and those that it lacks."""
         given = dict(zip(self.columns, prediction.clinical, strict=False))
         had = [name for name in self.columns if not np.isnan(given.get(name, np.nan))]
         return had, [name for name in self.columns if name not in had]
 
     def _members(self) -> int:
-        """Return how many models predict together, each with a temperature of its own."""
+        """Return how many models predict together, each with its own temperature."""
         members: Any = getattr(self.network, "members", None)
         return 1 if members is None else len(members)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Further figures of a test, and report.html: made by the workbench, where the bundle that runs has one."""
+"""Further figures of a test, and report.html: made by the workbench, if the running bundle has one."""
 
 from __future__ import annotations
 
@@ -22,25 +22,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Further:
-    """What `workbench.report` makes of a test beside metrics, predictions, ROC and confusion matrix.
+    """Results of a test that `workbench.report` adds to metrics, predictions, ROC and confusion matrix.
 
-    As a handler behind `EvaluationReport`: maps of the cases as the network sees them, how much each phase
-    counted, which phase looks at which, images of the wrong predictions the model was surest of. By `run`,
-    after the test: what is left when phases are withheld, and report.html. Without a workbench one line says
-    how to make them.
+    As a handler after `EvaluationReport` it maps the fused features of the cases, and shows the weights of the
+    phases, the attention between them, and the wrong predictions with the highest confidence. After the test,
+    `run` withholds phases and writes report.html. Without a workbench, a line in the log says how to make them.
 
     Attributes:
-        missing_phases: withhold phases, too; 2^P - 1 passes over the cases for P phases.
-        network: as it is tested.
-        dataloader: cases of the split, as in the test; so are `prepare_batch`, `inferer` and `device`.
-        phases: names of the phases; `channels` are those of the volumes, `views` the planes they are read by.
+        missing_phases: withhold phases, too; up to 2^P - 1 passes over the cases for P phases.
+        network: network that is tested.
+        dataloader: cases of the split, as in the test; likewise `prepare_batch`, `inferer` and `device`.
+        phases: names of the phases; `channels` are those of the volumes, `views` the planes in which they are read.
         classes: K class names.
-        spacing: mm per voxel of the grid; `orientation` are its axes.
+        spacing: mm per voxel of the grid, along the axes of `orientation`.
         output_dir: folder of the results.
         dataset_dir: folder of the dataset.
         model_file: weights, or those of each member of an ensemble.
-        split: that is tested.
-        seed: of the draws.
+        split: split that is tested.
+        seed: seed of the draws.
     """
 
     missing_phases: bool
@@ -62,12 +61,12 @@ class Further:
     seed: int
 
     def attach(self, engine: Engine) -> None:
-        """Follow the test."""
+        """Attach the reports that follow the test on `engine`."""
         if workbench := from_workbench("report.report"):
             workbench.follow(self, engine)
 
     def run(self) -> None:
-        """Make what needs more than the test."""
+        """Withhold phases and write report.html, or log how to do so."""
         if workbench := from_workbench("report.report"):
             workbench.make(self)
         elif is_first_process():

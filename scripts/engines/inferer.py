@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the loader's batch through the network: its arguments, precision, test-time augmentation."""
+"""From the loader's batch to the network's output: arguments, precision, test-time augmentation."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ class PrepareBatch:
 
     Args:
         augmentation: called as ``augmentation(image, present)`` on the device; None for evaluation.
-        phase_dropout: called as ``phase_dropout(present)``, the phases to be seen; None for evaluation.
-        removal: gives a case whose phases are hidden as it would be without their files; None hides them by
-            their mark alone. Where the others depend on what is hidden, phases are drawn before augmentation,
-            which then finds what it would find without the files. A case that cannot be prepared without a
-            phase keeps it, and is named once.
-        clinical_dropout: called as ``clinical_dropout(clinical)``, the table to be seen; None for evaluation.
+        phase_dropout: called as ``phase_dropout(present)``, returns the phases that stay; None for evaluation.
+        removal: prepares a case with hidden phases as if their files were missing; None only marks them as
+            absent. If the other phases depend on the hidden ones, phases are drawn before augmentation, which
+            then sees the same as without the files. A case that cannot be prepared without a phase keeps it,
+            and is named once in the log.
+        clinical_dropout: called as ``clinical_dropout(clinical)``, returns the table with some values hidden;
+            None for evaluation.
 
     Shape:
         batch with ``image [B, P, D, H, W]``, ``present [B, P]`` and, where known, ``clinical [B, T]`` and
@@ -77,7 +78,7 @@ class PrepareBatch:
         return image, label, (), optional
 
     def _hide(self, batch: dict[str, Any], image: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Hide phases as if their files were not there; return the image and the phases that are left."""
+        """Hide phases as if their files were missing; return the image and the phases that are left."""
         if self.phase_dropout is None or self.removal is None:
             return image, present
         shown = self.phase_dropout(present)
@@ -107,14 +108,14 @@ def has_fast_bf16(device: torch.device) -> bool:
 def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager:
     """Return the autocast context of a forward pass.
 
-    MONAI's own ``amp`` option is for CUDA only and is switched off on a CPU.
+    It replaces MONAI's own ``amp`` option, which works on CUDA only and is switched off on a CPU.
 
     Args:
         device: where the network runs.
         precision: ``auto`` (bfloat16 where the hardware has it, else float32), ``bf16`` or ``fp32``.
 
     Raises:
-        ValueError: for another precision.
+        ValueError: an unknown precision.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, found '{precision}'")
@@ -126,7 +127,7 @@ class SelectLogitsd(MapTransform):
     """Replaces the dictionary that a network returns in training by its ``logits``.
 
     Args:
-        keys: entries that may hold such a dictionary; a tensor is left as it is.
+        keys: entries that may hold such a dictionary; tensors are left unchanged.
 
     Example:
         >>> SelectLogitsd(keys="pred")({"pred": {"logits": 3, "weights": 4}})
@@ -145,15 +146,15 @@ class Geometry(Protocol):
     """What test-time augmentation needs: a fixed list of geometric transforms, the identity first."""
 
     def fixed(self, number: int, seed: int = 0) -> Sequence[Callable[[Tensor], Tensor]]:
-        """Return so many of them."""
+        """Return `number` transforms."""
         ...
 
 
 class PhaseInferer(Inferer):
     """Runs the network on a batch of cases in mixed precision.
 
-    The batch stays as it is laid out in memory: convolutions follow the layout of their weights
-    (`channels_last`), and volumes of one channel have but one.
+    The memory layout of the batch is not changed: convolutions follow the layout of their weights
+    (`channels_last`), and for volumes of one channel both layouts are the same.
 
     Args:
         precision: ``auto`` (bfloat16 where the hardware has it), ``bf16`` or ``fp32``.
@@ -176,9 +177,9 @@ class TestTimeInferer(PhaseInferer):
 
     .. math:: \log \frac{1}{N} \sum_{n=1}^{N} \mathrm{softmax}(f(T_n x))
 
-    The transforms are drawn once from `seed` and are the same for every case, so a prediction does not
-    depend on which cases share its batch. The result is again a vector of logits, whose softmax is the
-    averaged probability.
+    The transforms are drawn once from `seed` and are the same for every case, so a prediction does not depend
+    on which cases share its batch. The result is again a vector of logits, whose softmax is the averaged
+    probability.
 
     Args:
         geometry: source of the transforms, e.g. the training's `RandomGeometry`.
@@ -186,11 +187,11 @@ class TestTimeInferer(PhaseInferer):
         seed: seed of the draw.
         precision: as for `PhaseInferer`.
         columns: full declarations of the clinical columns.
-        options: clinical values by column, for a server that hands over no table of its own; see
-            `chosen_row`. They never replace a table that comes with the batch.
+        options: clinical values by column, for a server that passes no table of its own; see `chosen_row`. They
+            never replace a table that comes with the batch.
 
     Raises:
-        ValueError: for a negative number, or an option that is no value of its column.
+        ValueError: a negative number, an option that is no column, or a value that its column does not allow.
     """
 
     __test__ = False  # the name begins with Test, yet this is not a test
@@ -211,7 +212,7 @@ class TestTimeInferer(PhaseInferer):
         names = ["point", *(column["name"] for column in columns)]
         for name in options or {}:
             if name not in names:
-                raise ValueError(f"displayable_configs must be of {listing(name, names)}, found {name!r}")
+                raise ValueError(f"displayable_configs must be among {listing(name, names)}, found {name!r}")
         self.row = chosen_row(columns, options or {})
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -223,4 +224,5 @@ class TestTimeInferer(PhaseInferer):
         for view in self.views:
             logits = super().__call__(view(inputs), network, *args, **kwargs)
             mean = mean + logits.float().softmax(dim=-1) / len(self.views)
+        # a probability that underflows to 0 would give -inf
         return torch.as_tensor(mean).clamp_min(torch.finfo(torch.float32).tiny).log()

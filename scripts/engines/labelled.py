@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation with labels leaves: metrics.json, ROC, confusion matrix and the printed table."""
+"""Results of an evaluation with labels: metrics.json, ROC, confusion matrix and the printed table."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class LabelledPredictions:
     Attributes:
         probability: [n, K].
         label: [n], index of the true class.
-        patients: n names.
+        patients: the patient of each case.
         uncalibrated: [n, K], the probabilities before the division by the temperature, where known.
-        temperature: of the model, where known.
-        threshold: with two classes, that of the model, where known.
+        temperature: temperature of the model, where known.
+        threshold: with two classes, the threshold of the model, where known.
         positive: with two classes, the name of the positive one.
         members: number of models whose probabilities were averaged.
     """
@@ -61,9 +61,9 @@ def write_results(
         found: the predictions.
         classes: K class names.
         name: what is evaluated, e.g. "test".
-        seed: of the run that is evaluated; recorded, and seed of the bootstrap (0 when None).
+        seed: seed of the evaluated run; recorded, and used for the bootstrap (0 when None).
         draws: number of bootstrap resamples; 0 for no intervals.
-        device: on which the network ran.
+        device: device on which the network ran.
 
     Returns:
         The rows of the table, and the figures by name.
@@ -91,14 +91,14 @@ def write_results(
     )
     figures = _figures(output_dir, found, classes, name, rows, random)
     number = len(set(found.patients))
-    patients = None if number == len(found.label) else number  # perhaps no patient is named at all
+    patients = None if number == len(found.label) else number  # one case each, or no patient is named at all
     title = f"{name}: {len(found.label)} cases" + ("" if patients is None else f", {patients} patients")
     print(f"\n{format_table(rows, title, patients, at_threshold, calibration)}\n", flush=True)
     return rows, figures
 
 
 def threshold_source(members: int, threshold: float) -> str:
-    """Say where the threshold of a model, or of several that predict together, comes from."""
+    """Say where the threshold of a model, or of an ensemble, comes from."""
     if members > 1:
         return f"the mean of the thresholds that {members} models fitted, each on its validation split"
     if threshold == 0.5:
@@ -107,7 +107,7 @@ def threshold_source(members: int, threshold: float) -> str:
 
 
 def _calibration(found: LabelledPredictions, macro: dict[str, Any]) -> dict[str, float] | None:
-    """Return the temperature, and what it changed."""
+    """Return the temperature and the scores before and after dividing by it; None where it is not known."""
     if found.temperature is None or found.uncalibrated is None:
         return None
     scores = {"temperature": found.temperature}
@@ -129,7 +129,7 @@ def _figures(
 ) -> dict[str, Figure]:
     """Draw and write the figures."""
     data = (found.probability, found.label, classes, name)
-    random = random | {"draws": min(random["draws"], 500)}  # enough for a band, and drawn for each class
+    random = random | {"draws": min(random["draws"], 500)}  # enough for a band, which is drawn for each class
     figures = {
         "roc": roc_figure(
             *data,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``metadata.json``: what a trained model is, written from its configuration."""
+"""``metadata.json``: the description of a trained model, generated from its configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_TRAINING = ("deep_supervision",)
 
 
 def model_configuration(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a configuration that describes the model, with the keys it refers to."""
+    """Return the part of a configuration that describes the model, including the keys that it refers to."""
     chosen = {key: config[key] for key in MODEL_KEYS if key in config}
     text = json.dumps(chosen)
     chosen |= {key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")}
@@ -82,7 +82,7 @@ def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _positive_words(config: dict[str, Any]) -> str:
-    """Say which of two classes is the positive one."""
+    """Return words that name the positive one of two classes, or nothing."""
     named = _with_positive({key: config.get(key) for key in ("classes", "positive")}).get("positive")
     return f"; the positive class is {named}" if named else ""
 
@@ -109,7 +109,7 @@ def own_metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]
 
 
 def record_metrics(output_dir: str | Path) -> None:
-    """Copy the macro figures of ``metrics.json`` into ``metadata.json`` where a folder has both."""
+    """Copy macro AUC and accuracy of ``metrics.json`` into ``metadata.json`` if a folder has both."""
     file, figures = Path(output_dir) / "configs" / "metadata.json", Path(output_dir) / "metrics.json"
     if not (file.is_file() and figures.is_file()):
         return
@@ -124,16 +124,16 @@ def record_metrics(output_dir: str | Path) -> None:
 
 
 def check_model(bundle_root: str | Path, config: dict[str, Any], ensemble: str | Sequence[str] = ()) -> None:
-    """Raise when a bundle's weights were trained with another configuration than the one that is run.
+    """Check that a bundle's weights were trained with the running configuration.
 
     Args:
         bundle_root: folder of the trained bundle.
-        config: the configuration that is run.
+        config: the running configuration.
         ensemble: results folders whose models predict together (see `ensemble_folders`); each is checked.
 
     Raises:
-        FileNotFoundError: when the folder has no ``configs/metadata.json``.
-        ValueError: naming the keys that differ.
+        FileNotFoundError: the folder has no ``configs/metadata.json``.
+        ValueError: the configurations differ; names the keys.
     """
     files = None if ensemble else folder_of_files()
     for folder in ensemble_folders(ensemble) if ensemble else [bundle_folder(bundle_root)]:
@@ -141,7 +141,7 @@ def check_model(bundle_root: str | Path, config: dict[str, Any], ensemble: str |
 
 
 def _check_model(bundle_root: Path, config: dict[str, Any], files: Path | None = None) -> None:
-    """Raise when one bundle's weights were trained with another configuration; that of `files` is run."""
+    """Check one bundle; `files` is the bundle whose configuration files are being run."""
     file = bundle_root / "configs" / "metadata.json"
     if not file.is_file():
         raise FileNotFoundError(f"folder {bundle_root} must hold configs/metadata.json; give a results folder")
@@ -166,13 +166,13 @@ def _check_model(bundle_root: Path, config: dict[str, Any], files: Path | None =
 
 
 def _trained(file: Path) -> dict[str, Any]:
-    """Return what a model was trained with, from its metadata.json; nothing where there is none."""
+    """Return the configuration that a model was trained with, from its metadata.json; {} if there is none."""
     content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return _with_positive(content.get("model_configuration", {}))
 
 
 def _with_positive(config: dict[str, Any]) -> dict[str, Any]:
-    """Name the positive class where it was left to the order of the classes, as by earlier versions."""
+    """Name the positive class if it was left to the order of the classes, as in earlier versions."""
     classes = config.get("classes") or []
     if len(classes) != 2:
         return config | {"positive": None}
@@ -180,7 +180,7 @@ def _with_positive(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(key: str, trained: Any, running: Any) -> str:
-    """Say what differs; of the clinical table the columns that do, since the whole would be cut off."""
+    """Say what differs; of the clinical table only the columns that do, since the text would be cut off."""
     if key == "clinical":
         before, here = ({column["name"]: column for column in columns or []} for columns in (trained, running))
         names = [name for name in before | here if before.get(name) != here.get(name)]

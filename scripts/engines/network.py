@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights files read as tensors alone, and the network put on its device."""
+"""Reads weights files as tensors alone, and prepares the network on its device."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from torch import Tensor, nn
 logger = logging.getLogger(__name__)
 
 _CODE = re.compile(r"GLOBAL|operand 149\b")
-"""In the error of `torch.load`: a function that is no part of tensors; 149 is the opcode STACK_GLOBAL."""
+"""Found in the error of `torch.load` if a file holds more than tensors; 149 is the opcode STACK_GLOBAL."""
 
 
 def load_tensors(path: str | Path) -> Any:
-    """Read a file that `torch.save` wrote: tensors, numbers and texts. Code that it may hold is never run.
+    """Read a file that `torch.save` wrote: tensors, numbers and texts. Code in the file is never run.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file is damaged, or holds code.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, or holds code.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,7 +46,7 @@ def load_tensors(path: str | Path) -> Any:
             f"weights file {path} must hold weights only, found code in it, which was not run; do not use "
             "the file, unless you know who made it and let them save a state dict"
         ) from None
-    except Exception as error:  # each damage has an error of its own
+    except Exception as error:  # every kind of damage raises another error
         raise _damaged(path, error) from None
 
 
@@ -61,8 +61,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read a flat state dict, or the ``network``, ``state_dict`` or ``model`` entry of a checkpoint.
 
     Raises:
-        FileNotFoundError: when there is no such file.
-        ValueError: when the file is not a state dict, is damaged, or holds code.
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not a state dict, is damaged, or holds code.
     """
     state = load_tensors(path)
     for entry in ("network", "state_dict", "model"):
@@ -78,14 +78,14 @@ def load_fitting(
     """Load the tensors that fit by name and shape, and log how many did and which did not.
 
     Args:
-        network: receives them.
+        network: network that receives the tensors.
         given: tensors by name.
-        own: those of the network that may be replaced.
-        title: what is started from what, for the log.
-        rest: what to call the tensors that are not used.
+        own: tensors of the network that may be replaced.
+        title: what is initialised from what, for the log.
+        rest: words for the given tensors that are not used.
 
     Returns:
-        Whether any fits; nothing is loaded or logged where none does.
+        Whether any tensor fits; if none does, nothing is loaded or logged.
     """
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     if not fitting:
@@ -106,7 +106,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def with_calibration(network: nn.Module, state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
-    """Complete a state dict from before models were calibrated with what the network has, and log that."""
+    """Add the network's calibration to a state dict of a version without calibration, and log that."""
     own = network.state_dict()
     lacking = {name: own[name] for name in calibration_names(network) if name not in state}
     if lacking:
@@ -120,13 +120,13 @@ def with_calibration(network: nn.Module, state: dict[str, Tensor], path: str | P
 def load_trained(network: nn.Module, path: str | Path) -> None:
     """Load weights that were trained with exactly this configuration.
 
-    Weights from before models were calibrated are loaded, too, with one line in the log. An `ExportedNetwork`
-    takes the whole file.
+    Weights of a version without calibration are accepted, with a line in the log. An `ExportedNetwork` loads the
+    whole file.
 
     Raises:
-        ValueError: naming the tensors that differ, when the weights belong to another configuration.
+        ValueError: the weights belong to another configuration; names the tensors that differ.
     """
-    if callable(load := getattr(network, "load", None)):  # of an exported one
+    if callable(load := getattr(network, "load", None)):  # an exported network
         load(path)
         return
     given = without_supervision(network, read_weights(path))
@@ -148,10 +148,10 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
 
 
 def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:
-    """Raise before any case is loaded when the grid is smaller than an encoder's minimum.
+    """Check, before any case is loaded, that the grid is not smaller than an encoder's minimum.
 
     Raises:
-        ValueError: with both sizes in voxels.
+        ValueError: it is smaller; gives both sizes in voxels.
     """
     for module in network.modules():
         least = getattr(module, "min_size", None)
@@ -163,7 +163,7 @@ def check_grid(network: nn.Module, grid_size: Sequence[int]) -> None:
 
 
 def fit_table(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
-    """Set the statistics of the clinical table to those of the cases, or warn that it is not read."""
+    """Set the statistics of the clinical table from the cases, or warn that the network does not read it."""
     encoders = table_encoders(network)
     for encoder in encoders:
         encoder.fit(cases)
@@ -176,7 +176,7 @@ def fit_table(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
 
 
 def fit_prior(network: nn.Module, cases: Sequence[Mapping[str, Any]]) -> None:
-    """Set the class frequencies that the network carries to those of the cases, if there are any."""
+    """Set the class frequencies of the network's calibration from the labelled cases, if there are any."""
     labels = [case["label"] for case in cases if "label" in case]
     for module in network.modules():
         if isinstance(module, Calibration) and labels:
@@ -193,21 +193,23 @@ def place_network(
     runtime: str = "pytorch",
     encoder_weights: str | Path | None = None,
 ) -> nn.Module:
-    """Move a network to its device in channels-last memory format, its normalisation over all processes.
+    """Initialise a network and move it to its device in channels-last memory format.
+
+    With several processes, its normalisation is synchronised (see `synchronise_normalisation`).
 
     Args:
-        network: freshly built network.
+        network: newly built network.
         device: where it will run.
-        grid_size: voxels of the volumes that it will see.
-        start_weights: weights file to start from; tensors that do not fit are listed in the log. Clinical
-            columns of the same name and unit also take over their statistics.
-        cases: training cases, for the statistics of the clinical table and the class frequencies; None: they
-            come with the weights.
-        models: weights file that it will be given, or the files of an ensemble: several make an `Ensemble`
-            of as many copies of the network.
-        runtime: what computes it: PyTorch, or the exported files that are given as `models` (see
-            `networks.exported`).
-        encoder_weights: file of an encoder's own weights, or ``medicalnet``, see `start_encoders`; before
+        grid_size: size of its input volumes in voxels.
+        start_weights: weights file to start from; the log lists tensors that do not fit. Clinical columns of the
+            same name and unit also take over their statistics.
+        cases: training cases, for the statistics of the clinical table and the class frequencies; None: they come
+            with the weights.
+        models: weights file to be loaded later, or a list of files: a list makes an `Ensemble` of as many copies
+            of the network.
+        runtime: what computes it: ``pytorch``, or the exported files that `models` names (see
+            `scripts.networks.exported`).
+        encoder_weights: file of an encoder's own weights, or ``medicalnet``, see `start_encoders`; loaded before
             `start_weights`.
     """
     check_grid(network, grid_size)
@@ -228,10 +230,10 @@ def place_network(
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """Lay out the weights of 3D and 2D convolutions with the channels last, which is faster; in place.
+    """Convert the weights of 3D and 2D convolutions to channels-last memory format, which is faster; in place.
 
-    By `Tensor.to`, as `Module.to` does: `contiguous` leaves a weight of one input channel as it is, whose
-    convolution is then another one, with other last digits.
+    It uses `Tensor.to`, as `Module.to` does: `contiguous` would leave a weight of one input channel unchanged,
+    and torch would then choose another convolution, with other last digits.
     """
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for weight in [*network.parameters(), *network.buffers()]:

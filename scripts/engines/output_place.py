@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a run leaves its results, and whether it may: no results are ever mixed or lost."""
+"""The results folder of a run, and whether the run may use it: no results are ever mixed or lost."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _notes: dict[str, str] = {}
 def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> str:
     """Return the folder of a training: ``results/<name>``, or the next free ``results/<name>_2``, ``_3``, ...
 
-    An earlier training is never overwritten. The folder is made here, so that of two trainings that start
-    together each has its own; it goes again with the process if nothing was written into it. With `resume`
-    it is the newest that was interrupted, else the newest.
+    An earlier training is never overwritten. The folder is made here, so that two trainings that start at the
+    same time get different ones; if nothing was written into it, it is removed when the process ends. With
+    `resume` it is the newest interrupted training of this name, else the newest.
     """
     check_name(name)
     chosen = str(_choose(Path(bundle_root) / "results", name, resume)) if is_first_process() else ""
@@ -45,10 +45,10 @@ def results_folder(bundle_root: str | Path, name: str, resume: bool = False) -> 
 
 
 def check_name(name: str) -> None:
-    r"""Refuse a name of a training or comparison that is no name of a folder below ``results``.
+    r"""Refuse a name of a training or comparison that cannot name a folder below ``results``.
 
     Raises:
-        ValueError: nothing, a line break, or a way out of the folder.
+        ValueError: an empty name, a line break, or a path that leaves the folder.
 
     >>> check_name("liver/2024-01-01")
     >>> check_name("..")
@@ -60,7 +60,7 @@ def check_name(name: str) -> None:
 
 
 def place_note(folder: str | Path) -> str | None:
-    """Return what there is to say about a folder at the end: that it is not the one of its name."""
+    """Return the note to repeat when the run ends, if the folder's name is not the one that was asked for."""
     return _notes.get(str(folder))
 
 
@@ -76,7 +76,7 @@ def earlier_folders(parent: Path, name: str) -> list[Path]:
 
 
 def is_interrupted(folder: Path) -> bool:
-    """Say whether a training has finished an epoch, but not its last step, which is `finish`."""
+    """Return whether a training has finished an epoch but not its last step, `finish`."""
     state, last = folder / "models" / "last.pt", folder / "configs" / "metadata.json"
     return state.is_file() and not (last.is_file() and last.stat().st_mtime >= state.stat().st_mtime)
 
@@ -94,14 +94,14 @@ def _choose(parent: Path, name: str, resume: bool) -> Path:
     while True:
         folder = parent / (name if number == 1 else f"{name}_{number}")
         if folder in _made and folder.is_dir() and not any(folder.iterdir()):
-            return folder  # asked again by the same run
+            return folder  # the same run asks again
         new = [part for part in (folder, *folder.parents) if not part.exists()]
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             number += 1
             continue
-        except OSError:  # which is told, with what to do, before any long work (`check_output`)
+        except OSError:  # `check_output` reports it, with what to do, before any long work
             return folder
         _made.add(folder)
         atexit.register(remove_empty, new)
@@ -116,17 +116,17 @@ def _say(folder: Path, note: str) -> None:
 
 
 READERS = ("inferring", "evaluating", "explaining")
-"""Commands that use a trained model."""
+"""Commands that read a trained model and write results of their own."""
 
 _runs: dict[Path, int] = {}
 
 
 def check_output(folder: str | Path) -> None:
-    """Take the results folder of the running command, before any long work.
+    """Take the results folder for the running command, before any long work.
 
-    A training takes a new or empty folder, or that of the training it goes on with. Results of `inferring`
-    and `evaluating` are replaced by those of the same command: they are set aside, and come back if the
-    run fails. `explaining` adds folders of cases to those of the same model.
+    A training takes a new or empty folder, or that of the training it resumes. Results of `inferring` and
+    `evaluating` are replaced by those of the same command: they are set aside, and restored if the run fails.
+    `explaining` adds folders of cases to those of the same model.
 
     Raises:
         PermissionError: naming the folder that must be writable.
@@ -195,38 +195,38 @@ def _take_for_results(folder: Path, bundle_root: Path, command: str, model_file:
 
 
 def _take_checked(folder: Path, command: str, check: Check, **facts: str) -> None:
-    """Take a folder that passes a check, before anything is written there, and again once it is taken."""
+    """Take a folder that passes a check; it is checked before anything is written, and again once it is taken."""
     if not is_taken(folder):
         check(record_of(folder))
     take_folder(folder, command, check, **facts)
 
 
 def finish_output(folder: str | Path) -> None:
-    """Remove earlier results: the new ones are complete. A training gives its folder back."""
+    """Remove the earlier results, since the new ones are complete; a training releases its folder."""
     place = Path(folder).resolve()
     if is_taken(place):
         forget_earlier(place)
-        if record_of(place).get("command") not in READERS:  # those may add what they could not read
+        if record_of(place).get("command") not in READERS:  # those may still add what they could not read
             release_folder(place)
 
 
 def give_up(folder: Path, run: int) -> None:
-    """Give back the results folder of a command that ended; where it failed, what it set aside comes back.
+    """Release the results folder of a command that ended; if it failed, restore what it had set aside.
 
     Args:
-        folder: the folder.
-        run: number of the run; nothing happens where a later one has the folder.
+        folder: the results folder.
+        run: number of the run; nothing happens if a later run has taken the folder.
     """
     if is_taken(folder) and _runs[folder] == run:
         command = record_of(folder).get("command")
         if command in ("inferring", "evaluating"):
             bring_back(folder)
-        tells = _is_training(folder)  # without the note
+        tells = _is_training(folder)  # its files tell what it is, without the record
         release_folder(folder, keep=bool(contents(folder)) and not tells)
 
 
 def end_runs() -> None:
-    """Give back every results folder, as at the end of the process."""
+    """Release every results folder, as at the end of the process."""
     for folder, run in _runs.items():
         give_up(folder, run)
 

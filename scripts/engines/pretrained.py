@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a network, its encoders or its clinical table from weights that were trained before."""
+"""Initialises a network, its encoders or its clinical table from weights that were trained before."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ MEDICALNET = "medicalnet"
 def start_from(network: nn.Module, path: str | Path) -> None:
     """Copy the tensors of a weights file that fit by name and shape, and log those that do not.
 
-    The calibration is left out: it belongs to a finished model, and this one is about to change. What belongs
-    to clinical columns goes by their names and units (see `start_tables`). Other phases or classes than those
-    of the weights are warned of, since theirs go by their position.
+    The calibration is left out: it belongs to a finished model, and this one is about to change. Tensors of
+    clinical columns are matched by name and unit (see `start_tables`). A warning is logged if phases or classes
+    differ from those of the weights, since their tensors are matched by position.
 
     Raises:
-        ValueError: when no tensor fits.
+        ValueError: no tensor fits.
     """
     skipped = calibration_names(network) | table_tensors(network)
     given = read_weights(path)
@@ -55,25 +55,23 @@ def start_from(network: nn.Module, path: str | Path) -> None:
 def start_encoders(network: nn.Module, source: str | Path) -> None:
     """Copy weights into every encoder of a network, and log which tensors did not fit by name and shape.
 
-    Names are those of MONAI's own network (``layer1.0.conv1.weight``), with or without ``module.`` in front.
-    A first convolution for colour images is summed over its three colours where the encoder reads one grey
-    channel: the answer to a grey image is the same.
+    Names are those of MONAI's own network (``layer1.0.conv1.weight``), with or without the prefix ``module.``.
+    If the encoder reads one grey channel, a first convolution for colour images is summed over its three
+    colours, which gives the same output for a grey image.
 
     Args:
-        network: with encoders of this bundle.
-        source: a weights file, or ``medicalnet``, which MONAI downloads (3D ResNets; needs the network and
+        network: network with encoders of this bundle.
+        source: a weights file, or ``medicalnet``, which MONAI downloads (3D ResNets; needs the internet and
             requirements-pretrained.txt).
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no encoder, no tensor that fits, or weights that cannot be got.
+        ValueError: no encoder, no tensor that fits, or weights that cannot be downloaded.
     """
     kinds = (StagedEncoder, MonaiViTEncoder, ResidualEncoder)
     encoders = {name: module for name, module in network.named_modules() if isinstance(module, kinds)}
     if not encoders:
-        raise ValueError(
-            f"encoder_weights: {type(network).__name__} has no encoder that they could belong to; leave them out"
-        )
+        raise ValueError(f"encoder_weights: {type(network).__name__} has no encoder for these weights; leave them out")
     files: dict[str, dict[str, Tensor]] = {}
     for name, encoder in encoders.items():
         title = str(getattr(encoder, "model", type(encoder).__name__))
@@ -95,7 +93,7 @@ def _start(encoder: nn.Module, state: dict[str, Tensor], name: str, source: str 
 
 
 def _grey(value: Tensor, own: Tensor | None) -> Tensor:
-    """Sum a convolution over three colours into one channel where that is what the encoder has."""
+    """Sum the weights of a convolution over three colours if the encoder has one channel in their place."""
     if (
         own is None
         or own.dim() < 4
@@ -107,7 +105,7 @@ def _grey(value: Tensor, own: Tensor | None) -> Tensor:
 
 
 def _medicalnet(model: str) -> dict[str, Tensor]:
-    """Download MedicalNet's weights of a 3D ResNet by MONAI."""
+    """Download MedicalNet's weights of a 3D ResNet with MONAI."""
     from monai.networks.nets.resnet import get_pretrained_resnet_medicalnet
 
     depth = re.fullmatch(r"resnet(\d+)", model)
@@ -134,7 +132,7 @@ Column = Mapping[str, Any]
 
 
 def trained_config(path: str | Path) -> dict[str, Any]:
-    """Return the configuration of a weights file, in ``configs`` beside its folder; {} for none."""
+    """Return the configuration of a weights file, from ``configs`` beside its folder; {} if there is none."""
     for name in ("train.yaml", "inference.yaml"):
         file = Path(path).absolute().parent.parent / "configs" / name
         if file.is_file():
@@ -159,16 +157,16 @@ def table_tensors(network: nn.Module) -> set[str]:
 
 @torch.no_grad()
 def start_tables(network: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:
-    """Give each clinical column the statistics and weights of the one of the same name and unit in the file.
+    """Give each clinical column the statistics and weights of the column of the same name and unit in the file.
 
-    A category takes over each of its values by name. A column that the file does not have, has in another
-    unit, or whose name cannot be known (there is no configuration beside the file, or another one), keeps
-    what was fitted on the training cases. What was done is logged, column by column.
+    The values of a category are matched by name. A column keeps what was fitted on the training cases if the
+    file does not have it, has it in another unit, or if the names of the file's columns are unknown (no matching
+    configuration lies beside it). The log says what was done, column by column.
 
     Args:
-        network: whose statistics have been fitted already.
+        network: network whose statistics have been fitted already.
         state: content of the weights file.
-        path: the file, beside which the results folder's configuration has the names of its columns.
+        path: the weights file; the configuration of its results folder holds the names of its columns.
     """
     declared = trained_config(path).get("clinical")
     for prefix, encoder in network.named_modules():
@@ -192,7 +190,7 @@ def _start_column(
     given: Mapping[str, Tensor],
     path: str | Path,
 ) -> str:
-    """Take over one column, or leave it as it is; return what was done."""
+    """Take over one column, or leave it as it is; return a text that says which."""
     if before is None:
         return f"fitted anew, since no configs/train.yaml beside {path} names the columns of its table"
     same = next((other for other in before if other["name"] == column["name"]), None)
@@ -220,7 +218,7 @@ def _start_column(
 
 
 def _columns(declared: Any, given: Mapping[str, Tensor]) -> list[Column] | None:
-    """Return the columns that the tensors were trained with, None where that cannot be known."""
+    """Return the columns that the tensors were trained with, None if they are unknown or do not match."""
     if set(given) != set(BY_COLUMN) or not isinstance(declared, list):
         return None
     if not all(isinstance(column, dict) and {"name", "kind"} <= set(column) for column in declared):
@@ -233,7 +231,7 @@ def _columns(declared: Any, given: Mapping[str, Tensor]) -> list[Column] | None:
 
 
 def _row(columns: Sequence[Column], column: Column) -> int:
-    """Return the row of a number among the numbers, or of a category's first value among all values."""
+    """Return the row of a number among the numbers, or of a category's first value in the common embedding."""
     earlier = [other for other in columns[: list(columns).index(column)] if other["kind"] == column["kind"]]
     return len(earlier) if column["kind"] == "number" else sum(len(other["values"]) + 1 for other in earlier)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One seed, one result: the random state of an epoch depends only on (seed, epoch)."""
+"""Reproducible random state, which in each epoch depends only on (seed, epoch); and memory that glibc keeps."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def epoch_seed(seed: int, epoch: int, number: int = 0) -> int:
 
     Args:
         seed: the experiment's seed.
-        epoch: from 1.
-        number: of the process, from 0; each draws for other cases.
+        epoch: epoch, from 1.
+        number: number of the process, from 0; each draws for its own cases.
 
     Example:
         >>> epoch_seed(0, 1) == epoch_seed(0, 1), epoch_seed(0, 1) == epoch_seed(1, 0)
@@ -31,7 +31,7 @@ def epoch_seed(seed: int, epoch: int, number: int = 0) -> int:
 
 
 class EpochSeed:
-    """Reseeds at the start of every epoch, so that a resumed run needs no saved generator.
+    """Reseeds at the start of every epoch, so that a resumed run needs no saved random state.
 
     Args:
         seed: the experiment's seed.
@@ -41,11 +41,11 @@ class EpochSeed:
         self.seed = seed
 
     def attach(self, engine: Engine) -> None:
-        """Reseed at each epoch's start; the loader's batch sampler is told the epoch too."""
+        """Reseed at the start of each epoch of `engine`."""
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Any) -> None:
-        """Seed all generators and the order of cases for the epoch that begins."""
+        """Seed all generators for the epoch that begins, and set the epoch of the batch sampler."""
         set_determinism(epoch_seed(self.seed, engine.state.epoch, process_number()))
         sampler = getattr(engine.data_loader, "batch_sampler", None)
         if sampler is not None and hasattr(sampler, "set_epoch"):
@@ -53,25 +53,25 @@ class EpochSeed:
 
 
 LARGEST_BLOCK = 1 << 27
-"""Bytes: larger ones, such as a whole CT, are handed back when they are free."""
+"""Bytes; larger blocks, such as a whole CT, are returned to the system when they are freed."""
 KEPT = 1 << 30
-"""Bytes that may be free at the end of the heap."""
+"""Bytes of free memory that the heap may keep at its end."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
-"""Environment variables by which a user sets the same."""
+"""Environment variables with which a user sets the same."""
 
 
 def keep_freed_memory() -> bool:
-    """Have the C library keep freed memory, where it is glibc's.
+    """Make the C library keep freed memory, if it is glibc.
 
-    By default it hands blocks back to the system as soon as they are free. A training step on a CPU
-    frees hundreds of megabytes and asks for them again, and the system then brings in every page of 4 KB
-    anew: a tenth of a step on 28 x 28 x 28 voxels, a fifth on 64 x 64 x 64. Results are not changed. On a
-    GPU, whose memory torch keeps by itself, little is gained.
+    By default glibc returns large blocks to the system as soon as they are freed. A training step on a CPU frees
+    hundreds of megabytes and requests them again, and the system then maps every page of 4 KB anew: a tenth of
+    the time of a step on 28 x 28 x 28 voxels, a fifth on 64 x 64 x 64. Results do not change. On a GPU, whose
+    memory torch manages itself, there is little to gain.
 
     Returns:
-        Whether it was set: not on another C library, nor where the environment (`MALLOC_TRIM_THRESHOLD_`,
-        `MALLOC_MMAP_THRESHOLD_`, `GLIBC_TUNABLES`) already says what is wanted.
+        Whether it was set: not with another C library, nor where the environment (`MALLOC_TRIM_THRESHOLD_`,
+        `MALLOC_MMAP_THRESHOLD_`, `GLIBC_TUNABLES`) already sets it.
 
     Reference: mallopt(3).
     """

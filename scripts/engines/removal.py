@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cases as they would be prepared if the files of some of their phases were not there."""
+"""Prepares cases as if the files of some of their phases were missing."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ logger = logging.getLogger(__name__)
 
 HIDES = ("slot", "scale", "file")
 FIRST = (ReadLabeld, FindPhasesd)
-"""Steps that do not look at the phases."""
+"""Steps that do not read the phases."""
 BY_PHASE = (*FIRST, LoadImagePhasesd, Region, ResamplePhasesd)
-"""Steps in which a phase meets the others by the grid alone, which is that of the reference phase."""
+"""Steps in which a phase depends on the others only through the grid, which is that of the reference phase."""
 AFTERWARDS = (StackPhasesd, Identityd, CastToTyped)
-"""Steps behind the intensity rule in which phases do not meet; any other filter may mix them."""
+"""Steps after the intensity rule that treat phases independently; any other filter may mix them."""
 OTHER_KEYS = (EncodeClinicald, SelectItemsd, DeleteItemsd)
 Item = dict[Any, Any]
 
 
 class Removal:
-    """Prepares cases without some of their phases, as if these files were not there.
+    """Prepares cases without some of their phases, as if these files were missing.
 
-    A phase that is merely marked absent leaves its traces in the others: its share in an intensity rule of
-    all phases together (`joint`), and, where it is the reference phase, the grid. What a network says about
-    such a case it would never say of one that lacks the file. Here the steps of the preprocessing that depend
-    on which phases there are run again on those that are left, so that both answers are the same.
+    A phase that is merely marked absent still influences the others: through an intensity rule of all phases
+    together (`joint`) and, if it is the reference phase, through the grid. The prediction for such a case may
+    differ from that for a case that lacks the file. This class therefore repeats the preprocessing steps that
+    depend on which phases exist, on the phases that are left, so that both predictions are the same.
 
-    The volumes on their grid, before the intensity rule, are kept per case (and reference phase) as the
-    dataset keeps its cases: in memory, on disk, or not at all.
+    The volumes on their grid, before the intensity rule, are cached per case (and removed files) in the way that
+    the dataset caches its cases: in memory, on disk, or not at all.
 
     Args:
-        dataset: whose `data` are items and whose `transform` is the preprocessing; any other dataset, e.g. of
-            prepared tensors, has no files to remove, and phases in it are hidden by their mark alone.
-        hides: ``file``: everything as without the file; ``scale``: the intensities as without it, on the grid
+        dataset: its `data` are items and its `transform` is the preprocessing; any other dataset, e.g. of
+            prepared tensors, has no files to remove, and its phases are only marked absent.
+        hides: ``file``: everything as without the file; ``scale``: intensities as without it, but on the grid
             that the case has; ``slot``: neither.
 
     Raises:
-        ValueError: `hides` is none of these.
+        ValueError: an unknown value of `hides`.
     """
 
     def __init__(self, dataset: Any, hides: str = "file") -> None:
@@ -78,18 +78,18 @@ class Removal:
 
     @property
     def early(self) -> bool:
-        """Whether hiding any phase may change the others, so that it has to come before augmentation."""
+        """Whether hiding a phase may change the others, so that it must happen before augmentation."""
         if self.loader is None or self.hides == "slot":
             return False
         return self.mixes or not self.alike or self.hides == "file"
 
     def matters(self, case: str, present: Tensor, shown: Tensor) -> bool:
-        """Return whether a case looks otherwise without the files of the phases that are not shown.
+        """Return whether a case would look different without the files of the phases that are not shown.
 
         Args:
-            case: its name.
+            case: name of the case.
             present: phases that the case has, [P] bool.
-            shown: phases that are left of them, [P] bool.
+            shown: which of them are left, [P] bool.
         """
         if not self.early:
             return False
@@ -102,12 +102,12 @@ class Removal:
         """Return the image of a case prepared without the phases that are not shown: float32 [P, D, H, W].
 
         Args:
-            case: its name.
+            case: name of the case.
             present: phases that the case has, [P] bool.
-            shown: phases that are left of them, [P] bool; at least one.
+            shown: which of them are left, [P] bool; at least one.
 
         Raises:
-            ValueError: what is left cannot be prepared, e.g. lies outside what is now the reference phase.
+            ValueError: the remaining phases cannot be prepared, e.g. the region lies outside the new reference phase.
         """
         left = self._names(case, present & shown)
         item = self._state(case, self._removed(case, self._names(case, present), left))
@@ -122,16 +122,16 @@ class Removal:
     def batch(
         self, names: Sequence[str], image: Tensor, present: Tensor, shown: Tensor
     ) -> tuple[Tensor, list[str | None]]:
-        """Replace the cases of a batch that look otherwise without the phases that are not shown.
+        """Replace the cases of a batch that would look different without the phases that are not shown.
 
         Args:
-            names: of the cases.
-            image: [B, P, D, H, W], as they were prepared.
+            names: names of the cases.
+            image: [B, P, D, H, W], as prepared with all their phases.
             present: phases that they have, [B, P] bool.
-            shown: phases that are left, [B, P] bool.
+            shown: which of them are left, [B, P] bool.
 
         Returns:
-            the image, and for each case why it cannot be prepared without these phases, or None.
+            The image, and for each case the reason why it cannot be prepared without these phases, or None.
         """
         found = image
         errors: list[str | None] = [None] * len(names)
@@ -152,17 +152,17 @@ class Removal:
         return list(self.items())
 
     def items(self) -> dict[str, Item]:
-        """Return the cases by name, with their paths by phase, which a server's do not have yet."""
+        """Return the cases by name, with their paths by phase, which must still be found for a server's cases."""
         if self._items is None:
             self._items = {str(item["case"]): item for item in map(self._found, self.dataset.data)}
         return self._items
 
     def forget(self) -> None:
-        """Let go of the volumes that are kept in memory."""
+        """Release the volumes that are kept in memory."""
         self.kept.clear()
 
     def _names(self, case: str, present: Tensor) -> list[str]:
-        """Return a case's channels of the phases that are marked; views of a phase are hidden together."""
+        """Return the channels of the marked phases that a case has; views of a phase are hidden together."""
         if self.loader is None:
             return []
         views = len(self.loader.phases) // len(present)
@@ -183,7 +183,7 @@ class Removal:
         return tuple(phase for phase in order if phase not in left and (order.index(phase) < first or phase in masks))
 
     def _state(self, case: str, removed: tuple[str, ...]) -> Item:
-        """Return the volumes of a case, without the files of `removed`, before the intensity rule."""
+        """Return the volumes of a case without the files of `removed`, before the intensity rule."""
         item = dict(self.items()[case])
         item[self.key] = {phase: path for phase, path in item[self.key].items() if phase not in removed}
         if isinstance(self.dataset, DiskCache):
@@ -209,15 +209,15 @@ class Removal:
 
 
 def images_without(item: Mapping[Any, Any], preprocessing: Compose) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Return the function that prepares one case from some of its phases.
+    """Return a function that prepares one case from some of its phases.
 
-    It is called as ``without(image, present, shown)``, [P, D, H, W], [P] and [P] bool, with the case as it
-    was prepared, and returns it as it would be without the files of the phases that are not shown. What
-    cannot be prepared from those left keeps the volumes of the case, with a warning.
+    It is called as ``without(image, present, shown)``, [P, D, H, W], [P] and [P] bool, with the case as it was
+    prepared, and returns it as it would be without the files of the phases that are not shown. If that cannot be
+    prepared, it returns the image unchanged, with a warning.
 
     Args:
         item: the case, with the paths of its phases.
-        preprocessing: its steps.
+        preprocessing: preprocessing of the case.
     """
     removal = Removal(Dataset([item], preprocessing.flatten()))
     name = removal.names()[0] if removal.loader is not None else str(item.get("case"))
@@ -232,11 +232,11 @@ def images_without(item: Mapping[Any, Any], preprocessing: Compose) -> Callable[
 
 
 class KeepVolumesd(Transform):
-    """Keeps of a case its name, its volumes on the grid, and what the intensity rule measures in the files.
+    """Keeps the name of a case, its volumes on the grid, and what the intensity rule measures in the files.
 
     Args:
-        key: of the phases.
-        after: the intensity rule and the steps behind it.
+        key: key of the phases in the item.
+        after: the intensity rule and the steps after it.
     """
 
     def __init__(self, key: str, after: Sequence[Any]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The results folder: every training leaves a complete small bundle."""
+"""The results folder: every training writes a complete small bundle."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scripts.volumes.fingerprint import content_hash
 
 _COMMENT = re.compile(r"^(\w+):.*?\s#\s(.*)$")
 COPIED = ("evaluate.yaml", "logging.conf")
-"""Configuration files of the bundle that serve every results folder as they are."""
+"""Configuration files of the bundle that are copied unchanged into every results folder."""
 
 
 def _comments(file: Path) -> dict[str, str]:
@@ -38,7 +38,7 @@ def write_yaml(file: Path, config: dict[str, Any], documented: Sequence[Path], t
     """Write a configuration with the comments that its keys have in the files it came from, if they are there.
 
     Raises:
-        ValueError: something that came from data would be an expression or a reference.
+        ValueError: a text that came from data would be an expression or a reference.
     """
     check_from_data(config, file.name)
     comments = {key: text for one in documented if one.is_file() for key, text in _comments(one).items()}
@@ -64,7 +64,7 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     Args:
         folder: results folder.
         config: merged configuration of the training.
-        source: the bundle that trains; its overlays, package and licence are copied.
+        source: the bundle that trains, from which configurations, package and licence are copied.
     """
     configs = folder / "configs"
     configs.mkdir(parents=True, exist_ok=True)
@@ -73,10 +73,10 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
     trained = config | {
         "bundle_root": ".",
         "dataset_dir": literal(str(Path(config["dataset_dir"]).resolve())),
-        "output_dir": general["output_dir"],  # to train again must not overwrite this folder
+        "output_dir": general["output_dir"],  # training again must not overwrite this folder
     }
     lists = served_lists(config)
-    if lists is not None:  # nor may it teach a server; the cases are kept in a file of their own
+    if lists is not None:  # nor may it train on a server's cases, which are kept in a file of their own
         trained |= {key: without_data(trained[key], general[key]) for key in ("train", "validate")}
         text = json.dumps(lists, indent=2, default=str)
         write_text(folder / "server_cases.json", text + "\n")
@@ -110,13 +110,13 @@ def write_bundle(folder: Path, config: dict[str, Any], source: Path) -> None:
 
 
 class ResultsFolder:
-    """Creates the results folder when training starts: after all data have been read and found good.
+    """Creates the results folder when training starts, after all data have been read and checked.
 
     Args:
         output_dir: results folder.
         bundle_root: the bundle that trains.
         config: merged configuration.
-        dataset_file: ``dataset.json``; its hash is recorded.
+        dataset_dir: folder of ``dataset.json``, whose hash is recorded.
         seed: the experiment's seed.
     """
 
@@ -135,12 +135,12 @@ class ResultsFolder:
         self.seed = seed
 
     def attach(self, engine: Engine) -> None:
-        """Write the folder at the start of training, by the first of several processes."""
+        """Write the folder at the start of training; of several processes only the first does."""
         if is_first_process():
             engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: Any) -> None:
-        """Write configurations, package, metadata and environment; what a kill left half-written goes."""
+        """Write configurations, package, metadata and environment; remove half-written files of a killed run."""
         remove_partial(self.output_dir)
         write_bundle(self.output_dir, self.config, self.bundle_root)
         record = {"seed": self.seed, "processes": process_count(), **environment(engine.state.device)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""First and last step of every run: refuse mistakes early, prepare the cases, say where the results are."""
+"""First and last steps of every run: report mistakes early, prepare the cases, say where the results are."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ SECTIONS = ("train", "validate", "test")
 def prepare_splits() -> None:
     """Make the datasets of training, validation and test, which fills their caches.
 
-    The test is read by no one before the training is over, but an image of it that cannot be read would then
-    cost the whole training. Without a cache every case is prepared once and let go.
+    The test split is not used before the training is over, but an unreadable image found only then would cost
+    the whole training. Without a cache, every case is prepared once and discarded.
 
     Raises:
-        BadCases: cases that cannot be prepared, of all three splits.
-        RuntimeError: when called outside a configuration.
+        BadCases: cases that cannot be prepared, of all three splits together.
+        RuntimeError: called outside a configuration.
     """
     parser = running_parser()
     if parser is None:
@@ -57,7 +57,7 @@ def prepare_splits() -> None:
         except Exception as error:  # MONAI wraps what a constructor raises
             bad = next((one for one in error_chain(error) if isinstance(one, BadCases)), None)
             if bad is None or any(bad.lines == other.lines for other in found):
-                raise  # in the second case it is dataset.json that cannot be used, whatever the split
+                raise  # if two splits report the same, dataset.json itself cannot be used
             found.append(bad)
             total += bad.of if not isinstance(error, BadCases) else 0
     if found:
@@ -69,7 +69,7 @@ MODEL = "configs/inference.yaml"
 
 
 def settle() -> bool:
-    """Show a user's mistakes as one line, refuse unknown keys and type the values, before any is resolved.
+    """Report a user's mistakes in one line, refuse unknown keys and convert the values, before any is resolved.
 
     With ``--help`` the keys of the command are shown, and nothing is run.
 
@@ -77,8 +77,8 @@ def settle() -> bool:
         Whether a value changed.
 
     Raises:
-        ValueError: for a key that no configuration declares, a value of another type or range than its
-            key's, an overlay that another file undoes, or a name from the data that would be an expression.
+        ValueError: a key that no configuration declares, a value that does not have the type or range of its
+            key, an overlay that another file undoes, or a name from the data that would be an expression.
     """
     errors.install()
     errors.on_interrupt(lambda: "stopped; give the same command again")
@@ -87,7 +87,7 @@ def settle() -> bool:
     options = typed_options(command_line())
     configs = bundle_folder(options.get("bundle_root") or config.get("bundle_root", ".")) / "configs"
     if command in TOOLS:
-        configs = BUNDLE / "configs"  # bundle_root may be what is reported
+        configs = BUNDLE / "configs"  # bundle_root may be the folder to be reported
     if options.keys() & {"help", "h"}:
         print(help_text(configs, command))
         raise SystemExit
@@ -104,25 +104,25 @@ def settle() -> bool:
 
 
 def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) -> None:
-    """Prepare a run: one-line errors, known keys, one seed, and the phantom where it is asked for.
+    """Prepare a run: one-line errors, known keys, one seed, and the phantom if it is the dataset.
 
     Args:
         bundle_root: folder of the bundle.
-        dataset_dir: folder of the dataset; ``data/phantom`` is created on first use (not where a bundle is
-            only loaded from another folder). None: no data is read.
+        dataset_dir: folder of the dataset; ``data/phantom`` is created on first use (not if the bundle is only
+            loaded from another folder). None: no data are read.
         seed: the experiment's seed.
 
     Raises:
-        ValueError: for a key that no configuration declares, or a value of another type than its key's.
+        ValueError: a key that no configuration declares, or a value that does not have the type of its key.
     """
     warnings.filterwarnings("ignore", category=FutureWarning)
     parser = running_parser()
-    if settle() and parser is not None:  # what MONAI had resolved was of other types
+    if settle() and parser is not None:  # MONAI had resolved these with the wrong types
         bundle_root, seed = (parser.get_parsed_content(key) for key in ("bundle_root", "seed"))
         dataset_dir = dataset_dir and parser.get_parsed_content("dataset_dir")
     declared = declared_keys(command_of(running_config(), running_run_id()))
     for key, value in (("bundle_root", bundle_root), ("dataset_dir", dataset_dir), ("seed", seed)):
-        if value is not None:  # what an expression gave
+        if value is not None:  # may be the result of an expression
             check_range(key, value, declared[key].kind)
     bundle = bundle_folder(bundle_root)
     warn_of_stale_twins(bundle / "configs")
@@ -136,7 +136,7 @@ def start(bundle_root: str | Path, dataset_dir: str | Path | None, seed: int) ->
 
 
 def finish(output_dir: str | Path) -> None:
-    """Note the figures in the metadata of a trained bundle; print where the results are and how to use it."""
+    """Copy the metrics into the metadata of a trained bundle; print where the results are and how to use it."""
     if not is_first_process():
         return
     record_metrics(output_dir)
@@ -153,12 +153,12 @@ def finish(output_dir: str | Path) -> None:
 
 
 def begin_training(output_dir: str | Path) -> None:
-    """Take the folder of a training (see `check_output`), and keep its memory (see `keep_freed_memory`)."""
+    """Keep freed memory (see `keep_freed_memory`), and take the folder of a training (see `check_output`)."""
     keep_freed_memory()
     check_output(output_dir)
 
 
 def end_training(output_dir: str | Path) -> None:
-    """Say where the results are (see `finish`); what was trained here is used without being verified."""
+    """Say where the results are (see `finish`), and record that this user trained them (see `record`)."""
     finish(output_dir)
     record(output_dir)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration that MONAI is executing at this moment, and commands as one would type them."""
+"""The configuration that MONAI is currently executing, and commands written as a user would type them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.files.plain_text import is_reference
 
 
 def _callers(kind: type) -> Any | None:
-    """Return the innermost calling object of type `kind`, found as ``self`` up the call stack."""
+    """Return the innermost caller of type `kind`, found as ``self`` on the call stack."""
     frame = sys._getframe(1)
     while frame is not None:
         owner = frame.f_locals.get("self")
@@ -30,9 +30,9 @@ def _callers(kind: type) -> Any | None:
 def running_parser() -> ConfigParser | None:
     """Return the parser whose expression is being evaluated, or None outside a configuration.
 
-    MONAI hands an expression the objects that it refers to by ``@`` and nothing else, while the results
-    folder must hold the whole resolved configuration, and a misspelt key can only be found by looking at
-    all keys. The parser is therefore found where it stands: up the call stack.
+    MONAI passes an expression only the objects that it refers to by ``@``. But the results folder must hold the
+    whole configuration, and a misspelt key can only be found by looking at all keys. The parser is therefore
+    taken from the call stack.
     """
     return _callers(ConfigParser)
 
@@ -44,16 +44,16 @@ def running_run_id() -> str | None:
 
 
 def bundle_folder(bundle_root: str | Path) -> Path:
-    """Return the bundle that runs: `bundle_root`, or where that is none, the one whose files are being read.
+    """Return the running bundle: `bundle_root`, or if that is no bundle, the one whose files are being read.
 
-    ``.`` is no bundle where `monai.bundle.load` or a federated client reads a bundle from another folder.
+    ``.`` is no bundle if `monai.bundle.load` or a federated client reads a bundle from another folder.
     """
     root, files = Path(str(bundle_root)).resolve(), folder_of_files()  # MONAI makes 2024 a number
     return root if files is None or (root / "configs" / "metadata.json").is_file() else files
 
 
 def folder_of_files() -> Path | None:
-    """Return the folder of the bundle whose configuration files are read, or None outside a workflow."""
+    """Return the folder of the bundle whose configuration files are being read, or None outside a workflow."""
     workflow = _callers(ConfigWorkflow)
     return None if workflow is None else Path(workflow.config_root_path).resolve().parent
 
@@ -73,7 +73,7 @@ def running_config(
         structures, masks: of a network that outlines, likewise.
 
     Raises:
-        RuntimeError: when called outside a configuration.
+        RuntimeError: called outside a configuration.
     """
     parser = running_parser()
     if parser is None:
@@ -88,9 +88,9 @@ _REFERENCE = re.compile(r"@(\w+)")
 
 
 def network_parts(config: dict[str, Any], kinds: tuple[str, ...]) -> list[str]:
-    """Return those of `kinds` that the network uses, followed through the references of the configuration.
+    """Return those of `kinds` that the network uses, by following the references in the configuration.
 
-    Of the encoders of volumes and of planes, which the reader both refers to, those that `views` asks for.
+    The reader refers to the encoders of volumes and of planes; only those that `views` asks for are returned.
 
     >>> config = {"network_def": {"encoder": "@reader"}, "reader": {"a": "@encoder", "b": "@plane_encoder"},
     ...           "encoder": {}, "plane_encoder": {}, "fusion": {}, "views": ["axial"]}
@@ -99,7 +99,7 @@ def network_parts(config: dict[str, Any], kinds: tuple[str, ...]) -> list[str]:
     """
     views = config.get("views") or []
     unread = {"plane_encoder"} if not views else set() if "volume" in views else {"encoder"}
-    if "plane_encoder" not in config:  # from before there were views
+    if "plane_encoder" not in config:  # a configuration of a version without views
         unread = set()
     reached: set[str] = set()
     waiting = ["network_def"]
@@ -112,7 +112,7 @@ def network_parts(config: dict[str, Any], kinds: tuple[str, ...]) -> list[str]:
 
 
 def training_command(overlays: Sequence[str], dataset_dir: str | None = None) -> str:
-    """Return the command that trains with train.yaml and `overlays`, as one would type it where one is.
+    """Return the command that trains with train.yaml and `overlays`, to be typed in the current folder.
 
     >>> print(training_command(["configs/data/acdc.yaml"]))
     python -m monai.bundle run training --config_file "['configs/train.yaml','configs/data/acdc.yaml']"
@@ -122,12 +122,13 @@ def training_command(overlays: Sequence[str], dataset_dir: str | None = None) ->
 
 
 def bundle_command(run: str, files: Sequence[str], bundle: Path | None = None) -> str:
-    """Return a command of the bundle, as one would type it.
+    """Return a command of the bundle as a user would type it.
 
     Args:
-        run: what is run.
-        files: configurations; those in `configs` are the bundle's own.
-        bundle: its folder, which is named where one is elsewhere; None: the command is given in it.
+        run: run id, e.g. training.
+        files: configuration files; those in `configs` are the bundle's own.
+        bundle: folder of the bundle, which the command names unless it is the current folder; None: the command
+            is to be typed in that folder.
     """
     root = ""
     if bundle is not None and bundle != Path.cwd():
@@ -139,9 +140,9 @@ def bundle_command(run: str, files: Sequence[str], bundle: Path | None = None) -
 
 
 def from_here(path: Path) -> str:
-    """Return a path as one would type it: relative where it lies below the current folder.
+    """Return a path as a user would type it: relative if it lies below the current folder.
 
-    A name that MONAI would execute or look up has the folder in front.
+    A name that MONAI would execute or look up gets the prefix ``./``.
 
     >>> from_here(Path.cwd() / "data"), from_here(Path.cwd() / "$x")
     ('data', './$x')

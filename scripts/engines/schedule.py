@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning-rate schedules: warm-up with cosine decay, or reduction on a plateau."""
+"""Learning-rate schedules (warm-up with cosine decay, or reduction on a plateau), and freezing of parts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 def warmup_cosine(
     optimizer: Optimizer, dataloader: DataLoader, max_epochs: int, warmup_epochs: float = 0
 ) -> WarmupCosineSchedule:
-    """Linear warm-up to the optimiser's learning rate, then a half cosine down to zero, per iteration.
+    """Return a schedule per iteration: linear warm-up to the optimiser's learning rate, then a half cosine to 0.
 
     Args:
         optimizer: its learning rates are the peak values.
-        dataloader: the training loader; its length is the number of iterations per epoch.
+        dataloader: training loader, whose length is the number of iterations per epoch.
         max_epochs: epochs of the whole training.
         warmup_epochs: epochs of linear warm-up, fractions allowed.
     """
@@ -44,13 +44,13 @@ class ScheduleHandler:
     """Steps a learning-rate schedule: per iteration, or a plateau schedule after every validation.
 
     Args:
-        schedule: a torch schedule; `ReduceLROnPlateau` must be built with ``mode="max"``, because the
-            selection score is higher for better.
+        schedule: a torch schedule; `ReduceLROnPlateau` must be built with ``mode="max"``, because a higher
+            selection score is better.
         evaluator: the validation engine.
         selection: its key metric.
 
     Raises:
-        ValueError: for a plateau schedule in mode "min".
+        ValueError: a plateau schedule in mode "min".
     """
 
     def __init__(self, schedule: LRScheduler | ReduceLROnPlateau, evaluator: Engine, selection: SelectionScore) -> None:
@@ -61,7 +61,7 @@ class ScheduleHandler:
         self.selection = selection
 
     def attach(self, engine: Engine) -> None:
-        """Step with the iterations of `engine`, or with the validations of the evaluator."""
+        """Step after the iterations of `engine`, or after the validations of the evaluator."""
         if isinstance(self.schedule, ReduceLROnPlateau):
             self.evaluator.add_event_handler(Events.COMPLETED, self._plateau)
         else:
@@ -79,15 +79,15 @@ def _evaluate(module: nn.Module, _: Any) -> None:
 
 
 class FreezeParts:
-    """Keeps parts of the network as they are until an epoch: their weights and normalisation statistics.
+    """Freezes weights and normalisation statistics of parts of the network until a given epoch.
 
     Args:
         network: the network that is trained.
-        parts: names or leading names of sub-modules, e.g. ``encoder`` or ``encoder.stages.0``.
+        parts: names of sub-modules, e.g. ``encoder`` or ``encoder.stages.0``.
         thaw_epoch: first epoch in which they learn again, from 1; 0 never thaws.
 
     Raises:
-        ValueError: for a part that the network does not have (the nearest name is given).
+        ValueError: a part that the network does not have; gives the nearest name.
     """
 
     def __init__(self, network: nn.Module, parts: Sequence[str] = (), thaw_epoch: int = 0) -> None:
@@ -102,12 +102,12 @@ class FreezeParts:
         self._hooks: list[Any] = []
 
     def attach(self, engine: Engine) -> None:
-        """Freeze when training starts, thaw when the epoch comes."""
+        """Freeze or thaw at the start of each epoch of `engine`."""
         if self.parts:
             engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Freeze before the thaw epoch, thaw from it on (also when a run resumes in between)."""
+        """Freeze before the thaw epoch, thaw from it on (also if a run is resumed in between)."""
         frozen = self.thaw_epoch == 0 or engine.state.epoch < self.thaw_epoch
         if frozen and not self._hooks:
             self._freeze()
@@ -119,7 +119,7 @@ class FreezeParts:
         for part in self.parts:
             part.requires_grad_(False)
             for module in part.modules():
-                # the trainer calls network.train() each time
+                # as a hook, because the trainer calls network.train() in each iteration
                 if isinstance(module, (_BatchNorm, nn.Dropout)):
                     self._hooks.append(module.register_forward_pre_hook(_evaluate))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which checkpoint is the best: a rule on the validation split, smoothed where the curve is noisy."""
+"""Selection of the best checkpoint by a score on the validation split, which may be smoothed; early stopping."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def pooled_output(output: list[dict[str, Tensor]] | dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return probabilities ``[B, K]`` and labels ``[B]`` of an engine's output, decollated or not."""
+    """Return probabilities [B, K] and labels [B] of an engine's output, decollated or not."""
     if isinstance(output, dict):
         return output["pred"].detach().float().cpu(), output["label"].cpu()
     probabilities = torch.stack([torch.as_tensor(case["pred"]).as_subclass(Tensor) for case in output])
@@ -29,11 +29,11 @@ def pooled_output(output: list[dict[str, Tensor]] | dict[str, Tensor]) -> tuple[
 
 
 class PooledScore(EpochMetric):
-    """A score of scikit-learn on the predictions of the whole split, not a mean over batches.
+    """A score computed on the predictions of the whole split, not averaged over batches.
 
-    An AUC over cases of one class is NaN; `SelectionScore` then goes by the loss, with a warning. This cannot
-    happen with a dataset.json, whose splits are checked, but with the few labels of an annotation server.
-    Several processes gather their predictions first, and all have the same score.
+    The AUC of cases of a single class is NaN; `SelectionScore` then uses the loss, with a warning. This cannot
+    happen with a dataset.json, whose splits are checked, but it can with the few labels of an annotation server.
+    Several processes gather their predictions first, so all get the same score.
 
     Args:
         rule: ``auc``, ``accuracy``, ``loss`` (minus the mean log loss) or ``auc_accuracy`` (0.5 AUC + 0.5
@@ -41,7 +41,7 @@ class PooledScore(EpochMetric):
         output_transform: from the evaluator's output to (probabilities, labels).
 
     Raises:
-        ValueError: for another rule.
+        ValueError: an unknown rule.
     """
 
     def __init__(self, rule: str, output_transform: Callable[[Any], Any] = pooled_output) -> None:
@@ -67,25 +67,25 @@ class PooledScore(EpochMetric):
 
 
 class SelectionScore(PooledScore):
-    r"""The validation score that chooses the checkpoint, steers the schedule and stops early.
+    r"""The validation score that selects the checkpoint, drives the plateau schedule and stops training early.
 
     With smoothing :math:`\beta` the score after validation `t` is the bias-corrected exponential mean
 
     .. math:: s_t = \beta s_{t-1} + (1 - \beta) x_t, \qquad \hat{s}_t = s_t / (1 - \beta^t)
 
-    where the correction is applied to a copy, so that a constant curve stays constant.
+    where the correction makes a constant curve stay constant; the running mean itself is kept uncorrected.
 
     Args:
         rule: as for `PooledScore`.
         smoothing: :math:`\beta` in [0, 1); 0 takes each validation as it is.
 
     Attributes:
-        best: highest score so far; ``best_validation``: its number, from 1.
+        best: highest score so far; ``best_validation``: number of its validation, from 1.
         improved: whether the last validation was the best.
-        since_best: validations since the best one.
+        since_best: number of validations since the best one.
 
     Raises:
-        ValueError: for smoothing outside [0, 1).
+        ValueError: smoothing outside [0, 1).
 
     Reference:
         Kingma and Ba, "Adam", ICLR 2015, section 3 (bias correction).
@@ -108,7 +108,7 @@ class SelectionScore(PooledScore):
 
     @property
     def since_best(self) -> int:
-        """Validations since the best one."""
+        """Number of validations since the best one."""
         return self.validations - self.best_validation
 
     def _undefined(self, probabilities: Tensor, labels: Tensor) -> float:
@@ -121,11 +121,11 @@ class SelectionScore(PooledScore):
         return float(selection_value(probabilities.numpy(), labels.numpy(), "loss"))
 
     def compute(self) -> float:
-        """Return the smoothed score of the finished validation and remember whether it is the best."""
+        """Return the smoothed score of the finished validation, and set `improved` if it is the best."""
         value = float(super().compute())
         self.validations += 1
         self.improved = False
-        if not math.isfinite(value):  # would poison the mean, and every comparison after it
+        if not math.isfinite(value):  # would spoil the mean and every later comparison
             return value
         self.smoothed_values += 1
         self.running = self.smoothing * self.running + (1 - self.smoothing) * value
@@ -136,7 +136,7 @@ class SelectionScore(PooledScore):
         return smoothed
 
     def state_dict(self) -> dict[str, float]:  # type: ignore[override]
-        """Return what a resumed run needs."""
+        """Return the state that a resumed run needs."""
         names = ("running", "validations", "smoothed_values", "best", "best_validation")
         return {name: getattr(self, name) for name in names}
 
@@ -147,7 +147,7 @@ class SelectionScore(PooledScore):
 
 
 def pooled_scores(rules: Sequence[str]) -> dict[str, PooledScore]:
-    """Return the scores of all cases of a validation together, by the names of their rules."""
+    """Return one `PooledScore` per rule, by the name of the rule."""
     return {rule: PooledScore(rule) for rule in rules}
 
 
@@ -166,7 +166,7 @@ class EarlyStop:
         self.patience = patience
 
     def attach(self, engine: Engine) -> None:
-        """Look at the score after every validation of `engine`."""
+        """Check the score after every validation, and stop `engine`."""
         if self.patience > 0:
             self.evaluator.add_event_handler(Events.COMPLETED, self._check, engine)
 

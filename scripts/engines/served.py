@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training that an annotation server starts: it hands over the cases, and takes back the weights."""
+"""Training started by an annotation server, which provides the cases and receives the weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def served_lists(config: Mapping[str, Any]) -> dict[str, list] | None:
     """Return the training and validation cases that a server wrote into the configuration, or None.
 
-    MONAI Label replaces `train#dataset#data` and `validate#dataset#data`, which are expressions otherwise, by
+    MONAI Label replaces `train#dataset#data` and `validate#dataset#data`, which otherwise are expressions, by
     lists of {"image": path, "label": path}.
     """
     lists = {
@@ -39,7 +39,7 @@ def served_lists(config: Mapping[str, Any]) -> dict[str, list] | None:
 
 
 def without_data(section: Mapping[str, Any], general: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the section `train` or `validate` of a configuration with the data that it has in general."""
+    """Return the section `train` or `validate` with the `data` entry of the general configuration."""
     return {**section, "dataset": {**section["dataset"], "data": general["dataset"]["data"]}}
 
 
@@ -50,12 +50,12 @@ def training_cases(
     clinical: Sequence[str | Mapping] = (),
     required: Sequence[str] = SPLITS,
 ) -> Cases:
-    """Read the cases of a dataset.json, or take those that a server handed over.
+    """Read the cases of a dataset.json, or take those that a server provided.
 
     Arguments and errors are those of `scripts.cases.read_cases`. A server's cases have no test split.
 
     Raises:
-        ValueError: the server left no case to train on, or none to validate on.
+        ValueError: the server provided no case to train on, or none to validate on.
     """
     lists = served_lists(running_config())
     if lists is None:
@@ -78,7 +78,7 @@ def training_cases(
 
 
 def hand_over(output_dir: str | Path, bundle_root: str | Path) -> None:
-    """Copy the best weights into the bundle that the server answers from, if a server asked for them.
+    """Copy the best weights into the bundle with which the server predicts, if a server started the training.
 
     The weights that were there before the first time are kept as ``models/model_before_labels.pt``.
     """
@@ -93,7 +93,7 @@ def hand_over(output_dir: str | Path, bundle_root: str | Path) -> None:
 
 
 UNKNOWN = ""
-"""What stands for a value that is not known."""
+"""Stands for an unknown value."""
 # fmt: off
 TAKEN = frozenset([
     "image", "image_path", "label", "labels", "label_tag", "save_label", "model", "model_filename", "device",
@@ -101,15 +101,15 @@ TAKEN = frozenset([
     "result",
 ])
 # fmt: on
-"""Names that mean something else in a request to MONAI Label."""
+"""Names that have another meaning in a request to MONAI Label."""
 
 
 def case_options(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the `displayable_configs` of a trained model: its options and their defaults.
 
-    A model that looks at a region has a `point` ("x y z", or "x y z side", in mm), which overrules any mask.
-    Each clinical column is a text for a number, and a list to choose from for a category; what is left as it
-    is, is unknown.
+    A model that reads a region has a `point` ("x y z", or "x y z side", in mm), which overrides any mask. Each
+    clinical column is a text field for a number, and a list to choose from for a category; a value that is left
+    unchanged is unknown.
 
     Args:
         config: merged configuration of the training, with the columns in `clinical` declared in full.
@@ -133,14 +133,14 @@ def case_options(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen_row(columns: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Tensor | None:
-    """Return the row of the clinical table [1, T] that the options stand for, or None where none is known.
+    """Return the row of the clinical table [1, T] that the options describe, or None if no value is known.
 
     Args:
         columns: full declarations of the columns.
-        options: column -> value; an empty text, None, or a list, of which nothing was chosen yet, is unknown.
+        options: column -> value; an empty text, None, or a list, from which nothing was chosen, is unknown.
 
     Raises:
-        ValueError: a number that is none, or a category that the column does not declare.
+        ValueError: a text that is not a number, or a category that the column does not declare.
 
     >>> chosen_row([{"name": "age", "kind": "number"}], {"age": " 61.5"})
     tensor([[61.5000]])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What follows from `train.yaml`: `inference.yaml`, JSON twins (servers read them first), comments, docs/keys.md."""
+"""Files generated from `train.yaml`: `inference.yaml`, JSON twins (which servers prefer), comments, docs/keys.md."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def warn_of_stale_twins(configs: Path) -> None:
 
 
 def write_twins(configs: Path) -> None:
-    """Write what follows from the YAML files and the declared keys, see `scripts.keys`.
+    """Write everything that is generated from the YAML files and the declared keys, see `scripts.keys`.
 
-    These are the JSON twins, the comments of the YAML files, ``docs/keys.md``, and what ``metadata.json`` has
-    of ``train.yaml``.
+    These are the JSON twins, the comments of the YAML files, ``docs/keys.md``, and the fields of
+    ``metadata.json`` that come from ``train.yaml``.
 
     Raises:
-        ValueError: something that came from data would be an expression or a reference.
+        ValueError: a text that came from data would be an expression or a reference.
     """
     for name in TWINS:
         content = read_yaml(configs / f"{name}.yaml")
@@ -90,9 +90,9 @@ def write_twins(configs: Path) -> None:
 
 
 MARK = "# Every key that train.yaml has, too, and the steps of `preprocessing` are written by `make twins`."
-"""A file with this line is kept up to date; results folders have their configurations written as a whole."""
+"""A file with this line is kept up to date; the configurations of results folders are written as a whole."""
 OF_TRAINING = ("ReadLabeld", "SelectItemsd")
-"""Steps of a training alone: a case to be predicted has no label, and keeps its geometry."""
+"""Steps of training alone: a case to be predicted has no label, and keeps its geometry."""
 _KEY = re.compile(r"^(?P<key>\w+):.*\n(?:[ -].*\n)*", re.MULTILINE)
 _STEPS = re.compile(
     r"^ *preprocessing:(?:  #.*)?\n *_target_: Compose\n *transforms:\n(?P<steps>(?: *- .*\n)+)", re.MULTILINE
@@ -100,12 +100,12 @@ _STEPS = re.compile(
 
 
 def shared_from(train: str, inference: str) -> str:
-    """Return the text of `inference.yaml` with what it shares with that of `train.yaml`.
+    """Return the text of `inference.yaml` with the keys that it shares with `train.yaml` copied from there.
 
-    The last step of its own `preprocessing` stays.
+    The last step of its own `preprocessing` is kept.
 
     Raises:
-        ValueError: a `preprocessing` is no list of steps, one per line.
+        ValueError: a `preprocessing` is not a list of steps, one per line.
 
     >>> steps = "preprocessing:\\n  _target_: Compose\\n  transforms:\\n"
     >>> own = "# own\\nseed: 0\\n" + steps + "  - a\\n  - c\\n"
@@ -134,7 +134,7 @@ def shared_from(train: str, inference: str) -> str:
 
 
 def write_inference(configs: Path) -> None:
-    """Write what `inference.yaml` shares with `train.yaml`, where its text asks for it by `MARK`."""
+    """Update the keys that `inference.yaml` shares with `train.yaml`, if it contains the line `MARK`."""
     train, inference = ((configs / name).read_text(encoding="utf-8") for name in ("train.yaml", "inference.yaml"))
     if MARK in inference and (text := shared_from(train, inference)) != inference:
         write_text(configs / "inference.yaml", text)

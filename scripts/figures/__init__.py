@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people look at: tables, and figures as matplotlib `Figure` objects for files and TensorBoard."""
+"""Tables, and figures as matplotlib `Figure` objects for files and TensorBoard."""

@@ -52,14 +52,14 @@ def roc_figure(
     """Draw sensitivity over 1 - specificity for all thresholds on P(class), with the AUC and a 95% band.
 
     With two classes there is one panel, of the positive class against the other; with more, one per class
-    against the rest. The dot on each curve is the working point of the table: the class with the highest
-    probability is predicted. A class whose AUC is undefined has a panel that says so, without a curve.
+    against the rest. The dot on each curve is the operating point of the table: the class with the highest
+    probability is predicted. The panel of a class whose AUC is undefined says so and has no curve.
 
     Args:
         probabilities, labels, classes, positive: as for `ClassPanels`.
-        intervals: 95% bounds of each class's AUC, then of their mean, to be written behind it.
-        patients: the patient of each case, who are resampled for the band; None: every case is a patient.
-        draws, seed: of the resampling; 0 draws for no band.
+        intervals: 95% bounds of each class's AUC, then of their mean, written after the value.
+        patients: the patient of each case, the unit of resampling for the band; None: every case is a patient.
+        draws, seed: number of bootstrap draws (0: no band) and their seed.
 
     Raises:
         ValueError: as for `classification_table`; a folder that cannot be written.
@@ -97,7 +97,7 @@ def roc_figure(
 
 
 def _write(axes: Axes, title: str, single: bool) -> None:
-    """Write what a panel shows: over it where there are several, in the middle where it has no curve."""
+    """Title a panel if there are several; a single one without a curve gets its text in the middle."""
     if not single:
         axes.set_title("\n".join(title.split(": ", 1)), fontsize=9)
     elif "undefined" in title:
@@ -114,9 +114,9 @@ def confusion_figure(
 ) -> Figure:
     """Draw the cases per true class (row) and predicted class (column): left as counts, right as rates.
 
-    The predicted class is the one with the highest probability. Rates are of the true class (row), and colour
-    follows them in both panels, so a rare class is as visible as a frequent one. The diagonal holds the right
-    predictions; its rates are the sensitivities.
+    The predicted class is the one with the highest probability. Rates are relative to the true class (row) and
+    set the colour in both panels, so that a rare class is as visible as a frequent one. The diagonal holds the
+    correct predictions; its rates are the sensitivities.
 
     Args and Raises: as for `roc_figure`; the positive one of two classes is marked.
     """
@@ -143,7 +143,7 @@ def confusion_figure(
     names = [wrap(one) + ("\n(positive)" if k == positive_at else "") for k, one in enumerate(shown)]
     longest = max(columns(line) for label_name in names for line in label_name.split("\n"))
     turn = 0 if longest * font < 72 * side * 0.75 / size else 40
-    if turn:  # several lines would lie over each other
+    if turn:  # turned names of several lines would overlap
         one_line = figure.names(classes, "class")
         names = [one + (" (positive)" if k == positive_at else "") for k, one in enumerate(one_line)]
     for axes in (left, right):
@@ -162,12 +162,12 @@ def confusion_figure(
 
 
 def _draw(axes: Axes, share: np.ndarray, text: Sequence[Sequence[str]], side: float) -> Any:
-    """Draw one matrix with a text in each cell; frame the diagonal; return the image for the colour bar."""
+    """Draw one matrix with a text in each cell and a framed diagonal; return the image for the colour bar."""
     from matplotlib.patches import Rectangle
 
     size = len(share)
     image = axes.imshow(share * 100, cmap="Blues", vmin=0, vmax=100)
-    font = min(15.0, max(4.0, 0.6 * side / size * 72 / 3.2))
+    font = min(15.0, max(4.0, 0.6 * side / size * 72 / 3.2))  # points; a cell is about 0.6 side / size inches wide
     for i in range(size):
         axes.add_patch(
             Rectangle((i - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="#222222", linewidth=1.6, clip_on=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A figure that draws names as they are, whatever their language, length and signs."""
+"""A figure that draws names literally, whatever their language, length and characters."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from scripts.figures.text import LONGEST, drawable, families, plain, shorten
 
-MARK = chr(0x200E)  # Invisible: what is beside it runs from left to right
+MARK = chr(0x200E)  # Invisible left-to-right mark: the text beside it runs from left to right
 
 
 class NamedFigure(Figure):
-    """A figure in which names are data: `$` is a dollar, and no character is a box.
+    """A figure that treats names as data: `$` is a dollar sign, and no character becomes an empty box.
 
-    Every text is drawn in the fonts that have its characters (`scripts.figures.text`), titles are
-    wrapped at the edges of the figure. What is drawn otherwise than it is called is in `full_names`, which
-    `save_figure` writes into the file, so that the report can say it.
+    Every text is drawn in fonts that have its characters (`scripts.figures.text`), and titles are wrapped at the
+    edges of the figure. Names that are drawn differently are listed in `full_names`, which `save_figure` writes
+    into the file, so that the report can explain them.
 
     Attributes:
-        full_names: what a name is drawn as -> the name.
+        full_names: name as drawn -> full name.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -33,15 +33,15 @@ class NamedFigure(Figure):
         self.full_names: dict[str, str] = {}
 
     def names(self, names: Sequence[str], noun: str, length: int = LONGEST) -> list[str]:
-        """Return the names as they are drawn: in full, cut in the middle, or as a number.
+        """Return the names as they are drawn: in full, shortened in the middle, or as a number.
 
-        A name for which no font of this machine has all characters becomes the noun and its number from 1.
-        Names that would be cut to the same text get their number before it.
+        A name that no font of this machine can draw becomes the noun and its number from 1. Names that would be
+        shortened to the same text get their number in front.
 
         Args:
-            names: of all classes, phases or tokens, in order.
+            names: all classes, phases or tokens, in order.
             noun: what they are, e.g. "class".
-            length: columns that a name may take.
+            length: columns that a name may take, see `scripts.figures.text.columns`.
         """
         found = [plain(str(name)) for name in names]
         shown = [shorten(name, length) if name and drawable(name) else f"{noun} {i}" for i, name in enumerate(found, 1)]
@@ -54,7 +54,7 @@ class NamedFigure(Figure):
         return [_left_to_right(text) for text in shown]
 
     def explained(self) -> dict[str, str]:
-        """Return those of `full_names` that are written anywhere in the figure."""
+        """Return those of `full_names` that appear in the figure."""
         said = ["".join(text.get_text().split()) for text in self.findobj(Text)]
         return {
             shown: name
@@ -63,8 +63,8 @@ class NamedFigure(Figure):
         }
 
     def draw(self, renderer: Any) -> None:
-        """Draw, with fonts for every text."""
-        fonts = logging.getLogger("matplotlib.font_manager")  # says that a font has no regular weight
+        """Draw the figure, each text in fonts that have its characters."""
+        fonts = logging.getLogger("matplotlib.font_manager")  # would warn of fonts without a regular weight
         before = fonts.level
         fonts.setLevel(logging.ERROR)
         try:
@@ -83,14 +83,14 @@ class NamedFigure(Figure):
 
 
 def _left_to_right(name: str) -> str:
-    """Keep the order of what stands beside a name in Arabic or Hebrew: "name (3 of 40)"."""
+    """Keep the order of text next to a name in Arabic or Hebrew, as in "name (3 of 40)"."""
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in name):
         return f"{MARK}{name}{MARK}"
     return name
 
 
 def _make_plain(text: Any) -> None:
-    """Take a text literally, in fonts that have its characters; one that none has becomes a question mark."""
+    """Draw a text literally, in fonts that have its characters; a character that none has becomes "?"."""
     said = text.get_text()
     text.set_parse_math(False)
     if said.isascii():

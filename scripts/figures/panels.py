@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What figures share: colours, the way they are saved, panels, bands and legends."""
+"""Shared parts of the figures: colours, saving, panels, bands and legends."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, told apart with any colour vision; the line style changes after a full turn."""
+"""Okabe and Ito's palette, distinguishable with any colour vision; once it is used up, the line style changes."""
 
 LINE_STYLES = ("-", "--", ":", "-.")
 GREY = "#767676"
 DPI = 150
 LONGEST_TITLE = 36  # Columns that the name of a phase may take above a picture, in about three lines of 14
-NAMES = "Names"  # Key of the text in a PNG that says which names are drawn otherwise, as JSON
+NAMES = "Names"  # Key of the PNG text that lists, as JSON, the names that are drawn differently
 
 
 def new_figure(width: float, height: float) -> NamedFigure:
-    """Make an empty figure of a size in inches that lays itself out."""
+    """Return an empty figure with automatic layout; sizes in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from scripts.figures.named_figure import NamedFigure  # and with it matplotlib
 
@@ -54,16 +54,16 @@ def plain_axes(axes: Axes) -> None:
 
 
 def saved(figure: NamedFigure, path: str | Path | None) -> NamedFigure:
-    """Return a figure, saved where a path is given."""
+    """Save a figure if a path is given; return it."""
     if path is not None:
         save_figure(figure, path)
     return figure
 
 
 def save_figure(figure: NamedFigure, path: str | Path) -> Path:
-    """Save a figure in the format that the suffix of `path` names, completely or not at all.
+    """Save a figure, as a whole or not at all, in the format given by the suffix of `path`.
 
-    A PNG holds, as text by the key "Names", the names that are drawn otherwise (see `NamedFigure`).
+    A PNG contains, as text with the key "Names", the names that are drawn differently (see `NamedFigure`).
 
     Raises:
         ValueError: the folder cannot be written.
@@ -80,21 +80,21 @@ def save_figure(figure: NamedFigure, path: str | Path) -> Path:
 
 BAND = "95% band, at each point"
 DASHED: dict[str, Any] = {"color": GREY, "linestyle": (0, (4, 3)), "linewidth": 1}
-"""Lines to compare with: chance, no skill, perfect calibration."""
+"""Style of reference lines: chance, no skill, perfect calibration."""
 
 
 class ClassPanels:
-    """A figure with one panel for the positive one of two classes, or one per class against the rest.
+    """A figure with one panel for the positive of two classes, or one per class against the rest.
 
     Args:
         probabilities: [n, K], each row summing to 1.
         labels: [n], index of the true class.
-        positive: with two classes, the name of the positive one; None is the last.
-        width, height: of a single panel, inches.
+        positive: with two classes, the name of the positive one; None means the last.
+        width, height: size of a single panel, inches.
 
     Attributes:
         shown: indices of the classes that have a panel.
-        names: of all classes, as they are drawn.
+        names: names of all classes as they are drawn.
 
     Raises:
         ValueError: as for `classification_table`.
@@ -129,7 +129,7 @@ class ClassPanels:
         return len(self.shown) == 1
 
     def __iter__(self) -> Iterator[tuple[Axes, int, np.ndarray]]:
-        """Go through the panels: axes, index of the class, and which cases [n] have it."""
+        """Yield for each panel its axes, the index of its class, and which cases [n] are of that class."""
         for axes, k in zip(self.panels, self.shown, strict=True):
             yield axes, k, self.label == k
 
@@ -152,13 +152,13 @@ class ClassPanels:
         """Write titles, names of the axes and legends; save the figure where a path is given.
 
         Args:
-            title: of what is drawn.
+            title: name of the figure.
             name: what was evaluated.
-            only: what a single panel is about.
-            x, y: names of the axes; the vertical one is written on the left alone.
-            legend: where that of a single panel lies.
-            common: what one legend under several panels explains.
-            behind: the title of several panels ends with it.
+            only: subtitle of a single panel.
+            x, y: names of the axes; y is written on the leftmost panels only.
+            legend: position of the legend of a single panel.
+            common: labels that a common legend under several panels explains.
+            behind: appended to the title of several panels.
         """
         heading = f"{title}, {name}" if name else title
         if self.single:
@@ -177,7 +177,7 @@ class ClassPanels:
 
 
 def interval_text(intervals: Sequence[Sequence[float] | None] | None, index: int) -> str:
-    """Write an interval behind its value, or nothing where there is none.
+    """Return an interval as text to follow its value, or "" if there is none.
 
     >>> interval_text([[0.7, 0.9]], 0)
     ' (95% CI 0.700–0.900)'
@@ -192,7 +192,7 @@ def draw_band(axes: Axes, x: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]) 
 
 
 def common_legend(figure: NamedFigure, panels: Sequence[Axes], names: Sequence[str]) -> None:
-    """Put one legend under all panels, of what has one of the names in any of them."""
+    """Put one legend under all panels, with the entries of any panel that have one of the names."""
     found: dict[str, Any] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()

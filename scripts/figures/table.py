@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A table for people: on the screen, in Markdown, as HTML; and the metrics as one."""
+"""Tables for the screen, for Markdown and for HTML pages; and the table of the metrics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from scripts.figures.text import shorten
 from scripts.metrics.registry import DECISIONS, HEADINGS, MACRO, METRICS, OVERALL, TITLES
 
-UNKNOWN = "–"  # What stands where there is no number
+UNKNOWN = "–"  # In place of a number that is missing
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table."""
+    """A table with its title, the number of cases behind it, and notes."""
 
     title: str
     n: str  # how many cases, volumes or jobs are behind it, e.g. "n = 40 cases"
@@ -29,7 +29,7 @@ class Table:
         return aligned([list(map(on_screen, row)) for row in rows], left)
 
     def markdown(self) -> str:
-        """Return it with a heading of the second level.
+        """Return the table in Markdown, under a heading of the second level.
 
         >>> table = Table("Costs", "n = 2 jobs", ["strategy", "s"], [["mean", "3"]], ["One thread."])
         >>> print(table.markdown())
@@ -52,7 +52,7 @@ def markdown_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
-    """Align columns: the first `left` ones to the left, the others to the right; None: all to the left.
+    """Align the first `left` columns to the left and the others to the right; None: all to the left.
 
     >>> print(aligned([["split", "cases"], ["test", "40"]], left=1))
     split  cases
@@ -70,12 +70,12 @@ def aligned(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
 
 
 def on_screen(cell: str) -> str:
-    """Return a cell in signs that every terminal has."""
+    """Return a cell in characters that every terminal can show."""
     return cell.replace("×", "x").replace(UNKNOWN, "-")
 
 
 def number(value: float | None) -> str:
-    """Write a metric with three digits.
+    """Return a metric as text with three decimals.
 
     >>> number(0.91749), number(None)
     ('0.917', '–')
@@ -84,7 +84,7 @@ def number(value: float | None) -> str:
 
 
 def bounds_text(lower: float | None, upper: float | None, sign: str = "") -> str:
-    """Write an interval behind its value; nothing where there is none.
+    """Return an interval as text to follow its value, or "" if there is none.
 
     >>> bounds_text(0.8, 0.95), bounds_text(-0.1, 0.2, "+")
     (' [0.800, 0.950]', ' [-0.100, +0.200]')
@@ -93,7 +93,7 @@ def bounds_text(lower: float | None, upper: float | None, sign: str = "") -> str
 
 
 def with_interval(row: Mapping[str, Any], metric: str) -> str:
-    """Write a metric with its 95% interval, if it has one.
+    """Return a metric as text, with its 95% interval if it has one.
 
     >>> with_interval({"auc": 0.9, "auc_interval": [0.8, 0.95]}, "auc")
     '0.900 [0.800, 0.950]'
@@ -102,7 +102,7 @@ def with_interval(row: Mapping[str, Any], metric: str) -> str:
 
 
 def counted(number_of: int, noun: str) -> str:
-    """Write a number with its noun.
+    """Return a number with its noun, in the plural unless it is 1.
 
     >>> counted(1, "case"), counted(1200, "case")
     ('1 case', '1,200 cases')
@@ -117,17 +117,17 @@ def format_table(
     at_threshold: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
 ) -> str:
-    """Lay the rows of `classification_table` out as aligned text.
+    """Format the rows of `classification_table` as aligned text.
 
     Args:
         rows: one per class, then the macro row.
         title: first line, e.g. the name of the split.
         patients: number of patients behind the intervals, to be named in the legend.
         at_threshold: from `threshold_row`.
-        calibration: temperature, and brier_before and ece_before, without it.
+        calibration: the temperature, and the scores before the division by it, e.g. brier_before.
 
     Returns:
-        The table, a legend and the notes of rows with undefined metrics, then all classes together with their
+        The table, a legend and the notes of rows with undefined metrics, then the macro metrics with their
         intervals; no newline at the end.
 
     >>> from scripts.metrics.rows import classification_table
@@ -144,7 +144,7 @@ def format_table(
 
 
 def _classes(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write one line per class and the macro line, with legend and notes."""
+    """Return one line per class and the macro line, with legend and notes."""
     lines = [["class", "cases", *HEADINGS.values()]]
     for row in rows:
         count = str(row["n"]) if row["n_positive"] is None else f"{row['n_positive']} of {row['n']}"
@@ -161,7 +161,7 @@ def _classes(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _overall(rows: Sequence[Mapping[str, Any]], patients: int | None, calibration: Mapping[str, Any] | None) -> str:
-    """Write the macro row line by line, with intervals."""
+    """Return the macro row, one metric per line, with intervals."""
     macro, temperature = rows[-1], 1.0 if calibration is None else calibration["temperature"]
     has_interval = any(macro.get(f"{metric}_interval") for metric in (*METRICS, *OVERALL))
     over = "" if patients is None else f" over {patients} patients"
@@ -178,7 +178,7 @@ def _overall(rows: Sequence[Mapping[str, Any]], patients: int | None, calibratio
 
 
 def _threshold(row: Mapping[str, Any]) -> str:
-    """Write what the threshold of the validation split does."""
+    """Return the metrics at the threshold that was chosen on the validation split."""
     named = shorten(str(row["class"]))
     at = f"{named} (the positive class) from P({named}) = {row['threshold']:.3f}"
     lines = [f"At the model's threshold, {at}:"]
@@ -190,5 +190,5 @@ def _threshold(row: Mapping[str, Any]) -> str:
 
 
 def _line(row: Mapping[str, Any], metric: str) -> str:
-    """Write one metric with its interval, if it has one."""
+    """Return the line of one metric, with its interval if it has one."""
     return f"  {TITLES[metric]:<41}{on_screen(with_interval(row, metric))}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which fonts draw a text: matplotlib's own, and for what it lacks the first of the system that has it."""
+"""Fonts for a text (matplotlib's own, else the first system font that has a character), and shortening of names."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.font_manager import FontEntry
 
-BASE = "DejaVu Sans"  # Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew and many signs
+BASE = "DejaVu Sans"  # Comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew and many symbols
 READABLE = ("sans", "gothic", "hei", "kai", "ui", "fallback")
-"""Words in the names of fonts without serifs, which are preferred."""
+"""Words in the names of sans-serif fonts, which are preferred."""
 VARIATIONS = range(0xFE00, 0xFE10)
-"""Characters that ask for a variant of the one before (a coloured emoji), which no figure has."""
+"""Characters that request a variant of the one before, e.g. a coloured emoji, which figures cannot draw."""
 PROBE_SIZE = 12.0  # points
 
 
 def plain(text: str) -> str:
-    """Return a name in one line of composed characters, as it is drawn.
+    """Return a name as it is drawn: in one line, with composed characters.
 
     >>> plain("grade\\n2 "), plain("u" + chr(0x308)) == chr(0xFC)
     ('grade 2', True)
@@ -33,7 +33,7 @@ def plain(text: str) -> str:
 
 
 def drawable(text: str) -> bool:
-    """Return whether some font of this machine has every character.
+    """Return whether every character is in some font of this machine.
 
     >>> drawable("Δ β-catenin"), drawable("\\U0010fffd")
     (True, False)
@@ -42,14 +42,14 @@ def drawable(text: str) -> bool:
 
 
 def families(text: str) -> list[str]:
-    """Return the families that draw a text, the base first; characters that none has are left out."""
+    """Return the font families that draw a text, the base first; characters that no font has are ignored."""
     found = {family for family in map(_family, text) if family}
     return [BASE, *sorted(found - {BASE})]
 
 
 @cache
 def _family(character: str) -> str | None:
-    """Return the family that draws a character, or None: found once per process."""
+    """Return the font family that draws a character, or None; cached for the process."""
     if character.isspace() or _has(_base(), character):
         return BASE
     for entry in (*_system_fonts(), *_new_fonts()):
@@ -68,17 +68,17 @@ def _base() -> FontEntry:
 
 @cache
 def _system_fonts() -> tuple[FontEntry, ...]:
-    """Return the upright fonts of the system that matplotlib knows, those without serifs first."""
+    """Return the upright system fonts that matplotlib knows, sans-serif ones first."""
     from matplotlib import get_data_path
     from matplotlib.font_manager import fontManager
 
-    own = Path(get_data_path())  # signs of formulas, and a font whose glyphs are boxes
+    own = Path(get_data_path())  # has fonts for formulas, and one whose glyphs are boxes
     return _in_order(entry for entry in fontManager.ttflist if not Path(entry.fname).is_relative_to(own))
 
 
 @cache
 def _new_fonts() -> tuple[FontEntry, ...]:
-    """Return those that were installed after matplotlib last made its list; it learns of them."""
+    """Return the fonts installed since matplotlib last made its list, and add them to it."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
     known = {entry.fname for entry in fontManager.ttflist}
@@ -101,7 +101,7 @@ def _in_order(entries: Iterable[FontEntry]) -> tuple[FontEntry, ...]:
 
 
 def _has(entry: FontEntry, character: str) -> bool:
-    """Return whether a font draws a character: not as its sign for what is missing, and not as nothing."""
+    """Return whether a font draws a character, neither as its symbol for missing glyphs nor as nothing."""
     if ord(character) not in _characters(entry):
         return False
     font = _font(entry)
@@ -116,7 +116,7 @@ def _characters(entry: FontEntry) -> frozenset[int]:
 
     try:
         font = _font(entry)
-        if FaceFlags.SCALABLE not in font.face_flags:  # pictures of one size, which matplotlib cannot draw
+        if FaceFlags.SCALABLE not in font.face_flags:  # bitmaps of one size, which matplotlib cannot draw
             return frozenset()
         return frozenset(font.get_charmap())
     except Exception:  # a damaged file draws nothing
@@ -133,7 +133,7 @@ LONGEST = 24  # Columns that a name may take in a figure, see `columns`
 
 
 def columns(text: str) -> int:
-    """Return how many columns a text takes: 2 for each character of Chinese, Japanese or Korean, mostly 1.
+    """Return how many columns a text takes: 2 per Chinese, Japanese or Korean character, else mostly 1.
 
     >>> columns("low"), columns("良性"), columns("a" + chr(0x200E))
     (3, 4, 1)
@@ -148,7 +148,7 @@ def columns(text: str) -> int:
 
 
 def shorten(name: str, length: int = LONGEST) -> str:
-    """Cut a long name in the middle, keeping both ends; whole words where that leaves enough of them.
+    """Shorten a long name in the middle, keeping both ends, cut at whole words if that leaves enough of them.
 
     >>> shorten("hepatocellular carcinoma, poorly differentiated", 20)
     'hepatocell…rentiated'
@@ -175,7 +175,7 @@ def shorten(name: str, length: int = LONGEST) -> str:
 
 
 def wrap(name: str, width: int = 18) -> str:
-    """Break a long name into lines: after a space, an underscore or a hyphen, else where it must be.
+    """Break a long name into lines: after a space, underscore, hyphen or slash, else within a word.
 
     >>> wrap("focal nodular hyperplasia").splitlines()
     ['focal nodular', 'hyperplasia']

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files: written whole or not at all, read with one clear line for what is wrong with them."""
+"""Files: written completely or not at all, and read with one clear line about what is wrong."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are either complete or absent: written beside their place, then moved into it."""
+"""Files that are either complete or absent: written to a temporary file alongside, then moved into place."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from typing import Any
 from scripts.files.csv_text import as_cell
 
 PARTIAL = ".part-"
-"""Start of the name of a file that is being written; one that a killed process left behind is worthless."""
+"""How the name of an unfinished file begins; one left behind by a killed process is worthless."""
 FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the quota of this user is used up",
     errno.EFBIG: "it would be larger than files may be here",
 }
-"""Error number -> what is wrong, where there is no room for a file."""
+"""Error number -> why there is no room for a file."""
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED = 2**16
-"""Bytes of it that worker processes need to start."""
+"""Free bytes of shared memory that worker processes need to start."""
 NO_SHARED_MEMORY = (
     f"the shared memory {SHARED_MEMORY} is full, through which worker processes talk; remove what is left "
     "there by programs that have ended, or give a container more (docker run --shm-size 1g), and give the "
@@ -38,19 +38,19 @@ NO_SHARED_MEMORY = (
 def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bool = True) -> Path:
     """Let `write` fill a temporary file in the folder of `path`, then move it onto `path`.
 
-    The folder is made when it is missing. When `write` fails, the old file (if any) stays as it was and the
-    temporary one is removed.
+    Missing folders are created. When `write` fails, the old file (if any) stays as it was and the temporary
+    file is removed.
 
     Args:
         path: the file to write.
-        write: called once with the temporary path, which ends as `path` does, e.g. in ``.nii.gz``.
-        lasting: wait until the file has reached the disk before it takes its place, milliseconds.
+        write: called once with the temporary path, which has the suffixes of `path`, e.g. ``.nii.gz``.
+        lasting: wait (some milliseconds) until the data is on the disk before replacing `path`.
 
     Returns:
         The path written.
 
     Raises:
-        ValueError: the folder cannot be written.
+        ValueError: the folder cannot be written to.
         OSError: there is no room for the file.
     """
     target = Path(path)
@@ -60,13 +60,13 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bo
         write(temporary)
         if lasting:
             with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())  # some file systems report a full disk no sooner
+                os.fsync(stream.fileno())  # some file systems report a full disk only here
         os.replace(temporary, target)
     except IsADirectoryError:
         raise ValueError(
             f"{target} is a folder, but a file of that name must be written: remove or rename it"
         ) from None
-    except Exception as error:  # libraries hide the reason behind errors of their own
+    except Exception as error:  # libraries wrap the real reason in errors of their own
         if no_room(error) is None:
             raise
         raise OSError(no_room_message(target, error)) from None
@@ -77,7 +77,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], Any], lasting: bo
 
 
 def shared_memory_is_full() -> bool:
-    """Return whether the system has shared memory that processes can no longer meet in."""
+    """Return whether the system has shared memory and it is too full for worker processes to start."""
     try:
         return shutil.disk_usage(SHARED_MEMORY).free < LEAST_SHARED
     except OSError:
@@ -85,7 +85,7 @@ def shared_memory_is_full() -> bool:
 
 
 def no_room(error: BaseException) -> OSError | None:
-    """Return the error of a full disk from the chain of `error`, or None where that is not the reason."""
+    """Return the disk-full error in the chain of `error`, or None if there is none."""
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
@@ -97,7 +97,7 @@ def no_room(error: BaseException) -> OSError | None:
 
 
 def no_room_message(path: str | Path | None, error: BaseException) -> str:
-    """Compose the one line for a file that finds no room: which, why, and what to do."""
+    """Return the one-line message about a full disk: which file has no room, why, and what to do."""
     cause = no_room(error)
     reason = FULL[cause.errno] if cause is not None and cause.errno else "the disk is full"
     file = path or getattr(cause, "filename", None)
@@ -110,7 +110,7 @@ def no_room_message(path: str | Path | None, error: BaseException) -> str:
 
 
 def copy_atomically(source: str | Path, target: str | Path) -> Path:
-    """Copy a file that could be copied again, as `write_atomically` does."""
+    """Copy a file as `write_atomically` does, without waiting for the disk: the copy could be repeated."""
     return write_atomically(target, lambda temporary: shutil.copyfile(source, temporary), lasting=False)
 
 
@@ -118,8 +118,8 @@ def remove_partial(folder: str | Path, older_than: float = 0.0) -> None:
     """Remove what a killed process left half-written anywhere below `folder`.
 
     Args:
-        folder: nothing happens where there is none.
-        older_than: s since the last write; above 0 where another process may be writing into the folder.
+        folder: may be missing.
+        older_than: seconds since the last write; above 0 where another process may be writing into the folder.
     """
     for file in list(Path(folder).rglob(f"{PARTIAL}*")):
         with suppress(OSError):  # another process may have removed it
@@ -141,9 +141,9 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_table(path: str | Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Path:
-    """Write a CSV file of a header and rows, as `write_atomically` does; None is an empty cell.
+    """Write a CSV file with a header, as `write_atomically` does; None becomes an empty cell.
 
-    A text that a spreadsheet would compute has an apostrophe in front, which `from_cell` takes away.
+    Text that a spreadsheet would evaluate gets a leading apostrophe, which `from_cell` removes.
     """
 
     def write(temporary: Path) -> None:
@@ -155,9 +155,9 @@ def write_table(path: str | Path, header: Iterable[str], rows: Iterable[Iterable
 
 
 def write_tensors(path: str | Path, state: Any, lasting: bool = True) -> Path:
-    """Write what `torch.load` reads, as `write_atomically` does; the same state gives the same bytes.
+    """Write a file for `torch.load`, as `write_atomically` does; the same state always gives the same bytes.
 
-    Through a stream: torch writes the name of a file into it, and does not say why it fails.
+    Written through a stream, since given a path torch stores the file name in the file and hides why it fails.
     """
     import torch
 
@@ -169,7 +169,7 @@ def write_tensors(path: str | Path, state: Any, lasting: bool = True) -> Path:
 
 
 def _with_single_texts(state: Any) -> Any:
-    """Return a state in which equal texts are one object: pickle writes an object once, equal ones each."""
+    """Return `state` with equal strings made one object: pickle stores an object once, but equal ones repeatedly."""
     if type(state) is dict:
         return {_with_single_texts(key): _with_single_texts(value) for key, value in state.items()}
     if type(state) is list:
@@ -182,10 +182,10 @@ def check_writable(folder: str | Path, keep: bool = True) -> Path:
 
     Args:
         folder: the folder.
-        keep: whether it stays where it was made here; what is written later makes it again.
+        keep: False removes the folders created here again; a later write creates them anew.
 
     Raises:
-        ValueError: the folder cannot be made or written; says which and why.
+        ValueError: the folder cannot be created or written to; the message says which and why.
         OSError: there is no room for a file.
     """
     folder = Path(folder)
@@ -195,7 +195,7 @@ def check_writable(folder: str | Path, keep: bool = True) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             probe.touch()
-        finally:  # also where the process is stopped in between
+        finally:  # runs even if the process is interrupted in between
             probe.unlink(missing_ok=True)
         remove_empty(made)
     except OSError as error:
@@ -209,10 +209,10 @@ def check_writable(folder: str | Path, keep: bool = True) -> Path:
 
 @contextmanager
 def not_left_empty(folder: str | Path) -> Iterator[None]:
-    """Where an error ends what is done inside, remove the folders made there that hold no file.
+    """If the block raises, remove the folders created inside it that hold no file.
 
     Args:
-        folder: the folder that may be made inside, with those above it.
+        folder: may be created inside the block, as may its parents.
     """
     folder = Path(folder)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -225,7 +225,7 @@ def not_left_empty(folder: str | Path) -> Iterator[None]:
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove those of the folders, named from the inside out, that hold nothing."""
+    """Remove the empty ones among folders listed from the innermost outwards."""
     for folder in folders:
-        with suppress(OSError):  # it holds something, or someone else writes there
+        with suppress(OSError):  # not empty, or another process is writing there
             folder.rmdir()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The text of a CSV file, in whatever encoding and with whatever separator it was saved."""
+"""The text of a CSV file, whatever its encoding and separator."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 SEPARATORS = "\t;|,"
-"""The rarer in texts and numbers the earlier: of two that fit equally well the first one counts."""
+"""Rarest in text and numbers first: of two that fit equally well, the first one wins."""
 LONGEST_RUN = 2
-"""Foreign letters in a row that a Western European word has at most; more are another alphabet's bytes."""
+"""Most consecutive non-ASCII letters in a Western European word; longer runs are bytes of another alphabet."""
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -31,27 +31,27 @@ _EAST_ASIAN = {
     "Big5 (Chinese)": ("big5", "big5", set(range(0xA1, 0xC7))),
     "Shift-JIS (Japanese)": ("cp932", "cp932", {0x81, 0x82, 0x83, *range(0x88, 0x98)}),
 }
-"""Name -> encoding, its oldest form, and the first bytes that the usual characters have there."""
+"""Name -> encoding, its oldest form, and the lead bytes of the common characters in that form."""
 MOSTLY_USUAL = 0.6
-"""Share of usual characters from which a text is East Asian. In short lists of words it was .67 and more
-where it was, and .4 and less where it was of another alphabet."""
+"""Share of common characters from which a text counts as East Asian. Short word lists measured .67 or more in
+the right encoding, and .4 or less where the text was in another alphabet."""
 FEWEST_SYLLABLES = 8
-"""Different characters, all of them usual in Korean, that make a text Korean: in Chinese half are not."""
+"""Fewest distinct characters, all common in Korean, that make a text Korean; in Chinese text half are not common."""
 _LONE = re.compile(r"(?<=[A-Za-z])[^\x00-\x7f](?![^\x00-\x7f])|(?<![^\x00-\x7f])[^\x00-\x7f](?=[A-Za-z])")
-"""A foreign character alone beside a Latin letter, as two accents of a word would give it."""
+"""A single foreign character beside a Latin letter; an East Asian reading merges two accented letters into one."""
 _SIGNS = set("°µ²³±·×÷½¼¾€£§«»‘’“”–—…•´¿¡ª\u00a0®©™")
-"""What is no letter and yet usual in a Western European table."""
+"""Characters that are not letters but common in Western European tables."""
 
 
 def decode(content: bytes) -> tuple[str, str]:
-    """Return the text of a file, and the encoding that was assumed where the file does not say it.
+    """Return the text of a file, and the assumed encoding if the file does not state it ("" otherwise).
 
-    A file is what its byte order mark says, UTF-16 where every second byte is zero, else UTF-8, else what of
-    `_EAST_ASIAN` gives mostly usual characters, else Windows-1252 (which holds Latin-1) where
-    that gives words of Western European letters.
+    Tried in order: the byte order mark; UTF-16 if every second byte is zero; UTF-8; the encoding of `_EAST_ASIAN`
+    that gives mostly common characters; Windows-1252 (a superset of Latin-1) if it gives words of Western
+    European letters.
 
     Raises:
-        ValueError: none of them; says what was found.
+        ValueError: none of them fits; the message says what was found.
 
     >>> decode("Müller".encode("cp1252")), decode("Müller".encode("utf-16"))
     (('Müller', 'Windows-1252'), ('Müller', ''))
@@ -69,7 +69,7 @@ def decode(content: bytes) -> tuple[str, str]:
         return content.decode("utf-8"), ""
     except UnicodeDecodeError as error:
         place = error.start
-    east_asian = max(_EAST_ASIAN, key=lambda name: _usual(content, name))  # of equal ones the first
+    east_asian = max(_EAST_ASIAN, key=lambda name: _usual(content, name))  # a tie goes to the first
     if _usual(content, east_asian) >= MOSTLY_USUAL:
         return content.decode(_EAST_ASIAN[east_asian][0]), east_asian
     foreign = re.findall(rb"[\x80-\xff]+", content)
@@ -88,7 +88,7 @@ def decode(content: bytes) -> tuple[str, str]:
 
 
 def _usual(content: bytes, name: str) -> float:
-    """Return the share of usual characters among the foreign ones in an East Asian encoding, at most 1."""
+    """Return the share of common characters among the foreign ones in an East Asian encoding, less the lone ones."""
     encoding, oldest, first_bytes = _EAST_ASIAN[name]
     try:
         text = content.decode(encoding)
@@ -96,19 +96,19 @@ def _usual(content: bytes, name: str) -> float:
         return 0.0
     foreign = [sign for sign in text if sign > "\x7f"]
     usual = sum((sign.encode(oldest, "ignore") or b" ")[0] in first_bytes for sign in foreign)
-    if oldest == "euc_kr":  # a few Chinese characters may look like it
+    if oldest == "euc_kr":  # a few Chinese characters may pass for Korean
         usual += 1 if usual == len(foreign) and len(set(foreign)) >= FEWEST_SYLLABLES else 0
     return (usual - len(_LONE.findall(text))) / len(foreign)
 
 
 def split_rows(text: str) -> tuple[list[list[str]], str]:
-    """Return the cells of a CSV text, row by row as they are, and the separator.
+    """Return the cells of a CSV text, row by row and unchanged, and the separator.
 
-    The separator is comma, semicolon, tab or bar: the one by which most rows have as many cells as the first
-    one. A first line `sep=;`, which Excel writes, says it outright.
+    The separator is the comma, semicolon, tab or bar with which most rows have as many cells as the first
+    row. A first line `sep=;`, as Excel writes it, takes precedence.
 
     Raises:
-        ValueError: a cell that never ends.
+        ValueError: a quotation mark is never closed.
 
     >>> split_rows("case;size, mm\\np1;1,5\\n")
     ([['case', 'size, mm'], ['p1', '1,5']], ';')
@@ -134,9 +134,9 @@ def _rows(text: str, separator: str) -> list[list[str]]:
 
 
 def one_line(lines: Iterable[Sequence[str]]) -> tuple[list[list[str]], list[str]]:
-    r"""Return rows with each cell in one line and without spaces around it, and where a cell had several.
+    r"""Return rows with every cell on one line and stripped, and the places of cells that had several lines.
 
-    Empty rows are left out, and do not count.
+    Empty rows are dropped and not counted.
 
     >>> one_line([["case", "age\n[years]"], ["", " "], ["p1 ", "60"]])
     ([['case', 'age [years]'], ['p1', '60']], ['row 1, column 2'])
@@ -152,20 +152,20 @@ def one_line(lines: Iterable[Sequence[str]]) -> tuple[list[list[str]], list[str]
 
 
 def _regular(rows: list[list[str]]) -> int:
-    """Return how many rows have as many cells as the first one, if that has several."""
+    """Return how many rows have as many cells as the first row; 0 if that has a single cell."""
     width = len(rows[0]) if rows else 0
     return sum(len(row) == width for row in rows) if width > 1 else 0
 
 
 def clean(text: str) -> str:
-    """Return a text in one line, with composed letters, and single spaces instead of any white space.
+    """Return a text on one line, with composed letters (NFC) and each run of white space as one space.
 
-    A formula that only says a text, ="001", by which Excel keeps zeros in front, is this text.
+    A formula that is only a quoted text, such as ="001" (which keeps leading zeros in Excel), gives that text.
 
     >>> clean(" a\\n[years]\\u00a0 "), clean("u\\u0308") == "\\u00fc"
     ('a [years]', True)
     """
-    text = re.sub("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]", "", text)  # of no width
+    text = re.sub("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]", "", text)  # zero width
     text = " ".join(unicodedata.normalize("NFC", text).split())
     return text[2:-1] if re.fullmatch('="[^"]*"', text) else text
 
@@ -175,10 +175,10 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?(inf|nan)", re.IG
 
 
 def as_cell(value: Any) -> Any:
-    """Return a value as a CSV file holds it: with an apostrophe before a text that would be a formula.
+    """Return a value as it is written to a CSV file, with an apostrophe before text that would be a formula.
 
-    Excel and LibreOffice compute what begins with =, +, - or @, also behind a tab or line break. A number is
-    left as it is, whatever its sign; further apostrophes keep the way back.
+    Excel and LibreOffice evaluate text that begins with =, +, - or @, even after a tab or line break. Numbers
+    stay as they are, whatever their sign; leading apostrophes are escaped, so that `from_cell` is the inverse.
 
     >>> [as_cell(value) for value in ("=1+1", "-0.5", "-x", "'=x", "p1", 3)]
     ["'=1+1", '-0.5', "'-x", "''=x", 'p1', 3]
@@ -188,7 +188,7 @@ def as_cell(value: Any) -> Any:
 
 
 def from_cell(text: str) -> str:
-    """Return the text that `as_cell` wrote; any other text as it is.
+    """Undo `as_cell`; any other text is returned unchanged.
 
     >>> [from_cell(text) for text in ("'=1+1", "''=x", "-x", "'tis")]
     ['=1+1', "'=x", '-x', "'tis"]
@@ -197,7 +197,7 @@ def from_cell(text: str) -> str:
 
 
 def read_rows(file: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and rows of a CSV file that the bundle wrote; a row that is too short has ""."""
+    """Return the columns and rows of a CSV file that the bundle wrote; short rows are filled up with ""."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             lines = _rows(stream.read(), ",")

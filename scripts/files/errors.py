@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One clear line for a user's mistake, instead of MONAI's chain of tracebacks."""
+"""One clear line for a user's mistake instead of MONAI's chain of tracebacks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from torch.distributed import Store
 _PACKAGE = (str(BUNDLE / "scripts"), str(BUNDLE / "workbench"))
 TRACEBACK_VARIABLE = "BUNDLE_TRACEBACK"
 LONGEST_LINE = 8000
-"""Characters of a line up to which it is printed whole."""
+"""Longest line, in characters, that is printed in full."""
 _FRAME = re.compile(r'^ *File "(.+?)", line \d+, in ', re.MULTILINE)
 _RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Volume|Cases): ", re.MULTILINE)
 
 
 def error_chain(error: BaseException) -> list[BaseException]:
-    """Return an error, what it was raised from, and so on."""
+    """Return an error followed by the errors it was raised from, outermost first."""
     found: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and not any(current is one for one in found):
@@ -37,12 +37,12 @@ def error_chain(error: BaseException) -> list[BaseException]:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return the first error of a chain: the one that MONAI wraps as "Failed to evaluate"."""
+    """Return the first error of a chain, which MONAI wraps as "Failed to evaluate"."""
     return error_chain(error)[-1]
 
 
 def _explaining(error: BaseException) -> BaseException | None:
-    """Return the outermost error of the chain that the bundle itself raised with a message, if any."""
+    """Return the outermost error of the chain that the bundle itself raised, if any."""
     for current in error_chain(error):
         frames = traceback.extract_tb(current.__traceback__)
         raised_here = bool(frames) and os.path.abspath(frames[-1].filename).startswith(_PACKAGE)
@@ -52,10 +52,10 @@ def _explaining(error: BaseException) -> BaseException | None:
 
 
 def _of_worker(error: BaseException) -> str | None:
-    """Return the message of an error of the bundle that a worker process raised, or None.
+    """Return the message of an error that the bundle raised in a worker process, or None.
 
-    Pools hand over such an error without its frames: joblib, concurrent.futures and multiprocessing with the
-    worker's traceback as the text of its cause, torch's DataLoader with that in the place of its message.
+    Pools pass such an error on without its frames. joblib, concurrent.futures and multiprocessing put the
+    worker's traceback into the text of its cause, torch's DataLoader into its message.
     """
     for text, said in ((str(error.__cause__ or ""), str(error)), (str(error), "")):
         frames = _FRAME.findall(text)
@@ -66,16 +66,15 @@ def _of_worker(error: BaseException) -> str | None:
 
 
 def message_of(error: BaseException) -> str | None:
-    """Return the line that explains `error` to a user, or None where a traceback says more.
+    """Return the line that explains `error` to a user, or None where a traceback is more helpful.
 
-    The bundle's own ``ValueError`` and ``OSError`` (raised inside `scripts`) are shown as they are. A wrong
-    argument name in a configuration (``TypeError`` from a constructor) is shown with the component, and what
-    MONAI cannot resolve with its key. A full disk is told whatever library met it. Of several bad cases each
-    has a line.
+    The bundle's own ``ValueError`` and ``OSError`` are shown as they are, one line per bad case. A wrong
+    argument name in a configuration (``TypeError`` from a constructor) is shown with the component, and an
+    entry that MONAI cannot resolve with its key. A full disk is reported whichever library met it.
     """
     explaining = _explaining(error)
     if isinstance(explaining, BadCases):
-        return str(explaining)  # each of its lines is one already
+        return str(explaining)  # already one line per case
     if explaining is not None:
         return " ".join(str(explaining).split())
     if no_room(error) is not None:
@@ -98,16 +97,16 @@ _stores: list[Store] = []
 
 
 def report_once(store: Store) -> None:
-    """Let only the first of several processes that fails say why: the others fail because of it.
+    """Let only the first process that fails say why; the others fail as a consequence.
 
     Args:
-        store: what the processes share.
+        store: shared by the processes.
     """
     _stores[:] = [store]
 
 
 def _is_first_to_fail() -> bool:
-    """Return whether no other process has failed before; the one that may speak gets its output back."""
+    """Return whether no other process failed before this one; its output, if muted, is restored."""
     if not _stores:
         return True
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
@@ -115,7 +114,7 @@ def _is_first_to_fail() -> bool:
 
 
 def show_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Excepthook: print one line for a user's mistake or Ctrl-C, the traceback for everything else."""
+    """Excepthook: print one line for a user's mistake or Ctrl-C, a traceback for everything else."""
     if not _is_first_to_fail():
         return
     plain = not os.environ.get(TRACEBACK_VARIABLE)
@@ -131,13 +130,13 @@ def show_one_line(kind: type[BaseException], error: BaseException, trace: Traceb
 
 
 def _bounded(line: str) -> str:
-    """Return a line as it can be printed; of one that names something endless, beginning and end."""
+    """Return a line as it can be printed; of an overlong one, only its beginning and end."""
     line = line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 4 :]}"
     return shown(line)
 
 
 def install() -> None:
-    """Let uncaught errors print one line, and signals tidy up (an application's own hooks stay in place)."""
+    """Report uncaught errors in one line and clean up on signals; an application's own hooks stay in place."""
     stopping.install()
     if sys.excepthook is stopping.show:
         sys.excepthook = show_one_line
@@ -150,10 +149,10 @@ _MOST = 200
 
 
 def configuration_message(chain: Sequence[BaseException]) -> str | None:
-    """Return the line for a reference that leads nowhere, an expression or a component that cannot be made.
+    """Return the line for a missing reference, a failing expression or a component that cannot be created.
 
     Args:
-        chain: the error that came out, what it was raised from, and so on.
+        chain: the error that surfaced, what it was raised from, and so on.
 
     Returns:
         None where the cause lies elsewhere, e.g. in the bundle itself.
@@ -180,12 +179,12 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
             target = str(cause).removeprefix(_LOCATE).rstrip(".")
             return f"{key}: there is no component {target}; correct _target_"
         if isinstance(cause, SyntaxError):
-            return f"{_of_syntax(cause, item)} is no Python expression ({cause.msg}); correct it"
+            return f"{_of_syntax(cause, item)} is not a Python expression ({cause.msg}); correct it"
         kind = type(cause).__name__
         if str(error).startswith("Failed to evaluate") and _last_file(cause) == "<string>":
             text = f"{item['item_config']!r:.{_MOST}}"
             return f"{key}: the expression {text} fails with {kind}: {said}; correct it"
-        of_types = isinstance(cause, TypeError | AttributeError)  # a value of another type than it takes
+        of_types = isinstance(cause, TypeError | AttributeError)  # a value of the wrong type
         if str(error).startswith("Failed to instantiate") and (of_types or not _last_file(cause).startswith(_PACKAGE)):
             given = _arguments(frames)
             return f"{key} cannot be made with {given or 'what it was given'}: {said or kind}; correct it"
@@ -193,7 +192,7 @@ def configuration_message(chain: Sequence[BaseException]) -> str | None:
 
 
 def _resolved(frames: Sequence[FrameType]) -> dict[str, Any] | None:
-    """Return the variables of the innermost item that MONAI was resolving, or None."""
+    """Return the local variables of the innermost item that MONAI was resolving, or None."""
     for frame in reversed(frames):
         if frame.f_code.co_name == "_resolve_one_item":
             return frame.f_locals
@@ -201,7 +200,7 @@ def _resolved(frames: Sequence[FrameType]) -> dict[str, Any] | None:
 
 
 def _of_syntax(error: SyntaxError, item: dict[str, Any]) -> str:
-    """Return the expression, and its key where MONAI was looking at it."""
+    """Return the expression, with its key if MONAI was resolving that item."""
     text, found = (error.text or "").strip(), item.get("v")
     here = found is not None and str(found.get_config())[1:].strip() == text
     return f"{_shown(str(item['t']))}: {text!r:.{_MOST}}" if here else f"{text!r:.{_MOST}}"
@@ -221,7 +220,7 @@ def _last_file(error: BaseException) -> str:
 
 
 def _arguments(frames: Sequence[FrameType]) -> str:
-    """Return the plain values among the arguments of the component that could not be made."""
+    """Return the plain values among the arguments of the component that could not be created."""
     found = [frame.f_locals.get("kwargs", {}) for frame in frames if frame.f_code.co_name == "instantiate"]
     plain = {
         name: value

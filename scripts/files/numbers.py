@@ -13,25 +13,25 @@ _CELL = re.compile(
     r"(?P<digits>\d[\d.,'’ ]*|[.,]\d+)(?P<power>[eE][-+]?\d+)?\s*(?P<unit>[^\W\d_].*|[%‰°/μΩ].*)?"
 )
 _NO_UNIT = re.compile(r"(?:^|[\s+–-])\d|[,;]|^/\d|^[xX×]\d|^[a-zA-Z]\d\d")
-"""In what stands behind a number: it is a text, not a unit ("2 cm x 3 cm", "2x3 cm", "5 of 8", "1h30")."""
+"""If it matches what follows a number, the cell is text ("2 cm x 3 cm", "2x3 cm", "5 of 8", "1h30")."""
 _POWER_OF_TEN = re.compile(r"[x×*] ?10\^?[1-9]\d*.*")
 _GROUPS = {mark: re.compile(rf"\d{{1,3}}(?:\{mark}\d{{3}})+") for mark in ".,"}
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number as it is written, before it is clear what its points and commas mean."""
+    """A number as written, before it is known what its points and commas mean."""
 
     text: str  # the whole cell
     sign: int  # -1 or 1
-    digits: str  # with points and commas, without spaces and apostrophes between thousands
-    power: str  # e.g. "e-3", or nothing.
-    limit: str  # "<" and the like, or nothing
-    unit: str  # behind it, or nothing
+    digits: str  # with points and commas, but without the spaces and apostrophes that separate thousands
+    power: str  # e.g. "e-3"; empty if none
+    limit: str  # e.g. "<"; empty if none
+    unit: str  # what follows the number; empty if none
 
     @property
     def mark(self) -> str:
-        """The decimal mark if the cell leaves no doubt, "?," or "?." if 1,234 may be either, else nothing."""
+        """The decimal mark if unambiguous; "?," or "?." for one like 1,234 that may be either; else empty."""
         marks = [sign for sign in self.digits if sign in ".,"]
         if not marks:
             return ""
@@ -45,13 +45,13 @@ class Number:
         return f"?{last}" if doubtful else last
 
     def value(self, decimal: str) -> float:
-        """Return the number, read with "." or "," as the decimal mark."""
+        """Return the number, with "." or "," as the decimal mark."""
         plain = self.digits.replace("," if decimal == "." else ".", "").replace(decimal, ".")
         return self.sign * float(plain + self.power)
 
 
 def number(text: str) -> Number | None:
-    """Return what a cell says as a number, None where it is none.
+    """Return the number in a cell, or None if it holds none.
 
     >>> number("<0,5 mg/dl").limit, number("1 234.5").digits, number("12.03.2019"), number("2 cm x 3 cm")
     ('<', '1234.5', None, None)
@@ -71,7 +71,7 @@ def number(text: str) -> Number | None:
 
 
 def _well_grouped(found: Number) -> bool:
-    """Whether points and commas can be thousands and one decimal mark: not in 12.03.2019, not in 1,2,3."""
+    """Whether points and commas can be separators of thousands and a decimal mark: not in 12.03.2019 or 1,2,3."""
     kinds = {sign for sign in found.digits if sign in ".,"}
     if len(kinds) == 2:
         last = max(found.digits.rfind("."), found.digits.rfind(","))
@@ -82,14 +82,14 @@ def _well_grouped(found: Number) -> bool:
 
 
 def decimal_mark(numbers: Iterable[Number], elsewhere: str = "", custom: str = "") -> str:
-    """Return what is the decimal mark of a column: "." or ",".
+    """Return the decimal mark of a column: "." or ",".
 
     Args:
-        elsewhere: the mark of the other columns of the table, where they leave no doubt.
-        custom: what commas are where nothing else tells: "," where cells are separated by semicolons.
+        elsewhere: the mark that the table's other columns show without doubt; empty if there is none.
+        custom: the meaning of a comma if nothing else decides: "," where semicolons separate the cells.
 
     Raises:
-        ValueError: some cells say one, some the other; or 1,234 may be 1.234 as well as 1234.
+        ValueError: cells contradict each other, or 1,234 may be 1.234 as well as 1234.
 
     >>> decimal_mark([number("1,234"), number("0,5")]), decimal_mark([number("1.234")])
     (',', '.')
@@ -110,7 +110,7 @@ def decimal_mark(numbers: Iterable[Number], elsewhere: str = "", custom: str = "
 
 
 def decimal_mark_of_all(columns: Iterable[Iterable[str]]) -> str:
-    """Return the decimal mark of a table, by the columns that leave no doubt; nothing if they differ."""
+    """Return the decimal mark of the unambiguous columns of a table; empty if there are none or they disagree."""
     marks = set()
     for texts in columns:
         cells = [one for text in texts if text and (one := number(text)) is not None]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts that fit into one line of a message, and names that a configuration gives back as they are."""
+"""Text that fits on one line of a message, and names that a configuration returns unchanged."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-MOST_WRONG = 5  # names that one error lists
+MOST_WRONG = 5  # names listed in one error
 
 
 def is_plain(text: str) -> bool:
-    r"""Say whether a text has no line break, no other control character and no half of a character.
+    r"""Return whether a text has no line break, no other control character and no half of a surrogate pair.
 
-    Controls are also those that turn the direction of writing, so that a name reads as another one.
+    Marks that reverse the writing direction count as control characters: they make one name look like another.
 
     >>> is_plain("Größe 腫瘍"), is_plain("p1\n"), is_plain("\ud800"), is_plain("p\u202e1")
     (True, False, False, False)
@@ -28,7 +28,7 @@ def is_plain(text: str) -> bool:
 
 
 def check_names_are_text(names: Iterable[str], what: str) -> None:
-    """Refuse names of files and folders that are no text in one line, e.g. of a system without UTF-8."""
+    """Refuse file and folder names that are not one line of text, e.g. from a system without UTF-8."""
     wrong = [repr(shown(name)).replace("\\\\", "\\") for name in names if not is_plain(name)]
     if wrong:
         raise ValueError(
@@ -39,7 +39,7 @@ def check_names_are_text(names: Iterable[str], what: str) -> None:
 
 
 def shown(text: str) -> str:
-    r"""Return a text as it can be printed: control characters, and bytes that are no UTF-8, as escapes.
+    r"""Return a text in printable form, with control characters and bytes that are not UTF-8 escaped.
 
     >>> shown("M\udcfcller"), shown("Müller"), shown("\x1b[2J\u202e")
     ('M\\xfcller', 'Müller', '\\x1b[2J\\u202e')
@@ -57,10 +57,10 @@ _SPOKEN = {"#": "number ", "$": "", "@": "at ", "%": "percent "}
 
 
 def is_safe_name(text: str) -> bool:
-    """Say whether a configuration gives a name back as it is.
+    """Return whether a configuration returns a name unchanged.
 
     In a configuration MONAI turns ``#`` into ``::``, executes what starts with ``$``, looks up what starts
-    with ``@`` or ``%``, and takes ``_target_`` and its like for orders.
+    with ``@`` or ``%``, and treats ``_target_`` and the like as instructions.
 
     >>> [name for name in ("grade #2", "$x", "@home", "%fat", "a::b", "_target_", "50% fat", "it's", "no")
     ...  if is_safe_name(name)]
@@ -70,7 +70,7 @@ def is_safe_name(text: str) -> bool:
 
 
 def safe_name(text: str) -> str:
-    """Return the nearest name that is safe in a configuration.
+    """Return the nearest name that a configuration returns unchanged.
 
     >>> [safe_name(name) for name in ("grade #2", "# of lesions", "$x", "% fat", "a::b", "_target_")]
     ['grade 2', 'number of lesions', 'x', 'percent fat', 'a:b', 'target']
@@ -82,35 +82,35 @@ def safe_name(text: str) -> str:
 
 
 def check_safe_names(names: Iterable[str], what: str, instead: str = "rename them where they come from") -> None:
-    """Refuse names that a configuration would not give back as they are.
+    """Refuse names that a configuration would not return unchanged.
 
     Args:
-        what: what they name and where they stand, for the message.
+        what: what the names stand for and where they are, for the message.
     """
     wrong = [name for name in dict.fromkeys(names) if not is_safe_name(name)]
     if wrong:
         found = ", ".join(f"{name!r} (e.g. {safe_name(name)!r})" for name in wrong)
         raise ValueError(
-            f"{what} must not have '#' or '::', nor begin with $, @ or %, nor be like _target_, which mean "
-            f"something of their own in a configuration; found {found}; {instead}"
+            f"{what} must not have '#' or '::', nor begin with $, @ or %, nor be like _target_, which have "
+            f"a special meaning in a configuration; found {found}; {instead}"
         )
 
 
 FROM_DATA = frozenset(["phases", "reference_phase", "classes", "positive", "clinical", "views", "displayable_configs"])
-"""Keys of a configuration that hold names from the data; none is ever an expression or a reference."""
+"""Configuration keys that hold names from the data; none of them is ever an expression or a reference."""
 
 
 def check_from_data(config: Mapping[str, Any], what: str) -> None:
-    """Refuse a configuration in which something that came from data would not be taken as it is.
+    """Refuse a configuration in which MONAI would not take names from the data literally.
 
-    Everything that writes a configuration asks this last, and every run before it resolves one.
+    Called last before a configuration is written, and before one is resolved.
     """
     for key in sorted(FROM_DATA.intersection(config)):
         check_safe_names(_texts(config[key]), f"names in `{key}` of {what}")
 
 
 def _texts(value: Any) -> list[str]:
-    """Return every text in a value, keys of mappings included."""
+    """Return every string in a value, including the keys of mappings."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):
@@ -120,15 +120,15 @@ def _texts(value: Any) -> list[str]:
 
 
 def is_reference(value: Any) -> bool:
-    """Say whether MONAI would execute, look up or copy what a text names, instead of taking it as it is."""
+    """Return whether MONAI would execute, look up or copy what a string names instead of taking it literally."""
     return isinstance(value, str) and value[:1] in ("$", "@", "%")
 
 
 def literal(text: str) -> str:
-    r"""Return a text so that a configuration gives it back as it is, whatever signs it has.
+    r"""Return a text in the form from which a configuration gives it back, whatever characters it holds.
 
-    MONAI turns ``#`` into ``::`` everywhere, and executes what starts with ``$``; what it finds as ``::`` may
-    have been either.
+    MONAI turns ``#`` into ``::`` everywhere and executes what starts with ``$``; a ``::`` that it finds may
+    originally have been either.
 
     >>> literal("/data/set 1")
     '/data/set 1'
@@ -141,7 +141,7 @@ def literal(text: str) -> str:
 
 
 def from_literal(text: str) -> str:
-    """Return the text that `literal` wrote; any other text as it is.
+    """Undo `literal`; any other text is returned unchanged.
 
     >>> from_literal(literal("/data/set #1")), from_literal("$@bundle_root + '/data'")
     ('/data/set #1', "$@bundle_root + '/data'")
@@ -155,9 +155,7 @@ def from_literal(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the known name closest in spelling to `word`, or None when none is close.
-
-    Letter case is ignored.
+    """Return the known name closest in spelling to `word`, ignoring letter case, or None if none is close.
 
     Args:
         cutoff: least similarity, from 0 (anything) to 1 (equal), as `difflib` counts it.
@@ -175,7 +173,7 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def listing(word: str, known: Iterable[str]) -> str:
-    """Return the known names in brackets, followed by the nearest one where there is one.
+    """Return the known names in brackets, followed by the nearest one if there is one.
 
     >>> listing("hihg", ["low", "high"])
     "[low, high] (nearest: 'high')"
@@ -189,7 +187,7 @@ MOST_LISTED = 5
 
 
 def note(what: str, names: Sequence[str], most: int = MOST_LISTED) -> str:
-    """Return 'what: first names, ... (n in all)', or nothing where there is no name.
+    """Return 'what: first names, ... (n in all)', or an empty string if there are no names.
 
     >>> note("cases left out", ["a", "b"])
     'cases left out: a, b'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes or threads: those of one run as `torchrun` starts them, and workers that share jobs."""
+"""Parallel work: the processes of one `torchrun`, and worker processes or threads that share jobs."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def process_count() -> int:
 
 
 def process_number() -> int:
-    """Return the number of this process, from 0 (its rank)."""
+    """Return the rank of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def is_first_process() -> bool:
-    """Return whether this process is the one that writes files and speaks to the user."""
+    """Return whether this is the process that writes files and talks to the user."""
     return process_number() == 0
 
 
 def all_processes(value: T) -> list[T]:
-    """Return the value that each process has, in their order; on a single process, that one."""
+    """Return the values of all processes in the order of their ranks."""
     if process_count() == 1:
         return [value]
     parts: list[Any] = [None] * process_count()
@@ -46,29 +46,29 @@ def all_processes(value: T) -> list[T]:
 
 
 def from_first_process(value: T) -> T:
-    """Return the value that the first process has."""
+    """Return the value of the first process."""
     return all_processes(value)[0]
 
 
 def wait_for_all() -> None:
-    """Return when every process has come here: what the first one wrote before can then be read."""
+    """Return once every process has arrived; what the first one wrote before can then be read."""
     all_processes(None)
 
 
 R = TypeVar("R")
 
 MOST_LINES = 1000
-"""Lines of one error; more are counted."""
+"""Most lines listed in one error; the rest are only counted."""
 
 
 class BadCases(ValueError):
-    """Cases or files that cannot be used: one line for each says where it is, what is wrong, and what to do.
+    """Cases or files that cannot be used, each with a line that says where it is, what is wrong and what to do.
 
     Args:
-        lines: at least one. The text of a single one is the line itself.
-        of: number of cases or files that were looked at, 0 where that says nothing.
+        lines: at least one; a single line is the whole message.
+        of: number of cases or files examined, 0 if that is of no interest.
         what: what they are called.
-        bad: how many of them have a line, or several; None: as many as there are lines.
+        bad: how many of them are bad, if some have several lines; None: one per line.
 
     >>> print(BadCases(["case a: ...; restore it", "case b: ...; restore it"], of=9, what="files"))
     2 of 9 files cannot be used:
@@ -76,7 +76,7 @@ class BadCases(ValueError):
       case b: ...; restore it
     """
 
-    def __init__(  # noqa: B042 - __reduce__ hands them all over
+    def __init__(  # noqa: B042 - __reduce__ passes all arguments on
         self, lines: Sequence[str], of: int = 0, what: str = "cases", bad: int | None = None
     ) -> None:
         self.lines = [" ".join(line.split()) for line in lines]
@@ -86,7 +86,7 @@ class BadCases(ValueError):
         super().__init__(self._text())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Keep the lines on the way from one process to another."""
+        """Keep the lines when the error is pickled from one process to another."""
         return type(self), (self.lines, self.of, self.what, self.bad)
 
     def _text(self) -> str:
@@ -107,23 +107,23 @@ def work_through(
     processes: bool = False,
     what: str = "cases",
 ) -> list[R]:
-    """Return `do(job)` of each job, in their order; a failure does not keep the others from being tried.
+    """Return `do(job)` for each job, in order; after a failure the remaining jobs are still tried.
 
-    Errors of workers travel as values, so that they say the same whatever the number of workers, and whether
-    these are threads or processes.
+    Workers return errors as values, so that the message is the same for any number of workers, whether they
+    are threads or processes.
 
     Args:
-        do: what is done; for processes a function of a module, or a partial of one.
+        do: the function; for processes one defined in a module, or a partial of one.
         jobs: its arguments.
         workers: jobs at a time; None takes one per core.
         bar: name of the progress bar; empty shows none.
         unit: what the bar counts.
-        processes: whether the workers are processes; else they are threads.
+        processes: use processes instead of threads.
         what: what jobs are called in the error.
 
     Raises:
         BadCases: jobs raised a ValueError or OSError; one line for each.
-        OSError: there is no room for a file; the jobs that are left are not tried.
+        OSError: there is no room for a file; the remaining jobs are not tried.
         ValueError: a worker process was killed.
     """
     from joblib import Parallel, cpu_count, delayed
@@ -154,10 +154,10 @@ def work_through(
 
 
 def ending_with_this_process(workers: int) -> dict[str, Any]:
-    """Return what joblib needs so that its worker processes end when this one does, even by SIGKILL.
+    """Return the joblib arguments that make worker processes end when this one does, even by SIGKILL.
 
     Raises:
-        OSError: they could not start; joblib would go on in threads.
+        OSError: worker processes could not start (joblib would silently fall back to threads).
     """
     if workers > 1 and shared_memory_is_full():
         raise OSError(NO_SHARED_MEMORY)
@@ -166,15 +166,15 @@ def ending_with_this_process(workers: int) -> dict[str, Any]:
 
 @contextmanager
 def unheard_by_workers() -> Iterator[None]:
-    """Let processes started inside never hear Ctrl-C or a closed terminal: this one does, and ends them."""
-    if not hasattr(signal, "pthread_sigmask"):  # another system's terminal
+    """Shield processes started inside from Ctrl-C and a closing terminal: this process hears it and ends them."""
+    if not hasattr(signal, "pthread_sigmask"):  # e.g. Windows
         yield
         return
     from multiprocessing import resource_tracker
 
     from joblib.externals.loky.backend import resource_tracker as of_loky
 
-    for tracker in (resource_tracker, of_loky):  # whose start would let SIGINT through again
+    for tracker in (resource_tracker, of_loky):  # started later, they would unblock SIGINT again
         tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
     try:
@@ -184,7 +184,7 @@ def unheard_by_workers() -> Iterator[None]:
 
 
 def _end_with(parent: int) -> None:
-    """End this worker, whatever it is doing, within a second of the process that started it."""
+    """End this worker, whatever it is doing, within a second after its parent process has ended."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -195,12 +195,12 @@ def _end_with(parent: int) -> None:
 
 
 def lines_of(error: Exception) -> list[str]:
-    """Return what an error says: the lines of `BadCases`, else one."""
+    """Return the lines of `BadCases`, or the single message of any other error."""
     return error.lines if isinstance(error, BadCases) else [str(error)]
 
 
 def _outcome(do: Callable[[T], R], job: T) -> tuple[Any, list[str], bool]:
-    """Return the result of a job, or nothing and the lines that say why not, and whether to stop there."""
+    """Return the result of a job (None if it failed), the lines that say why, and whether to stop altogether."""
     try:
         return do(job), [], False
     except (ValueError, OSError) as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder that one run at a time writes into: the file ``.run`` in it names command, process and host."""
+"""A folder that one run at a time writes into; the file ``.run`` in it names the command, process and host."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from typing import Any
 from scripts.files.atomic import PARTIAL, check_writable, remove_empty, remove_partial
 
 RECORD = ".run"
-"""Name of the file. While a run works it is locked; it stays where a run was killed."""
+"""Name of that file. It is locked while the run works, and stays behind if the run is killed."""
 
 OF_BUNDLES = ("configs", "models", "scripts")
-"""Folders of a bundle that no run writes into."""
+"""Folders of a bundle into which no run writes."""
 OF_A_RUN = ("process", "host")
-"""What the file says while a run works."""
+"""Entries that the file has only while a run works."""
 EARLIER, MOVING = ".earlier", ".earlier-moving"
-"""Folders of results that are set aside, and of those that are on the way there or back."""
+"""Folder of results that are set aside, and the one that holds them while they are moved there or back."""
 
 Check = Callable[[dict[str, Any]], None]
 _taken: dict[Path, tuple[int, list[Path], dict[str, Any]]] = {}
 
 
 def take_folder(folder: str | Path, command: str, check: Check | None = None, **facts: str) -> None:
-    """Take a folder, made if missing, until `release_folder`.
+    """Hold a folder, created if missing, until `release_folder`.
 
-    The file is locked by the system, which knows whether its process lives. What a killed run left
-    half-written is removed. Again by the same process it does nothing; so it does where files have no locks.
+    The operating system locks the file and knows whether its process lives. What a killed run left
+    half-written is removed. A second call by the same process does nothing. Without file locks, no run is kept out.
 
     Args:
         folder: the folder.
         command: what the run is called, e.g. training.
-        check: called with what the file says, once no other run can write there; what it raises gives the
-            folder back as it was.
-        facts: what else the file says.
+        check: called with the content of the file once no other run can write there; if it raises, the
+            folder is released unchanged.
+        facts: further entries of the file.
 
     Raises:
-        ValueError: another run writes there, or one on another host may.
+        ValueError: another run writes there, or one on another host may still do so.
     """
     place = Path(folder).resolve()
     if place in _taken:
@@ -55,7 +55,7 @@ def take_folder(folder: str | Path, command: str, check: Check | None = None, **
     mine = {"command": command, **facts, "process": os.getpid(), "host": socket.gethostname()}
     try:
         if before.get("host", mine["host"]) != mine["host"]:
-            raise _in_use(place, before, f"if it does not run any more, remove {place / RECORD}, else ")
+            raise _in_use(place, before, f"if it no longer runs, remove {place / RECORD}, else ")
         if check is not None:
             check(before)
     except BaseException:
@@ -63,23 +63,23 @@ def take_folder(folder: str | Path, command: str, check: Check | None = None, **
         raise
     if "process" in before:
         print(f"{folder}: {_named(before)} was killed; this run takes the folder over", flush=True)
-    with suppress(OSError):  # no room: what is written next says so, and the lock holds without words
+    with suppress(OSError):  # disk full: the next write reports it, and the lock holds even without this text
         _write(stream, mine)
     _taken[place] = stream, made, mine
     remove_partial(place)
 
 
 def release_folder(folder: str | Path, keep: bool = False) -> None:
-    """Give back a folder that this process took; one that is still empty and was made for it goes.
+    """Release a folder that this process holds; it is removed if it is empty and was created for the run.
 
     Args:
         folder: the folder.
-        keep: whether its file stays, to say which command's results the folder holds.
+        keep: leave the file behind, to say which command's results the folder holds.
     """
     place = Path(folder).resolve()
     if place not in _taken:
         return
-    remove_partial(place)  # of worker processes that were stopped
+    remove_partial(place)  # left by stopped worker processes
     stream, made, record = _taken.pop(place)
     if keep:
         record = {key: value for key, value in record.items() if key not in OF_A_RUN}
@@ -98,11 +98,11 @@ def _give_back(stream: int, place: Path, made: list[Path], remove: bool) -> None
 
 @contextmanager
 def run_in(folder: str | Path, command: str, check: Check | None = None) -> Iterator[None]:
-    """Hold a folder for what is done inside (see `take_folder`); one that is stopped leaves its note."""
+    """Hold a folder inside the block (see `take_folder`); if the run is stopped, its file stays behind."""
     take_folder(folder, command, check)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):  # SystemExit: by a signal
+    except (KeyboardInterrupt, SystemExit):  # a signal raises SystemExit
         release_folder(folder, keep=bool(contents(folder)))
         raise
     except BaseException:
@@ -112,19 +112,19 @@ def run_in(folder: str | Path, command: str, check: Check | None = None) -> Iter
 
 
 def keep_through_exec(folder: str | Path) -> None:
-    """Let the program that takes this process's place hold the folder, until it ends."""
+    """Let the program that replaces this process by exec hold the folder until it ends."""
     os.set_inheritable(_taken[Path(folder).resolve()][0], True)
 
 
 def is_taken(folder: str | Path) -> bool:
-    """Say whether this process holds the folder."""
+    """Return whether this process holds the folder."""
     return Path(folder).resolve() in _taken
 
 
 def record_of(folder: str | Path) -> dict[str, Any]:
-    """Return what the file of a folder's run says: its command, and more; nothing where there is none."""
+    """Return the content of a folder's run file (its command and more), {} if there is none."""
     place = Path(folder).resolve()
-    if place in _taken:  # to open and close the file here would give up its lock
+    if place in _taken:  # opening and closing the file here would release its lock
         return _taken[place][2]
     try:
         found = json.loads((place / RECORD).read_text(encoding="utf-8"))
@@ -134,13 +134,13 @@ def record_of(folder: str | Path) -> dict[str, Any]:
 
 
 def at_work(folder: str | Path) -> str:
-    """Return command, process and host of another's run that works in a folder, or was killed there."""
+    """Name the run of another process that works in a folder or was killed there; empty if there is none."""
     record = record_of(folder)
     return _named(record) if "process" in record and not is_taken(folder) else ""
 
 
 def contents(folder: str | Path) -> list[Path]:
-    """Return what a folder holds, but for the file of its run and what is being written."""
+    """Return what a folder holds, except its run file and unfinished files."""
     try:
         found = sorted(Path(folder).iterdir())
     except FileNotFoundError:
@@ -149,9 +149,9 @@ def contents(folder: str | Path) -> list[Path]:
 
 
 def set_aside(folder: Path) -> bool:
-    """Set the results of a folder aside, and say whether there are any; those of a killed run go.
+    """Set the results in a folder aside and return whether there were any; results of a killed run are removed.
 
-    At every moment it can be told which results are whole: those in `EARLIER`, or else the others.
+    Which results are complete is clear at every moment: those in `EARLIER` if it exists, otherwise the others.
     """
     bring_back(folder)
     found = contents(folder)
@@ -164,7 +164,7 @@ def set_aside(folder: Path) -> bool:
 
 
 def bring_back(folder: Path) -> None:
-    """Put back what was set aside in a folder, in the place of what has been written since."""
+    """Put back what was set aside in a folder, replacing whatever has been written since."""
     if (folder / EARLIER).exists():
         for path in (path for path in contents(folder) if path.name != EARLIER):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -176,29 +176,29 @@ def bring_back(folder: Path) -> None:
 
 
 def forget_earlier(folder: Path) -> None:
-    """Remove what was set aside in a folder: the new results are whole."""
+    """Remove what was set aside in a folder, now that the new results are complete."""
     if (folder / EARLIER).exists():
-        old = (folder / EARLIER).rename(folder / f"{PARTIAL}earlier")  # which cannot be brought back any more
+        old = (folder / EARLIER).rename(folder / f"{PARTIAL}earlier")  # from here on it is never brought back
         shutil.rmtree(old, ignore_errors=True)
 
 
 def typed_folder(text: str) -> Path:
-    """Return the path of a folder that was typed for an option of `argparse`; nothing is none."""
+    """Parse a folder given as an option of `argparse`; an empty one is refused."""
     if not text:
         raise argparse.ArgumentTypeError("it must be a path, found ''; correct it")
     return Path(text)
 
 
 def refuse_bundle(folder: str | Path, bundle_root: str | Path | None = None, training: bool = False) -> None:
-    """Refuse to write results into a bundle's own folder, or into its configs, models or scripts.
+    """Refuse to write results into a bundle's own folder or its configs, models or scripts.
 
     Args:
         folder: the results folder.
-        bundle_root: the bundle that runs.
-        training: whether another bundle's folder may be that of the training to go on with.
+        bundle_root: the running bundle.
+        training: allow the folder of another bundle, which may be the results folder of a training to resume.
 
     Raises:
-        ValueError: naming the bundle.
+        ValueError: the folder belongs to a bundle; the message names it.
     """
     place = Path(folder).resolve()
     for root in (place, *place.parents):
@@ -207,18 +207,18 @@ def refuse_bundle(folder: str | Path, bundle_root: str | Path | None = None, tra
         is_bundle = mine or (root / "configs" / "metadata.json").is_file()
         if is_bundle and (below[0] in OF_BUNDLES if below else mine or not training):
             raise ValueError(
-                f"results folder {place} must be no part of a bundle, found that of {root}; choose another"
+                f"results folder {place} must not be part of a bundle, found that of {root}; choose another"
             )
 
 
 def _locked(place: Path) -> int:
-    """Make the folder if missing, open the file of its run and lock it."""
+    """Create the folder if missing, then open and lock its run file."""
     file = place / RECORD
     while True:
         check_writable(place)
         try:
             stream = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:  # the run that made the folder ended in this moment, and left nothing
+        except FileNotFoundError:  # the run that made the folder has just ended and removed it
             continue
         try:
             import fcntl
@@ -226,14 +226,14 @@ def _locked(place: Path) -> int:
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(stream), os.stat(file)):
                 return stream
-        except ImportError:  # a system without such locks
+        except ImportError:  # a system without such locks, e.g. Windows
             return stream
-        except FileNotFoundError:  # its run ended in this moment
+        except FileNotFoundError:  # the run that held it has just ended
             pass
         except (BlockingIOError, PermissionError):
             end = time.monotonic() + 1.0
             while "process" not in (before := _read(stream)) and time.monotonic() < end:
-                time.sleep(0.02)  # it has the lock, and is about to write its name
+                time.sleep(0.02)  # the other run has the lock but has not written its entry yet
             os.close(stream)
             raise _in_use(place, before) from None
         except OSError:  # a file system without locks

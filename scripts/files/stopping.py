@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C, SIGTERM and SIGHUP: one line that says how to go on, and everything is tidied up.
+"""Stopping by Ctrl-C, SIGTERM or SIGHUP: print one line that says how to go on, and clean up.
 
-Imports nothing, so that a command can be stopped so while it imports the rest.
+Imports only the standard library, so that a command can be stopped this way while it imports the rest.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ _says: list[Callable[[], str]] = [lambda: "stopped; give the same command again"
 
 
 def on_interrupt(say: Callable[[], str]) -> None:
-    """Set what is said: one line, asked for when the signal comes."""
+    """Set the function that returns the line to print when a signal comes."""
     _says[:] = [say]
 
 
 def said() -> str:
-    """Return what is said to who stops this process now."""
+    """Return the line to print if this process is stopped now."""
     return _says[0]()
 
 
 def finished() -> None:
-    """Note that all is written: who stops the process now need not give the command again.
+    """Note that everything is written, so whoever stops the process now need not repeat the command.
 
-    While the interpreter is torn down, its handlers are gone and a signal would kill it; there, none is heard.
+    During interpreter shutdown the Python handlers are gone and a signal would kill the process, so all are ignored.
     """
     on_interrupt(lambda: "stopped; all was written before")
     atexit.register(_deafen)
 
 
 def install() -> None:
-    """Let Ctrl-C, SIGTERM and SIGHUP say one line and tidy up; an application's own hooks stay in place."""
+    """Print one line and clean up on Ctrl-C, SIGTERM and SIGHUP; an application's own hooks stay in place."""
     if sys.excepthook is sys.__excepthook__:
         sys.excepthook = show
     if sys.unraisablehook is sys.__unraisablehook__:
@@ -51,24 +51,24 @@ def install() -> None:
 
 
 def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Excepthook: print one line for Ctrl-C, the traceback for everything else."""
-    if issubclass(kind, KeyboardInterrupt):  # Python then ends with status 130
+    """Excepthook: print one line for Ctrl-C, a traceback for everything else."""
+    if issubclass(kind, KeyboardInterrupt):  # Python then exits with status 130
         print(f"\n{said()}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
 
 
 def stop(number: int, _: object) -> None:
-    """Leave by way of every `finally`: half-written files, temporary folders and locks go, workers end."""
-    signal.signal(number, signal.SIG_DFL)  # the next one ends the process at once
-    os.write(2, f"\n{said()}\n".encode())  # print may be what was interrupted
+    """Exit through every `finally`, so that unfinished files, temporary folders, locks and workers go."""
+    signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
+    os.write(2, f"\n{said()}\n".encode())  # print itself may have been interrupted
     raise SystemExit(128 + number)
 
 
 def again(found: sys.UnraisableHookArgs) -> None:
-    """Unraisablehook: a stop that Python cannot raise, as in the callback of a weak reference, comes again.
+    """Unraisablehook: repeat a stop that Python could not raise, e.g. in a weak reference's callback.
 
-    What ends by itself, and another process's worker, is left to do so.
+    Not repeated in a worker process, nor once the main thread has ended.
     """
     if not issubclass(found.exc_type, KeyboardInterrupt | SystemExit):
         sys.__unraisablehook__(found)

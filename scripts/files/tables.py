@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables as people keep them: CSV and Excel files, read as texts, columns under the names they stand for."""
+"""Tables as people keep them: CSV and Excel files read as text, with columns under their usual names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USUAL_HEADERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "site": (("site", "siteid"), ("center", "centre", "centerid", "hospital", "institution")),
     "split": (("split",),),
 }
-"""Meaning -> headers that stand for it, without spelling variants, the clearest ones first."""
+"""Meaning -> headers that stand for it, without spelling variants, clearest first."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Table:
     """The cells of a table as texts."""
 
     file: Path
-    name: str  # what it is called in messages, e.g. label file.
-    headers: list[str]  # names of the columns in order; a column without a name is not among them
-    rows: list[dict[str, str]]  # header -> text, empty where the cell is
+    name: str  # what the table is called in messages, e.g. label file
+    headers: list[str]  # column names in order; nameless columns are left out
+    rows: list[dict[str, str]]  # header -> text, "" for an empty cell
     notes: list[str] = field(default_factory=list)
-    # what a comma in a number is by the custom of the file: "," where semicolons separate cells
+    # what a comma in a number presumably is: "," (the decimal mark) where semicolons separate the cells
     decimal: str = ""
 
     def __str__(self) -> str:
@@ -45,23 +45,22 @@ class Table:
 
 
 def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | None = None) -> Table:
-    """Read a table whose first row has the names of the columns; empty rows do not count.
+    """Read a table whose first row holds the column names; empty rows are skipped.
 
-    CSV: comma, semicolon, tab or bar as the separator, in an encoding that `decode` knows. Excel: the first
-    sheet that is not empty, with the values that were last computed; whole numbers without a decimal point,
-    dates as 2024-01-31, percentages as 45%. Spaces around a cell do not count; letters with accents are
-    composed.
+    CSV: separated by comma, semicolon, tab or bar, in any encoding that `decode` knows. Excel: the first sheet
+    that is not empty, with the values last computed; whole numbers without a decimal point, dates as
+    2024-01-31, percentages as 45%. Spaces around a cell are removed; accented letters are composed.
 
     Args:
-        file: Excel by its ending or content, else CSV.
+        file: an Excel file by its ending or content, otherwise CSV.
         name: what the file is called in messages, e.g. label file.
-        option: the option that names it, e.g. --labels.
-        rename: header in the file -> the name it stands for, e.g. {"participant_id": "case"}.
+        option: the option that names the file, e.g. --labels.
+        rename: header in the file -> name to use instead, e.g. {"participant_id": "case"}.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: unreadable, Excel without the package openpyxl, two columns of one name, or a row too
-            long.
+        ValueError: unreadable file, Excel without the package openpyxl, duplicate column names, or a row that
+            is too long.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{name} {file} does not exist; correct {option}")
@@ -98,13 +97,13 @@ def read_table(file: Path, name: str, option: str, rename: Mapping[str, str] | N
 
 
 def with_usual_names(table: Table, *meanings: str) -> Table:
-    """Return the table with its columns `case`, `label` and so on under these names, however they are spelt.
+    """Return the table with its columns `case`, `label` and so on renamed to that, however they are spelt.
 
-    `Case`, `case_id`, `ID` and `subject` are the case where no clearer header is there (see `USUAL_HEADERS`).
-    What was taken for what is noted, unless it goes without saying.
+    `Case`, `case_id`, `ID` and `subject` are read as the case if there is no clearer header (see
+    `USUAL_HEADERS`). Renamings that are not obvious are noted.
 
     Raises:
-        ValueError: two columns that are equally clear.
+        ValueError: two columns fit equally well.
     """
     keys = {header: _key(header) for header in table.headers}
     rename: dict[str, str] = {}
@@ -130,7 +129,7 @@ def with_usual_names(table: Table, *meanings: str) -> Table:
 
 
 def is_identifier(header: str) -> bool:
-    """Say whether a column holds names of cases or patients, and so no measurement.
+    """Return whether a column identifies cases or patients and is therefore not a measurement.
 
     >>> is_identifier("Patient ID"), is_identifier("MRN"), is_identifier("age")
     (True, True, False)
@@ -140,7 +139,7 @@ def is_identifier(header: str) -> bool:
 
 
 def missing_column(table: Table, meaning: str, option: str, rule: str) -> ValueError:
-    """Return the error of a table without a column that it must have."""
+    """Return the error for a table that lacks a required column."""
     usual = [name for tier in USUAL_HEADERS[meaning] for name in tier[:2]]
     return ValueError(
         f"{table} must have a column {meaning!r}, found {listing(meaning, table.headers)}; {rule} (also read "
@@ -149,12 +148,12 @@ def missing_column(table: Table, meaning: str, option: str, rule: str) -> ValueE
 
 
 def _key(header: str) -> str:
-    """Return a header without spelling variants: `Patient ID`, `patient_id` -> `patientid`."""
+    """Return a header in its normal spelling: `Patient ID`, `patient_id` -> `patientid`."""
     return re.sub(r"[\W_]+", "", header.casefold())
 
 
 def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
-    """Return the cells, the first row being that of the headers, notes, and the separator of a CSV file."""
+    """Return the cells (headers in the first row), notes, and the separator of a CSV file ("" for Excel)."""
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -163,7 +162,7 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
         lines, notes = _excel_lines(file, name, content)
         return _told(lines, name, notes), notes, ""
     if content.startswith(_OLD_EXCEL):
-        raise ValueError(f"{name} {file} is an Excel file of before 2007; save it as .xlsx, or as CSV (UTF-8)")
+        raise ValueError(f"{name} {file} is an Excel file from before 2007; save it as .xlsx, or as CSV (UTF-8)")
     try:
         text, assumed = decode(content)
         lines, separator = split_rows(text)
@@ -173,14 +172,14 @@ def _lines(file: Path, name: str) -> tuple[list[list[str]], list[str], str]:
     lines = _told(lines, name, notes)
     if not assumed:
         return lines, notes, separator
-    foreign = [word for word in re.split(r"[\s,;|]+", text) if not word.isascii()]  # none: spaces alone
+    foreign = [word for word in re.split(r"[\s,;|]+", text) if not word.isascii()]  # may be only foreign spaces
     example = f", e.g. {foreign[0][:40]!r}" if foreign else ""
-    line = f"{name} {file.name} is no UTF-8 and was read as {assumed}{example}"
+    line = f"{name} {file.name} is not UTF-8 and was read as {assumed}{example}"
     return lines, [f"{line}; if that is wrong, save it as CSV (UTF-8)", *notes], separator
 
 
 def _told(lines: list[list[str]], name: str, notes: list[str]) -> list[list[str]]:
-    """Return the rows with each cell in one line, and note where it was not."""
+    """Return the rows with every cell on one line, and note the cells that had several."""
     rows, broken = one_line(lines)
     notes += [note(f"line breaks within cells of the {name} are read as blanks", broken)] if broken else []
     return rows
@@ -200,7 +199,7 @@ def _excel_lines(file: Path, name: str, content: bytes) -> tuple[list[list[str]]
             book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=computed)
             sheets[computed] = [(sheet.title, list(sheet.iter_rows())) for sheet in book.worksheets]
             book.close()
-    except Exception as error:  # zip, XML and openpyxl each have errors of their own
+    except Exception as error:  # zip, XML and openpyxl raise different errors
         raise ValueError(
             f"{name} {file} cannot be read as an Excel file ({type(error).__name__}: {error}); save it "
             "again as .xlsx, or as CSV (UTF-8)"
@@ -228,7 +227,7 @@ def _excel_lines(file: Path, name: str, content: bytes) -> tuple[list[list[str]]
 
 
 def _text(cell: Any) -> str:
-    """Return what a cell shows."""
+    """Return a cell's value as Excel displays it."""
     value = cell.value
     if value is None:
         return ""
@@ -236,4 +235,4 @@ def _text(cell: Any) -> str:
         return f"{value * 100:.12g}%"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).removesuffix(" 00:00:00")  # of a date
+    return str(value).removesuffix(" 00:00:00")  # openpyxl reads a date as midnight

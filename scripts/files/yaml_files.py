@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML from elsewhere: read only where it is as large as it looks."""
+"""YAML from untrusted sources, read only if aliases do not make it larger than it looks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import yaml
 
 LONGEST = 256_000  # characters
-MOST_NODES = 20_000  # texts, lists and mappings, each counted as often as an alias repeats it
+MOST_NODES = 20_000  # strings, lists and mappings, counted as often as aliases repeat them
 DEEPEST = 50
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same in C, where PyYAML was built with it
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C version, if PyYAML was built with it
 
 
 def check_bounded(text: str) -> None:
-    """Refuse a YAML text that would grow beyond all bounds, by its aliases or its depth, before it is built.
+    """Refuse YAML text whose aliases or depth would exceed the limits, before anything is built from it.
 
-    Ten lines whose aliases name each other tenfold stand for ten milliards of values.
+    Ten lines that each name the previous one ten times through aliases stand for ten billion values.
 
     >>> check_bounded("a: &a [x, x]\\nb: [*a, *a]")
     >>> check_bounded("a: &a [*a]")
@@ -50,10 +50,10 @@ def check_bounded(text: str) -> None:
 
 
 class OnceLoader(_LOADER):
-    """YAML in which no key of a mapping stands twice."""
+    """A YAML loader that refuses duplicate keys in a mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Build a mapping."""
+        """Build a mapping, or raise ValueError for a duplicate key."""
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(names)) < len(names):
             raise ValueError(f"the key {max(names, key=names.count)!r:.80} twice")
@@ -61,24 +61,24 @@ class OnceLoader(_LOADER):
 
 
 def load_bounded(text: str, loader: type[Any] = OnceLoader) -> Any:
-    """Return what a YAML text holds.
+    """Parse YAML text within the limits of `check_bounded`.
 
     Raises:
-        ValueError, yaml.YAMLError: as `check_bounded`; a key twice, or a value that its tag cannot have.
+        ValueError, yaml.YAMLError: as `check_bounded`; a duplicate key, or a value that does not fit its tag.
     """
     check_bounded(text)
     try:
         return yaml.load(text, loader)
-    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # PyYAML's own of tags
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:  # how PyYAML fails on bad tags
         raise ValueError(f"a value that is not of its tag: {error}") from None
 
 
 def read_yaml(file: str | Path) -> Any:
-    """Return what a YAML file holds, {} where it is empty.
+    """Return the content of a YAML file, {} if it is empty.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: no YAML in UTF-8, or one that grows beyond all bounds.
+        ValueError: not YAML in UTF-8, or beyond the limits of `check_bounded`.
     """
     try:
         content = load_bounded(Path(file).read_text(encoding="utf-8"))

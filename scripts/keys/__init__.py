@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keys of the configurations: what each may hold, how typed texts are read, what is refused."""
+"""The keys of the configurations: what each may hold, how typed text is read, what is refused."""
 
 from scripts import exports
 

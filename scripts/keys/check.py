@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the keys say of themselves (`--help`, comments, docs/keys.md), and which keys a run refuses."""
+"""Descriptions of the keys (`--help`, comments, docs/keys.md), and checks for unknown, unused or conflicting keys."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from scripts.keys.typed_values import described
 PAGE = """\
 # Keys
 
-Every key that a user sets, with its default, what it may hold and what it is; `--help` behind a command
-shows its own. A key that means the same in several files is listed once, and limits of a million and more
-are not shown. Components, `{_target_: CLASS, ...}`, are not listed: set their arguments by `--key#argument
-value`, as in `--region#margin 15`. `make twins` writes this page and the comments of the configurations
-from `scripts/keys` and `workbench/keys.py`.
+Every key that a user can set, with its default, what it may hold and what it is; `--help` after a command
+lists its own keys. A key with the same meaning in several files is listed once, and limits of a million or
+more are not shown. Components, `{_target_: CLASS, ...}`, are not listed: set their arguments by
+`--key#argument value`, as in `--region#margin 15`. `make twins` writes this page and the comments of the
+configurations from `scripts/keys` and `workbench/keys.py`.
 
-A value must have the type of its key and lie in its range; anything else is refused in one line.
+A value must have the type of its key and lie in its range; anything else is refused with a one-line message.
 
 | key | how to write it |
 |---|---|
 | true or false | `--calibrate false`; also `no`, `off`, `yes`, `on`; `--resume` alone is true |
-| number | `--learning_rate 1e-3`; a whole number where the key is one |
-| text, path | `--name 20240101`, `--case 001`: as typed; quotes around all of it are dropped |
+| number | `--learning_rate 1e-3`; only a whole number if the key asks for one |
+| text, path | `--name 20240101`, `--case 001`: as typed; quotes around the whole text are dropped |
 | list | `--phases [T1,T1+C]`, `--spacing 1,1,3`; quotes within quotes are doubled: `"['it''s', b]"` |
 | may be null | `--class_weights null`, or `none` unless a list could be meant |
-| inside a component | `--optimizer#lr 0.001`: as the component's argument is typed |
+| inside a component | `--optimizer#lr 0.001`: as the type of the component's argument requires |
 
-An overlay is named behind the file that it changes. Expressions (`$...`), references (`@key`) and macros
+An overlay is named after the file that it changes. Expressions (`$...`), references (`@key`) and macros
 (`%key`) are for overlays, and for keys whose default is one; keys that hold names from your data (`phases`,
 `classes`, `clinical`, ...) never take them. MONAI meets a few mistakes before any code of the bundle runs and
-ends in a traceback whose last line names the word: a configuration that is missing or no mapping, a misspelt
+ends in a traceback whose last line names the word: a configuration that is missing or not a mapping, a misspelt
 key in front of `#`, a macro that names nothing. MONAI also expands YAML aliases (`*name`), ten lines of which
-can fill the memory: take overlays only from people from whom you would take a program.
+can fill the memory: accept overlays only from people from whom you would accept a program.
 """
 _HUGE = re.compile(r" (?:to|and at most) 1,000,000(?:,000)?\b(?! voxels)")
 _ROW = re.compile(r"(?P<key>\w+):(?P<value>.*?)(?P<comment>  # .*)?")
 
 
 def settings(configs: Path, file: str) -> list[tuple[str, Key, str]]:
-    """Return the keys of a file that users set, with their default values as they are written in it."""
+    """Return the keys that users set in a file, each with its default as written there."""
     content = content_in(configs, file)
     keys = keys_of(file)
     return [
@@ -69,14 +69,14 @@ def _written(value: Any) -> str:
 
 
 def help_text(configs: Path, command: str | None) -> str:
-    """Return the keys of a command as text: name, default, what it may hold, what it is."""
+    """Return the keys of a command as text: name, default, meaning, and what each may hold."""
     found: dict[str, tuple[str, Key, str]] = {}
     unread = UNREAD.get(command or "", frozenset())
-    for file in reversed(COMMANDS.get(command or "", ("train.yaml",))):  # those of its own come first
+    for file in reversed(COMMANDS.get(command or "", ("train.yaml",))):  # the command's own keys come first
         rows = [row for row in settings(configs, file) if row[0] not in unread]
         found |= {row[0]: row for row in rows if row[0] not in found}
     lines = [
-        f"Keys of {command or 'a run'}, each with its default; (follows): from other keys or the machine.",
+        f"Keys of {command or 'a run'}, each with its default; (follows): derived from other keys or the machine.",
         "A component has its arguments set by --KEY#ARGUMENT VALUE, e.g. --region#margin 15.",
     ]
     for name, key, default in found.values():
@@ -85,10 +85,10 @@ def help_text(configs: Path, command: str | None) -> str:
 
 
 def with_comments(text: str, file: str) -> str:
-    """Return the text of a configuration file with the declared meaning behind each of its top-level keys.
+    """Return the text of a configuration file with the declared meaning as comment on each top-level key.
 
     >>> with_comments("seed: 7  # old", "train.yaml")
-    'seed: 7  # one seed gives one result'
+    'seed: 7  # the same seed gives the same result'
     """
     keys = keys_of(file)
     lines = []
@@ -101,7 +101,7 @@ def with_comments(text: str, file: str) -> str:
 
 
 def page(configs: Path) -> str:
-    """Return docs/keys.md."""
+    """Return the text of docs/keys.md."""
     parts, shown = [PAGE], set()
     for file in FILES:
         parts.append(f"\n## {file}\n\n| key | default | may hold | what it is |\n|---|---|---|---|\n")
@@ -115,7 +115,7 @@ def page(configs: Path) -> str:
     return "".join(parts)
 
 
-# What MONAI's experiment tracking adds to a configuration.
+# Keys that MONAI's experiment tracking adds to a configuration.
 TRACKING_KEYS = frozenset(
     [
         "experiment_name",
@@ -132,7 +132,7 @@ _REFERENCE = re.compile(r"[@%](\w+)")
 
 @cache
 def known_keys(configs: Path, command: str | None = None) -> frozenset[str]:
-    """Return every top-level key of the YAML files below `configs`; of a tool, those of its own files."""
+    """Return every top-level key of the YAML files below `configs`; for a tool, those of its own files."""
     if command in TOOLS:
         contents = [content_in(configs, name) for name in COMMANDS[str(command)]]
     else:
@@ -146,12 +146,12 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
 
     Args:
         typed: keys of the command line.
-        config: merged configuration; what it refers to is read.
+        config: merged configuration; keys that it refers to count as read.
         configs: the bundle's configs folder.
-        run_id: the key that is being run.
+        run_id: the key that is run.
 
     Raises:
-        ValueError: names the key and the commands that read it.
+        ValueError: naming the key and the commands that read it.
     """
     if run_id not in COMMANDS:
         return
@@ -169,7 +169,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
         if owners:
             raise ValueError(
                 f"--{key} is a key of configs/{owners[0].relative_to(configs)}, which is not among the files "
-                "of this run; name it behind the others in --config_file"
+                "of this run; name it after the others in --config_file"
             )
 
 
@@ -177,7 +177,7 @@ def check_values(config: dict[str, Any]) -> None:
     """Refuse values that contradict each other.
 
     Raises:
-        ValueError: names the keys and their values.
+        ValueError: naming the keys and their values.
 
     >>> check_values({"max_epochs": 1, "val_interval": 5, "val_by_epoch": True})
     Traceback (most recent call last):
@@ -192,13 +192,13 @@ def check_values(config: dict[str, Any]) -> None:
 
 
 def check_order(files: Sequence[str | Path]) -> None:
-    """Refuse an overlay that a complete configuration behind it undoes.
+    """Refuse an overlay that is undone by a complete configuration after it.
 
     Args:
-        files: in the order in which they are merged; what cannot be read is MONAI's to tell.
+        files: in the order in which they are merged; unreadable ones are left for MONAI to report.
 
     Raises:
-        ValueError: names both files, and the keys that are undone.
+        ValueError: naming both files and the keys that are undone.
     """
     contents = [(Path(file), content_of(Path(file))) for file in files if Path(file).suffix in (".yaml", ".yml")]
     for position, (file, content) in enumerate(contents):
@@ -206,7 +206,7 @@ def check_order(files: Sequence[str | Path]) -> None:
             undone = [key for key, value in before.items() if key in content and content[key] != value]
             if "imports" in content and "imports" not in before and undone:
                 raise ValueError(
-                    f"{earlier} must be named behind {file}, which sets {', '.join(undone[:3])} again and so "
+                    f"{earlier} must be named after {file}, which sets {', '.join(undone[:3])} again and so "
                     "undoes it; change their order in --config_file"
                 )
 
@@ -216,12 +216,12 @@ def _is_run_list(value: Any) -> bool:
 
 
 def check_keys(config: dict[str, Any], known: Iterable[str], run_id: str | None = None) -> None:
-    """Raise for a top-level key that no shipped file declares and no other key refers to.
+    """Refuse a top-level key that no shipped file declares and no other key refers to.
 
     Args:
         config: merged configuration.
         known: keys of the shipped configuration files.
-        run_id: the key that is being run; it may be the user's own.
+        run_id: the key that is run, which may be the user's own.
 
     Raises:
         ValueError: naming the unknown key and the nearest known one.

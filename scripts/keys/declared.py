@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which keys a command has, each with its type, range and meaning: the one place that declares them.
+"""The keys of each command with their types, ranges and meanings: the one place that declares them.
 
-What is checked before a run, the comments of the configurations, `--help` and docs/keys.md come from here.
+The checks before a run, the comments of the configurations, `--help` and docs/keys.md are derived from it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FILES: dict[str, type[Keys]] = {
     "segment.yaml": Segmentation,
     "regions/outlined.yaml": Outlined,
 }
-"""Configuration file -> its keys."""
+"""Configuration file -> model of its keys."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "training": ("train.yaml",),
@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "evaluating": ("train.yaml", "evaluate.yaml"),
     "inferring": ("inference.yaml",),
 }
-"""Command -> the files that have its keys, the last one first in rank."""
+"""Command -> the files with its keys; the last one takes precedence."""
 
 OF_CLASSES = frozenset(
     ["selection_rule", "calibrate", "missing_phases", "test_time_augmentation", "class_weights", "focal_gamma"]
@@ -54,14 +54,14 @@ if workbench := from_workbench("keys"):
 
 @dataclass(frozen=True)
 class Key:
-    """A key: what it may hold (a type annotation with its range), and what it is."""
+    """A key: the values it may hold (a type annotation with its range), and its meaning."""
 
     kind: Any
     meaning: str
 
 
 def command_of(config: Mapping[str, Any], run_id: str | None) -> str | None:
-    """Return the command whose configuration is run, also by `run` or a name of a user's own.
+    """Return the command whose configuration is run, even if it is run by `run` or a name of the user's own.
 
     >>> command_of({"training": "@run", "evaluating": "@run"}, "run")
     'evaluating'
@@ -71,7 +71,7 @@ def command_of(config: Mapping[str, Any], run_id: str | None) -> str | None:
 
 
 def keys_of(file: str) -> dict[str, Key]:
-    """Return the keys of a configuration file below configs."""
+    """Return the keys of a configuration file, given relative to configs."""
     found = {}
     for name, field in FILES[file].model_fields.items():
         kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
@@ -80,7 +80,7 @@ def keys_of(file: str) -> dict[str, Key]:
 
 
 def declared_keys(command: str | None) -> dict[str, Key]:
-    """Return the keys of a command; of a run of a user's own, those of every command that has a model."""
+    """Return the keys of a command; for a user's own run, those of every command that needs a model."""
     files = COMMANDS.get(command or "") or [
         file for name, files in COMMANDS.items() if name not in TOOLS for file in reversed(files)
     ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The type of every key: what `declared` says, what its component declares, or what its default value shows.
+"""The type of every key: as declared, else from its component's signature, else from its default value.
 
-An argument of a component (``intensity#joint``) has the type that its constructor declares.
+An argument of a component (``intensity#joint``) has the type that the constructor declares.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scripts.keys.kinds import choices, in_range
 from scripts.keys.typed_values import described
 
 FREE = frozenset(["case", "layout", "phase_names"])
-"""Keys whose text is only looked up when the command runs, so that any sign may be in it."""
+"""Keys whose text is only looked up when the command runs and may therefore contain any character."""
 
 OF_DATA = frozenset(["displayable_configs", "phase_names"])
 """Mappings whose keys come from the data."""
@@ -35,17 +35,17 @@ MISSING = object()
 
 @cache
 def content_of(file: Path) -> dict[str, Any]:
-    """Return what a configuration file holds, nothing where there is none; it is read once in a process."""
+    """Return the content of a configuration file, {} if there is none; read only once per process."""
     return (read_yaml(file) or {}) if file.is_file() else {}
 
 
 def content_in(configs: Path, name: str) -> dict[str, Any]:
-    """Return what a file of a model's folder holds; what only the running bundle has is read there."""
+    """Return the content of a file in a model's configs folder, or else of the running bundle's file."""
     return content_of(configs / name) or content_of(BUNDLE / "configs" / name)
 
 
 def shown_type(default: Any) -> Any:
-    """Return the type that a default value shows; `Any` where it shows none.
+    """Return the type of a default value; `Any` if it implies none.
 
     >>> shown_type([2.0, 2.0, 2.0]), shown_type(None), shown_type("$len(@phases)"), shown_type({"keys": "x"})
     (list[float], typing.Any, typing.Any, <class 'dict'>)
@@ -60,10 +60,10 @@ def shown_type(default: Any) -> Any:
 
 
 def check_range(key: str, value: Any, kind: Any) -> None:
-    """Refuse a value that is out of the range of its key, or none of its choices.
+    """Refuse a value that is outside the range of its key or not one of its choices.
 
     Raises:
-        ValueError: names key, range and value.
+        ValueError: naming key, range and value.
     """
     if in_range(value, kind):
         return
@@ -78,7 +78,7 @@ class KeyTypes:
 
     Args:
         configs: the bundle's configs folder.
-        command: e.g. preparing; None for a run of a user's own.
+        command: e.g. preparing; None for a user's own run.
         locator: finds MONAI's components by their short names.
     """
 
@@ -95,7 +95,7 @@ class KeyTypes:
         self.locator = locator or ComponentLocator()
 
     def default(self, path: Sequence[str]) -> Any:
-        """Return the value that a key has in the bundle's files, or `MISSING`; a plain one is preferred."""
+        """Return the value of a key in the bundle's files, preferring a plain one, or `MISSING`."""
         found = MISSING
         for content in self.defaults:
             value: Any = content
@@ -106,11 +106,11 @@ class KeyTypes:
         return found
 
     def of(self, path: Sequence[str], parent: Any) -> tuple[Any, bool]:
-        """Return the type of a key, and whether a value of another type must be refused.
+        """Return the type of a key, and whether values of another type must be refused.
 
         Args:
             path: names from the top level down.
-            parent: the mapping that holds the key in the configuration that is run.
+            parent: the mapping that holds the key in the running configuration.
         """
         if "#".join(path) in self.declared:
             return self.declared["#".join(path)].kind, True
@@ -124,15 +124,15 @@ class KeyTypes:
         return shown, len(path) == 1
 
     def check_place(self, path: Sequence[str], parent: Any, text: str) -> None:
-        """Refuse a key that nothing reads below a section such as ``train``, and a component without class.
+        """Refuse a key that nothing reads in a section such as ``train``, and a component without `_target_`.
 
         Args:
             path: names from the top level down.
-            parent: the mapping that holds the key in the configuration that is run.
-            text: the whole configuration; what it refers to is read.
+            parent: the mapping that holds the key in the running configuration.
+            text: the whole configuration; keys that it refers to count as read.
 
         Raises:
-            ValueError: names the key, and the nearest.
+            ValueError: naming the key and the nearest known one.
         """
         if "#" in path[-1]:
             raise ValueError(f"names within {path[0]} must be without '#', found {path[-1]!r}; leave it out")
@@ -156,12 +156,12 @@ class KeyTypes:
             )
 
     def check_range(self, path: Sequence[str], value: Any) -> None:
-        """Refuse a value that is out of the range of its key, or none of its choices."""
+        """Refuse a value that is outside the range of its key or not one of its choices."""
         if "#".join(path) in self.declared:
             check_range("#".join(path), value, self.declared["#".join(path)].kind)
 
     def takes_expressions(self, path: Sequence[str]) -> bool:
-        """Say whether a key is meant for expressions: its default is one, a component, or there is none."""
+        """Return whether a key is meant for expressions: its default is one or a component, or it has none."""
         default = self.default(path)
         return default is MISSING or isinstance(default, Mapping) or is_reference(default)
 
@@ -184,7 +184,7 @@ class KeyTypes:
             )
 
     def _place(self, target: Any) -> str | None:
-        """Return module and name of a component; None where an expression says which it is."""
+        """Return module and name of a component; None if an expression determines it."""
         if not isinstance(target, str) or is_reference(target):
             return None
         if "." in target:
@@ -200,7 +200,7 @@ class KeyTypes:
 
 @cache
 def _names(target: str) -> tuple[str, ...] | None:
-    """Return the arguments of a class or function; None where any is taken, or it cannot be looked at."""
+    """Return the argument names of a class or function; None if it takes any, or cannot be inspected."""
     try:
         found = inspect.signature(pydoc.locate(target)).parameters  # type: ignore[arg-type]
     except (Exception, pydoc.ErrorDuringImport):
@@ -215,5 +215,5 @@ def _arguments(target: str) -> dict[str, Any]:
         component: Any = pydoc.locate(target)
         call = component.__init__ if inspect.isclass(component) else component
         return {name: kind for name, kind in typing.get_type_hints(call).items() if name != "return"}
-    except (Exception, pydoc.ErrorDuringImport):  # what cannot be looked at tells no type
+    except (Exception, pydoc.ErrorDuringImport):  # what cannot be inspected declares no types
         return {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinds of values that keys hold: a type, its range, and how both are said."""
+"""Kinds of values that keys hold: types with ranges. The docstrings of predicates are the words of messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scripts.files.plain_text import is_plain, is_reference
 
 
 class Keys(BaseModel, protected_namespaces=(), use_attribute_docstrings=True):
-    """Keys of a configuration file: name, type with range, and what the key is, with its unit."""
+    """Keys of a configuration file: name, type with range, and meaning with its unit."""
 
 
 def is_orientation(text: str) -> bool:
@@ -95,9 +95,9 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def in_range(value: Any, kind: Any) -> bool:
-    """Say whether a value that has its key's type is in the range of it, and one of its choices.
+    """Return whether a value of the right type is also within the range or among the choices of its key.
 
-    What an expression or a reference gives is known only when it is resolved.
+    Expressions and references pass, since their values are known only once they are resolved.
 
     >>> in_range(0, Count), in_range("bf16", Literal["bf16", "fp32"]), in_range("$2 + 1", Count)
     (False, True, True)
@@ -117,7 +117,7 @@ def _has_reference(value: Any) -> bool:
 
 
 def choices(kind: Any) -> list[str]:
-    """Return the texts that a kind allows; none where it allows any.
+    """Return the texts that a kind allows; empty if it allows any.
 
     >>> choices(Literal["none", "n4"] | None), choices(list[View]), choices(str)
     (['none', 'n4'], ['axial', 'coronal', 'sagittal', 'volume'], [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys of a trained model: of its training, its configuration, and its evaluation."""
+"""Keys of a trained model: of its training, inference and evaluation. Docstrings become comments and docs/keys.md."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from scripts.keys.kinds import (
 
 
 class Model(Keys):
-    """What a model's configurations have in common: `train.yaml` and `inference.yaml`."""
+    """Keys that `train.yaml` and `inference.yaml` share."""
 
     bundle_root: Path
     """folder of this bundle"""
     phases: Texts
-    """volumes that are fused, by their names in dataset.json; the order of the channels"""
+    """volumes to fuse, by their names in dataset.json, in the order of the channels"""
     reference_phase: Text
     """phase whose axes define the common grid"""
     classes: Annotated[list[Text], Len(2), Predicate(each_once)]
-    """names of the labels in dataset.json; the order of the outputs"""
+    """names of the labels in dataset.json, in the order of the outputs"""
     positive: str | None
-    """of two classes the one that threshold, ROC and decision curve are about; null: dataset.json's, else the
+    """the one of two classes to which threshold, ROC and decision curve refer; null: dataset.json's, else the
     last"""
     clinical: Columns
-    """columns of the clinical table by their names in dataset.json, e.g. [age, sex]; [] is no table"""
+    """columns of the clinical table to use, by name in dataset.json, e.g. [age, sex]; [] uses none"""
     orientation: Orientation
-    """axes of the grid: to the Right, Anterior, Superior"""
+    """directions of the grid's axes; RAS: to the right, anterior, superior"""
     spacing: Spacing
     """mm per voxel"""
     grid_size: GridSize
@@ -57,35 +57,35 @@ class Model(Keys):
     region: Component
     """what the grid is centred on: MaskRegiond, ContourRegiond, BoxRegiond or WholeVolumeRegiond"""
     views: Annotated[list[View], Predicate(each_once)]
-    """read as 2D planes: axial, coronal, sagittal; with volume the whole as well; [] is the whole alone"""
+    """read as 2D slices: axial, coronal, sagittal; with volume also the whole; [] is the whole alone"""
     slices: Number
-    """slices per view about the centre of the grid; 0 is all of them"""
+    """slices per view around the centre of the grid; 0 takes all"""
     slice_pooling: Literal["mean", "max"]
-    """what is kept of several slices: their mean, or the max of each feature"""
+    """how the features of several slices are combined: their mean or maximum"""
     intensity: Component
     """WindowIntensityd (CT, HU), ZScoreIntensityd or PercentileIntensityd (MR)"""
     image_filter: Component
-    """of the finished grid: Identityd is none; MONAI has GaussianSmoothd, MedianSmoothd, ..."""
+    """filter of the resampled image: Identityd is none; MONAI has GaussianSmoothd, MedianSmoothd, ..."""
     seed: Seed
-    """one seed gives one result"""
+    """the same seed gives the same result"""
     batch_size: Count
     """cases per step"""
     dropout: Probability
-    """probability before the last layer"""
+    """dropout probability before the last layer"""
     device: Device
     """where the network runs"""
     test_time_augmentation: Number
     """geometric variants averaged per case in validation, test and inference; 0 is off"""
     columns: Derived
-    """`clinical` declared in full; dataset.json is asked where only names are given"""
+    """full declarations of `clinical`; columns given by name are looked up in dataset.json"""
     positive_class: Derived
-    """`positive` as `classes` write it; null with more than two, each of which stands against the rest"""
+    """`positive` as spelt in `classes`; null with more than two, each of which is scored against the rest"""
     num_phases: Derived
-    """volumes per case"""
+    """number of phases"""
     channels: Derived
-    """their names in dataset.json; <phase>_<view> for images of views"""
+    """image names in dataset.json: the phases, or <phase>_<view> for images of views"""
     num_classes: Derived
-    """outputs"""
+    """number of outputs"""
     geometry: Component
     """random geometry, one draw per case for all its phases"""
     share_encoder: bool
@@ -93,22 +93,21 @@ class Model(Keys):
     share_views: bool
     """one plane encoder for all views, or one per view"""
     encoder: Component
-    """overlays in configs/encoder; callable: the network adds the number of input channels"""
+    """encoder of a phase, see configs/encoder; callable: the network adds the number of input channels"""
     plane_encoder: Component
-    """reads one slice, overlays in configs/plane_encoder; callable: the network adds the number of
-    channels"""
+    """encoder of a slice, see configs/plane_encoder; callable: the network adds the number of channels"""
     slicer: Component
-    """cuts the views in the network, behind the 3D augmentation: one spatial draw for all phases and views"""
+    """cuts the views inside the network, after the 3D augmentation: one spatial draw for all phases and views"""
     reader: Component
-    """what reads one phase: the encoder, or where views are named, the plane encoder slice by slice"""
+    """reads one phase: the encoder or, if views are named, the plane encoder slice by slice"""
     fusion: Component
-    """overlays in configs/fusion; callable: the network adds the number of tokens and their width"""
+    """fusion strategy, see configs/fusion; callable: the network adds the number of tokens and their width"""
     table: Component
     """encoder of the clinical table; callable: the network adds the width"""
 
 
 class Inference(Model):
-    """`inference.yaml`."""
+    """Keys of `inference.yaml`."""
 
     dataset_dir: Path
     """folder with dataset.json, or with one subfolder per case"""
@@ -117,59 +116,59 @@ class Inference(Model):
     clinical_table: Path | None
     """CSV or Excel file with the model's clinical columns by case or patient, for new cases"""
     ensemble: Paths
-    """results folders, or a pattern of them, whose models' probabilities are averaged; [] is one model"""
+    """results folders, or a pattern for them, whose models' probabilities are averaged; [] is one model"""
     trust: bool
-    """an ensemble's folder from elsewhere may hold code: it is verified, and with true only warned of"""
+    """an ensemble's folders are verified, since they may contain foreign code; true only warns of it"""
     runtime: Literal["pytorch", "torchscript", "onnx"]
-    """what computes: pytorch, or torchscript or onnx from the file that `run exporting` wrote"""
+    """what runs the network: pytorch, or torchscript or onnx with the file that `run exporting` wrote"""
     model_file: Paths
     """the trained weights"""
     displayable_configs: dict[str, Any]
-    """what MONAI Label lets its user type in for a case: where to look, and clinical values"""
+    """what MONAI Label lets its users enter for a case: where to look, and clinical values"""
     network: Component
-    """on its device"""
+    """the network on its device"""
     preprocessing: Component
-    """from the files of a case to what the network reads"""
+    """transforms from the files of a case to the input of the network"""
     dataset: Component
-    """the cases, prepared when they are asked for"""
+    """the cases, each preprocessed when it is requested"""
     dataloader: Component
-    """of the cases that can be read"""
+    """loads the cases that can be read"""
     prepare_batch: Component
-    """from a batch to what the network is given"""
+    """turns a batch into the input of the network"""
     inferer: Component
-    """how a batch goes through the network"""
+    """runs a batch through the network"""
     postprocessing: Component
-    """from logits to probabilities"""
+    """turns logits into probabilities"""
     evaluator: Component
-    """runs over the dataloader"""
+    """evaluates the batches of the dataloader"""
     config: Derived
     """everything above and below"""
 
 
 class Evaluation(Keys):
-    """Overlay `evaluate.yaml`."""
+    """Keys of the overlay `evaluate.yaml`."""
 
     output_dir: Path
     """receives metrics, predictions, figures and report.html"""
     ensemble: Paths
-    """results folders, or a pattern of them, whose models' probabilities are averaged; [] is one model"""
+    """results folders, or a pattern for them, whose models' probabilities are averaged; [] is one model"""
     trust: bool
-    """an ensemble's folder from elsewhere may hold code: it is verified, and with true only warned of"""
+    """an ensemble's folders are verified, since they may contain foreign code; true only warns of it"""
     model_file: Paths
     """the trained weights"""
     split: Split
-    """split that is evaluated: training, validation or test"""
+    """split to evaluate: training, validation or test"""
 
 
 class Single(Keys):
-    """Overlay `fusion/single.yaml`."""
+    """Keys of the overlay `fusion/single.yaml`."""
 
     single_phase: Text
     """name of the phase to read, one of `phases`"""
 
 
 class Fitting(Keys):
-    """What fits the weights: read by a training alone, and kept where a trained model is evaluated."""
+    """Keys that determine how the weights are fitted; an evaluation of the trained model does not read them."""
 
     name: Name
     """name of the results folder; an existing one is never overwritten"""
@@ -186,13 +185,13 @@ class Fitting(Keys):
     focal_gamma: NotNegative
     """focusing parameter of the focal loss; 0 is cross-entropy"""
     label_smoothing: Probability
-    """share of the label given to the other classes"""
+    """share of the label spread evenly over all classes"""
     phase_dropout: Probability
-    """probability that a phase of a training case is hidden, never all; 0 is off"""
+    """probability of hiding each phase of a training case, but never all of them; 0 is off"""
     phase_dropout_hides: Literal["scale", "file"]
-    """of a hidden phase: its share in a joint intensity rule, too; file is also its grid, as without it"""
+    """what a hidden phase loses as well: its part in a joint intensity rule (scale), and its grid (file)"""
     clinical_dropout: Probability
-    """probability that a training case's table is hidden, else each value of it; 0 is off"""
+    """probability of hiding a training case's table, and otherwise each of its values; 0 is off"""
     precision: Literal["auto", "bf16", "fp32"]
     """training arithmetic: auto (bfloat16 where the hardware has it), bf16 or fp32"""
     val_interval: Count
@@ -214,13 +213,13 @@ class Fitting(Keys):
     encoder_weights: Path | None
     """weights of the encoder alone: a file, or medicalnet (downloaded); what does not fit is listed"""
     freeze: list[Text]
-    """parts of the network that are kept as they are, e.g. [encoder]"""
+    """parts of the network that are not trained, e.g. [encoder]"""
     thaw_epoch: Number
-    """first epoch in which frozen parts learn; 0 never"""
+    """first epoch in which frozen parts are trained; 0 is never"""
 
 
 class Training(Model, Fitting):
-    """`train.yaml`."""
+    """Keys of `train.yaml`."""
 
     dataset_dir: Path
     """folder with dataset.json; the phantom is made on first use"""
@@ -235,22 +234,22 @@ class Training(Model, Fitting):
     split: Literal["test"]
     """split that is reported at the end; `run evaluating` reports others"""
     missing_phases: bool
-    """after the test, withhold phases: 2^P - 1 passes over its cases for P phases, seconds"""
+    """after the test, withhold every choice of phases: 2^P - 1 passes over its cases for P phases, seconds"""
     cases: Component
     """dataset.json, read and checked; or the labelled cases of MONAI Label"""
     augmentation: Component
-    """on the device, a batch at a time; any random transform of MONAI may be in the list"""
+    """random transforms on the device, a batch at a time; any random transform of MONAI may be added"""
     network: Component
-    """on its device, from start_weights if given"""
+    """the network on its device, starting from start_weights if given"""
     criterion: Component
-    """of one prediction"""
+    """loss of a prediction"""
     loss: Component
-    """of the whole network output; some strategies replace it"""
+    """loss of the whole network output; some strategies replace it"""
     history: Derived
     """learning curves, one row per validation"""
     config: Derived
     """everything above and below, for the results folder"""
     calibration: Component
-    """probabilities as often right as they say, and a threshold for two classes; stored in model_file"""
+    """calibrates the probabilities and, for two classes, fits a threshold; stored in model_file"""
     further: Component
     """AUC and accuracy with every choice of phases withheld from the test cases"""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings a value to the type of the key that it replaces, whether it was typed or is a value already."""
+"""Converts a value, typed or given, to the type of the key that it sets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLOSING = {"[": "]", "(": ")", "{": "}"}
 
 
 def members(kind: Any) -> list[Any]:
-    """Return the types that a type annotation allows; `Any` stands for one that says nothing here.
+    """Return the types that a type annotation allows; `Any` stands for annotations without meaning here.
 
     >>> members(bool | None)
     [<class 'bool'>, <class 'NoneType'>]
@@ -54,7 +54,7 @@ def members(kind: Any) -> list[Any]:
 
 
 def _element(kind: Any) -> Any:
-    """Return the type of a list's elements, or of a mapping's values."""
+    """Return the element type of a list, or the value type of a mapping."""
     given = [part for part in typing.get_args(kind) if part is not Ellipsis]
     return given[-1] if given else Any
 
@@ -64,7 +64,7 @@ def _of(kinds: Iterable[Any], family: tuple[Any, ...]) -> Any | None:
 
 
 def described(kind: Any) -> str:
-    """Return what a value of this type is, in words, with its range.
+    """Return a description of a type with its range, in words.
 
     >>> from typing import Annotated
     >>> described(list[float] | None), described(Annotated[int, Ge(1)])
@@ -76,7 +76,7 @@ def described(kind: Any) -> str:
 
 
 def _described_one(kind: Any) -> str:
-    """Return the words for a type that is no union."""
+    """Return the words for a type that is not a union."""
     origin, given = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return f"one of [{', '.join(map(str, given))}]"
@@ -94,7 +94,7 @@ def _described_one(kind: Any) -> str:
         noun, rest = re.match(r"a (whole number|number|text|path)\b(.*)|()(.*)", part).group(1, 2)  # type: ignore[union-attr]
         if noun and " or " not in part:
             return f"a list of {noun}s{rest}"
-        return "a list" if part == "a value" else f"a list, each of it {part}"
+        return "a list" if part == "a value" else f"a list, each element {part}"
     if (origin or kind) in _DICTS:
         return "a mapping {key: value}"
     (member,) = members(kind)
@@ -111,14 +111,14 @@ def _limits(facts: Mapping[type, Any]) -> str:
 
 
 def read_text(text: str, kind: Any) -> Any:
-    """Return what a typed text means for a key of this type.
+    """Return the value that a typed text means for a key of this type.
 
     Args:
-        text: as typed. For a text it is kept as it is, but for quotes around all of it.
+        text: as typed; for a text key it is kept, except for quotes around all of it.
         kind: type annotation.
 
     Raises:
-        ValueError: the text is no such value; says only what must be.
+        ValueError: the text is no such value; the message only says what it must be.
 
     >>> read_text("No", bool), read_text("1e5", str), read_text("1e5", float), read_text("null", str | None)
     (False, '1e5', 100000.0, None)
@@ -167,7 +167,7 @@ def _number(text: str) -> float | None:
 
 
 def unquoted(text: str) -> str:
-    r"""Return a text without quotes around all of it; within they are doubled, or behind a backslash.
+    r"""Return a text without quotes around all of it; quotes within are doubled or escaped by a backslash.
 
     >>> unquoted("'T2'"), unquoted("'it''s'"), unquoted(r"'it\'s'"), unquoted("'a' 'b'"), unquoted("it's")
     ('T2', "it's", "it's", "'a' 'b'", "it's")
@@ -182,7 +182,7 @@ def unquoted(text: str) -> str:
 
 
 def split_list(text: str) -> list[str]:
-    """Split at the commas that stand in no quotes and no inner brackets.
+    """Split at commas outside quotes and inner brackets.
 
     >>> split_list("'a, b', [1, 2], c")
     ["'a, b'", '[1, 2]', 'c']
@@ -205,7 +205,7 @@ def split_list(text: str) -> list[str]:
 
 
 def _read_list(text: str, kind: Any, alone: bool) -> list[Any] | None:
-    """Read ``[a, b]``, ``(a, b)`` or ``a,b``; a single value is a list only of texts."""
+    """Read ``[a, b]``, ``(a, b)`` or ``a,b``; a single value without brackets is a list only for texts."""
     bracketed = text[:1] in ("[", "(")
     if not text or (bracketed and not text.endswith(_CLOSING[text[0]])):
         return None
@@ -222,14 +222,14 @@ def _read_mapping(text: str, kind: Any) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError):
         content = node = None
     if not isinstance(content, dict) or not isinstance(node, yaml.MappingNode):
-        raise ValueError(f"{described(kind)}, with a blank behind each colon")
+        raise ValueError(f"{described(kind)}, with a space after each colon")
     if len(content) < len(node.value):
         raise ValueError(f"{described(kind)} with different keys")
     return {key: _read_leaves(value, _element(kind)) for key, value in content.items()}
 
 
 def _read_leaves(value: Any, kind: Any) -> Any:
-    """Bring the texts within a mapping that was read as texts to their type."""
+    """Convert the texts within a mapping or list to their types."""
     if isinstance(value, str):
         return read_text(value, kind)
     listed, mapped = _of(members(kind), _LISTS), _of(members(kind), _DICTS)
@@ -240,7 +240,7 @@ def _read_leaves(value: Any, kind: Any) -> Any:
 
 
 def _read_any(text: str) -> Any:
-    """Read a text for a key of which nothing is known: as YAML would, with 1e-3 a number as well."""
+    """Read a text for a key of unknown type: as YAML would, but with 1e-3 as a number."""
     bare = text.strip()
     if bare[:1] in ("[", "{"):
         try:
@@ -258,14 +258,14 @@ def _read_any(text: str) -> Any:
 
 
 def typed(value: Any, kind: Any) -> Any:
-    """Return a value of a configuration or of a Python call as its key's type; a quoted text is read.
+    """Return a value from a configuration or a Python call as its key's type; a quoted text is read.
 
     Args:
-        value: of any type; an expression or reference (``$``, ``@``, ``%``) within a list stays one.
+        value: of any type; an expression or reference (``$``, ``@``, ``%``) within a list is kept.
         kind: type annotation.
 
     Raises:
-        ValueError: the value is of another type; says only what must be.
+        ValueError: the value is of another type; the message only says what it must be.
 
     >>> typed("false", bool), typed(1, float), typed((2, 2), list[int]), typed("0.5", float)
     (False, 1.0, [2, 2], 0.5)
@@ -296,7 +296,7 @@ def typed(value: Any, kind: Any) -> Any:
         try:
             return [typed(part, _element(listed)) for part in value]
         except ValueError as error:
-            raise ValueError(f"a list, each of it {error}") from None
+            raise ValueError(f"a list, each element {error}") from None
     if mapped is not None and isinstance(value, Mapping):
         return value if _element(mapped) is Any else {key: typed(part, _element(mapped)) for key, part in value.items()}
     plain = value is None or isinstance(value, bool | Real | Sequence | Mapping)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses: each takes the network's outputs and the labels."""
+"""Losses of the network's outputs and the labels."""
 
 from scripts import exports
 

@@ -17,12 +17,12 @@ def class_weights_from(
     """Turn the option `class_weights` into one weight per class, or None.
 
     Args:
-        class_weights: None, ``balanced`` (cases / (classes * cases of the class), as in scikit-learn), or one
-            weight per class.
+        class_weights: None, ``balanced`` (n / (K n_k) for n_k of n cases in class k of K, as in scikit-learn), or
+            one weight per class.
         class_counts: training cases per class.
 
     Raises:
-        ValueError: for another word, a wrong number of weights, or a class without training cases.
+        ValueError: another word, a wrong number of weights, or a class without training cases.
 
     >>> class_weights_from("balanced", [30, 10])
     tensor([0.6667, 2.0000])
@@ -59,16 +59,16 @@ class ClassificationLoss(nn.Module):
 
     loss = sum_b c_b sum_k w_k t_bk (1 - p_bk)^gamma (-log p_bk) / sum_b c_b w_(label of b)
 
-    with p = softmax(logits) and t = the one-hot label, smoothed. With gamma = 0 it is `CrossEntropyLoss`.
+    with p = softmax(logits) and t the smoothed one-hot label. With gamma = 0 it equals `CrossEntropyLoss`.
 
     Args:
         class_weights: null, ``balanced``, or one weight per class.
         class_counts: training cases per class, for ``balanced``.
-        focal_gamma: 0 is plain cross-entropy; 2 looks away from cases that are already right.
-        label_smoothing: fraction of the label spread over all classes.
+        focal_gamma: 0 is plain cross-entropy; larger values give less weight to cases that are already right.
+        label_smoothing: fraction of the label spread evenly over all classes.
 
     Raises:
-        ValueError: for options out of range.
+        ValueError: options out of range.
 
     Reference: Lin et al., Focal loss for dense object detection, ICCV 2017, eq. 4.
 
@@ -98,10 +98,10 @@ class ClassificationLoss(nn.Module):
         Args:
             outputs: logits [B, K], or the network's dict with ``logits``.
             label: class index [B].
-            coefficients: c, importance of each case [B]; None: all 1.
+            coefficients: c, weight of each case [B]; None: all 1.
 
         Returns:
-            A scalar; 0 when all coefficients are 0.
+            A scalar; 0 if all coefficients are 0.
         """
         logits = (outputs["logits"] if isinstance(outputs, dict) else outputs).float()
         weights = torch.ones(logits.shape[1]) if self.class_weights is None else self.class_weights

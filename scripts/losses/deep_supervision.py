@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses on every phase alone beside the fused one, and of evidence."""
+"""Deep supervision of single phases beside the fused prediction, and evidential losses."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch.nn import functional
 def phase_loss(
     criterion: ClassificationLoss, phase_logits: Tensor, label: Tensor, coefficients: Tensor, present: Tensor
 ) -> Tensor:
-    """Loss of the single phases: sum over phases of coefficient times criterion, averaged over the cases.
+    """Return the loss of the single phases: sum over phases of coefficient times criterion, averaged over cases.
 
     Args:
-        criterion: loss of one prediction.
-        phase_logits: [B, P, K]; absent phases may hold anything.
+        criterion: loss of a prediction.
+        phase_logits: [B, P, K]; values of absent phases are ignored.
         label: [B].
         coefficients: [B, P], summing to 1 over the present phases of a case.
         present: [B, P] bool.
@@ -28,16 +28,16 @@ def phase_loss(
 
 
 class DeepSupervision(nn.Module):
-    """Asks every phase alone for the class as well, all present phases alike.
+    """Trains every present phase to predict the class on its own as well, all with equal weight.
 
     loss = criterion(fused) + weight * mean over cases of (mean over present phases of criterion(phase))
 
-    With class weights both means are weighted means, as in the criterion. A clinical table that is a token of
-    the network counts as one more phase: all P below are then P + 1.
+    With class weights, both means are weighted as in the criterion. If the clinical table is a token of the
+    network, it counts as one more phase, and P below means P + 1.
 
     Args:
-        criterion: loss of one prediction.
-        weight: importance of the single phases beside the fused prediction.
+        criterion: loss of a prediction.
+        weight: weight of the single phases relative to the fused prediction.
 
     Reference: Lee et al., Deeply-supervised nets, AISTATS 2015.
     """
@@ -52,11 +52,11 @@ class DeepSupervision(nn.Module):
 
         Args:
             outputs: the network's dict with ``logits``, ``phase_logits`` and ``present``; for plain logits
-                [B, K], as in evaluation, the loss is the criterion alone.
+                [B, K], as in evaluation, only the criterion is computed.
             label: class index [B].
 
         Raises:
-            ValueError: when the network has no phase heads.
+            ValueError: the network has no phase heads.
         """
         fused = self.criterion(outputs, label)
         if not isinstance(outputs, dict):
@@ -69,21 +69,21 @@ class DeepSupervision(nn.Module):
         return fused + self.weight * phases
 
     def coefficients(self, outputs: dict[str, Tensor]) -> Tensor:
-        """Return how much each phase of a case counts, [B, P]: here equal shares of the present ones."""
+        """Return the weight of each phase of a case, [B, P]; here equal weights of the present ones."""
         present = outputs["present"].float()
         return present / present.sum(dim=1, keepdim=True).clamp_min(1)
 
 
 class AdaptiveDeepSupervision(DeepSupervision):
-    """Asks every phase alone for the class, each as much as the fusion relies on it in this case.
+    """Trains every phase to predict the class on its own, weighted by how much the fusion relies on it.
 
     loss = criterion(fused) + weight * mean over cases of (sum over present p of beta_p * criterion(phase p))
 
-    beta is detached: otherwise the loss would fall by moving weight to whichever phase is easiest.
+    beta is detached; otherwise the loss could be reduced by shifting weight to the easiest phase.
 
     Args:
-        criterion: loss of one prediction.
-        weight: importance of the single phases beside the fused prediction.
+        criterion: loss of a prediction.
+        weight: weight of the single phases relative to the fused prediction.
 
     Reference: attention-guided adaptive losses, IEEE JBHI 2022, doi 10.1109/JBHI.2022.3161466.
     """
@@ -92,7 +92,7 @@ class AdaptiveDeepSupervision(DeepSupervision):
         """Return the detached fusion weights, [B, P].
 
         Raises:
-            ValueError: when the fusion gives no weights.
+            ValueError: the fusion returns no weights.
         """
         if "weights" not in outputs:
             raise ValueError(
@@ -102,23 +102,23 @@ class AdaptiveDeepSupervision(DeepSupervision):
 
 
 class DirichletLoss(ClassificationLoss):
-    """Expected cross-entropy under a Dirichlet distribution, and a pull of wrong evidence towards none.
+    """Expected cross-entropy under a Dirichlet distribution, plus a penalty on misleading evidence.
 
     loss of a case = sum_k w_k t_k (psi(S) - psi(alpha_k)) + kl_weight w_y KL(Dir(alpha~) || Dir(1, ..., 1))
 
     with logits = log alpha, S = sum_k alpha_k, psi the digamma function, t the one-hot label of class y
-    (smoothed as in the criterion), w the class weights, and alpha~ = alpha with alpha_y set to 1, the
-    misleading evidence. Averaged over the cases as in `ClassificationLoss`.
+    (smoothed as in the criterion), w the class weights, and alpha~ = alpha with alpha_y set to 1, which leaves
+    only the misleading evidence. Averaged over the cases as in `ClassificationLoss`.
 
-    The papers anneal the KL term over the first epochs; a loss does not know the epoch, so it is small and
-    constant here. Above alpha = exp(20) the KL term is cut off, where lgamma loses its digits.
+    The papers anneal the KL term over the first epochs; a loss does not know the epoch, so here its weight is
+    small and constant. The KL term is clipped at alpha = exp(20), beyond which lgamma loses precision.
 
     Args:
-        criterion: gives class weights and label smoothing.
-        kl_weight: importance of the KL term.
+        criterion: supplies class weights and label smoothing.
+        kl_weight: weight of the KL term.
 
     Raises:
-        ValueError: for a focal criterion, since focusing of a Dirichlet is not defined.
+        ValueError: a focal criterion; focusing is not defined for a Dirichlet distribution.
 
     Reference: Sensoy et al., Evidential deep learning to quantify classification uncertainty, NeurIPS 2018;
     Han et al., Trusted multi-view classification, ICLR 2021.
@@ -132,7 +132,7 @@ class DirichletLoss(ClassificationLoss):
         self.kl_weight = kl_weight
 
     def _per_case(self, logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
-        log_alpha, weights = logits.double(), weights.double()
+        log_alpha, weights = logits.double(), weights.double()  # large alphas cancel in single precision
         one_hot = functional.one_hot(label, logits.shape[1]).to(log_alpha)
         target = one_hot * (1 - self.label_smoothing) + self.label_smoothing / logits.shape[1]
         surprise = digamma_of_exp(log_alpha.logsumexp(dim=1, keepdim=True)) - digamma_of_exp(log_alpha)
@@ -142,13 +142,13 @@ class DirichletLoss(ClassificationLoss):
 
 
 def digamma_of_exp(x: Tensor) -> Tensor:
-    """Return digamma(exp(x)), which is x - exp(-x) / 2 for large x, where exp(x) may overflow."""
+    """Return digamma(exp(x)); for large x, where exp(x) may overflow, by its asymptote x - exp(-x) / 2."""
     small = torch.digamma(x.clamp(max=15).exp())
     return torch.where(x < 15, small, x - 0.5 * torch.exp(-x.clamp(min=15)))
 
 
 def kl_to_uniform(log_alpha: Tensor) -> Tensor:
-    """Return KL(Dir(alpha) || Dir(1, ..., 1)), [B], of log alpha [B, K].
+    """Return KL(Dir(alpha) || Dir(1, ..., 1)), [B], for log alpha [B, K].
 
     >>> kl_to_uniform(torch.tensor([[0.0, 0.0], [2.0, 0.0]]))  # of Dir(a, 1): log a + 1 / a - 1
     tensor([0.0000, 1.1353])
@@ -160,17 +160,17 @@ def kl_to_uniform(log_alpha: Tensor) -> Tensor:
 
 
 class EvidentialLoss(DeepSupervision):
-    """Asks the combined evidence and the evidence of every phase alone for the class.
+    """Trains the combined evidence, and that of every phase alone, to predict the class.
 
-    loss = Dirichlet loss of all phases + weight * mean over cases of (mean over present phases of theirs)
+    loss = Dirichlet loss of all phases + weight * mean over cases of (mean over present phases of their losses)
 
-    The paper sums over the phases; the mean keeps the balance when phases are missing. Plain logits, as in
-    evaluation, have the criterion alone: the cross-entropy of the expected probability.
+    The paper sums over the phases; the mean keeps the balance if phases are missing. For plain logits, as in
+    evaluation, only the criterion is computed: the cross-entropy of the expected probability.
 
     Args:
-        criterion: loss of one prediction: its class weights and label smoothing apply, focusing does not.
-        weight: importance of the single phases beside the combined evidence.
-        kl_weight: importance of the pull of wrong evidence towards none.
+        criterion: loss of a prediction; its class weights and label smoothing apply, focusing does not.
+        weight: weight of the single phases relative to the combined evidence.
+        kl_weight: weight of the penalty on misleading evidence.
 
     Reference: Han et al., Trusted multi-view classification, ICLR 2021.
     """
@@ -180,10 +180,10 @@ class EvidentialLoss(DeepSupervision):
         self.of_probability = criterion
 
     def forward(self, outputs: Tensor | dict[str, Tensor], label: Tensor) -> Tensor:
-        """Compute the loss; arguments as in `DeepSupervision`.
+        """Compute the loss; arguments as for `DeepSupervision`.
 
         Raises:
-            ValueError: when the network gives no evidence.
+            ValueError: the network gives no evidence.
         """
         if not isinstance(outputs, dict):
             return self.of_probability(outputs, label)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of pooled predictions, their intervals and tests; never averaged over batches."""
+"""Metrics of pooled predictions (never averaged over batches), with confidence intervals and tests."""
 
 from scripts import exports
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the validation split decides: the best checkpoint, one temperature for all logits, a threshold."""
+"""What the validation split decides: the best checkpoint, a temperature for the logits, a decision threshold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def macro_auc(found: Weighted) -> float:
     """Return the mean one-vs-rest AUC over the classes that have cases; for K = 2, the AUC.
 
     Raises:
-        ValueError: all cases have one class, so that no AUC is defined.
+        ValueError: all cases have the same class, so no AUC is defined.
     """
     if len(np.unique(found.label)) < 2:
         raise ValueError(
@@ -28,7 +28,7 @@ def macro_auc(found: Weighted) -> float:
 
 
 def accuracy(found: Weighted) -> float:
-    """Return the share of cases whose true class has the highest probability (of equal ones, the first)."""
+    """Return the share of cases whose true class has the highest probability (the first one in a tie)."""
     return float(overall_accuracy(found)[0])
 
 
@@ -38,11 +38,11 @@ SELECTION_RULES: dict[str, Callable[[Weighted], float]] = {
     "loss": lambda found: -mean_log_loss(found.probability, found.label),
     "auc_accuracy": lambda found: 0.5 * accuracy(found) + 0.5 * macro_auc(found),
 }
-"""How a checkpoint may be chosen on the validation split: name -> value, of which the highest wins."""
+"""Rule for choosing a checkpoint on the validation split -> value to maximise."""
 
 
 def selection_value(probabilities: ArrayLike, labels: ArrayLike, rule: str) -> float:
-    """Compute the number by which the best checkpoint is chosen: higher is better, and it is never NaN.
+    """Compute the value by which the best checkpoint is chosen: higher is better, never NaN.
 
     Args:
         probabilities: [n, K], validation predictions.
@@ -50,7 +50,7 @@ def selection_value(probabilities: ArrayLike, labels: ArrayLike, rule: str) -> f
         rule: "auc", "accuracy", "loss" (negative log loss) or "auc_accuracy" (0.5 accuracy + 0.5 AUC).
 
     Raises:
-        ValueError: unknown rule; a rule with AUC where all cases have one class; NaN probabilities.
+        ValueError: unknown rule; a rule with AUC if all cases have one class; NaN probabilities.
 
     >>> selection_value([[.9, .1], [.6, .4], [.7, .3], [.2, .8]], [0, 0, 1, 1], "auc_accuracy")
     0.75
@@ -61,16 +61,16 @@ def selection_value(probabilities: ArrayLike, labels: ArrayLike, rule: str) -> f
     return SELECTION_RULES[rule](Weighted(probability, as_labels(labels, *probability.shape)))
 
 
-LIMITS = (0.25, 10.0)  # The temperature is kept within: a factor of 4 sharper, a factor of 10 softer
-FEWEST_CASES = 20  # Validation cases below which no temperature is fitted
+LIMITS = (0.25, 10.0)  # Range of the temperature: from 4 times sharper to 10 times softer
+FEWEST_CASES = 20  # With fewer validation cases no temperature is fitted
 LIKELIHOOD_DROP = 1.92
-"""Fall of the log-likelihood at the ends of a 95% interval: half the 0.95 quantile of chi-square (1)."""
+"""Drop of the log-likelihood at the ends of a 95% interval: half the 0.95 quantile of chi-square (1 df)."""
 
 
 def temperature_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """Return the mean, over the V passes of a case, of the softmax of its logits divided by the temperature.
 
-    The passes are one, or several geometric variants of test-time augmentation: [n, V, K] -> [n, K].
+    The passes are the geometric variants of test-time augmentation, or just one: [n, V, K] -> [n, K].
     """
     from scipy.special import softmax
 
@@ -78,16 +78,16 @@ def temperature_probabilities(logits: np.ndarray, temperature: float) -> np.ndar
 
 
 def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
-    r"""Find the temperature under which the true classes are most probable.
+    r"""Find the temperature that maximises the likelihood of the true classes.
 
     .. math:: \hat T = \arg\min_T \; -\sum_i \log p_i(y_i; T), \quad
               p_i = \mathrm{mean}_v \, \mathrm{softmax}(z_{iv} / T)
 
-    over log T, within `LIMITS`. Where every pass of every case is right, the likelihood has no maximum (a
-    smaller temperature is always better, and none is too small), so that nothing can be learned: 1.
+    over log T, within `LIMITS`. If every pass of every case is right, the likelihood has no maximum (it keeps
+    growing as T falls), so nothing can be learned and the result is 1.
 
     Shape:
-        logits: [n, V, K], n >= 1, before any division. label: [n].
+        logits: [n, V, K], n >= 1, not yet divided by a temperature. label: [n].
 
     Raises:
         ValueError: logits that are not finite.
@@ -113,17 +113,17 @@ def fit_temperature(logits: np.ndarray, label: np.ndarray) -> float:
 
 
 def log_loss(logits: np.ndarray, label: np.ndarray, temperature: float) -> float:
-    """Return the mean of -log p(true class) under a temperature: logits [n, V, K], label [n]."""
+    """Return the mean of -log p(true class) at a temperature: logits [n, V, K], label [n]."""
     found = temperature_probabilities(logits, temperature)[np.arange(len(label)), label]
     return -float(np.log(np.maximum(found, np.finfo(np.float64).tiny)).mean())
 
 
 def trusted_temperature(logits: np.ndarray, label: np.ndarray) -> tuple[float, str]:
-    """Return the fitted temperature where the cases can tell it, else 1 and why.
+    """Return the fitted temperature if the cases support it, else 1 and the reason.
 
-    They can with `FEWEST_CASES` cases or more, one of which is predicted wrong, unless its 95% interval by
-    the likelihood holds both 1 and one of the `LIMITS`: then the cases neither need a temperature nor bound
-    it. Arguments and errors are those of `fit_temperature`; the reason is "" where it was fitted.
+    They do if there are at least `FEWEST_CASES`, one of them is predicted wrong, and the 95% likelihood
+    interval of the temperature does not contain both 1 and one of the `LIMITS`: then the cases neither need a
+    temperature nor bound it. Arguments and errors as for `fit_temperature`; the reason is "" if it was fitted.
     """
     logits = np.asarray(logits, dtype=np.float64)
     fitted = fit_temperature(logits, label)
@@ -142,16 +142,16 @@ def trusted_temperature(logits: np.ndarray, label: np.ndarray) -> tuple[float, s
     return fitted, ""
 
 
-FEWEST_PER_CLASS = 5  # Validation cases of each class below which no threshold is fitted
-LEVEL = 0.05  # Chance, at most, that a threshold is taken where the classes do not differ
+FEWEST_PER_CLASS = 5  # With fewer validation cases of a class no threshold is fitted
+LEVEL = 0.05  # Largest probability of fitting a threshold where the classes do not differ
 
 
 def youden_threshold(risk: np.ndarray, positive: np.ndarray) -> float:
-    """Find the threshold on P(class) with the highest sensitivity + specificity - 1, Youden's J.
+    """Find the threshold on P(class) with the highest Youden's J = sensitivity + specificity - 1.
 
-    It lies in the middle between the lowest risk that is called positive and the next lower one, so that
-    rounding decides nothing. Of several equally good ones it is the one nearest to 0.5. It is 0.5 where one
-    of the two classes is missing, or no threshold is better than none.
+    It lies midway between two neighbouring predicted risks, so that rounding decides nothing. Of several equally
+    good thresholds it is the one closest to 0.5. It is 0.5 if one of the two classes is missing, or if no
+    threshold is better than chance.
 
     Reference: Youden, Index for rating diagnostic tests, Cancer 3, 1950.
 
@@ -170,11 +170,11 @@ def youden_threshold(risk: np.ndarray, positive: np.ndarray) -> float:
 
 
 def trusted_threshold(risk: np.ndarray, positive: np.ndarray) -> tuple[float, str]:
-    """Return Youden's threshold where the cases can tell it, else 0.5 and why.
+    """Return Youden's threshold if the cases support it, else 0.5 and the reason.
 
-    They can with `FEWEST_PER_CLASS` cases or more of each class, whose risks differ by more than chance
-    explains: Youden's J at its best threshold is the statistic of the one-sided Kolmogorov-Smirnov test. The
-    reason is "" where the threshold was fitted.
+    They do if each class has at least `FEWEST_PER_CLASS` cases and the risks of the classes differ by more than
+    chance: Youden's J at its best threshold is the statistic of the one-sided Kolmogorov-Smirnov test. The
+    reason is "" if the threshold was fitted.
     """
     from scipy.stats import ks_2samp
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How AUCs vary, alone and together: DeLong's covariance, for several cases per patient too."""
+"""Variances and covariances of AUCs by DeLong's method, also with several cases per patient."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ def auc_covariance(
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Compute L correlated AUCs and their covariance matrix.
 
-    The placement of a positive case is the share of negative cases that it beats, equal scores counting one
-    half; that of a negative case the share of positive cases that beat it. The AUC is the mean of either.
+    The placement of a positive case is the share of negative cases that score lower, ties counting one half;
+    that of a negative case the share of positive cases that score higher. The AUC is the mean of either.
     With :math:`a_l(c)` the sum over the positive cases of patient c of (placement - AUC) / number of positive
-    cases, and :math:`b_l(c)` likewise of the negative ones,
+    cases, and :math:`b_l(c)` likewise for the negative ones,
 
     .. math:: \mathrm{cov}_{kl} = f^+_{kl} \sum_c a_k a_l + f^-_{kl} \sum_c b_k b_l
               + \tfrac{I}{I - 1} \sum_c (a_k b_l + b_k a_l)
 
-    where I patients, of whom I+ have a positive case and I- a negative one, give the factors
-    f+ = I+ / (I+ - 1) and f- = I- / (I- - 1) (the geometric mean of both AUCs' where these differ). With one
-    case per patient the last sum is 0 and this is DeLong's estimator; otherwise Obuchowski's.
+    where I is the number of patients, I+ of whom have a positive case and I- a negative one, which gives the
+    factors f+ = I+ / (I+ - 1) and f- = I- / (I- - 1) (the geometric mean if they differ between two AUCs). With
+    one case per patient the last sum is 0 and this is DeLong's estimator; otherwise it is Obuchowski's.
 
     Shape:
         scores and positive: [n, L], one column per AUC, of several models or of several classes against the
-        rest. patient: [n], numbers; None: every case is a patient. Results: [L], [L, L]; the covariance is
-        NaN where fewer than two patients have a positive, or a negative, case.
+        rest. patient: [n], numbers; None: every case is its own patient. Results: [L], [L, L]; the covariance is
+        NaN if fewer than two patients have a positive, or a negative, case.
 
     Raises:
         ValueError: a column without positive or without negative cases.
@@ -58,7 +58,7 @@ def auc_covariance(
 
 
 def _placements(score: np.ndarray, positive: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return the AUC and the placements of the positive and of the negative cases, by ranks."""
+    """Return the AUC and the placements of the positive and the negative cases, computed from ranks."""
     from scipy.stats import rankdata
 
     m, n = int(positive.sum()), int((~positive).sum())
@@ -71,20 +71,20 @@ def _placements(score: np.ndarray, positive: np.ndarray) -> tuple[float, np.ndar
 
 
 def _correction(count: int) -> float:
-    """Return count / (count - 1), NaN for a single one."""
+    """Return count / (count - 1), NaN for a count of 1."""
     return count / (count - 1) if count > 1 else float("nan")
 
 
 def _geometric(factor: np.ndarray) -> np.ndarray:
-    """Return the geometric means of all pairs, the factor itself on the diagonal: [L] -> [L, L]."""
+    """Return the geometric means of all pairs (on the diagonal the factor itself): [L] -> [L, L]."""
     return np.sqrt(factor[:, None] * factor[None, :])
 
 
 def auc_intervals(probability: np.ndarray, label: np.ndarray, patient: np.ndarray, seed: int = 0) -> list[Interval]:
     """Compute the interval of the AUC of each class against the rest, then of their mean.
 
-    On the logit scale, clustered by patient. Where the AUC is 0 or 1 DeLong's variance is 0, and it is the
-    `score_interval` of the numbers of patients. The seed is recorded only.
+    On the logit scale, clustered by patient. If the AUC is 0 or 1, DeLong's variance is 0, and `score_interval`
+    is used with the numbers of patients. The seed is only recorded.
 
     Shape:
         probability: [n, K]. label and patient (numbers): [n]. Result: K + 1 intervals.
@@ -123,11 +123,11 @@ def auc_intervals(probability: np.ndarray, label: np.ndarray, patient: np.ndarra
 
 
 def logit_interval(auc: float, variance: float, level: float = LEVEL) -> tuple[float, float]:
-    r"""Compute a confidence interval of an AUC on the logit scale, so that it stays within 0 and 1.
+    r"""Compute a confidence interval of an AUC on the logit scale, which keeps it between 0 and 1.
 
     .. math:: \mathrm{logit}(A) \pm z \frac{\sqrt{\mathrm{var}(A)}}{A (1 - A)}
 
-    With few cases or a high AUC it holds its level where the percentile bootstrap and the untransformed
+    With few cases or a high AUC it keeps its coverage, while the percentile bootstrap and the untransformed
     interval are too short.
 
     The AUC is strictly between 0 and 1, its variance (from `auc_covariance`) above 0.
@@ -146,10 +146,10 @@ def logit_interval(auc: float, variance: float, level: float = LEVEL) -> tuple[f
 
 
 def score_interval(auc: float, n_positive: int, n_negative: int, level: float = LEVEL) -> tuple[float, float]:
-    r"""Compute a confidence interval of an AUC that exists even where no pair of cases is in the wrong order.
+    r"""Compute a confidence interval of an AUC that exists even if no pair of cases is in the wrong order.
 
-    All values A that differ from the observed one by at most z standard errors, of the variance that they
-    themselves would have under exponential scores:
+    It contains all values A that differ from the observed AUC by at most z standard errors, with the variance
+    that A itself would have under exponential scores:
 
     .. math:: V(A) = \frac{A (1 - A)}{mn} \left[1 + (\tfrac{m + n}{2} - 1)
               \left(\frac{1 - A}{2 - A} + \frac{A}{1 + A}\right)\right]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A 95% interval, how it was computed, and the bootstrap over patients that most of them come from."""
+"""Confidence intervals, how they were computed, and the bootstrap over patients behind most of them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 import numpy as np
 
 LEVEL = 0.95  # Coverage of the intervals
-TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # The quantiles of bootstrap draws between which an interval runs
-CHUNK = 4_000_000  # At most so many resampled weights are held at once (32 MB)
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)  # Quantiles of the bootstrap draws that bound an interval
+CHUNK = 4_000_000  # Most resampled weights held in memory at once (32 MB)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One interval and how it was computed; lower and upper are None when there is none, and note says why.
+    """A confidence interval and how it was computed; if there is none, its bounds are None and note says why.
 
     Attributes:
-        draws, draws_used: bootstrap resamples, and those that define the metric; 0 without bootstrap.
+        draws, draws_used: bootstrap resamples, and those in which the metric is defined; 0 without bootstrap.
     """
 
     lower: float | None
     upper: float | None
     draws: int
     draws_used: int
-    n_patients: int  # patients behind it
+    n_patients: int  # patients it is based on
     seed: int
-    note: str = ""  # what a reader should know
+    note: str = ""  # remark for the reader
     level: float = LEVEL  # coverage
     method: str = "percentile bootstrap"
 
@@ -43,11 +43,11 @@ class Interval:
 
 
 def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Interval:
-    """Turn the bootstrap draws of one metric into an interval: their 0.025 and 0.975 quantiles.
+    """Return the interval of a metric from its bootstrap draws: their 0.025 and 0.975 quantiles.
 
     Args:
-        values: [draws], the metric of each draw, NaN where the draw leaves it undefined.
-        n_patients: patients that were resampled.
+        values: [draws], the metric in each draw, NaN if undefined there.
+        n_patients: number of resampled patients.
     """
     defined = values[np.isfinite(values)]
     draws, used = len(values), len(defined)
@@ -66,10 +66,10 @@ def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Inter
 
 
 def number_patients(patients: Sequence[str] | None, n: int) -> np.ndarray:
-    """Number the patients of n cases in the order of their first case; None: every case is a patient.
+    """Number the patients of n cases in order of first appearance; None: every case is its own patient.
 
     Raises:
-        ValueError: patients of another length than n.
+        ValueError: the number of patients is not n.
 
     >>> number_patients(["b", "a", "b"], 3)
     array([0, 1, 0])
@@ -86,16 +86,16 @@ def patient_weights(patient: np.ndarray, draws: int, seed: int) -> Iterator[np.n
     """Draw as many patients as there are, with replacement; yield how often each case was drawn.
 
     Args:
-        patient: [n], number of the patient of each case, from 0 without gaps.
-        draws: number of resamples, which are yielded in parts: [some of the draws, n] float64.
+        patient: [n], patient number of each case, from 0 without gaps.
+        draws: number of resamples, yielded in blocks [some of the draws, n] float64.
         seed: the same seed gives the same resamples.
 
     Raises:
-        ValueError: no draws.
+        ValueError: draws below 1.
     """
     if draws < 1:
         raise ValueError(f"draws must be at least 1, found {draws}")
-    rng = np.random.default_rng([seed, draws])  # a stream of its own: cases may be made from the same seed
+    rng = np.random.default_rng([seed, draws])  # independent of other uses of the seed, e.g. synthetic cases
     count = int(patient.max()) + 1
     step = max(1, CHUNK // len(patient))
     for start in range(0, draws, step):
@@ -106,10 +106,10 @@ def patient_weights(patient: np.ndarray, draws: int, seed: int) -> Iterator[np.n
 def band(
     curves: Callable[[np.ndarray], np.ndarray], patient: np.ndarray, draws: int = 500, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the 95% band of a curve, at each of its G points separately (pointwise).
+    """Compute the pointwise 95% band of a curve at its G points.
 
     Args:
-        curves: weights [R, n] -> the curve under each weighting, [at most R, G].
+        curves: weights [R, n] -> the curve for each weighting, [at most R, G].
         patient, draws, seed: as for `patient_weights`.
 
     Returns:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests of whether two models differ: DeLong's of the AUC, the paired bootstrap, and the one over folds."""
+"""Tests for a difference between two models: DeLong's test, the paired bootstrap, and a t-test over folds."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from scripts.metrics.scores import class_scores
 
 @dataclass(frozen=True)
 class Comparison:
-    """The difference of a metric between two models, first minus second.
+    """The difference of a metric between two models (first minus second).
 
     Attributes:
-        lower, upper: 95% interval of the difference; None where there is none, and note says why.
+        lower, upper: 95% interval of the difference; if there is none, they are None and note says why.
     """
 
     first: float
@@ -29,13 +29,13 @@ class Comparison:
     difference: float
     lower: float | None
     upper: float | None
-    p_value: float | None  # two-sided, of no difference; None likewise
+    p_value: float | None  # two-sided, for no difference; None if there is none
     method: str
-    note: str = ""  # what a reader should know
+    note: str = ""  # remark for the reader
 
 
 def p_text(p_value: float | None) -> str:
-    """Write a p-value with three digits; none is a dash, and none is zero.
+    """Format a p-value with three digits, never as zero; a missing one is a dash.
 
     >>> p_text(0.0371), p_text(0.0002), p_text(None)
     ('0.037', '<0.001', '–')
@@ -51,21 +51,21 @@ DELONG = "DeLong"
 def delong_test(
     first: ArrayLike, second: ArrayLike, labels: ArrayLike, patients: Sequence[str] | None = None
 ) -> Comparison:
-    r"""Test whether two models have the same AUC: with more than two classes, the same mean over the classes.
+    r"""Test whether two models have the same AUC, or with more than two classes the same mean AUC.
 
     .. math:: z = \frac{A_1 - A_2}{\sqrt{\mathrm{var}(A_1) + \mathrm{var}(A_2) - 2\,\mathrm{cov}(A_1, A_2)}}
 
-    with the covariance of `auc_covariance`, which takes the cases of a patient as belonging together
-    (Obuchowski), and a normal distribution of z.
+    with the covariance of `auc_covariance`, which accounts for several cases of a patient (Obuchowski), and a
+    standard normal distribution of z.
 
     Args:
         first, second: [n, K], probabilities of the two models, rows in the same order.
         labels: [n], index of the true class.
-        patients: the patient of each case; without it every case counts as one patient.
+        patients: the patient of each case; by default every case is its own patient.
 
     Returns:
-        The comparison; without p-value and interval where the variance is 0 though the AUCs differ, or where
-        it needs more patients.
+        The comparison; without p-value and interval if the variance is 0 although the AUCs differ, or if there
+        are too few patients.
 
     Raises:
         ValueError: as for `classification_table`; all cases of one class; different shapes.
@@ -112,17 +112,17 @@ def bootstrap_difference(
     draws: int = 2000,
     seed: int = 0,
 ) -> Comparison:
-    """Compute the difference of a metric of all classes together, over resamples of the patients.
+    """Compare a metric of all classes together between two models by resampling the patients.
 
-    Both models are measured on the same resample each time, so that what makes a resample easy or hard for
-    both cancels. The interval runs from the 0.025 to the 0.975 quantile of the differences. The p-value is
-    twice the smaller share of resamples, with one added to either count, in which the difference is at most,
-    or at least, 0: it is never below 2 / (draws + 1).
+    Both models are measured on the same resamples, so that what makes a resample easy or hard for both cancels
+    out. The interval runs from the 0.025 to the 0.975 quantile of the differences. The p-value is twice the
+    smaller of the shares of resamples with a difference of at most 0 and of at least 0, with one added to
+    numerator and denominator: it is never below 2 / (draws + 1).
 
     Args:
         first, second, labels, patients: as for `delong_test`.
         metric: one of `METRICS` (its macro value) or of `OVERALL`.
-        draws, seed: of the resampling.
+        draws, seed: as for `patient_weights`.
 
     Raises:
         ValueError: as for `classification_table`; an unknown metric; different shapes.
@@ -159,9 +159,9 @@ def corrected_t_test(first: Sequence[float], second: Sequence[float], n_train: f
     .. math:: t = \bar d \Big/ \sqrt{\left(\frac{1}{k} + \frac{n_2}{n_1}\right) s_d^2}, \quad k - 1
               \text{ degrees of freedom}
 
-    The plain paired t-test takes the folds for independent and is far too sure; the added
-    :math:`n_2 / n_1` accounts for the training cases that they share. A site that is left out repeatedly is
-    one fold: average over its repeats first.
+    The plain paired t-test treats the folds as independent and is far too confident; the additional term
+    :math:`n_2 / n_1` accounts for the training cases that they share. If a site is left out repeatedly, average
+    over its repeats first: it is one fold.
 
     Args:
         first, second: the metric of each model in each fold, in the same order.
@@ -169,7 +169,7 @@ def corrected_t_test(first: Sequence[float], second: Sequence[float], n_train: f
         n_test: test patients per fold, on average.
 
     Raises:
-        ValueError: fewer than 2 folds, lists of different length, a value that is not finite, no cases.
+        ValueError: fewer than 2 folds, lists of different lengths, a value that is not finite, no patients.
 
     Reference: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003.
 

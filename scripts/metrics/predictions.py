@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Predictions: what they must be before anything is computed from them, and the file predictions.csv."""
+"""Predictions: the checks before anything is computed from them, and the file predictions.csv."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from scripts.files.atomic import write_table
 from scripts.files.csv_text import read_rows
 
 SUM_TOLERANCE = 1e-2
-"""How far a row of probabilities may be from 1 (room for bf16 and rounded files, none for logits)."""
+"""Tolerated deviation of a row of probabilities from sum 1 (enough for bf16 and rounded files, not for logits)."""
 
 
 def as_probabilities(
     probabilities: ArrayLike, classes: Sequence[str] | None = None, cases: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Return probabilities [n, K] as float64 after checking that they are probabilities.
+    """Return probabilities [n, K] as float64 after checking them.
 
-    Class names are held against the number of columns; case names let an error name the case.
+    The number of columns is compared with the class names; case names let an error name the case.
 
     Raises:
         ValueError: wrong shape; not finite; outside 0..1; a row that does not sum to 1.
@@ -67,7 +67,7 @@ def as_pair(first: ArrayLike, second: ArrayLike) -> tuple[np.ndarray, np.ndarray
     """Return the probabilities [n, K] of two models for the same cases and classes, both checked.
 
     Raises:
-        ValueError: as for `as_probabilities`; two different shapes.
+        ValueError: as for `as_probabilities`; different shapes.
     """
     one = as_probabilities(first)
     return one, as_probabilities(second, [""] * one.shape[1], [f"row {i}" for i in range(len(one))])
@@ -91,15 +91,15 @@ def as_labels(labels: ArrayLike, n: int, num_classes: int) -> np.ndarray:
     return values.astype(np.int64)
 
 
-PREFIX = "p_"  # A probability column is this and the class name
+PREFIX = "p_"  # The column of a class's probability is this plus the class name
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The content of one predictions.csv.
+    """The content of a predictions.csv.
 
     Attributes:
-        labels: index of the true class or None per case; None altogether without a column `true`.
+        labels: index of the true class (or None) per case; None if there is no column `true`.
     """
 
     cases: list[str]
@@ -108,7 +108,7 @@ class Predictions:
     labels: list[int | None] | None = None
     splits: list[str] | None = None
     patients: list[str] | None = None
-    clinical_missing: list[list[str]] | None = None  # clinical columns that each case lacked, or None
+    clinical_missing: list[list[str]] | None = None  # clinical columns missing in each case; None if not recorded
 
 
 def write_predictions(
@@ -125,31 +125,29 @@ def write_predictions(
 ) -> Path:
     """Write case, [patient], [split], [true], predicted, [positive_class, called_positive] and p_<class>.
 
-    The bracketed columns are there when given, and so are `clinical` and `clinical_missing` at the end.
-    `predicted` is the class with the highest probability (of equal ones the first). Probabilities have 9
-    significant digits, so that float32 values come back exactly.
+    The bracketed columns are written if given, and likewise `clinical` and `clinical_missing` at the end.
+    `predicted` is the class with the highest probability (the first one in a tie). Probabilities have 9
+    significant digits, so that float32 values are restored exactly.
 
     Args:
-        path: the file; complete or untouched, never half-written.
+        path: the file; written completely or left untouched.
         cases: n distinct names.
         probabilities: [n, K].
-        labels: index of the true class per case, None where unknown (an empty cell).
-        clinical: names of the clinical columns that each case had, and that it lacked: the columns `clinical`
-            and `clinical_missing`, names separated by semicolons.
-        positive: the positive one of two classes, whose name fills a column.
-        threshold: the model's, on its probability: ``called_positive`` is yes where it is reached, else no.
+        labels: index of the true class per case, None if unknown (an empty cell).
+        clinical: per case, the names of the clinical columns it had and of those it lacked, for the columns
+            `clinical` and `clinical_missing`, separated by semicolons.
+        positive: name of the positive one of two classes, written to the column `positive_class`.
+        threshold: of the model; ``called_positive`` is yes if the positive probability reaches it, else no.
 
     Raises:
         ValueError: bad probabilities, a repeated case, lists of different lengths, a label out of range, a
-            folder that cannot be written.
+            folder that cannot be written to.
     """
     probability = as_probabilities(probabilities, classes, cases)
     seen: set[str] = set()
     for case in cases:
         if case in seen:
-            raise ValueError(
-                f"case {case}: predicted twice, but every case must be there once: look for it in the data"
-            )
+            raise ValueError(f"case {case}: predicted twice, but every case must occur once: look for it in the data")
         seen.add(case)
     columns: dict[str, Sequence[str]] = {"case": cases}
     if patients is not None:
@@ -180,11 +178,11 @@ def write_predictions(
 
 
 def read_predictions(path: str | Path) -> Predictions:
-    """Read what `write_predictions` wrote.
+    """Read a file that `write_predictions` wrote.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a column is missing, a cell is not a number or not a class; names file and line.
+        ValueError: a missing column, or a cell that is not a number or not a class; names file and line.
     """
     path = Path(path)
     if not path.is_file():

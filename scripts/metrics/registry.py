@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each metric once: its name, its title, and how it is computed under many weightings of the cases."""
+"""Defines each metric once: its name, title and computation under many weightings of the cases."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Weighted:
     Args:
         probability: [n, K].
         label: [n], index of the true class.
-        weights: [R, n], not negative; None: one weighting, in which every case counts once.
-        threshold: with two classes, the positive one is predicted where its probability is at least so high.
-        positive: index of that class.
+        weights: [R, n], not negative; None: a single weighting in which every case counts once.
+        threshold: with two classes, the positive one is predicted if its probability is at least this.
+        positive: index of the positive class.
 
     Attributes:
-        score: [n, K], by which the AUC of each class ranks the cases.
+        score: [n, K], ranks the cases for the AUC of each class.
         confusion: [R, K, K], weight of the cases of each true class (first) and predicted class (second).
-        truly, called, right: [R, K], weight that has a class, that is called it, and that is both.
-        total: [R].
+        truly, called, right: [R, K], weight of the cases that have a class, are called it, and both.
+        total: [R], weight of all cases.
     """
 
     def __init__(
@@ -73,18 +73,19 @@ class Weighted:
         return self.confusion.sum(axis=(1, 2))
 
     def of_each_class(self, measure: Callable[..., np.ndarray]) -> np.ndarray:
-        """Compute measure(score [n], positive [n], weights [R, n]) -> [R] of each class: [R, K]."""
+        """Compute measure(score [n], positive [n], weights [R, n]) -> [R] for each class: [R, K]."""
         each = [measure(self.score[:, k], self.label == k, self.weights) for k in range(self.classes)]
         return np.stack(each, axis=1)
 
 
 def _accuracy(found: Weighted) -> np.ndarray:
     total = found.total[:, None]
+    # [R, K] true positives and negatives of each class: n - (truly - right) - (called - right)
     return ratio(total - found.truly - found.called + 2 * found.right, total)
 
 
 def overall_accuracy(found: Weighted) -> np.ndarray:
-    """Compute the share of the cases whose class is predicted right: [R]."""
+    """Return the share of cases whose class is predicted correctly: [R]."""
     return ratio(found.right.sum(axis=1), found.total)
 
 
@@ -102,7 +103,7 @@ def _f1(found: Weighted) -> np.ndarray:
 
 
 def _kappa(found: Weighted, power: int) -> np.ndarray:
-    """Compute Cohen's kappa, agreement beyond chance; NaN where chance leaves no room.
+    """Compute Cohen's kappa, the agreement beyond chance: [R]; NaN if chance alone would agree fully.
 
     kappa = 1 - sum_ij v_ij O_ij / sum_ij v_ij E_ij with E_ij = (row sum i) (column sum j) / n and
     v_ij = [i != j] (power 0), or (i - j)² (power 2) for ordered classes.
@@ -118,20 +119,20 @@ def _kappa(found: Weighted, power: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric; its entry below is all that tables, intervals, tests and files need.
+    """A metric; its entry below is all that tables, intervals, tests and files need.
 
     Attributes:
-        compute: `Weighted` -> [R, K], each class against the rest, NaN where that is undefined; or [R] where
-            only all classes together have it.
-        macro: `Weighted` -> [R], of all classes together, where that is not the mean over the classes.
+        compute: `Weighted` -> [R, K], each class against the rest, NaN where undefined; or [R] for a metric of
+            all classes together.
+        macro: `Weighted` -> [R], the value for all classes together if it is not the mean over the classes.
     """
 
     name: str  # key in metrics.json and column of comparison.csv
-    title: str  # in words
+    title: str  # name for readers
     compute: Callable[[Weighted], np.ndarray]
-    heading: str = ""  # of its column on the screen; "" is the title
+    heading: str = ""  # column heading on the screen; "" uses the title
     macro: Callable[[Weighted], np.ndarray] | None = None
-    by_rank: bool = False  # it goes by the order of the probabilities and needs no predicted class
+    by_rank: bool = False  # depends only on the order of the probabilities, not on a predicted class
 
 
 def _mean_sensitivity(found: Weighted) -> np.ndarray:
@@ -159,7 +160,7 @@ OF_EACH_CLASS = (
     Metric("specificity", "specificity", _specificity),
     Metric("f1", "F1", _f1),
 )
-"""What every row has: each class against the rest, and all together; columns of the table in their order."""
+"""Metrics of each class against the rest and of all together, in the order of the table's columns."""
 
 OF_ALL_CLASSES = (
     Metric("kappa", "Cohen's kappa", lambda found: _kappa(found, 0)),
@@ -173,31 +174,31 @@ OF_ALL_CLASSES = (
         lambda found: expected_calibration_error(found.probability, found.label, found.weights),
     ),
 )
-"""What only all classes together have."""
+"""Metrics of all classes together only."""
 
 METRICS = tuple(metric.name for metric in OF_EACH_CLASS)
 DECISIONS = tuple(metric.name for metric in OF_EACH_CLASS if not metric.by_rank)
 OVERALL = tuple(metric.name for metric in OF_ALL_CLASSES)
 HEADINGS = {metric.name: metric.heading or metric.title for metric in OF_EACH_CLASS}
-MACRO = "macro"  # The name of the last row
+MACRO = "macro"  # Name of the last row
 
 TITLES = {metric.name: metric.title for metric in (*OF_EACH_CLASS, *OF_ALL_CLASSES)} | {
     "net_benefit": "net benefit",
     "log_loss": "log loss (0 is best)",
 }
-"""What a metric is called in words; with the two that need a threshold or logits."""
+"""Names for readers, including the two metrics that need a threshold or logits."""
 
 
 def weighted_scores(
     probability: np.ndarray, label: np.ndarray, weights: np.ndarray, threshold: float | None = None, positive: int = 1
 ) -> dict[str, np.ndarray]:
-    """Compute every metric once per weighting; the arguments are those of `Weighted`.
+    """Compute every metric once per weighting; arguments as for `Weighted`.
 
     Returns:
-        Of each class [R, K + 1], the macro value last; of all classes [R, 1]. NaN where a weighting leaves a
-        metric undefined: a macro value needs every class that `label` has.
+        Metrics per class as [R, K + 1] with the macro value last, those of all classes as [R, 1]. NaN where a
+        weighting leaves a metric undefined: a macro value needs every class that occurs in `label`.
     """
-    # The first row, in which every case counts, tells which classes have a metric at all.
+    # The first row, in which every case counts once, determines which classes have the metric at all.
     found = Weighted(probability, label, np.vstack([np.ones(len(label)), weights]), threshold, positive)
     scores = {}
     for metric in OF_EACH_CLASS:
@@ -208,6 +209,6 @@ def weighted_scores(
 
 
 def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Average over the classes [R + 1, K] whose metric is defined when every case counts once (first row)."""
+    """Average over the classes of [R + 1, K] whose metric is defined if every case counts once (first row)."""
     defined = np.isfinite(values[0])
     return values[:, defined].mean(axis=1) if defined.any() else np.full(len(values), np.nan)

@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 def ece_interval(
     probability: np.ndarray, label: np.ndarray, patient: np.ndarray, values: np.ndarray, seed: int
 ) -> Interval:
-    """Compute a 95% interval of the expected calibration error from its bootstrap draws, `values`.
+    """Compute the 95% interval of the expected calibration error from its bootstrap draws, `values`.
 
-    The error is an average of absolute values, hence above 0 even for a perfectly calibrated model, and above
-    itself again in each resample: percentiles would leave out the truth. The upper bound is the 0.975
-    quantile of the draws all the same, which is then too high rather than too low. The lower bound is 0 where
-    the error is not above the 0.975 quantile of that of perfectly calibrated models with the same
-    confidences, otherwise twice the error minus the upper bound (the basic bootstrap). The cases of a patient
-    are taken to be right or wrong together.
+    The error averages absolute values, so it is above 0 even for a perfectly calibrated model, and biased
+    upwards again in each resample: percentiles would miss the truth. The upper bound is still the 0.975 quantile
+    of the draws, which errs towards being too high. The lower bound is 0 unless the error exceeds the 0.975
+    quantile for perfectly calibrated models with the same confidences; then it is twice the error minus the
+    upper bound (the basic bootstrap). The cases of a patient are assumed to be right or wrong together.
 
     Reference: Bröcker and Smith, Increasing the reliability of reliability diagrams, Weather and Forecasting
         22, 2007 (resampling under perfect calibration).
@@ -62,24 +61,24 @@ def confidence_intervals(
 ) -> list[dict[str, Interval]]:
     """Compute 95% intervals of every metric of every row of `classification_table`.
 
-    Of the AUC by DeLong's variance on the logit scale, clustered by patient (`auc_intervals`). Of all others
-    by the percentile bootstrap: each draw takes as many patients as there are, with replacement, each with
-    all of its cases; that of the expected calibration error is then corrected by `ece_interval`. A draw that
-    leaves a metric undefined is not used for it.
+    For the AUC by DeLong's variance on the logit scale, clustered by patient (`auc_intervals`); for all others by
+    the percentile bootstrap: each draw takes as many patients as there are, with replacement, each with all of
+    its cases. The interval of the expected calibration error is then corrected by `ece_interval`. A draw in
+    which a metric is undefined is not used for it.
 
     Args:
         probabilities: [n, K].
         labels: [n], index of the true class.
-        patients: the patient of each case; without it every case counts as one patient.
+        patients: the patient of each case; by default every case is its own patient.
         seed: of the resampling; the same seed gives the same interval.
         threshold, positive: as for `classification_table`.
 
     Returns:
-        One dictionary per class, then one for the macro row: metric -> Interval. The bounds are None with
-        fewer than 2 patients, for what is undefined, or when fewer than half of the draws could be used.
+        One dictionary per class, then one for the macro row: metric -> Interval. The bounds are None with fewer
+        than 2 patients, for undefined metrics, or if fewer than half of the draws could be used.
 
     Raises:
-        ValueError: as for `classification_table`; patients of another length; no draws.
+        ValueError: as for `classification_table`; a wrong number of patients; draws below 1.
 
     Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
     """
@@ -112,24 +111,24 @@ def classification_table(
 ) -> list[dict[str, Any]]:
     """Compute one row of metrics per class (this class against the rest) and a macro row.
 
-    The predicted class is the one with the highest probability (of equal ones, the first). In the row of
-    class c, a case is positive when its class is c; AUC and average precision rank the cases by P(c):
+    The predicted class is the one with the highest probability (the first one in a tie). In the row of class c, a
+    case is positive if its class is c; AUC and average precision rank the cases by P(c):
 
         sensitivity = TP / (TP + FN)            specificity = TN / (TN + FP)
         balanced accuracy = (sensitivity + specificity) / 2
         accuracy = (TP + TN) / n                F1 = 2 TP / (2 TP + FP + FN)
 
-    The macro row is the plain mean over the classes for which the metric is defined, but for two columns that
-    have a usual multi-class meaning of their own: its accuracy is the share of all n cases whose class is
-    predicted right, and its balanced accuracy is the mean sensitivity over classes. It alone has the metrics
-    of `OVERALL`. A metric that is undefined because a class has no case, or because every case has that
-    class, is None, and the row's `note` says why.
+    The macro row is the plain mean over the classes for which the metric is defined, except for two metrics with
+    a usual multi-class meaning: its accuracy is the share of all n cases whose class is predicted correctly, and
+    its balanced accuracy is the mean sensitivity over classes. Only this row has the metrics of `OVERALL`. A
+    metric that is undefined because a class has no case, or because every case has that class, is None, and the
+    row's `note` says why.
 
     Args:
         probabilities: [n, K], each row summing to 1.
         labels: [n], index of the true class.
-        intervals: of each row, from `confidence_intervals`.
-        threshold, positive: with two classes, predict the one of this index from this probability on.
+        intervals: one entry per row, from `confidence_intervals`.
+        threshold, positive: with two classes, predict the class of this index if its probability reaches this.
 
     Returns:
         K + 1 rows with the keys class, n, n_positive (None in the macro row), the metrics of `METRICS`, in
@@ -148,7 +147,7 @@ def classification_table(
     label = as_labels(labels, *probability.shape)
     n, once = len(label), np.ones((1, len(label)))
     scores = weighted_scores(probability, label, once, threshold, positive)
-    # scikit-learn's Brier score takes probabilities that sum to 1 exactly, those of a file are rounded
+    # scikit-learn's Brier score requires probabilities that sum exactly to 1; those in a file are rounded
     exact = probability / probability.sum(axis=1, keepdims=True)
     scores["brier"] = brier_score(exact, label)[:, None]
 
@@ -181,7 +180,7 @@ def classification_table(
 
 
 def _interval_notes(intervals: Mapping[str, Interval]) -> list[str]:
-    """Return what is to be said about intervals, each remark once, with the metrics that it is about."""
+    """Return the remarks on intervals, each once, with the metrics that it concerns."""
     about: dict[str, list[str]] = {}
     for metric, interval in intervals.items():
         if interval.note:
@@ -202,10 +201,10 @@ def threshold_row(
     """Compute the metrics of calling every case positive whose P(positive class) reaches the threshold.
 
     Args:
-        probabilities, labels, patients, draws, seed: as for `confidence_intervals`; no draws, no intervals.
+        probabilities, labels, patients, draws, seed: as for `confidence_intervals`; draws 0 gives no intervals.
         classes: two names.
-        threshold: from 0 to below 1.
-        positive: name of the positive class; None is the last.
+        threshold: at least 0 and below 1.
+        positive: name of the positive class; None is the last one.
 
     Returns:
         class (the positive one), threshold, the metrics of `DECISIONS`, kappa, net_benefit and

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What rankings and probabilities are worth, under many weightings of the cases at a time.
+"""Metrics of rankings and probabilities, computed for many weightings of the cases at once.
 
-A weighting says how often each case counts: once in a metric itself, as often as it was drawn in a bootstrap.
+A weighting says how often each case counts: once for the metric itself, as often as drawn for the bootstrap.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-BINS = 15  # Bins of the expected calibration error, equally wide, from 0 to 1; the number of Guo et al
+BINS = 15  # Equally wide bins from 0 to 1 of the expected calibration error; as many as in Guo et al
 
 
 def class_scores(probability: np.ndarray) -> np.ndarray:
-    """Return what the AUC of each class ranks the cases by, P(class): [n, K] -> [n, K].
+    """Return the scores by which the AUC of each class ranks the cases, P(class): [n, K] -> [n, K].
 
-    For two classes both go by P(second class), as the ROC curve does: rounding near 0 and 1 makes ties in one
-    column that the other does not have, and the two AUCs would differ where they are equal by definition.
+    With two classes both use P(second class), like the ROC curve: rounding near 0 and 1 creates ties in one
+    column but not in the other, so the two AUCs, equal by definition, would differ.
     """
     if probability.shape[1] > 2:
         return probability
@@ -23,7 +23,7 @@ def class_scores(probability: np.ndarray) -> np.ndarray:
 
 
 def predicted_class(probability: np.ndarray, threshold: float | None = None, positive: int = 1) -> np.ndarray:
-    """Return the class with the highest probability, of equal ones the first, or decide by a threshold.
+    """Return the class with the highest probability (the first one in a tie), or decide by a threshold.
 
     Raises:
         ValueError: a threshold with more than two classes.
@@ -39,7 +39,7 @@ def predicted_class(probability: np.ndarray, threshold: float | None = None, pos
 
 
 def sort_by_score(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights [R, S] of positive and negative cases at each of S scores, lowest first."""
+    """Return the weights [R, S] of the positive and the negative cases at each of S distinct scores, ascending."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(score[order]) > 0])
     w, is_positive = weights[:, order], positive[order]
@@ -47,13 +47,13 @@ def sort_by_score(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) 
 
 
 def weighted_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    r"""Compute the AUC of one score, from one sort of the scores instead of one per weighting.
+    r"""Compute the AUC of one score for all weightings, sorting the scores only once.
 
     .. math:: \mathrm{AUC} = \frac{\sum_{i \in P, j \in N} w_i w_j ([s_i > s_j] + [s_i = s_j] / 2)}
               {\sum_{i \in P} w_i \sum_{j \in N} w_j}
 
     Shape:
-        score: [n]. positive: [n] bool. weights: [R, n]. Result: [R], NaN where one side has no weight.
+        score: [n]. positive: [n] bool. weights: [R, n]. Result: [R], NaN if either side has no weight.
     """
     hits, misses = sort_by_score(score, positive, weights)
     below = np.cumsum(misses, axis=1) - misses
@@ -63,11 +63,11 @@ def weighted_auc(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -
 def weighted_average_precision(score: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Compute the average precision of one score: the area under the precision-recall steps.
 
-    AP = sum_t (R_t - R_{t-1}) P_t over the distinct scores t from the highest, with recall R_t and precision
-    P_t of the cases from t upwards. A classifier without skill has the prevalence of the class.
+    AP = sum_t (R_t - R_{t-1}) P_t over the distinct scores t in descending order, with recall R_t and precision
+    P_t of the cases that score at least t. A classifier without skill reaches the prevalence of the class.
 
     Shape:
-        score: [n]. positive: [n] bool. weights: [R, n]. Result: [R], NaN where one side has no weight.
+        score: [n]. positive: [n] bool. weights: [R, n]. Result: [R], NaN if either side has no weight.
     """
     hits, misses = (side[:, ::-1] for side in sort_by_score(score, positive, weights))
     true, called = np.cumsum(hits, axis=1), np.cumsum(hits + misses, axis=1)
@@ -79,8 +79,8 @@ def weighted_average_precision(score: np.ndarray, positive: np.ndarray, weights:
 def brier_score(probability: np.ndarray, label: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Compute the mean squared error of the probabilities; lower is better.
 
-    With more than two classes it is the mean over cases of the sum over classes of (p_k - [y = k])², from 0
-    to 2; with two classes, as usual, (p - y)² of one class, from 0 to 1, which is half of that sum.
+    With more than two classes it is the mean over cases of the sum over classes of (p_k - [y = k])², from 0 to 2;
+    with two classes, as is usual, (p - y)² of one class, from 0 to 1, which is half of that sum.
 
     Shape:
         probability: [n, K]. label: [n]. weights: [R, n]. Result: [R], or [1] without weights.
@@ -106,12 +106,12 @@ def confidence_bins(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def expected_calibration_error(
     probability: np.ndarray, label: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    r"""Compute how far confidence and accuracy are apart on average; lower is better.
+    r"""Compute the mean absolute difference between confidence and accuracy; lower is better.
 
     .. math:: \mathrm{ECE} = \sum_b \frac{n_b}{n} \left| \mathrm{acc}_b - \mathrm{conf}_b \right|
 
-    over 15 equally wide bins of the confidence, the probability of the predicted class. It is biased upwards:
-    with few cases per bin, even a perfectly calibrated model has an error above 0.
+    over 15 equally wide bins of the confidence, i.e. the probability of the predicted class. It is biased
+    upwards: with few cases per bin, even a perfectly calibrated model has an error above 0.
 
     Shape:
         probability: [n, K]. label: [n]. weights: [R, n]. Result: [R], or [1] without weights.
@@ -129,7 +129,7 @@ def expected_calibration_error(
 
 
 def mean_log_loss(probability: np.ndarray, label: np.ndarray) -> float:
-    """Compute the mean of -log p(true class), which no probability but the true one makes smaller.
+    """Compute the mean of -log p(true class), a proper score: lowest in expectation for the true probabilities.
 
     >>> round(mean_log_loss(np.array([[0.75, 0.25], [0.5, 0.5]]), np.array([0, 1])), 6)
     0.490415
@@ -143,11 +143,11 @@ def mean_log_loss(probability: np.ndarray, label: np.ndarray) -> float:
 def sensitivity_at(
     score: np.ndarray, positive: np.ndarray, false_positive: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return the highest sensitivity whose false-positive rate is not above each of G given ones.
+    """Return the highest sensitivity whose false-positive rate does not exceed each of G given ones.
 
     Shape:
-        score: [n]. positive: [n] bool. false_positive: [G]. weights: [R, n]. Result: [at most R, G]: of the
-        weightings that leave weight on both sides.
+        score: [n]. positive: [n] bool. false_positive: [G]. weights: [R, n]. Result: [at most R, G], without
+        weightings that leave one side without weight.
     """
     hits, misses = (np.cumsum(side[:, ::-1], axis=1) for side in sort_by_score(score, positive, weights))
     curves = []
@@ -165,7 +165,7 @@ def net_benefit(
 
     .. math:: \mathrm{NB}(t) = \frac{TP}{n} - \frac{FP}{n} \cdot \frac{t}{1 - t}
 
-    in units of true positives per case: who would treat at risk t takes one missed case to be as bad as
+    in units of true positives per case: treating at risk t means that one missed case is considered as bad as
     (1 - t) / t unnecessary treatments. Treating nobody is worth 0; treating everybody is `risk` all 1.
 
     Shape:
@@ -185,6 +185,6 @@ def net_benefit(
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divide; NaN where the denominator is 0."""
+    """Divide element-wise; NaN where the denominator is not above 0."""
     shape = np.broadcast_shapes(numerator.shape, denominator.shape)
     return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)

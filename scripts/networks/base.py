@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the networks have in common: one signature, one way from an image to logits, one token per phase."""
+"""Base classes of the networks: a common signature, the path from image to logits, one token per phase."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 
 class Classifier(nn.Module):
-    """From an image, and maybe a clinical table, to logits: `maps` encodes, `decide` does the rest.
+    """From an image, and optionally a clinical table, to logits: `maps` encodes, `decide` does the rest.
 
-    The rest is small, so that it is computed in float32 whatever the precision of the encoder.
+    The rest is cheap, and is computed in float32 whatever the precision of the encoder.
 
     Args:
         num_classes: K.
@@ -29,20 +29,21 @@ class Classifier(nn.Module):
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor | dict[str, Tensor]:
-        """Classify.
+        """Classify a batch.
 
         Args:
             image: [B, P, D, H, W]; absent phases may hold anything, NaN included, if `present` is given.
-            clinical: [B, T], NaN where a value is missing; None: no case has a table. Not read without one.
+            clinical: [B, T], NaN where a value is missing; None: no case has a table. Networks without a table
+                ignore it.
             present: [B, P]; None: a phase whose voxels are all 0 is absent. See `token_presence` for views.
 
         Returns:
             Logits [B, K] float32, divided by the temperature. In eager training a dict with the raw
-            ``logits``, ``present`` (of what is fused), and what the strategy adds: ``weights`` [B, M],
+            ``logits``, ``present`` (of the fused tokens), and what the strategy adds: ``weights`` [B, M],
             ``phase_logits`` [B, M, K].
 
         Raises:
-            ValueError: when the image has another number of phases.
+            ValueError: the image has a different number of phases.
         """
         seen = self.seen(image, present)
         maps = self.maps(image, seen)
@@ -65,7 +66,7 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the raw logits, and what a training has besides."""
+        """Return the raw logits, and further outputs for training."""
         raise NotImplementedError
 
 
@@ -75,20 +76,20 @@ class PhaseNetwork(PhaseEncoding, Classifier):
     image [B, P, D, H, W] -> encoder -> feature maps, averaged over space -> tokens [B, P, C]
     clinical [B, T] -> table encoder -> layer norm -> one more, last token: M = P + 1; without a table M = P
 
-    The layer norm brings the table's token to the size of the phases', so that a fusion that compares tokens
-    (their maximum, say) does not overlook it. A table is absent in a case without any clinical value.
+    The layer norm scales the table's token to the size of the phases' tokens, so that a fusion that compares
+    tokens (by their maximum, say) does not overlook it. The table is absent in a case without clinical values.
 
-    An encoder that reads several views of a phase (`ViewEncoder`) gives one token for each of V views, phases
-    first, views inside: P V tokens of the image. Its views are absent where their phase is.
+    An encoder that reads several views of a phase (`ViewEncoder`) gives one token for each of V views, ordered by
+    phase, then by view: P V tokens of the image. Views are absent where their phase is.
 
     Absent phases are left out of the encoder as `PhaseEncoding` says.
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
-        fusion: constructor or ready module of `networks.fusion`, of the kind that the sub-class names.
+        fusion: constructor or ready module of `networks.fusion`, of the kind that the subclass names.
         num_phases: P.
         num_classes: K.
-        share_encoder: one encoder for all phases, or one per phase.
+        share_encoder: True: one encoder for all phases; False: one per phase.
         dropout: fraction of the features dropped before the last layer.
         table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
     """
@@ -113,12 +114,12 @@ class PhaseNetwork(PhaseEncoding, Classifier):
         self.make_head(fusion, num_classes)
 
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
-        """Build what `decide` needs; nothing here where the constructor of a sub-class does."""
+        """Build the layers that `decide` needs; does nothing where a subclass builds them in its constructor."""
 
     def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
         """Encode the phases: image [B, P, D, H, W], present [B, P V] -> P V maps [B, C, d, h, w], float32.
 
-        In evaluation the maps of absent phases are those of zeros; what fuses them leaves them out.
+        In evaluation an absent phase is encoded as zeros; the fusion leaves its map out.
         """
         return self.encode(image, present)
 
@@ -134,7 +135,7 @@ class PhaseNetwork(PhaseEncoding, Classifier):
         return zero_absent(torch.stack(tokens, dim=1), present)
 
     def with_table(self, tokens: Tensor, present: Tensor, clinical: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Append the token of the clinical table: tokens [B, P, C], present [B, P] -> [B, M, C], [B, M]."""
+        """Append the token of the clinical table: tokens [B, P V, C], present [B, P V] -> [B, M, C], [B, M]."""
         if self.table is None:
             return tokens, present
         token, there = self.table(clinical, tokens)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A network from names, for people who write Python: from the same fragments as the command line."""
+"""Builds a network in Python from the same configuration fragments as the command line."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def build(
 ) -> nn.Module:
     """Build the network that a training with the same names would train.
 
-    It is read from `configs/train.yaml` and the fragments `configs/encoder/<encoder>.yaml` and
-    `configs/fusion/<fusion>.yaml`, so that Python and the command line never differ.
+    It is built from `configs/train.yaml` and the fragments `configs/encoder/<encoder>.yaml` and
+    `configs/fusion/<fusion>.yaml`, so that Python and the command line always agree.
 
     Args:
         phases: names of the phases, in the order of the image's channels.
         encoder: name of a fragment, or a mapping with `_target_` and arguments.
-        fusion: name of a fragment, a mapping with `_target_` and arguments, or a ready module that keeps the
-            fusion contract (`scripts.networks.fusion.TokenFusion`).
-        clinical: columns of the clinical table, declared as in dataset.json ({name, kind, values}); a bare
-            name is a number. `network.table.fit(cases)` sets their means and deviations.
+        fusion: name of a fragment, a mapping with `_target_` and arguments, or a ready module that follows the
+            contract of `scripts.networks.fusion.base.TokenFusion`.
+        clinical: columns of the clinical table, declared as in dataset.json ({name, kind, values}); a plain
+            name means a number. `network.table.fit(cases)` sets means and standard deviations.
         num_classes: K.
-        share_encoder: one encoder for all phases, or one per phase.
+        share_encoder: True: one encoder for all phases; False: one per phase.
         dropout: probability before the last layer.
         views: any of axial, coronal and sagittal, read as 2D planes of volumes along R, A and S, and volume
-            for the whole volume beside them; none: the whole volume alone.
-        slices: slices per view about the centre; 0: all of them.
+            for the whole volume as well; none: the whole volume alone.
+        slices: slices per view around the centre; 0: all of them.
         plane_encoder: name of a fragment in `configs/plane_encoder`, or a mapping with `_target_` and
             arguments.
-        share_views: one plane encoder for all views, or one per view.
+        share_views: True: one plane encoder for all views; False: one per view.
         single_phase: the phase that ``fusion="single"`` reads; None: the first.
 
     Raises:
@@ -88,7 +88,7 @@ def build(
     )
     try:
         return parser.get_parsed_content("network_def")
-    except RuntimeError as error:  # MONAI's, around that of the component
+    except RuntimeError as error:  # MONAI's wrapper around the component's own error
         message = message_of(error)
         raise error if message is None else ValueError(message) from None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a model says of its own probabilities: temperature, threshold, class frequencies; several models as one."""
+"""Calibration of a model's probabilities (temperature, threshold, class frequencies), and ensembles of models."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import Tensor, nn
 
 
 class Calibration(nn.Module):
-    r"""Divides the logits by a temperature, so that the probabilities are as often right as they say.
+    r"""Divides the logits by a temperature, so that of predictions made with probability p a share p is right.
 
     .. math:: p = \mathrm{softmax}(z / T)
 
-    One temperature for all classes changes no order: neither the predicted class nor, with two classes, the
-    AUC. All three are buffers, so that they travel in the checkpoint; a fresh module changes nothing.
+    One temperature for all classes preserves their order: it changes neither the predicted class nor, with two
+    classes, the AUC. All three attributes are buffers, and so part of the checkpoint; a new module changes nothing.
 
     Args:
         num_classes: K.
 
     Attributes:
         temperature: T > 0, float32 scalar, fitted on the validation split after training; 1 until then.
-        threshold: with two classes, the probability of the positive class from which a case is called so,
-            fitted on the validation split after training; 0.5 until then, and always with more classes.
+        threshold: with two classes, the probability from which a case is called positive, fitted on the
+            validation split after training; 0.5 until then, and always with more classes.
         prior: [K] float32, the frequency of each class in the training split; 1/K until `fit_prior`.
 
     Shape: logits [B, K] -> [B, K].
@@ -56,7 +56,7 @@ class Calibration(nn.Module):
         self.prior.copy_(counts / len(labels))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Divide by the temperature."""
+        """Divide the logits by the temperature."""
         return logits / self.temperature
 
 
@@ -71,10 +71,10 @@ def calibration_names(network: nn.Module) -> set[str]:
 
 
 class RawLogits:
-    """Collects what goes into a network's calibration, one tensor per forward pass, until it is removed.
+    """Collects the logits that enter a network's calibration, one tensor per forward pass, until it is removed.
 
-    Test-time augmentation passes a batch through the network several times; the passes are kept apart, since
-    the average is taken of their probabilities, after the division.
+    Test-time augmentation passes a batch through the network several times. The passes are kept apart, since
+    it averages probabilities, after the division by the temperature.
 
     Args:
         network: with a `Calibration` as its attribute ``calibration``.
@@ -94,7 +94,6 @@ class RawLogits:
         return stacked
 
     def remove(self) -> None:
-        """Stop collecting."""
         self.handle.remove()
 
 
@@ -104,8 +103,8 @@ class Ensemble(nn.Module):
     .. math:: \log \frac{1}{N} \sum_{n=1}^{N} \mathrm{softmax}(f_n(x))
 
     The result is again a vector of logits, whose softmax is the averaged probability. Each member divides its
-    logits by its own temperature; the ensemble's own stays 1. Its threshold and class frequencies are the
-    means of its members' (`combine_calibrations`): no cases are known that none of them was fitted on.
+    logits by its own temperature; that of the ensemble stays 1. Its threshold and class frequencies are the
+    means over its members (`combine_calibrations`), for lack of cases that none of them was fitted on.
 
     Args:
         members: N networks with a `Calibration`, each with its own weights.
@@ -131,7 +130,7 @@ class Ensemble(nn.Module):
         """Take the mean of the members' thresholds and class frequencies, once their weights are loaded."""
         for name in ("threshold", "prior"):
             found = [member.get_buffer(f"calibration.{name}") for member in self.members]
-            setattr(self.calibration, name, torch.stack(found).mean(dim=0))  # exported ones learn K by loading
+            setattr(self.calibration, name, torch.stack(found).mean(dim=0))  # exported members know K once loaded
 
     def forward(self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None) -> Tensor:
         """Return the logarithm of the mean probability."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 def modulate(maps: Tensor, gamma_beta: Tensor) -> Tensor:
     """Return relu((1 + gamma) * maps + beta), channel by channel.
 
-    The rectifier is what makes this more than a change of the averaged features: beta decides which voxels
-    count at all. Maps of an encoder that ends in one itself are unchanged where gamma = beta = 0.
+    Without the rectifier this would merely scale and shift the averaged features; with it, beta decides which
+    voxels count at all. Maps of an encoder that ends in a rectifier are unchanged where gamma = beta = 0.
 
     Args:
         maps: [B, C, d, h, w].
@@ -26,9 +26,9 @@ def modulate(maps: Tensor, gamma_beta: Tensor) -> Tensor:
 
 
 class Film(nn.Module):
-    """Scales and shifts every channel by what the clinical table says.
+    """Scales and shifts every channel depending on the clinical table.
 
-    (gamma, beta) = W t + b; maps -> relu((1 + gamma) * maps + beta), the identity at first: W = b = 0
+    (gamma, beta) = W t + b; maps -> relu((1 + gamma) * maps + beta), initially the identity: W = b = 0
 
     Args:
         channels: C, of the feature maps.
@@ -46,15 +46,14 @@ class Film(nn.Module):
         nn.init.zeros_(self.affine.bias)
 
     def forward(self, maps: Tensor, table: Tensor) -> Tensor:
-        """Modulate."""
         return modulate(maps, self.affine(table))
 
 
 class Daft(nn.Module):
-    """Scales and shifts every channel by what the clinical table and the image say together.
+    """Scales and shifts every channel depending on the clinical table and the image together.
 
     (gamma, beta) = W_2 relu(W_1 [mean over space of maps, t])
-    maps -> relu((1 + gamma) * maps + beta), the identity at first: W_2 = 0
+    maps -> relu((1 + gamma) * maps + beta), initially the identity: W_2 = 0
 
     Args:
         channels: C, of the feature maps.
@@ -75,7 +74,6 @@ class Daft(nn.Module):
         nn.init.zeros_(self.expand.weight)
 
     def forward(self, maps: Tensor, table: Tensor) -> Tensor:
-        """Modulate."""
         seen = torch.cat([pool(maps), table], dim=1)
         return modulate(maps, self.expand(torch.relu(self.squeeze(seen))))
 
@@ -86,12 +84,12 @@ class ConditionedNetwork(PhaseFusionNetwork):
     image [B, P, D, H, W] -> encoder -> maps [B, P, C, d, h, w] -> conditioning of each phase by the table
     -> averaged over space -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
-    The table is no token: M = P, or P V with V views, each with a conditioning of its own. The maps of a case
-    without any clinical value stay as they are.
+    The table is not a token: M = P, or P V with V views, each with its own conditioning. The maps of a case
+    without any clinical value are left unchanged.
 
     Args:
-        encoder: ends in a rectifier; as all others but `conditioning` and `table_dim`, see `PhaseNetwork`.
-        conditioning: constructor (taking ``channels`` and ``table_dim``) of `Film` or `Daft`, one per phase.
+        encoder: must end in a rectifier; for the arguments not listed here see `PhaseNetwork`.
+        conditioning: constructor (taking ``channels`` and ``table_dim``) of `Film` or `Daft`, one per token.
         table_dim: width of the encoded table.
 
     Raises:
@@ -118,7 +116,7 @@ class ConditionedNetwork(PhaseFusionNetwork):
         )
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Condition the maps of each phase, average and fuse them."""
+        """Condition the maps of each phase, average them over space, fuse and classify."""
         table, there = self.table(clinical, present)
         there = there.reshape(-1, 1, 1, 1, 1)
         conditioned: list[Tensor] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that are computed from an exported file, in the place of the PyTorch network."""
+"""Networks that run from an exported file in place of the PyTorch network."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from scripts.volumes.fingerprint import content_hash
 from torch import Tensor, nn
 
 TOLD = ("classes", "clinical", "weights", "temperature", "threshold", "prior")
-"""What a file must say about itself to be used here."""
+"""Metadata that an exported file must hold to be used here."""
 
 
 class ExportedNetwork(nn.Module, ABC):
-    """A network whose weights and operations are both in one file, once `load` has read it.
+    """A network whose weights and operations both come from one file, which `load` reads.
 
-    It is called as the network that it was made from: image [B, P, D, H, W] -> logits [B, K], in evaluation
-    only. What it says about its own probabilities, and the columns of its clinical table, come with the file.
+    It is called like the network that it was made from: image [B, P, D, H, W] -> logits [B, K], for evaluation
+    only. Its calibration and the columns of its clinical table come with the file.
     """
 
     suffix: str
-    """Of the file, e.g. ``.onnx``."""
+    """Ending of the file's name, e.g. ``.onnx``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,8 +40,8 @@ class ExportedNetwork(nn.Module, ABC):
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it cannot be read, was not made by `run exporting`, or lies beside other
-                weights than it was made from.
+            ValueError: it cannot be read, was not made by `run exporting`, or lies beside weights other than
+                those it was made from.
         """
         path = Path(path)
         if not path.is_file():
@@ -67,21 +67,21 @@ class ExportedNetwork(nn.Module, ABC):
 
     @abstractmethod
     def _read(self, path: Path) -> Mapping[str, Any]:
-        """Read the file and return what it says about itself."""
+        """Read the file and return its metadata."""
 
     @abstractmethod
     def _compute(self, image: Tensor, clinical: Tensor, present: Tensor) -> Tensor:
         """Return the logits."""
 
     def forward(self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None) -> Tensor:
-        """Classify, as the network that was exported does in evaluation."""
+        """Return the logits that the exported network gives in evaluation."""
         if clinical is None:
             clinical = image.new_full((len(image), self.num_columns), torch.nan)
         return self._compute(image, clinical, presence(image, present))
 
 
 class TorchScriptNetwork(ExportedNetwork):
-    """A network in a TorchScript file, which needs none of the code that made it."""
+    """A network in a TorchScript file, which runs without the code that made it."""
 
     suffix = ".ts"
 
@@ -94,7 +94,7 @@ class TorchScriptNetwork(ExportedNetwork):
 
 
 class OnnxNetwork(ExportedNetwork):
-    """A network in an ONNX file, computed by onnxruntime on as many threads as PyTorch would use."""
+    """A network in an ONNX file, run by onnxruntime on as many threads as PyTorch would use."""
 
     suffix = ".onnx"
 
@@ -121,14 +121,14 @@ class OnnxNetwork(ExportedNetwork):
 
 
 EXPORTED: dict[str, type[ExportedNetwork]] = {"torchscript": TorchScriptNetwork, "onnx": OnnxNetwork}
-"""By the name of the runtime."""
+"""Name of the runtime -> class of the network."""
 
 
 def check_origin(path: Path, described: Mapping[str, Any]) -> None:
-    """Raise where the weights beside an exported file are not those that it was made from.
+    """Check that an exported file was made from the weights beside it.
 
     Raises:
-        ValueError: naming both files.
+        ValueError: it was made from other weights; names both files.
     """
     weights = path.with_name("model.pt")
     if weights.is_file() and described["weights"] != content_hash(weights):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolutions that stay right on very small and very flat volumes and planes."""
+"""Convolutions that are computed correctly on very small and very flat inputs, and normalisation of single values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch.nn import functional
 
 
 def missing_voxels(size: list[int], kernel: list[int], stride: list[int], padding: list[int]) -> list[int]:
-    """Return how many voxels an input lacks along each axis for the CPU's convolution to be trustworthy.
+    """Return how many voxels an input lacks along each axis for the CPU to convolve it correctly.
 
-    Measured with torch 2.13 on an AVX512-BF16 processor: in bfloat16, and with kernels of 7 in float32 as
-    well, weight gradients are off by orders of magnitude or NaN, and memory is sometimes corrupted, when an
-    input is shorter than the kernel (or, strided, as short), or when a strided convolution leaves a single
+    Measured with torch 2.13 on an AVX512-BF16 processor: in bfloat16, and with kernels of 7 also in float32,
+    weight gradients are off by orders of magnitude or NaN, and memory is sometimes corrupted, if an input is
+    shorter than the kernel (or, with a stride, equally short), or if a strided convolution leaves a single
     voxel.
 
     Args:
@@ -38,11 +38,11 @@ def missing_voxels(size: list[int], kernel: list[int], stride: list[int], paddin
 
 
 class GuardedConv3d(nn.Conv3d):
-    """`torch.nn.Conv3d` that lengthens degenerate volumes by zeros, and cuts the result back.
+    """`torch.nn.Conv3d` that extends degenerate volumes with zeros and crops the result.
 
-    Zeros behind the end of the volume are what its padding holds anyway, so that the result is the same,
-    while the processor only meets shapes that it computes rightly (see `missing_voxels`). Weights and their
-    names are those of `torch.nn.Conv3d`. It scripts, and traces for the traced size.
+    Zeros after the end of the volume are what its padding holds anyway, so the result is the same, while the
+    processor only sees shapes that it computes correctly (see `missing_voxels`). Weights and their names are
+    those of `torch.nn.Conv3d`. It can be scripted, and traced for a fixed size.
 
     Shape: [N, C_in, D, H, W] -> [N, C_out, d, h, w].
 
@@ -50,7 +50,6 @@ class GuardedConv3d(nn.Conv3d):
     """
 
     def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.Conv3d
-        """Convolve."""
         return self.convolve(input, [self.stride[0], self.stride[1], self.stride[2]])
 
     def convolve(self, input: Tensor, stride: list[int]) -> Tensor:
@@ -83,16 +82,15 @@ def same_size(in_dim: int, out_dim: int, kernel: Sequence[int], bias: bool = Tru
 
 
 class GuardedConv2d(nn.Conv2d):
-    """`torch.nn.Conv2d` that lengthens degenerate planes by zeros, and cuts the result back.
+    """`torch.nn.Conv2d` that extends degenerate planes with zeros and crops the result.
 
-    As `GuardedConv3d`; in bfloat16, weight gradients of a strided convolution are garbage on planes whose
-    last axis has one pixel.
+    As `GuardedConv3d`; in bfloat16, weight gradients of a strided convolution are wrong on planes whose last
+    axis has a single pixel.
 
     Shape: [N, C_in, H, W] -> [N, C_out, h, w].
     """
 
     def forward(self, input: Tensor) -> Tensor:  # the name is that of torch.nn.Conv2d
-        """Convolve."""
         return self.convolve(input, [self.stride[0], self.stride[1]])
 
     def convolve(self, input: Tensor, stride: list[int]) -> Tensor:
@@ -113,8 +111,8 @@ class GuardedConv2d(nn.Conv2d):
 def guard_convolutions(network: nn.Module) -> nn.Module:
     """Turn every plain `torch.nn.Conv3d` and `Conv2d` of a network into a guarded one, in place.
 
-    Weights, their names and the results stay as they are. Convolutions whose padding is a word ("same") or
-    not zeros are left alone.
+    Weights, their names and the results do not change. Convolutions whose padding is given as a word ("same")
+    or is not of zeros are left alone.
 
     >>> type(guard_convolutions(nn.Sequential(nn.Conv3d(1, 4, 3)))[0]).__name__
     'GuardedConv3d'
@@ -128,10 +126,9 @@ def guard_convolutions(network: nn.Module) -> nn.Module:
 
 
 class _Guarded(nn.modules.batchnorm._BatchNorm):
-    """What the guarded layers share; see `GuardedBatchNorm3d`."""
+    """Shared by the guarded layers; see `GuardedBatchNorm3d`."""
 
     def forward(self, input: Tensor) -> Tensor:  # the name is torch's
-        """Normalise."""
         varies = self.training and input.numel() > input.size(1)
         if varies and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
@@ -141,19 +138,19 @@ class _Guarded(nn.modules.batchnorm._BatchNorm):
 
 
 class GuardedBatchNorm3d(_Guarded, nn.BatchNorm3d):
-    """`torch.nn.BatchNorm3d` that takes a single value per channel as evaluation would.
+    """`torch.nn.BatchNorm3d` that normalises a single value per channel as in evaluation.
 
-    One case whose map is one voxel has no variance: its normalised value would be 0 whatever it is, and torch
-    refuses it. Such a case is normalised by the running statistics instead, which it leaves as they are. It
-    happens where one encoder per phase meets a phase that one case of a batch has. Weights and their names
-    are those of `torch.nn.BatchNorm3d`, and so are all other results.
+    A single case whose map is one voxel has no variance: its normalised value would always be 0, and torch
+    refuses it. Such a case is normalised by the running statistics instead, without updating them. It occurs
+    with one encoder per phase, where only one case of a batch has the phase. Weights and their names are those
+    of `torch.nn.BatchNorm3d`, and so are all other results.
 
     Shape: [N, C, D, H, W] -> the same.
     """
 
 
 class GuardedBatchNorm2d(_Guarded, nn.BatchNorm2d):
-    """`torch.nn.BatchNorm2d` that takes a single value per channel as evaluation would.
+    """`torch.nn.BatchNorm2d` that normalises a single value per channel as in evaluation.
 
     As `GuardedBatchNorm3d`.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion of one feature map per phase, or per view of a phase; and of two levels at once."""
+"""Fusion of feature maps, one per phase or per view of a phase; and networks that fuse at several levels."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 
 class ViewwiseFusion(nn.Module):
-    """Fuses the phases view by view, and sets the views side by side.
+    """Fuses the phases view by view, and concatenates the views.
 
-    A place in an axial plane is no place in a coronal one, so that maps of different views never meet: each
-    view has a fusion of its own, whose result is averaged over space.
+    Axial and coronal maps have no positions in common, so maps of different views are never fused with each
+    other: each view has its own fusion, whose result is averaged over space.
 
     Args:
         fusion: constructor (taking ``num_maps`` and ``in_dim``) of a `MapFusion`.
@@ -27,7 +27,7 @@ class ViewwiseFusion(nn.Module):
         in_dim: C.
 
     Shape: P V maps [B, C, d, h, w], phases first, and present [B, P V] -> [B, V F, 1, 1, 1], and ``weights``
-        [B, P V], the mean over views, where the strategy gives weights.
+        [B, P V], scaled to sum to 1 over all views, where the strategy gives weights.
     """
 
     def __init__(self, fusion: Part | None, num_phases: int, num_views: int, in_dim: int) -> None:
@@ -38,7 +38,6 @@ class ViewwiseFusion(nn.Module):
         self.out_dim = sum(width_of(view) for view in self.views)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         by_view = present.reshape(-1, self.num_phases, self.num_views)
         fused: list[Tensor] = []
         weights: list[Tensor] = []
@@ -61,10 +60,10 @@ class MapFusionNetwork(PhaseNetwork):
     image [B, P, D, H, W] -> encoder -> P maps [B, C, d, h, w] -> fusion -> [B, F, d, h, w]
     -> mean over space -> [B, F] -> head -> logits [B, K]
 
-    The encoded clinical table stands beside the fused features before the last layer, 0 where there is none.
-    With V views each view has a fusion of its own, see `ViewwiseFusion`.
+    The encoded clinical table is appended to the fused features before the last layer, 0 where a case has none.
+    With V views each view has its own fusion, see `ViewwiseFusion`.
 
-    Its arguments are those of `PhaseNetwork`; `fusion` is a `MapFusion` (its constructor takes ``num_maps``
+    The arguments are those of `PhaseNetwork`; `fusion` is a `MapFusion` (its constructor takes ``num_maps``
     and ``in_dim``).
 
     >>> from scripts.networks.fusion import SpatialGated
@@ -75,7 +74,7 @@ class MapFusionNetwork(PhaseNetwork):
     """
 
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
-        """Build the fusion, view by view where there are several, and the last layer."""
+        """Build the fusion, one per view where there are several, and the last layer."""
         if self.num_views > 1:
             self.fusion: nn.Module = ViewwiseFusion(fusion, self.num_phases, self.num_views, self.token_dim)
         else:
@@ -84,7 +83,7 @@ class MapFusionNetwork(PhaseNetwork):
         self.head = nn.Linear(width_of(self.fusion) + beside, num_classes)
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse the maps, and set the table beside their mean."""
+        """Fuse the maps, append the table to their mean, and classify."""
         fused, outputs = self.fusion(maps, present)
         outputs["present"] = present
         return self.head(self.dropout(self.beside_table(pool(fused), clinical))), outputs
@@ -95,9 +94,9 @@ class HybridNetwork(nn.Module):
 
     .. math:: \log \sum_n w_n \, \mathrm{softmax}(f_n(x)), \qquad w = \mathrm{softmax}(s)
 
-    Each level has its own encoder and its own answer; `levels` of the configuration names them, such as early
-    and late. The weights w are learned, equal at first and the same for all cases; `level_weights`
-    reads them.
+    Each level has its own encoder and its own prediction; `levels` in the configuration names them, e.g. early
+    and late. The weights w are learned, equal at first and the same for all cases; `level_weights` returns
+    them.
 
     Args:
         levels: two or more networks of this bundle, for the same phases and classes.
@@ -121,23 +120,23 @@ class HybridNetwork(nn.Module):
 
     @property
     def encoder(self) -> nn.Module:
-        """The encoder of the last level: heat maps are those of its maps."""
+        """The encoder of the last level, from whose maps heat maps are made."""
         return self.levels[-1].get_submodule("encoder")
 
     def level_weights(self) -> list[float]:
-        """Return how much each level counts; they sum to 1."""
+        """Return the weight w of each level; they sum to 1."""
         return self.scores.detach().softmax(dim=0).tolist()
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
     ) -> Tensor | dict[str, Tensor]:
-        """Classify; arguments and results as in `PhaseFusionNetwork`, with ``level_logits`` [B, N, K]."""
+        """Classify; arguments and results as for `Classifier.forward`, in training with ``level_logits`` [B, N, K]."""
         if not torch.jit.is_scripting() and self.training:
             return self._training(image, clinical, present)
         said: list[Tensor] = []
         for level in self.levels:
             answer = level(image, clinical, present)
-            assert isinstance(answer, Tensor)  # evaluation gives logits; TorchScript must be told
+            assert isinstance(answer, Tensor)  # logits, in evaluation; TorchScript needs the type
             said.append(answer)
         return self.calibration(self.mixture(torch.stack(said, dim=1)))
 

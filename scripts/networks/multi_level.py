@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From maps of several stages, fine to coarse, to maps that know of each other."""
+"""Fusion of the phases at several stages of the encoder, merged from coarse to fine."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class MultiLevelNetwork(PhaseNetwork):
     image [B, P, D, H, W] -> encoder -> maps of L stages of each phase -> fusion of the phases, one per stage
     -> a_1, ..., a_L -> pyramid, from coarse to fine -> mean over space of each -> [B, L F] -> head -> [B, K]
 
-    Fine stages show edges and small foci, coarse ones what they belong to. With V views each view has its own
-    fusions, all pass one pyramid, and their results stand side by side. The encoded clinical table stands
-    beside them, 0 where there is none.
+    Fine stages show edges and small foci, coarse stages their surroundings. With V views each view has its own
+    fusions, all views pass through one pyramid, and their results are concatenated. The encoded clinical table is
+    appended to them, 0 where a case has none.
 
     Args:
-        encoder: with stages (`stage_maps`); as all others but the last three, see `PhaseNetwork`.
+        encoder: with stages (`stage_maps`); for the arguments not listed here see `PhaseNetwork`.
         fusion: constructor (taking ``num_maps``, ``in_dim`` and ``out_dim``) of a `MapFusion`, one per stage.
         width: F, channels of the pyramid, a multiple of 4.
-        skips: merge as the way up of a U-Net, by concatenation, instead of a feature pyramid.
-        context: look at the coarsest stage with atrous convolutions first (`Context`).
+        skips: merge as the decoder of a U-Net does, by concatenation, instead of a feature pyramid.
+        context: first apply atrous convolutions to the coarsest stage (`Context`).
 
     Raises:
         ValueError: an encoder without stages.
@@ -78,6 +78,6 @@ class MultiLevelNetwork(PhaseNetwork):
         return torch.cat(features, dim=1)
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse and merge, and set the table beside the features."""
+        """Fuse and merge the maps, append the table, and classify."""
         logits = self.head(self.dropout(self.beside_table(self.features(maps, present), clinical)))
         return logits, {"present": present[:, :: self.num_levels]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parts of a network: which phases a case has, encoding of exactly those, parts given ready or as constructors."""
+"""Building blocks: which phases a case has, encoding only those, and parts given as modules or constructors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 
 
 def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
-    """Return which phases are present, [B, P] bool: as told, else those that are not all zero.
+    """Return which phases are present, [B, P] bool: as given, else those that are not all zero.
 
     Args:
         image: [B, P, D, H, W].
@@ -28,22 +28,22 @@ def presence(image: Tensor, present: Tensor | None = None) -> Tensor:
 
 
 def image_channels(encoder: nn.Module) -> int:
-    """Return how many channels of the image an encoder reads for one phase: 1, or V where views are given."""
+    """Return how many image channels an encoder reads per phase: 1, or V where views come as images."""
     return int(getattr(encoder, "channels_per_phase", 1))
 
 
 def token_presence(image: Tensor, present: Tensor | None, num_phases: int, num_views: int, channels: int) -> Tensor:
-    """Return which tokens of an image are present, [B, P V] bool: phases first, views inside.
+    """Return which tokens of an image are present, [B, P V] bool, ordered by phase, then by view.
 
-    Views that are cut from volumes (`channels` = 1) are there where their phase is. Views that come as images
-    (`channels` = V) may lack one by one: such a view of a present phase holds zeros, or `present` has a
-    column for each.
+    Views cut from volumes (`channels` = 1) are present where their phase is. Views that come as images
+    (`channels` = V) may be missing one by one: a missing view of a present phase holds zeros, or `present` has
+    a column for each view.
 
     Args:
         image: [B, P channels, D, H, W].
-        present: [B, P], or [B, P V] where views are given; None: what is not all zero is present.
+        present: [B, P], or [B, P V] where views come as images; None: what is not all zero is present.
         num_phases: P.
-        num_views: V; a multiple of it where there are several tokens per view.
+        num_views: V, or a multiple of it where there are several tokens per view.
         channels: channels of the image per phase, 1 or V.
 
     >>> image = torch.tensor([1.0, 0.0, 1.0, 1.0]).reshape(1, 4, 1, 1, 1)
@@ -59,7 +59,7 @@ def token_presence(image: Tensor, present: Tensor | None, num_phases: int, num_v
 
 
 def by_channel(present: Tensor, channels: int) -> Tensor:
-    """Return the presence of every channel of an image, of which each phase may have several: [B, channels].
+    """Repeat the presence of each phase for all of its image channels: [B, P] -> [B, channels].
 
     >>> by_channel(torch.tensor([[True, False]]), 4)
     tensor([[ True,  True, False, False]])
@@ -73,24 +73,25 @@ def pool(maps: Tensor) -> Tensor:
 
 
 def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_dim: int) -> Tensor:
-    """Encode the present volumes only, so that normalisation statistics never see an absent one.
+    """Encode the present volumes only, so that normalisation statistics never include an absent one.
 
     Args:
         encoder: [n, C, D, H, W] -> feature maps [n, out_dim, d, h, w].
-        volumes: [N, C, D, H, W]; what absent ones hold is never read.
+        volumes: [N, C, D, H, W]; absent ones are never read.
         present: [N] bool.
-        out_dim: width of the maps.
+        out_dim: channels of the maps.
 
     Returns:
-        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent; of one voxel where all are, unless the
-        encoder normalises over several processes, and another has volumes: then it encodes none.
+        Feature maps [N, out_dim, d, h, w] in float32, 0 where absent. If all are absent, the maps are a single
+        voxel; but if the encoder synchronises its normalisation with processes that do have volumes, it runs
+        on an empty batch, since they wait for it.
     """
     index = present.nonzero().squeeze(1)
     others_wait = _others_wait(encoder, present)
     if index.numel() == present.numel():
         return encoder(volumes).float()
     if index.numel() == 0 and others_wait:
-        with torch.autocast(volumes.device.type, enabled=False):  # the numbers of others are float32, too
+        with torch.autocast(volumes.device.type, enabled=False):  # the other processes exchange float32, too
             return scatter(encoder(volumes[index].float()), index, len(volumes))
     if index.numel() == 0:
         return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
@@ -98,7 +99,7 @@ def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_di
 
 
 def _others_wait(encoder: nn.Module, present: Tensor) -> bool:
-    """Return whether an encoder normalises over several processes, one of which has a volume for it."""
+    """Return whether an encoder synchronises its normalisation with a process that has a volume for it."""
     if process_count() == 1 or not any(isinstance(part, nn.SyncBatchNorm) for part in encoder.modules()):
         return False
     anywhere = present.any().int()
@@ -107,7 +108,7 @@ def _others_wait(encoder: nn.Module, present: Tensor) -> bool:
 
 
 def scatter(maps: Tensor, index: Tensor, count: int) -> Tensor:
-    """Put maps [n, ...] to the places `index` [n] of `count`, with 0 elsewhere."""
+    """Place maps [n, ...] at the positions `index` [n] of `count` rows, 0 elsewhere."""
     return maps.new_zeros(count, *maps.shape[1:]).index_copy(0, index, maps)
 
 
@@ -115,20 +116,20 @@ Part = nn.Module | Callable[..., nn.Module]
 
 
 def build(part: Part | None, **sizes: int) -> Any:
-    """Return a ready part, or None, as it is, or build it from its constructor with its sizes."""
+    """Build a part from its constructor with the given sizes; return a ready module, or None, unchanged."""
     return part if part is None or isinstance(part, nn.Module) else part(**sizes)
 
 
 def own(part: Part) -> Part:
-    """Return a copy of a ready part; a constructor gives a new one each time."""
+    """Return a copy of a ready part; a constructor, which makes a new one each time, is returned as it is."""
     return copy.deepcopy(part) if isinstance(part, nn.Module) else part
 
 
 def build_fusion(fusion: Part | None, **sizes: int) -> Any:
-    """Return the fusion of a strategy that has one.
+    """Build the fusion of a strategy that needs one.
 
     Raises:
-        ValueError: there is none.
+        ValueError: none is given.
     """
     if fusion is None:
         raise ValueError(
@@ -139,7 +140,7 @@ def build_fusion(fusion: Part | None, **sizes: int) -> Any:
 
 
 def build_table(table: Part | None, out_dim: int) -> Any:
-    """Return the encoder of the clinical table for a strategy that cannot do without.
+    """Build the encoder of the clinical table for a strategy that needs one.
 
     Raises:
         ValueError: there is no table.
@@ -153,12 +154,12 @@ def build_table(table: Part | None, out_dim: int) -> Any:
 
 
 def width_of(part: nn.Module) -> int:
-    """Return the number of features that an encoder or a fusion gives."""
+    """Return the number of features that an encoder or a fusion outputs."""
     return cast(int, part.out_dim)
 
 
 def maps_per_volume(encoder: nn.Module) -> int:
-    """Return how many maps an encoder gives for one volume, as a list; 0: one, as a plain tensor."""
+    """Return how many maps an encoder returns as a list for one volume; 0 means a single plain tensor."""
     return int(getattr(encoder, "maps_per_volume", 0))
 
 

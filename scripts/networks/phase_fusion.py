@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion of one token per phase, or of what each phase alone decides."""
+"""Fusion of one token per phase, or of the decisions of single phases."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ class PhaseFusionNetwork(PhaseNetwork):
 
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> fusion -> [B, F] -> head -> logits [B, K]
 
-    With a clinical table there are M = P + 1 tokens, that of the table last. Without one, M = P; with V views
-    of each phase, M = P V.
+    There are M = P tokens, or M = P V with V views of each phase; a clinical table adds one more, the last.
 
     Args:
-        encoder: as all others but `phase_heads`, see `PhaseNetwork`.
+        encoder: for this and the arguments not listed here see `PhaseNetwork`.
         fusion: a `TokenFusion` (its constructor takes ``num_tokens`` and ``in_dim``).
-        phase_heads: also classify each phase, and the table, alone while training (for deep supervision).
+        phase_heads: in training, also classify each phase, and the table, alone (for deep supervision).
 
     >>> from scripts.networks.fusion import Concat
     >>> from scripts.networks import ResidualEncoder
@@ -51,7 +50,7 @@ class PhaseFusionNetwork(PhaseNetwork):
         self.head = nn.Linear(width_of(self.fusion), num_classes)
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse the tokens of the phases, and that of the table."""
+        """Fuse the tokens of the phases and of the table, and classify."""
         tokens, present = self.with_table(self.pooled(maps, present), present, clinical)
         return self.fuse(tokens, present)
 
@@ -74,13 +73,13 @@ class LateFusionNetwork(PhaseNetwork):
     image [B, P, D, H, W] -> encoder -> tokens [B, P, C] -> heads -> phase logits [B, P, K] -> combination
     -> logits [B, K]
 
-    With a clinical table, it decides as one more phase: M = P + 1 decisions, that of the table last. Each of
-    V views of a phase decides for itself: P V decisions. Each phase has its own head.
+    A clinical table decides as one more, last phase: M = P + 1 decisions. Each of V views of a phase decides
+    by itself: P V decisions. Every decision has its own head.
 
     Args:
-        encoder: as all others, see `PhaseNetwork`.
+        encoder: for this and the arguments not listed here see `PhaseNetwork`.
         fusion: a `DecisionFusion` (its constructor takes ``num_phases`` and ``num_classes``).
-        combination: `fusion`, by its name of before.
+        combination: former name of `fusion`.
 
     >>> from scripts.networks.fusion import LateMean
     >>> from scripts.networks import ResidualEncoder
@@ -103,17 +102,17 @@ class LateFusionNetwork(PhaseNetwork):
         super().__init__(encoder, fusion or combination, num_phases, num_classes, share_encoder, dropout, table)
 
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
-        """Build a classifier for each phase, and the combination."""
+        """Build a head for each token, and the combination."""
         self.phase_heads = nn.ModuleList(nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens))
         self.combination = build_fusion(fusion, num_phases=self.num_tokens, num_classes=num_classes)
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Classify each phase, and combine."""
+        """Classify each phase and combine the decisions."""
         tokens, present = self.with_table(self.pooled(maps, present), present, clinical)
         phase_logits = self.phase_logits(tokens).float()
         logits, outputs = self.combination(phase_logits, present)
         outputs["present"] = present
-        if "phase_logits" not in outputs:  # a combination may read the phases otherwise than by softmax
+        if "phase_logits" not in outputs:  # a combination that does not use softmax returns its own
             outputs["phase_logits"] = phase_logits
         return logits, outputs
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Networks that fuse nothing behind the encoder: phases as channels, one phase alone, the table alone."""
+"""Networks without fusion after the encoder: phases as channels, one phase alone, the table alone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 
 class OneVolumeNetwork(PhaseNetwork):
-    """Reads one volume of a case; views of it stand side by side before the last layer, [B, V C].
+    """Reads one volume per case; the features of its views are concatenated before the last layer, [B, V C].
 
     Args:
         encoder: constructor (taking ``in_channels``) or ready module.
-        given_phases: P, of the image.
+        given_phases: P, phases of the image.
         num_classes: K.
         dropout: fraction of the features dropped before the last layer.
     """
@@ -42,11 +42,11 @@ class EarlyFusionNetwork(OneVolumeNetwork):
 
     image [B, P, D, H, W] -> encoder with P channels -> [B, C] -> head -> logits [B, K]
 
-    An absent phase is read as zeros.
+    An absent phase enters as zeros.
 
     Args:
-        encoder: of `num_phases` channels.
-        fusion, share_encoder, table: not read; see `PhaseNetwork` for the others.
+        encoder: constructor (taking ``in_channels``), or ready module of `num_phases` channels.
+        fusion, share_encoder, table: not used; see `PhaseNetwork` for the others.
 
     >>> from scripts.networks import ResidualEncoder
     >>> network = EarlyFusionNetwork(ResidualEncoder, num_phases=3, num_classes=2).eval()
@@ -70,13 +70,12 @@ class EarlyFusionNetwork(OneVolumeNetwork):
         super().__init__(of_all, num_phases, num_classes, dropout)
 
     def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode the phases together: -> V maps."""
+        """Encode the phases together into V maps."""
         by_channel = [-1, self.given_phases * self.channels, self.num_views // self.channels]
         image = zero_absent(image, present.reshape(by_channel).any(dim=2))
         return self.encoder(image) if self.several else [self.encoder(image)]
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Classify."""
         features: list[Tensor] = []
         for one in maps:
             features.append(pool(one))
@@ -84,15 +83,15 @@ class EarlyFusionNetwork(OneVolumeNetwork):
 
 
 class SinglePhaseNetwork(OneVolumeNetwork):
-    """Encodes one named phase, reads no other, and classifies.
+    """Classifies by one named phase and reads no other.
 
     image [B, P, D, H, W] -> phase p -> encoder -> [B, C] -> head -> logits [B, K]
 
-    A case without this phase has a token of zeros, so that its logits are those of the last layer's bias.
+    A case without this phase has a token of zeros, so that its logits are the bias of the last layer.
 
     Args:
         encoder: of one channel.
-        fusion, num_phases, share_encoder, table: not read; see `PhaseNetwork` for the others.
+        fusion, num_phases, share_encoder, table: not used; see `PhaseNetwork` for the others.
         phases: names of the phases, in the order of the channels.
         phase: name of the phase to read.
 
@@ -126,7 +125,7 @@ class SinglePhaseNetwork(OneVolumeNetwork):
         self.encoded_phases = [self.index]  # of the encoder's one feature map, for heat maps
 
     def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode the phase: -> V maps."""
+        """Encode the phase into V maps."""
         first, last = self.index * self.channels, (self.index + 1) * self.channels
         return self.encode(image[:, first:last], self.of_phase(present))
 
@@ -135,7 +134,6 @@ class SinglePhaseNetwork(OneVolumeNetwork):
         return present[:, self.index * self.num_views : (self.index + 1) * self.num_views]
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Classify."""
         features = self.pooled(maps, self.of_phase(present)).flatten(1)
         return self.head(self.dropout(features)), {"present": present}
 
@@ -145,12 +143,12 @@ class TableNetwork(Classifier):
 
     clinical [B, T] -> table encoder -> logits [B, K]
 
-    With `hidden: 0` in the encoder this is logistic regression on standardised values. A case without any
+    With `hidden: 0` in the table encoder this is logistic regression on standardised values. A case without any
     clinical value has logits 0.
 
     Args:
-        encoder, fusion, share_encoder, dropout: not read.
-        num_phases: P, of the images that are not read.
+        encoder, fusion, share_encoder, dropout: not used.
+        num_phases: P, phases of the images, which are only checked.
         num_classes: K.
         table: constructor (taking ``out_dim``) or ready `TableEncoder`.
 
@@ -185,10 +183,8 @@ class TableNetwork(Classifier):
         return presence(image, present)
 
     def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        """Read nothing."""
         found: list[Tensor] = []
         return found
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Classify."""
         return self.table(clinical, present)[0], {"present": present}

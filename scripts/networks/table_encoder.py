@@ -14,29 +14,29 @@ from torch.nn import functional
 
 
 class TableEncoder(nn.Module):
-    """Encodes the clinical values of a case, some or all of which may be missing, into one token.
+    """Encodes the clinical values of a case into one token; any of them may be missing.
 
     h     = b + sum over numbers j of (w_j z_j, or m_j where missing) + sum over categories j of e_j[value]
-    z_j   = (x_j - mean_j) / sd_j, cut off at -5 and 5, so that a slipped decimal point does no harm
-    token = W silu(h) + c, or h itself without a hidden layer: then the encoder is linear in z; of several
-            hidden layers, each is W silu(.) + c of the one before
+    z_j   = (x_j - mean_j) / sd_j, clipped to [-5, 5], so that a misplaced decimal point does little harm
+    token = W silu(h) + c, or h itself without a hidden layer, where the encoder is linear in z; with several
+            hidden layers, each computes W silu(.) + c of the one before
 
-    m_j and the further row of e_j for a missing category are learned: that a value was not measured may say
-    something. They start at 0, as do all e_j, so that what never occurs in training says nothing later. A
-    number without two different training values has sd = inf, hence z = 0, for the same reason.
+    m_j and the extra row of e_j for a missing category are learned, because a missing value may be informative.
+    They start at 0, as do all e_j, so that a value never seen in training has no effect later. For the same
+    reason, a number without two different training values gets sd = inf, hence z = 0.
 
-    Mean and standard deviation are buffers, so that they travel in the checkpoint; `fit` sets them.
+    Mean and standard deviation are buffers, and so part of the checkpoint; `fit` sets them.
 
     Args:
         columns: full declarations of the columns, in the order of T.
         out_dim: C, the width of the token.
         hidden: width of the hidden layer, or a list of widths, one per layer; 0 or [] is none.
 
-    Shape: clinical [B, T] with NaN where missing, or None -> token [B, C] and whether it is there [B]. The
-        token of a case without any value is 0, and is not there.
+    Shape: clinical [B, T] with NaN where missing, or None -> token [B, C] and whether it is present [B]. The
+        token of a case without any value is 0 and counts as absent.
 
     Raises:
-        ValueError: no columns, widths that are not positive, or a table with another number of columns.
+        ValueError: no columns, widths that are not positive, or a table with a different number of columns.
 
     Reference: sum of feature embeddings as in Gorishniy et al., Revisiting deep learning models for tabular
         data, NeurIPS 2021 (feature tokenizer).
@@ -60,7 +60,7 @@ class TableEncoder(nn.Module):
         self.columns = [dict(column) for column in columns]
         self.num_columns = len(columns)
         self.out_dim = out_dim
-        self.cut_off = 5.0  # standard deviations; a number farther from the mean counts as so far
+        self.cut_off = 5.0  # standard deviations; a number farther from the mean is clipped to this distance
         self.names = [str(columns[index]["name"]) for index in numbers]
         self.number_index, self.category_index = fixed(numbers), fixed(categories)
         self.count, self.first = fixed(counts), fixed(firsts)  # rows of each category in `category`
@@ -75,7 +75,7 @@ class TableEncoder(nn.Module):
         self.out = nn.Sequential(*steps) if steps else nn.Identity()
 
     def fit(self, cases: Sequence[Mapping[str, Any]]) -> None:
-        """Set mean and standard deviation to those of the cases' values; give it training cases only."""
+        """Set mean and standard deviation from the given cases, which must be training cases only."""
         for position, name in enumerate(self.names):
             values = [float(case["clinical"][name]) for case in cases if name in case.get("clinical", {})]
             known = torch.tensor(values, dtype=torch.float64)
@@ -84,16 +84,16 @@ class TableEncoder(nn.Module):
             self.sd[position] = known.std(correction=0) if varies else math.inf
 
     def cut_off_columns(self, clinical: Sequence[float]) -> list[str]:
-        """Return the columns whose number the encoder cuts off; [T] values of one case, NaN where missing."""
+        """Return the columns whose number is clipped, for the values [T] of one case, NaN where missing."""
         z = (torch.as_tensor(clinical, device=self.mean.device)[self.number_index] - self.mean) / self.sd
         return [name for name, far in zip(self.names, z.abs() > self.cut_off, strict=True) if far]
 
     def forward(self, clinical: Tensor | None, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode.
+        """Encode the table.
 
         Args:
             clinical: [B, T], or None where no case has a table.
-            image: any tensor with the batch's length and device.
+            image: any tensor with the length and device of the batch.
         """
         shape = [image.size(0), self.num_columns]
         if clinical is None:
@@ -107,10 +107,12 @@ class TableEncoder(nn.Module):
         values = torch.where(missing, torch.zeros_like(clinical), clinical).float()
         there = ~missing.all(dim=1)
         no_number = missing[:, self.number_index]
+        # sd = inf makes z 0 for a number that did not vary in training
         z = ((values[:, self.number_index] - self.mean) / self.sd).clamp(-self.cut_off, self.cut_off)
         z = torch.where(no_number, torch.zeros_like(z), z)
         code = torch.where(missing[:, self.category_index], self.count, values[:, self.category_index].long())
         h = self.bias + z @ self.number + no_number.to(z.dtype) @ self.number_missing
+        # all categories share one embedding matrix; `first` is the row where each begins
         h = h + functional.embedding(code + self.first, self.category).sum(dim=1)
         token = self.out(h)
         return torch.where(there.unsqueeze(1), token, torch.zeros_like(token)), there
@@ -128,10 +130,10 @@ def _widths(hidden: int | Sequence[int]) -> list[int]:
 
 
 def fixed(values: Sequence[int]) -> nn.Buffer:
-    """Return whole numbers that follow from the columns, and so need not be in the checkpoint."""
+    """Return whole numbers as a buffer that is not saved, since the columns determine them."""
     return nn.Buffer(torch.tensor(values, dtype=torch.long), persistent=False)
 
 
 def table_encoders(network: nn.Module) -> list[TableEncoder]:
-    """Return the encoders of the clinical table that a network has."""
+    """Return a network's encoders of the clinical table."""
     return [module for module in network.modules() if isinstance(module, TableEncoder)]

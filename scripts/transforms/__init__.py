@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transforms that MONAI lacks: phases on one grid, cropped first; missing phases; augmentation of a batch."""
+"""Transforms that MONAI lacks: crop and resample all phases to one grid, missing phases, batch augmentation."""
 
 from scripts import exports
 

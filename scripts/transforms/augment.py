@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random transforms of a whole batch, on its device."""
+"""Random transforms of a whole batch on its device."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from monai.transforms import Compose, MapTransform, Randomizable, Transform
 from torch import Tensor
 
 KEY = "image"
-"""Key of a case's image for transforms of dictionaries."""
+"""Key of the image in dictionary transforms."""
 SEEDS = 2**32
-"""Seeds that MONAI's transforms tell apart."""
+"""MONAI's transforms take seeds below this."""
 
 
 class AugmentBatch:
-    """Applies random transforms, one after the other, to a batch of cases.
+    """Applies random transforms to a batch of cases, one after the other.
 
-    All draws follow from torch's CPU generator, so ``torch.manual_seed`` repeats them: the geometry
-    on every device, the noise on the same kind of device.
+    All draws come from torch's CPU generator, so ``torch.manual_seed`` makes them repeatable: the geometry on
+    every device, the noise on devices of the same kind.
 
     Args:
-        transforms: each is one of MONAI's, of arrays or of dictionaries (key `image`), and applied to each
-            case (`PerCase`); or is called as ``transform(image, present)`` and returns the new image.
+        transforms: a MONAI transform, of arrays or of dictionaries (key `image`), is applied to each case
+            (`PerCase`); any other is called as ``transform(image, present)`` and returns the new image.
 
     Shape:
         image ``[B, P, D, H, W]``, present ``[B, P]`` bool -> image ``[B, P, D, H, W]``
@@ -40,18 +40,17 @@ class AugmentBatch:
 
 
 class PerCase:
-    """Applies a transform of MONAI to each case of a batch by itself, with draws of its own.
+    """Applies a MONAI transform to each case of a batch separately, with separate random draws.
 
-    The transform sees the phases that are present as the channels of one image: a spatial one moves them
-    alike, one of intensities does with them what it does with channels. Absent phases are not shown to it and
-    stay what they are. It is seeded anew for each case, from torch's CPU generator.
+    The transform sees the present phases as channels of one image, so a spatial transform moves them alike, and
+    an intensity transform treats them as it treats channels. It does not see absent phases, which stay
+    unchanged. It is seeded for each case from torch's CPU generator.
 
     Args:
         transform: of arrays, or of dictionaries with the key `image`.
 
     Raises:
-        ValueError: another key; or, when called, an image that the transform cannot take or gives another
-            shape.
+        ValueError: another key; when called, an image that the transform rejects or whose shape it changes.
 
     Shape:
         image ``[B, P, D, H, W]``, present ``[B, P]`` bool -> image ``[B, P, D, H, W]``
@@ -69,7 +68,7 @@ class PerCase:
 
     def __call__(self, image: Tensor, present: Tensor) -> Tensor:
         seeds = torch.randint(SEEDS, (len(image),)).tolist()
-        shown = present.repeat_interleave(image.shape[1] // present.shape[1], dim=1)  # views of a phase
+        shown = present.repeat_interleave(image.shape[1] // present.shape[1], dim=1)  # all views of a phase
         changed = image.clone()
         for row, seed in enumerate(seeds):
             if shown[row].any():
@@ -96,7 +95,7 @@ class PerCase:
 
 
 def _keys(transform: Any) -> set[str]:
-    """Return the keys of a transform, or of those that it composes; none where it takes arrays."""
+    """Return the keys of a transform, or of those that it composes; empty for array transforms."""
     if isinstance(transform, Compose):
         return {key for one in transform.transforms for key in _keys(one)}
     return {str(key) for key in transform.keys} if isinstance(transform, MapTransform) else set()
@@ -106,20 +105,20 @@ LARGEST_SEED = 2**62
 
 
 class RandomIntensity:
-    r"""Changes gain, offset, contrast and noise of each phase by itself; absent phases stay exactly 0.
+    r"""Varies gain, offset, contrast and noise of each phase separately; absent phases stay exactly 0.
 
     .. math:: y = s\, c(x) + b + \sigma \varepsilon, \qquad c(x) = \mathrm{sign}(x)\, m\, (|x| / m)^{\gamma}
 
     with s uniform in 1 ± `scale`, b in ± `shift`, σ in [0, `noise`] and log γ in ± log(1 + `gamma`), drawn
-    once per phase of each case; ε is white and normal, and m is the largest \|x\| of the phase. Padding
-    (exactly 0) is left as it is, so that the network sees the same padding in training and afterwards.
+    once per channel (a phase, or one view of it) of each case; ε is white Gaussian noise, m the largest \|x\| of
+    the channel. Padding (exactly 0) is kept, so that it looks the same in training and inference.
 
     Args:
         scale: largest relative change of the gain.
-        shift: largest offset, in the units of the intensity rule.
+        shift: largest offset, in units of the intensity rule.
         noise: largest standard deviation of the noise, in units of the image.
-        gamma: largest relative change of the exponent; 0 leaves the contrast as it is.
-        probability: share of the phases that are changed.
+        gamma: largest relative change of the exponent; 0 keeps the contrast.
+        probability: share of the channels that are changed.
 
     Raises:
         ValueError: a negative strength, a scale of 1 or more, or a probability outside [0, 1].
@@ -143,10 +142,10 @@ class RandomIntensity:
 
     def __call__(self, image: Tensor, present: Tensor) -> Tensor:
         draw = torch.rand(5, *image.shape[:2])
-        seed = int(torch.randint(LARGEST_SEED, ()))  # the noise is drawn on the device, from torch's one seed
+        seed = int(torch.randint(LARGEST_SEED, ()))  # the noise is drawn on the device, seeded from the CPU generator
         active = (draw[4] < self.probability).float()
         signed = (2 * draw - 1) * active
-        by_channel = present.repeat_interleave(image.shape[1] // present.shape[1], dim=1)  # views of a phase
+        by_channel = present.repeat_interleave(image.shape[1] // present.shape[1], dim=1)  # all views of a phase
         here = by_channel.to(image.device)[..., None, None, None]
 
         def per_phase(values: Tensor) -> Tensor:
@@ -162,18 +161,18 @@ class RandomIntensity:
             generator = torch.Generator(image.device).manual_seed(seed)
             noise = torch.empty_like(image).normal_(generator=generator)
             changed.addcmul_(noise, per_phase(self.noise * draw[2] * active))
-        inside = torch.ne(image, 0, out=torch.empty_like(image))  # 1 or 0; numbers, since filling is slower
+        inside = torch.ne(image, 0, out=torch.empty_like(image))  # 1 or 0 as floats: faster than a boolean fill
         return changed.mul_(inside)
 
 
 class PhaseDropout:
-    """Marks phases of a training case as absent, each with a probability, never the last one.
+    """Marks each phase of a training case as absent with a given probability, but never all of them.
 
-    Every phase draws u uniform in [0, 1) and stays if u >= `probability`. Where all phases of a case would
-    go, the one with the largest u stays. Draws follow from torch's CPU generator.
+    Each phase draws u uniform in [0, 1) and stays if u >= `probability`. If none would stay, the one with the
+    largest u does. All draws come from torch's CPU generator.
 
     Args:
-        probability: that a phase is hidden; 0 hides none.
+        probability: of hiding a phase; 0 hides none.
 
     Raises:
         ValueError: a probability outside [0, 1).

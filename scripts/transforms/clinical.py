@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From clinical values by name to one tensor."""
+"""Encoding the clinical values of a case as a tensor, and hiding them at random in training."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 
 
 class EncodeClinicald(MapTransform):
-    """Turns the clinical values of a case into one row of a table: float32 [T], NaN where a value is missing.
+    """Encodes the clinical values of a case as one row: float32 [T], NaN where a value is missing.
 
-    A number stays as it is; a category becomes its position in the column's `values`. Standardising is left
-    to the network, which keeps its statistics with its weights. A case without a table has a row of NaN.
+    Numbers are kept; a category becomes its index in the column's `values`. Standardisation is left to the
+    network, which stores its statistics with its weights. A case without a table gets a row of NaN.
 
     Args:
-        keys: key of {column: value}.
-        columns: full declarations of the columns; their order is that of T.
+        keys: key of the mapping {column: value}.
+        columns: full declarations of the columns, in the order of T.
 
-    Shape: {column: value} -> [T], with T = 0 where there are no columns.
+    Shape: {column: value} -> [T]; T = 0 without columns.
 
     Raises:
         ValueError: a category that the column does not declare.
@@ -59,14 +59,14 @@ class EncodeClinicald(MapTransform):
 
 
 class ClinicalDropout:
-    """Hides the whole clinical table of a training case with a probability, and each value of the others.
+    """Hides the whole clinical table of a training case with a given probability, and otherwise each value.
 
-    A few numbers name a patient of a small cohort: a network that conditions the images on them can learn
-    every answer by heart, and never looks at the images. Where values are missing it has to. It also learns
-    what to say for a patient whose table is incomplete, or empty. Draws follow from torch's CPU generator.
+    In a small cohort a few numbers identify a patient: a network that conditions the images on them can
+    memorise every answer and never look at the images. Hidden values prevent that, and also teach the network
+    to predict from an incomplete or empty table. All draws come from torch's CPU generator.
 
     Args:
-        probability: that a table is hidden, and that a value of any other table is; 0 hides none.
+        probability: of hiding a table, and of hiding each value of the other tables; 0 hides none.
 
     Raises:
         ValueError: a probability outside [0, 1).
@@ -74,8 +74,8 @@ class ClinicalDropout:
     Shape:
         clinical ``[B, T]`` -> ``[B, T]``, NaN where hidden
 
-    Reference: Neverova et al., ModDrop: adaptive multi-modal gesture recognition, IEEE TPAMI 2016, with the
-    table as a modality.
+    Reference: Neverova et al., ModDrop: adaptive multi-modal gesture recognition, IEEE TPAMI 2016, here with
+    the table as a modality.
     """
 
     def __init__(self, probability: float = 0.0) -> None:

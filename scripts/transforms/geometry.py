@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random geometry, one draw per case for all its phases."""
+"""Random geometry: one draw per case, the same for all its phases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.functional import grid_sample
 
 
 class RandomGeometry:
-    r"""Flips, rotates, scales and shifts each case of a batch, all its phases alike, in one interpolation.
+    r"""Flips, rotates, scales and shifts each case of a batch, all phases alike, with a single interpolation.
 
     About the centre of the grid, in mm,
 
@@ -20,17 +20,17 @@ class RandomGeometry:
 
     with F a flip of each axis with its own probability, R the rotation by \|ω\| about the axis ω, each
     component of ω uniform in ± `rotate`, s in ± `scale`, and each component of t in ± `translate` voxels.
-    Lengths are mm, so a case on a grid with oblong voxels is rotated, not sheared. What comes in from outside
-    is 0; absent phases stay exactly 0.
+    Lengths are in mm, so a case with anisotropic voxels is rotated without shear. Points that come from outside
+    the grid are 0; absent phases stay exactly 0.
 
     Args:
         flip: probability of a flip along D, H, W.
-        rotate: largest rotation about each axis, degrees; three numbers for D, H, W.
+        rotate: largest rotation about each axis in degrees; one number, or three for D, H, W.
         scale: largest relative change of size.
-        translate: largest shift along each axis, voxels; three numbers for D, H, W.
+        translate: largest shift along each axis in voxels; one number, or three for D, H, W.
         probability: share of the cases that are rotated, scaled and shifted (flips have their own
             probabilities).
-        spacing: voxel size along D, H, W in mm; only ratios count.
+        spacing: voxel size along D, H, W in mm; only ratios matter.
 
     Raises:
         ValueError: a probability outside [0, 1], a negative strength, a scale of 1 or more, or a spacing not
@@ -100,7 +100,7 @@ class RandomGeometry:
         """Draw one geometry per case on the CPU.
 
         Args:
-            cases: how many.
+            cases: number of cases.
             probability: share of the cases that are rotated, scaled and shifted.
             generator: None draws from torch's global generator.
 
@@ -113,20 +113,20 @@ class RandomGeometry:
         signed = (2 * drawn[:, :7] - 1) * changed
         x, y, z = (signed[:, :3] * self.rotate).unbind(dim=1)
         zero = torch.zeros_like(x)
-        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
+        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)  # cross product with ω
         rotation = torch.linalg.matrix_exp(skew) * (1 + self.scale * signed[:, 3]).view(-1, 1, 1)
-        in_voxels = rotation * self.spacing / self.spacing[:, None]
+        in_voxels = rotation * self.spacing / self.spacing[:, None]  # voxels -> mm, rotate, mm -> voxels
         sign = 1 - 2 * (drawn[:, 7:10] < self.flip).float()
         return in_voxels * sign[:, None], signed[:, 4:7] * self.translate
 
     def fixed(self, number: int, seed: int = 0) -> list[Callable[[Tensor], Tensor]]:
-        """Return `number` geometries, the identity first, that are the same for every case and every batch.
+        """Return `number` geometries, the identity first, that are the same for every case and batch.
 
-        For test-time augmentation. The k-th does not depend on `number`.
+        For test-time augmentation. The k-th geometry does not depend on `number`.
 
         Args:
-            number: how many, the identity included.
-            seed: seed of the draw; torch's global generator is neither read nor moved.
+            number: how many, including the identity.
+            seed: of the draw; torch's global generator is neither read nor advanced.
 
         Raises:
             ValueError: a number below 1.
@@ -138,7 +138,7 @@ class RandomGeometry:
 
 
 def _per_axis(value: float | Sequence[float]) -> list[float]:
-    """Return a value for each of three axes."""
+    """Return one value for each of the three axes."""
     parts = [float(part) for part in value] if isinstance(value, Sequence) else [float(value)] * 3
     if len(parts) != 3:
         raise ValueError(f"RandomGeometry: a value per axis must be three numbers, found {list(parts)}")
@@ -146,12 +146,12 @@ def _per_axis(value: float | Sequence[float]) -> list[float]:
 
 
 def unchanged(image: Tensor) -> Tensor:
-    """Return the image as it is."""
+    """Return the image itself."""
     return image
 
 
 class FixedGeometry:
-    """One geometry for all cases: image ``[B, P, D, H, W]`` -> image of the same shape."""
+    """Applies one geometry to all cases: image ``[B, P, D, H, W]`` -> image of the same shape."""
 
     def __init__(self, matrix: Tensor, shift: Tensor) -> None:
         self.matrix, self.shift = matrix, shift
@@ -171,14 +171,14 @@ def warp(image: Tensor, matrices: Tensor, shifts: Tensor, mode: str = "bilinear"
         mode: ``bilinear``, which in three dimensions is trilinear; ``nearest`` for labels.
     """
     size = torch.tensor(image.shape[2:])
-    half = (size - 1).clamp_min(1) / 2  # voxels from the centre to ±1, where grid_sample has the border voxels
-    inverse = torch.linalg.inv(matrices)
+    half = (size - 1).clamp_min(1) / 2  # voxels from the centre to the border voxels, which are ±1 to grid_sample
+    inverse = torch.linalg.inv(matrices)  # grid_sample asks where each output voxel comes from
     scaled = torch.cat([inverse * half, -inverse @ shifts[..., None]], dim=2) / half[:, None]
-    columns = scaled.flip(1).to(image)[..., None, None, None]  # grid_sample counts W, H, D
+    columns = scaled.flip(1).to(image)[..., None, None, None]  # grid_sample takes W, H, D
     depth, height, width = (
         ((torch.arange(count) - (count - 1) / 2) / part).to(image) for count, part in zip(size, half, strict=True)
     )
     plane = columns[:, :, 1] * height[:, None] + columns[:, :, 2] * width
-    grid = plane + (columns[:, :, 0] * depth[:, None, None] + columns[:, :, 3])  # rows of W, which add fast
+    grid = plane + (columns[:, :, 0] * depth[:, None, None] + columns[:, :, 3])  # broadcast over contiguous rows of W
     grid = grid.permute(0, 2, 3, 4, 1)
     return grid_sample(image, grid, mode=mode, padding_mode="zeros", align_corners=True)

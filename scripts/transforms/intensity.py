@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the intensity transforms share: which voxels are counted, and padding that stays exactly 0."""
+"""Intensity rules: windowing, z-score and percentiles, measured per case; padding stays exactly 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Item = dict[Any, Any]
 
 
 def region_voxels(item: Item, key: str, phase: str) -> np.ndarray:
-    """Return the voxels of a phase within the region."""
+    """Return the voxels of a phase inside the region."""
     return item[key][phase].numpy()[item["inside"][phase].numpy()]
 
 
@@ -29,14 +29,14 @@ COUNTED: dict[str, Callable[[Item, str, str], np.ndarray]] = {"region": region_v
 
 
 class Intensity(PhaseTransform):
-    """Base of the intensity transforms: applies its rule to each phase and sets the padding to 0.
+    """Base of the intensity transforms: applies a rule to each phase and sets the padding to 0.
 
-    The arithmetic is numpy's, on one thread: volumes this small lose more time by waking torch's threads.
+    Uses numpy on one thread: for volumes this small, waking torch's threads costs more than it saves.
     """
 
     @abstractmethod
     def rules(self, item: Item) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-        """Return, for each phase, the function that maps its values (float32 to float32)."""
+        """Return for each phase the function that maps its values, float32 to float32."""
 
     def __call__(self, data: Mapping[Any, Any]) -> Item:
         item = dict(data)
@@ -50,13 +50,12 @@ class Intensity(PhaseTransform):
 
 
 class MeasuredIntensity(Intensity):
-    """Base of the intensity transforms that measure each case.
+    """Base of the intensity transforms that are measured on each case.
 
     Args:
         keys: key of the phases on their common grid.
-        joint: measure all phases of the case together, which keeps their ratios; False measures each alone.
-        statistics: what is measured: ``region`` (the voxels within the region) or ``volume`` (the whole
-            file).
+        joint: measure all phases of a case together, which preserves their ratios; False measures each alone.
+        statistics: what is measured: ``region`` (voxels inside the region) or ``volume`` (the whole file).
 
     Raises:
         ValueError: `statistics` is neither.
@@ -71,23 +70,23 @@ class MeasuredIntensity(Intensity):
 
     @abstractmethod
     def measure(self, voxels: list[np.ndarray]) -> tuple[float, float]:
-        """Return the (offset, width) that maps x to (x - offset) / width; the arrays are counted together."""
+        """Return (offset, width) such that x maps to (x - offset) / width, measured on all arrays together."""
 
     @abstractmethod
     def summarise(self, voxels: np.ndarray) -> torch.Tensor:
-        """Return what has to be known of one phase's voxels to measure them with those of others."""
+        """Return what must be known about one phase's voxels to measure them together with other phases."""
 
     @abstractmethod
     def measure_summaries(self, summaries: list[np.ndarray]) -> tuple[float, float]:
-        """Return (offset, width) as `measure` does, from what was kept of each phase."""
+        """Return (offset, width) like `measure`, from the summaries of the phases."""
 
     def summary(self, item: Item, phase: str) -> torch.Tensor:
-        """Return the summary of a phase's voxels, float64; ``item["measured"]`` keeps it in their place."""
+        """Return the float64 summary of a phase's voxels, which ``item["measured"]`` keeps in their place."""
         return self.summarise(COUNTED[self.statistics](item, self.key, phase))
 
     @abstractmethod
     def apply(self, values: np.ndarray, offset: float, width: float) -> np.ndarray:
-        """Map the values of one phase."""
+        """Map the values of one phase to (values - offset) / width, clipped if the rule does so."""
 
     def rules(self, item: Item) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         phases = list(item[self.key])
@@ -95,7 +94,7 @@ class MeasuredIntensity(Intensity):
         groups = [phases] if self.joint else [[phase] for phase in phases]
         rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
         for group in groups:
-            if "measured" in item:  # the files need not be read again
+            if "measured" in item:  # summaries of earlier reads; the files need not be read again
                 offset, width = self.measure_summaries([item["measured"][phase].numpy() for phase in group])
             else:
                 offset, width = self.measure([count(item, self.key, phase) for phase in group])
@@ -114,14 +113,14 @@ class MeasuredIntensity(Intensity):
 
 
 class WindowIntensityd(Intensity):
-    r"""Maps a window of intensities to [0, 1] and clips what lies outside it.
+    r"""Maps a window of intensities to [0, 1] and clips values outside it.
 
     .. math:: y = \mathrm{clip}\left(\frac{x - lower}{upper - lower}, 0, 1\right)
 
     Args:
         keys: key of the phases on their common grid.
-        lower: HU (or whatever the volume is measured in) that becomes 0.
-        upper: HU that becomes 1.
+        lower: value that becomes 0, in HU or the unit of the volume.
+        upper: value that becomes 1.
 
     Raises:
         ValueError: `upper` is not above `lower`.
@@ -151,16 +150,15 @@ class ZScoreIntensityd(MeasuredIntensity):
 
     .. math:: y = \frac{x - \mu}{\sigma}
 
-    With `joint`, one mean and deviation serve all phases of the case.
+    With `joint`, all phases of a case share one mean and standard deviation.
 
     Args:
         keys: key of the phases on their common grid.
-        joint: measure all phases of the case together, which keeps their ratios; False measures each alone.
-        statistics: what is measured: ``region`` (the voxels within the region) or ``volume`` (the whole
-            file).
+        joint: measure all phases of a case together, which preserves their ratios; False measures each alone.
+        statistics: what is measured: ``region`` (voxels inside the region) or ``volume`` (the whole file).
 
     Raises:
-        ValueError: all counted voxels have the same value.
+        ValueError: all measured voxels have the same value.
     """
 
     def measure(self, voxels: list[np.ndarray]) -> tuple[float, float]:
@@ -172,12 +170,13 @@ class ZScoreIntensityd(MeasuredIntensity):
     def measure_summaries(self, summaries: list[np.ndarray]) -> tuple[float, float]:
         count = int(sum(size for size, _, _, _ in summaries))
         mean = float(sum(total for _, total, _, _ in summaries)) / count
+        # pooled variance: within phases plus between their means
         square = sum(variance * size + size * (own - mean) ** 2 for size, _, own, variance in summaries)
         return mean, float(np.sqrt(square / count))
 
     @staticmethod
     def _moments(part: np.ndarray) -> np.ndarray:
-        """Return number, sum, mean and variance of the voxels of one phase."""
+        """Return the number, sum, mean and variance of the voxels of one phase."""
         kind = np.float64
         return np.array([part.size, part.sum(dtype=kind), part.mean(dtype=kind), part.var(dtype=kind)])
 
@@ -187,27 +186,26 @@ class ZScoreIntensityd(MeasuredIntensity):
 
 MOST_VOXELS = 1 << 24
 MOST_VALUES = 1 << 18
-"""Different values that are kept of a file; of more, so many of equal weight."""
+"""Most distinct values kept per file; beyond that, this many quantiles of equal weight."""
 
 
 class PercentileIntensityd(MeasuredIntensity):
-    r"""Maps the range between two percentiles to [0, 1] and clips what lies outside it.
+    r"""Maps the range between two percentiles to [0, 1] and clips values outside it.
 
     .. math:: y = \mathrm{clip}\left(\frac{x - q_{lower}}{q_{upper} - q_{lower}}, 0, 1\right)
 
-    With `joint`, the percentiles are those of the voxels of all phases of the case together. Of more than
-    2^24 voxels, every k-th is counted.
+    With `joint`, the percentiles are taken over the voxels of all phases of a case. Beyond 2^24 voxels, only
+    every k-th is used.
 
     Args:
         keys: key of the phases on their common grid.
         lower: percentile that becomes 0, in percent.
         upper: percentile that becomes 1, in percent.
-        joint: measure all phases of the case together, which keeps their ratios; False measures each alone.
-        statistics: what is measured: ``region`` (the voxels within the region) or ``volume`` (the whole
-            file).
+        joint: measure all phases of a case together, which preserves their ratios; False measures each alone.
+        statistics: what is measured: ``region`` (voxels inside the region) or ``volume`` (the whole file).
 
     Raises:
-        ValueError: the percentiles are not within 0 to 100 in rising order, or both have the same value.
+        ValueError: percentiles not in ascending order within 0 to 100, or of the same value.
     """
 
     def __init__(
@@ -233,7 +231,7 @@ class PercentileIntensityd(MeasuredIntensity):
 
     def summarise(self, voxels: np.ndarray) -> torch.Tensor:
         values, counts = np.unique(voxels, return_counts=True)
-        if len(values) > MOST_VALUES:  # of voxels sorted by value, one stands for as many on either side
+        if len(values) > MOST_VALUES:  # each kept value is the middle of an equal share of the sorted voxels
             places = (np.arange(MOST_VALUES) + 0.5) * voxels.size / MOST_VALUES
             values = np.repeat(values, counts)[places.astype(int)]
             counts = np.full(MOST_VALUES, voxels.size / MOST_VALUES)
@@ -248,7 +246,7 @@ class PercentileIntensityd(MeasuredIntensity):
 
     @staticmethod
     def _percentile(values: np.ndarray, upto: np.ndarray, share: float) -> float:
-        """Return a percentile, as numpy's, of sorted values; `upto` are the voxels up to each of them."""
+        """Return a percentile like numpy's; `upto` counts the voxels up to each of the sorted values."""
         place = (upto[-1] - 1) * share / 100
         around = [min(int(upto.searchsorted(at + 0.5)), len(values) - 1) for at in (place // 1, -(-place // 1))]
         below, above = values[around]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The region of interest from a mask."""
+"""The region of interest derived from a mask."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ COMPONENTS = ("all", "largest")
 
 
 class MaskRegiond(Region):
-    """The region is the box around the mask ``item["roi"]``, which may have a grid of its own.
+    """The region is the box around the mask ``item["roi"]``, which may have its own grid.
 
-    A case without a mask may name its region in numbers instead: ``item["box"]`` or ``item["point"]``, as in
+    A case without a mask may give its region as numbers instead: ``item["box"]`` or ``item["point"]``, as in
     `BoxRegiond`.
 
-    A mask may consist of several pieces, as of two lesions. With ``component: all`` the region is the box
-    around all of them, and where that is larger than the grid, the grid shows what lies between them. With
-    ``component: largest`` it is the box around the largest piece, and around the next ones by size as long as
-    all together fit into the grid; a piece of less than a tenth of the largest one never moves it. Pieces are
-    voxels that touch by a face, an edge or a corner, their size is their volume.
+    A mask may have several connected components, e.g. two lesions. With ``component: all`` the region is the
+    box around all of them; if that is larger than the grid, the grid shows its centre. With
+    ``component: largest`` it is the box around the largest component, extended by the next largest ones as long
+    as the whole fits into the grid; one of less than a tenth of the largest volume never moves it. Voxels that
+    touch by a face, an edge or a corner belong to one component.
 
     Args:
         keys: key of the phases.
         margin: mm added on every side.
         labels: mask values that count; None counts every value above 0.
-        component: all or largest.
+        component: ``all`` or ``largest``.
 
     Raises:
-        ValueError: the case has neither, or no voxel of the mask counts; an unknown component.
+        ValueError: neither mask, box nor point, no voxel of the mask that counts, or an unknown component.
     """
 
     def __init__(
@@ -79,21 +79,21 @@ class MaskRegiond(Region):
         return voxels > 0 if self.labels is None else np.isin(voxels, self.labels)
 
 
-EDGE = 1e-3  # mm; a grid point this far beyond the margin still counts as within
+EDGE = 1e-3  # mm; a grid point this far beyond the margin still counts as inside
 MEASURES = ("mask", "grid")
 CHUNK = 4096
-"""Points whose near voxels are compared at a time."""
+"""Number of points whose nearby voxels are compared at a time, which bounds memory."""
 
 
 @dataclass(frozen=True)
 class Contour:
-    """A mask and what is counted around it.
+    """A mask and the margin that is kept around it.
 
     Attributes:
         voxels: bool [X, Y, Z].
         affine: index -> mm, [4, 4].
         margin: mm.
-        measured_from: mask, the voxels as bodies; or grid, the points of the grid that lie within one.
+        measured_from: ``mask``, from its voxels as boxes; or ``grid``, from the grid points inside the mask.
     """
 
     voxels: np.ndarray
@@ -102,11 +102,11 @@ class Contour:
     measured_from: str = "mask"
 
     def covers(self, grid: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
-        """Return which points of a grid lie within the mask or at most `margin` from it.
+        """Return which points of a grid lie inside the mask or at most `margin` from it.
 
         Args:
             grid: grid index -> mm, [4, 4].
-            size: points along D, H, W.
+            size: number of points along D, H, W.
 
         Returns:
             bool [D, H, W].
@@ -127,12 +127,12 @@ class Contour:
         return within
 
     def _near(self, points: np.ndarray) -> np.ndarray:
-        r"""Return which points outside of the mask lie at most `margin` from one of its voxels.
+        r"""Return which points outside the mask lie at most `margin` from one of its voxels.
 
-        A voxel is a box about its centre c with half sides h, so the distance of a point p is
-        :math:`\sqrt{\sum_i \max(|p_i - c_i| - h_i, 0)^2}`. A point whose nearest centre is no farther than
-        margin + min h is near, one whose nearest centre is farther than margin + |h| is not; between the two
-        every voxel within reach is compared.
+        A voxel is a box with centre c and half sides h, so its distance from a point p is
+        :math:`\sqrt{\sum_i \max(|p_i - c_i| - h_i, 0)^2}`. A point whose nearest centre is within margin + min h
+        is near; one whose nearest centre is beyond margin + |h| is not; in between, all voxels within reach are
+        compared.
 
         Args:
             points: mm, [N, 3].
@@ -165,16 +165,16 @@ class Contour:
         return near
 
     def _bodies(self, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return centres, [N, 3], and half sides, [3], of boxes that make up the surface of the mask, in mm.
+        """Return the centres [N, 3] and half sides [3], in mm, of boxes that make up the surface of the mask.
 
-        Oblong voxels are cut into parts of nearly equal sides.
+        Anisotropic voxels are subdivided into boxes with nearly equal sides.
 
         Args:
-            axes: those of the mask, [3, 3].
+            axes: frame of the mask, [3, 3].
         """
         from scipy.ndimage import binary_erosion, find_objects
 
-        (part,) = find_objects(self.voxels.astype(np.uint8))  # the block that holds the mask
+        (part,) = find_objects(self.voxels.astype(np.uint8))  # the bounding block of the mask
         block = self.voxels[part]
         voxels = np.argwhere(block & ~binary_erosion(block)) + [side.start for side in part]
         spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
@@ -187,21 +187,21 @@ class Contour:
 
 
 class ContourRegiond(MaskRegiond):
-    """As `MaskRegiond`, but what lies farther than the margin from the mask itself is 0 in all phases.
+    """Like `MaskRegiond`, but everything farther than the margin from the mask itself is 0 in all phases.
 
-    Where the shape of an organ or lesion is known and what surrounds it would distract. One mask serves all
-    phases: give it a margin for what moves between them.
+    For organs or lesions with a known outline whose surroundings would distract. One mask serves all phases, so
+    choose a margin that covers motion between them.
 
     Args:
         keys: key of the phases.
-        margin: mm around the mask that are kept.
+        margin: mm kept around the mask.
         labels: mask values that count; None counts every value above 0.
-        component: all, or largest, as in `MaskRegiond`.
-        measured_from: what the margin is measured from: the mask, whose voxels are bodies; or the points of
-            the grid that lie within it, as up to version 0.1.0, which blanks up to a voxel more.
+        component: ``all`` or ``largest``, as in `MaskRegiond`.
+        measured_from: ``mask`` measures the margin from the mask's voxels as boxes; ``grid`` from the grid points
+            inside the mask, as up to version 0.1.0, which blanks up to a voxel more.
 
     Raises:
-        ValueError: the case has no mask, or no voxel of it counts; an unknown measure.
+        ValueError: no mask, no voxel of it that counts, or an unknown `measured_from`.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the transforms of a case's phases share: one key, and messages that name case and phase."""
+"""Opening and stacking the phases of a case, and what its transforms share: one key, messages that name the case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scripts.volumes.volume import Volume
 
 
 class PhaseTransform(MapTransform):
-    """Base of the transforms that work on ``item[key]``, the phases of one case by name.
+    """Base of the transforms that work on ``item[key]``, a mapping from phase names to the phases of a case.
 
     Args:
         keys: the one key that holds the phases.
@@ -35,7 +35,7 @@ class PhaseTransform(MapTransform):
 
 
 def case_name(item: Mapping[Any, Any]) -> str:
-    """Return what messages call the case.
+    """Return the name of a case in messages.
 
     >>> case_name({"case": "p017"})
     'case p017'
@@ -44,7 +44,7 @@ def case_name(item: Mapping[Any, Any]) -> str:
 
 
 def phase_name(item: Mapping[Any, Any], phase: str) -> str:
-    """Return what messages call a phase of the case.
+    """Return the name of a phase of a case in messages.
 
     >>> phase_name({"case": "p017"}, "portal")
     "case p017: phase 'portal'"
@@ -62,13 +62,13 @@ def mask_title(item: Mapping[Any, Any], phase: str) -> str:
 
 
 def phase_source(item: Mapping[Any, Any], phase: str) -> str:
-    """Return the file of a phase as the end of a message, or nothing where it is not known."""
+    """Return the file of a phase as the end of a message; empty if it is unknown."""
     volume = item.get("volumes", {}).get(phase)
     return f" in {volume.path}" if volume is not None else ""
 
 
 def need(item: Mapping[Any, Any], key: str, maker: str, user: object) -> Any:
-    """Return ``item[key]``, or say which transform has to come first.
+    """Return ``item[key]``, or name the transform that has to come first.
 
     Raises:
         ValueError: the item has no such key.
@@ -85,16 +85,16 @@ class LoadImagePhasesd(PhaseTransform):
 
     Afterwards the item holds
 
-    - ``image`` and ``volumes``: {phase: `Volume`} for the phases that are there, in the order of `phases`;
+    - ``image`` and ``volumes``: {phase: `Volume`} of the phases present, in the order of `phases`;
     - ``reference``: the phase whose axes define the common grid;
     - ``masks``: the masks as `Volume`, {phase: mask} or, where one serves all phases, {"roi": mask}; none of
       a phase that is not among `phases`;
     - ``roi``: the mask that gives the region (see `region_mask`), or None.
 
     Args:
-        keys: key of {phase: path}; a phase that is absent has no entry, or None.
+        keys: key of {phase: path}; an absent phase is None or not in the mapping.
         phases: names of all phases, in order.
-        reference: phase whose axes define the grid; a case without it takes its first phase.
+        reference: phase whose axes define the grid; a case without it uses its first phase.
 
     Raises:
         FileNotFoundError: a file is not there.
@@ -114,7 +114,7 @@ class LoadImagePhasesd(PhaseTransform):
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
-        if item.get("problem"):  # found before any file was opened
+        if item.get("problem"):  # found while the dataset was read
             raise ValueError(item["problem"])
         paths = {phase: path for phase, path in item[self.key].items() if path is not None}
         for phase in paths:
@@ -125,7 +125,7 @@ class LoadImagePhasesd(PhaseTransform):
                 )
         if not paths:
             raise ValueError(
-                f"{case_name(item)}: at least one of the phases [{', '.join(self.phases)}] must be there, "
+                f"{case_name(item)}: at least one of the phases [{', '.join(self.phases)}] must be present, "
                 "found none; add a phase or remove the case"
             )
         places = {phase: (paths[phase], phase_name(item, phase)) for phase in self.phases if phase in paths}
@@ -166,7 +166,7 @@ class LoadImagePhasesd(PhaseTransform):
 
 
 def _open_all(places: Mapping[Any, tuple[Any, str]]) -> tuple[dict[Any, Any], list[Exception]]:
-    """Open volumes by path and name; return those that open, and the errors of the others."""
+    """Open volumes given by path and name; return those that open and the errors of the others."""
     volumes: dict[Any, Any] = {}
     problems: list[Exception] = []
     for key, (path, name) in places.items():
@@ -188,19 +188,19 @@ def _gap(one: Volume, other: Volume) -> float | None:
 
 
 class StackPhasesd(PhaseTransform):
-    """Stacks the phases of a case, and says which of them are there.
+    """Stacks the phases of a case into one tensor and marks which are present.
 
-    Afterwards the item holds ``image``, float32 [P, D, H, W], whose absent phases are exactly 0, and
-    ``present``, bool [P]. A phase that is there is never constant, so an all-zero phase is an absent one.
+    Afterwards the item holds ``image``, float32 [P, D, H, W] with absent phases exactly 0, and ``present``,
+    bool [P]. A present phase is never constant, so an all-zero phase is an absent one.
 
     Args:
         keys: key of {phase: tensor [D, H, W]}.
-        phases: names of all phases; their order is that of P.
-        num_phases: where each phase comes as several images, its views: the number of phases. ``image`` is
-            then [P V, D, H, W] and ``present`` [P], a phase being there where one of its views is.
+        phases: names of all phases, in the order of P.
+        num_phases: number of phases if each comes as V images, its views. ``image`` is then [P V, D, H, W] and
+            ``present`` [P]; a phase is present if one of its views is.
 
     Raises:
-        ValueError: no phase is there, a phase is unknown or constant, or shapes differ.
+        ValueError: no phase, an unknown or constant phase, or different shapes.
 
     >>> item = StackPhasesd(phases=["pre", "portal"])({"image": {"portal": torch.eye(2)[None]}})
     >>> item["present"].tolist(), item["image"].shape

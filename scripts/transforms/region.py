@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all region rules share: they put the box that the grid is centred on into ``item["region"]``."""
+"""Region rules: they store the box on which the grid is centred in ``item["region"]``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from scripts.transforms.phases import PhaseTransform, case_name, need
 from scripts.volumes.grid import bounds, box_corners, field_of_view, frame_axes
 from scripts.volumes.volume import Volume
 
-POINT_SIDE = 20.0  # mm; what a point alone stands for, before the margin
+POINT_SIDE = 20.0  # mm; side of the cube that a point stands for, without margin
 
 
 class Region(PhaseTransform):
-    """Base of the region rules: ``item["region"]`` becomes a box in mm, [2, 3], in the RAS frame of the
-    reference.
+    """Base of the region rules: stores a box [2, 3] in mm, in the RAS frame of the reference, as
+    ``item["region"]``.
 
     Args:
         keys: key of the phases.
@@ -35,7 +35,7 @@ class Region(PhaseTransform):
 
     @abstractmethod
     def box(self, item: dict[Any, Any], reference: Volume, axes: np.ndarray) -> np.ndarray:
-        """Return lower and upper corner of the region in the frame, mm, [2, 3], without the margin."""
+        """Return the lower and upper corner of the region in the frame, mm, [2, 3], without the margin."""
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
@@ -46,17 +46,17 @@ class Region(PhaseTransform):
 
 
 def given_box(item: Mapping[Any, Any], axes: np.ndarray) -> np.ndarray | None:
-    """Return the region that a case names in numbers, or None.
+    """Return the region that a case gives as numbers, or None.
 
-    That is ``item["box"]``, two opposite corners, or else ``item["point"]``, the centre of a cube; both in mm
-    along the scanner's R, A and S, as lists or as text (``"12, -40.5, 88"``).
+    Either ``item["box"]``, two opposite corners, or ``item["point"]``, the centre of a cube; both in mm along
+    the scanner's R, A and S, as lists or as text (``"12, -40.5, 88"``).
 
     Args:
         item: the case.
         axes: the frame, [3, 3].
 
     Raises:
-        ValueError: not two corners that differ on every axis, or not a point.
+        ValueError: not two corners that differ along every axis, or not a point.
     """
     if asked(item, "box"):
         found = numbers(item["box"])
@@ -74,7 +74,7 @@ def given_box(item: Mapping[Any, Any], axes: np.ndarray) -> np.ndarray | None:
 
 
 def given_point(item: Mapping[Any, Any]) -> tuple[np.ndarray, float]:
-    """Return ``item["point"]``, [x, y, z] in mm, and its fourth number, the side of the cube around it in mm.
+    """Return ``item["point"]``, [x, y, z] in mm, and the side in mm of the cube around it, its optional 4th number.
 
     Raises:
         ValueError: not three or four numbers, or a side that is not above 0 mm.
@@ -90,13 +90,13 @@ def given_point(item: Mapping[Any, Any]) -> tuple[np.ndarray, float]:
 
 
 def asked(item: Mapping[Any, Any], key: str) -> bool:
-    """Return whether the case has a value under `key` that is not empty text."""
+    """Return whether the case has a value under `key` other than empty text."""
     value = item.get(key)
     return value is not None and not (isinstance(value, str) and not value.strip())
 
 
 def numbers(value: Any) -> np.ndarray:
-    """Return the numbers of nested lists, or of text, in one row; an empty row for anything else.
+    """Return the numbers in nested lists or text as a flat array, empty for anything else.
 
     >>> numbers("[12, -40.5, 88]").tolist(), numbers([[1, 2], [3]]).tolist()
     ([12.0, -40.5, 88.0], [])
@@ -110,11 +110,11 @@ def numbers(value: Any) -> np.ndarray:
 
 
 class BoxRegiond(Region):
-    """The region is ``item["box"]``: two opposite corners in mm, along the scanner's R, A and S.
+    """The region is ``item["box"]``: two opposite corners in mm along the scanner's R, A and S.
 
-    Instead of a box, a case may have ``item["point"]``, [x, y, z] in mm, which stands for a cube of 20 mm
-    around it; a fourth number is another side. Where the
-    reference phase is oblique, the region is the box of its frame around that box.
+    Instead, a case may have ``item["point"]``, [x, y, z] in mm, which stands for a cube of 20 mm around it; an
+    optional fourth number gives another side. If the reference phase is oblique, the region is the smallest box
+    in its frame that contains the given one.
 
     Args:
         keys: key of the phases.
@@ -135,7 +135,7 @@ class BoxRegiond(Region):
 
 
 class WholeVolumeRegiond(Region):
-    """The region is all that the reference phase shows.
+    """The region is the whole field of view of the reference phase.
 
     Args:
         keys: key of the phases.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All phases of a case on one grid, cropped before they are resampled."""
+"""Brings all phases of a case onto one grid, cropping before resampling."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ EDGE = 1e-3  # mm; a grid point this far outside the region still counts as insi
 
 
 class ResamplePhasesd(PhaseTransform):
-    """Brings every phase onto one grid of fixed spacing and size, centred on the region of interest.
+    """Resamples every phase to one grid of fixed spacing and size, centred on the region of interest.
 
-    The grid has the axes of the reference phase, turned to `orientation`. Its points lie on the lattice that
-    starts at the first voxel of the reference phase: the points that MONAI's `Orientation` and `Spacing`
-    compute for the whole volume, so a phase that already has this spacing is copied, not interpolated. Each
-    phase is interpolated once (trilinear), from the block of voxels that the grid needs.
+    The grid has the axes of the reference phase, reordered and flipped to `orientation`. Its points lie on the
+    lattice that starts at the reference phase's first voxel, as those of MONAI's `Orientation` and `Spacing` for
+    the whole volume do, so a phase that already has this spacing is copied, not interpolated. Each phase is
+    interpolated once (trilinear), from the block of voxels that the grid needs.
 
     Afterwards the item holds
 
-    - ``image``: {phase: float32 [D, H, W]}, 0 where there is nothing;
-    - ``inside``: {phase: bool [D, H, W]}, False outside the region (of its contour, if any) and outside
-      what the phase shows;
+    - ``image``: {phase: float32 [D, H, W]}, 0 where there is no data;
+    - ``inside``: {phase: bool [D, H, W]}, False outside the region (or its contour) and outside the phase's
+      field of view;
     - ``grid_affine``: grid index -> mm (R, A, S), float64 [4, 4];
-    - ``region_exceeds_grid``: True where the region is larger than the grid and has been cropped;
-    - ``region_left_out``: where the region is that of pieces of a mask: the share of the mask outside of it.
+    - ``region_exceeds_grid``: True if the region is larger than the grid and was cropped;
+    - ``region_left_out``: for a region from components of a mask, the share of the mask outside it.
 
-    D, H, W are the grid's first, second and third axis (R, A, S by default).
+    D, H, W are the first, second and third axis of the grid (R, A, S by default).
 
     Args:
         keys: key of the opened phases.
@@ -44,7 +44,7 @@ class ResamplePhasesd(PhaseTransform):
             `Spacing`. Pictures (`ImageVolume`) are always smoothed.
 
     Raises:
-        ValueError: a phase does not reach the grid, or has the same value in all of it.
+        ValueError: a phase does not reach the region, or is constant within it.
     """
 
     def __init__(
@@ -101,14 +101,14 @@ class ResamplePhasesd(PhaseTransform):
         return item
 
     def fit(self, item: dict[Any, Any]) -> np.ndarray:
-        """Settle the region of a case: of which pieces of its mask, and whether it is larger than the grid.
+        """Settle the region of a case: which components of its mask it holds, and whether the grid can hold it.
 
         Args:
-            item: with the region; receives `region_exceeds_grid` and, for pieces, `region` and
+            item: has the region; receives `region_exceeds_grid` and, for components, `region` and
                 `region_left_out`.
 
         Returns:
-            corners along the axes of the grid in mm, [2, 3].
+            Corners along the axes of the grid in mm, [2, 3].
         """
         region = need(item, "region", "a region transform (MaskRegiond, BoxRegiond, WholeVolumeRegiond)", self)
         pieces, turn = item.pop("pieces", None), frame_change("RAS", self.orientation)

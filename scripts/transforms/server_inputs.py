@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one path per case, which is what an annotation server knows, to the files of its phases."""
+"""From one path per case, which is all an annotation server knows, to the files of its phases and its label."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Roi = str | dict[str, str] | None
 
 
 class FindPhasesd(PhaseTransform):
-    """Finds the phases of a case, and the mask of its region, from a single path; {phase: path} stays.
+    """Finds the phases and the region mask of a case from a single path; a mapping {phase: path} is kept.
 
     The path is one of
 
-    - a folder with one file per phase, ``p001/portal.nii.gz``, and perhaps a mask, ``p001/lesion.nii.gz``;
-    - one of several files side by side, ``p001_portal.nii.gz``; those of the other phases and the mask
-      (``p001_lesion.nii.gz``) are found by the part before the phase's name;
-    - a 4D NIfTI file, ``p001.nii.gz``, whose fourth axis is the phases in their order; a phase that has the
-      same value everywhere is absent. Its mask is ``p001_lesion.nii.gz``.
+    - a folder with one file per phase, ``p001/portal.nii.gz``, and possibly a mask, ``p001/lesion.nii.gz``;
+    - one of several files side by side, ``p001_portal.nii.gz``; the other phases and the mask
+      (``p001_lesion.nii.gz``) are found by the part before the phase name;
+    - a 4D NIfTI file, ``p001.nii.gz``, with the phases in order along its fourth axis; a constant phase is
+      absent. Its mask is ``p001_lesion.nii.gz``.
 
     The mask may also be named roi, mask or seg, or by another of `MASK_NAMES`, and each phase may have one of
     its own, ``p001/lesion_portal.nii.gz`` or ``p001_portal_lesion.nii.gz``. Where the item has a `box` or a
@@ -40,8 +40,8 @@ class FindPhasesd(PhaseTransform):
         phases: names of all phases, in order.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: no phase can be told from the path, or the 4D file has another number of phases.
+        FileNotFoundError: the path does not exist.
+        ValueError: no phase can be recognised, or the 4D file has a different number of phases.
     """
 
     def __init__(self, keys: str = "image", phases: Sequence[str] = ()) -> None:
@@ -52,7 +52,7 @@ class FindPhasesd(PhaseTransform):
         item = dict(data)
         if isinstance(item[self.key], Mapping):
             return item
-        if not str(item[self.key]):  # what a server makes of a name that it does not know
+        if not str(item[self.key]):  # what a server passes for an unknown case name
             raise FileNotFoundError("the case must be one of those listed, found no file of that name")
         path = Path(str(item[self.key]))
         if not path.exists():
@@ -114,7 +114,7 @@ def stem_of(path: Path) -> str:
 
 
 def phase_of(stem: str, phases: Sequence[str]) -> str | None:
-    """Return the phase that a file's stem ends in, the longest of several, or None.
+    """Return the phase that a file's stem ends in (the longest of several), or None.
 
     >>> phase_of("p001_late_portal", ["portal", "late_portal"])
     'late_portal'
@@ -124,7 +124,7 @@ def phase_of(stem: str, phases: Sequence[str]) -> str | None:
 
 
 def sibling(folder: Path, case: str, names: Sequence[str]) -> str | None:
-    """Return the file ``<case>_<name>.<ending>``, case-insensitive, of the first name that has one."""
+    """Return the first existing file ``<case>_<name>.<ending>`` in the order of `names`, ignoring letter case."""
     files = {file.name.lower(): file for file in sorted(folder.iterdir()) if file.is_file()}
     for name in names:
         for ending in IMAGE_ENDINGS:
@@ -139,21 +139,21 @@ def _varies(frame: Frame) -> bool:
 
 
 class ReadLabeld(MapTransform):
-    """Reads the label of a case from a JSON file; an index stays as it is, a case without a label too.
+    """Reads the label of a case from a JSON file; an index, or a missing label, is left unchanged.
 
-    The file names the class, and may add what the model needs to know of the case::
+    The file names the class and may add what the model needs to know about the case::
 
         {"label": "high", "clinical": {"age": 61}, "point": [12.0, -40.5, 88.0]}
 
-    An answer of the model that was confirmed as it is, {"prediction": [{"label": ..., "score": ...}, ...]},
-    is read as well: its class is the one with the highest score. Upper and lower case do not count.
+    A confirmed answer of the model, {"prediction": [{"label": ..., "score": ...}, ...]}, is read as the class
+    with the highest score. Letter case is ignored.
 
     Args:
         keys: key of the label: an index, or the path of a JSON file.
         classes: class names; the label becomes its index.
 
     Raises:
-        ValueError: the file is no JSON object, or names no known class.
+        ValueError: the file is not a JSON object, or names no known class.
     """
 
     def __init__(self, keys: str = "label", classes: Sequence[str] = ()) -> None:

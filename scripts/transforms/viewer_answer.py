@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a case is called positive, for tools that show one answer."""
+"""Results for viewers: whether a case is called positive, and the prediction painted on the image grid."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from scripts.volumes.volume import Volume
 class JudgePositived(MapTransform):
     """Adds to ``item["result"]`` the positive class, its threshold, and whether its probability reaches it.
 
-    The threshold is read from the weights at each call, since labels may teach them meanwhile. With more than
-    two classes nothing is added.
+    The threshold is read from the weights at each call, since a server may train them in the meantime. With
+    more than two classes nothing is added.
 
     Args:
         keys: key of the class probabilities [K].
         classes: class names.
-        positive: name of the positive one; None is the last.
-        model_file: the weights.
+        positive: name of the positive class; None is the last.
+        model_file: the weights file.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class JudgePositived(MapTransform):
 def judge(
     probabilities: Sequence[float], classes: Sequence[str], positive: str | None, model_file: str | Path
 ) -> dict[str, Any]:
-    """Return positive_class, threshold and positive of one case; nothing with more than two classes."""
+    """Return positive_class, threshold and positive of one case; empty with more than two classes."""
     if len(classes) != 2:
         return {}
     k = positive_index(classes, positive)
@@ -63,27 +63,27 @@ def judge(
 
 @lru_cache(maxsize=4)
 def _threshold(file: Path, _: int) -> float:
-    """Return the threshold in a weights file of a given age; 0.5 in one of before models had one."""
+    """Return the threshold in a weights file with this time stamp; 0.5 if an older model has none."""
     state = torch.load(file, map_location="cpu", weights_only=True)
     return float(state.get("calibration.threshold", 0.5))
 
 
 class PaintPredictiond(MapTransform):
-    """Paints the predicted class over the region that the model looked at, on the grid of the file asked for.
+    """Paints the predicted class over the region that the model looked at, on the grid of the requested file.
 
-    A voxel is (index of the class with the highest probability) + 1 inside the region and 0 outside. The
-    region is the mask of the case, or the box; around a point a ball of its side; the whole volume where the
-    model looks at all of it. The probabilities are in ``item["result"]``, which tools show beside it.
+    A voxel is 1 + the index of the most probable class inside the region and 0 outside. The region is the case's
+    mask or box, a ball around its point, or the whole volume if that is what the model looks at. The
+    probabilities are stored in ``item["result"]``, which viewers show alongside.
 
     Args:
         keys: key of the class probabilities [K].
         classes: class names.
         columns: declarations of the clinical columns that the model reads.
-        options: values by column that a user typed in; empty texts are unknown.
+        options: values typed by the user, by column; empty texts are unknown.
 
-    Shape: [K] -> uint8 [1, X, Y, Z], the axes of the file.
+    Shape: [K] -> uint8 [1, X, Y, Z], in the axis order of the file.
 
-    Reference: format of the result as in MONAI Label's classification answer.
+    Reference: the result has the format of MONAI Label's classification answer.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class PaintPredictiond(MapTransform):
 
 
 def shown_volume(item: Mapping[Any, Any]) -> Volume:
-    """Return the phase in the file that was asked for, else the reference phase."""
+    """Return the phase in the requested file, else the reference phase."""
     asked_for = item.get("image_path")
     for volume in item["volumes"].values():
         if asked_for is not None and volume.path.resolve() == Path(str(asked_for)).resolve():
@@ -142,13 +142,13 @@ def painted_voxels(item: Mapping[Any, Any], volume: Volume) -> np.ndarray:
     if not asked(item, "box"):
         centre, side = given_point(item)
         distance = np.linalg.norm(position - centre, axis=-1)
-        return distance <= max(side / 2, float(distance.min()))
+        return distance <= max(side / 2, float(distance.min()))  # at least one voxel, however small the ball
     low, high = bounds(box, np.eye(3))
     return ((position >= low) & (position <= high)).all(axis=-1)
 
 
 def mask_on(mask: Volume, volume: Volume) -> np.ndarray:
-    """Return the mask (above 0) on the grid of a volume, by the nearest voxel, bool [X, Y, Z]."""
+    """Return the mask (above 0) on the grid of a volume by nearest-neighbour sampling, bool [X, Y, Z]."""
     from scipy.ndimage import affine_transform
 
     inside = mask.read() > 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Planes of a volume, cut by name."""
+"""2D views of a volume: slices cut from it, or images given per view."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 VIEWS = {"axial": "SI", "coronal": "AP", "sagittal": "RL"}
-"""From the name of a view to the ends of the axis that it is cut across."""
+"""View -> both ends of the axis perpendicular to its slices."""
 WHOLE = "volume"
 
 
 class SliceViews(nn.Module):
-    """Cuts the slices of named views out of volumes whose axes are known; has nothing to learn.
+    """Cuts the slices of named views out of volumes with known axes; has no parameters.
 
-    It is part of the network, so that it comes after all that moves a volume: one spatial draw, of training
-    or of test-time augmentation, serves all phases and views, and everything that hands volumes to the
-    network (predictions, contributions, occlusion, exports) stays as it is.
+    It is part of the network and thus runs after everything that moves a volume: one spatial draw, of training
+    or test-time augmentation, serves all phases and views, and whatever passes volumes to the network
+    (predictions, contributions, occlusion, exports) needs no change.
 
-    The slices of a view lie about the centre of the grid. Planes of a grid that is no cube are padded with
-    zeros to one size, so that one encoder sees all of them alike. The axes within a plane keep their order.
+    Slices are taken about the centre of the grid. If the grid is not a cube, planes are zero-padded to a common
+    size, so that one encoder sees all of them alike. The axes within a plane keep their order.
 
     Args:
-        views: any of axial, coronal and sagittal, and ``volume`` for the whole volume beside them, which an
-            encoder for volumes reads; none: the whole volume alone.
-        slices: slices per view; 0: all of them.
+        views: any of axial, coronal and sagittal, and ``volume`` for the whole volume in addition, which a 3D
+            encoder reads; empty means the whole volume alone.
+        slices: slices per view; 0 takes all.
         orientation: axes of the grid, as in `ResamplePhasesd`, e.g. RAS.
 
     Attributes:
         planes: the views that are cut.
-        axes: the axis, 0 to 2, that each of them is cut across.
-        channels_per_phase: channels of the image for one phase: 1.
+        axes: for each of them, the perpendicular axis, 0 to 2.
+        channels_per_phase: image channels per phase: 1.
 
-    Shape: [N, C, D, H, W] -> for each plane [N, C, S, h, w].
+    Shape: [N, C, D, H, W] -> for each view [N, C, S, h, w].
 
     Raises:
-        ValueError: a view that is unknown or named twice, a negative number of slices, or an orientation that
-            is none.
+        ValueError: a view that is unknown or named twice, a negative number of slices, or an invalid
+            orientation.
 
     >>> import torch
     >>> cut = SliceViews(["axial", "sagittal"], slices=1, orientation="RAS")
@@ -64,7 +64,7 @@ class SliceViews(nn.Module):
         self.channels_per_phase = 1
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Cut."""
+        """Return the slices of each view."""
         size = [x.size(2), x.size(3), x.size(4)]
         height, width = 0, 0
         for axis in self.axes:
@@ -82,21 +82,21 @@ class SliceViews(nn.Module):
         return found
 
     def least(self, plane: int) -> tuple[int, int, int]:
-        """Return the least grid for planes of `plane` pixels per side, voxels along three axes."""
+        """Return the smallest grid (voxels along D, H, W) whose planes have `plane` pixels per side."""
         crossed = [[axis != across for across in self.axes] for axis in range(3)]
         d, h, w = (plane if any(within) else 1 for within in crossed)
         return d, h, w
 
 
 class GivenViews(nn.Module):
-    """Takes the views as the channels that they come in: images, phases first, views inside.
+    """Takes views that are given as image channels, ordered by phase and, within a phase, by view.
 
     Args:
         views: names of the views, in the order of the channels of a phase.
 
     Attributes:
         planes: the views.
-        channels_per_phase: channels of the image for one phase: V.
+        channels_per_phase: image channels per phase: V.
 
     Shape: [N, C V, 1, H, W] -> for each view [N, C, 1, H, W].
 
@@ -116,19 +116,19 @@ class GivenViews(nn.Module):
         self.channels_per_phase = len(views)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Part the channels by view."""
+        """Return the channels of each view."""
         found: list[Tensor] = []
         for v in range(self.channels_per_phase):
             found.append(x[:, v :: self.channels_per_phase])
         return found
 
     def least(self, plane: int) -> tuple[int, int, int]:
-        """Return the least grid for planes of `plane` pixels per side: one slice."""
+        """Return the smallest grid for planes of `plane` pixels per side: a single slice."""
         return 1, plane, plane
 
 
 def channel_names(phases: Sequence[str], slicer: SliceViews | GivenViews) -> list[str]:
-    """Return the names of a case's files in dataset.json: its phases, or where views are given, those.
+    """Return the keys of a case's files in dataset.json: its phases or, if views are given, <phase>_<view>.
 
     >>> channel_names(["pre", "portal"], GivenViews(["axial", "coronal"]))
     ['pre_axial', 'pre_coronal', 'portal_axial', 'portal_coronal']
@@ -149,5 +149,5 @@ def check_views(views: Sequence[str]) -> None:
 
 
 def _pair(letter: str) -> str:
-    """Return both ends of the axis of a letter, sorted; '' for another letter."""
+    """Return both ends of the axis that a letter belongs to, sorted; empty for other letters."""
     return next(("".join(sorted(pair)) for pair in VIEWS.values() if letter.upper() in pair), "")

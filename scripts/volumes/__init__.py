@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image files and grids in mm: opened, read a block at a time, sampled."""
+"""Image files and grids in mm: opening, reading a block at a time, sampling."""

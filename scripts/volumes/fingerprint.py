@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names for results: equal only where files, settings and code are equal."""
+"""SHA-256 fingerprints that name cached results: equal only where files, settings and code are equal."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from scripts import BUNDLE
 from scripts.volumes.open import files_of
 
 LIBRARIES = ("monai", "torch", "numpy", "scipy", "nibabel", "SimpleITK")
-SETTLED = 1.0  # s; a file changed more recently is hashed again next time, as its time stamp may not move
+SETTLED = 1.0  # s; a file changed more recently is hashed anew, as a further change may leave its time stamp equal
 _known: dict[tuple[str, int, int, int, int], str] = {}
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, Path, Enum, torch.dtype, torch.device, np.dtype)
 _RANDOM = (np.random.RandomState, np.random.Generator, torch.Generator, logging.Logger)
 
 
 def content_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file's bytes; while its size and time stamps stay, it is read once."""
+    """Return the SHA-256 of a file's bytes; it is not read again while its size and time stamps are unchanged."""
     state = os.stat(path)
     key = (os.path.abspath(path), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     if key not in _known:
@@ -44,7 +44,7 @@ def content_hash(path: str | Path) -> str:
 
 
 def item_fingerprint(item: Any) -> str:
-    """Return the fingerprint of a dataset item: every file it names counts with its content, not its folder.
+    """Return the fingerprint of a dataset item; files it names count by content, whatever folder they are in.
 
     >>> item_fingerprint({"case": "a", "label": 0}) == item_fingerprint({"case": "a", "label": 1})
     False
@@ -54,7 +54,7 @@ def item_fingerprint(item: Any) -> str:
 
 @functools.cache
 def code_version() -> str:
-    """Return the fingerprint of scripts/volumes, scripts/cases, scripts/transforms and their libraries."""
+    """Return the fingerprint of the code of scripts/volumes, cases and transforms, and of the libraries they use."""
     root = BUNDLE / "scripts"
     files = [path for name in ("volumes", "cases", "transforms") for path in sorted((root / name).rglob("*.py"))]
     return fingerprint(
@@ -66,20 +66,19 @@ def code_version() -> str:
 
 
 def fingerprint(value: Any) -> str:
-    """Return a SHA-256 of a value: of its content where it is data, of its class and attributes where it is
-    an object.
+    """Return the SHA-256 of a value: the content of data, the class and attributes of an object.
 
     Args:
         value: settings, functions, tensors, transforms, or containers of them.
 
     Raises:
-        ValueError: a value that has no lasting description.
+        ValueError: a value that cannot be described in a lasting way.
     """
     return hashlib.sha256("\n".join(_describe(value, ())).encode()).hexdigest()
 
 
 def _describe(value: Any, path: tuple[int, ...]) -> Iterable[str]:
-    """Yield the description of a value, line by line; `path` holds the ids of the objects around it."""
+    """Yield the description of a value line by line; `path` holds the ids of the enclosing objects."""
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if isinstance(value, _PLAIN):
         yield f"{kind} {value!r}"
@@ -97,7 +96,7 @@ def _describe(value: Any, path: tuple[int, ...]) -> Iterable[str]:
 
 
 def _parts(value: Any) -> list[Any]:
-    """Return what a container, function, class or object is made of."""
+    """Return the parts of a container, function, class or object."""
     if isinstance(value, Mapping):
         return [part for pair in value.items() for part in pair]
     if isinstance(value, set | frozenset):
@@ -130,7 +129,7 @@ def _parts(value: Any) -> list[Any]:
 
 
 def _source(value: Any) -> str:
-    """Return the hash of the file that defines a class, or nothing for compiled and interactive code."""
+    """Return the hash of the file that defines a class; empty for compiled and interactive code."""
     try:
         return content_hash(inspect.getfile(value))
     except (TypeError, OSError):
@@ -138,7 +137,7 @@ def _source(value: Any) -> str:
 
 
 def _with_contents(value: Any) -> Any:
-    """Replace the path of every file by its name and content."""
+    """Replace every path of a file or folder by its name and content."""
     if isinstance(value, Mapping):
         return {key: _with_contents(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grids in mm along the patient's axes: sizes, corners, and reading a volume at the points of another grid."""
+"""Grids in mm along the patient's axes: sizes, corners, and sampling a volume at the points of another grid."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from torch.nn.functional import grid_sample
 
 
 def open_phase(path: str, case: str, phase: str) -> Volume:
-    """Open a volume under the name that its messages give it: case and phase."""
+    """Open a volume; its error messages name the case and phase."""
     return open_volume(path, f"case {case}: phase {phase!r}")
 
 
 def ras_axes(volume: Volume) -> np.ndarray:
-    """Return, for each of the axes R, A, S, the voxel axis nearest to it."""
+    """Return the voxel axis closest to each of the axes R, A, S."""
     return np.argsort(io_orientation(volume.affine)[:, 0])
 
 
 def voxel_corners(volume: Volume, low: ArrayLike, high: ArrayLike) -> np.ndarray:
-    """Return the outer corners in mm (RAS) of the block of voxels `low` to `high`, both included, [8, 3]."""
+    """Return the outer corners, [8, 3] in mm (RAS), of the voxels from `low` to `high` inclusive."""
     edges = np.stack([np.asarray(low) - 0.5, np.asarray(high) + 0.5])
     corners = np.stack(np.meshgrid(*edges.T, indexing="ij"), axis=-1).reshape(-1, 3)
     return corners @ volume.affine[:3, :3].T + volume.affine[:3, 3]
 
 
 def ras_bounds(volume: Volume, low: ArrayLike, high: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Return the corners in mm (RAS) of the axis-aligned box around the voxels `low` to `high`, included."""
+    """Return the lower and upper corner, in mm (RAS), of the axis-aligned box around voxels `low` to `high`."""
     points = voxel_corners(volume, low, high)
     return points.min(axis=0), points.max(axis=0)
 
@@ -50,7 +50,7 @@ class MaskBox:
 
 
 def find_mask_box(mask: Volume) -> MaskBox | None:
-    """Return the box around a mask, of which memory holds little more; None where no voxel is above 0."""
+    """Return the box around a mask, holding little more than the box in memory; None if no voxel is above 0."""
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     start = 0
     for block in mask.blocks():
@@ -73,7 +73,7 @@ def find_mask_box(mask: Volume) -> MaskBox | None:
 
 
 def mask_box(mask: Volume, case: str) -> MaskBox:
-    """Return the box around the mask of a case."""
+    """Return the box around the mask of a case, or raise `BadVolume` if no voxel is above 0."""
     box = find_mask_box(mask)
     if box is None:
         raise BadVolume(
@@ -84,13 +84,13 @@ def mask_box(mask: Volume, case: str) -> MaskBox:
 
 
 def mask_limits(mask: Volume, case: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and last voxel index above 0 along each axis; raises as `mask_box`."""
+    """Return the first and last voxel index above 0 along each axis; raises like `mask_box`."""
     box = mask_box(mask, case)
     return box.low, box.high
 
 
 def oriented_affine(affine: np.ndarray, shape: tuple[int, int, int], orientation: str = "RAS") -> np.ndarray:
-    """Return the affine that a volume has once its axes are re-ordered and flipped to `orientation`.
+    """Return the affine of a volume after reordering and flipping its axes to `orientation`.
 
     >>> oriented_affine(np.diag([-2.0, 1.0, 1.0, 1.0]), (5, 4, 3))[0].tolist()
     [2.0, 0.0, 0.0, -8.0]
@@ -100,13 +100,13 @@ def oriented_affine(affine: np.ndarray, shape: tuple[int, int, int], orientation
 
 
 def frame_axes(affine: np.ndarray, shape: tuple[int, int, int], orientation: str = "RAS") -> np.ndarray:
-    """Return the orthonormal axes (columns) of the frame of a volume.
+    """Return the orthonormal axes (columns) of a volume's frame.
 
-    Shear, if any, is removed as MONAI's `Spacing` does it (by a Cholesky factor): the first axis stays.
+    Shear is removed with a Cholesky factor, as in MONAI's `Spacing`: the first axis keeps its direction.
 
     Args:
         affine: voxel index -> mm, [4, 4].
-        orientation: where the three axes run to, e.g. RAS or LPS.
+        orientation: directions in which the three axes run, e.g. RAS or LPS.
 
     Returns:
         float64 [3, 3].
@@ -116,7 +116,7 @@ def frame_axes(affine: np.ndarray, shape: tuple[int, int, int], orientation: str
 
 
 def frame_change(source: str, target: str) -> np.ndarray:
-    """Return the signed permutation that turns coordinates of one orientation into those of another.
+    """Return the signed permutation matrix that converts coordinates of one orientation to another.
 
     >>> frame_change("RAS", "LPS").diagonal().tolist()
     [-1.0, -1.0, 1.0]
@@ -130,11 +130,11 @@ def frame_change(source: str, target: str) -> np.ndarray:
 
 
 def bounds(corners: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Return the smallest box of the frame around points.
+    """Return the smallest box around points, aligned with the frame.
 
     Args:
         corners: positions in mm, [N, 3].
-        axes: the frame, [3, 3].
+        axes: the frame, its axes as columns, [3, 3].
 
     Returns:
         lower and upper corner in mm, [2, 3].
@@ -149,27 +149,27 @@ def box_corners(box: np.ndarray) -> np.ndarray:
 
 
 def field_of_view(affine: np.ndarray, shape: tuple[int, int, int], axes: np.ndarray) -> np.ndarray:
-    """Return the box of the frame around a volume, from the outer edges of its voxels, in mm, [2, 3]."""
+    """Return the box [2, 3] in mm, aligned with the frame, around the outer edges of a volume's voxels."""
     edges = box_corners(np.array([[-0.5] * 3, np.array(shape) - 0.5]))
     return bounds(edges @ affine[:3, :3].T + affine[:3, 3], axes)
 
 
-EDGE = 1e-4  # voxels; differences of position this small do not count
+EDGE = 1e-4  # voxels; smaller differences in position are rounding errors
 Size = tuple[int, int, int]
 
 
 def sample_volume(
     volume: Volume, grid: np.ndarray, size: Size, anti_alias: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interpolate a volume at the points of a grid, reading no more of it than that needs.
+    """Interpolate a volume at the points of a grid, reading only the block that this needs.
 
-    Trilinear; between the centre and the outer edge of a border voxel its value is kept, as MONAI's border
-    padding does. Beyond the outer edges there is no value: `inside` is False and the result 0.
+    Trilinear; between the centre and the outer edge of a border voxel its value is kept, like MONAI's border
+    padding. Beyond the outer edges `inside` is False and the value 0.
 
     Args:
         grid: grid index -> mm, [4, 4].
-        anti_alias: smooth the voxels first along axes where the grid is coarser, by a Gaussian of (f - 1) / 2
-            voxels for a factor f (as MONAI's Resize does).
+        anti_alias: along axes where the grid is coarser by a factor f, first smooth the voxels with a Gaussian
+            of standard deviation (f - 1) / 2 voxels (as MONAI's Resize does).
 
     Returns:
         values, float32, and inside, bool, both of shape `size`.
@@ -201,7 +201,7 @@ def sample_volume(
 
 
 def _drivers(to_voxel: np.ndarray, size: Size) -> list[int] | None:
-    """Return, for each axis of the volume, the grid axis parallel to it; None where the two are oblique."""
+    """Return for each volume axis the grid axis parallel to it; None if the axes are oblique to each other."""
     movement = np.abs(to_voxel[:, :3]) * np.maximum(np.array(size) - 1, 1)
     drivers = np.abs(to_voxel[:, :3]).argmax(axis=1)
     movement[np.arange(3), drivers] = 0
@@ -210,9 +210,9 @@ def _drivers(to_voxel: np.ndarray, size: Size) -> list[int] | None:
 
 
 def _points(to_voxel: np.ndarray, size: Size, drivers: list[int] | None) -> list[np.ndarray]:
-    """Return the voxel coordinate along each axis of the volume for every point of the grid.
+    """Return the voxel coordinate along each volume axis for every point of the grid.
 
-    The arrays can be broadcast to [D, H, W]; with parallel axes each varies along one of them only.
+    The arrays broadcast to [D, H, W]; with parallel axes each varies along a single axis.
     """
     steps = np.ogrid[: size[0], : size[1], : size[2]]
     if drivers is not None:
@@ -221,7 +221,7 @@ def _points(to_voxel: np.ndarray, size: Size, drivers: list[int] | None) -> list
 
 
 def _sample_axes(block: np.ndarray, points: list[np.ndarray], drivers: list[int]) -> np.ndarray:
-    """Interpolate one axis after the other, which is trilinear where the axes are parallel, and faster."""
+    """Interpolate axis by axis, which is trilinear if the axes are parallel, and faster."""
     values = block.transpose(np.argsort(drivers))
     growth = [point.size / count for point, count in zip(points, block.shape, strict=True)]
     for axis in np.argsort(growth):
@@ -235,9 +235,9 @@ def _sample_axes(block: np.ndarray, points: list[np.ndarray], drivers: list[int]
 
 
 def _sample_anywhere(block: np.ndarray, points: list[np.ndarray]) -> np.ndarray:
-    """Interpolate at any points of a block."""
+    """Interpolate trilinearly at arbitrary points of a block."""
     scale = [2.0 / max(count - 1, 1) for count in block.shape]
     where = np.stack([point * part - 1 for point, part in zip(points, scale, strict=True)], axis=-1)
-    source = torch.from_numpy(np.ascontiguousarray(block.T))[None, None]  # [z, y, x]: grid_sample counts x first
+    source = torch.from_numpy(np.ascontiguousarray(block.T))[None, None]  # [z, y, x]: grid_sample takes x first
     target = torch.from_numpy(where.astype(np.float32))[None]
     return grid_sample(source, target, mode="bilinear", padding_mode="border", align_corners=True)[0, 0].numpy()

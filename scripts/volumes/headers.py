@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a file says of itself: its kind and packing by its content, its text header, its unit of length."""
+"""What a file says about itself: its type and compression by content, its text header, its unit of length."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ import numpy as np
 from scripts.volumes.volume import bad_volume
 
 MOST_BYTES = 1 << 22
-"""Longest header that is read; one that lists a file per slice takes some 50 bytes for each."""
-MOST_FILES = 100_000  # most files that a pattern may stand for
+"""Longest header that is read, in bytes; a header that lists one file per slice has about 50 bytes for each."""
+MOST_FILES = 100_000  # most files that a file name pattern may stand for
 
 
 @dataclass(frozen=True)
 class TextHeader:
     """A header of the form ``name = value`` (MetaImage) or ``name: value`` (NRRD)."""
 
-    fields: dict[str, str] = field(default_factory=dict)  # name in lower case without blanks -> value
-    # the files of the voxels, whether they exist or not; empty where they follow the header
+    fields: dict[str, str] = field(default_factory=dict)  # name in lower case without spaces -> value
+    # the voxel files, whether they exist or not; empty if the voxels follow the header
     files: list[Path] = field(default_factory=list)
     begin: int = 0  # byte at which the voxels begin, in this file or in each of `files`
 
     @property
     def packed(self) -> bool:
-        """Whether the voxels are written otherwise than byte by byte: packed, or as text."""
+        """Whether the voxels are compressed or written as text."""
         meta = self.fields.get("compresseddata", "").lower().startswith("t")
         text = self.fields.get("binarydata", "").lower().startswith("f")
         return meta or text or self.fields.get("encoding", "raw").lower() != "raw"
@@ -45,8 +45,8 @@ class TextHeader:
 def read_text_header(path: Path) -> TextHeader:
     """Read the header of a .mha, .mhd, .nrrd or .nhdr file.
 
-    A MetaImage header ends with ``ElementDataFile``, a NRRD header with an empty line; where the voxel files
-    are listed one by one, the list goes on to the end of the file.
+    A MetaImage header ends with ``ElementDataFile``, a NRRD header with an empty line; a list of voxel files
+    runs to the end of the file.
     """
     with open(path, "rb") as file:
         lines = iter(file.read(MOST_BYTES).decode("utf-8", "surrogateescape").split("\n"))
@@ -73,13 +73,13 @@ def read_text_header(path: Path) -> TextHeader:
 
 
 def _skipped(fields: dict[str, str]) -> int:
-    """Return the bytes in front of the voxels in their own file, 0 where the header gives no number."""
+    """Return the number of bytes before the voxels in their own file, 0 if the header gives none."""
     text = fields.get("headersize", "")
     return int(text) if text.isdecimal() else 0
 
 
 def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
-    """Yield the names that a data file stands for: itself, or those of a pattern and first, last, step."""
+    """Yield the file names that a data file entry stands for: itself, or a pattern with first, last and step."""
     words = named.split()
     pattern = words[0]
     if "%" not in pattern or (folder / named).is_file():
@@ -89,22 +89,22 @@ def _names(named: str, folder: Path, fields: dict[str, str]) -> Iterator[str]:
     try:
         first, last = int((words[1:] or ["1"])[0]), int((words[2:] or [last_axis])[0])
         step = int((words[3:] or ["1"])[0]) or 1
-        if "elementdatafile" in fields and (step < 0 or last < first):  # MetaImage counts upwards alone
+        if "elementdatafile" in fields and (step < 0 or last < first):  # MetaImage only counts upwards
             raise ValueError
         for number in range(first, last + (1 if step > 0 else -1), step)[:MOST_FILES]:
             yield pattern % number
-    except (TypeError, ValueError):  # no numbers, or a pattern of another kind: what cannot be read is told elsewhere
+    except (TypeError, ValueError):  # not numbers, or another kind of pattern; opening the file reports it
         yield named
 
 
-DEFLATE_RATIO = 1032  # most bytes that one byte of gzip or zlib can stand for
+DEFLATE_RATIO = 1032  # most bytes that one byte of gzip or zlib can expand to
 
 
 def check_declared_size(path: Path, name: str, shape: Sequence[int], bytes_per_voxel: int, most_bytes: float) -> None:
-    """Refuse a header that declares more voxels than its file can hold, or than memory can.
+    """Refuse a header that declares more voxels than its file or the memory can hold.
 
     Args:
-        most_bytes: bytes that the file can hold, unpacked.
+        most_bytes: uncompressed bytes that the file can hold.
     """
     size = " x ".join(f"{int(length):,}" for length in shape)
     voxels = math.prod(int(length) for length in shape)
@@ -119,7 +119,7 @@ def check_declared_size(path: Path, name: str, shape: Sequence[int], bytes_per_v
 
 
 def memory_bytes() -> float:
-    """Return the memory of this machine, or infinity where the system does not tell."""
+    """Return the memory of this machine in bytes, infinity if the system does not say."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):
@@ -130,7 +130,7 @@ PACKINGS: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
 }
-"""First bytes -> name, and what unpacks it."""
+"""First bytes -> name, and the function that opens such a file."""
 ENDINGS = {".gz": "gzip", ".mgz": "gzip", ".bz2": "bzip2"}
 MOST_LAYERS = 3
 SIGNS: dict[str, Callable[[bytes], bool]] = {
@@ -147,11 +147,11 @@ SIGNS: dict[str, Callable[[bytes], bool]] = {
     "a pointer of Git LFS (git lfs pull fetches the file)": lambda start: start.startswith(b"version https://git-lfs"),
     "a link of git-annex (git annex get fetches the file)": lambda start: b"annex/objects" in start[:500],
 }
-"""What else may lie under the name of an image -> whether the first bytes, unpacked, say so."""
+"""Other kinds of files found under an image's name -> test of their first (uncompressed) bytes."""
 
 
 def packings_of(path: Path) -> list[str]:
-    """Return how a file is packed, from the outside in: usually once or not at all.
+    """Return how a file is compressed, from the outside in: usually once or not at all.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -165,13 +165,13 @@ def packings_of(path: Path) -> list[str]:
 
 
 def packing_by_name(path: Path) -> list[str]:
-    """Return how a file of this name is packed, if the name is right."""
+    """Return how a file is compressed according to its name."""
     return [ENDINGS[path.suffix.lower()]] if path.suffix.lower() in ENDINGS else []
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[tuple[BinaryIO, list[str]]]:
-    """Open a file for reading as it is once unpacked, and say how it was packed."""
+    """Open a file for reading with its compression undone, and list the compressions found."""
     names: list[str] = []
     with ExitStack() as stack:
         file: Any = stack.enter_context(open(path, "rb"))
@@ -187,7 +187,7 @@ def unpacked(path: Path) -> Iterator[tuple[BinaryIO, list[str]]]:
 
 
 def other_content(path: Path) -> str:
-    """Return what a file is by its content where its name says something else, or nothing."""
+    """Return what the content of a file is if it contradicts the name; empty if not."""
     try:
         with unpacked(path) as (file, _):
             start = file.read(600)
@@ -198,7 +198,7 @@ def other_content(path: Path) -> str:
     return "" if named in found.strip(")").replace("(", " ").replace(",", "").split() else found
 
 
-PLAUSIBLE = (0.01, 100.0)  # spacings in mm that an image of a patient can have
+PLAUSIBLE = (0.01, 100.0)  # plausible voxel spacings of a patient image, mm
 MILLIMETRES = {
     "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
     "cm": 10.0, "centimeter": 10.0, "centimetre": 10.0,
@@ -207,11 +207,11 @@ MILLIMETRES = {
     "nm": 1e-6, "nanometer": 1e-6, "nanometre": 1e-6,
     "in": 25.4, "inch": 25.4, "inche": 25.4,
 }  # fmt: skip
-"""Unit -> mm; plurals lose their s."""
+"""Unit -> mm; plurals are looked up without their s."""
 
 
 def millimetres(unit: str) -> float | None:
-    """Return how many mm a unit is, or None where it is not known.
+    """Return the length of a unit in mm, or None if the unit is unknown.
 
     >>> millimetres("Microns"), millimetres("mm"), millimetres("pixels")
     (0.001, 1.0, None)
@@ -221,13 +221,13 @@ def millimetres(unit: str) -> float | None:
 
 
 def in_millimetres(spacing: np.ndarray, unit: str) -> tuple[float, list[str]]:
-    """Return the factor that brings a header's lengths to mm, and what to tell the user.
+    """Return the factor that converts the lengths of a header to mm, and remarks for the user.
 
-    A header that gives voxels of a metre and more would be in mm all the same: its unit is a mistake.
+    A unit that would make plausible spacings implausibly large must be a mistake; mm is used instead.
 
     Args:
         spacing: as in the header, [3].
-        unit: as in the header; empty where it does not say.
+        unit: as in the header; empty if it states none.
     """
     factor = millimetres(unit) if unit else 1.0
     low, high = PLAUSIBLE

@@ -32,14 +32,14 @@ TIMED_SPACES = {
     "right-anterior-superior-time": (-1, -1), "rast": (-1, -1),
     "left-anterior-superior-time": (1, -1), "last": (1, -1),
 }  # fmt: skip
-"""Spaces of NRRD with time -> signs that bring the first two axes to LPS; SimpleITK does so without time."""
-PIECE = 1 << 20  # bytes that are read, or unpacked, at a time
-ANY_ZLIB = 47  # of zlib: with or without the frame of gzip
+"""NRRD spaces with a time axis -> signs that turn the first two axes to LPS, which SimpleITK does only without time."""
+PIECE = 1 << 20  # bytes read or decompressed at a time
+ANY_ZLIB = 47  # zlib's wbits for either a gzip or a zlib frame
 NO_AXES = "its header does not say how it lies in the patient; its axes are taken to run to left, back and top"
 
 
 class ItkVolume(Volume):
-    """A file that SimpleITK reads (.nrrd, .nhdr, .mha, .mhd, .gipl), in its own process; LPS becomes RAS."""
+    """A file read by SimpleITK (.nrrd, .nhdr, .mha, .mhd, .gipl) in a separate process; LPS becomes RAS."""
 
     def __init__(self, path: Path, name: str = "") -> None:
         text = read_text_header(path) if path.name.lower().endswith(TEXT_ENDINGS) else None
@@ -48,7 +48,7 @@ class ItkVolume(Volume):
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             rule, found = "must have the files of its voxels", f"no {missing[0].name}{more}"
             raise bad_volume(path, name, rule, found, "restore them beside the header, or take it out of the case")
-        if path.suffix == ".MHD":  # the library reads a header of this name as if its voxels followed it
+        if path.suffix == ".MHD":  # ITK would look for the voxels inside such a header
             raise bad_volume(path, name, "must end in lower case", path.suffix, "rename it to .mhd")
         self._text = text
         header = read_native("header", path)
@@ -79,7 +79,7 @@ class ItkVolume(Volume):
         return read_native("block", self.path, start, size).astype(np.float32)
 
     def _read_in_order(self, parts: Sequence[Slices]) -> Iterator[np.ndarray]:
-        """Read packed MetaImage and plain NRRD as they come; the library would read all for each block."""
+        """Stream compressed MetaImage and plain NRRD; SimpleITK would read the whole file for each block."""
         if len(parts) > 1 and (self._packed_meta or self._plain_nrrd()):
             shapes = [(*self.shape[:2], slices[2].stop - slices[2].start) for slices in parts]
             contents = self._contents([math.prod(shape) * self._type.itemsize for shape in shapes])
@@ -96,7 +96,7 @@ class ItkVolume(Volume):
         return bool(self._text and self._text.fields.get("compresseddata", "").lower().startswith("t"))
 
     def _plain_nrrd(self) -> bool:
-        """Whether the voxels are raw or packed by gzip, in one file, from the end of the header on."""
+        """Whether the voxels are raw or gzipped, in one file, and start right after the header."""
         if self._text is None or len(self._text.files) > 1 or self._count != math.prod(self.shape):
             return False
         fields, needed = self._text.fields, self._count * self._type.itemsize
@@ -112,7 +112,7 @@ class ItkVolume(Volume):
             return int.from_bytes(stream.read(4), "little") == needed % 2**32
 
     def _contents(self, sizes: Sequence[int]) -> Iterator[bytes]:
-        """Yield so many bytes each, which are all; SimpleITK trusts a wrong CompressedDataSize."""
+        """Yield pieces of these sizes, which must be all there is; SimpleITK trusts a wrong CompressedDataSize."""
         pieces, held, needed = self._pieces(), bytearray(), sum(sizes)
         for number, size in enumerate(sizes):
             while len(held) < size:
@@ -126,7 +126,7 @@ class ItkVolume(Volume):
             raise EOFError(f"more than the {needed} bytes of its voxels")
 
     def _pieces(self) -> Iterator[bytes]:
-        """Yield the voxels of all files in small pieces, unpacked."""
+        """Yield the decompressed voxels of all files in small pieces."""
         assert self._text is not None
         for file in self._text.files or [self.path]:
             unpack = zlib.decompressobj(ANY_ZLIB)
@@ -147,7 +147,7 @@ class ItkVolume(Volume):
 
 
 def _unit(header: TextHeader | None, path: Path, name: str) -> str:
-    """Return the unit of length that a header states, or nothing.
+    """Return the unit of length that a header states; empty if none.
 
     Raises:
         BadVolume: the axes have different units.
@@ -162,7 +162,7 @@ def _unit(header: TextHeader | None, path: Path, name: str) -> str:
 
 
 def _assumed(header: TextHeader | None) -> list[str]:
-    """Return what the header leaves open, or says twice."""
+    """Return remarks on what the header leaves open or contradicts."""
     if header is None:
         return [NO_AXES]
     fields, said = header.fields, []
@@ -182,7 +182,7 @@ def _assumed(header: TextHeader | None) -> list[str]:
 
 
 def _most_bytes(path: Path, header: TextHeader | None) -> float:
-    """Return how many bytes of voxels a file, or the files that it names, can hold."""
+    """Return the most bytes of voxels that a file, or the files it names, can hold."""
     files = header.files if header and header.files else [path]
     packed = header.packed if header else path.name.lower().endswith(".gz")
     begin = header.begin if header else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masks: known by their few whole numbers, and parted into connected pieces."""
+"""Masks: recognised by their few whole numbers, and split into connected components."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scripts.volumes.grid import bounds
 
-MOST_VALUES = 16  # different values that a mask has at most, the background included
-SAMPLED = 1000  # voxels, spread evenly over a block, that are looked at first
+MOST_VALUES = 16  # most distinct values of a mask, background included
+SAMPLED = 1000  # voxels sampled evenly from a block before all others are compared
 
 
 def mask_values(blocks: Iterable[np.ndarray]) -> list[int] | None:
-    """Return the values of a mask, or None where there are many, negative or broken ones, or one alone.
+    """Return the values of a mask; None if they are too many, a single one, negative or not whole numbers.
 
     >>> tuple(mask_values([np.array(mask)]) for mask in ([0.0, 1.0, 2.0, 0.0], [0.0, 0.5], [0.0, 0.0, 0.0]))
     ([0, 1, 2], None, None)
@@ -28,7 +28,7 @@ def mask_values(blocks: Iterable[np.ndarray]) -> list[int] | None:
 
 
 def distinct(voxels: np.ndarray, most: int, known: np.ndarray) -> np.ndarray:
-    """Return the different values of voxels, and those known before, sorted; some of them if over `most`.
+    """Return the sorted distinct values of `voxels` and `known`, possibly not all if there are more than `most`.
 
     >>> distinct(np.array([3.0, 1.0, 3.0]), 8, np.array([2.0])).tolist()
     [1.0, 2.0, 3.0]
@@ -40,24 +40,24 @@ def distinct(voxels: np.ndarray, most: int, known: np.ndarray) -> np.ndarray:
     return found
 
 
-LEAST_PIECE = 0.1  # volume of a piece, as a share of the largest one, below which it does not move the grid
-EDGE = 1e-3  # mm; a region this much larger than the grid still fits
+LEAST_PIECE = 0.1  # smaller components, relative to the largest one's volume, never move the grid
+EDGE = 1e-3  # mm; tolerance for a region that just fits into the grid
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The connected pieces of a mask that count for its region, the largest first."""
+    """The connected components of a mask that count for its region, largest first."""
 
     boxes: np.ndarray  # lower and upper corner in the frame, mm, [N, 2, 3]
-    others: np.ndarray  # voxel centres in the frame that are not of the largest piece, mm, [K, 3]
+    others: np.ndarray  # voxel centres in the frame outside the largest component, mm, [K, 3]
     total: int  # number of voxels of the mask
     margin: float  # mm around the region
 
     def within(self, room: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the region with its margin, and the share of the mask that lies outside of it.
+        """Return the region with its margin, and the share of the mask that lies outside it.
 
-        The region is the box of the largest piece. The next ones by size are added one by one as long as
-        all together still fit into the grid.
+        The region is the box of the largest component, extended by the next ones in order of size as long as
+        the whole still fits into the grid.
 
         Args:
             room: size of the grid along the frame, mm, [3].
@@ -76,13 +76,13 @@ class Pieces:
 
 
 def pieces_of(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, margin: float) -> Pieces:
-    """Part a mask into pieces whose voxels touch, by a face, an edge or a corner.
+    """Split a mask into components of voxels that touch by a face, an edge or a corner.
 
-    Of equally large pieces the one that lies farther to the left, then the back, then below goes first,
-    whatever the order of the voxels in the file.
+    Of equally large components the one farther to the left, then back, then bottom comes first, whatever the
+    voxel order of the file.
 
     Args:
-        inside: the voxels that count, bool [X, Y, Z], at least one of them.
+        inside: the voxels that count, bool [X, Y, Z], at least one.
         affine: index -> mm, [4, 4].
         axes: the frame, [3, 3].
         margin: mm around the region.
@@ -103,12 +103,12 @@ def pieces_of(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, margin: 
 
 
 def _by_size(inside: np.ndarray, index: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the number of each voxel's piece, from 1; the pieces, from 0, largest first; and their sizes.
+    """Return each voxel's component number from 1, the components from 0 in order of size, and their sizes.
 
     Args:
         inside: bool [X, Y, Z].
-        index: of its voxels, [N, 3].
-        centres: of these, mm in the frame, [N, 3].
+        index: indices of its voxels, [N, 3].
+        centres: centres of these voxels in the frame, mm, [N, 3].
     """
     from scipy.ndimage import label
 
@@ -117,14 +117,15 @@ def _by_size(inside: np.ndarray, index: np.ndarray, centres: np.ndarray) -> tupl
     sizes = np.bincount(number, minlength=count + 1)[1:]
     sums = [np.bincount(number, centres[:, axis], count + 1)[1:] for axis in range(3)]
     middle = np.stack(sums, axis=1) / sizes[:, None]
+    # rounding to 0.01 mm keeps ties between equal sizes independent of the order of summation
     return labels, np.lexsort((*np.round(middle, 2).T[::-1], -sizes)), sizes
 
 
 def largest_piece(inside: np.ndarray, affine: np.ndarray) -> np.ndarray:
-    """Return the piece on which `MaskRegiond` centres the grid, bool [X, Y, Z].
+    """Return the component on which `MaskRegiond` centres the grid, bool [X, Y, Z].
 
     Args:
-        inside: bool [X, Y, Z], at least one of them.
+        inside: bool [X, Y, Z], at least one voxel.
         affine: index -> mm (R, A, S), [4, 4].
     """
     index = np.argwhere(inside)
@@ -133,7 +134,7 @@ def largest_piece(inside: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 
 def shares_of_pieces(inside: np.ndarray) -> list[float]:
-    """Return the shares of a mask's volume of its largest piece, and of the others that count beside it.
+    """Return the volume shares of a mask's largest component and of the others large enough to count.
 
     >>> shares_of_pieces(np.array([1, 1, 1, 0, 1])[None, None] > 0)
     [0.75, 0.25]
@@ -146,15 +147,15 @@ def shares_of_pieces(inside: np.ndarray) -> list[float]:
 
 
 def voxel_box(inside: np.ndarray, affine: np.ndarray, axes: np.ndarray, start: list[int] | None = None) -> np.ndarray:
-    """Return the smallest box of the frame around voxels, with all of their bodies, mm, [2, 3].
+    """Return the smallest box [2, 3] in mm, aligned with the frame, around whole voxels (not just centres).
 
     Args:
-        inside: bool [X, Y, Z], at least one of them.
+        inside: bool [X, Y, Z], at least one voxel.
         affine: index -> mm, [4, 4].
         axes: the frame, [3, 3].
-        start: index of the first voxel of `inside`, if it is a part of a volume.
+        start: index of the first voxel of `inside` in the volume, if it is a block of one.
     """
-    lines = inside.any(axis=2)
+    lines = inside.any(axis=2)  # only the two end voxels of a line can touch the box, however it is oriented
     rows = inside[lines]
     first, last = rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
     ends = np.concatenate([np.c_[np.argwhere(lines), first], np.c_[np.argwhere(lines), last]])

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Native image readers at arm's length: one that crashes or hangs costs a file, not the training.
+"""Native image readers in separate processes: a crash or hang costs one file, not the training.
 
-NIfTI and DICOM headers are read in Python, which damaged bytes cannot crash. NRRD, MetaImage and the pixels
-of DICOM are read by C++ libraries, which they can. Those run in worker processes (`native_worker.py`), which
-stay alive for many files: the first file costs the start of a worker, each further one the way through a
-pipe. As many workers are started as threads read at the same time.
+NIfTI and DICOM headers are read in Python, which damaged bytes cannot crash. NRRD, MetaImage and DICOM pixels
+are read by C++ libraries, which they can. These run in worker processes (`native_worker.py`) that live for many
+files: the first file costs the start of a worker, each further one only a transfer through a pipe. There are as
+many workers as threads that read at the same time.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(__file__).with_name("native_worker.py")
-SECONDS = 60.0  # time limit of a request
-BYTES_PER_SECOND = 1e6  # slowest disk: a file of this size gets a second more
+SECONDS = 60.0  # base time limit of a request
+BYTES_PER_SECOND = 1e6  # slowest disk: the limit grows by a second per MB
 
 
 class ReaderDied(RuntimeError):
@@ -29,20 +29,20 @@ class ReaderDied(RuntimeError):
 
 
 class _Worker:
-    """One process."""
+    """A worker process and its pipes."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(PROGRAM), str(os.getpid())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            pipesize=1 << 20, process_group=0,  # Ctrl-C is for who asks: the worker ends with it
+            pipesize=1 << 20, process_group=0,  # Ctrl-C is for the parent, with which the worker ends
         )  # fmt: skip
 
     def ask(self, seconds: float, name: str, arguments: tuple) -> Any:
         """Return the worker's answer.
 
         Raises:
-            ReaderDied: it ended before it answered.
+            ReaderDied: the worker ended before it answered.
         """
         start = time.monotonic()
         assert self.process.stdin is not None
@@ -62,7 +62,7 @@ class _Worker:
         return f"its reader crashed ({known.get(-code, f'status {code}')})"
 
     def close(self) -> None:
-        """End the process, without waiting for what it does."""
+        """End the process, killing it if it does not stop within a second."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -76,7 +76,7 @@ class _Worker:
 
 _idle: list[_Worker] = []
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: _idle.clear())  # a worker answers who started it
+    os.register_at_fork(after_in_child=lambda: _idle.clear())  # a worker answers only the process that started it
 
 
 def read_native(name: str, path: str | Path, *arguments: Any) -> Any:
@@ -84,12 +84,12 @@ def read_native(name: str, path: str | Path, *arguments: Any) -> Any:
 
     Args:
         name: function of `native_worker.py`: header, block or dicom.
-        arguments: what else the function takes.
+        arguments: further arguments of the function.
 
     Raises:
-        ReaderDied: the library crashed, asked for too much memory, or took longer than `SECONDS` and a second
-            per MB.
-        RuntimeError: the library's own error.
+        ReaderDied: the library crashed, asked for too much memory, or took longer than `SECONDS` plus a
+            second per MB.
+        RuntimeError: an error reported by the library.
     """
     path = Path(path).absolute()
     seconds = SECONDS + path.stat().st_size / BYTES_PER_SECOND

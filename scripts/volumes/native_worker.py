@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads images with SimpleITK (ITK, GDCM) in a process of its own; started by file name by `native.py`.
+"""Reads images with SimpleITK (ITK, GDCM) in a separate process, which `native.py` starts by file name.
 
 Nothing of the bundle is imported here, so that a worker starts in a fraction of a second. It reads pickled
-requests (seconds, name of a function, arguments) from its standard input and answers each with (None, result)
-or (name of an error, its text). Two things end it from within, whatever the native code is doing: a watchdog
-thread when a request takes too long, and a limit of its memory to that of the machine.
+requests (seconds, function name, arguments) from standard input and answers each with (None, result) or
+(error name, error text). Two things stop even native code: a watchdog thread ends the process when a request
+takes too long, and its memory is limited to that of the machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, BinaryIO
 
 
 def header(path: str) -> dict[str, Any]:
-    """Read the header of a .nrrd, .mha or .mhd file: grid in LPS, bytes of a voxel, type of numbers."""
+    """Read the header of an image: its grid in LPS, bytes per voxel and number type."""
     import SimpleITK
 
     reader = _reader(path)
@@ -40,7 +40,7 @@ def header(path: str) -> dict[str, Any]:
 
 
 def block(path: str, start: Sequence[int], size: Sequence[int]) -> Any:
-    """Read the voxels of a block, axes in the order of the file."""
+    """Read a block of voxels, axes in file order."""
     import SimpleITK
 
     reader = _reader(path)
@@ -51,10 +51,9 @@ def block(path: str, start: Sequence[int], size: Sequence[int]) -> Any:
 
 
 def dicom(path: str) -> Any:
-    """Decode the stored numbers of a DICOM file, without any scale, [frames, rows, columns].
+    """Decode the stored values of a DICOM file, without rescaling, [frames, rows, columns].
 
-    Compressed pixels go to GDCM in a file that says nothing of how values are meant: GDCM would apply what it
-    finds.
+    Compressed pixels are passed to GDCM in a file without rescale or colour attributes, which GDCM would apply.
     """
     import warnings
 
@@ -62,7 +61,7 @@ def dicom(path: str) -> Any:
     import pydicom
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of values that break the standard
+        warnings.simplefilter("ignore")  # about values that violate the standard
         image = pydicom.dcmread(path, force=True)
         if "TransferSyntaxUID" not in image.file_meta:
             implicit, little = image.original_encoding
@@ -78,7 +77,7 @@ def dicom(path: str) -> Any:
 
 
 def _decompressed(image: Any) -> Any:
-    """Return what GDCM makes of the bare pixels of a pydicom dataset."""
+    """Return the pixels of a pydicom dataset as GDCM decodes them, without their other attributes."""
     import pydicom
     import SimpleITK
 
@@ -88,7 +87,7 @@ def _decompressed(image: Any) -> Any:
         if name in image:
             bare[name] = image[name]
     bare.PhotometricInterpretation = "MONOCHROME2"
-    bare.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"  # MR: no rescaling of its own
+    bare.SOPClassUID = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage implies no rescaling
     bare.SOPInstanceUID = "1.2.3"
     bare.file_meta = pydicom.dataset.FileMetaDataset()
     bare.file_meta.TransferSyntaxUID = image.file_meta.TransferSyntaxUID
@@ -99,7 +98,7 @@ def _decompressed(image: Any) -> Any:
 
 @contextmanager
 def _passing_file() -> Iterator[str]:
-    """Give the path of a file that goes with this process, however that ends, where the system has such."""
+    """Give the path of a temporary file, in memory where possible, so that it vanishes however the process ends."""
     if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
         number = os.memfd_create("image.dcm")
         try:
@@ -119,12 +118,12 @@ FUNCTIONS = {function.__name__: function for function in (header, block, dicom)}
 
 
 def _reader(path: str) -> Any:
-    """Return SimpleITK's reader with the header read."""
+    """Return SimpleITK's reader with the header already read."""
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     reader = SimpleITK.ImageFileReader()
-    for ending, name in READERS.items():  # the library itself knows endings in lower case alone
+    for ending, name in READERS.items():  # ITK itself knows these endings only in lower case
         if path.lower().endswith(ending) and not path.endswith(ending):
             reader.SetImageIO(name)
     reader.SetFileName(path)
@@ -133,7 +132,7 @@ def _reader(path: str) -> Any:
 
 
 def limit_memory() -> None:
-    """Let an allocation above the machine's memory fail here, where the system knows such limits."""
+    """Make allocations beyond the machine's memory fail here, on systems that support such limits."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -143,14 +142,14 @@ def limit_memory() -> None:
 
 
 def end_with(parent: int) -> None:
-    """End within a second of the process that started this one, also in the middle of a request."""
+    """End within a second after the parent process, even in the middle of a request."""
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until the input ends."""
     while True:
         try:
             seconds, name, arguments = pickle.load(requests)
@@ -159,7 +158,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         faulthandler.dump_traceback_later(seconds, exit=True)
         try:
             answer: tuple[str | None, Any] = (None, FUNCTIONS[name](*arguments))
-        except Exception as error:  # of a library
+        except Exception as error:  # each library raises its own kinds
             answer = (type(error).__name__, str(error))
         pickle.dump(answer, answers, protocol=5)
         answers.flush()
@@ -167,10 +166,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Import what all requests need, and keep the pipe to the caller apart from what libraries print."""
+    """Import what every request needs, and keep library output out of the answer pipe."""
     limit_memory()
     threading.Thread(target=end_with, args=(int(sys.argv[1]),), daemon=True).start()
-    with suppress(ImportError):  # told by the first request
+    with suppress(ImportError):  # the first request reports it
         import SimpleITK  # noqa: F401
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

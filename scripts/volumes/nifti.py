@@ -22,22 +22,22 @@ from scripts.volumes.headers import (
 from scripts.volumes.volume import Slices, Volume, bad_volume
 
 USUAL_RATIO = 50
-"""Bytes that one byte of a .nii.gz file stands for, at most, when its length is taken on trust."""
-RATIOS = {"gzip": float(DEFLATE_RATIO), "bzip2": 46e6}  # most bytes that one byte of a packing can stand for
+"""Highest compression ratio of a .nii.gz file whose stated length is taken on trust."""
+RATIOS = {"gzip": float(DEFLATE_RATIO), "bzip2": 46e6}  # most bytes that one compressed byte can expand to
 FORM_CODES = range(1, 6)
-"""Codes of qform and sform that say where the patient lies; nibabel takes all others for none."""
-FORM_TOLERANCE = 0.5  # how far qform and sform may lie apart at a corner of the volume, in voxels
+"""Valid qform and sform codes; nibabel treats all others as unset."""
+FORM_TOLERANCE = 0.5  # voxels; how far qform and sform may disagree at a corner of the volume
 
 
 class NiftiVolume(Volume):
     """A NIfTI file (.nii, .hdr with .img; versions 1 and 2, either byte order) or MGH file, read by nibabel.
 
-    Whether it is packed is told by its content. The affine is nibabel's choice: sform, else qform, else the
-    spacing with the volume centred at the origin. Lengths in other units are brought to mm.
+    Compression is recognised by content. The affine is nibabel's choice: sform, else qform, else the spacing
+    with the volume centred at the origin. Lengths in other units are converted to mm.
 
     Args:
-        path: the file; of a pair, either.
-        frame: position along the fourth axis of a 4D file; None: the file is 3D.
+        path: the file; either one of a pair.
+        frame: position along the fourth axis of a 4D file; None for a 3D file.
     """
 
     def __init__(self, path: Path, name: str = "", frame: int | None = None) -> None:
@@ -52,7 +52,7 @@ class NiftiVolume(Volume):
         if not nifti and "sizeof_hdr" in header:
             found = "the format Analyze 7.5, which does not"
             raise bad_volume(path, name, "must say which side is left", found, "convert it to .nii.gz")
-        if nifti:  # nibabel's own check repairs spacings in silence
+        if nifti:  # nibabel's own check would silently repair spacings
             with unpacked(header_file) as (file, _):
                 header = type(header).from_fileobj(file, check=False)
         spacing = np.asarray(header["pixdim"][1:4] if nifti else header["delta"], dtype=np.float64)[: len(shape)]
@@ -86,10 +86,9 @@ class NiftiVolume(Volume):
     def _check_length(self, needed: int) -> None:
         """Refuse a file that ends before its last voxel.
 
-        The last four bytes of a .gz file are the length of its content, which settles it without unpacking;
-        where they disagree (truncation, several members, trailing bytes), or where the content would be
-        packed unusually well or otherwise, the file is unpacked once, a piece at a time, as far as it is
-        needed.
+        The last four bytes of a .gz file state the length of its content, which usually settles it without
+        decompressing. If they disagree (truncation, several members, trailing bytes), or the compression is
+        unusually high or of another kind, the file is decompressed once, piece by piece, as far as needed.
         """
         with open(self._voxel_file, "rb") as file:
             length = file.seek(0, 2)
@@ -119,16 +118,16 @@ class NiftiVolume(Volume):
                 yield ArrayProxy(file, self._spec)[self._rows(slices)][slices[0]]
 
     def _rows(self, slices: Slices) -> tuple[slice | int, ...]:
-        """Return whole rows: one step through the file per plane, in place of one per row."""
+        """Return slices of whole rows, so that nibabel seeks once per plane instead of once per row."""
         return (slice(None), *slices[1:], self._frame, 0, 0, 0)[: len(self._spec[0])]
 
 
 @contextmanager
 def nibabel_image(path: Path) -> Iterator[Any]:
-    """Open a file with nibabel, by its content where its name says something else of its packing."""
+    """Open a file with nibabel, by content if its name misstates the compression."""
     import nibabel
 
-    nibabel.imageglobals.logger.setLevel("CRITICAL")  # names no file; what it assumes, `nifti_remarks` says
+    nibabel.imageglobals.logger.setLevel("CRITICAL")  # its log names no file; `nifti_remarks` says what is assumed
     file: Any
     with unpacked(path) as (file, packings):
         start = file.read(4)
@@ -143,7 +142,7 @@ def nibabel_image(path: Path) -> Iterator[Any]:
 
 
 def unit_of(header: Any) -> str:
-    """Return the unit of length that a header states, or nothing; MGH has mm alone."""
+    """Return the unit of length that a header states; empty if none. MGH is always in mm."""
     if "xyzt_units" not in header:
         return "mm"
     code = int(header["xyzt_units"]) & 7
@@ -151,7 +150,7 @@ def unit_of(header: Any) -> str:
 
 
 def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
-    """Return what a header leaves open about the place of the voxels, or says in two ways."""
+    """Return remarks on what a header leaves open or contradicts about the position of the voxels."""
     sform, qform = (int(header[name]) in FORM_CODES for name in ("sform_code", "qform_code"))
     if not sform and not qform:
         return ["its header does not say how it lies in the patient; its axes are taken to run to left, front and top"]
@@ -170,7 +169,7 @@ def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
         try:
             corners = np.array(list(product(*((0.0, size - 1.0) for size in shape[:3]))))
             away = corners @ (matrix[:, :3] - header.get_qform()[:3, :3]).T + (matrix - header.get_qform()[:3])[:, 3]
-        except (ValueError, np.linalg.LinAlgError):  # a qform that is none
+        except (ValueError, np.linalg.LinAlgError):  # an invalid qform
             return said
         if np.linalg.norm(away, axis=1).max() > FORM_TOLERANCE * spacing.min():
             said.append("its sform and qform place it differently; the sform is used")
@@ -178,7 +177,7 @@ def nifti_remarks(header: Any, shape: tuple[int, ...]) -> list[str]:
 
 
 def mgh_remarks(header: Any) -> list[str]:
-    """Return what the header of an MGH file leaves open."""
+    """Return remarks on what the header of an MGH file leaves open."""
     if int(header["goodRASFlag"]) > 0:
         return []
     return ["its header does not say how it lies in the patient; its axes are taken to run to left, bottom and front"]

@@ -16,17 +16,17 @@ from scripts.volumes.itk import TEXT_ENDINGS, ItkVolume
 from scripts.volumes.nifti import NiftiVolume, nibabel_image
 from scripts.volumes.volume import BadVolume, Frame, Slices, Volume, bad_volume, unreadable, volume_message
 
-FIELD = 100.0  # nominal edge of every image, mm: an image has no millimetres, and all are brought to one size
+FIELD = 100.0  # nominal edge of a picture, mm: pictures have no physical size, so all get the same one
 GREY = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue in the brightness of a pixel (ITU-R BT.601)."""
+"""Weights of red, green and blue in the luma of a pixel (ITU-R BT.601)."""
 
 
 class ImageVolume(Volume):
     """A picture file (.png, .jpg, .jpeg, .bmp, .tif, .tiff), read by SimpleITK: 1 x rows x columns.
 
-    Every image fills a field of 100 x 100 mm, whatever its pixels, so that resampling with a spacing of 100
-    mm / pixels resizes all images alike. Axes run to Superior, Posterior and Left, as an axial image is
-    shown. Colours become their brightness; a fourth channel, transparency, is left out.
+    Every image fills a field of 100 x 100 mm, whatever its pixels, so that a spacing of 100 mm / pixels resizes
+    all images alike. The axes run to Superior, Posterior and Left, as axial images are displayed. Colours are
+    converted to brightness; a fourth channel (transparency) is ignored.
     """
 
     def __init__(self, path: Path, name: str = "") -> None:
@@ -54,7 +54,7 @@ class ImageVolume(Volume):
 
 
 def brightest(path: Path) -> float:
-    """Return the value of white of a picture file: 255 of 8 bits, 65535 of 16 bits, 1 of others."""
+    """Return the value of white in a picture file: 255 for 8 bits, 65535 for 16 bits, 1 otherwise."""
     import SimpleITK
 
     kind = _reader(path).GetPixelID()
@@ -65,7 +65,7 @@ def brightest(path: Path) -> float:
 
 
 def _reader(path: Path) -> Any:
-    """Return SimpleITK's reader with the header read."""
+    """Return SimpleITK's reader with the header already read."""
     import SimpleITK
 
     reader = SimpleITK.ImageFileReader()
@@ -80,11 +80,11 @@ VOLUME_TYPES: dict[str, Callable[[Path, str], Volume]] = {
     **dict.fromkeys((".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz"), ItkVolume),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"), ImageVolume),
 }
-"""Ending of a file -> what reads it."""
+"""File ending -> what reads it."""
 IMAGE_ENDINGS = tuple(ending for ending, kind in VOLUME_TYPES.items() if kind is not ImageVolume)
 """Endings of 3D volumes."""
 PAIRS = {".hdr": ".img", ".img": ".hdr", ".hdr.gz": ".img.gz", ".img.gz": ".hdr.gz"}
-"""Endings of the two files of a NIfTI pair."""
+"""Ending of either file of a NIfTI pair -> ending of the other."""
 
 
 def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
@@ -92,12 +92,12 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
 
     Args:
         path: a file with one of the endings of `VOLUME_TYPES`, or one frame of a 4D NIfTI file.
-        name: what to call the volume in messages, e.g. ``case p017: phase 'portal'``.
+        name: the volume's name in messages, e.g. ``case p017: phase 'portal'``.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not readable, truncated, not 3D (axes of length 1 beyond the third are dropped), a spacing
-            not above 0 mm, axes that are not independent, or a file type that is not supported.
+        ValueError: unreadable, truncated, not 3D (axes of length 1 beyond the third are dropped), a spacing that
+            is not above 0 mm, linearly dependent axes, or an unsupported file type.
     """
     frame = path if isinstance(path, Frame) else None
     path = path.path if isinstance(path, Frame) else Path(path)
@@ -114,7 +114,7 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
         return NiftiVolume(path, name, frame.index) if frame else VOLUME_TYPES[ending](path, name)
     except BadVolume:
         raise
-    except Exception as error:  # each library has errors of its own; the user needs the file
+    except Exception as error:  # each library raises its own errors; the user needs the file name
         content = other_content(path)
         if content:
             rule = f"must be what its name says ({ending})"
@@ -123,14 +123,14 @@ def open_volume(path: str | Path | Frame, name: str = "") -> Volume:
 
 
 def _in_its_place(path: Path) -> str:
-    """Return what lies where a file should."""
+    """Return what is found where a file should be."""
     if path.is_symlink() and not path.exists():
-        return f"a link to {os.readlink(path)}, where nothing is,"
+        return f"a link to {os.readlink(path)}, which does not exist,"
     return "a folder" if path.is_dir() else "no file"
 
 
 def files_of(path: str | Path) -> list[Path]:
-    """Return all files that hold a volume: itself, the other of a pair, the voxel files its header names.
+    """Return all files of a volume: itself, the other one of a pair, the voxel files that its header names.
 
     >>> files_of("p001/pre.nii.gz")
     [PosixPath('p001/pre.nii.gz')]
@@ -149,12 +149,12 @@ def files_of(path: str | Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the images of a folder, and its other files; a pair or a header with voxel files is one image.
+    """Return the images of a folder and its other files; a pair, or a header with voxel files, is one image.
 
     Hidden files are left out.
     """
     found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    # links to nowhere are named when opened
+    # dangling links are kept, and reported when opened
     files = [path for path in found if path.is_file() or image_ending(path)]
     images = [path for path in files if image_ending(path)]
     parts = {
@@ -166,18 +166,18 @@ def image_files(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def frames_of(path: str | Path, name: str = "") -> list[Frame]:
-    """Return the volumes along the fourth axis of a 4D NIfTI file, or nothing for any other file."""
+    """Return the volumes along the fourth axis of a 4D NIfTI file; empty for any other file."""
     path = Path(path)
     if VOLUME_TYPES.get(image_ending(path) or "") is not NiftiVolume:
         return []
     try:
         with nibabel_image(path) as image:
             shape = tuple(image.shape)
-    except Exception as error:  # as in open_volume
+    except Exception as error:  # each library raises its own errors
         raise unreadable(path, name, error) from None
     return [Frame(path, index) for index in range(shape[3])] if len(shape) == 4 and shape[3] > 1 else []
 
 
 def image_ending(path: Path) -> str | None:
-    """Return the ending of an image file in lower case, ``.nii.gz`` as one, or None for any other file."""
+    """Return the ending of an image file in lower case (``.nii.gz`` as one), or None for any other file."""
     return next((known for known in VOLUME_TYPES if path.name.lower().endswith(known)), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the network's grid back to the voxels of the original file."""
+"""Bring values from the network's grid back to the voxels of the original file, and locate their heat."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class GridVolume(Volume):
 
 
 def block_around(grid: Volume, volume: Volume, margin: float = 0.0) -> Slices:
-    """Return the block of a volume's voxels that holds a grid, and `margin` mm more on every side.
+    """Return the block of a volume's voxels that holds a grid and `margin` mm on every side.
 
-    It has at least one voxel per axis, also where the grid lies outside.
+    It has at least one voxel per axis, even if the grid lies outside.
     """
     edges = box_corners(np.array([[-0.5] * 3, np.array(grid.shape) - 0.5]))
     to_voxel = np.linalg.solve(volume.affine, grid.affine)
@@ -45,7 +45,7 @@ def block_around(grid: Volume, volume: Volume, margin: float = 0.0) -> Slices:
 def on_block(grid: Volume, volume: Volume, block: Slices) -> np.ndarray:
     """Interpolate the values of a grid at a block of a volume's voxels, 0 beyond the grid.
 
-    Trilinear; where the volume's voxels are the larger ones, values are smoothed first, so that a hot spot
+    Trilinear; if the volume's voxels are larger than the grid's, values are smoothed first, so that a hot spot
     between two slices shows on the nearer one.
 
     Returns:

@@ -93,7 +93,7 @@ MISTAKES: dict[str, tuple[Callable[[Document], Any], str]] = {
     ),
     "only another phase": (
         lambda d: d["test"][0].update(image={"late": "e/late.nii.gz"}),
-        r"case e \(test\): at least one of the phases \[pre, portal\] must be there, found only \[late\]",
+        r"case e \(test\): at least one of the phases \[pre, portal\] must be present, found only \[late\]",
     ),
     "path is no text": (lambda d: d["test"][0]["image"].update(pre=3), r"case e: the path of 'pre' must be a text"),
     "path climbs out": (

@@ -177,7 +177,7 @@ def test_a_bundle_is_no_results_folder(place, trained, small_phantom, bundle):
     before = sorted(trained.rglob("*"))
     common = {"dataset_dir": str(small_phantom), "output_dir": str(trained / place)}
     own = [str(trained / "configs" / "inference.yaml")]
-    line = "must be no part of a bundle"
+    line = "must not be part of a bundle"
     assert line in refused(bundle, "inferring", own, bundle_root=str(trained), **common)
     own = [str(trained / "configs" / "train.yaml")]
     assert line in refused(bundle, "training", own, bundle_root=str(trained), resume=True, **common)

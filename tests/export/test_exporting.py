@@ -135,5 +135,5 @@ def test_no_file_is_left_of_an_export_that_predicts_something_else(trained, bund
 def test_an_unknown_format_is_named(trained, bundle):
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the line itself is asserted
         export(bundle, trained, formats=["onxx"])
-    assert "formats must be a list, each of it one of [torchscript, onnx]" in (message_of(caught.value) or "")
+    assert "formats must be a list, each element one of [torchscript, onnx]" in (message_of(caught.value) or "")
     assert "nearest: 'onnx'" in (message_of(caught.value) or "")

@@ -100,7 +100,7 @@ def test_what_came_while_a_run_looked_is_seen_once_the_folder_is_taken(tmp_path)
 def test_a_folder_that_a_run_on_another_host_may_use_is_refused(tmp_path):
     record = {"command": "training", "process": 7, "host": "elsewhere"}
     (tmp_path / RECORD).write_text(json.dumps(record))
-    with pytest.raises(ValueError, match=rf"process 7 on elsewhere.*if it does not run any more, remove \S+{RECORD}"):
+    with pytest.raises(ValueError, match=rf"process 7 on elsewhere.*if it no longer runs, remove \S+{RECORD}"):
         take_folder(tmp_path, "training")
     assert json.loads((tmp_path / RECORD).read_text()) == record
 
@@ -157,7 +157,7 @@ def test_no_command_writes_into_a_bundle(command, place, tmp_path):
     (root / "configs").mkdir(parents=True)
     (root / "configs" / "metadata.json").write_text("{}")
     before = sorted(root.rglob("*"))
-    with pytest.raises((ValueError, SystemExit), match=r"must be no part of a bundle, .* of .*/bundle"):
+    with pytest.raises((ValueError, SystemExit), match=r"must not be part of a bundle, .* of .*/bundle"):
         WRITERS[command](f"{root}/{place}" if place != "." else str(root))
     assert sorted(root.rglob("*")) == before
 

@@ -64,7 +64,7 @@ def test_encodings_of_east_asian_tables_are_told_apart_and_said(encoding, text, 
     table = read(tmp_path, content.encode(encoding))
     assert [row["label"] for row in table.rows.values()] == words
     name = {"gb18030": "GB18030", "big5": "Big5", "cp932": "Shift-JIS", "euc_jp": "EUC-JP", "cp949": "CP949"}[encoding]
-    assert any(f"is no UTF-8 and was read as {name} (" in line and words[0] in line for line in table.notes)
+    assert any(f"is not UTF-8 and was read as {name} (" in line and words[0] in line for line in table.notes)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ def test_dates_are_never_clinical(tmp_path):
 def test_a_slip_among_numbers_is_named_and_no_category(tmp_path):
     table, _ = column(tmp_path, "41", "50", "ca. 60", "45", "60", "72")
     assert table.clinical == []
-    assert table.left_out == ["x (numbers but for 'ca. 60' (case p2); empty such a cell, or correct it)"]
-    with pytest.raises(ValueError, match=r"found numbers but for 'ca. 60' \(case p2\).*take it out of --clinical"):
+    assert table.left_out == ["x (numbers except for 'ca. 60' (case p2); empty or correct such cells)"]
+    with pytest.raises(ValueError, match=r"found numbers except for 'ca. 60' \(case p2\).*take it out of --clinical"):
         read(tmp_path, (tmp_path / "labels.csv").read_text(), clinical=["x"])
 
 
@@ -379,7 +379,7 @@ def test_labels_in_excel(tmp_path):
         read_label_table(never)
     old = tmp_path / "old.xls"
     old.write_bytes(b"\xd0\xcf\x11\xe0" + bytes(100))
-    with pytest.raises(ValueError, match=r"Excel file of before 2007; save it as .xlsx"):
+    with pytest.raises(ValueError, match=r"Excel file from before 2007; save it as .xlsx"):
         read_label_table(old)
 
 

@@ -62,7 +62,7 @@ def test_an_overlay_before_the_file_that_undoes_it_is_refused(tmp_path):
     overlay = tmp_path / "mine.yaml"
     overlay.write_text("max_epochs: 5\nfusion: {_target_: scripts.networks.fusion.Mean, _mode_: callable}\n")
     train, compare = ROOT / "configs" / "train.yaml", ROOT / "configs" / "compare.yaml"
-    with pytest.raises(ValueError, match=r"mine.yaml must be named behind .*max_epochs, fusion"):
+    with pytest.raises(ValueError, match=r"mine.yaml must be named after .*max_epochs, fusion"):
         check_order([overlay, train])
     check_order([train, overlay])
     check_order([train, compare, overlay])  # a comparison has a name of its own

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cross-validated comparison of strategies: folds, jobs, tables and what they allow to say."""
+"""Cross-validated comparison of strategies: folds, jobs, tables and tests."""
 
 from scripts import exports
 

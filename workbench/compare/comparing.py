@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The comparison from beginning to end: `python -m monai.bundle run comparing`."""
+"""The whole comparison: `python -m monai.bundle run comparing`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from workbench.report.comparison_page import report_comparison
 
 
 def start_comparing(bundle_root: str | Path, seed: int) -> None:
-    """Prepare a run whose values are settled, with the phantom where it is asked for."""
+    """Prepare a run (see `scripts.engines.run.start`) with the dataset that the trainings will use."""
     bundle = bundle_folder(bundle_root)
     parser = training_parser(bundle, user_settings(running_config(), own_keys(bundle)))
     start(bundle_root, parser.get_parsed_content("dataset_dir"), seed)
@@ -59,14 +59,14 @@ def compare(
     backend: str,
     scheduler: str | None,
 ) -> None:
-    """Train every strategy and every baseline on the same folds, and write what came out.
+    """Train every strategy and every baseline on the same folds, and write tables and report.
 
-    Each argument is a key of configs/compare.yaml and described there. Finished jobs are not run again, so
-    the same call goes on where an earlier one was stopped.
+    Each argument is a key of configs/compare.yaml and described there. Finished jobs are not run again, so the
+    same call continues where an earlier one was stopped.
 
     Raises:
         ValueError: a mistake in the data, the folds, the strategies or the settings; the results folder
-            holds another comparison; jobs that failed, after all others are done.
+            holds another comparison; a job failed (raised after all others are done).
     """
     good = all(isinstance(number, int) and number >= 0 for number in training_seeds)
     if not training_seeds or not good or len(set(training_seeds)) < len(training_seeds):
@@ -126,17 +126,17 @@ def compare(
 
 
 def fold_names(folder: Path, parts: Sequence[Fold]) -> dict[str, Fold]:
-    """Return each fold by the name of its files; a folder of before sites were named keeps its own names."""
+    """Return each fold by the name of its files; a folder of a version without sites in names keeps its names."""
     earlier = any(part.name != part.number and (folder / "folds" / part.number).is_dir() for part in parts)
     return {part.number if earlier else part.name: part for part in parts}
 
 
 def _prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:
-    """Prepare all cases before the first job: bad images show here; a disk cache is filled for all jobs."""
+    """Prepare all cases before the first job, which finds bad images early and fills a disk cache for all jobs."""
     names: Mapping[str, Any] = {"phases": pool.phases, "classes": pool.classes, "clinical": pool.columns}
     cases = read_cases(place.folder / "folds" / fold, **names)
     items = [*cases.training, *cases.validation, *cases.test]
-    kind = "disk" if place.cache == "disk" else "none"  # memory is that of each job
+    kind = "disk" if place.cache == "disk" else "none"  # a memory cache belongs to its job
     dataset = cached_dataset(items, parser.get_parsed_content("train#preprocessing"), kind, place.cache_dir)
     if isinstance(dataset, NoCache):
         dataset.check()

@@ -13,32 +13,33 @@ from scripts.cases.splits import split_by_patient
 
 @dataclass(frozen=True)
 class Fold:
-    """One way to share out the cases, as indices into them.
+    """One partition of the cases, as lists of their indices.
 
     Attributes:
-        training, validation: cases of the other parts that the weights are fitted on, and that steer it.
+        training, validation: cases outside the test part, on which the weights are fitted and by which training
+            is steered.
     """
 
-    repeat: int  # from 1; each repeat draws other folds
-    fold: int  # from 1; the number of the outer part that is the test
+    repeat: int  # from 1; each repeat draws new folds
+    fold: int  # from 1; number of the outer part that is the test part
     training: list[int]
     validation: list[int]
-    test: list[int]  # the outer part, read once
-    site: str | None = None  # the one that is left out, where sites are the outer parts; else None
+    test: list[int]  # the outer part, used once
+    site: str | None = None  # the site left out, if sites are the outer parts
 
     @property
     def number(self) -> str:
-        """Repeat and fold, e.g. r1_f3."""
+        """Repeat and fold as text, e.g. r1_f3."""
         return f"r{self.repeat}_f{self.fold}"
 
     @property
     def name(self) -> str:
-        """Name of its files, e.g. r1_f3, or with a site that is left out r1_f3_north."""
+        """Name of its files, e.g. r1_f3, or r1_f3_north if a site is left out."""
         return self.number if self.site is None else f"{self.number}_{in_file_names(self.site)}".rstrip("_")
 
 
 def in_file_names(site: str) -> str:
-    """Return a site's name as a part of file names: letters, digits, hyphens, at most 40 characters.
+    """Return a site's name in a form for file names: letters, digits, hyphens, at most 40 characters.
 
     >>> in_file_names("St. Mary's / North")
     'St-Mary-s-North'
@@ -55,23 +56,23 @@ def make_folds(
     seed: int,
     sites: Sequence[str | None] | None = None,
 ) -> list[Fold]:
-    """Share the cases out into test, validation and training, once for each repeat and fold.
+    """Divide the cases into test, validation and training, once for each repeat and fold.
 
-    The outer parts are those of scikit-learn's StratifiedGroupKFold, or with `sites` of LeaveOneGroupOut;
-    all cases of a patient are in one part. Of the rest, `split_by_patient` draws the validation cases. All
-    depends on the seed, the repeat and the fold alone.
+    The outer parts are those of scikit-learn's StratifiedGroupKFold, or with `sites` of LeaveOneGroupOut; all
+    cases of a patient are in one part. From the rest, `split_by_patient` draws the validation cases. The result
+    depends on seed, repeat and fold alone.
 
     Args:
         labels, patients: class name and patient of each case.
-        folds: outer parts; without meaning where `sites` are given.
-        repeats: times that the folds are drawn anew; with `sites` only the validation cases are.
+        folds: number of outer parts; only checked if `sites` are given.
+        repeats: how often the folds are drawn; with `sites` only the validation cases are drawn again.
         validation_fraction: share of the outer training part that steers training, in (0, 1).
         seed: any whole number from 0.
         sites: site of each case, to leave one site out at a time.
 
     Raises:
-        ValueError: a class with fewer patients than folds, or absent from a part; a patient at two sites, a
-            case without a site, one site only; numbers that make no cross-validation.
+        ValueError: a class with fewer patients than folds, or absent from a part; a patient at two sites, a case
+            without a site, a single site; numbers that do not define a cross-validation.
 
     >>> folds = make_folds(["low", "high"] * 6, [f"p{i}" for i in range(12)], 3, 1, 0.25, seed=0)
     >>> [len(fold.test) for fold in folds], sorted(case for fold in folds for case in fold.test)
@@ -107,7 +108,7 @@ def _check_numbers(folds: int, repeats: int, validation_fraction: float, seed: i
 
 
 def _drawn(seed: int, repeat: int, fold: int) -> int:
-    """Return a 32-bit seed of its own for each part, so that neighbouring seeds share none."""
+    """Return a separate 32-bit seed for each part, mixed so that neighbouring seeds share none."""
     return int(np.random.SeedSequence([seed, repeat, fold]).generate_state(1)[0])
 
 
@@ -139,7 +140,7 @@ def _by_class(
 def _by_site(
     labels: Sequence[str], patients: Sequence[str], sites: Sequence[str | None]
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Yield (rest, test) of each site in the order of the names; a site may lack a class."""
+    """Yield (rest, test) of each site, sorted by name; a site may lack a class."""
     from sklearn.model_selection import LeaveOneGroupOut
 
     home: dict[str, str] = {}

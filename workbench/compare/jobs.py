@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One job, a strategy on a fold with one seed, and many of them side by side: on cores, or on a Dask cluster."""
+"""Jobs, each one strategy on one fold with one seed, run in parallel on the cores or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from workbench.compare.training import fit_regression, train
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained.
+    """A training: one strategy on one fold with one seed.
 
     Attributes:
-        repeat, fold: which fold, both from 1.
+        repeat, fold: numbers of the fold, from 1.
     """
 
     strategy: str  # name of a fragment, ``single_<phase>`` or ``logistic_regression``
     repeat: int
     fold: int
     seed: int  # of the weights and of the order of the cases
-    fold_name: str  # name of the fold, e.g. r1_f3, or r1_f3_north where a site is left out
-    site: str | None = None  # the site that is left out, if any
+    fold_name: str  # e.g. r1_f3, or r1_f3_north if a site is left out
+    site: str | None = None  # the site left out, if any
 
     @property
     def name(self) -> str:
@@ -48,14 +48,14 @@ class Job:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What tables say of it: strategy, repeat, fold, the site where one is left out, and seed."""
+        """Its columns in the tables: strategy, repeat, fold, the site if one is left out, and seed."""
         keys = ("strategy", "repeat", "fold", *(() if self.site is None else ("site",)), "seed")
         return {key: getattr(self, key) for key in keys}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where jobs find what they need and leave what they make; absolute, since a job may run anywhere."""
+    """Input and output paths of the jobs, absolute, since a job may run in any folder."""
 
     bundle: Path
     folder: Path
@@ -63,7 +63,7 @@ class Place:
     cache_dir: Path  # folder of the disk cache, which all jobs share
 
     def row(self, job: Job) -> Path:
-        """File that says that a job is done, and what came out."""
+        """File with the results of a job; it exists once the job is done."""
         return self.folder / "rows" / f"{job.name}.json"
 
     def output(self, job: Job) -> Path:
@@ -75,12 +75,12 @@ class Place:
         return self.folder / "folds" / job.fold_name
 
     def log(self, job: Job) -> Path:
-        """All that a job printed."""
+        """File with everything that a job printed."""
         return self.folder / "logs" / f"{job.name}.log"
 
 
 def run_job(place: Place, job: Job) -> str | None:
-    """Run a job on one thread and write its row; a job that was killed goes on where it stopped.
+    """Run a job on one thread and write its row; a job that was killed resumes where it stopped.
 
     Returns:
         None, or one line that says why it failed.
@@ -88,7 +88,7 @@ def run_job(place: Place, job: Job) -> str | None:
     from filelock import FileLock
 
     with _one_thread(), _output_to(place.log(job)), FileLock(place.log(job).with_suffix(".lock")):
-        if place.row(job).is_file():  # by a worker that outlived its command
+        if place.row(job).is_file():  # written by a worker that outlived its command
             return None
         try:
             run = fit_regression if job.strategy == REGRESSION else train
@@ -99,12 +99,12 @@ def run_job(place: Place, job: Job) -> str | None:
             traceback.print_exc()
             reason = message_of(error) or f"{type(error).__name__}: {error}"
             return f"{job.name}: {' '.join(reason.split())} (see {place.log(job)})"
-    (place.output(job) / "models" / "last.pt").unlink(missing_ok=True)  # only needed to go on
+    (place.output(job) / "models" / "last.pt").unlink(missing_ok=True)  # only needed to resume
     return None
 
 
 def _measured(place: Place, job: Job) -> dict[str, Any]:
-    """Return cases, metrics of the test part, and what they were got on."""
+    """Return numbers of cases, metrics of the test part, and the machine and versions that produced them."""
     found = read_predictions(place.output(job) / "predictions.csv")
     labels = [label for label in found.labels or [] if label is not None]
     macro = classification_table(found.probabilities, labels, found.classes)[-1]
@@ -124,7 +124,7 @@ def _measured(place: Place, job: Job) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Let torch and the linear algebra of numpy use one thread: their number changes the last digits."""
+    """Limit torch and numpy's linear algebra to one thread, since the number of threads changes the last digits."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -139,7 +139,7 @@ def _one_thread() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _output_to(log: Path) -> Iterator[None]:
-    """Send everything that is printed or logged to a file, behind what is already there."""
+    """Append everything that is printed or logged to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -161,10 +161,10 @@ BACKENDS = ("loky", "dask")
 
 
 def jobs_at_a_time(jobs: int | None) -> int:
-    """Return how many jobs run at a time on this machine: one per core, or one in all on a GPU.
+    """Return how many jobs run at a time on this machine: by default one per core, or a single one with a GPU.
 
     Args:
-        jobs: what the user wants; None leaves it to the machine.
+        jobs: number that the user wants; None: the default.
 
     Raises:
         ValueError: not a whole number of at least 1.
@@ -182,15 +182,15 @@ def jobs_at_a_time(jobs: int | None) -> int:
 def run_jobs(
     place: Place, todo: Sequence[Job], total: int, jobs: int | None, backend: str, scheduler: str | None
 ) -> list[str]:
-    """Run all jobs, each on one thread, under a progress bar; one that fails does not stop the others.
+    """Run all jobs, each on one thread, with a progress bar; a failed job does not stop the others.
 
-    A single job at a time runs within this process; otherwise every worker is started once and takes job
-    after job.
+    If only one job runs at a time, it runs in this process; otherwise every worker is started once and takes one
+    job after another.
 
     Args:
         todo: the jobs to run.
-        total: number of jobs with those that are done.
-        jobs: at a time, on this machine.
+        total: number of jobs, including those already done.
+        jobs: number of jobs at a time on this machine.
         backend: ``loky`` (processes of this machine) or ``dask``.
         scheduler: address of a Dask scheduler, e.g. tcp://host:8786; None starts workers on this machine.
 
@@ -224,7 +224,7 @@ def run_jobs(
 
 @contextlib.contextmanager
 def _workers(backend: str, jobs: int, scheduler: str | None) -> Iterator[None]:
-    """Let joblib use the processes of this machine, or the workers of a cluster."""
+    """Make joblib use processes of this machine, or the workers of a Dask cluster."""
     from joblib import parallel_config
 
     if backend == "loky":

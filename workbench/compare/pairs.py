@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tests every pair of models by their predictions.csv, with Holm's correction for many tests at once."""
+"""Tests every pair of models on their predictions.csv, with Holm's correction for multiple tests."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from scripts.metrics.registry import METRICS, OVERALL
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    r"""Adjust p-values so that, over all m tests, the chance of any false finding stays at the level.
+    r"""Adjust p-values so that the probability of any false rejection among all m tests stays below the level.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min\left(1, (m - j + 1)\, p_{(j)}\right)
 
-    for the p-values in rising order: never less powerful than Bonferroni's factor m, and valid whatever the
+    for the p-values in ascending order. It is never less powerful than Bonferroni's factor m, and valid under any
     dependence between the tests.
 
     Args:
-        p_values: of all the tests that were made, not only of those that came out well.
+        p_values: p-values of all tests that were made, not only of the promising ones.
+
+    Raises:
+        ValueError: a p-value outside [0, 1].
 
     Reference: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
         Statistics 6, 1979.
@@ -44,7 +47,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def add_holm(rows: Sequence[dict[str, Any]]) -> None:
-    """Set `p_holm` of each row to its corrected `p_value`: of all rows that have one, and None elsewhere."""
+    """Set `p_holm` of each row to its corrected `p_value`, or to None if it has no p-value."""
     tested = [row for row in rows if row["p_value"] is not None]
     for row in rows:
         row["p_holm"] = None
@@ -55,21 +58,22 @@ def add_holm(rows: Sequence[dict[str, Any]]) -> None:
 def compare_all(
     files: Mapping[str, str | Path], metric: str = "auc", draws: int = 2000, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """Compare every pair of models by their predictions.csv on the same cases, with Holm's correction.
+    """Compare every pair of models on their predictions.csv for the same cases, with Holm's correction.
 
-    The AUC by DeLong's test, every other metric by the paired bootstrap; both by patient.
+    The AUC is compared by DeLong's test, every other metric by the paired bootstrap, both by patient.
 
     Args:
         files: predictions.csv of each model, by the name of the model.
-        metric: one of `METRICS` or of `OVERALL`.
+        metric: one of `METRICS` or `OVERALL`.
 
     Returns:
-        One row per pair: first, second (names), n, n_patients, the fields of `Comparison` (first_value,
-        second_value, difference, lower, upper, p_value, method, note) and p_holm, None where there is no p.
+        One row per pair: metric, first, second (names), n, n_patients, first_value, second_value, the further
+        fields of `scripts.metrics.paired.Comparison` (difference, lower, upper, p_value, method, note) and
+        p_holm, None if there is no p-value.
 
     Raises:
-        ValueError: fewer than two models, other cases, classes or labels in one of them, an unknown metric.
-        FileNotFoundError: a file is not there.
+        ValueError: fewer than two models; cases, classes or labels that differ between them; an unknown metric.
+        FileNotFoundError: a file does not exist.
     """
     if metric not in (*METRICS, *OVERALL):
         raise ValueError(f"metric must be one of {', '.join((*METRICS, *OVERALL))}, found {metric!r}")
@@ -123,7 +127,7 @@ def _check_same(reference: Predictions, found: Predictions, expected: str | Path
 
 
 def main() -> None:
-    """Read the arguments, compare and print."""
+    """Run the command line: compare the models and print one line per pair."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path, help="results folders with predictions.csv")
     parser.add_argument("--metric", choices=(*METRICS, *OVERALL), default="auc")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All labelled cases of a dataset in one list, and the dataset.json of a fold of them."""
+"""All labelled cases of a dataset in one list, the dataset.json of each fold, and pooled predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pool:
     """The labelled cases of one dataset, sorted by name.
 
     Attributes:
-        positive: the positive one of two classes, for the dataset.json of folds; it changes no training.
+        positive: the positive one of two classes, for the dataset.json of folds; it does not affect training.
     """
 
     name: str  # of the dataset
@@ -40,7 +40,7 @@ class Pool:
     structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
 
     def values(self, key: str) -> list[Any]:
-        """Return one value of each case."""
+        """Return the value of `key` for each case."""
         return [item[key] for item in self.items]
 
 
@@ -51,7 +51,7 @@ def read_pool(
     clinical: Sequence[str | Mapping],
     splits: Sequence[str] = SPLITS,
 ) -> Pool:
-    """Read the labelled cases of a dataset, whatever split they are in, and check them.
+    """Read and check the labelled cases of a dataset, whatever split they are in.
 
     Args:
         dataset_dir: folder that holds dataset.json, or the path of such a file.
@@ -60,7 +60,7 @@ def read_pool(
 
     Raises:
         FileNotFoundError: no such folder or dataset.json, or files that it names do not exist.
-        ValueError: anything in it that training would stumble over later.
+        ValueError: anything in it that would fail later in training.
     """
     document = open_document(dataset_dir)
     phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
@@ -90,7 +90,7 @@ def read_pool(
 
 
 def write_fold(folder: Path, pool: Pool, fold: Fold) -> Path:
-    """Write the dataset.json of one fold into a folder; `training` reads it like any other."""
+    """Write the dataset.json of one fold into a folder, in the usual form that `training` reads."""
     content: dict[str, Any] = {
         "name": pool.name, "phases": pool.phases, "classes": pool.classes, "clinical": pool.columns
     }  # fmt: skip
@@ -118,8 +118,8 @@ def pooled_predictions(parts: Sequence[Predictions]) -> Predictions:
 
     .. math:: p_i = \frac{1}{RS} \sum_{r=1}^{R} \sum_{s=1}^{S} p_{i r s}
 
-    where :math:`p_{irs}` is what the network of repeat r and seed s said that had case i in its test part.
-    Within one repeat every case is predicted once; the folds together are all cases.
+    where :math:`p_{irs}` is the out-of-fold prediction of case i in repeat r with seed s. Within one repeat and
+    seed every case is predicted once, since the test parts of the folds together contain all cases.
 
     Args:
         parts: test predictions of every job of one strategy.
@@ -146,7 +146,7 @@ def pooled_predictions(parts: Sequence[Predictions]) -> Predictions:
 
 
 def write_pooled(place: Place, jobs: Sequence[Job], positive: str | None = None) -> dict[str, Path]:
-    """Write predictions/<strategy>.csv of each strategy, with the positive class; return them by strategy."""
+    """Write predictions/<strategy>.csv of each strategy, with the positive class; return the files by strategy."""
     files = {}
     for strategy in dict.fromkeys(job.strategy for job in jobs):
         chosen = [job for job in jobs if job.strategy == strategy]

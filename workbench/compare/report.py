@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What rows and pooled predictions of a comparison allow to say, and comparison.md, which says it."""
+"""Intervals and tests from the rows and pooled predictions of a comparison, and comparison.md with its tables."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from workbench.compare.pairs import add_holm, compare_all
 from workbench.compare.pool import Pool
 from workbench.report.comparison import Comparison, comparison_tables
 
-REPORTED = ("auc", "accuracy")  # The metrics that get intervals and tests; all others are in comparison.csv
+REPORTED = ("auc", "accuracy")  # Metrics with intervals and tests; comparison.csv has all metrics
 Row = dict[str, Any]
 Part = tuple[int, int] | str  # A test part: repeat and fold, or the site that was left out
 
 
 def part_values(rows: Iterable[Row], strategy: str, metric: str) -> dict[Part, float]:
-    """Return the metric of a strategy in each test part, the mean over seeds, where it is defined.
+    """Return the metric of a strategy in each test part where it is defined, averaged over seeds.
 
-    A repeat of a cross-validation draws new parts. A site that is left out is the same test part in every
-    repeat, which only draws other validation cases: it is one observation, and the mean over repeats as well.
+    A repeat of a cross-validation draws new parts. A site that is left out is the same test part in every repeat,
+    which only draws other validation cases: it is one observation, averaged over repeats as well.
     """
     found: dict[Part, list[float]] = {}
     for row in rows:
@@ -44,11 +44,11 @@ def part_values(rows: Iterable[Row], strategy: str, metric: str) -> dict[Part, f
 def summarise(rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: int) -> list[Row]:
     """Compute each metric of each strategy in two ways, each with a 95% interval.
 
-    * `mean`: the mean over all test parts of the metric within one: over the folds of all repeats, or over
-      the sites (see `part_values`). The interval is that of Nadeau and Bengio, since the training parts
-      overlap: see `corrected_t_test`, here against 0; it is cut off at 0 and 1.
-    * `pooled`: the metric of all cases together, by the predictions of `pooled_predictions`. The interval is
-      over patients: see `confidence_intervals`.
+    * `mean`: the mean of the metric over the test parts, which are the folds of all repeats, or the sites (see
+      `part_values`). The interval is that of Nadeau and Bengio, since the training parts overlap: see
+      `corrected_t_test`, here against 0; it is clipped to [0, 1].
+    * `pooled`: the metric of all cases together, from `pooled_predictions`. The interval is over patients: see
+      `confidence_intervals`.
     """
     n_train, n_test = _sizes(rows)
     found = []
@@ -73,11 +73,11 @@ def summarise(rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: 
 
 
 def pairwise_tests(rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: int) -> list[Row]:
-    """Test every pair of strategies in the same two ways; p-values are corrected by Holm within each.
+    """Test every pair of strategies in the same two ways, with Holm's correction within each metric and way.
 
-    * by patient: the pooled predictions of both, on the same cases; DeLong's test of the AUC, the paired
-      bootstrap of the accuracy: see `compare_all`.
-    * by fold: the metric of both within the same test parts, which are sites where sites are left out: see
+    * by patient: compares the pooled predictions on the same cases, by DeLong's test for the AUC and the paired
+      bootstrap for the accuracy: see `compare_all`.
+    * by fold: compares the metric within the same test parts (folds, or sites that are left out): see
       `part_values` and `corrected_t_test`.
     """
     if len(files) < 2:
@@ -95,7 +95,7 @@ def pairwise_tests(rows: Sequence[Row], files: Mapping[str, Path], draws: int, s
 
 
 def _pairs_by_fold(rows: Sequence[Row], strategies: Sequence[str], metric: str) -> list[Row]:
-    """Test all pairs over the folds in which the metric of both is defined."""
+    """Test all pairs over the test parts in which the metric of both is defined."""
     found: list[Row] = []
     for first, second in combinations(strategies, 2):
         one, other = (part_values(rows, strategy, metric) for strategy in (first, second))
@@ -110,7 +110,7 @@ def _pairs_by_fold(rows: Sequence[Row], strategies: Sequence[str], metric: str) 
 
 
 def _sizes(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return the mean number of cases outside of and in the test part."""
+    """Return the mean number of cases outside the test part and in it."""
     return fmean(row["n_training"] + row["n_validation"] for row in rows), fmean(row["n"] for row in rows)
 
 
@@ -118,20 +118,20 @@ KEY = ("strategy", "repeat", "fold", "site", "seed")
 
 
 def read_rows(place: Place, jobs: Sequence[Job]) -> list[dict[str, Any]]:
-    """Read what each job left, in the order of the jobs; rows of earlier versions lack the site."""
+    """Read the row of each job, in the order of the jobs; rows of earlier versions lack the site."""
     return [job.record | json.loads(place.row(job).read_text(encoding="utf-8")) for job in jobs]
 
 
 def write_report(
     folder: Path, pool: Pool, rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: int
 ) -> None:
-    """Write all tables, one by one as CSV and together as comparison.md, and print that of the strategies.
+    """Write all tables, each as CSV and all together as comparison.md, and print that of the strategies.
 
-    comparison.csv, one row per job, holds what the seeds fix: the same comparison gives the same bytes. Times
-    differ from run to run and are in costs.csv. summary.csv and pairs.csv are made of both.
+    comparison.csv has one row per job with what the seeds determine: the same comparison gives the same bytes.
+    Times, which differ from run to run, are in costs.csv. summary.csv and pairs.csv hold intervals and tests.
 
     Args:
-        draws, seed: of the bootstrap.
+        draws, seed: number of bootstrap draws and their seed.
     """
     keys = [key for key in (*KEY, "device", "threads") if key in rows[0]]
     found = Comparison(
@@ -153,14 +153,14 @@ def write_report(
 
 
 def _flat(row: Row) -> Row:
-    """Return the row of a job with its metrics behind the number of patients."""
+    """Return the row of a job with its metrics inserted after the number of patients."""
     items = [(key, value) for key, value in row.items() if key not in ("metrics", "costs")]
     at = [key for key, _ in items].index("n_patients") + 1
     return dict([*items[:at], *row["metrics"].items(), *items[at:]])
 
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows with a header; numbers with six decimals, nothing for None."""
+    """Write rows with a header; floats with six decimals, None as an empty cell."""
     write_table(path, rows[0], ([_cell(row[key]) for key in rows[0]] for row in rows))
 
 
@@ -169,7 +169,7 @@ def _cell(value: Any) -> Any:
 
 
 def about(pool: Pool, found: Comparison) -> str:
-    """Say what was compared on what."""
+    """Return a sentence on cases, folds, repeats, seeds and machine."""
     labels, number = pool.values("label"), len(set(pool.values("patient")))
     patients = f"{number} patients" if patients_known(pool.items) else "an unknown number of patients"
     counts = ", ".join(

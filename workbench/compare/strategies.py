@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration of the trainings: train.yaml, the user's settings, and a strategy."""
+"""Configuration of the trainings: train.yaml, the user's settings, and a strategy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORD = "comparison.json"
 
 
 def user_settings(config: Mapping[str, Any], own: Iterable[str]) -> dict[str, Any]:
-    """Return what the user set for the trainings: the merged configuration without compare.yaml's own keys.
+    """Return the user's settings for the trainings: the merged configuration without compare.yaml's own keys.
 
     >>> user_settings({"folds": 5, "max_epochs": 20}, own=["folds", "repeats"])
     {'max_epochs': 20}
@@ -46,7 +46,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> Path:
 
 
 def training_parser(bundle: Path, settings: Mapping[str, Any], overlay: Path | None = None) -> ConfigParser:
-    """Read the configuration of a training, to look at it before any training starts.
+    """Return a parser of the configuration of a training, with which it is checked before any training starts.
 
     Args:
         overlay: fragment of a strategy.
@@ -61,13 +61,13 @@ def training_parser(bundle: Path, settings: Mapping[str, Any], overlay: Path | N
 
 
 def check_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Let a results folder hold one comparison only: refuse it where it holds another one.
+    """Make sure that a results folder holds one comparison only, and record which.
 
     Args:
-        record: what the trainings depend on, beside strategy, repeat and seed, which name a training.
+        record: what the trainings depend on, except strategy, repeat and seed, which identify a training.
 
     Raises:
-        ValueError: naming the keys that differ, or when the folder holds something else.
+        ValueError: the folder holds another comparison (names the keys that differ), or something else.
     """
     file = folder / RECORD
     if not file.is_file():
@@ -84,16 +84,16 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
         )
 
 
-SINGLE = "single_"  # A single phase is this and the name of the phase
+SINGLE = "single_"  # Prefix of the baselines of single phases, followed by the name of the phase
 TABLE = "table"
 REGRESSION = "logistic_regression"
 
 
 def contenders(strategies: Sequence[str], phases: Sequence[str], clinical: Sequence[Any]) -> list[str]:
-    """Return the strategies with the baselines behind them, each once.
+    """Return the strategies followed by the baselines, each once.
 
-    The baselines are every single phase and, where there is a clinical table, the table alone by a network
-    and by logistic regression.
+    The baselines are every single phase and, if there is a clinical table, the table alone, by a network and by
+    logistic regression.
 
     >>> contenders(["concat", "single_ed"], ["ed", "es"], ["age"])
     ['concat', 'single_ed', 'single_es', 'table', 'logistic_regression']
@@ -105,27 +105,27 @@ def contenders(strategies: Sequence[str], phases: Sequence[str], clinical: Seque
 
 
 def overlay_of(bundle: Path, strategy: str) -> Path:
-    """Return the fragment of a strategy; that of all single phases is the same."""
+    """Return the fragment of a strategy; all single phases share one."""
     name = SINGLE[:-1] if strategy.startswith(SINGLE) else strategy
     return bundle / "configs" / "fusion" / f"{name}.yaml"
 
 
 def overrides_of(strategy: str) -> dict[str, str]:
-    """Return what a strategy sets beside its fragment: the phase of a single one."""
+    """Return the settings of a strategy beyond its fragment: for a single phase, its name."""
     return {"single_phase": strategy.removeprefix(SINGLE)} if strategy.startswith(SINGLE) else {}
 
 
 def check_strategies(
     bundle: Path, settings: Mapping[str, Any], strategies: Sequence[str], phases: Sequence[str]
 ) -> None:
-    """Build the network of every strategy once, so that a mistake shows before the first training.
+    """Build the network of every strategy once, so that mistakes are found before the first training.
 
     Args:
         strategies: names of fragments, ``single_<phase>`` or ``logistic_regression``.
 
     Raises:
-        ValueError: an unknown strategy or phase, no columns for one that needs the table, or settings that a
-            part of a network refuses.
+        ValueError: an unknown strategy or phase, no columns for a strategy that needs the table, or settings that
+            a part of a network refuses.
     """
     if isinstance(strategies, str) or not all(isinstance(name, str) for name in strategies):
         raise ValueError(f"`strategies` must be a list of names, found {strategies!r}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job does: it trains a network as `monai.bundle run training` does, or fits logistic regression."""
+"""The work of a job: it trains a network as `monai.bundle run training` does, or fits logistic regression."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from workbench.compare.jobs import Job, Place
 
 MOST_ITERATIONS = 5000
-TIMINGS = 3  # Passes through the network that are timed, behind one that is not
+TIMINGS = 3  # Timed passes through the network, after one that is not timed
 logging.getLogger(ConfigWorkflow.__module__).addFilter(
-    lambda record: not record.getMessage().startswith("Not all config files are in")  # as they lie here
+    lambda record: not record.getMessage().startswith("Not all config files are in")  # intended here
 )
 
 
@@ -33,8 +33,8 @@ def train(place: Place, job: Job) -> dict[str, Any]:
 
     Returns:
         parameters (number), epochs (trained), device, and under `costs`, which differ from run to run,
-        training_seconds (with validation; None where a killed job was taken up) and inference_ms (per case,
-        the network alone).
+        training_seconds (with validation; None if a killed job was resumed) and inference_ms (per case, the
+        network alone).
     """
     output = place.output(job)
     resumed = (output / "models" / "last.pt").is_file()
@@ -72,7 +72,7 @@ def train(place: Place, job: Job) -> dict[str, Any]:
 
 
 def _inference_ms(workflow: ConfigWorkflow) -> float:
-    """Time the trained network on one batch of test cases: milliseconds per case."""
+    """Return the time of the trained network on one batch of test cases, in milliseconds per case."""
     import torch
 
     network, inferer, prepare, loader, device = (
@@ -85,16 +85,16 @@ def _inference_ms(workflow: ConfigWorkflow) -> float:
     with torch.inference_mode():
         for _ in range(1 + TIMINGS):
             start = time.perf_counter()
-            inferer(image, network, **optional).sum().item()  # waits for the result on a GPU, too
+            inferer(image, network, **optional).sum().item()  # waits for the result, also on a GPU
             times.append(time.perf_counter() - start)
     return 1000 * median(times[1:]) / len(image)
 
 
 def regression(columns: Sequence[Column]) -> Pipeline:
-    """Return logistic regression with scikit-learn's defaults, to be fitted with all that stands before it.
+    """Return logistic regression with scikit-learn's defaults, in one pipeline with its preprocessing.
 
-    Numbers: the mean for a missing value, then standardised. Categories: the most frequent for a missing
-    value, then one column for each declared value.
+    Numbers: missing values become the mean, then all are standardised. Categories: missing values become the most
+    frequent one, then each declared value becomes a column (one-hot).
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -118,11 +118,7 @@ def regression(columns: Sequence[Column]) -> Pipeline:
 
 
 def clinical_frame(columns: Sequence[Column], cases: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
-    """Return the clinical table, one row per case, NaN where a value is missing.
-
-    Args:
-        cases: entries of dataset.json.
-    """
+    """Return the clinical table, one row per case (an entry of dataset.json), NaN where a value is missing."""
     import numpy as np
     import pandas
 
@@ -138,10 +134,10 @@ def clinical_frame(columns: Sequence[Column], cases: Sequence[Mapping[str, Any]]
 
 
 def fit_regression(place: Place, job: Job) -> dict[str, Any]:
-    """Fit on the whole outer training part, which nothing steers here, and predict the test part.
+    """Fit on training and validation cases together, since no validation is needed, and predict the test part.
 
     Returns:
-        as `train`; epochs are None.
+        As `train`; epochs are None.
     """
     dataset = json.loads((place.fold(job) / "dataset.json").read_text(encoding="utf-8"))
     columns, classes = dataset["clinical"], dataset["classes"]

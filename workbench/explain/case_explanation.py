@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that is found out about one case."""
+"""The explanation of one case."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CaseExplanation:
     probabilities: Tensor  # float64 [K]
     explained: int  # index of the class that is explained
     label: int | None
-    contributions: Contributions | None  # of each phase; None where not asked for
+    contributions: Contributions | None  # of each phase; None if not asked for
     heat: dict[str, dict[str, np.ndarray]]
     grid_affine: np.ndarray  # of that grid, index -> mm
     volumes: dict[str, Any]  # {phase: the opened file}
@@ -54,10 +54,10 @@ class CaseExplainer:
     """Explains what a network says about a case.
 
     Args:
-        explained_class: class whose probability is explained; None: the predicted one of each case.
+        explained_class: class whose probability is explained; None: the class predicted for each case.
 
     Raises:
-        ValueError: an explanation or a class that is not known.
+        ValueError: an unknown explanation or class.
     """
 
     network: Any  # in eval mode, with its calibration
@@ -87,7 +87,7 @@ class CaseExplainer:
         """Explain one case.
 
         Args:
-            item: of the preprocessing without `DeleteItemsd` (see `located`).
+            item: result of the preprocessing without `DeleteItemsd` (see `located`).
             without: gives its image prepared from some phases alone (see `phase_contributions`).
         """
         device = next(self.network.buffers()).device

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the network says without any phase to the prediction, phase by phase, as a picture."""
+"""Draw how each phase moves the probability from the answer without any phase to the prediction."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Waterfall:
 def contribution_figure(
     panels: Sequence[Waterfall], players: Sequence[str], path: str | Path | None = None, classes: Sequence[str] = ()
 ) -> Figure:
-    """Draw how each phase moved the probability, from the answer without any phase to the prediction.
+    """Draw one waterfall per panel.
 
     Every bar starts where the one above it ends. Orange bars raise the probability, blue ones lower it.
 
     Args:
         panels: one case, or one mean per predicted class.
         players: names of the phases, and of the clinical table.
-        classes: K class names, by whose numbers those are called that no font draws.
+        classes: K class names; a name that no font can draw is replaced by its number.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -106,5 +106,5 @@ def _draw(axes: Axes, panel: Waterfall, players: Sequence[str], shown: Mapping[s
 
 
 def _write(axes: Axes, x: float, row: int, text: str, bold: bool = False) -> None:
-    """Write a number behind the end of a bar."""
+    """Write a number at the end of a bar."""
     axes.text(x + 1, row, text, va="center", fontsize=10, fontweight="bold" if bold else "normal")

@@ -38,7 +38,7 @@ def shapley_values(value: Tensor) -> Tensor:
 
     .. math:: \phi_m = \sum_{S \not\ni m} \frac{|S|!\,(M - |S| - 1)!}{M!} \, (v(S \cup m) - v(S))
 
-    The values sum to v(all) - v(none). A player who never changes v gets 0; two who are exchangeable get the
+    The values sum to v(all) - v(none). A player that never changes v gets 0; two interchangeable players get the
     same.
 
     Args:
@@ -47,7 +47,7 @@ def shapley_values(value: Tensor) -> Tensor:
     Shape: [2^M, ...] -> [M, ...], float64.
 
     Raises:
-        ValueError: a number of rows that is no power of 2.
+        ValueError: the number of rows is not a power of 2.
 
     Reference: Shapley, A value for n-person games, 1953.
 
@@ -114,20 +114,20 @@ def phase_contributions(
     batch_size: int = 16,
     without: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
 ) -> Contributions:
-    r"""Divide the way from the network's answer without data to its prediction, by exact Shapley values.
+    r"""Divide the change from the network's answer without data to its prediction, by exact Shapley values.
 
     .. math:: v(S) = \mathrm{softmax}(f(x_S))
 
     where x_S is the case with only the phases in S, the others being absent; the clinical table, where the
     network reads one and the case has a value, is one more player. M players take 2^M network runs.
 
-    v of nothing is the network's own answer to a case without any phase or table, as every other v is. So a
-    player by whom the network's answers change little contributes little, whatever else it reads. Class
-    frequencies in its place would be another model's answer, and their distance from the network's own
-    would be credited to whoever comes first.
+    v of the empty set is, like every other v, the network's own answer: to a case without any phase or table.
+    So a player that changes the network's answers little contributes little. Class frequencies in its place
+    would be the answer of another model, and their distance from the network's own would be credited to
+    whichever player comes first.
 
-    What the case lacks is no player, and neither is what the network does not read (it changes the network's
-    output for no subset by more than rounding does): both contribute exactly 0.
+    What the case lacks is not a player, nor is what the network does not read (for no subset does it change
+    the output by more than rounding): both contribute exactly 0.
 
     Args:
         clinical: the case's table, NaN where a value is missing; None without one.
@@ -166,7 +166,7 @@ def phase_contributions(
     )
     read = is_read(output)
     value = output[_rows_of(read)]
-    value[-1] = output[-1]  # what is not read changes it by rounding alone
+    value[-1] = output[-1]  # players that are not read change it only by rounding
     values = torch.zeros(len(there), output.size(1), dtype=torch.float64)
     if len(value) > 1:
         values[players[read]] = shapley_values(value)
@@ -183,14 +183,14 @@ def _rows_of(read: Tensor) -> Tensor:
 def _images(
     image: Tensor, present: Tensor, shown: Tensor, without: Callable[[Tensor, Tensor, Tensor], Tensor] | None
 ) -> Tensor:
-    """Return the case as it is seen in n ways: shown [n, P] -> [n, P, D, H, W]."""
+    """Return the case with only the phases shown, for n subsets: shown [n, P] -> [n, P, D, H, W]."""
     if without is None:
         return image.expand(len(shown), *image.shape)
     return torch.stack([without(image, present, row) for row in shown])
 
 
 def _predict(network: nn.Module, images: Tensor, shown: Tensor, table_shown: Tensor, clinical: Tensor | None) -> Tensor:
-    """Return the probabilities [n, K] of a case seen in n ways: shown [n, P], table_shown [n, 0 or 1]."""
+    """Return the probabilities [n, K] of a case for n subsets: shown [n, P], table_shown [n, 0 or 1]."""
     table = None
     if clinical is not None:
         hidden = ~table_shown.any(dim=1, keepdim=True).to(clinical.device)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Explains cases one by one, each in a folder that is either complete or absent."""
+"""Explain cases one by one, each in a folder that is either complete or absent."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from workbench.explain.tables import (
 
 @contextmanager
 def folder_atomically(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill, and put it in the place of `folder` once that is done.
+    """Yield a temporary folder to fill, and move it to `folder` when that is done.
 
-    When filling fails, an old folder stays as it was and the temporary one is removed.
+    If filling fails, an old folder stays as it was and the temporary one is removed.
 
     Raises:
-        ValueError: the folder above cannot be written.
+        ValueError: the parent folder cannot be written.
     """
     check_writable(folder.parent)
     temporary = folder.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
@@ -78,7 +78,7 @@ def explain_cases(
     explained_class: str | None = None,
     batch_size: int = 16,
 ) -> list[CaseExplanation]:
-    """Explain cases one by one; each gets a folder of its own as soon as it is done, complete or not at all.
+    """Explain cases one by one and write, for each case as soon as it is done:
 
         <case>/contributions.csv, contributions.png     what each phase added to the probability
         <case>/heat.png, <phase>_<method>.nii.gz        where, over the original scan
@@ -91,7 +91,7 @@ def explain_cases(
     Args:
         case: which to explain (see `choose_cases`).
         preprocessing: as for inference.
-        explained_class: class whose probability is explained; None: the predicted one of each case.
+        explained_class: class whose probability is explained; None: the class predicted for each case.
 
     Raises:
         FileNotFoundError: no weights.
@@ -149,7 +149,7 @@ def write_case(
 
 
 def case_waterfall(found: CaseExplanation, part: Contributions, classes: Sequence[str]) -> Waterfall:
-    """Return the contributions of one case to the explained class, to be drawn."""
+    """Return the contributions of one case to the explained class as a panel of the figure."""
     k, truth = found.explained, "" if found.label is None else classes[found.label]
     start, steps, prediction = float(part.start[k]), part.values[:, k].tolist(), float(part.prediction[k])
     missing = (~part.present).int().tolist()
@@ -163,7 +163,7 @@ def write_summary(
     players: Sequence[str],
     classes: Sequence[str],
 ) -> None:
-    """Write what several cases have in common."""
+    """Write the tables and figures over several cases."""
     panels = mean_contributions(found, classes)
     if panels:
         write_contributions(folder / "contributions.csv", found, players, classes)
@@ -196,7 +196,7 @@ def summary_lines(found: Sequence[CaseExplanation], players: Sequence[str], clas
 
 
 def _count(found: Sequence[CaseExplanation], method: str) -> str:
-    """Count the cases in which the lesion is hot."""
+    """Say in how many cases the lesion is hot."""
     places = [e.localisation[method] for e in found if method in e.localisation]
     hotter = sum(place.lesion > place.background for place in places)
     within = sum(place.distance == 0 for place in places)

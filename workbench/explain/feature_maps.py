@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the cells of a feature map lie in the volume that it was made of."""
+"""Where the cells of a feature map lie in the input volume."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from torch.nn.modules.pooling import _AvgPoolNd, _MaxPoolNd
 class CellPlaces:
     r"""Follows a forward pass and notes where the cells of its maps lie.
 
-    A convolution or pooling of kernel k, dilation r, stride s and padding p reads for its cell i what is
-    centred on cell :math:`s i + r (k - 1) / 2 - p` of its input. So with cells at :math:`f + d i` in its
-    input, those of its output are at
+    Cell i of a convolution or pooling of kernel k, dilation r, stride s and padding p is centred on cell
+    :math:`s i + r (k - 1) / 2 - p` of its input. So if the cells of its input are at :math:`f + d i`, those
+    of its output are at
 
     .. math:: f + d \left(r \frac{k - 1}{2} - p\right) + d s i
 
-    Padded by half its kernel, a layer keeps the first cell on the first voxel; pooling of 2 without padding
-    moves it by half a cell, a patch of 4 voxels to voxel 1.5. Layers side by side that give maps of one size
-    (shortcuts, dense connections) place them alike. Other layers that halve an axis are taken for padded by
-    half their kernel, as the convolutions of `ResidualEncoder`.
+    A layer padded by half its kernel keeps the first cell on the first voxel; pooling of 2 without padding
+    moves it by half a cell, a patch of 4 voxels to voxel 1.5. Parallel layers with maps of one size
+    (shortcuts, dense connections) place them alike. Other layers that halve an axis are assumed to be padded
+    by half their kernel, like the convolutions of `ResidualEncoder`.
     """
 
     def __init__(self, size: Sequence[int]) -> None:
@@ -34,7 +34,7 @@ class CellPlaces:
         self.size = [int(voxels) for voxels in size]
 
     def follow(self, encoders: Iterable[nn.Module]) -> list[Any]:
-        """Listen to the layers of encoders; returns the handles by which to stop."""
+        """Hook into the layers of encoders; return the handles that remove the hooks."""
         layers = (_ConvNd, _AvgPoolNd, _MaxPoolNd)
         return [
             part.register_forward_hook(self._note)
@@ -51,7 +51,7 @@ class CellPlaces:
         settings = [_per_axis(getattr(layer, name, 1), axes) for name in names]
         for axis, (kernel, stride, padding, dilation) in enumerate(zip(*settings, strict=True)):
             before, after = inputs[0].shape[2 + axis], output.shape[2 + axis]
-            if before not in self.known[axis] and kernel == stride:  # patches, the last one filled up
+            if before not in self.known[axis] and kernel == stride:  # patches; the last one was padded
                 before = next((voxels for voxels in self.known[axis] if 0 < before - voxels < stride), before)
             if after in self.known[axis] or before not in self.known[axis]:
                 continue
@@ -59,10 +59,10 @@ class CellPlaces:
             self.known[axis][after] = (first + step * (dilation * (kernel - 1) / 2 - padding), step * stride)
 
     def of(self, cells: Sequence[int]) -> tuple[list[float], list[float]]:
-        """Return the place of the first cell and the distance of two, along each axis of a map, in voxels.
+        """Return the position of the first cell and the distance between cells along each axis, in voxels.
 
         Args:
-            cells: of the map along the axes.
+            cells: number of cells of the map along each axis.
         """
         found = [
             known.get(count) or _halved(voxels, count)
@@ -76,7 +76,7 @@ def _per_axis(value: int | Sequence[int], axes: int) -> list[int]:
 
 
 def _halved(voxels: int, cells: int) -> tuple[float, float]:
-    """Return first place and distance of cells whose axis was halved j times, rounded up, else stretched.
+    """Return first position and distance of cells if the axis was halved j times, rounded up, else evenly spread.
 
     >>> _halved(28, 7), _halved(16, 5)
     ((0.0, 4.0), (1.1, 3.2))
@@ -92,19 +92,19 @@ COARSEST = 4  # voxels
 
 
 class EncoderMaps(ModelWithHooks):
-    """Gives MONAI's visualisers feature maps of every phase, and their gradients.
+    """Gives MONAI's visualisers the feature maps of every phase, and their gradients.
 
-    Of an encoder that reads planes beside the whole volume, the maps are those of the volume.
+    If an encoder reads planes beside the whole volume, the maps are those of the volume.
 
     The layer is chosen by a rule, not by its name: the deepest maps inside `network.encoder`, which every
     network that reads images has, with at least one cell per 4 voxels along every axis; the encoder's output
-    where there are none. Deeper cells are larger than most lesions, and each has seen the whole volume.
+    if there are none. Deeper cells are larger than most lesions, and each of them sees the whole volume.
 
-    MONAI's own hooks keep one output of one layer. Here those of all calls of the encoder are kept in order,
-    so that one encoder called once for all phases, one called phase by phase, and one encoder per phase all
-    give maps [P, C, d, h, w].
+    MONAI's own hooks keep one output of one layer. Here the outputs of all calls are kept in order, so that one
+    encoder called once for all phases, one called phase by phase, and one encoder per phase all give maps
+    [P, C, d, h, w].
 
-    The score is the log odds of the class, log p_k / (1 - p_k), rather than its logit: adding a number to all
+    The score is the log odds of the class, log(p_k / (1 - p_k)), rather than its logit: adding a constant to all
     logits changes no probability, and must not change the map.
 
     Args:
@@ -157,7 +157,7 @@ class EncoderMaps(ModelWithHooks):
         hooks += [encoder.register_forward_hook(keep_call) for encoder in self.encoders]
         try:
             with torch.enable_grad():
-                # an input that asks for gradients gives them to the maps of a frozen network, too
+                # with an input that requires gradients, the maps of a frozen network have gradients, too
                 logits = self.model(x.detach().requires_grad_(), **kwargs)
                 self.score = self.class_score(logits, class_idx)
                 gradients = torch.autograd.grad(self.score, maps, allow_unused=True, retain_graph=retain_graph)
@@ -168,16 +168,16 @@ class EncoderMaps(ModelWithHooks):
         return logits, (torch.cat(maps).detach().contiguous(),), (torch.cat(filled).contiguous(),)
 
     def upsampler(self, size: Sequence[int]) -> Callable[[Tensor], Tensor]:
-        """Return what brings the maps of the last call to voxels, each cell to the middle of what it reads.
+        """Return the function that upsamples the maps of the last call, each cell to the centre of what it reads.
 
-        MONAI's `default_upsampler` stretches the cells over the volume instead, which is beside the middle by
-        up to half a cell.
+        MONAI's `default_upsampler` stretches the cells over the volume instead, which misses the centre by up to
+        half a cell.
         """
         return lambda maps: place_cells(maps, size, *self.places.of(maps.shape[2:]))
 
 
 def volume_reader(encoder: nn.Module) -> nn.Module:
-    """Return the part of an encoder that reads whole volumes, where it reads planes beside them."""
+    """Return the part of an encoder that reads whole volumes, if it also reads planes; else the encoder."""
     volume = getattr(encoder, "volume", None)
     return volume if isinstance(volume, nn.Module) else encoder
 

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 LEAST_POINTS = 10.0
-"""Least end of the scale of occlusion, in points of probability: a smaller change stays pale."""
-DARK = 0.6  # Brightness of the whitest tissue under heat, 1 being white: colours would drown in white
+"""The scale of occlusion reaches at least this far, in points of probability, so that small changes stay pale."""
+DARK = 0.6  # Brightness of the whitest tissue under heat (1 is white), so that colours stand out
 ACTIVATION_NAMES = {"layer_cam": "LayerCAM", "grad_cam": "Grad-CAM++"}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How the heat of a method is drawn: name, what its numbers are, colours, factor and limits."""
+    """How the heat of a method is drawn: name, unit, colours, factor and limits."""
 
     name: str
     unit: str
@@ -50,9 +50,9 @@ def heat_figure(
     """Draw one slice of every phase: the scan alone, then under the heat of each method.
 
     All slices pass through one position: the centre of the lesion mask, which is outlined, or the hottest
-    voxel where a case has no mask. They lie in the plane in which the reference phase was acquired. The heat
-    of a method has one scale for all phases, stated at its colour bar; that of occlusion ends at 10 points or
-    more. The grey scale is each phase's own, and darker under heat.
+    voxel if a case has no mask. They lie in the plane in which the reference phase was acquired. The heat
+    of a method has one scale for all phases, shown by its colour bar; that of occlusion reaches at least 10
+    points. Each phase has its own grey scale, darker under heat.
 
     Args:
         found: the explanation of one case, with heat.
@@ -108,7 +108,7 @@ def _scale(method: str, found: CaseExplanation) -> Scale:
 
 
 def _draw_slice(axes: Axes, part: PhaseSlice, method: str = "", scale: Scale | None = None) -> None:
-    """Draw the slice, its lesion outlined; under heat darkened, the fainter the heat the more transparent."""
+    """Draw the slice with its lesion outlined, darkened under heat; the fainter the heat, the more transparent."""
     lower, upper = np.percentile(part.scan, (1, 99))
     white = lower + max(upper - lower, 1e-6) / (1.0 if scale is None else DARK)
     shown = part.scan.clip(max=np.percentile(part.scan, 99))
@@ -134,12 +134,12 @@ def _draw_bar(figure: Figure, axes: Axes, scale: Scale) -> None:
 
 
 def _label(axes: Axes, text: str) -> None:
-    """Write what a row shows, on its left."""
+    """Write to the left of a row what it shows."""
     axes.text(1.0, 0.5, text, transform=axes.transAxes, fontsize=9, ha="right", va="center")
 
 
 def _place(found: CaseExplanation, phases: Sequence[str], titles: Sequence[str], method: str) -> str:
-    """Say where the hottest point of a method lies, and how much it is where that has a unit."""
+    """Say where the hottest point of a method lies, and its value if that has a unit."""
     heat = found.heat[method]
     highest = max(float(values.max()) for values in heat.values())
     if highest <= 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a part of a network said in each forward pass, without asking the network to return it."""
+"""Collect what a part of a network computes in each forward pass, by hooks."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from torch import Tensor, nn
 Read = Callable[[tuple[Any, ...], Any], Tensor | None]
 """From the inputs and the output of a part to one tensor [B, ...], or None where there is nothing to read."""
 KINDS = ("attention", "self_attention", "cross_attention")
-"""What fusions call their attention, [B, H, M, M], or [B, H, M] of one class token."""
+"""Names under which fusions return their attention, [B, H, M, M], or [B, H, M] for one class token."""
 
 
 class Passes:
     """Collects one tensor per forward pass of one part of a network, or of each member or level of it.
 
-    Test-time augmentation passes a batch through the network several times. As it averages the probabilities
-    of these passes, what was collected is averaged, too.
+    Test-time augmentation passes a batch through the network several times. Like the probabilities of these
+    passes, what was collected is averaged.
 
     Args:
         network: in eval mode when cases pass; also an `Ensemble`, or a `HybridNetwork` of several levels.
-        reads: names of the network's attributes that are listened to, the first that is there, and how each
-            is read; members and levels without any say nothing.
+        reads: attributes of the network to listen to (only the first that exists), and how each is read;
+        members and levels without any are skipped.
     """
 
     def __init__(self, network: nn.Module, reads: dict[str, Read]) -> None:
@@ -74,7 +74,7 @@ def _networks(network: nn.Module) -> list[nn.Module]:
 class AttentionMaps:
     """Collects the attention of a fusion over tokens, the mean of its heads, until it is removed.
 
-    Of an ensemble it is the mean over the members.
+    For an ensemble it is the mean over the members.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -83,7 +83,7 @@ class AttentionMaps:
     def take(self) -> dict[str, Tensor]:
         """Return {kind: [B, Q, M]} of the cases since the last call, NaN where either token is absent.
 
-        Q is M, or 1 for a class token. With several views of a case, by test-time augmentation, the mean.
+        Q is M, or 1 for a class token; averaged over the passes of test-time augmentation.
         """
         found = {kind: passes.take() for kind, passes in self.passes.items()}
         return {kind: torch.stack(maps).mean(dim=0) for kind, maps in found.items() if maps}
@@ -101,7 +101,7 @@ def _attention(kind: str) -> Read:
             return None
         present = inputs[1]
         mean = attention.float().mean(dim=1)
-        if mean.dim() == 2:  # of one class token, which is always there
+        if mean.dim() == 2:  # of one class token, which is always present
             return torch.where(present, mean, torch.nan).unsqueeze(1)
         return torch.where(present.unsqueeze(1) & present.unsqueeze(2), mean, torch.nan)
 
@@ -111,20 +111,20 @@ def _attention(kind: str) -> Read:
 class FusedFeatures(Passes):
     """Collects the fused features of every case that passes through a network, until it is removed.
 
-    * A network with a last layer (its attribute ``head``): what enters it, [B, F].
+    * A network with a last layer (its attribute ``head``): the input of that layer, [B, F].
     * Fusion of decisions (its attribute ``combination``), where no vector is fused: the probabilities that
       each phase alone gives, side by side, F = M K; an absent phase has 1 / K for each class.
     * An ensemble: the features of its members side by side; a hybrid: those of its levels.
-    * Any other network, as the clinical table alone: none.
+    * Any other network, such as one that reads the clinical table alone: none.
     """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network, {"combination": _phase_probabilities, "head": lambda inputs, _: inputs[0]})
 
     def take(self) -> Tensor | None:  # type: ignore[override]
-        """Return the features [B, F] of the cases since the last call, the mean over several views of a case.
+        """Return the features [B, F] of the cases since the last call, averaged over test-time augmentation.
 
-        None: the network has none.
+        None if the network has none.
         """
         found = super().take()
         return torch.cat(found, dim=1) if found else None
@@ -142,11 +142,11 @@ class FusionWeights:
 
     The fusion is the network's attribute ``fusion``, or ``combination`` where decisions are fused. The
     weights of an ensemble are the mean of its members'. In a hybrid those of each level are multiplied by the
-    weight of the level; a level without weights (early fusion) is one more token, behind the others.
+    weight of the level; a level without weights (early fusion) is one more token, after the others.
 
     Attributes:
         levels_together: numbers, from 1, of the levels that read all phases together, in the order of their
-            tokens; empty but in a hybrid.
+        tokens; empty except in a hybrid.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -157,9 +157,9 @@ class FusionWeights:
         self.passes = None if self.parts else Passes(network, {"combination": _weights, "fusion": _weights})
 
     def take(self) -> Tensor | None:
-        """Return the weights [B, M] of the cases since the last call, the mean over several views of a case.
+        """Return the weights [B, M] of the cases since the last call, averaged over test-time augmentation.
 
-        None: the strategy gives no weights.
+        None if the strategy gives no weights.
         """
         if self.passes is not None:
             own = self.passes.take()
@@ -179,7 +179,7 @@ class FusionWeights:
             part.remove()
 
     def _of_levels(self, found: list[Tensor | None], network: HybridNetwork) -> Tensor | None:
-        """Weigh the weights of the levels, [B, M]; None where no level gives any."""
+        """Return the weights of the levels times those of their tokens, [B, M]; None if no level gives any."""
         together = [number for number, weights in enumerate(found, 1) if weights is None]
         if len(together) == len(found):
             return None
@@ -202,7 +202,7 @@ def _weights(_: tuple[Any, ...], output: Any) -> Tensor | None:
 
 
 def _by_phase(weights: Tensor, level: Any) -> Tensor:
-    """Sum the weights of the views of each phase; that of the table stays: [B, P V (+ 1)] -> [B, P (+ 1)]."""
+    """Sum the weights of the views of each phase, and keep that of the table: [B, P V (+ 1)] -> [B, P (+ 1)]."""
     tokens = int(level.image_tokens)
     image = weights[:, :tokens].unflatten(1, (int(level.num_phases), -1)).sum(dim=2)
     return torch.cat([image, weights[:, tokens:]], dim=1)

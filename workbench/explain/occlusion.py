@@ -18,7 +18,7 @@ class LayerCAM(GradCAM):
 
     .. math:: M = \mathrm{relu}\left(\sum_c \mathrm{relu}(\partial s / \partial A_c) \, A_c\right)
 
-    One weight per channel loses the place where networks with a non-linear fusion found their evidence.
+    With a non-linear fusion, one weight per channel would lose where the network found its evidence.
 
     Reference: Jiang et al., LayerCAM: exploring hierarchical class activation maps for localization, IEEE
     Transactions on Image Processing 2021, eq. 6 and 7.
@@ -41,12 +41,12 @@ def layer_cam(
     case is 1, so that phases can be compared with each other; cases cannot.
 
     Args:
-        present: phases that are there; absent ones have no heat.
+        present: which phases the case has; absent ones get no heat.
         class_index: the class that is explained.
 
-    Shape: image [P, D, H, W], present [P] bool, clinical [T] -> [P, D, H, W], from 0 to 1. One map serves all
-        phases where one encoder reads them together (`early`); only the phase that is read has heat where a
-        network reads one (`single`, see its attribute `encoded_phases`).
+    Shape: image [P, D, H, W], present [P] bool, clinical [T] -> [P, D, H, W], from 0 to 1. All phases share
+    one map if one encoder reads them together (`early`); if a network reads one phase (`single`, see its
+    attribute `encoded_phases`), only that one has heat.
 
     Raises:
         ValueError: a network without an encoder.
@@ -57,7 +57,7 @@ def layer_cam(
 def grad_cam(
     network: nn.Module, image: Tensor, present: Tensor, class_index: int, clinical: Tensor | None = None
 ) -> Tensor:
-    """Return where in each phase Grad-CAM++ finds evidence for a class; otherwise as `layer_cam`.
+    """Return where in each phase Grad-CAM++ finds evidence for a class; otherwise like `layer_cam`.
 
     Reference: Chattopadhay et al., Grad-CAM++: generalized gradient-based visual explanations for deep
     convolutional networks, WACV 2018.
@@ -93,14 +93,14 @@ def predict_case(network: nn.Module, image: Tensor, present: Tensor, clinical: T
 
 
 class CoveredPhase(nn.Module):
-    """The prediction as a function of what is left visible of one phase.
+    """The prediction as a function of which part of one phase is visible.
 
     Args:
         phase: index of the phase that is covered.
         inside: voxels of this phase that show something; covered ones become their mean.
 
     Shape: image [P, D, H, W], present [P], clinical [T], inside [D, H, W]; visible [n, 1, d, h, w], 1 visible
-        and 0 covered, over `box`, the smallest around the inside -> logits [n, K].
+        and 0 covered, over `box`, the bounding box of `inside` -> logits [n, K].
     """
 
     def __init__(
@@ -112,9 +112,9 @@ class CoveredPhase(nn.Module):
         corners = inside.nonzero()
         low, high = corners.amin(dim=0).tolist(), (corners.amax(dim=0) + 1).tolist()
         self.box = (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
-        covered = torch.where(inside, image[phase][inside].mean(), image[phase])  # padding stays what it is
+        covered = torch.where(inside, image[phase][inside].mean(), image[phase])  # padding stays as it is
         self.seen, self.covered = image[phase][self.box], covered[self.box]
-        self.eval()  # MONAI restores the mode it found, which must not be that of training
+        self.eval()  # MONAI restores the mode it finds, which must not be training mode
 
     def forward(self, visible: Tensor) -> Tensor:
         """Classify the case with a part of the phase covered."""
@@ -127,13 +127,13 @@ class CoveredPhase(nn.Module):
 
 
 class Occlusion:
-    """Covers one phase window by window, and notes by how much the probability of a class drops.
+    """Covers one phase window by window, and measures by how much the probability of a class drops.
 
     MONAI's `OcclusionSensitivity` covers all channels at once; here each phase is covered alone, and only
     where it shows something.
 
     Args:
-        window: edge of the covered cube in mm; at least one voxel, at most what the phase shows.
+        window: edge of the covered cube in mm; at least one voxel, at most the visible part of the phase.
         overlap: of neighbouring windows, as a fraction of their edge, from 0 to below 1.
         batch_size: windows per network run.
 
@@ -175,7 +175,7 @@ class Occlusion:
             class_index: the class that is explained.
 
         Shape: image [P, D, H, W], present [P] bool, inside [P, D, H, W] bool, clinical [T] -> [P, D, H, W];
-            from -1 to 1, positive where the voxels speak for the class, 0 outside and in absent phases.
+            from -1 to 1, positive where the voxels support the class, 0 outside and in absent phases.
         """
         probability = predict_case(network, image, present, clinical)[class_index]
         heat = torch.zeros_like(image)

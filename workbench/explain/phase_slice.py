@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Slices as radiologists read them, and one slice of a phase of the original file with heat and lesion in it."""
+"""Slices in radiological view, and one slice of a phase of the original file with heat and lesion."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def axes_of_view(view: str, orientation: str) -> tuple[int, int, int]:
 def anatomical_slice(
     volume: np.ndarray, view: str, orientation: str, spacing: Sequence[float], index: int | None = None
 ) -> tuple[np.ndarray, float]:
-    """Return a slice [rows, columns] as it is looked at, and its voxel's height over width.
+    """Return a slice [rows, columns] in radiological view, and the height of its pixels over their width.
 
     Anterior (or superior) is up; the patient's right, or anterior in a sagittal slice, is on the left.
 
     Args:
         view: axial, coronal or sagittal.
-        orientation: where the volume's axes run to, e.g. RAS.
+        orientation: directions of the volume's axes, e.g. RAS.
         index: of the slice; None: the middle one.
 
     >>> anatomical_slice(np.arange(4).reshape(2, 2, 1), "axial", "RAS", (1.0, 2.0, 1.0))
@@ -74,7 +74,7 @@ def write_directions(axes: Axes, view: str) -> None:
 
 
 def grey_range(shown: np.ndarray) -> tuple[float, float]:
-    """Return black and white of a case: percentiles 1 and 99 of its present phases without padding."""
+    """Return the values shown as black and white: percentiles 1 and 99 of the present phases without padding."""
     values = shown[np.isfinite(shown) & (shown != 0)]
     if values.size == 0:
         return 0.0, 1.0
@@ -84,7 +84,7 @@ def grey_range(shown: np.ndarray) -> tuple[float, float]:
 
 
 def picture_grid(figure: NamedFigure, rows: int, blocks: int, columns: int, pad: float) -> np.ndarray:
-    """Make framed places [rows * blocks, columns], close together: down one block, then down the next."""
+    """Return closely packed framed axes [rows * blocks, columns]: down one block, then down the next."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=pad, h_pad=0.04, wspace=0.01, hspace=0.01))
@@ -103,7 +103,7 @@ def draw_slice(axes: Axes, picture: np.ndarray, grey: tuple[float, float], aspec
 
 
 def draw_empty(axes: Axes, text: str, shape: tuple[int, ...], aspect: float) -> None:
-    """Fill the place of a picture [rows, columns] that is not there, and say why."""
+    """Fill the place of a missing picture [rows, columns], and say why it is missing."""
     axes.set(xlim=(0, shape[1]), ylim=(0, shape[0]), aspect=aspect)
     write_empty(axes, text)
 
@@ -116,12 +116,12 @@ def write_empty(axes: Axes, text: str) -> None:
 
 
 MARGIN = 12.0  # mm of the scan shown around what the network sees
-THICK = 1.5  # an axis whose voxels are this much longer than the others is the one that slices are stacked along
+THICK = 1.5  # slices are stacked along an axis whose voxels are this many times longer than along the others
 
 
 @dataclass(frozen=True)
 class PhaseSlice:
-    """Pictures [rows, columns] as they are looked at."""
+    """Pictures [rows, columns] in radiological view."""
 
     scan: np.ndarray  # of the original file
     heat: dict[str, np.ndarray]  # {method: heat}
@@ -135,7 +135,7 @@ class PhaseSlice:
 
 
 def view_of(volume: Volume) -> str:
-    """Return the plane of acquisition: across the longest side of the voxels; axial where none is longer."""
+    """Return the plane of acquisition, across the longest side of the voxels; axial if no side stands out."""
     spacing, letters = volume.spacing, orientation_of(volume)
     longest = int(spacing.argmax())
     if spacing[longest] < THICK * np.delete(spacing, longest).max():
@@ -144,7 +144,7 @@ def view_of(volume: Volume) -> str:
 
 
 def orientation_of(volume: Volume) -> str:
-    """Return where the axes of a volume run to, as nearly as three letters can say, e.g. LPS."""
+    """Return the nearest anatomical directions of a volume's axes, e.g. LPS."""
     from nibabel.orientations import aff2axcodes
 
     return "".join(aff2axcodes(volume.affine))
@@ -165,7 +165,7 @@ def shown_position(found: CaseExplanation) -> np.ndarray:
 
 
 def phase_slice(found: CaseExplanation, phase: str, position: np.ndarray, view: str) -> PhaseSlice:
-    """Return the slice of a phase that is nearest to a position, as far as the network sees and a bit more.
+    """Return the slice of a phase nearest to a position, cropped to what the network sees and a margin.
 
     Args:
         found: the explanation of a case with heat.

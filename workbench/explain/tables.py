@@ -21,9 +21,9 @@ GROUPS = (*SPLITS, "unlabelled")
 
 
 def choose_cases(items: Sequence[Mapping[str, Any]], case: str | Sequence[str]) -> list[Mapping[str, Any]]:
-    """Return the cases that a user asks for.
+    """Return the cases that a user asks for: by name, by a list of names, by split, or ``all``.
 
-    They name a case, list names, or give a split (training, validation, test, unlabelled), or ``all``.
+    Splits are training, validation, test and unlabelled; a case of such a name comes first.
 
     Raises:
         ValueError: no such case; names the nearest ones.
@@ -59,7 +59,7 @@ def choose_cases(items: Sequence[Mapping[str, Any]], case: str | Sequence[str]) 
 def located(preprocessing: Compose) -> Compose:
     """Return a preprocessing that keeps where every voxel came from.
 
-    `DeleteItemsd`, which takes away what the network does not need, is left out.
+    It leaves out `DeleteItemsd`, which removes what the network does not need.
     """
     steps = preprocessing.flatten().transforms
     return Compose([step for step in steps if not isinstance(step, DeleteItemsd)])
@@ -114,7 +114,7 @@ def mean_contributions(found: Sequence[CaseExplanation], classes: Sequence[str])
 
 
 def write_mean_contributions(path: Path, panels: Sequence[Waterfall], players: Sequence[str]) -> Path:
-    """Write one row per predicted class: class, cases, start, prediction, one column per phase."""
+    """Write one row per predicted class: predicted, cases, start, prediction, one column per phase."""
     rows = [[p.class_name, p.cases, p.start, p.prediction, *p.steps] for p in panels]
     return write_rows(path, ["predicted", "cases", "start", "prediction", *players], rows)
 
@@ -122,7 +122,7 @@ def write_mean_contributions(path: Path, panels: Sequence[Waterfall], players: S
 def write_localisation(
     path: Path, found: Sequence[CaseExplanation], phases: Sequence[str], classes: Sequence[str]
 ) -> Path | None:
-    """Write one row per case with a lesion mask and method; nothing where no case has a mask.
+    """Write one row per method and case with a lesion mask; nothing if no case has a mask.
 
     The columns are case, true (empty where unknown), predicted, method, lesion_heat and background_heat
     (means over all phases), hottest_phase and hottest_mm_from_lesion (0 within it).

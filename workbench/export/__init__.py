@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trained models as single files that need none of this code: TorchScript and ONNX."""
+"""Export of trained models to single files that run without this code: TorchScript and ONNX."""
 
 from scripts import exports
 

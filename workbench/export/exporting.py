@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a trained model in other formats, each with a description, checked and timed."""
+"""Exports a trained model to other formats, each with a description, checked and timed."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ VERSIONS = ("name", "version", "monai_version", "pytorch_version")
 
 
 def describe(network: nn.Module, weights: Path, bundle_root: Path) -> dict[str, Any]:
-    """Return what a user of the file must know to prepare a case and to read the answer.
+    """Return what a user of the file must know to prepare a case and to interpret the prediction.
 
     Args:
-        network: with the weights loaded.
-        weights: their file.
+        network: network with the weights loaded.
+        weights: file of the weights.
         bundle_root: folder whose configs/metadata.json describes the model.
 
     Returns:
-        phases, reference_phase, classes, positive (of two classes, that of the threshold), clinical,
-        orientation, spacing (mm), grid_size (voxels), region, intensity and image_filter, as in the
-        configuration; temperature, threshold and prior, as in `Calibration` (the logits are divided by the
-        temperature already); name and versions; and the SHA-256 of the weights.
+        phases, reference_phase, classes, positive (of two classes, the one to which the threshold applies),
+        clinical, orientation, spacing (mm), grid_size (voxels), region, intensity and image_filter, as in the
+        configuration; temperature, threshold and prior, as in `Calibration` (the logits are already divided by
+        the temperature); name and versions; and the SHA-256 of the weights.
     """
     metadata = json.loads((bundle_root / "configs" / "metadata.json").read_text(encoding="utf-8"))
     model = metadata["model_configuration"]
@@ -70,29 +70,29 @@ def export_model(
     formats: Sequence[str],
     rounds: int,
 ) -> None:
-    """Write a trained model in other formats, hold each to the network's own logits, and time them.
+    """Export a trained model to other formats, compare the logits of each with the network's, and time them.
 
-    Beside the weights, `model.ts` and `model.onnx`; in the folder of the model, exports.csv with the size of
-    each, its largest difference from the network, and its time for one case on the CPU.
+    It writes `model.ts` and `model.onnx` beside the weights, and exports.csv into the folder of the model, with
+    the size of each file, its largest difference from the network, and its time for one case on the CPU.
 
     Args:
-        network: the network; it takes the weights of `model_file`.
-        model_file: trained weights; the exported files get its name with another ending.
-        bundle_root: folder of the model; its configs/metadata.json says what the model is.
+        network: the network, into which the weights of `model_file` are loaded.
+        model_file: trained weights; the exported files get the same name with another ending.
+        bundle_root: folder of the model, whose configs/metadata.json describes it.
         phases: phase names.
-        columns: declarations of the clinical table; [] is none.
+        columns: declarations of the clinical table; []: no table.
         grid_size: voxels.
-        formats: of `FORMATS`.
-        rounds: times that one case goes through each runtime to be timed; 0: none.
+        formats: names of `FORMATS`.
+        rounds: how often one case is timed with each runtime; 0: not at all.
 
     Raises:
         FileNotFoundError: no trained weights.
-        ValueError: an unknown format, a network that a format cannot hold, or an exported file whose logits
-            differ from the network's (see `largest_difference`); no such file is left then.
+        ValueError: an unknown format, a network that cannot be exported to a format, or an exported file whose
+            logits differ from the network's (see `largest_difference`); such a file is not kept.
     """
     for name in formats or [""]:
         if name not in FORMATS:
-            raise ValueError(f"`formats` must be of {listing(name, FORMATS)}, found {list(formats)}")
+            raise ValueError(f"`formats` must be among {listing(name, FORMATS)}, found {list(formats)}")
     weights, root = Path(model_file), Path(bundle_root)
     load_trained(network, weights)
     network = network.cpu().eval()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TorchScript and ONNX: how files are written, how far they are from the network, and how fast they are."""
+"""TorchScript and ONNX files: writing them, comparing them with the network, and timing them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Inputs = tuple[Tensor, Tensor | None, Tensor]
 
 
 def example_inputs(cases: int, num_phases: int, grid_size: Sequence[int], num_columns: int, seed: int = 0) -> Inputs:
-    """Return a batch of noise in which every phase and every clinical value is there."""
+    """Return a batch of noise in which every phase and every clinical value is present."""
     draw = torch.Generator().manual_seed(seed)
     image = torch.rand((cases, num_phases, *grid_size), generator=draw)
     clinical = torch.rand((cases, num_columns), generator=draw) if num_columns else None
@@ -31,9 +31,9 @@ def example_inputs(cases: int, num_phases: int, grid_size: Sequence[int], num_co
 def trial_batches(
     num_phases: int, grid_size: Sequence[int], num_columns: int
 ) -> dict[str, tuple[Tensor, Tensor | None, Tensor]]:
-    """Return batches by what is tried: one case, several, and each phase or clinical value missing.
+    """Return test batches by name: one case, several, each phase missing, each clinical value missing.
 
-    What an absent phase holds is NaN, which no exported operation may let through.
+    Absent phases hold NaN, which no exported operation may let through.
     """
     batches = {
         f"{cases} of {num_phases} phases": example_inputs(cases, num_phases, grid_size, num_columns, cases)
@@ -58,11 +58,11 @@ OPSET = 17
 
 
 class OnnxForm(nn.Module):
-    """A network with all its inputs in a row, since ONNX has no optional ones.
+    """A network with positional inputs only, since ONNX has no optional ones.
 
     Args:
-        network: as in `scripts.networks`.
-        table: whether it reads a clinical table; then it is the second input.
+        network: network of `scripts.networks`.
+        table: whether it reads a clinical table, which is then the second input.
     """
 
     def __init__(self, network: nn.Module, table: bool) -> None:
@@ -77,7 +77,7 @@ class OnnxForm(nn.Module):
 
 
 def write_torchscript(network: nn.Module, inputs: Inputs, description: Mapping[str, Any], path: Path) -> None:
-    """Write a TorchScript file, whose description `monai.data.load_net_with_metadata` reads.
+    """Write a TorchScript file with a description that `monai.data.load_net_with_metadata` reads.
 
     Raises:
         ValueError: the network cannot be scripted.
@@ -96,7 +96,7 @@ def write_onnx(network: nn.Module, inputs: Inputs, description: Mapping[str, Any
     missing) and present bool [B, P]; output logits float32 [B, K], whose softmax is the probability.
 
     Raises:
-        ValueError: an operation that ONNX lacks, or the package onnx is not installed.
+        ValueError: the network has an operation that ONNX lacks, or the package onnx is not installed.
     """
     try:
         import onnx
@@ -109,7 +109,7 @@ def write_onnx(network: nn.Module, inputs: Inputs, description: Mapping[str, Any
     batched = {name: {0: "cases"} for name in [*given, "logits"]}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tracing warns of every number that a shape gives
+        warnings.simplefilter("ignore")  # tracing warns of every number taken from a shape
         try:
             torch.onnx.export(
                 OnnxForm(network, "clinical" in given).eval(), tuple(given.values()), path, dynamo=False,
@@ -124,7 +124,7 @@ def write_onnx(network: nn.Module, inputs: Inputs, description: Mapping[str, Any
 
 
 def not_exported(network: nn.Module, name: str, error: Exception) -> ValueError:
-    """Return the error for a network that a format cannot hold."""
+    """Return the error for a network that cannot be exported to a format."""
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     return ValueError(
         f"{type(network).__name__} cannot be exported to {name} ({reason}); choose another format or strategy"
@@ -133,11 +133,11 @@ def not_exported(network: nn.Module, name: str, error: Exception) -> ValueError:
 
 Writer = Callable[[nn.Module, Inputs, Mapping[str, Any], Path], None]
 FORMATS: dict[str, Writer] = {"torchscript": write_torchscript, "onnx": write_onnx}
-"""By name, as in `EXPORTED`."""
+"""Name of the format, as in `EXPORTED` -> function that writes it."""
 
 
 TOLERANCE = 1e-4
-"""Largest difference of a logit between an exported file and the network that it was made from."""
+"""Largest accepted difference of a logit between an exported file and its network."""
 
 
 def largest_difference(network: nn.Module, exported: nn.Module, trials: Mapping[str, Inputs], name: str) -> float:
@@ -145,19 +145,19 @@ def largest_difference(network: nn.Module, exported: nn.Module, trials: Mapping[
 
     Args:
         network: the network, in evaluation mode.
-        exported: what was made from it.
-        trials: batches by what is tried.
-        name: of the format, for the message.
+        exported: the network in the exported file.
+        trials: batches by name, from `trial_batches`.
+        name: name of the format, for the message.
 
     Raises:
-        ValueError: a difference above `TOLERANCE`, or a logit that is not finite; says in which batch.
+        ValueError: a difference above `TOLERANCE`, or a logit that is not finite; names the batch.
     """
     largest = 0.0
     for trial, (image, clinical, present) in trials.items():
         with torch.inference_mode():
             expected, found = (part(image, clinical, present) for part in (network, exported))
         difference = float((found - expected).abs().max())
-        if not difference <= TOLERANCE:
+        if not difference <= TOLERANCE:  # so written, it also catches NaN
             raise ValueError(
                 f"the exported {name} file must give the logits of {type(network).__name__} to within "
                 f"{TOLERANCE:g}, found {difference:g} with {trial}; nothing was written, use another format"
@@ -169,13 +169,13 @@ def largest_difference(network: nn.Module, exported: nn.Module, trials: Mapping[
 def latencies(networks: Mapping[str, nn.Module], inputs: Inputs, rounds: int) -> dict[str, tuple[float, float, float]]:
     """Time every network on the same batch: median, fastest and slowest of the rounds, in ms.
 
-    The networks take turns in every round, so that what else the machine does meets all of them alike. Each
-    has two passes before, in which TorchScript compiles itself.
+    The networks take turns in every round, so that other load on the machine affects all of them equally. Two
+    untimed passes come first, in which TorchScript compiles itself.
 
     Args:
-        networks: by name, on the CPU.
+        networks: networks by name, on the CPU.
         inputs: the batch.
-        rounds: passes that count; 0: nothing is timed.
+        rounds: number of timed passes; 0: nothing is timed.
     """
     image, clinical, present = inputs
     seconds: dict[str, list[float]] = {name: [] for name in networks}

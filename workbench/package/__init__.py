@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the zip that the MONAI Model Zoo takes, of this bundle or of a results folder."""
+"""Packs this bundle or a results folder into a zip for the MONAI Model Zoo."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: writes the bundle as the zip that the MONAI Model Zoo takes.
+"""Command line: packs the bundle into a zip for the MONAI Model Zoo.
 
 python -m workbench.package
 python -m workbench.package --bundle_root results/mine --dry_run_hub my-group/my-model
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--dry_run_hub", metavar="OWNER/NAME", help="list what would go to this Hugging Face repository"
     )
-    errors.install()  # the temporary copy goes where the command is stopped
+    errors.install()  # removes the temporary copy if the command is stopped
     chosen = parser.parse_args(arguments)
     try:
         refuse_bundle(chosen.output)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files of a bundle go to others: all that is needed to run it, nothing that was made with it."""
+"""The files of a bundle that are shared: all that is needed to run it, nothing that was made with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REQUIRED = (
     "scripts/__init__.py",
 )
 CONFIG_SUFFIXES = (".yaml", ".json", ".conf")
-# Figures of a results folder that show no patient, in the words under which the model card shows them.
+# Figures of a results folder that show no patient, with their titles in the model card.
 FIGURES = {
     "learning_curves.png": "Training loss and validation",
     "roc.png": "ROC",
@@ -56,17 +56,17 @@ def _wanted(path: Path) -> bool:
 def copy_contents(root: Path, target: Path) -> None:
     """Copy what belongs to a bundle: configurations, best weights, package, model card and licences.
 
-    Left behind are data, tests, other pages of the documentation, predictions, images of patients
-    (``first_batch.png``, ``worst_errors.png``), TensorBoard files, ``last.pt``, and everything hidden. Of a
-    results folder its figures without patients go to ``docs/figures``.
+    It leaves out data, tests, other pages of the documentation, predictions, images of patients
+    (``first_batch.png``, ``worst_errors.png``), TensorBoard files, ``last.pt``, and hidden files. The figures of a
+    results folder that show no patients are copied to ``docs/figures``.
 
     Args:
         root: the bundle, or a results folder.
         target: an empty folder.
 
     Raises:
-        FileNotFoundError: naming what a trained bundle must hold and this one does not.
-        ValueError: a file that is a link, or lies behind one, to another folder.
+        FileNotFoundError: the folder is no trained bundle; names the missing files.
+        ValueError: a file is, or is reached through, a link to another folder.
     """
     missing = [name for name in REQUIRED if not (root / name).is_file()]
     if missing:
@@ -90,7 +90,7 @@ def copy_contents(root: Path, target: Path) -> None:
         shutil.copyfile(root / source, target / place)
 
 
-# The earliest time that a zip file can hold; the real one would make every zip different.
+# The earliest time that a zip file can hold; the real time would make every zip different.
 TIME = (1980, 1, 1, 0, 0, 0)
 MODE = 0o100644  # a plain file that everyone may read
 
@@ -98,15 +98,15 @@ MODE = 0o100644  # a plain file that everyone may read
 def write_zip(folder: Path, target: Path) -> Path:
     """Pack a folder, under its own name, into a zip whose bytes depend on names and contents alone.
 
-    Files are in the order of their names, with one fixed time and mode, and stored as they are: compressors
-    differ between machines, and weights and figures hardly shrink.
+    Files are sorted by name, have one fixed time and mode, and are stored uncompressed: compressors differ
+    between machines, and weights and figures hardly shrink.
 
     Args:
-        folder: what is packed; its name becomes the folder inside the zip.
+        folder: the folder to pack; its name becomes the folder inside the zip.
         target: the file to write; complete or untouched, never half-written.
 
     Raises:
-        ValueError: when `target` cannot be written.
+        ValueError: `target` cannot be written.
     """
     return write_atomically(target, partial(_pack, folder))
 
@@ -133,7 +133,7 @@ def read_file(file: Path, name: str) -> bytes:
 
 
 class _Listing:
-    """Stands in for ``huggingface_hub`` and its client: takes note of the files and sends nothing."""
+    """Replaces ``huggingface_hub`` and its client: lists the files and sends nothing."""
 
     def __init__(self) -> None:
         self.files: dict[str, int] = {}
@@ -152,7 +152,7 @@ class _Listing:
 
 
 def files_for_hub(file: Path, repo: str) -> dict[str, int]:
-    """Return the files that pushing a bundle would send, by running MONAI's own push without a network.
+    """Return the files that pushing a bundle would send, by running MONAI's own push offline.
 
     MONAI adds ``README.md``: the model card with the tags that the Hub reads. Neither a token nor the package
     ``huggingface_hub`` is needed.
@@ -165,7 +165,7 @@ def files_for_hub(file: Path, repo: str) -> dict[str, int]:
         Size in bytes by name.
 
     Raises:
-        ValueError: when `repo` is not of the form ``owner/name``.
+        ValueError: `repo` is not of the form ``owner/name``.
     """
     from monai.bundle import push_to_hf_hub
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model card of a results folder, from what the training recorded."""
+"""The model card of a results folder, from the records of the training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scripts.metrics.registry import HEADINGS
 from workbench.package.contents import FIGURES
 
 TEMPLATE = Path(__file__).with_suffix(".md")
-# Hyper-parameters of a training that a reader asks for first, with their words.
+# The hyper-parameters shown in the card, with their descriptions.
 TRAINING = {
     "max_epochs": "epochs",
     "batch_size": "cases per step",
@@ -29,11 +29,11 @@ TRAINING = {
 
 
 def model_card(root: Path) -> str:
-    """Write what a model is, from its metadata, configuration, metrics and figures; nothing is guessed.
+    """Describe a model from its metadata, configuration, metrics and figures; nothing is guessed.
 
     Args:
-        root: the results folder; without ``metrics.json`` the card says that nothing was measured. Figures
-            are shown from ``docs/figures``, where `copy_contents` puts them.
+        root: the results folder; without ``metrics.json`` the card says that nothing was measured. Figures are
+            linked in ``docs/figures``, where `copy_contents` puts them.
 
     Returns:
         Markdown with the sections of the zoo's template.
@@ -74,7 +74,7 @@ def model_card(root: Path) -> str:
 
 
 def _performance(metrics: Path) -> str:
-    """Return the table of ``metrics.json`` with a line that says how to read it."""
+    """Return the table of ``metrics.json`` with a line that explains it."""
     if not metrics.is_file():
         return "Not measured: the training left no metrics.json."
     found = json.loads(metrics.read_text(encoding="utf-8"))
@@ -91,7 +91,7 @@ def _performance(metrics: Path) -> str:
 
 
 def _figure(row: Mapping[str, Any], metric: str) -> str:
-    """Write one metric with its interval, if it has one."""
+    """Return one metric as text, with its interval if it has one."""
     if row[metric] is None:
         return "–"
     interval = row.get(f"{metric}_interval")

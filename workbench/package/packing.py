@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a bundle's folder to the zip that others unpack."""
+"""Packs a bundle's folder into the zip that others unpack."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ BUNDLE_NAME = "multiphase_fusion_classification"
 def package(bundle_root: Path, output: Path, weights_url: str | None = None) -> Path:
     """Write ``<output>/multiphase_fusion_classification_v<version>.zip`` of a bundle or a results folder.
 
-    The folder itself is left as it is. In the zip the JSON twins are fresh, no configuration names a path of
-    this machine, and a bundle without ``docs/README.md`` has a model card written from its metadata and
-    metrics.
+    The folder itself is not changed. In the zip the JSON twins are up to date, no configuration contains a path
+    of this machine, and a bundle without ``docs/README.md`` gets a model card made from its metadata and metrics.
 
     Args:
         bundle_root: this bundle, or a results folder.
@@ -35,8 +34,8 @@ def package(bundle_root: Path, output: Path, weights_url: str | None = None) -> 
         The zip: the same input gives the same bytes.
 
     Raises:
-        FileNotFoundError: when `bundle_root` is no trained bundle.
-        ValueError: when it holds something that must not be shared, or `output` cannot be written.
+        FileNotFoundError: `bundle_root` is no trained bundle.
+        ValueError: it holds something that must not be shared, or `output` cannot be written.
     """
     root = bundle_root.resolve()
     with tempfile.TemporaryDirectory() as temporary:
@@ -73,14 +72,14 @@ WEIGHTS = "models/model.pt"
 def move_out_weights(folder: Path, url: str | None) -> None:
     """Replace weights above the zoo's limit of 25 MB by an entry in ``large_files.yml``.
 
-    The entry is what ``python -m monai.bundle download_large_files`` reads: path, url, hash_val, hash_type.
+    ``python -m monai.bundle download_large_files`` reads the entry: path, url, hash_val, hash_type.
 
     Args:
         folder: a copy of the bundle; its weights are removed.
-        url: where the same file can be downloaded; where it is given, small weights are left out, too.
+        url: where the same file can be downloaded; if given, small weights are moved out, too.
 
     Raises:
-        ValueError: for large weights without a URL, or any other file above the limit.
+        ValueError: large weights without a URL, or any other file above the limit.
     """
     for file in sorted(path for path in folder.rglob("*") if path.stat().st_size > LIMIT_BYTES):
         name = file.relative_to(folder).as_posix()

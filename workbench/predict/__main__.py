@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: `python -m workbench.predict`, which can be stopped from its first moment."""
+"""Command line: `python -m workbench.predict`, which can be stopped from the start."""
 
 from scripts.files import stopping
 

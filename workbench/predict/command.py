@@ -31,9 +31,9 @@ PREFIX = "predict-"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give a temporary folder; those that killed runs of this user left behind are removed as well."""
+    """Yield a temporary folder; those that killed runs of this user left behind are removed, too."""
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError, ValueError):  # in use, or another user's
+        with suppress(OSError, ValueError):  # in use, or not ours
             if left.lstat().st_uid == os.getuid() and not left.is_symlink() and "process" in record_of(left):
                 with run_in(left, "predicting"):
                     shutil.rmtree(left)
@@ -45,7 +45,7 @@ CONFIGS = BUNDLE / "configs"
 
 
 def clinical_values(texts: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the values of ``column=value`` texts, read as in a table: ``NA`` is no value, ``61,5`` a number.
+    """Return the values of ``column=value`` texts, read as in a table: ``NA`` is missing, ``61,5`` a number.
 
     >>> clinical_values(["age=61", "sex=F"], [{"name": "age", "kind": "number"}])
     {'age': 61.0, 'sex': 'F'}
@@ -98,10 +98,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     errors.install()
     given = parser().parse_args(arguments)
-    logging.getLogger("monai").setLevel(logging.ERROR)  # it tells how a bundle is run, which is no matter here
+    logging.getLogger("monai").setLevel(logging.ERROR)  # its messages on running a bundle would only confuse here
     refuse_bundle(given.output)
     run, output = given.run.resolve(), check_writable(given.output).resolve()
     model = run / "configs" / "inference.yaml"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a trained model says about one case, with how it came to it."""
+"""The prediction of a trained model for one case, with the contribution of each phase."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def predict_case(
     metadata: Mapping[str, Any],
     positive: str | None = None,
 ) -> Prediction:
-    """Predict one case as `inferring` does, and divide the prediction between its phases.
+    """Predict one case as `inferring` does, and divide the prediction among its phases.
 
     Args:
         network: as configured, on its device.
         model_file: trained weights.
-        item: the case, as `read_unlabelled` gives it.
-        point: "x y z" or "x y z side" in mm along R, A and S, where to look; "": by the case's own region.
+        item: the case, as `read_unlabelled` returns it.
+        point: "x y z" or "x y z side" in mm along R, A and S, where to look; "": the case's own region.
         preprocessing, prepare_batch, inferer: as for inference.
         phases: names of the phases.
         classes: names of the classes.
@@ -59,9 +59,9 @@ def predict_case(
         fixed there; the `prior` (class frequencies in training); `start`, the network's own answer without
         any phase or table, and the `contributions` in probability by phase and class, which sum to
         `explained_probabilities` minus it (the probabilities without the averages of test-time augmentation);
-        phases that are `missing`; `clinical` values, and the columns that the model reads without a value
-        (`clinical_missing`), or with one so far from those of training that it cuts it off
-        (`clinical_cut_off`); the model and what computed it.
+        phases that are `missing`; `clinical` values, and the columns that the model reads but that have no
+        value (`clinical_missing`) or one so far from those of training that it is cut off
+        (`clinical_cut_off`); the model, the versions of the software and the date.
 
     Raises:
         ValueError: an image that cannot be read, or weights of another configuration.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A prediction as a DICOM Structured Report, which a PACS stores beside the images it was made of."""
+"""A prediction as a DICOM Structured Report, which a PACS stores beside its images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ except ImportError:
     ) from None
 
 SCHEME = "99MPFC"
-"""Coding scheme of what no public one has a code for: the classes and phases of a model."""
+"""Private coding scheme for what has no public code: the classes and phases of a model."""
 REQUIRED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "AccessionNumber"),
     *("StudyID", "ReferringPhysicianName"),
@@ -36,19 +36,19 @@ MANUFACTURER = "multiphase_fusion_classification"
 def write_report(
     prediction: Mapping[str, Any], series: Mapping[str, Stack], target: Path, character_set: str = ""
 ) -> Path:
-    """Write a Comprehensive SR after template TID 1500, Measurement Report.
+    """Write a Comprehensive SR with template TID 1500, Measurement Report.
 
-    It holds the predicted class, the probability of each class, of two classes which is the positive one,
-    from which probability a case is called so and whether this one is, the clinical values, what each phase
-    contributed to that of the predicted one, the name and version of the model, and references to every
-    image that was used. Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever
-    the images' character set.
+    It holds the predicted class and the probability of each class; with two classes, the positive one, its
+    threshold, and whether the case reaches it; the clinical values; the contribution of each phase to the
+    probability of the predicted class; the name and version of the model; and references to every image used.
+    Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever the images'
+    character set.
 
     Args:
         prediction: as `predict_case` returns it.
         series: the DICOM images of each phase.
         target: the file.
-        character_set: of texts of the images whose header names none or a wrong one; "" is Western European.
+        character_set: of texts in images whose header names none or a wrong one; "" is Western European.
 
     """
     files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
@@ -73,7 +73,7 @@ def write_report(
 
 
 def _complete(image: Any) -> Any:
-    """Add, empty, what every image must have and an anonymised one may lack."""
+    """Add empty elements that every image must have and an anonymised one may lack."""
     for name in REQUIRED:
         if name not in image:
             setattr(image, name, "")
@@ -145,7 +145,7 @@ def _clinical(prediction: Mapping[str, Any]) -> list[Any]:
 
 
 def coded(meaning: str) -> Any:
-    """Return a concept of the private scheme: its value is made from its meaning, at most 16 characters.
+    """Return a concept of the private scheme; its code value, at most 16 characters, is a hash of its meaning.
 
     >>> coded("Predicted class").value
     'C4D5A21A966BD3'
@@ -155,7 +155,7 @@ def coded(meaning: str) -> Any:
 
 
 def _text(name: str) -> str:
-    r"""Return a name as a DICOM long string can hold it: at most 64 characters, no backslash, no line break.
+    r"""Return a name that fits a DICOM long string: at most 64 characters, no backslash, no line break.
 
     >>> _text("low\\high\n")
     'low/high'
@@ -164,5 +164,5 @@ def _text(name: str) -> str:
 
 
 def _number(value: float) -> float:
-    """Return a value in at most 16 characters, as a DICOM decimal string must be."""
+    """Return a value rounded to fit the 16 characters of a DICOM decimal string."""
     return float(f"{value:.6f}")

@@ -27,10 +27,10 @@ from workbench.prepare.dicom.table import assignment_table
 
 @dataclass(frozen=True)
 class PatientImages:
-    """What was found of one patient.
+    """The images found for one patient.
 
     Attributes:
-        case: name of the case: a pseudonym, or where that was asked for, the name of the folder.
+        case: name of the case: a pseudonym, or the name of the folder if asked for.
         image: phase -> NIfTI, NRRD or MetaImage file.
         roi: mask of the region of interest, {phase: mask}, or None.
         series: phase -> DICOM images that the file was made of; empty for a folder of image files.
@@ -49,10 +49,10 @@ class PatientImages:
 
 
 def pseudonym(*parts: str) -> str:
-    """Return a name of a case that is the same for the same study, and tells nothing of the patient.
+    """Return a name for a case that is the same for the same study and reveals nothing about the patient.
 
     Args:
-        parts: what only those who have the images know: their hashes, or the UID of the study.
+        parts: known only to those who have the images: their hashes, or the UID of the study.
 
     >>> pseudonym("1.2.840.1")
     'case_f9a13599'
@@ -69,13 +69,13 @@ def read_images(
         source: the folder; DICOM may be nested in any way.
         phases: of the model.
         rules: which DICOM series is which phase, as for `preparing --layout dicom`; None: image files.
-        study: StudyInstanceUID, where the DICOM files are of several studies.
+        study: StudyInstanceUID, if the DICOM files belong to several studies.
         scratch: receives converted volumes.
-        keep_name: whether the case is called as the folder is, which may name the patient.
+        keep_name: whether the case is named after the folder, which may reveal the patient's name.
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: none of the phases is there, DICOM files of several studies, or a series that cannot be
+        ValueError: none of the phases is found, DICOM files of several studies, or a series that cannot be
             converted.
     """
     if not source.is_dir():
@@ -96,7 +96,7 @@ def read_images(
 def _from_dicom(
     source: Path, phases: Sequence[str], rules: Path, uid: str | None, scratch: Path, keep_name: bool
 ) -> PatientImages:
-    """Convert the series of one study that the rules take for phases of the model."""
+    """Convert the series of one study that the rules assign to phases of the model."""
     wanted = read_rules(rules)
     character_set = read_character_set(rules)
     studies, notes = find_studies(source, character_set)
@@ -131,7 +131,7 @@ def _from_dicom(
 
 
 def write_case(images: PatientImages, clinical: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> Path:
-    """Write a dataset.json of the one case, so that it is checked as all others are.
+    """Write a dataset.json of the one case, so that it is checked like any other.
 
     Args:
         images: the files.

@@ -18,8 +18,8 @@ from workbench.prepare.derived import Job, Record, derive, volume_file, write_ni
 METHODS = ("none", "n4")
 SHRUNK_MM = 4.0
 """The field is estimated on voxels of about this size; it is smooth, so finer ones only cost time."""
-LEAST_VOXELS = 16  # voxels per axis that are left at least, where the volume has as many
-STEPS = (50, 50, 50, 50)  # steps at most on each of the four levels of the spline that models the field
+LEAST_VOXELS = 16  # shrinking leaves at least this many voxels per axis, where the volume has them
+STEPS = (50, 50, 50, 50)  # most iterations on each of the four levels of the B-spline fit
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ def _correct(job: Job, settings: None) -> Record:
 def bias_field(volume: Volume, voxels: np.ndarray) -> np.ndarray:
     r"""Estimate the field b of a volume v = b u, with geometric mean 1 over the foreground.
 
-    N4 on a coarser copy, within Otsu's foreground; its B-spline of :math:`\log b` is then evaluated on every
-    voxel.
+    N4 runs on a coarser copy, within Otsu's foreground; its B-spline of :math:`\log b` is then evaluated on
+    every voxel.
 
     Returns:
         float32, of the shape of `voxels`.
 
     Raises:
-        BadVolume: foreground that is not above 0, as of CT, of which a logarithm cannot be taken.
+        BadVolume: the foreground has values of 0 or below, as in CT, which have no logarithm.
 
     Reference:
         Tustison et al., N4ITK: improved N3 bias correction, IEEE Transactions on Medical Imaging 29 (2010).
@@ -108,4 +108,5 @@ def bias_field(volume: Volume, voxels: np.ndarray) -> np.ndarray:
     method.SetMaximumNumberOfIterations(STEPS)
     method.Execute(SimpleITK.Shrink(image, shrink), SimpleITK.Shrink(mask, shrink))
     log_field = SimpleITK.GetArrayFromImage(method.GetLogBiasFieldAsImage(image)).T
+    # N4 gives the field up to a factor; this one keeps the mean brightness of the foreground (log scale)
     return np.exp(log_field - log_field[inside].mean()).astype(np.float32)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A clinical table beside the images, of whatever layout: joined by case, else by patient."""
+"""Join a clinical table to the cases of any layout: by case, else by patient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workbench.prepare.layouts import Found
 
 
 def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None = None) -> Found:
-    """Return the cases with the values of a table, whose columns come behind those of the layout.
+    """Return the cases with the values of a clinical table, its columns after those of the layout.
 
     The table has a column `case`, or `patient`, or both (also `case_id`, `PatientID`, see `USUAL_HEADERS`). A
     case takes the row with its name, else the row of its patient. Numbers, categories, units and missing
@@ -29,7 +29,7 @@ def join_clinical_table(found: Found, file: Path, wanted: Sequence[str] | None =
     Raises:
         FileNotFoundError: no such file.
         ValueError: no column to join by, a join that is not one to one, no row that matches, a column that
-            the layout has already, or a wanted column that is missing or free text.
+            the layout already has, or a wanted column that is missing or free text.
     """
     table = read_clinical_rows(file)
     joined, notes = rows_by_case(table, found.cases)

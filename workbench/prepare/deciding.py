@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which cases the decisions of `preparing` are taken on: all of them, or the training cases alone."""
+"""Which cases the decisions of `preparing` are based on: all of them, or the training cases alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Deciding:
         return frozenset(case["case"] for case in self.of(splits))
 
     def note(self, splits: Splits) -> str:
-        """Return the line that says whose data were looked at."""
+        """Return the line that says which cases decided."""
         number = len(self.of(splits))
         if self.on == "all":
             return (
@@ -56,7 +56,7 @@ class Deciding:
 
 
 class CellValues(dict[str, Any]):
-    """Clinical values of a case that also know the cells that they were read from.
+    """Clinical values of a case, with the table cells that they were read from.
 
     Args:
         texts: header -> cell, also of columns that were not taken.
@@ -78,9 +78,9 @@ def texts_of(case: Case) -> dict[str, str]:
 def decided_columns(
     splits: Splits, columns: Sequence[Column], deciding: Deciding
 ) -> tuple[dict[str, list[Case]], list[Column], list[str]]:
-    """Return splits and columns as the deciding cases have them, and notes; where all decide, what is given.
+    """Return splits and columns as the deciding cases define them, and notes; unchanged where all cases decide.
 
-    A value that the deciding cases do not know, as a category of its own or a text among numbers, counts as
+    A value that the deciding cases do not have (a new category, or a text in a column of numbers) counts as
     missing.
     """
     kept = {split: list(cases) for split, cases in splits.items()}
@@ -133,7 +133,7 @@ def _declared(column: Column, before: Mapping[str, Column]) -> Column:
 
 
 def _value(header: str, text: str, column: Column, elsewhere: str, custom: str) -> float | str | None:
-    """Return a cell as the value of a column that others declared; None where it is none."""
+    """Return a cell as a value of a column that other cases declared; None where it does not fit."""
     if column["kind"] == "category":
         same = {_plain(value): value for value in column["values"]}
         return same.get(_plain(text))

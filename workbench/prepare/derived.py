@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volumes made from others: in parallel, each once, continued where a run was cut off."""
+"""Volumes derived from others: in parallel and once each; an interrupted run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scripts.files.atomic import write_atomically, write_text
 from scripts.files.processes import work_through
 from scripts.volumes.fingerprint import content_hash, fingerprint, item_fingerprint
 
-Record = dict[str, Any]  # what is kept of a volume made: plain values, as they stand in a CSV file
+Record = dict[str, Any]  # what is recorded of a derived volume: plain values, as in a CSV file
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ def derive(
     workers: int | None,
     what: str,
 ) -> list[Record]:
-    """Return the record of each job; one made before from the same contents and settings is not made again.
+    """Return the record of each job; a volume already made from the same contents and settings is reused.
 
     Args:
-        make: writes `job.target`, or not, and returns the record; a function of a module.
-        code: modules whose code decides the result; a change of theirs counts as a change of the settings.
+        make: writes `job.target` where there is something to write, and returns the record; a module-level function.
+        code: modules whose code decides the result; changing them counts as changing the settings.
 
     Raises:
-        BadCases: jobs that failed, each with its line; what the others made stays.
-        OSError: there is no room for a file; what was made until then stays.
+        BadCases: jobs that failed, each with its line; volumes of the other jobs are kept.
+        OSError: the disk is full; volumes written before are kept.
     """
     version = [
         *map(metadata.version, ("SimpleITK", "itk-elastix")),
@@ -99,7 +99,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def write_nifti(path: Path, voxels: np.ndarray, affine: np.ndarray) -> Path:
-    """Write voxels as .nii.gz: complete or not at all, the same bytes each time.
+    """Write voxels as .nii.gz, complete or not at all, with the same bytes each time.
 
     The type is int16 where that holds every value exactly, else float32. The sform is `affine`. The qform
     cannot hold a shear; it is the nearest matrix without one, for viewers built on ITK, which refuse a

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One look at the headers and masks of all cases, by which reference phase, spacing and grid are chosen."""
+"""The headers and masks of all cases, from which reference phase, spacing and grid are chosen."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def _look(boxes: bool, entry: Case) -> CaseGrids:
 
 
 OFTEN = 0.9
-"""A reference phase is there in this share of the cases that the most frequent phase has, at least."""
-COVERED = 0.9  # it shows this share of the region, in the middle of the cases, unless none does
+"""A reference phase has at least this share of the number of cases of the most frequent phase."""
+COVERED = 0.9  # its median case shows at least this share of the region, unless no phase does
 ALIKE = 1.25  # phases whose coarseness is within this factor of the finest count as equally fine
-USUAL = 0.5  # phases that this share of the cases has decide on the spacing
+USUAL = 0.5  # phases with at least this share of the cases of the most frequent one decide on the spacing
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Sampling:
 
     @property
     def coarseness(self) -> float:
-        """Volume of a voxel times its longest edge, mm^4: of two of one volume the even one is the finer."""
+        """Voxel volume times longest edge, mm^4: of two voxels of equal volume the more isotropic one is finer."""
         return float(self.spacing.prod() * self.spacing.max())
 
     def __str__(self) -> str:
@@ -134,7 +134,7 @@ class Reference:
 
     @property
     def finest(self) -> np.ndarray:
-        """Spacing in mm along R, A, S: on each axis of the finest phase that half of the cases have."""
+        """Spacing in mm along R, A, S: on each axis that of the finest phase that is common enough (`USUAL`)."""
         most = max(one.present for one in self.sampling)
         return np.min([one.spacing for one in self.sampling if one.present >= USUAL * most], axis=0)
 
@@ -154,9 +154,9 @@ def sampling(grids: Sequence[CaseGrids], phases: Sequence[str]) -> list[Sampling
 def choose_reference(grids: Sequence[CaseGrids], phases: Sequence[str], wanted: str | None = None) -> Reference:
     """Return the reference phase: the one wanted, or the finest of those that nearly all cases have.
 
-    Of the phases that at least 90% as many cases have as the most frequent one, and that show at least 90% of
-    the region, the one with the least coarseness (see `Sampling`); of several within a factor of 1.25 of it
-    the most frequent, and of these the first.
+    Candidates have at least 90% as many cases as the most frequent phase and show at least 90% of the region.
+    The least coarse one is chosen (see `Sampling`); of several within a factor of 1.25 of it the most
+    frequent, and of these the first.
 
     Args:
         wanted: the user's choice.
@@ -183,7 +183,7 @@ def choose_reference(grids: Sequence[CaseGrids], phases: Sequence[str], wanted: 
 
 
 def check_reference(phases: Sequence[str], wanted: str | None) -> None:
-    """Refuse a reference phase that is none of the phases."""
+    """Refuse a reference phase that is not among the phases."""
     if wanted is not None and wanted not in phases:
         raise ValueError(
             f"reference phase {wanted!r} is not among the phases {listing(wanted, phases)}; correct --reference_phase"
@@ -215,7 +215,7 @@ def losses(reference: Reference, spacing: Sequence[float]) -> list[str]:
 
 
 def product(values: Sequence[float] | np.ndarray) -> str:
-    """Return numbers as one writes a size.
+    """Return numbers written as a size.
 
     >>> product([1.0, 0.5, 3.25])
     '1 x 0.5 x 3.25'

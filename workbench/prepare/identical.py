@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def across(self) -> bool:
-        """Whether the source fixes them to two splits as different patients: the score would be inflated."""
+        """Whether the source puts them into two splits as different patients, which would inflate the score."""
         fixed = {self.first.split, self.second.split}
         return self.first.patient != self.second.patient and len(fixed - {""}) == 2
 
@@ -60,7 +60,7 @@ class Pair:
 def settle_identical(
     cases: Sequence[Case], allowed: bool = False, workers: int | None = None
 ) -> tuple[list[Case], list[str]]:
-    """Return the cases with those that share an image as one patient, whom no split can part; and notes.
+    """Return the cases, those that share an image as one patient that no split can divide; and notes.
 
     Args:
         allowed: whether cases of different patients that share an image stay different patients.
@@ -91,14 +91,14 @@ def settle_identical(
 
 
 def merged_patients(given: Sequence[Case], settled: Sequence[Case]) -> list[str]:
-    """Return which patients `settle_identical` made one, e.g. "p2 as p1"."""
+    """Return which patients `settle_identical` merged, e.g. "p2 as p1"."""
     pairs = [(patient_of(one), patient_of(other)) for one, other in zip(given, settled, strict=True)]
     return list(dict.fromkeys(f"{one} as {other}" for one, other in pairs if one != other))
 
 
 @contextmanager
 def copies_told(merged: Sequence[str]) -> Iterator[None]:
-    """Let an error about the number of patients say which of them count as one (see `merged_patients`)."""
+    """Add to an error about the number of patients which of them count as one (see `merged_patients`)."""
     try:
         yield
     except ValueError as error:
@@ -164,17 +164,17 @@ def _hashed(place: Place, parts: Callable[[Volume], Iterable[np.ndarray]]) -> st
 
 
 class VoxelHash:
-    """A text that two images share where their shapes and all their voxels are the same.
+    """Hash of an image, the same for two images where shape and all voxels are the same.
 
     Args:
-        shape: of the image, whose blocks along the third axis are added in order, however many they are.
+        shape: of the image; its blocks along the third axis are added in order, in any number.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._shape, self._hash = shape, hashlib.sha256()
 
     def add(self, block: np.ndarray) -> None:
-        """Take the next block into account; 0.0 and -0.0 are one."""
+        """Take the next block into account; 0.0 and -0.0 count as equal."""
         self._hash.update(np.ascontiguousarray(block.T + np.float32(0)).data)
 
     def __str__(self) -> str:

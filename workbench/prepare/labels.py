@@ -40,7 +40,7 @@ class LabelTable:
 
 @dataclass(frozen=True)
 class Joined:
-    """The rows of a label file, by the names that a dataset has for them."""
+    """The rows of a label file, by the names that a dataset uses for them."""
 
     table: LabelTable
     match: Matches
@@ -66,7 +66,7 @@ class Joined:
 def read_label_table(
     file: Path, clinical: Sequence[str] | None = None, rename: Mapping[str, str] | None = None, skip: Sequence[str] = ()
 ) -> LabelTable:
-    """Read a label file, CSV or Excel (see `read_table`); its clinical columns as `read_column` has it.
+    """Read a label file, CSV or Excel (see `read_table`); `read_column` reads its clinical columns.
 
     Args:
         clinical: columns to take as clinical values; None takes every column that is left.

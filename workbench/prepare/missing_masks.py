@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cases without a mask of the region among others that have one: the user says what is done with them."""
+"""Cases without a mask of the region among others that have one: the user decides what to do with them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MOST_NAMED = 20  # cases named one by one in an error
 def settle_masks(
     cases: Sequence[Case], reference_phase: str, choice: str | None = None, workers: int | None = None
 ) -> tuple[list[Case], list[str]]:
-    """Return the cases as training will find their regions, and notes; refuse where only some have a mask.
+    """Return the cases with the regions that training will use, and notes; refuse if only some have a mask.
 
-    A case has a mask where it has a file of which a voxel is above 0. A box serves as well.
+    A case has a mask if a voxel of its mask file is above 0. A box serves as well.
 
     Args:
-        reference_phase: the phase in whose middle a box is put.
-        choice: for cases without a mask: leave_out; whole_volume, then of all cases; box, of the median size
-            of the masks in the middle of the reference phase; None refuses.
+        reference_phase: the phase in the middle of which a box is placed.
+        choice: for cases without a mask: leave_out; whole_volume, then for all cases; box, of the median size
+        of the masks, in the middle of the reference phase; None refuses.
 
     Raises:
         ValueError: an unknown choice; cases without a mask among others that have one, and no choice: names
@@ -94,7 +94,7 @@ def _size(case: Case) -> np.ndarray | None:
 
 
 def _refusal(cases: Sequence[Case], lacking: Sequence[Case], empty: Sequence[str]) -> str:
-    """Say how many have a mask, which have not, which files may be theirs, and what can be done."""
+    """Say how many cases have a mask, which do not, which files may be theirs, and what can be done."""
     used: dict[Path, int] = {}
     for case in cases:
         for folder in {Path(file).parent for file in case["image"].values()}:
@@ -118,7 +118,7 @@ def _refusal(cases: Sequence[Case], lacking: Sequence[Case], empty: Sequence[str
 def probable_masks(case: Case, cases: Sequence[Case], used: Mapping[Path, int]) -> list[Path]:
     """Return the files of a case that may be its mask under another name.
 
-    These are files beside its images, of its own folder or named after it, that are no phase; and a phase
+    These are files next to its images that are no phase, in a folder of its own or named after it; and phases
     that most cases lack.
     """
     images = {Path(file): phase for phase, file in case["image"].items()}

@@ -17,14 +17,14 @@ from scripts.volumes.grid import open_phase
 PROBED = 12  # cases whose voxels are read, spread evenly over the dataset
 BACKGROUND = 0.1
 """Share of the way from the lowest value to the 99.5% quantile below which a voxel is background."""
-MOST_VOXELS = 10**6  # voxels of a volume, spread evenly, that are counted
+MOST_VOXELS = 10**6  # at most this many voxels of a volume are used, spread evenly
 BINS = 64  # of the histograms whose overlap is taken
-MOST_RATIO = 1.75  # ratio of spreads, median over cases, up to which two phases share a scale
+MOST_RATIO = 1.75  # two phases share a scale up to this ratio of spreads (median over cases)
 LEAST_OVERLAP = 0.1
-"""Overlap of the two distributions, median over cases, from which two phases share a scale."""
+"""Two phases share a scale from this overlap of their distributions (median over cases)."""
 MOST_VARIATION = 1.5
 """Factor by which the ratio of spreads may differ between cases (1.4826 MAD of its logarithm)."""
-FEWEST = 4  # cases with both phases below which nothing is known of that
+FEWEST = 4  # with fewer cases that have both phases, nothing can be said
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PairScale:
     # wide, narrow: the phase of larger spread, and the other
     wide: str
     narrow: str
-    # spread of the one (5% to 95% quantile) over that of the other, median over cases; 1 or more
+    # spread (5% to 95% quantile) of `wide` over that of `narrow`, median over cases; 1 or more
     ratio: float
     variation: float  # factor by which that ratio differs between cases; 1 or more
     overlap: float  # share of the two distributions that is common to both, median over cases, 0 to 1
@@ -50,11 +50,11 @@ class PairScale:
 def phase_scales(cases: Sequence[Case], phases: Sequence[str]) -> list[PairScale]:
     """Compare the intensities of every two phases within a few cases.
 
-    All figures are the same whatever gain a scanner gave a case, as long as it gave it to all phases: those
-    of one dynamic series. Sequences that are reconstructed one by one have gains of their own.
+    A gain that the scanner applies to all phases of a case, as in one dynamic series, changes no figure.
+    Sequences that are reconstructed separately have gains of their own.
 
     Args:
-        phases: phases in order; volumes that cannot be read are left out, which other checks report.
+        phases: phases in order; volumes that cannot be read are left out, since other checks report them.
     """
     several = [case for case in cases if sum(phase in case["image"] for phase in phases) > 1]
     chosen = np.unique(np.linspace(0, len(several) - 1, min(PROBED, len(several))).round().astype(int))
@@ -71,12 +71,12 @@ def phase_scales(cases: Sequence[Case], phases: Sequence[str]) -> list[PairScale
 
 
 def share_scale(scales: Sequence[PairScale]) -> bool:
-    """Return whether all phases share a scale; False where too few cases have two to tell."""
+    """Return whether all phases share a scale; False if too few cases have two phases to tell."""
     return bool(scales) and all(pair.strain <= 1 and pair.cases >= FEWEST for pair in scales)
 
 
 def scale_text(scales: Sequence[PairScale]) -> str:
-    """Say in one sentence whether the phases share a scale, and by what.
+    """Say in one sentence whether the phases share a scale, and why.
 
     >>> scale_text([PairScale("B", "A", 3.2, 1.1, 0.1, 9)])
     'phases B and A differ in scale (in 9 cases: spreads 3.2 to 1, give or take a factor of 1.1, overlap 10%)'
@@ -102,6 +102,7 @@ def _voxels(case: Case, phase: str) -> np.ndarray:
     step = max(1, math.prod(volume.shape) // MOST_VOXELS)
     parts, limits, seen = [], list[float](), 0
     for block in volume.blocks():
+        # every step-th voxel of the whole volume, counted on across blocks
         parts.append(block.ravel(order="F")[-seen % step :: step].copy())
         limits += [float(block.min()), float(block.max())]
         seen += block.size
@@ -137,7 +138,7 @@ WINDOW_HU = (-100.0, 250.0)  # soft tissue with and without contrast medium
 
 
 def looks_like_ct(cases: Sequence[Case]) -> bool:
-    """Tell whether the first few cases hold Hounsfield units in every phase, by their lowest values."""
+    """Return whether every phase of the first few cases holds Hounsfield units, judged by its lowest value."""
     for entry in cases[:PROBED_FOR_HU]:
         for phase, path in entry["image"].items():
             if open_phase(path, entry["case"], phase).lowest() > BELOW_WATER_HU:
@@ -148,11 +149,11 @@ def looks_like_ct(cases: Sequence[Case]) -> bool:
 def propose_intensity(cases: Sequence[Case], phases: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Choose the transform of the intensities: a window for CT, else z-scores.
 
-    z-scores are of all phases of a case together where these share a scale (see `phase_scales`), which keeps
-    what one phase is to another, and of each phase alone where they do not.
+    z-scores are taken over all phases of a case where these share a scale (see `phase_scales`), which keeps
+    the relation between phases, and over each phase alone where they do not.
 
     Returns:
-        the transform, as in the YAML, and why.
+        The transform, as in the YAML, and why.
     """
     if looks_like_ct(cases):
         lower, upper = WINDOW_HU

@@ -43,7 +43,7 @@ from workbench.prepare.write import Dataset, fold_splits, image_overlay_text, ov
 
 
 def prepare_as_configured() -> Path | None:
-    """Prepare by the running configuration, each of whose keys is a setting of its name."""
+    """Prepare with the settings of the running configuration, which has a key for each."""
     parser = running_parser()
     assert parser is not None
     made = prepare(Settings(**{one.name: parser.get_parsed_content(one.name) for one in fields(Settings)}))
@@ -54,7 +54,7 @@ def prepare_as_configured() -> Path | None:
 def prepare(settings: Settings) -> Path | None:
     """Write dataset.json and the overlay data.yaml for a folder of images, and say how to train on it.
 
-    Images stay where they are, but for layouts that convert them. dataset.json is moved into place only
+    Images stay where they are, except in layouts that convert them. dataset.json is moved into place only
     after it has been read back without an error.
 
     Returns:
@@ -62,9 +62,9 @@ def prepare(settings: Settings) -> Path | None:
 
     Raises:
         FileNotFoundError: source or label file does not exist.
-        ValueError: anything that would break training, or an output folder that must not be written. What
-            only the check of the images at the end finds leaves all files behind, with quality.html to
-            explain it.
+        ValueError: anything that would break training, or an output folder that must not be written. If
+        only the final check of the images fails, all files stay, and quality.html explains what
+        is wrong.
     """
     source = settings.for_layout()
     if settings.dry_run:
@@ -77,7 +77,7 @@ def prepare(settings: Settings) -> Path | None:
 
 
 class _Preparation:
-    """One run, step by step; each step reads what the ones before it found."""
+    """One run, step by step; each step reads what the earlier ones found."""
 
     def __init__(self, settings: Settings, source: Source) -> None:
         self.settings, self.source, self.folder = settings, source, source.output
@@ -152,7 +152,7 @@ class _Preparation:
         self.notes += [] if self.found.overlay else reading_notes(self.cases, self.phases, self.workers)
 
     def split(self) -> None:
-        """Draw the splits."""
+        """Assign the cases to splits."""
         with copies_told(self.merged):
             self.splits = assign_splits(self.cases, self.settings.fractions, self.settings.seed)
 
@@ -175,7 +175,7 @@ class _Preparation:
         self.proposal = survey(cases, grids, self.phases, reference, deciding, kind, self.workers)
 
     def prepare_volumes(self, reference_phase: str) -> None:
-        """Remove bias fields, then register phases, where that is wanted: cases name the volumes made."""
+        """Remove bias fields, then register phases, if asked for; cases then name the new volumes."""
         cases, settings = everyone(self.splits), self.settings
         if settings.correcting.method == "n4":
             cases = correct_cases(cases, self.phases, self.folder, settings.correcting, self.workers)
@@ -239,7 +239,7 @@ class _Preparation:
 
     @contextmanager
     def every_bad_image(self) -> Iterator[None]:
-        """Where an image inside cannot be used, look at all, and name every one that would break training."""
+        """If an image cannot be used, check all images and name every one that would break training."""
         cases = self.cases
         try:
             yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user says to `preparing`, checked before anything is looked at."""
+"""The user's settings for `preparing`, checked before any data is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ File = str | Path | None
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user says to `preparing`, by the keys of configs/prepare.yaml, which says what each is."""
+    """The user's settings, named as the keys of configs/prepare.yaml, which explains them."""
 
     source: File
     layout: str | None
@@ -56,7 +56,7 @@ class Settings:
     registering: Registration = field(default_factory=Registration)
 
     def for_layout(self) -> Source:
-        """Return what the layout has to know, once it is known that it can be used."""
+        """Check the settings and return those that the layout needs."""
         for name in ("source", "layout", "output"):
             value = getattr(self, name)
             if value in (None, ""):
@@ -86,7 +86,7 @@ class Settings:
 
 
 def absolute(path: str | Path) -> Path:
-    """Return a path as it was typed, from the root and with ~ for the home folder replaced."""
+    """Return an absolute path with ~ replaced by the home folder; links are not resolved."""
     return Path(os.path.abspath(os.path.expanduser(path)))
 
 
@@ -95,7 +95,7 @@ def _optional(path: File) -> Path | None:
 
 
 def refuse_earlier(folder: Path, overwrite: bool, record: Mapping[str, Any]) -> None:
-    """Refuse to replace a finished dataset.json; an unfinished run goes on."""
+    """Refuse to replace a finished dataset.json; an unfinished run may continue."""
     unfinished = record.get("command") == "preparing"
     if (folder / "dataset.json").exists() and not (overwrite or unfinished):
         raise ValueError(
@@ -105,7 +105,7 @@ def refuse_earlier(folder: Path, overwrite: bool, record: Mapping[str, Any]) -> 
 
 
 def output_folder(folder: Path, check: Check) -> Path:
-    """Return the output folder once it may be written."""
+    """Return the output folder if it may be written."""
     check(record_of(folder))
     try:
         return check_writable(folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `preparing` tells: the tables of a dataset, its grid, and what was assumed to read its files."""
+"""What `preparing` reports: the tables of a dataset, its grid, and what was assumed to read its files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scripts.volumes.grid import open_phase
 from workbench.prepare.grids import losses, product
 from workbench.prepare.survey import Survey
 
-MOST_CUT = 30  # cases named whose mask is left out in part
+MOST_CUT = 30  # cases named of which a part of the mask is left out
 
 
 def summary_text(splits: Splits, phases: Sequence[str], classes: Sequence[str], clinical: Sequence[Column]) -> str:
@@ -63,7 +63,7 @@ def summary_text(splits: Splits, phases: Sequence[str], classes: Sequence[str], 
 
 
 def grid_lines(proposal: Survey) -> list[str]:
-    """Return the reference phase, the grid, what each phase loses on it, and the cases that it cuts off."""
+    """Return the reference phase, the grid, what each phase loses on it, and the cases that it crops."""
     reference = proposal.reference
     grid = f"{product(proposal.grid_size)} voxels of {product(proposal.spacing)} mm"
     lines = [
@@ -87,7 +87,7 @@ def grid_lines(proposal: Survey) -> list[str]:
 def held_text(proposal: Survey) -> str:
     """Return how many of the deciding cases have a region that the grid holds.
 
-    The number stands before what it is of, e.g. "19 of 20 training cases".
+    For example "19 of 20 training cases".
     """
     return f"{proposal.held} of {proposal.decided_on}"
 
@@ -99,7 +99,7 @@ def centre(proposal: Survey) -> str:
 
 
 def size_lines(splits: Splits, comparing: str) -> list[str]:
-    """Return what the size of a dataset means: whether patients are known, and what few cases can tell."""
+    """Return warnings about unknown patients and about datasets that are too small for one test split."""
     labelled = [case for split in SPLITS for case in splits.get(split, ())]
     lines = []
     if not patients_known(labelled):
@@ -127,7 +127,7 @@ def _range(column: Column, values: Sequence[Any]) -> str:
     return f"{min(values)} - {max(values)}" if values else "none"
 
 
-LOOKED_AT = 3  # cases whose voxels tell whether a phase is a mask
+LOOKED_AT = 3  # cases whose voxels are read to tell whether a phase is a mask
 
 
 def reading_notes(cases: Sequence[Case], phases: Sequence[str], workers: int | None = None) -> list[str]:
@@ -149,7 +149,7 @@ def reading_notes(cases: Sequence[Case], phases: Sequence[str], workers: int | N
 
 
 def _mask_note(cases: Sequence[Case], phase: str) -> str:
-    """Return a warning where a phase holds few whole numbers in all cases that are looked at."""
+    """Return a warning if a phase holds only few whole numbers in all cases that are looked at."""
     files = [case["image"][phase] for case in cases if phase in case["image"]][:LOOKED_AT]
     values = [values_of_file(Path(file)) for file in files]
     if not values or not all(values):

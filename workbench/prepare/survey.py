@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A first look at the grids of a dataset: which spacing and grid size suit it."""
+"""Propose region, spacing, grid size and intensity rule for a dataset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workbench.prepare.phase_scale import propose_intensity
 MARGIN = 10.0  # margin around a mask in mm
 MOST_VOXELS = 64**3  # largest grid proposed; beyond it the spacing is made coarser, the finest axes first
 STEP = 4  # grid sizes are multiples of this
-LEAST = 12  # least voxels per axis proposed
+LEAST = 12  # fewest voxels per axis proposed
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,15 @@ def survey(
     """Propose region, spacing, grid size and intensity rule from the cases that decide.
 
     The region is the box where every case has one, else the mask with a margin of 10 mm, else the whole
-    volume. Of a mask in several pieces the largest counts, unless most masks are: then they are meant as a
-    whole. The spacing is on each axis that of the finest phase (see `Reference.finest`), the grid the
-    smallest that holds the region of 95% of the deciding cases; where that is more than 64^3 voxels, the
+    volume. Of a mask in several pieces the largest counts, unless most masks have several: then all pieces
+    count. The spacing on each axis is that of the finest phase (see `Reference.finest`); the grid is the
+    smallest that holds the region of 95% of the deciding cases; if that takes more than 64^3 voxels, the
     spacing is made coarser. For the intensity rule see `propose_intensity`.
 
     Args:
         grids: of the same cases, in the same order.
-        phases: phases in order; the first present one stands in where the reference is absent.
-        deciding: names of the cases that decide; the others are only looked at for a region larger than the
-            grid.
+        phases: phases in order; the first one present replaces an absent reference.
+        deciding: names of the cases that decide; the others are only checked for a region larger than the grid.
         kind: what these are called, e.g. "training"; empty where all cases decide.
 
     Raises:
@@ -71,7 +70,7 @@ def survey(
         ValueError: a volume that cannot be read.
     """
     chosen = [entry for entry in cases if entry["case"] in deciding]
-    region = _region(cases)  # a rule that one case cannot follow is none
+    region = _region(cases)  # from all cases: a rule must work for each of them
     volumes = {
         one.case: one.volumes[next(phase for phase in [reference.phase, *phases] if phase in one.volumes)]
         for one in grids
@@ -116,12 +115,12 @@ def survey(
 def least_extent(extents: np.ndarray, share: float = 0.95) -> np.ndarray:
     """Return the edges in mm of a small box that holds at least `share` of the boxes, each on all axes.
 
-    From the box that holds all, the case whose absence makes it smallest is left out, and again, as often as
-    the share allows: of fewer than 20 cases none.
+    Starting from the box that holds all, the case whose removal makes it smallest is left out, as often as
+    the share allows: never with fewer than 20 cases.
 
     Args:
         extents: edges of each case's box in mm, [N, 3].
-        share: at least as many of the cases are held.
+        share: least share of the cases that the box holds.
 
     >>> least_extent(np.array([[10.0, 10, 10]] * 18 + [[90, 10, 10], [10, 20, 10]])).tolist()
     [10.0, 20.0, 10.0]
@@ -133,7 +132,7 @@ def least_extent(extents: np.ndarray, share: float = 0.95) -> np.ndarray:
         for index in set(kept.argmax(axis=0).tolist()):
             rest = np.delete(kept, index, axis=0)
             choices.append((np.log(rest.max(axis=0)).sum(), -(kept[index] / usual).max(), index))
-        kept = np.delete(kept, min(choices)[2], axis=0)  # of equal ones the most unusual
+        kept = np.delete(kept, min(choices)[2], axis=0)  # if several are equal, the most unusual one
     return kept.max(axis=0)
 
 
@@ -151,6 +150,7 @@ def propose_grid(native: np.ndarray, extent: np.ndarray) -> tuple[list[float], l
         if size.prod() <= MOST_VOXELS or (size <= LEAST).all():
             return [float(value) for value in spacing], [int(value) for value in size]
         finest = spacing <= spacing.min() * 1.01
+        # coarsen the finest axes by one unit in their second significant digit
         second_digit = 10.0 ** (np.floor(np.log10(spacing.min())) - 1)
         spacing[finest] = float(f"{spacing.min() + second_digit:.2g}")
 

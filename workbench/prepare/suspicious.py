@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clinical columns that look like the answer: written down after the diagnosis, or another name for it."""
+"""Clinical columns that look like the answer: recorded after the diagnosis, or another name for it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from scripts.cases.splits import Case, Splits
 from workbench.prepare.telling import FILLED, MOST_PAIRS, Judged, Telling, chance_level
 
 LEAST_AUC = 0.95
-"""From here on columns are left out. What is known before a diagnosis rarely tells so much: of 49 values in
+"""Columns are left out from this AUC on. What is known before a diagnosis rarely tells so much: of 49 values in
 165 liver cancers the best one reaches .70 and the best pair .77; PSA density reaches .68 in 1500 men."""
 LEAST_AUC_FILLED = 0.70
-"""The same for whether a value is filled in, which is no property of a disease: at most .61 in these
-patients, .72 where a biopsy's result is there or not."""
-WORTH_A_LOOK = 0.85  # from here on they are warned of, and kept
+"""The same for whether a value is filled in, which is no property of a disease: it reaches at most .61 in these
+patients, and .72 for whether a biopsy result exists."""
+WORTH_A_LOOK = 0.85  # columns are kept with a warning from this AUC on
 MORE = 0.03
-"""What columns must tell together beyond the best of them alone (or the best pair), else that is meant."""
+"""Gain in AUC over the best column alone (or the best pair) from which columns are reported together."""
 FEWEST_TO_LEAVE_OUT = 20
-"""Patients with a label that a column must be known for before it is left out; of fewer it is warned of."""
-FEWEST_PER_CLASS = 5  # patients of a class, and of all others together, before the class is judged
+"""Labelled patients whose value must be known before a column is left out; with fewer it only gets a warning."""
+FEWEST_PER_CLASS = 5  # patients that a class, and all others together, must have to be judged
 MOST_NAMED = 5
 
 
@@ -30,10 +30,10 @@ MOST_NAMED = 5
 class Findings:
     """What was found about the clinical columns."""
 
-    # what looks like the answer, each with its best-told class
+    # what looks like the answer, each with the class that it tells best
     suspicious: list[Telling] = field(default_factory=list)
     doubtful: list[Telling] = field(default_factory=list)  # what is worth a look
-    # the most telling columns, and last the most telling pair, whatever they tell
+    # the most telling columns, and last the most telling pair, however little they tell
     best: list[Telling] = field(default_factory=list)
     # AUC that chance alone reaches in 1 of 100 datasets of this size, over all columns and pairs
     chance: float = 1.0
@@ -60,7 +60,7 @@ class Findings:
 
 
 def sentence(found: Telling) -> str:
-    """Return what columns tell, in words.
+    """Return in words what columns tell.
 
     >>> sentence(Telling(("grade", "stage"), "ill", 0.99, 40))
     "clinical columns 'grade' and 'stage' together tell the class 'ill' by their values (AUC 0.990, 40 cases)"
@@ -75,7 +75,7 @@ def sentence(found: Telling) -> str:
 def without_suspicious(
     splits: Splits, columns: Sequence[Column], keep: bool = False
 ) -> tuple[dict[str, list[Case]], list[Column], list[str]]:
-    """Return cases and columns without those that look like the answer, and what to say about them.
+    """Return cases and columns without those that look like the answer, and lines about them.
 
     Only training cases are looked at.
     """
@@ -94,13 +94,13 @@ def without_suspicious(
 
 
 def suspicious_columns(cases: Sequence[Case], columns: Sequence[Column]) -> Findings:
-    """Return the columns that nearly give a class away, alone, by being filled in, in pairs or all together.
+    """Find columns that nearly give a class away: alone, by being filled in, in pairs or all together.
 
-    A column alone is judged by its values in their order, or by the share of the class among the other cases
-    with about the same value; pairs and all columns together by a small tree and a logistic regression that
-    are tested on other patients.
-    Columns are left out from an AUC of 0.95 on (0.70 for whether they are filled in), where chance does not
-    reach it either and there are 20 patients. The cases of a patient count as one.
+    A single column is judged by the order of its values, or by the share of the class among other patients'
+    cases with about the same value; pairs and all columns together by a small tree and a logistic regression,
+    cross-validated by patient.
+    Columns are left out from an AUC of 0.95 on (0.70 for whether they are filled in), if chance does not reach
+    it and there are 20 patients. The cases of a patient count as one.
 
     Args:
         cases: entries of dataset.json; those without a label do not count.
@@ -115,7 +115,7 @@ def suspicious_columns(cases: Sequence[Case], columns: Sequence[Column]) -> Find
     if not columns:
         return Findings()
     labels = sorted({case["label"] for case in labelled})
-    labels = labels[:1] if len(labels) == 2 else labels  # two: one
+    labels = labels[:1] if len(labels) == 2 else labels  # of two classes, one tells the other
     tables = [Judged(labelled, columns, label) for label in labels]
     everyone = np.full(len(labelled), True)
     tables = [table for table in tables if min(table.sides(everyone)) >= FEWEST_PER_CLASS]
@@ -147,6 +147,7 @@ def suspicious_columns(cases: Sequence[Case], columns: Sequence[Column]) -> Find
         pairs = [one for table in tables for one in table.pairs(rest, most_pairs)]
         top = max(pairs, key=lambda one: one.auc)
         pair = pair or top
+        # a pair is news only if it tells more than its better column
         news = [one for one in pairs if one.auc >= MORE + max(_auc(alone, name) for name in one.columns)]
         new = max(news, key=lambda one: one.auc, default=None)
         if new is not None:
@@ -175,7 +176,7 @@ def suspicious_columns(cases: Sequence[Case], columns: Sequence[Column]) -> Find
 
 
 def _level(found: Telling, chance: float) -> int:
-    """Return 2 for what is left out, 1 for what is worth a look, else 0; what chance may reach is 0."""
+    """Return 2 for what is left out, 1 for what is worth a look, else 0, also for what chance may reach."""
     if (found.auc <= min(chance, 1 - 1e-9) and chance < 1) or found.auc < chance:
         return 0
     leave_out = LEAST_AUC_FILLED if found.by == FILLED else LEAST_AUC

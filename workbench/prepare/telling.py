@@ -13,10 +13,10 @@ import numpy as np
 from scripts.cases.clinical import Column
 from scripts.cases.splits import Case, patient_of
 
-BINS = 6  # groups of equal size into which a number is cut to look at pairs; a missing value is one more
+BINS = 6  # a number is cut into this many groups of equal size to judge pairs; missing values are one more group
 MOST_PAIRS = 5000
-"""Pairs looked at, over all classes: all of 100 columns for two classes, in one or two seconds."""
-CONFIRMED = 10  # of these, the ones whose AUC is computed by cross-validated trees
+"""Pairs judged, over all classes: all pairs of 100 columns for two classes, in one or two seconds."""
+CONFIRMED = 10  # the best of these get an AUC by cross-validation
 FOLDS = 5
 VALUES, FILLED = "its values", "whether it is filled"
 
@@ -30,7 +30,7 @@ class Telling:
     auc: float  # 0.5 is chance
     cases: int  # number of cases it was computed from
     by: str = VALUES  # for a single column, what tells: `VALUES` or `FILLED`
-    # patients of the class, and others, that these cases are worth; see `worth`
+    # effective number of patients of the class, and of others, among these cases; see `worth`
     patients: tuple[float, float] = (0.0, 0.0)
 
     def __str__(self) -> str:
@@ -39,7 +39,7 @@ class Telling:
 
 
 class Judged:
-    """Clinical values of labelled cases as numbers: float64 [n, T], NaN where missing; categories count."""
+    """Clinical values of labelled cases as numbers: float64 [n, T], NaN where missing; categories by their index."""
 
     def __init__(self, cases: Sequence[Case], columns: Sequence[Column], label: str) -> None:
         self.names = [column["name"] for column in columns]
@@ -68,7 +68,7 @@ class Judged:
         return found
 
     def sides(self, known: np.ndarray) -> tuple[float, float]:
-        """Return how many patients of the class, and how many others, the known cases are worth."""
+        """Return the effective number of patients of the class, and of others, among the known cases."""
         return worth(self.patients[known & self.member]), worth(self.patients[known & ~self.member])
 
     def _telling(self, indices: Sequence[int], auc: float, known: np.ndarray, by: str = VALUES) -> Telling:
@@ -76,10 +76,10 @@ class Judged:
         return Telling(names, self.label, auc, int(known.sum()), by, self.sides(known))
 
     def pairs(self, indices: Sequence[int], most: int) -> list[Telling]:
-        """Return the pairs that tell most, by cross-validated trees, the best one first.
+        """Return the pairs that tell most, by cross-validation, the best one first.
 
-        Shares of the class in the groups of each pair, found by leaving out one patient at a time, choose the
-        pairs.
+        Candidates are chosen by `shares_auc`: the share of the class in the groups of each pair, leaving out one
+        patient at a time.
         """
         every = list(combinations(indices, 2))[:most]
         width = self.groups.max(initial=0) + 1
@@ -90,15 +90,15 @@ class Judged:
         return sorted((self.together(every[pair]) for pair in best), key=lambda found: -found.auc)
 
     def fewest(self, pair: Telling, least: float) -> Telling:
-        """Return the one column of a pair that tells nearly as much by a tree, as gaps do, or the pair."""
+        """Return the better column of a pair if it alone tells nearly as much by `together`, else the pair."""
         alone = [self.together([self.names.index(name)]) for name in pair.columns]
         best = max(alone, key=lambda one: one.auc)
         return best if best.auc > pair.auc - least else pair
 
     def together(self, indices: Sequence[int]) -> Telling:
-        """Return what columns tell together, on patients that a tree or a logistic regression did not see.
+        """Return what columns tell together, by a tree or a logistic regression cross-validated by patient.
 
-        Of the two the better one counts: a tree knows steps and gaps, a regression sums.
+        The better of the two counts: a tree finds steps and gaps, a regression sums.
         """
         from sklearn.model_selection import cross_val_predict
 
@@ -117,19 +117,19 @@ class Judged:
         rarest = min(len(np.unique(self.patients[self.member == side])) for side in (True, False))
         alone = len(np.unique(self.patients)) == len(self.patients)
         count = min(FOLDS, max(rarest, 2))
-        if alone:  # the same, but much faster
+        if alone:  # the same folds would do, but this is much faster
             return list(StratifiedKFold(count, shuffle=True, random_state=0).split(self.values, self.member))
         grouped = StratifiedGroupKFold(count, shuffle=True, random_state=0)
         return list(grouped.split(self.values, self.member, self.patients))
 
     def used_by_a_tree(self, indices: Sequence[int], least: float = 0.1) -> list[int]:
-        """Return the columns that a small tree of all cases draws on, by their share of what it gains."""
+        """Return the columns that a small tree fitted to all cases uses, by their share of its gain."""
         tree = small_tree().fit(self.values[:, indices], self.member)
         return [index for index, share in zip(indices, tree.feature_importances_, strict=True) if share >= least]
 
 
 def small_tree() -> Any:
-    """Return a tree that can tell a sum of two grades, and that no single case decides."""
+    """Return a tree with enough leaves for a sum of two grades, whose leaves hold more than single cases."""
     from sklearn.tree import DecisionTreeClassifier
 
     return DecisionTreeClassifier(max_leaf_nodes=12, min_samples_leaf=3, random_state=0)
@@ -158,10 +158,10 @@ def auc_of(scores: np.ndarray, member: np.ndarray) -> float:
 def shares_auc(groups: np.ndarray, member: np.ndarray, patients: np.ndarray) -> float:
     r"""Return the AUC of the share of the class among the cases of *other* patients in a case's group.
 
-    Of a group of n cases with m of the class the score is (m - a) / (n - b), where b cases, a of them of the
-    class, are the patient's own; without another patient in its group a case has the share of the class in
-    all. So groups of few patients prove nothing, and a group that always goes with one class has the AUC 1.
-    Groups that tell nothing come out below 0.5, since the patient is what its group lacks.
+    In a group of n cases with m of the class the score is (m - a) / (n - b), where b cases, a of them of the
+    class, are the patient's own; without another patient in its group a case gets the share of the class in
+    all cases. So groups of few patients prove nothing, and groups that always go with one class have AUC 1.
+    Groups that tell nothing give less than 0.5, since leaving out a patient lowers the share of its own class.
 
     Args:
         groups: whole numbers from 0, [n].
@@ -177,7 +177,7 @@ def shares_auc(groups: np.ndarray, member: np.ndarray, patients: np.ndarray) -> 
 
 
 def worth(patients: np.ndarray) -> float:
-    r"""Return the number of patients with equally many cases that tell as much: (\Sum n_i)^2 / \Sum n_i^2.
+    r"""Return the effective number of patients with n_i cases each: (\Sum n_i)^2 / \Sum n_i^2.
 
     >>> worth(np.array([0, 1, 2])), worth(np.array([0, 0, 1, 1])), worth(np.array([]))
     (3.0, 2.0, 0.0)
@@ -187,13 +187,13 @@ def worth(patients: np.ndarray) -> float:
 
 
 def chance_level(members: float, others: float, looks: int, level: float = 0.01) -> float:
-    r"""Return the AUC that chance exceeds in `level` of all datasets, whatever the number of looks.
+    r"""Return the AUC that chance exceeds in a share `level` of all datasets, corrected for the number of looks.
 
     .. math:: \frac{1}{2} + z \sqrt{\frac{a + b + 1}{12\,a\,b}}
 
-    with a patients of the class and b others: the Mann-Whitney statistic without any relation, and z after
-    Bonferroni for the number of looks. Few patients reach beyond 1 by this formula, while only 2 of their
-    :math:`\binom{a + b}{a}` orders part the classes: where these are rare enough, it is just below 1.
+    with a patients of the class and b others: the Mann-Whitney statistic under the null hypothesis, z with
+    Bonferroni's correction for the number of looks. With few patients this formula exceeds 1, although only 2 of
+    their :math:`\binom{a + b}{a}` orders separate the classes: if these are rare enough, it is just below 1.
 
     >>> round(chance_level(50, 50, 2), 3), round(chance_level(10, 10, 1000), 3)
     (0.663, 1.084)

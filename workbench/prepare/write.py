@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing dataset.json, those of folds, and the overlay data.yaml, as a whole or not at all."""
+"""Write dataset.json, those of folds, and the overlay data.yaml, each completely or not at all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from workbench.prepare.survey import Survey
 class Dataset:
     """What was chosen for a dataset; `folder` receives dataset.json and data.yaml.
 
-    Where the images are 2D, `views` are theirs, and the phases are <phase>_<view>, views inside.
+    For 2D images, `views` names their views, and the phases are <phase>_<view>, views inside.
     """
 
     name: str
@@ -47,7 +47,7 @@ def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Pa
     """Write dataset.json if it can be read back, with paths below `folder` relative to it.
 
     Raises:
-        ValueError, FileNotFoundError: what reading it says; then nothing is written.
+        ValueError, FileNotFoundError: it cannot be read back; then nothing is written.
     """
     content = {**header, **{split: [_entry(case, folder) for case in cases] for split, cases in splits.items()}}
     file = folder / "dataset.json"
@@ -63,7 +63,7 @@ def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Pa
 
 
 def write_folds(folder: Path, header: Mapping[str, Any], folds: Mapping[str, Splits]) -> list[Path]:
-    """Write the dataset.json of each fold, which `--dataset_dir` takes; those of an earlier run go."""
+    """Write the dataset.json of each fold, for `--dataset_dir`; those of an earlier run are removed."""
     for old in (folder / "folds").glob("r1_f*/dataset.json"):
         old.unlink()
     return [
@@ -95,10 +95,10 @@ def fold_splits(
     Args:
         cases: entries of dataset.json; unlabelled ones do not count.
         folds: number of parts, at least 2.
-        fractions: of training, validation and test; the first two share out what is not tested.
+        fractions: of training, validation and test; the first two divide the cases that are not tested.
 
     Raises:
-        ValueError: a number of folds that is none, splits fixed by the source, or a class with too few
+        ValueError: an invalid number of folds, splits fixed by the source, or a class with too few
             patients.
     """
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
@@ -137,7 +137,7 @@ Row = tuple[str, Any, str]  # key, value and comment
 
 
 def overlay_text(dataset: Dataset, proposal: Survey) -> str:
-    """Return the text of data.yaml, to be passed behind train.yaml; one comment with the unit per key."""
+    """Return the text of data.yaml, to be passed after train.yaml; each key has a comment with its unit."""
     reference = proposal.reference
     finest = product(reference.finest)
     return overlay_of(
@@ -219,7 +219,7 @@ LARGEST = 224  # pixels; larger images are reduced to it
 
 
 def image_overlay_text(dataset: Dataset, images: Sequence[Volume]) -> str:
-    """Return the text of data.yaml for 2D images, by those that decide on size and brightness, opened."""
+    """Return the text of data.yaml for 2D images; `images`, opened, decide on size and brightness."""
     channels, views = dataset.phases, dataset.views
     phases = list(dict.fromkeys(channel.removesuffix(f"_{views[0]}") for channel in channels[:: len(views)]))
     shapes = [image.shape[1:] for image in images]

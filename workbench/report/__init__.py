@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""report.html and the further figures: what a training, an evaluation or a comparison shows a reader."""
+"""report.html and further figures of a training, an evaluation or a comparison."""
 
 from scripts import exports
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which token looks at which: matrices of attention."""
+"""Attention between the tokens, as matrices."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 4
-WIDEST = 12.0  # inches; wider, a page shows the names too small to read
-MOST_WRITTEN = 8  # Tokens up to which every number is written
+WIDEST = 12.0  # inches; in a wider figure the names would be too small to read on a page
+MOST_WRITTEN = 8  # With more tokens, numbers are not written into the cells
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ class Attention:
 
     kind: str  # which attention of the network
     group: str  # class of the cases; empty for all
-    asking: Sequence[str]  # Q names of the tokens that look
-    asked: Sequence[str]  # M names of those that are looked at
+    asking: Sequence[str]  # Q names of the tokens that attend
+    asked: Sequence[str]  # M names of the tokens attended to
     mean: np.ndarray  # 0 to 1, means over the cases that have both tokens
-    number: np.ndarray  # of these cases
+    number: np.ndarray  # number of these cases
 
     def rows(self) -> Iterator[list[Any]]:
-        """Go through the cells as lines of attention.csv; a cell that no case has is empty."""
+        """Yield the cells as lines of attention.csv; the mean is empty if no case has both tokens."""
         for q, source in enumerate(self.asking):
             for m, target in enumerate(self.asked):
                 n = int(self.number[q, m])
@@ -53,7 +53,7 @@ class Attention:
 def attention_figure(
     found: Sequence[Attention], classes: Sequence[str], name: str = "", path: str | Path | None = None
 ) -> Figure:
-    """Draw one matrix per group of cases, a row per kind of attention: who looks (row) at whom (column).
+    """Draw one matrix per group of cases, a row per kind of attention: a token (row) attends to others (columns).
 
     Args:
         found: matrices, all cases first, then the classes.
@@ -87,7 +87,7 @@ def attention_figure(
     cases = max(int(one.number.max()) for one in found)
     title = f"Which phase looks at which{f', {name}' if name else ''}: mean over up to {cases} cases"
     figure.suptitle(title, fontsize=12)
-    figure.supxlabel("A row looks at the columns; it says what was read, not what it did.", fontsize=9, color=GREY)
+    figure.supxlabel("A row attends to the columns; this shows what was read, not its effect.", fontsize=9, color=GREY)
     return saved(figure, path)
 
 
@@ -113,17 +113,17 @@ KEPT = "(kept to itself)"
 
 
 class AttentionReport(FusionReport):
-    """Writes how much each phase looked at each other, for strategies that fuse by attention.
+    """Writes how much the phases attend to each other, for strategies that fuse by attention.
 
     When an evaluation ends it writes into `output_dir`
 
         attention.csv   attention, class (empty: all cases), from, to, mean, n
-        attention.png   the same as matrices: a row looks at the columns
+        attention.png   the same as matrices: a row attends to the columns
 
-    and shows the figure in TensorBoard. A mean is that over the heads and over the n cases that have both
-    tokens; classes are the true ones. Rows sum to 1 where all cases have all phases; what cross-attention
-    does not spend on others is "(kept to itself)". With test-time augmentation, or an ensemble, the attention
-    is averaged as the probabilities are. A strategy without attention leaves no file.
+    and shows the figure in TensorBoard. Means are over the heads and over the n cases that have both tokens;
+    classes are the true ones. Rows sum to 1 if all cases have all phases; attention that cross-attention does not
+    give to others is "(kept to itself)". With test-time augmentation or an ensemble, attention is averaged like
+    the probabilities. A strategy without attention writes no file.
 
     Args and Raises: those of `FusionReport`.
     """
@@ -158,7 +158,7 @@ class AttentionReport(FusionReport):
         mean = np.where(there, maps, 0).sum(axis=0) / np.maximum(number, 1)
         tokens = weight_names(self.phases, self.views, maps.shape[2])
         asking = [CLASS_TOKEN] if maps.shape[1] == 1 else tokens
-        # where no token looks at itself it may keep some of its attention
+        # attention without a diagonal is cross-attention, where a token may keep a part to itself
         only_others = maps.shape[1] > 1 and not np.nan_to_num(np.diagonal(maps, axis1=1, axis2=2)).any()
         if kind == "cross_attention" or only_others:
             asks = there.any(axis=2)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warnings about what was measured, about the split that is reported, and about the code that ran."""
+"""Warnings about the metrics, about the reported split, and about the code that ran."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from scripts.figures.table import counted, number
 from scripts.metrics.registry import TITLES
 from workbench.report.contents import Contents
 
-FEWEST_CASES = 10  # Cases of a class below which its figures say little
-WIDEST_INTERVAL = 0.2  # Width of a 95% interval above which a metric is hardly known
-LARGEST_CALIBRATION_ERROR = 0.05  # Expected calibration error that the interval must reach down to
-LEAST_CHANGE = 5e-4  # Change of a calibration score that shows in its third digit
+FEWEST_CASES = 10  # Fewer cases of a class say little about it
+WIDEST_INTERVAL = 0.2  # Wider 95% intervals leave a metric largely unknown
+LARGEST_CALIBRATION_ERROR = 0.05  # An interval of the calibration error above this is warned of
+LEAST_CHANGE = 5e-4  # Smallest change of a calibration score that shows in its third decimal
 PART = {"training": "fitted the weights", "validation": "chose the checkpoint and its calibration"}
-"""What the cases of a split do in a training."""
+"""Role of the cases of a split in a training."""
 
 
 @dataclass(frozen=True)
 class Caution:
-    """One warning: what was found, with its number; and what that means and what to do."""
+    """A warning: what was found, with its number, and what that means and what to do."""
 
     found: str
     advice: str
@@ -58,7 +58,7 @@ def score_cautions(contents: Contents) -> Iterator[Caution]:
 
 
 def _intervals(metrics: dict[str, Any]) -> Iterator[Caution]:
-    """Say so where an interval reaches down to guessing, or is wide."""
+    """Warn of an interval that reaches down to guessing, or that is wide."""
     auc, accuracy = (metrics["macro"].get(f"{metric}_interval") for metric in ("auc", "accuracy"))
     if auc and auc[0] <= 0.5:
         yield Caution(
@@ -83,7 +83,7 @@ def _intervals(metrics: dict[str, Any]) -> Iterator[Caution]:
 
 
 def _drop(contents: Contents, metrics: dict[str, Any]) -> Iterator[Caution]:
-    """Compare the chosen checkpoint's validation scores with the interval of the test."""
+    """Warn if a validation score of the chosen checkpoint lies above the interval of the test."""
     chosen = [row for row in contents.history if row["best"]]
     if not chosen or contents.split != "test":
         return
@@ -113,8 +113,8 @@ def _calibration(contents: Contents, metrics: dict[str, Any]) -> Iterator[Cautio
         yield from _worse_by_calibration(contents, known)
     elif known:
         yield Caution(
-            "No temperature was fitted: the validation split is too small to tell one, or all of it is "
-            "predicted right.",
+            "No temperature was fitted: the validation split is too small to determine one, or all of its cases "
+            "are predicted right.",
             "The probabilities are those of the network, which may be too sure of itself. Use them to rank "
             "cases, or validate on more.",
         )
@@ -129,7 +129,7 @@ def _calibration(contents: Contents, metrics: dict[str, Any]) -> Iterator[Cautio
 
 
 def _worse_by_calibration(contents: Contents, known: dict[str, float]) -> Iterator[Caution]:
-    """Warn where the temperature that fits the validation split makes probabilities worse here."""
+    """Warn if the temperature fitted on the validation split makes the reported probabilities worse."""
     worse = []
     for name in ("log_loss", "brier", "ece"):
         before, after = known.get(f"{name}_before"), known.get(f"{name}_after")
@@ -145,7 +145,7 @@ def _worse_by_calibration(contents: Contents, known: dict[str, float]) -> Iterat
 
 
 def run_cautions(contents: Contents) -> Iterator[Caution]:
-    """Yield the warnings about the split that is reported and the code that ran."""
+    """Yield the warnings about the reported split and the code that ran."""
     if contents.split in PART and contents.same_data:
         yield Caution(
             f"The {contents.n} reported cases of the {contents.split} split {PART[contents.split]}.",

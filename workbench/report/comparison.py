@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a comparison found, and its tables: strategies with intervals, sites, pairs, costs."""
+"""Results of a comparison, and its tables: strategies with intervals, sites, pairs, costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.files.csv_text import read_rows
 from scripts.metrics.paired import p_text
 
 SIGNIFICANT = 0.05  # Corrected p below which two strategies differ by more than chance explains
-NAMES = ("strategy", "first", "second", "site")  # Columns that hold names, also where these look like numbers
+NAMES = ("strategy", "first", "second", "site")  # Columns that hold names, even if these look like numbers
 Row = dict[str, Any]
 
 
@@ -43,17 +43,17 @@ class Comparison:
 
     @property
     def sites(self) -> list[str]:
-        """The sites that were left out in turn; none where folds were drawn."""
+        """The sites that were left out in turn; empty if folds were drawn."""
         return list(dict.fromkeys(str(row["site"]) for row in self.jobs if row.get("site") is not None))
 
     @property
     def parts(self) -> int:
-        """Number of different test parts: a site is the same one in every repeat."""
+        """Number of different test parts; a site is the same part in every repeat."""
         return len(self.sites) or self.folds * self.repeats
 
     @property
     def n(self) -> str:
-        """How many cases are behind each row, for captions."""
+        """Number of cases behind each row, as text for captions."""
         first, same = self.jobs[0], ("strategy", "repeat", "seed")
         once = [row for row in self.jobs if all(row[key] == first[key] for key in same)]
         cases, patients = (sum(int(row[key]) for row in once) for key in ("n", "n_patients"))
@@ -62,7 +62,7 @@ class Comparison:
         return f"n = {counted(cases, 'case')}{several}, {folds}, {counted(self.repeats, 'repeat')}"
 
     def of(self, metric: str) -> list[Row]:
-        """Return the rows of the summary about one metric, those with the highest pooled value first."""
+        """Return the rows of the summary for one metric, sorted by falling pooled value."""
         rows = [row for row in self.summary if row["metric"] == metric]
         return sorted(rows, key=lambda row: -(row["pooled"] if row["pooled"] is not None else -1))
 
@@ -92,7 +92,7 @@ def read_comparison(folder: str | Path) -> Comparison:
 
 
 def comparison_headline(comparison: Comparison) -> str:
-    """Say which strategy is first, and how many pairs differ."""
+    """Return a text that says which strategy is first, and how many pairs differ."""
     rows = comparison.of("auc")
     tests = [row for row in comparison.pairs if row["metric"] == "auc" and row["by"] == "patient"]
     differ = sum(row["p_holm"] is not None and row["p_holm"] < SIGNIFICANT for row in tests)
@@ -106,7 +106,7 @@ def comparison_headline(comparison: Comparison) -> str:
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Return the tables of the strategies, of sites that were left out, of the pairs, and of the costs."""
+    """Return the tables of the strategies, the sites left out, the pairs, and the costs."""
     return [_strategies(comparison), *_sites(comparison), *_pairs(comparison), _costs(comparison)]
 
 
@@ -127,7 +127,7 @@ def _strategies(comparison: Comparison) -> Table:
 
 
 def _sites(comparison: Comparison) -> list[Table]:
-    """Return the table of the sites: cases, and AUC of each strategy where they are the test part."""
+    """Return the table of the sites: cases, and AUC of each strategy with the site as test part."""
     if not comparison.sites:
         return []
     strategies = [row["strategy"] for row in comparison.of("auc")]
@@ -198,7 +198,7 @@ def _rows(file: Path) -> list[Row]:
 
 
 def _cell(value: str) -> Any:
-    """Return a number where a cell holds one, None where it is empty, else the text."""
+    """Return the number in a cell, None if it is empty, else its text."""
     if value == "":
         return None
     if value.isdecimal():

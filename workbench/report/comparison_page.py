@@ -18,13 +18,13 @@ from workbench.report.cautions import Caution
 from workbench.report.comparison import Comparison, comparison_headline, comparison_tables, read_comparison
 from workbench.report.headline import Facts, record_facts
 
-STEP = 0.1  # Between two ticks of the axis
-FEWEST_FOLDS = 5  # Test parts below which the tests by fold can hardly find anything
+STEP = 0.1  # Distance between two ticks of the axis
+FEWEST_FOLDS = 5  # With fewer test parts, the tests by fold can hardly find a difference
 
 
 @dataclass(frozen=True)
 class Line:
-    """One strategy: its name, its value as text, and value and bounds in percent of the axis."""
+    """A strategy: its name, its value as text, and value and bounds in percent of the axis."""
 
     name: str
     text: str
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Forest:
-    """Lines, ticks (position in percent, text), the caption and how many cases are behind each line."""
+    """Lines, ticks (position in percent, text), caption, and number of cases behind each line as text."""
 
     lines: list[Line]
     ticks: list[tuple[float, str]]
@@ -94,7 +94,7 @@ def report_comparison(folder: str | Path) -> Path:
 
 
 def comparison_section(folder: str | Path) -> dict[str, Any]:
-    """Return what the template shows of a comparison.
+    """Return the values with which the template shows a comparison.
 
     Raises:
         FileNotFoundError: the comparison is not finished.
@@ -110,7 +110,7 @@ def comparison_section(folder: str | Path) -> dict[str, Any]:
 
 
 def _cautions(comparison: Comparison) -> Iterator[Caution]:
-    """Yield what is to be known before strategies are ranked."""
+    """Yield the warnings to consider before strategies are ranked."""
     logs = {file.stem for file in (comparison.folder / "logs").glob("*.log")}
     lost = sorted(logs - {file.stem for file in (comparison.folder / "rows").glob("*.json")})
     if lost:
@@ -141,7 +141,7 @@ def _cautions(comparison: Comparison) -> Iterator[Caution]:
 
 
 def _facts(comparison: Comparison, job: Path) -> Facts:
-    """Return what was compared on what, by the configuration and the record of one job."""
+    """Return what was compared on which data, from the configuration and the record of one job."""
     config = read_yaml(job / "configs" / "train.yaml")
     date = json.loads((job / "environment.json").read_text(encoding="utf-8")).get("date", "not recorded")
     return [
@@ -156,7 +156,7 @@ def _facts(comparison: Comparison, job: Path) -> Facts:
 
 
 def _jobs(comparison: Comparison) -> Facts:
-    """Return on what the jobs ran: each value that any of them recorded."""
+    """Return processor, threads and versions of the jobs: each value that any of them recorded."""
     columns = {"Processor": "processor", "Threads of a job": "threads", "torch": "torch", "monai": "monai"}
     found = {name: sorted({str(row[key]) for row in comparison.jobs if row.get(key)}) for name, key in columns.items()}
     return [(name, ", ".join(values)) for name, values in found.items()]

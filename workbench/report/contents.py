@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a results or evaluation folder holds, read once for the whole report."""
+"""Contents of a results or evaluation folder, read once for the whole report."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from workbench.report.dataset import RECORD, Summary, summarise_dataset
 
 @dataclass(frozen=True)
 class Contents:
-    """One evaluated model.
+    """An evaluated model.
 
     Attributes:
         clinical_missing: clinical column that the model reads -> number of predicted cases without it.
     """
 
     folder: Path  # where report.html belongs
-    model: Path  # results folder of the model, the first one of an ensemble; `folder` itself after a training
+    model: Path  # results folder of the model, or of the first of an ensemble; `folder` itself after a training
     models: int  # number of models that predict together
-    split: str  # split that is reported
-    metrics: dict[str, Any] | None  # metrics.json, None where no case had a label
-    n: int  # cases with a label, or all where none has
-    patients: int  # patients of these; 0 where they are unknown
-    config: dict[str, Any]  # configuration of the model's training; {} where the model's folder is gone
-    training: dict[str, Any]  # environment.json of the training, {} where there is none
+    split: str  # reported split
+    metrics: dict[str, Any] | None  # metrics.json, None if no case has a label
+    n: int  # cases with a label, or all cases if none has one
+    patients: int  # number of their patients; 0 if unknown
+    config: dict[str, Any]  # configuration of the model's training; {} if the model's folder is gone
+    training: dict[str, Any]  # environment.json of the training, {} if there is none
     evaluation: dict[str, Any]  # evaluation.json, {} in folders of older versions
     history: list[dict[str, float]]  # learning curves, one row per validation
     trained_on: Summary  # summary of the training's dataset
-    reported: Summary  # summary of the dataset that is reported
+    reported: Summary  # summary of the reported dataset
     clinical_missing: dict[str, int] = field(default_factory=dict)
     predicted: int = 0  # number of predicted cases, with a label or without
 
     @property
     def cases(self) -> str:
-        """How many cases are reported, for captions."""
+        """Number of reported cases, as text for captions."""
         return f"n = {self.n:,} {'case' if self.n == 1 else 'cases'}, {self.split} split"
 
     @property
     def same_data(self) -> bool:
-        """Whether the model is reported on the dataset that it was trained on."""
+        """Whether the reported dataset is the one that the model was trained on."""
         return self.trained_on == self.reported
 
 
 def read_contents(folder: str | Path) -> Contents:
-    """Read a folder that a training or `evaluating` wrote.
+    """Read a folder written by `training` or `evaluating`.
 
     Raises:
         FileNotFoundError: it holds neither metrics.json nor predictions.csv nor learning_curves.csv.
@@ -100,7 +100,7 @@ def _predicted(file: Path, metrics: dict[str, Any] | None) -> dict[str, Any]:
     found = read_predictions(file)
     labels = found.labels or [None] * len(found.cases)
     rows = [row for row, label in enumerate(labels) if metrics is None or label is not None]
-    patients = found.patients if found.patients != found.cases else None  # none is named
+    patients = found.patients if found.patients != found.cases else None  # no patient is named
     counts = {"n": len(rows), "patients": len({patients[row] for row in rows}) if patients else 0}
     if found.clinical_missing is None:
         return counts
@@ -111,7 +111,7 @@ def _predicted(file: Path, metrics: dict[str, Any] | None) -> dict[str, Any]:
 def _training_data(
     folder: Path, model: Path, evaluation: dict[str, Any], config: dict[str, Any], training: dict[str, Any]
 ) -> Summary:
-    """Return the summary of the training's dataset: as it was recorded, or else as it lies there now."""
+    """Return the summary of the training's dataset as it was recorded, else of its present state on disk."""
     dataset_dir = from_literal(str(config.get("dataset_dir", "$")))
     record = evaluation if model == folder else _json(model / RECORD)
     same_file = record.get("dataset_sha256") in {training.get("dataset_sha256")} - {None}

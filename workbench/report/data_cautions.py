@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Warnings about the cases: missing phases, sites, other data than those of the training."""
+"""Warnings about the cases: missing phases, sites, and data that differ from those of the training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from workbench.report.cautions import Caution
 from workbench.report.contents import Contents
 from workbench.report.dataset import Summary
 
-MOST_MISSING = 0.2  # Share of cases without a phase above which it is worth a word
+MOST_MISSING = 0.2  # A phase missing in a larger share of the cases is warned of
 UNEVEN = 0.01  # p of the chi-squared test below which a phase is missing unevenly between classes
-FEWEST_AT_SITE = 5  # Cases that a site must have before its classes are looked at
-MOST_NAMED = 50  # Cases named one by one
+FEWEST_AT_SITE = 5  # Sites with fewer cases are not checked for their classes
+MOST_NAMED = 50  # Maximum number of cases named one by one
 
 
 def data_cautions(contents: Contents) -> Iterator[Caution]:
-    """Yield the warnings about the training's cases and, where they are others, the reported ones."""
+    """Yield the warnings about the reported cases and, if they are from another dataset, the training's."""
     trained, reported = contents.trained_on, contents.reported
     yield from _about_dataset(reported)
     yield from _about_cases(contents)
@@ -62,7 +62,7 @@ def _about_dataset(summary: Summary) -> Iterator[Caution]:
 
 
 def _uneven(summary: Summary) -> Iterator[Caution]:
-    """Test over all labelled cases whether each phase is missing as often in every class."""
+    """Test, over all labelled cases, whether each phase is missing equally often in every class."""
     from scipy.stats import chi2_contingency
 
     splits = summary["splits"].values()
@@ -84,7 +84,7 @@ def _uneven(summary: Summary) -> Iterator[Caution]:
 
 
 def _about_cases(contents: Contents) -> Iterator[Caution]:
-    """Name what the reported predictions did without: values, parts of regions, a scale of their own."""
+    """Warn of what the reported predictions lacked: clinical values, parts of regions, a scale per phase."""
     most = MOST_MISSING * contents.predicted
     lost = [f"{name} in {count}" for name, count in contents.clinical_missing.items() if count > most]
     if lost:
@@ -125,7 +125,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _differences(contents: Contents, trained: Summary, reported: Summary) -> Iterator[Caution]:
-    """Compare what the two datasets declare, and the phases that the reported cases have."""
+    """Warn of differences between the two datasets, and of phases that no reported case has."""
     for key in ("classes", "phases"):
         names, here = trained[key], reported.get(key)
         if here is not None and set(here) != set(names):

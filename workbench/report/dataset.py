@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a dataset.json holds, counted; and evaluation.json, which says what was evaluated by what."""
+"""Summary of a dataset.json, and evaluation.json, which records what was evaluated with which model."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.grid import open_phase, ras_axes
 from workbench.prepare.phase_scale import phase_scales
 
-MOST_HEADERS = 300  # Volumes whose headers are read per phase; of more, this many spread evenly over the list
+MOST_HEADERS = 300  # Headers read per phase; if there are more volumes, they are sampled evenly from the list
 
 
 def volume_grids(items: Sequence[Item], phases: Sequence[str]) -> dict[str, Any]:
-    """Read spacing and number of voxels along right, anterior and superior for each phase.
+    """Read voxel spacing and number of voxels along the axes R, A and S for each phase.
 
     Returns:
         For each phase `present` (volumes), `n` (headers read), `spacing` in mm and `voxels`, each a list of
-        [minimum, median, maximum] per axis; where none can be read, `reason` instead of the last two. Where
-        some cannot, `unreadable` counts them.
+        [minimum, median, maximum] per axis; if none can be read, `reason` instead of the last two. If some
+        cannot be read, `unreadable` counts them.
     """
     return {phase: _grids_of_phase(items, phase) for phase in phases}
 
@@ -69,20 +69,20 @@ def _ranges(values: Sequence[np.ndarray], digits: int) -> list[list[float]]:
 
 
 Summary = dict[str, Any]
-"""What `summarise_dataset` returns, or {"reason": why there is none}; it goes into JSON as it is."""
+"""Result of `summarise_dataset`, or {"reason": why there is none}; it can be written as JSON."""
 
 
 def summarise_dataset(dataset_dir: str | Path, phases: Sequence[str]) -> Summary:
     """Count the cases of a dataset and read the headers of its volumes; never fails.
 
     Args:
-        phases: the phases that are used; only these are counted.
+        phases: the phases in use; only these are counted.
 
     Returns:
         name, phases and classes that the file declares, `splits` ({split: cases, patients (None: unknown),
         classes {class: cases}, missing {phase: {class: cases without it}}}), `sites` ({site: {class: cases}},
-        of labelled cases that name one) and `volumes` (of `volume_grids`); or only `reason`, in one line,
-        where the file is gone or cannot be read.
+        of labelled cases that name one) and `volumes` (from `volume_grids`); or only `reason`, in one line, if
+        the file is missing or cannot be read.
     """
     try:
         document = open_document(dataset_dir)
@@ -101,7 +101,7 @@ def summarise_dataset(dataset_dir: str | Path, phases: Sequence[str]) -> Summary
 
 
 def _classes(document: Document, items: Sequence[Item]) -> list[str]:
-    """Return the classes that the file declares, or else those of its cases."""
+    """Return the classes that the file declares, else those of its cases."""
     declared = document.content.get("classes")
     if isinstance(declared, list):
         return [str(name) for name in declared]
@@ -141,13 +141,13 @@ KEYS = ("phases", "reference_phase", "region", "spacing", "grid_size", "orientat
 
 
 def region_facts(dataset_dir: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Look at the region of every case; never fails.
+    """Check the region of every case against the grid; never fails.
 
     Args:
-        config: of the model's training.
+        config: configuration of the model's training.
 
     Returns:
-        cases (number looked at), cropped (names of those whose region is larger than the grid) and left_out
+        cases (number checked), cropped (names of cases whose region is larger than the grid) and left_out
         ({case: share of its mask outside the region}); or only `reason`.
     """
     from monai.bundle import ConfigParser
@@ -170,7 +170,7 @@ def region_facts(dataset_dir: str | Path, config: Mapping[str, Any]) -> dict[str
         try:
             placed = dict(rule(load(item)))
             grid.fit(placed)
-        except (OSError, ValueError):  # told where the case is read
+        except (OSError, ValueError):  # reported when the case is read for prediction
             continue
         looked += 1
         found.add(item["case"], cut_of(placed))
@@ -189,17 +189,17 @@ def write_record(
     phases: Sequence[str],
     environment: dict[str, Any],
 ) -> None:
-    """Write what a report needs and metrics.json does not say, so that it can be made anew without the data.
+    """Write what a report needs beyond metrics.json, so that it can be made again without the data.
 
-    The file has the keys split, models (results folders, relative where they hold `output_dir`), dataset_dir,
-    dataset_sha256, data (of `summarise_dataset`), regions (of `region_facts`), phase_scales where the model
-    scales its phases together (of `workbench.prepare.phase_scale`, by pair), and those of the environment; no
-    text in it names home folder, user or host.
+    The file has the keys split, models (results folders, relative if they contain `output_dir`), dataset_dir,
+    dataset_sha256, data (from `summarise_dataset`), regions (from `region_facts`), phase_scales if the model
+    scales its phases together (from `workbench.prepare.phase_scale`, by pair), and those of the environment. No
+    text in it contains home folder, user or host.
 
     Args:
         output_dir: folder of the evaluation.
         model_files: weights of the model, or of each member of an ensemble.
-        environment: of `scripts.engines.environment`.
+        environment: record of `scripts.engines.environment`.
     """
     folder, data = output_dir.resolve(), Path(dataset_dir).resolve()
     models = [_seen_from(folder, file.resolve().parent.parent) for file in model_files]
@@ -223,7 +223,7 @@ def write_record(
 
 
 def _seen_from(folder: Path, model: Path) -> str:
-    """Return the model's folder relative to the evaluation's where it holds it, so that both can be moved."""
+    """Return the model's folder, relative to the evaluation's if it contains that, so that both can be moved."""
     if folder == model or model in folder.parents:
         return Path(os.path.relpath(model, folder)).as_posix()
     home = Path(os.path.expanduser("~"))
@@ -231,11 +231,11 @@ def _seen_from(folder: Path, model: Path) -> str:
 
 
 def _scales(rule: Any, dataset_dir: Path, phases: Sequence[str]) -> dict[str, Any]:
-    """Compare the intensities of phases that an intensity rule scales together; nothing for another rule."""
+    """Compare the intensities of phases that are scaled together; {} if the rule scales each phase by itself."""
     if len(phases) < 2 or not isinstance(rule, dict) or rule.get("joint") is not True:
         return {}
     try:
         items = read_items(open_document(dataset_dir), phases)
         return {"phase_scales": [asdict(pair) for pair in phase_scales(items, phases)]}
     except (OSError, ValueError):
-        return {}  # `data` says why
+        return {}  # `data` holds the reason

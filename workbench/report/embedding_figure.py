@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cases as points in a plane: what lies close together looks alike to the network."""
+"""Cases as points in a plane, by principal components or t-SNE of their features."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 def perplexity_of(count: int) -> float:
-    """Return the perplexity of t-SNE for n cases: 30, or (n - 1) / 3 where that is less.
+    """Return the perplexity of t-SNE for n cases: the smaller of 30 and (n - 1) / 3.
 
     >>> perplexity_of(40), perplexity_of(1000)
     (13.0, 30.0)
@@ -33,10 +33,10 @@ def perplexity_of(count: int) -> float:
 
 
 def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Project features [n, F] on their first two principal components.
+    """Project features [n, F] onto their first two principal components.
 
     Returns:
-        Coordinates [n, 2], and the share of the variance along each of the two.
+        Coordinates [n, 2], and the share of the variance that each component explains.
     """
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits
@@ -47,9 +47,9 @@ def principal_components(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def neighbour_map(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Lay cases out by t-SNE, begun from their principal components; neighbours stay neighbours.
+    """Map cases to a plane by t-SNE, initialised with their principal components; it preserves neighbours.
 
-    Distances between groups, and the sizes of groups, mean nothing. The same seed gives the same map.
+    Distances between groups, and the sizes of groups, have no meaning. The same seed gives the same map.
 
     Shape:
         features: [n, F], n >= 5. Result: [n, 2].
@@ -76,13 +76,13 @@ def embedding_figure(
     """Draw one point per case: the colour is its true class, a cross is a wrong prediction.
 
     Args:
-        points: [n, 2], where each case lies.
-        labels: index of the true class of each case, None where it is not known: a grey dot.
+        points: [n, 2], coordinates of the cases.
+        labels: index of the true class of each case; None: not known, drawn as a grey dot.
         predicted: index of the predicted class of each case.
         classes: K names.
-        title: of the figure; the number of cases is added.
-        axis_names: of the two axes; None: they have no meaning, and no numbers.
-        path: where to save the figure, too.
+        title: title of the figure; the number of cases is added.
+        axis_names: names of the two axes; None: they have no meaning and no numbers.
+        path: where to save the figure; None: it is only returned.
 
     Raises:
         ValueError: shapes that do not agree, a folder that cannot be written.
@@ -100,7 +100,7 @@ def embedding_figure(
     colours = class_colours(len(classes))
     figure = new_figure(7.4, max(5.2, 1.8 + 0.23 * len(classes)))
     axes = figure.add_subplot()
-    for kind, style in STYLES.items():  # wrong ones last of the known, so that they lie on top
+    for kind, style in STYLES.items():  # wrong after right, so that they lie on top
         for k in [None] if kind == UNKNOWN else range(len(classes)):
             chosen = [i for i, label in enumerate(labels) if outcome[i] == kind and label == k]
             axes.scatter(*place[chosen].T, color=GREY if k is None else colours[k], **style)
@@ -117,7 +117,7 @@ def embedding_figure(
 
 
 def class_colours(count: int) -> list[str]:
-    """Return a colour per class: those for any colour vision as far as they go, then 20 of matplotlib's."""
+    """Return a colour per class: the palette for any colour vision if it suffices, else 20 of matplotlib's."""
     if count <= len(COLOURS):
         return list(COLOURS[:count])
     from matplotlib import colormaps
@@ -130,7 +130,7 @@ def class_colours(count: int) -> list[str]:
 def _write_legends(
     figure: Figure, labels: Sequence[int | None], outcome: Sequence[str], classes: Sequence[str], colours: Sequence[str]
 ) -> None:
-    """Say beside the points what colours and markers mean, and how many cases have each."""
+    """Write legends that explain colours and markers, with the number of cases of each."""
     from matplotlib.lines import Line2D
 
     def entry(marker: str, colour: str, edge: str, name: str, count: int) -> Line2D:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wrong predictions that the model was surest of, as pictures."""
+"""Pictures of the wrong predictions with the highest confidence."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WrongCase:
-    """One case that was predicted wrong.
+    """A case that was misclassified.
 
     Attributes:
-        pictures: per phase a slice [rows, columns] as it is looked at; None: the phase is missing.
+        pictures: per phase a slice [rows, columns] as it is displayed; None: the phase is missing.
     """
 
     case: str
     true: str
-    predicted: str  # name of the class that it was taken for
+    predicted: str  # name of the predicted class
     probability: float  # of that class
     pictures: Sequence[np.ndarray | None]
     aspect: float  # height of a pixel over its width
@@ -58,11 +58,11 @@ def errors_figure(
     """Draw one row of slices per case; without any error, a figure that says so.
 
     Args:
-        wrong: the cases shown, the worst first.
-        errors: number of cases that were predicted wrong, shown or not.
+        wrong: the cases to show, the worst first.
+        errors: number of misclassified cases, shown or not.
         cases: number of cases whose class is known.
-        view: in which the slices lie.
-        classes: K class names, by whose numbers those are called that no font draws.
+        view: axial, coronal or sagittal.
+        classes: K class names, which number the classes whose names no font can draw.
 
     Raises:
         ValueError: a folder that cannot be written.
@@ -100,21 +100,20 @@ def errors_figure(
 
 
 class ErrorReport(CaseHandler):
-    """Shows up to 6 wrongly predicted cases, those with the highest probability of the wrong class.
+    """Shows up to 6 misclassified cases, those with the highest probability of the wrong class.
 
-    When an evaluation ends it writes ``worst_errors.png`` into `output_dir`, with the slice through the
-    middle of the grid, which is the middle of the region, in each phase, and shows it in TensorBoard. Where
-    no prediction is wrong the figure says so; where no class is known there is none. It shows patients: do
-    not pass it on.
+    When an evaluation ends it writes ``worst_errors.png`` into `output_dir`, with the middle slice of the grid
+    (the centre of the region) in each phase, and shows it in TensorBoard. If no prediction is wrong the figure
+    says so; if no class is known there is none. It shows images of patients: do not pass it on.
 
-    It reads `image` [P, D, H, W] and `present` [P] from the evaluator's batch, and keeps the slices of the
-    cases that may still be shown, no volume.
+    It reads `image` [P, D, H, W] and `present` [P] from the evaluator's batch, and keeps only the slices of the
+    cases that may still be shown, no volumes.
 
     Args:
         spacing: mm per voxel along the three grid axes.
-        orientation: where the three grid axes point, e.g. RAS.
+        orientation: directions of the three grid axes, e.g. RAS.
         view: axial, coronal or sagittal.
-        most: cases shown at most.
+        most: maximum number of cases shown.
 
     Raises:
         ValueError: as for `CaseHandler`.
@@ -139,18 +138,18 @@ class ErrorReport(CaseHandler):
         self.most = most
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
-        """Note the wrong cases of a batch, and drop those that are no longer among the worst."""
+        """Note the misclassified cases of a batch, and drop those that are no longer among the worst."""
         for item, p in zip(batch, predictions, strict=True):
             if p.label is not None and p.predicted != p.label:
                 self.notes[p.case] = self._picture(item, p)
         self.notes = {case.case: case for case in self._worst()}
 
     def _worst(self) -> list[WrongCase]:
-        """Return the cases to be shown, the surest first, of equal ones by name."""
+        """Return the cases to show by falling probability, ties by name."""
         return sorted(self.notes.values(), key=lambda case: (-case.probability, case.case))[: self.most]
 
     def _picture(self, item: Case, p: Prediction) -> WrongCase:
-        """Cut the slices of one case."""
+        """Return one case with its slices."""
         volume = torch.as_tensor(item["image"]).detach().cpu().float().numpy()
         present = torch.as_tensor(item["present"])[None]
         there = by_channel(present, len(volume))[0].cpu().numpy().astype(bool)
@@ -166,7 +165,7 @@ class ErrorReport(CaseHandler):
         )
 
     def write(self, device: str) -> None:
-        """Draw the worst of all."""
+        """Draw the figure of the worst errors."""
         known = [p for p in self.predictions if p.label is not None]
         if not known:
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports that listen to a network while cases pass, and the one on its fused features."""
+"""Reports that collect outputs inside a network during an evaluation, and the report on its fused features."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from workbench.report.embedding_figure import embedding_figure, neighbour_map, p
 
 logger = logging.getLogger(__name__)
 
-LEAST = 5  # Fewer cases say nothing about which lie together
+LEAST = 5  # Fewer cases cannot show groups
 
 
 def case_columns(predictions: Sequence[Prediction], classes: Sequence[str]) -> dict[str, list[str]]:
-    """Return the columns case, true (empty where the class is not known) and predicted."""
+    """Return the columns case, true (empty if the class is not known) and predicted."""
     return {
         "case": [p.case for p in predictions],
         "true": ["" if p.label is None else classes[p.label] for p in predictions],
@@ -34,7 +34,7 @@ def case_columns(predictions: Sequence[Prediction], classes: Sequence[str]) -> d
 def write_case_table(
     path: Path, predictions: Sequence[Prediction], classes: Sequence[str], columns: Mapping[str, np.ndarray]
 ) -> Path:
-    """Write case, true, predicted and further columns of numbers, with the 9 digits of a float32.
+    """Write case, true, predicted and further columns of numbers, with 9 digits, which identify a float32.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -45,14 +45,15 @@ def write_case_table(
 
 
 class ListeningReport(CaseHandler):
-    """Collects what a network says beside its output while cases pass: `notes`, by case.
+    """Collects further outputs of a network during an evaluation: `notes`, by case.
 
     Args:
         network: the network that the evaluator runs.
         output_dir, classes, name: as for `CaseHandler`.
 
     Attributes:
-        listener: makes of a network what collects until its ``remove``, and gives [B, ...] by ``take``.
+        listener: constructor, taking the network, of an object that collects until ``remove`` is called, and
+            returns [B, ...] by ``take``.
 
     Raises:
         ValueError: as for `CaseHandler`.
@@ -66,16 +67,14 @@ class ListeningReport(CaseHandler):
         self.heard: Any = None
 
     def start(self) -> None:
-        """Listen."""
         self.heard = type(self).listener(self.network)
 
     def stop(self) -> None:
-        """Stop listening."""
         if self.heard is not None:
             self.heard.remove()
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
-        """Note what was heard of each case; nothing where the network has none of it."""
+        """Note what was collected of each case; nothing if the network does not provide it."""
         found = None if self.heard is None else self.heard.take()
         if found is not None:
             self.notes |= {p.case: row for p, row in zip(predictions, found.numpy(), strict=True)}
@@ -90,10 +89,10 @@ class FeatureReport(ListeningReport):
         features_pca.png    the first two principal components of the features
         features_tsne.png   a t-SNE map of them: cases that look alike to the network lie close together
 
-    and shows the figures in TensorBoard, where the projector turns the features in three dimensions. What the
-    features are says `FusedFeatures`; they are those of the evaluation itself. With test-time augmentation
-    they are the mean over the views of a case. The figures need 5 cases whose features are not all equal, and
-    nothing is written for a network without fused features; a line in the log says so.
+    and shows the figures in TensorBoard, whose projector displays the features in three dimensions. For the
+    definition of the features see `FusedFeatures`; they are collected during the evaluation. With test-time
+    augmentation they are the mean over the transforms of a case. The figures need 5 cases whose features are not
+    all equal, and nothing is written for a network without fused features; a line in the log says so.
 
     Args and Raises: those of `ListeningReport`; the seed is that of the t-SNE map.
     """
@@ -124,7 +123,7 @@ class FeatureReport(ListeningReport):
         self._project(features)
 
     def _draw(self, features: np.ndarray) -> dict[str, np.ndarray]:
-        """Draw both maps and return their coordinates as columns."""
+        """Draw both maps; return their coordinates as columns."""
         linear, shares = principal_components(features)
         neighbours = neighbour_map(features, self.seed)
         axes = [f"principal component {i} ({100 * share:.0f}% of the variance)" for i, share in enumerate(shares, 1)]
@@ -148,7 +147,7 @@ class FeatureReport(ListeningReport):
         return dict(zip(("pca_1", "pca_2", "tsne_1", "tsne_2"), columns, strict=True))
 
     def _project(self, features: np.ndarray) -> None:
-        """Give TensorBoard's projector the features, with case, true and predicted class of each."""
+        """Write the features for TensorBoard's projector, with case, true and predicted class of each."""
         from torch.utils.tensorboard import SummaryWriter
 
         tag, folder = f"{self.name}_features", self.output_dir / FOLDER

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that a report shows, by the names of their files; a new one is one line."""
+"""The figures that a report can show, by the names of their files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from workbench.report.contents import Contents
 REPORTED: tuple[str, ...] = ()
 TRAINING = ("training",)
 STEERED = ("training", "validation")
-LARGEST_HALF = 1200  # Pixels across that are still read in half a page
+LARGEST_HALF = 1200  # Width in pixels up to which a figure is legible on half a page
 
 
 @dataclass(frozen=True)
 class Known:
-    """A figure that may be there.
+    """A figure that a folder may hold.
 
     Attributes:
-        of: splits of the training whose cases it shows; REPORTED is the split that is reported.
+        of: splits of the training whose cases it shows; REPORTED stands for the reported split.
     """
 
     file: str  # name of the PNG
@@ -77,13 +77,13 @@ KNOWN = (
     Known(
         "attention.png",
         "Attention between the phases",
-        "A row looks at the columns: which phase is read in the light of which, in all cases and per class.",
+        "A row attends to the columns: which phase is read in the light of which, in all cases and per class.",
     ),
     Known(
         "features_pca.png",
         "Features, principal components",
-        "One point per case: classes that lie apart can be told by the network, a case among those of "
-        "another class is worth a look.",
+        "One point per case: the network can tell classes apart that lie apart; a case among those of another "
+        "class is worth a look.",
     ),
     Known(
         "features_tsne.png",
@@ -125,19 +125,19 @@ class Figure:
     title: str
     caption: str  # what to look for
     n: str
-    names: dict[str, str]  # what the figure calls something -> its name, where that is cut or has no font
+    names: dict[str, str]  # name as drawn -> full name, where it is shortened or no font draws it
     source: str  # the picture as a data: URI
     width: int
     height: int
 
     @property
     def broad(self) -> bool:
-        """Whether it takes the whole width of the page: half of it would make its text too small to read."""
+        """Whether it needs the whole width of the page, since its text would be too small at half the width."""
         return self.width > LARGEST_HALF or self.width > 1.5 * self.height
 
 
 def figures(contents: Contents) -> list[Figure]:
-    """Return the known figures that the folder holds, in their order; a file that is no PNG is left out."""
+    """Return the known figures that the folder holds, in the order of `KNOWN`, without files that are no PNG."""
     found = []
     for known in KNOWN:
         file = contents.folder / known.file
@@ -151,7 +151,7 @@ def figures(contents: Contents) -> list[Figure]:
 
 
 def _names(png: bytes) -> dict[str, str]:
-    """Return what `save_figure` noted in a PNG about names; {} where it did not, or no one can read it."""
+    """Return the names that `save_figure` wrote into a PNG; {} if there are none or they cannot be read."""
     from PIL import Image
 
     try:

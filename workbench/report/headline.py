@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report says in words: how good the model is, what it is, and how the figures came about."""
+"""The text of a report: how good the model is, what it is, and how the results were obtained."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEANING = {
 
 
 def strategy(config: dict[str, Any]) -> str:
-    """Name how the phases are fused, and by what each is read, in the words of the configuration.
+    """Return in words how the phases are fused and encoded, by the class names of the configuration.
 
     >>> strategy({"network_def": {"_target_": "a.SinglePhaseNetwork", "encoder": "@encoder"},
     ...           "fusion": {"_target_": "a.Concat"}, "encoder": {"_target_": "a.ResidualEncoder"}})
@@ -37,7 +37,7 @@ def strategy(config: dict[str, Any]) -> str:
 
 
 def facts(contents: Contents) -> list[tuple[str, str]]:
-    """Return what was trained on what, as pairs of name and value."""
+    """Return pairs of name and value that say what was trained on which data."""
     config = contents.config
     date = contents.evaluation.get("date") or contents.training.get("date") or "not recorded"
     found = [("Reported", f"{counted(contents.n, 'case')} of {_patients(contents)}, {contents.split} split")]
@@ -61,14 +61,14 @@ def facts(contents: Contents) -> list[tuple[str, str]]:
 
 
 def positive_of(contents: Contents) -> str | None:
-    """Return the positive one of two classes: as it was evaluated, else as configured; None with more."""
+    """Return the positive one of two classes, as evaluated, else as configured; None with more classes."""
     metrics = contents.metrics or {}
     named = metrics.get("positive") or contents.config.get("positive")
     return config_positive({"classes": metrics.get("classes") or contents.config.get("classes"), "positive": named})
 
 
 def headline(contents: Contents) -> str:
-    """Say in one sentence how good the model is, with intervals and n."""
+    """Return one sentence on how good the model is, with intervals and n."""
     n = f"n = {counted(contents.n, 'case')} of {_patients(contents)}, {contents.split} split"
     if contents.metrics is None:
         return f"Nothing could be measured, as no case of the {contents.split} split has a known class; {n}."
@@ -79,7 +79,7 @@ def headline(contents: Contents) -> str:
 
 
 def _value(macro: dict[str, Any], metric: str) -> str:
-    """Return a metric with its interval; one without width says nothing.
+    """Return a metric with its interval as text; an interval of zero width is not informative.
 
     >>> _value({"accuracy": 1.0, "accuracy_interval": [1.0, 1.0]}, "accuracy")
     '1.000 (no interval, as all resamples agree, which does not make it certain)'
@@ -102,9 +102,9 @@ def _name(component: dict[str, Any]) -> str:
 
 
 def provenance(contents: Contents, anonymous: bool = False) -> list[tuple[str, Facts]]:
-    """Return what is known of the training and, where it was another run, of the evaluation.
+    """Return the records of the training and, if it was a separate run, of the evaluation.
 
-    Anonymous is without commands, and of the dataset's path its last part alone.
+    `anonymous` leaves out commands, and all but the last part of the dataset's path.
     """
     dataset_dir = without_person(from_literal(str(contents.config.get("dataset_dir"))))
     training = {"dataset_dir": dataset_dir, **contents.training}
@@ -120,7 +120,7 @@ def provenance(contents: Contents, anonymous: bool = False) -> list[tuple[str, F
 
 
 def record_facts(record: dict[str, Any]) -> Facts:
-    """Lay an environment record out as pairs of name and value; what was not recorded says so."""
+    """Return an environment record as pairs of name and value, without values that were not recorded."""
     machine, git = record.get("machine", {}), record.get("git") or {}
     revision = git.get("revision") or "not recorded"
     facts = {
@@ -139,7 +139,7 @@ def record_facts(record: dict[str, Any]) -> Facts:
 
 
 def command(recorded: list[str] | None) -> str | None:
-    """Write a recorded command as it would be typed.
+    """Return a recorded command as it would be typed.
 
     >>> command(["__main__.py", "run", "training", "--config_file", "['a.yaml', 'b.yaml']"])
     'python -m monai.bundle run training --config_file "[\\'a.yaml\\', \\'b.yaml\\']"'
@@ -158,7 +158,7 @@ def _quoted(argument: str) -> str:
 
 
 def again(contents: Contents) -> str:
-    """Return the command that trains the same model again, in the model's folder."""
+    """Return the command that trains the same model again, to be run in the model's folder."""
     threads = contents.training.get("threads")
     limit = f"OMP_NUM_THREADS={threads} " if threads else ""
     return f"{limit}python -m monai.bundle run training --config_file configs/train.yaml"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of AUC and accuracy when phases are missing."""
+"""Figure of AUC and accuracy when phases are missing."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def missing_phases_figure(
 ) -> Figure:
     """Draw AUC and accuracy over the number of phases withheld from every case, with 95% intervals.
 
-    Above, the line is the mean over all choices of so many phases; each choice is a short mark. Below, one
-    line per phase says what is left without it, and with it alone; a dotted line marks all phases.
+    In the upper panels the line is the mean over all choices of that many phases, and each choice is a short mark.
+    The lower panels show, for each phase, the result without it and with it alone; a dotted line marks all phases.
 
     Args:
         rows: from `withheld_rows`.
@@ -65,7 +65,7 @@ def missing_phases_figure(
 
 
 def _one_phase(phases: Sequence[str], names: Sequence[str]) -> dict[str, str]:
-    """Say in words what is withheld where one phase is, and where it is left alone: withheld -> words."""
+    """Return words for the subsets that leave one phase out or leave one alone: withheld phases -> words."""
     others = [JOIN.join(other for other in phases if other != phase) for phase in phases]
     without = {phase: f"without {name}" for phase, name in zip(phases, names, strict=True)}
     alone = {gone: f"only {name}" for gone, name in zip(others, names, strict=True)}
@@ -95,7 +95,7 @@ def _draw_counts(axes: Axes, rows: Sequence[WithheldRow], phases: int, metric: s
 
 
 def _draw_single(axes: Axes, whole: WithheldRow, singles: Sequence[WithheldRow], phases: int, metric: str) -> None:
-    """Draw value and interval of each row, one below the other."""
+    """Draw value and interval of each row, one below another."""
     if getattr(whole, metric) is not None:
         axes.axvline(getattr(whole, metric), color="black", linewidth=1, linestyle=":", label=ALL)
     for missing, colour, label in ((1, COLOURS[1], WITHOUT), (phases - 1, COLOURS[2], ONLY))[: min(2, phases - 1)]:
@@ -109,13 +109,13 @@ def _draw_single(axes: Axes, whole: WithheldRow, singles: Sequence[WithheldRow],
 
 
 def _whiskers(row: WithheldRow, metric: str) -> tuple[float, float]:
-    """Return how far the interval reaches below and above a value; 0 where there is none."""
+    """Return how far the interval extends below and above the value; 0 if there is none."""
     value, low, high = (getattr(row, metric + end) for end in ("", "_lower", "_upper"))
     return 0.0 if low is None else abs(value - low), 0.0 if high is None else abs(high - value)
 
 
 def _tick(rows: Sequence[WithheldRow], missing: int) -> str:
-    """Write the number of withheld phases and, where they differ, the number of cases left."""
+    """Return the number of withheld phases and, if it differs from that of all cases, the number of cases left."""
     counts = {row.n for row in rows if row.missing == missing and row.withheld != MEAN}
     everyone = {row.n for row in rows if row.missing == 0}
     if counts <= everyone:

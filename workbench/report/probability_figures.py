@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the probabilities are worth: precision over recall, reliability diagram and decision curve."""
+"""Figures of the predicted probabilities: precision over recall, reliability diagram and decision curve."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def precision_recall_figure(
     """Draw the positive predictive value over the sensitivity for all thresholds on P(class).
 
     With two classes there is one panel, of the positive class; with more, one per class against the rest. The
-    dashed line is the prevalence, where a classifier without skill lies. The average precision is the area
+    dashed line is the prevalence, the precision of a classifier without skill. The average precision is the area
     under the steps.
 
     Args and Raises: as for `roc_figure`; the intervals are those of the average precision.
@@ -89,11 +89,11 @@ def decision_figure(
     path: str | Path | None = None,
     positive: str | None = None,
 ) -> Figure:
-    """Draw the net benefit of acting on the model over the risk from which one would act.
+    """Draw the net benefit of acting on the model over the threshold probability, the risk from which one acts.
 
-    The model is worth following where its curve lies above both others: acting on every case, and on none.
-    With two classes there is one panel, of the positive class; with more, one per class against the rest.
-    With two classes the threshold that was fixed on the validation split is marked.
+    The model is worth following where its curve lies above both others: acting on every case, and on none. With
+    two classes there is one panel, of the positive class, in which the threshold fitted on the validation split is
+    marked; with more, one per class against the rest.
 
     Args and Raises: as for `roc_figure`.
 
@@ -121,7 +121,7 @@ def decision_figure(
 def _draw_benefit(
     axes: Axes, risk: np.ndarray, positive: np.ndarray, patient: np.ndarray, draws: int, seed: int
 ) -> None:
-    """Draw model, everybody and nobody of one class; of a class without a case nothing can be said."""
+    """Draw the curves of model, everybody and nobody for one class; a class without cases has none."""
     axes.set_xlim(0, 1)
     plain_axes(axes)
     if not positive.any():
@@ -148,13 +148,13 @@ def reliability_figure(
     path: str | Path | None = None,
     positive: str | None = None,
 ) -> Figure:
-    """Draw how often a prediction is true over the probability that was given to it, and the number of cases.
+    """Draw the observed frequency of a class over its predicted probability, and the number of cases per bin.
 
-    With two classes: of the cases with P(positive class) in each of 10 steps, the share that has this class.
-    With more: of the cases whose highest probability lies in each step, the share predicted right. With fewer
-    than 150 cases there are 5 steps. Bars are 95% Wilson intervals; below stands the number of cases of each
-    step. On the diagonal, saying and truth agree; under it, the model is too sure of the class. The grey line
-    is of `uncalibrated`, the probabilities [n, K] before the division by the temperature.
+    With two classes: among the cases with P(positive class) in each of 10 bins, the share that has this class.
+    With more: among the cases whose highest probability lies in each bin, the share predicted correctly. With
+    fewer than 150 cases there are 5 bins. Bars are 95% Wilson intervals; the lower panel has the number of cases
+    per bin. On the diagonal, probability and frequency agree; below it, the model is overconfident. The grey line
+    is for `uncalibrated`, the probabilities [n, K] before the division by the temperature.
 
     Args and Raises: as for `roc_figure`.
     """
@@ -202,9 +202,9 @@ def reliability_figure(
 def _steps(
     probability: np.ndarray, label: np.ndarray, steps: int, k: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean probability [b], share [b], cases [steps], Wilson bounds [2, b] of the b steps with cases.
+    """Return mean probability [b], share [b], number of cases [steps] and Wilson bounds [2, b]; b bins have cases.
 
-    Of class k, or where that is None, of the predicted class.
+    Probability and share are those of class k, or if that is None, of the predicted class.
     """
     from scipy.stats import binomtest
 
@@ -220,6 +220,6 @@ def _steps(
 
 
 def _legend(text: str, probability: np.ndarray, label: np.ndarray) -> str:
-    """Write the scores behind a curve's name."""
+    """Return a curve's name followed by its scores."""
     brier, error = brier_score(probability, label)[0], expected_calibration_error(probability, label)[0]
     return f"{text}: Brier score {brier:.3f}, calibration error {error:.3f}"

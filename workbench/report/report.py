@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes report.html and the further figures: at the end of a run, or anew from what a folder holds."""
+"""Makes report.html and further figures at the end of a run, or again from the files of a folder."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ KEYS = (
     "clinical_dropout", "class_weights", "focal_gamma", "label_smoothing", "precision", "selection_rule",
     "share_encoder", "start_weights", "encoder_weights", "test_time_augmentation",
 )  # fmt: skip
-"""Settings that are shown as they are."""
+"""Settings that are shown with their values."""
 NAMED = ("network_def", "fusion", "encoder", "region", "intensity")
-"""Parts that are shown by the names of their classes."""
+"""Components that are shown by their class names."""
 
 
 def show_settings(contents: Contents) -> None:
-    """Write settings and metrics into tensorboard/ of a run, as ``SummaryWriter.add_hparams`` does.
+    """Write settings and metrics into tensorboard/ of a run with ``SummaryWriter.add_hparams``.
 
-    They are part of the run itself, not of one more below it: scalars ``<split>/auc``, ``<split>/accuracy``,
-    ... and, for the tab HPARAMS, strategy, encoder, phases, dataset, seed and what people change. Nothing
-    where the model's configuration is not known, or no case had a label.
+    They become part of the run itself, not of another run below it: scalars ``<split>/auc``,
+    ``<split>/accuracy``, ... and, for the tab HPARAMS, strategy, encoder, phases, dataset, seed and common
+    settings. Nothing is written if the model's configuration is unknown or no case has a label.
     """
     if not contents.config or contents.metrics is None:
         return
@@ -62,7 +62,7 @@ def show_settings(contents: Contents) -> None:
 
 
 def scores(contents: Contents) -> dict[str, float]:
-    """Return the macro metrics of the reported split, ``<split>/<metric>``; what is undefined is left out."""
+    """Return the macro metrics of the reported split as ``<split>/<metric>``, without undefined ones."""
     macro: dict[str, Any] = (contents.metrics or {}).get("macro", {})
     numbers = {name: value for name, value in macro.items() if isinstance(value, int | float)}
     found = {f"{contents.split}/{name}": float(value) for name, value in numbers.items() if name != "n"}
@@ -74,7 +74,7 @@ def scores(contents: Contents) -> dict[str, float]:
 
 
 def settings(contents: Contents) -> dict[str, str | float | bool]:
-    """Return what distinguishes runs: numbers as numbers, everything else as text."""
+    """Return the settings that distinguish runs: numbers as numbers, everything else as text."""
     config = contents.config
     found: dict[str, Any] = {"strategy": strategy(config), "name": config.get("name")}
     found |= {key: _class(config[key]) for key in NAMED if isinstance(config.get(key), dict)}
@@ -96,7 +96,7 @@ def _text(value: Any) -> str:
 
 
 def cautions_about(contents: Contents) -> list[Caution]:
-    """Return what is found, the scores first, then the data, then how they were made."""
+    """Return all warnings: about the scores, then the data, then the run."""
     return [*score_cautions(contents), *data_cautions(contents), *run_cautions(contents)]
 
 
@@ -108,7 +108,7 @@ def report_run(
     phases: Sequence[str],
     device: Any,
 ) -> Path:
-    """Write evaluation.json and report.html at the end of a training or an evaluation, by the first process.
+    """Write evaluation.json and report.html at the end of a training or evaluation (first process only).
 
     TensorBoard gets the results and settings of the run, see `show_settings`.
 
@@ -126,15 +126,15 @@ def report_run(
 
 
 def report_folder(folder: str | Path, comparison: str | Path | None = None, anonymous: bool = False) -> Path:
-    """Write report.html from what a folder holds: of a training, an evaluation, or a comparison.
+    """Write report.html from the files of a training, an evaluation, or a comparison.
 
     Args:
-        comparison: folder of a comparison that is shown as well.
+        comparison: folder of a comparison to show as well.
         anonymous: leave out the command and the paths of this machine.
 
     Raises:
-        ValueError: `anonymous` with a comparison, whose pages hold the command.
-        FileNotFoundError: the folder holds none of them, or `comparison` no finished comparison.
+        ValueError: `anonymous` with a comparison, whose page contains the command.
+        FileNotFoundError: the folder holds none of them, or `comparison` holds no finished comparison.
     """
     folder = Path(folder)
     if anonymous and (comparison is not None or (folder / "comparison.json").is_file()):
@@ -162,7 +162,7 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
         "configurations": configurations([contents.model / "configs" / "train.yaml"], anonymous),
     }
     page = write_page(folder, values, REPORT)
-    if anonymous:  # what could not be read is told with its path
+    if anonymous:  # messages about unreadable files contain paths
         records = (contents.config, contents.training, contents.evaluation or {})
         places = {from_literal(str(record["dataset_dir"])) for record in records if record.get("dataset_dir")}
         places |= {str(folder.resolve())}
@@ -174,13 +174,13 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
 
 
 def _split_tables(contents: Contents) -> list[Any]:
-    """Return the table of the splits, of both datasets where they differ."""
+    """Return the table of the splits, for both datasets if they differ."""
     chosen = [contents.reported] if contents.same_data else [contents.trained_on, contents.reported]
     return [split_table(summary) for summary in chosen if summary.get("splits")]
 
 
 def follow(test: Further, engine: Engine) -> None:
-    """Attach the reports that watch the network while it is tested."""
+    """Attach the reports that listen to the network during the test."""
     named: dict[str, Any] = {"output_dir": test.output_dir, "classes": test.classes, "name": test.split}
     by_phase: dict[str, Any] = {"network": test.network, "phases": test.phases, "views": test.views} | named
     for report in (
@@ -209,11 +209,11 @@ def probability_figures(
     rows: Sequence[dict[str, Any]],
     random: dict[str, Any],
 ) -> dict[str, Figure]:
-    """Draw and write what the probabilities are worth: precision and recall, reliability, decision curve.
+    """Draw and write the figures of the probabilities: precision and recall, reliability, decision curve.
 
     Args:
         found: the predictions.
-        rows: of the metrics.
+        rows: rows of the metrics.
         random: patients, draws and seed of the bands.
     """
     data = (found.probability, found.label, classes, name)

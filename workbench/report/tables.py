@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tables of a report: the data it is about, and what was measured."""
+"""The tables of a report: the data and the metrics."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from workbench.report.dataset import Summary
 
 AXES = "Right–left × anterior–posterior × superior–inferior"
 CHOSEN = "the validation split, for the highest sensitivity + specificity"
-"""How a threshold was chosen where an older folder does not say."""
+"""How a threshold was chosen in older folders that do not record it."""
 
 
 def metric_tables(contents: Contents) -> list[Table]:
-    """Return the tables of metrics.json, with intervals: classes, at the threshold, calibration."""
+    """Return the tables of metrics.json, with intervals: per class, at the threshold, calibration."""
     metrics = contents.metrics
     if metrics is None:
         return []
@@ -59,7 +59,7 @@ def metric_tables(contents: Contents) -> list[Table]:
 
 
 def split_table(summary: Summary) -> Table:
-    """Lay out cases, patients and classes of each split."""
+    """Return the table of cases, patients and classes of each split."""
     splits = summary["splits"]
     classes = list(dict.fromkeys(name for split in splits.values() for name in split["classes"]))
     rows, notes = (
@@ -77,7 +77,7 @@ def split_table(summary: Summary) -> Table:
 
 
 def missing_table(summary: Summary) -> Table:
-    """Lay out in how many cases of each split each phase is missing."""
+    """Return the table of how many cases of each split lack each phase."""
     splits = summary["splits"]
     rows = []
     for phase in next(iter(splits.values()))["missing"]:
@@ -89,7 +89,7 @@ def missing_table(summary: Summary) -> Table:
 
 
 def site_table(summary: Summary) -> Table:
-    """Lay out the classes of each site, where cases name their site."""
+    """Return the table of the classes at each site, for cases that name their site."""
     sites: dict[str, dict[str, int]] = summary["sites"]
     total = sum(sum(counts.values()) for counts in sites.values())
     rows = [
@@ -101,7 +101,7 @@ def site_table(summary: Summary) -> Table:
 
 
 def volume_table(summary: Summary, config: dict[str, Any]) -> Table:
-    """Lay out spacing and size of the volumes as they lie on disk, and of the grid that the network sees."""
+    """Return the table of voxel spacing and size of the volumes on disk, and of the network's grid."""
     notes = [f"{AXES}; the smallest and the largest of each axis. network: the grid that it sees."]
     rows, read = [], 0
     for phase, found in summary["volumes"].items():
@@ -128,7 +128,7 @@ def volume_table(summary: Summary, config: dict[str, Any]) -> Table:
 
 
 def data_tables(summary: Summary, config: dict[str, Any]) -> list[Table]:
-    """Return all tables of a dataset but that of its splits; none where there is no summary."""
+    """Return all tables of a dataset except that of its splits; none if there is no summary."""
     if "reason" in summary or not summary["splits"]:
         return []
     sites = [site_table(summary)] if summary["sites"] else []
@@ -136,7 +136,7 @@ def data_tables(summary: Summary, config: dict[str, Any]) -> list[Table]:
 
 
 def _columns(axes: Sequence[Sequence[float]], digits: str) -> list[str]:
-    """Write median, minimum and maximum of three axes, each given as [minimum, median, maximum]."""
+    """Return median, minimum and maximum of three axes as text, from [minimum, median, maximum] of each."""
     return [" × ".join(format(float(axis[at]), digits) for axis in axes) for at in (1, 0, 2)]
 
 

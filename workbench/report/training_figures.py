@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of a training: its first batch as the network sees it, and its learning curves."""
+"""Figures of a training: its first batch as the network sees it, and its learning curves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TILE = 1.5  # inches, width of a picture
 MOST_ROWS = 4
 MOST_PHASES_IN_TWO = 4
-"""Phases up to which cases stand in two blocks side by side, so that a page shows them large."""
+"""Up to this number of phases, cases are shown in two blocks side by side, so that a page shows them large."""
 
 
 def montage_figure(
@@ -48,19 +48,19 @@ def montage_figure(
 ) -> Figure:
     """Draw the middle slice of every phase, one case per row; a box without a picture says why.
 
-    Slices lie as radiologists read them: anterior (or superior) up, the patient's right on the left of an
-    axial or coronal slice, anterior on the left of a sagittal one. All phases of a case share one grey scale,
-    so a lesion that is brighter in one phase is brighter in the picture.
+    Slices are shown in radiological convention: anterior (or superior) up, the patient's right on the left of an
+    axial or coronal slice, anterior on the left of a sagittal one. All phases of a case share one grey scale, so
+    that a lesion that is brighter in one phase is brighter in the picture.
 
     Args:
         image: one batch as it enters the network.
-        present: which phases are there.
+        present: which phases are present.
         labels: index of the true class per case; without it no class is written.
         spacing: mm per voxel along the three grid axes, so that slices have their true proportions.
         view: axial, coronal or sagittal.
-        orientation: where the three grid axes point, three letters such as RAS. None where that is not
-            known, as after random flips: slices lie as for RAS, but no direction is written.
-        max_cases: cases at most; with more than 4 phases 4 at most. The title says how many were left out.
+        orientation: directions of the three grid axes, three letters such as RAS. None if unknown, as after
+            random flips: slices are laid out as for RAS, without directions.
+        max_cases: maximum number of cases; with more than 4 phases at most 4. The title says how many are shown.
         seen: which of the present phases training does not hide, [B, P] bool; None: all.
 
     Shape:
@@ -112,7 +112,7 @@ def montage_figure(
 
 
 def _as_array(values: Any) -> np.ndarray:
-    """Turn a tensor of any device and float type, or a list, into an array."""
+    """Return a tensor of any device and float type, or a list, as an array."""
     return values.detach().cpu().float().numpy() if hasattr(values, "detach") else np.asarray(values)
 
 
@@ -126,7 +126,7 @@ def _check(
     view: str,
     orientation: str | None,
 ) -> None:
-    """Hold shapes, names and directions against each other."""
+    """Check that shapes, names and directions agree."""
     expected = (len(cases), len(phases))
     if volumes.ndim != 5 or volumes.shape[:2] != expected or there.shape != expected:
         raise ValueError(
@@ -164,15 +164,15 @@ def curves_figure(
 ) -> Figure:
     """Draw the losses above and AUC and accuracy below, over the epochs; training is dashed.
 
-    A training score that rises while that of validation does not is overfitting. A raw curve is thin where
-    its smoothed one is there too. Values that are absent, None or not finite are left out, so training loss
-    every epoch and validation every few epochs may share one history.
+    A training score that rises while the validation score does not indicates overfitting. A raw curve is thin if
+    its smoothed version is drawn as well. Values that are absent, None or not finite are left out, so that a
+    training loss of every epoch and a validation of every few epochs can share one history.
 
     Args:
         history: one dictionary per record with `epoch` (may be fractional) and any of train_loss,
             validation_loss, train_auc, train_accuracy, validation_auc, validation_accuracy, each also with
             the ending _smoothed; and selection, the score (higher is better) by which the weights were
-            chosen, which is drawn as a loss where it is minus a loss.
+            chosen, which is drawn as a loss if it is a negative loss.
         chosen_epoch: the epoch whose weights were kept, marked in both panels.
 
     Raises:
@@ -204,7 +204,7 @@ def curves_figure(
 
 
 def _draw(axes: Axes, history: Sequence[Mapping[str, float | None]], key: str, label: str, colour: str) -> int:
-    """Draw one quantity raw and smoothed, as far as recorded; return the number of lines."""
+    """Draw one quantity, raw and smoothed, as far as recorded; return the number of lines."""
     dashes = "--" if key.startswith("train") else "-"
     raw, smooth = _points(history, key), _points(history, key + SMOOTHED)
     if raw[0]:
@@ -220,7 +220,7 @@ def _draw(axes: Axes, history: Sequence[Mapping[str, float | None]], key: str, l
 def _draw_selection(
     axes: Axes, history: Sequence[Mapping[str, float | None]], keys: Mapping[str, str], is_loss: bool
 ) -> bool:
-    """Draw the selection score in the panel of its scale, unless it equals a raw curve there."""
+    """Draw the selection score in the panel of matching scale, unless it equals a raw curve there."""
     epochs, values = _points(history, SELECTION)
     if not values or (min(values) < 0) != is_loss:
         return False
@@ -232,7 +232,7 @@ def _draw_selection(
 
 
 def _points(history: Sequence[Mapping[str, float | None]], key: str) -> tuple[list[float], list[float]]:
-    """Return epochs and finite values of one key, in the order of epochs."""
+    """Return epochs and finite values of one key, sorted by epoch."""
     found = sorted(
         (float(record["epoch"]), float(value))
         for record in history

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much each phase counted in the fusion: boxes per true class, and phase_weights.csv."""
+"""Fusion weights of the phases: box plots per true class, and phase_weights.csv."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def plot_weights(
     name: str = "fusion weights",
     path: str | Path | None = None,
 ) -> Figure:
-    """Draw the distribution of each token's weight over the cases of each true class, as boxes.
+    """Draw box plots of each token's weight over the cases of each true class.
 
     A box spans the quartiles, its line is the median, the whiskers reach the 5th and 95th percentile. Cases
-    without a token (weight 0) are left out of its boxes; their number stands below. The dashed line is an
+    without a token (weight 0) are left out of its boxes; their number is written below. The dashed line is an
     equal share for all.
 
     Args:
-        weights: what a fusion gives as ``weights``, or ``gates``: one row per case.
-        tokens: M names, of the phases and, where there is one, of the clinical table.
+        weights: the ``weights`` or ``gates`` of a fusion, one row per case.
+        tokens: M names, of the phases and, if there is one, of the clinical table.
         name: what the weights are, for the title.
 
     Shape:
@@ -97,7 +97,7 @@ def plot_weights(
 
 
 def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> list[str]:
-    """Name `count` tokens: each view of each phase, or each phase; that of the clinical table comes last.
+    """Name `count` tokens: each view of each phase, or each phase; the clinical table comes last.
 
     >>> weight_names(["pre", "portal"], [], 3), weight_names(["pre"], ["axial"], 2)
     (['pre', 'portal', 'clinical table'], ['pre axial', 'clinical table'])
@@ -107,11 +107,11 @@ def weight_names(phases: Sequence[str], views: Sequence[str], count: int) -> lis
 
 
 class FusionReport(ListeningReport):
-    """What the reports on a fusion share.
+    """Base class of the reports on a fusion.
 
     Args:
-        phases: P names; one token each, and a further, last one for the clinical table.
-        views: names of the views; then each view of each phase is a token, named "portal axial".
+        phases: P names, one token each; a clinical table adds another, last token.
+        views: names of the views; each view of each phase is then a token, named e.g. "portal axial".
         network, output_dir, classes, name: as for `ListeningReport`.
     """
 
@@ -130,18 +130,18 @@ class FusionReport(ListeningReport):
 
 
 class WeightReport(FusionReport):
-    """Writes the weights that the fusion gave to the phases, where its strategy gives weights.
+    """Writes the weights that the fusion gave to the phases, for strategies that compute weights.
 
     When an evaluation ends it writes into `output_dir`
 
         phase_weights.csv   case, true, predicted, one weight per phase, and one of the clinical table
         phase_weights.png   their distribution over the cases of each true class
 
-    and shows the figure in TensorBoard. The weights are those of the evaluation itself, no case passes
-    through the network twice; they sum to 1 in a case, an absent phase has 0. With test-time augmentation, or
-    an ensemble, they are averaged as the probabilities are; of a hybrid see `FusionWeights`. Where a strategy
-    weighs all phases of every case alike, nothing is written but a line in the log. Cases whose class is not
-    known are in the table, and in the figure only where no class is known at all.
+    and shows the figure in TensorBoard. The weights are collected during the evaluation, without a second pass
+    through the network; they sum to 1 in each case, and an absent phase has 0. With test-time augmentation or an
+    ensemble they are averaged like the probabilities; for a hybrid see `FusionWeights`. If a strategy weights all
+    phases of every case equally, only a line in the log says so. Cases whose class is not known are in the table,
+    but in the figure only if no class is known at all.
 
     Args and Raises: those of `FusionReport`.
     """
@@ -149,7 +149,7 @@ class WeightReport(FusionReport):
     listener = FusionWeights
 
     def names(self, count: int) -> list[str]:
-        """Name `count` weights: see `weight_names`; behind them the levels of a hybrid that fuse early."""
+        """Name `count` weights (see `weight_names`), followed by the levels of a hybrid that fuse all phases early."""
         levels = [] if self.heard is None else self.heard.levels_together
         together = [f"all together (level {number})" for number in levels]
         views = [] if together else self.views

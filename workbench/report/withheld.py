@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What predictions are worth when phases are withheld."""
+"""AUC and accuracy of predictions when phases are withheld."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from scripts.metrics.interval import number_patients, patient_weights, percentil
 from scripts.metrics.registry import weighted_scores
 from scripts.metrics.rows import classification_table
 
-MOST_SUBSETS = 20  # Subsets of one size at most; of more, so many are drawn
-MOST_PHASES = 8  # Phases of which several at a time are withheld; of more, one at a time
+MOST_SUBSETS = 20  # Maximum number of subsets of one size; if there are more, this many are drawn
+MOST_PHASES = 8  # With more phases, only one at a time is withheld
 
 MEAN = "(mean)"
 JOIN = " + "
@@ -30,14 +30,14 @@ class WithheldRow:
     """One line of missing_phases.csv.
 
     Attributes:
-        auc, accuracy: macro AUC, and share of the cases predicted right; None: undefined.
-        auc_lower, auc_upper, accuracy_lower, accuracy_upper: 95% intervals by patient; None: none.
+        auc, accuracy: macro AUC, and share of correctly predicted cases; None: undefined.
+        auc_lower, auc_upper, accuracy_lower, accuracy_upper: 95% intervals by patient; None: no interval.
     """
 
     missing: int  # number of phases withheld from every case
-    withheld: str  # their names joined by " + ", "" for none, or "(mean)" over all subsets of so many
+    withheld: str  # their names joined by " + ", "" for none, or "(mean)" over all subsets of this size
     subsets: int  # number of subsets behind the row
-    n: int  # cases that still had a phase; of a mean, the fewest
+    n: int  # cases that still have a phase; for a mean, the fewest
     auc: float | None
     auc_lower: float | None
     auc_upper: float | None
@@ -50,9 +50,9 @@ Scored = tuple[WithheldRow, np.ndarray, int]
 
 
 def withheld_subsets(num_phases: int, seed: int = 0, most: int = MOST_SUBSETS) -> list[Subset]:
-    """Return which phases to withhold: every subset of 0, 1, ..., P - 1 phases, or `most` drawn of a size.
+    """Return which phases to withhold: all subsets of 0, 1, ..., P - 1 phases, but at most `most` drawn per size.
 
-    Of more than `MOST_PHASES` phases it is none, and each alone: the passes grow as their number does.
+    With more than `MOST_PHASES` phases, only none and each one alone, so that the passes do not grow too many.
 
     >>> withheld_subsets(3)
     [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2)]
@@ -89,12 +89,12 @@ def withheld_rows(
 ) -> list[WithheldRow]:
     """Compute AUC and accuracy for each subset of withheld phases, and their mean over those of one size.
 
-    A case without any phase left is taken out; where nothing is withheld all cases count, and the row is that
-    of metrics.json. Intervals as there: DeLong's for the AUC of one subset, the bootstrap by patient for the
-    accuracy, and for the means, in which each draw takes the same patients for all subsets.
+    A case without any phase left is excluded; if nothing is withheld all cases count, and the row equals that of
+    metrics.json. Intervals are computed as there: DeLong's for the AUC of one subset, the bootstrap by patient
+    for the accuracy, and for the means, where each draw takes the same patients for all subsets.
 
     Args:
-        probabilities: of all cases, by which phases were withheld.
+        probabilities: probabilities of all cases, by which phases were withheld.
         present: which phases each case has.
         patients: the patient of each case; without it every case counts as one patient.
         possible: whether each case can be prepared without each subset; None: all can.
@@ -103,7 +103,7 @@ def withheld_rows(
         probabilities: [n, K]. label: [n]. present: [n, P] bool. possible: [n, S] bool.
 
     Returns:
-        One row per subset, in their order, and behind those of one size, if there are several, their mean.
+        One row per subset, in their order, and after several subsets of one size their mean.
     """
     patient = number_patients(patients, len(label))
     weights = np.concatenate(list(patient_weights(patient, draws, seed)))
@@ -135,7 +135,7 @@ def _row(
     patient: np.ndarray,
     weights: np.ndarray,
 ) -> Scored:
-    """Return the row of one subset, AUC and accuracy [2, draws] of each draw, and the number of patients."""
+    """Return the row of one subset, the bootstrap draws [2, draws] of AUC and accuracy, and the number of patients."""
     if len(label) == 0:
         return WithheldRow(size, name, 1, 0, *[None] * 6), np.full((2, len(weights)), np.nan), 0
     macro = classification_table(probability, label, classes)[-1]
@@ -149,7 +149,7 @@ def _row(
 
 
 def _mean(group: Sequence[Scored], seed: int) -> WithheldRow:
-    """Return the mean row of the subsets of one size for which both metrics are defined."""
+    """Return the mean row over the subsets of one size whose AUC is defined, or over all if none is."""
     defined = [scored for scored in group if scored[0].auc is not None] or list(group)
     rows = [row for row, _, _ in defined]
     patients = min(number for _, _, number in defined)
@@ -162,12 +162,12 @@ def _mean(group: Sequence[Scored], seed: int) -> WithheldRow:
 
 
 def curve(rows: Sequence[WithheldRow]) -> list[WithheldRow]:
-    """Return one row per number of missing phases: the mean, or the only subset."""
+    """Return one row per number of missing phases: the mean, or the row of the only subset."""
     last = {row.missing: row for row in rows}
     return [last[missing] for missing in sorted(last)]
 
 
 def write_withheld(path: Path, rows: Sequence[WithheldRow]) -> Path:
-    """Write one line per row; what is undefined is an empty cell."""
+    """Write one line per row, with empty cells for undefined values."""
     names = [field.name for field in fields(WithheldRow)]
     return write_table(path, names, (asdict(row).values() for row in rows))

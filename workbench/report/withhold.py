@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""After the test: how much of the prediction is left when phases are missing."""
+"""After the test: AUC and accuracy when phases are withheld."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ class Seen:
 
 @dataclass(frozen=True)
 class WithholdPhases:
-    """Withholds phases from every case of a split, and writes what AUC and accuracy become.
+    """Withholds phases from every case of a split, and writes the resulting AUC and accuracy.
 
-    A withheld phase is one whose file is not there: where the others depend on it, by a joint intensity rule
-    or because it is the reference phase, they are prepared anew (see `Removal`).
+    A withheld phase is treated as if its file were missing: if the others depend on it, through a joint intensity
+    rule or because it is the reference phase, they are prepared again (see `Removal`).
 
     For k = 0, 1, ..., P - 1 every choice of k of the P phases is withheld (of more than 20 choices, 20 are
-    drawn): 2^P - 1 passes for up to 5 phases. Of more than 8 phases each alone is withheld. It writes into
-    `output_dir`
+    drawn): 2^P - 1 passes for up to 6 phases. With more than 8 phases only single ones are withheld. It writes
+    into `output_dir`
 
         missing_phases.csv   one row per choice, and the mean over those of one k, with 95% intervals
         missing_phases.png   AUC and accuracy over k
 
-    and shows the figure in TensorBoard. Phases that a case lacks anyway stay missing; a case without any
-    phase left is taken out, and so, by name, is one that cannot be prepared from those left. The clinical
-    table is left as it is. With one phase, or without labels, it does nothing.
+    and shows the figure in TensorBoard. Phases that a case lacks anyway stay missing. A case without any phase
+    left is excluded, and so is one that cannot be prepared from those left, which the log names. The clinical
+    table is not changed. With one phase, or without labels, it does nothing.
     """
 
     enabled: bool  # whether to do anything at all
@@ -68,7 +68,7 @@ class WithholdPhases:
     draws: int = 1000
 
     def run(self) -> None:
-        """Withhold, where enabled and where there is more than one phase."""
+        """Withhold phases, if enabled and there is more than one, and write table and figure."""
         if not self.enabled or len(self.phases) < 2:
             return
         subsets = withheld_subsets(len(self.phases), self.seed)
@@ -100,7 +100,7 @@ class WithholdPhases:
         show_figures(folder, self.name, {"missing_phases": figure})
 
     def _predict(self, subsets: Sequence[tuple[int, ...]]) -> dict[str, Seen]:
-        """Return what is said about each labelled case of this process."""
+        """Return the predictions of each labelled case of this process."""
         hidden = torch.zeros(len(subsets), len(self.phases), dtype=torch.bool)
         for row, subset in zip(hidden, subsets, strict=True):
             row[list(subset)] = True
@@ -140,7 +140,7 @@ class WithholdPhases:
         return logits.float().softmax(dim=1).cpu(), possible
 
     def _tell(self, cases: dict[str, Seen], subsets: Sequence[tuple[int, ...]]) -> None:
-        """Name the cases that cannot be prepared without some phases."""
+        """Log the names of the cases that cannot be prepared without some phases."""
         for i, subset in enumerate(subsets):
             names = [case for case, seen in cases.items() if not seen.possible[i]]
             if names:

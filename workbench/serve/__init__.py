@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers and learns in MONAI Label: `python -m workbench.serve`, or `make label`."""
+"""Predict and learn in MONAI Label: `python -m workbench.serve`, or `make label`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lays out MONAI Label's own bundle app with this bundle in it."""
+"""Set up MONAI Label's own bundle app with this bundle in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workbench.package.packing import BUNDLE_NAME
 logger = logging.getLogger(__name__)
 
 PARTS = ("configs", "scripts", "docs", "LICENSE")
-"""What is copied anew each time; the weights are not, once labels have taught them."""
+"""Copied anew each time; weights are not, since training on labels may have changed them."""
 
 
 def sample_app() -> Path:
@@ -37,16 +37,16 @@ def sample_app() -> Path:
 
 
 def lay_out(app: Path, bundle: Path) -> list[str]:
-    """Put the app and a bundle into a folder that MONAI Label can start.
+    """Write the app and a bundle to a folder from which MONAI Label can start.
 
-    The weights are copied when the bundle's own have changed since; otherwise those that labels taught stay.
+    The weights are copied if the bundle's own have changed since; otherwise those trained on labels stay.
 
     Args:
-        app: folder to write, or to bring up to date.
+        app: folder to write or update.
         bundle: this repository, or a results folder.
 
     Returns:
-        Names of the models: the classifier, and the one that paints its answer.
+        Names of the models: the classifier, and the one that draws its answer as a mask.
 
     Raises:
         FileNotFoundError: the bundle has no weights.
@@ -94,9 +94,9 @@ JUDGE = {
     "positive": "@positive",
     "model_file": "@model_file",
 }
-"""Step that says whether the case is called positive, behind the softmax."""
+"""Step after the softmax that says whether the case is called positive."""
 GRADE_NAME = "multiphase_fusion_grade"
-"""Name of the directory; MONAI Label takes the task from it, and it must not say classification."""
+"""Name of the directory, without "classification": MONAI Label derives the task from it."""
 
 
 def grade_configuration(inference: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def grade_configuration(inference: dict[str, Any]) -> dict[str, Any]:
     """
     config = copy.deepcopy(inference) | {"positive": inference.get("positive")}
     chain = config["preprocessing"]["transforms"]
-    config["preprocessing"]["transforms"] = [  # the mask needs the files that the last step would drop
+    config["preprocessing"]["transforms"] = [  # the mask needs the files that the last step would delete
         step for step in chain if isinstance(step, str) or step["_target_"] != "DeleteItemsd"
     ]
     config["postprocessing"]["transforms"] = [
@@ -144,11 +144,11 @@ def grade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_grade_bundle(classifier: Path, folder: Path) -> None:
-    """Write the segmentation-kind bundle beside the classifier; it reads the classifier's own weights.
+    """Write a bundle of kind segmentation that reads the classifier's weights and has no training of its own.
 
     Args:
         classifier: folder of a bundle with JSON twins.
-        folder: to write; what is there is replaced. It has no training of its own.
+        folder: to write; existing content is replaced.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -159,4 +159,4 @@ def write_grade_bundle(classifier: Path, folder: Path) -> None:
         file.write_text(json.dumps(change(content), indent=4) + "\n", encoding="utf-8")
     shutil.copytree(classifier / "scripts", folder / "scripts")
     relative = os.path.relpath(classifier / "models", folder)
-    (folder / "models").symlink_to(relative, target_is_directory=True)  # labels given to one teach both
+    (folder / "models").symlink_to(relative, target_is_directory=True)  # training on labels changes both

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts MONAI Label with this bundle, or with a results folder.
+"""Start MONAI Label with this bundle, or with a results folder.
 
     make label                                   the shipped model, on cases of the phantom
     make label RUN=results/mine STUDIES=scans    your model, on your cases
 
-The server listens on this machine alone, and answers to those who hold the token that it prints. Folders with
-one file per phase, files <case>_<phase>.nii.gz side by side, and 4D files are told apart by themselves.
+The server listens only on this machine and answers only requests with the token that it prints. It recognises
+folders with one file per phase, files <case>_<phase>.nii.gz side by side, and 4D files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SITE = Path(__file__).resolve().parent / "site"
 
 
 def environment(studies: Path, configs: Path, token: str) -> dict[str, str]:
-    """Return the variables that the server reads: which files are cases, the token, nothing from outside."""
+    """Return the environment of the server: which files are cases, the token, and no tracking elsewhere."""
     inference = json.loads((configs / "inference.json").read_text(encoding="utf-8"))
     patterns = study_patterns(studies, inference["phases"], inference["reference_phase"])
     path = os.pathsep.join(filter(None, [str(SITE), os.environ.get("PYTHONPATH", "")]))
@@ -48,7 +48,6 @@ def environment(studies: Path, configs: Path, token: str) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
     parser = argparse.ArgumentParser(
         prog="python -m workbench.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         require_verified(bundle, given.trust)
         app = (given.app or BUNDLE / ".label" / bundle.name).resolve()
         take_folder(app, "serving")
-        atexit.register(release_folder, app)  # where the server does not start
+        atexit.register(release_folder, app)  # if the server does not start
         models = lay_out(app, bundle)
         variables = environment(studies, app / "model" / BUNDLE_NAME / "configs", token)
     except (ValueError, OSError) as error:
@@ -81,12 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         *["--conf", "models", ",".join(models), "--conf", "zoo_source", "local", "--conf", "sam2", "false"],
     ]
     keep_through_exec(app)
-    os.chdir(app)  # the server writes its logs where it stands
+    os.chdir(app)  # the server writes its logs to its working directory
     os.execve(sys.executable, command, variables)
 
 
 def phantom_studies(folder: Path, count: int = 10) -> Path:
-    """Make a folder of phantom cases, files side by side, unless it is there."""
+    """Make a folder of phantom cases, files side by side, unless it exists."""
     import shutil
     import tempfile
 
@@ -122,7 +121,7 @@ def study_patterns(folder: Path, phases: Sequence[str], reference: str) -> list[
     - One folder per case: the folders.
     - Files side by side, ``<case>_<phase>.nii.gz``: the file of the reference phase; for a case without it,
       its first phase.
-    - One 4D file per case: the files. New ones are seen at once if no mask lies beside them.
+    - One 4D file per case: the files. New ones are seen at once unless masks lie beside them.
 
     Args:
         folder: the studies.
@@ -130,7 +129,7 @@ def study_patterns(folder: Path, phases: Sequence[str], reference: str) -> list[
         reference: the reference phase.
 
     Raises:
-        FileNotFoundError: there is no such folder.
+        FileNotFoundError: no such folder.
         ValueError: it holds no case, or two layouts at once.
     """
     if not folder.is_dir():
@@ -163,7 +162,7 @@ def study_patterns(folder: Path, phases: Sequence[str], reference: str) -> list[
 
 
 def listed_by_reference(phase_of_file: dict[Path, str | None], reference: str) -> list[str]:
-    """Return the pattern of the reference phase, and the first files of the cases that lack it."""
+    """Return the patterns of the reference phase, and the first file of each case that lacks it."""
     cases: dict[str, dict[str, Path]] = {}
     for path, phase in phase_of_file.items():
         if phase:
@@ -174,12 +173,12 @@ def listed_by_reference(phase_of_file: dict[Path, str | None], reference: str) -
 
 
 def is_mask(path: Path) -> bool:
-    """Return whether a file is the mask of a case, by its name."""
+    """Return whether the name of a file is that of a mask."""
     return stem_of(path).lower().rpartition("_")[2] in MASK_NAMES
 
 
 def exactly(name: str) -> str:
-    """Return a pattern that fits this name alone, and that MONAI Label does not take for an ending.
+    """Return a pattern that matches only this name, and that MONAI Label does not take for a file extension.
 
     >>> exactly("p001"), exactly("p[1].nii.gz")
     ('p00[1]', 'p[[]1[]].nii.g[z]')

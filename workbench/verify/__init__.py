@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a folder from elsewhere may hold, looked at without running it: `python -m workbench.verify`."""
+"""Check a folder from elsewhere without running any of it: `python -m workbench.verify`."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command line: looks at a results folder or an unpacked bundle from elsewhere, before any of it runs.
+"""Check a results folder or an unpacked bundle from elsewhere, before any of it runs.
 
 python -m workbench.verify FOLDER [--allow scripts.networks.fusion.Mine scripts/networks/fusion/mine.py]
 """
@@ -15,7 +15,7 @@ from workbench.verify.folder import verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line for each finding and a closing one; return 1 where there is a finding."""
+    """Print one line for each finding and a final one; return 1 if there is a finding."""
     parser = argparse.ArgumentParser(prog="python -m workbench.verify", description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="results folder, or bundle as unpacked")
     parser.add_argument(

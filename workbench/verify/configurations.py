@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a configuration as data, and holds it against the shipped ones: its values may differ."""
+"""Read a configuration as data, and compare it with the shipped ones: only its values may differ."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Finding:
     must: str
 
     def __str__(self) -> str:
-        """Return one line, in which no sign of the folder can move the cursor or turn the text around."""
+        """Return one line without characters that could move the cursor or reverse the text."""
         place = f"{self.file}, {self.key}" if self.key else self.file
         found = repr(self.found)
         cut = found if len(found) <= LONGEST else f"{found[: LONGEST - 3]}..."
@@ -41,12 +41,12 @@ class Finding:
 
 
 LARGEST = {".yaml": 256 * 1024, ".yml": 256 * 1024, ".json": 32 * 1024**2}
-"""Bytes that a file of each kind may have."""
+"""Most bytes of a file of each kind."""
 SEPARATOR = re.compile("#|::")
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML as MONAI reads it, without aliases, which grow without end, and without a key given twice."""
+    """YAML as MONAI reads it, but without aliases, which can expand without limit, and without duplicate keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -78,8 +78,8 @@ def read_plain(file: Path) -> Any:
     """Return the content of a configuration file, none of it resolved.
 
     Raises:
-        ValueError: too large, no UTF-8, no YAML or JSON, an alias, a key twice, or nested too deeply; it says
-            in a few words what was found.
+        ValueError: too large, not UTF-8, not YAML or JSON, an alias, a duplicate key, or nested too deeply; the
+            message says what was found.
     """
     kind = file.suffix.lower()
     size = file.stat().st_size
@@ -97,9 +97,9 @@ def read_plain(file: Path) -> Any:
 
 
 def places(config: Any) -> Iterator[tuple[str, str, Any]]:
-    """Yield each value with its place and the last key that leads to it, from the outside in.
+    """Yield the place, last key and value of every node, from the outside in.
 
-    MONAI splits keys at ``#`` and ``::`` and takes ``+`` as "add to": the last key is what remains.
+    MONAI splits keys at ``#`` and ``::`` and takes ``+`` as "add to", so these are removed from the last key.
 
     >>> list(places({"a#_target_": "b", "c": ["d"]}))[1:]
     [('a#_target_', '_target_', 'b'), ('c', 'c', ['d']), ('c::0', 'c', 'd')]
@@ -118,18 +118,18 @@ def places(config: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 _WRITTEN = re.compile(r"""["'](scripts\.(?:\w+\.)*[A-Z]\w+)["']""")
-"""A class of the package as a text of its code: what preparing and serving write into configurations."""
+"""A class of the package named in its code: preparing and serving write these into configurations."""
 
 
 @dataclass
 class Shipped:
-    """The words of the bundle's own configurations.
+    """The vocabulary of the bundle's own configurations.
 
     Attributes:
-        expressions: each expression with the key that it stands at; MONAI takes ``#`` as ``::``.
+        expressions: each expression with its key; MONAI takes ``#`` as ``::``.
         targets: every ``_target_``.
         modes: every ``_mode_``.
-        values: of each key, all its values that are no list or mapping.
+        values: of each key, all values except lists and mappings.
     """
 
     expressions: set[tuple[str, str]] = field(default_factory=set)
@@ -138,7 +138,7 @@ class Shipped:
     values: dict[str, list[Any]] = field(default_factory=dict)
 
     def add(self, config: Any) -> None:
-        """Take the words of one configuration."""
+        """Add the vocabulary of one configuration."""
         for _, name, value in places(config):
             if isinstance(value, dict | list):
                 continue
@@ -153,7 +153,7 @@ class Shipped:
 
 @functools.cache
 def shipped() -> Shipped:
-    """Return the words of all configurations of the running bundle, and the targets that its code writes."""
+    """Return the vocabulary of all configurations of the running bundle, and the targets that its code writes."""
     found = Shipped()
     for file in sorted((BUNDLE / "configs").rglob("*")):
         if file.suffix in LARGEST:
@@ -164,14 +164,14 @@ def shipped() -> Shipped:
 
 
 FIXED = ("bundle_root", "output_dir", "output_file", "model_file", "trust")
-"""Keys that say where is read and written, and what is believed: they hold a shipped value."""
+"""Keys that decide where files are read and written and what is trusted: they must hold a shipped value."""
 _BELOW = "$@bundle_root + "
-"""What a package writes before the text of a folder in it; of the keys that have such a folder as shipped."""
+"""What a package writes before the name of a folder in it; allowed for keys that ship with such a folder."""
 _OF_MODULES = re.compile(r"@(?:#|::)*imports\b")
 
 
 def _is_literal(expression: str) -> bool:
-    """Say whether an expression is one text in quotes, as `scripts.files.plain_text.literal` writes it."""
+    """Whether an expression is one text in quotes, as `scripts.files.plain_text.literal` writes it."""
     try:
         return isinstance(ast.literal_eval(expression), str)
     except (SyntaxError, ValueError, MemoryError, RecursionError, TypeError):
@@ -179,11 +179,11 @@ def _is_literal(expression: str) -> bool:
 
 
 def check_configuration(file: Path, name: str, allow: Collection[str] = ()) -> list[Finding]:
-    """Return what a configuration file says that no shipped one does.
+    """Return what a configuration file holds that no shipped one does.
 
     Args:
         file: YAML or JSON file.
-        name: how it is called in a finding.
+        name: its name in findings.
         allow: further targets, e.g. of a strategy of one's own.
     """
     try:
@@ -197,7 +197,7 @@ def check_configuration(file: Path, name: str, allow: Collection[str] = ()) -> l
 
 
 def _fault(key: str, value: Any, allow: Collection[str]) -> str | None:
-    """Return what must hold of a value that does not, or None."""
+    """Return the rule that a value breaks, or None."""
     own = shipped()
     if key == "_target_":
         known = isinstance(value, str) and (value in own.targets or value in allow)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A results folder or unpacked bundle, file by file: no foreign code, no way out, known kinds alone."""
+"""Check a results folder or unpacked bundle file by file: no foreign code, no links out, only known kinds."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ KINDS = (
     ".pt", ".ts", ".onnx", ".yaml", ".yml", ".json", ".md", ".html", ".csv", ".xlsx", ".png", ".svg", ".txt",
     ".nii", ".gz", ".nrrd", ".mha", ".mhd", ".dcm", ".sha256", ".log", ".tsv", ".pbtxt",
 )  # fmt: skip
-"""Ends of names of what trainings, packages and explanations write."""
+"""File extensions that trainings, packages and explanations write."""
 AS_SHIPPED = ("logging.conf", "requirements")
-"""Beginnings of names of files that are orders to other programs."""
+"""Prefixes of files that give instructions to other programs."""
 RELEASES = Path(__file__).with_name("releases.txt")
 
 
@@ -35,20 +35,20 @@ def package_hash(package: Path) -> str:
 
 
 def is_release(package: Path) -> bool:
-    """Say whether a package is that of a release, by ``releases.txt``: a hash and a version per line."""
+    """Whether a package is that of a release, by ``releases.txt``: a hash and a version per line."""
     lines = RELEASES.read_text(encoding="utf-8").splitlines()
     hashes = {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
     return bool(hashes) and package_hash(package) in hashes
 
 
 def is_as_shipped(path: Path, name: str) -> bool:
-    """Say whether the running bundle has the same file at the same place."""
+    """Whether the running bundle has the same file at the same place."""
     own = BUNDLE / name
     return own.is_file() and path.is_file() and filecmp.cmp(own, path, shallow=False)
 
 
 def check_file(path: Path, name: str, folder: Path, released: bool) -> list[Finding]:
-    """Return what is wrong with a file by its kind, name and place; what it holds is looked at elsewhere."""
+    """Return what is wrong with a file's kind, name or place; its content is checked elsewhere."""
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         return [Finding(name, "", f"a link to {os.readlink(path)}", "no link out of the folder")]
     mode = path.lstat().st_mode
@@ -77,7 +77,7 @@ def _foreign_code(name: str) -> Finding:
 
 
 def check_whole(folder: Path, released: bool) -> list[Finding]:
-    """Return one finding where a package lacks files of the running one."""
+    """Return one finding if a package lacks files of the running one."""
     package = folder / "scripts"
     if released or not package.is_dir() or package.samefile(BUNDLE / "scripts"):
         return []
@@ -89,11 +89,11 @@ def check_whole(folder: Path, released: bool) -> list[Finding]:
 
 CONTENTS = {".pt": check_weights, ".ts": check_torchscript, ".onnx": check_onnx}
 OWN_PARTS = ("configs", "scripts", "models", "docs")
-"""What is looked at of the running bundle itself, which has an environment and tests beside it."""
+"""Parts of the running bundle that are checked; it also holds an environment and tests."""
 
 
 def verify(folder: str | Path, allow: Collection[str] = ()) -> list[Finding]:
-    """Return all that a folder holds beside what the shipped bundle holds; nothing of it is run or resolved.
+    """Return all that a folder holds beyond the shipped bundle; nothing of it is run or resolved.
 
     Args:
         folder: results folder, or bundle that was unpacked.
@@ -141,7 +141,7 @@ def _findings(folder: Path, allow: Collection[str]) -> Iterator[Finding]:
 
 
 def require_verified(folder: str | Path, trust: bool = False) -> None:
-    """Refuse a folder that this user did not train, unless it holds nothing beside what the bundle holds.
+    """Refuse a folder that this user did not train, unless it holds nothing beyond the bundle.
 
     Args:
         folder: results folder or bundle whose configurations or weights are about to be used.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What weights files (.pt, .ts, .onnx) hold beside tensors and harmless operators."""
+"""Check weights files (.pt, .ts, .onnx): they may hold only tensors and harmless operators."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from workbench.verify.configurations import Finding
 
 STATE = "last.pt"
-"""What a training goes on from: numbers and texts beside tensors."""
+"""The file from which a training resumes: numbers and texts beside tensors."""
 
 
 def check_weights(file: Path, name: str) -> list[Finding]:
@@ -24,9 +24,9 @@ def check_weights(file: Path, name: str) -> list[Finding]:
     must = "a state dict of tensors alone, which torch.load reads with weights_only=True"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # which name torch's functions
+            warnings.simplefilter("ignore")  # these warnings only name torch's functions
             state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # each kind of file has an error of its own
+    except Exception as error:  # the type of the error depends on the file
         return [Finding(name, "", f"{type(error).__name__}: {' '.join(str(error).split())[:60]}", must)]
     if file.name == STATE:
         return []
@@ -44,7 +44,7 @@ def _kind(value: Any) -> str:
 
 
 LARGEST = 32 * 1024**2
-"""Bytes of TorchScript code that are read."""
+"""Most bytes of TorchScript code that are read."""
 NAMESPACES = ("aten", "prim")
 OF_FILES = ("filename", "file", "path")
 """Names of arguments by which an operator is known to read or write files."""
@@ -63,7 +63,7 @@ def _operators() -> tuple[frozenset[str], frozenset[str]]:
 
 
 def check_torchscript(file: Path, name: str) -> list[Finding]:
-    """Return the calls of a TorchScript file that are none of torch's operators, or that touch files."""
+    """Return the calls in a TorchScript file that are not torch's operators, or that access files."""
     try:
         with zipfile.ZipFile(file) as archive:
             members = [one for one in archive.infolist() if "/code/" in one.filename and one.filename.endswith(".py")]
@@ -82,7 +82,7 @@ def check_torchscript(file: Path, name: str) -> list[Finding]:
 def _foreign(tree: ast.AST) -> Iterable[str]:
     """Yield each name in TorchScript code that is no harmless operator."""
     known, of_files = _operators()
-    used = set()  # names that stand in front of a dot
+    used = set()  # names followed by a dot
     for node in ast.walk(tree):
         if not isinstance(node, ast.Attribute):
             continue
@@ -105,7 +105,7 @@ def _foreign(tree: ast.AST) -> Iterable[str]:
 
 
 def check_onnx(file: Path, name: str) -> list[Finding]:
-    """Return the nodes of an ONNX file that are no standard operators, and data that lie outside of it."""
+    """Return the nodes of an ONNX file that are not standard operators, and data stored outside of it."""
     try:
         import onnx
     except ImportError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoders: one volume, or its planes, as one vector and as maps of several stages."""
+"""Encoders from a volume, or its planes, to feature maps of one or several stages."""
 
 from scripts import exports
 

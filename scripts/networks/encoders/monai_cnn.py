@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI's DenseNets as encoders."""
+"""MONAI's convolutional networks as encoders: DenseNet, EfficientNet, ResNet and SE-ResNet."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ DENSENETS = {"densenet121": "DenseNet121", "densenet169": "DenseNet169", "densen
 class MonaiDenseNetEncoder(StagedEncoder):
     """A DenseNet of `monai.networks.nets` up to its last feature map, rectified, before pooling.
 
-    Its transitions halve the volume by averages and need an even number of voxels to lose none. The stem's
-    pooling is left out by default, as in `MonaiResNetEncoder`.
+    Its transitions halve the volume by average pooling, which drops the last voxel of an odd axis. The pooling of
+    the stem is left out by default, as in `MonaiResNetEncoder`.
 
     Args:
         model: ``densenet121``, ``densenet169`` or ``densenet201``.
@@ -28,7 +28,7 @@ class MonaiDenseNetEncoder(StagedEncoder):
     Shape: [N, in_channels, D, H, W] -> [N, 1024, D/16, H/16, W/16] (densenet121).
 
     Raises:
-        ValueError: for an unknown model, or a volume below `min_size`.
+        ValueError: an unknown model, or a volume below `min_size`.
 
     Reference: Huang et al., Densely connected convolutional networks, CVPR 2017.
     """
@@ -57,10 +57,11 @@ EFFICIENTNETS = tuple(f"efficientnet-b{size}" for size in range(8))
 class MonaiEfficientNetEncoder(StagedEncoder):
     """An EfficientNet of `monai.networks.nets` up to its last feature map, before pooling.
 
-    Few weights, of convolutions channel by channel; on a CPU these take more time than their number says.
+    It has few weights, thanks to depthwise convolutions; on a CPU these take more time than their number
+    suggests.
 
-    MONAI pads for one image size, fixed when the network is built; other sizes may end as nothing at all.
-    Here every convolution is padded by half its kernel on both sides, which is the same where sizes are odd.
+    MONAI pads for one image size, fixed when the network is built; other sizes may shrink to nothing. Here
+    every convolution is padded by half its kernel on both sides, which is the same where sizes are odd.
 
     Args:
         model: ``efficientnet-b0`` to ``efficientnet-b7``.
@@ -70,7 +71,7 @@ class MonaiEfficientNetEncoder(StagedEncoder):
     Shape: [N, in_channels, D, H, W] -> [N, 1280, D/32, H/32, W/32], rounded up (b0).
 
     Raises:
-        ValueError: for an unknown model, or a volume below `min_size`.
+        ValueError: an unknown model, or a volume below `min_size`.
 
     Reference: Tan and Le, EfficientNet: rethinking model scaling for convolutional networks, ICML 2019.
     """
@@ -81,7 +82,7 @@ class MonaiEfficientNetEncoder(StagedEncoder):
         efficientnet = nets.EfficientNetBN(
             model, pretrained=False, spatial_dims=spatial_dims, in_channels=in_channels, num_classes=1
         )
-        efficientnet.set_swish(memory_efficient=False)  # the other one neither scripts nor traces
+        efficientnet.set_swish(memory_efficient=False)  # the memory-efficient one neither scripts nor traces
         _pad_by_half_the_kernel(efficientnet)
         layers: dict[str, nn.Module] = {name: getattr(efficientnet, name) for name in ("_conv_stem", "_bn0", "_swish")}
         stages = {str(number): stack for number, stack in enumerate(efficientnet._blocks)}
@@ -96,12 +97,12 @@ class MonaiEfficientNetEncoder(StagedEncoder):
             title=model,
             spatial_dims=spatial_dims,
         )
-        self.ends = [0, 1, 2, 4]  # of the seven stacks of blocks, those before the next halving
+        self.ends = [0, 1, 2, 4]  # the stacks of blocks (of seven) after which the volume is halved
         self.model = model
 
     @torch.jit.export
     def stage_maps(self, x: Tensor) -> list[Tensor]:
-        """Encode volumes into the last map of every size, from fine to coarse."""
+        """Encode volumes into the last map of each resolution, from fine to coarse."""
         check_size(x, self.least, self.title)
         x = self.net._swish(self.net._bn0(self.net._conv_stem(x)))  # type: ignore[operator]
         found: list[Tensor] = []
@@ -114,7 +115,7 @@ class MonaiEfficientNetEncoder(StagedEncoder):
 
 
 def _pad_by_half_the_kernel(network: nn.Module) -> None:
-    """Give every convolution its own padding, and take out the layers that padded for one size."""
+    """Pad every convolution by half its kernel, and remove the layers that pad for one image size."""
     for module in network.modules():
         for name in [name for name, _ in module.named_children() if name.endswith("_padding")]:
             setattr(module, name, nn.Identity())
@@ -128,10 +129,9 @@ RESNETS = ("resnet10", "resnet18", "resnet34", "resnet50", "resnet101", "resnet1
 class MonaiResNetEncoder(StagedEncoder):
     """A ResNet of `monai.networks.nets` up to its last feature map, before pooling.
 
-    As in MONAI's own `ResNetFeatures`, the stem has stride 2. Shortcuts are of type B, also where
-    MedicalNet's resnet18 and resnet34 have type A: type A neither scripts nor lets gradients through. The
-    stem's pooling, which has no weights, is left out by default: it suits whole scans, not regions of 30
-    voxels per side.
+    As in MONAI's own `ResNetFeatures`, the stem has stride 2. Shortcuts are of type B, even though MedicalNet's
+    resnet18 and resnet34 have type A, which neither scripts nor passes gradients. The pooling of the stem, which
+    has no weights, is left out by default: it suits whole scans, not regions of 30 voxels per side.
 
     Args:
         model: ``resnet10``, ``resnet18``, ... ``resnet200``.
@@ -142,7 +142,7 @@ class MonaiResNetEncoder(StagedEncoder):
     Shape: [N, in_channels, D, H, W] -> [N, 512 or 2048, D/16, H/16, W/16], rounded up; with `pool_stem` /32.
 
     Raises:
-        ValueError: for an unknown model, or a volume below `min_size`.
+        ValueError: an unknown model, or a volume below `min_size`.
 
     Reference: Chen et al., Med3D, arXiv:1904.00625.
     """
@@ -177,8 +177,8 @@ class MonaiResNetEncoder(StagedEncoder):
 class MonaiSEResNetEncoder(StagedEncoder):
     """SEResNet50 of `monai.networks.nets` up to its last feature map, before pooling.
 
-    A ResNet-50 whose blocks weigh their channels by what the whole volume shows. The stem's pooling is left
-    out by default, as in `MonaiResNetEncoder`.
+    A ResNet-50 whose blocks weight their channels by means over the whole volume. The pooling of the stem is
+    left out by default, as in `MonaiResNetEncoder`.
 
     Args:
         in_channels: channels of the volume.
@@ -187,7 +187,7 @@ class MonaiSEResNetEncoder(StagedEncoder):
     Shape: [N, in_channels, D, H, W] -> [N, 2048, D/16, H/16, W/16], rounded up; with `pool_stem` /32.
 
     Raises:
-        ValueError: for a volume below `min_size`.
+        ValueError: a volume below `min_size`.
 
     Reference: Hu et al., Squeeze-and-excitation networks, CVPR 2018.
     """

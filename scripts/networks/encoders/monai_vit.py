@@ -14,30 +14,30 @@ from torch.nn import functional
 
 
 class MonaiViTEncoder(nn.Module):
-    """`monai.networks.nets.ViT` for volumes of any size: its tokens, put back in their places, are the map.
+    """`monai.networks.nets.ViT` for volumes of any size: its tokens, arranged on their grid, are the map.
 
     z   = conv_p(x) + e                  patches of p voxels; e learned on a base grid, interpolated to x
-    map = layer_norm(blocks(z))          each token in its place
+    map = layer_norm(blocks(z))          each token at the position of its patch
 
-    A volume that no whole number of patches fills is padded with zeros at its end.
+    A volume that is no whole number of patches long is padded with zeros at its end.
 
     Args:
         in_channels: channels of the volume.
-        patch_size: edge of a patch, voxels.
+        patch_size: p, edge of a patch in voxels.
         hidden_size: width of a token, a multiple of `num_heads`.
         mlp_dim: width of the feed-forward layers.
-        num_layers: blocks; each is a stage of the same size.
+        num_layers: number of blocks; every second one ends a stage, all of one size.
         num_heads: heads of the attention.
-        base_grid: patches per axis for which the embeddings of places are learned.
-        dropout: fraction dropped of the attention and of the feed-forward layers while training.
+        base_grid: patches per axis for which the position embeddings are learned.
+        dropout: fraction of the attention and of the feed-forward layers dropped in training.
 
     Shape: [N, in_channels, D, H, W] -> [N, hidden_size, D/p, H/p, W/p], rounded up.
 
     Raises:
-        ValueError: for a volume below `min_size`, one patch.
+        ValueError: a volume below `min_size`, one patch.
 
-    Reference: Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; embeddings of places for other
-    sizes as in its section 3.2.
+    Reference: Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; position embeddings for other sizes
+    as in its section 3.2.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class MonaiViTEncoder(nn.Module):
             dropout_rate=dropout,
         )
         for block in self.net.blocks:
-            block.norm_cross_attn = nn.Identity()  # of a second input that is never there: would not learn
+            block.norm_cross_attn = nn.Identity()  # of a second input, which is never given: would not learn
         guard_convolutions(self.net)
         self.patch_size = patch_size
         self.base_grid: list[int] = list(base_grid)
@@ -91,7 +91,7 @@ class MonaiViTEncoder(nn.Module):
         return found
 
     def embed(self, x: Tensor) -> Tensor:
-        """Cut into patches and name their places: [N, in_channels, D, H, W] -> [N, hidden_size, d, h, w]."""
+        """Cut into patches, add position embeddings: [N, in_channels, D, H, W] -> [N, hidden_size, d, h, w]."""
         p = self.patch_size
         d, h, w = int(-x.size(2) % p), int(-x.size(3) % p), int(-x.size(4) % p)
         x = self.net.patch_embedding.patch_embeddings(functional.pad(x, [0, w, 0, h, 0, d]))

@@ -14,11 +14,11 @@ from scripts.networks.parts import check_size
 from torch import Tensor, nn
 
 CONVOLUTIONS: dict[int, type[GuardedConv2d] | type[GuardedConv3d]] = {2: GuardedConv2d, 3: GuardedConv3d}
-"""By the number of axes in space."""
+"""Number of spatial axes -> class of the convolution."""
 
 
 def halving_stride(size: list[int]) -> list[int]:
-    """Return the stride per axis that halves an axis as long as 3 voxels or more are left of it.
+    """Return the stride per axis: 2 where at least 3 voxels are left after halving, else 1.
 
     >>> halving_stride([28, 7, 4])
     [2, 2, 1]
@@ -74,7 +74,9 @@ class ResidualStage(nn.Module):
 
 
 class ResidualStem(nn.Module):
-    """First features of a volume, halved: where voxels are many, one strided and one residual convolution.
+    """The first two convolutions, one strided and one residual; the stride saves work where voxels are many.
+
+    y = relu(norm(conv(x))), strided;  out = relu(norm(conv(y)) + y)
 
     Args:
         in_channels: channels of the volume.
@@ -109,9 +111,9 @@ def start_for_rectifiers(network: nn.Module) -> None:
 class ResidualEncoder(nn.Module):
     """Residual encoder whose first convolution already halves the volume.
 
-    A stem, then one residual block for every further width. Each of them halves an axis for as long as 3
-    voxels or more are left of it, so that a thin stack of slices keeps its slices: 28 x 28 x 28 becomes 14,
-    7, 4 and again 4 voxels per side, and 8 x 96 x 96 ends as 4 x 6 x 6.
+    A stem, then one residual block for every further width. Each of them halves an axis as long as at least 3
+    voxels are left, so that a thin stack of slices keeps its slices: 28 x 28 x 28 becomes 14, 7, 4 and again
+    4 voxels per side, and 8 x 96 x 96 ends as 4 x 6 x 6.
 
     Args:
         in_channels: channels of the volume.
@@ -120,12 +122,12 @@ class ResidualEncoder(nn.Module):
         spatial_dims: 3 for volumes, 2 for planes.
 
     Attributes:
-        min_size: least number of voxels along the three axes; volumes only.
+        min_size: minimum number of voxels along the three axes; volumes only.
 
-    Shape: [N, in_channels, D, H, W] -> [N, widths[-1], d, h, w]; planes without the first axis.
+    Shape: [N, in_channels, D, H, W] -> [N, widths[-1], d, h, w]; planes lack the axis D.
 
     Raises:
-        ValueError: for a volume below the least size; another number of axes.
+        ValueError: a volume below the minimum size, or `spatial_dims` other than 2 or 3.
 
     Reference: He et al., Deep residual learning for image recognition, CVPR 2016 (block of figure 5, left).
 

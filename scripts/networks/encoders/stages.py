@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encoders that are a row of layers, some of which end a stage."""
+"""Encoders that are a sequence of layers, some of which end a stage."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from torch import Tensor, nn
 
 
 class StagedEncoder(nn.Module):
-    """Runs layers one after the other; the results of some of them are the stages, from fine to coarse.
+    """Runs layers one after the other; the outputs of some of them are the stages, from fine to coarse.
 
     Args:
         layers: layers by name; the names are those of the library that the layers come from, so that its
             weights can be loaded.
         ends: names of the layers that end a stage; the last layer is the last of them.
         out_dim: channels of the last map.
-        smallest: least number of voxels along every axis.
+        smallest: minimum number of voxels along every axis.
         title: name in messages.
         spatial_dims: 3 for volumes, 2 for planes.
 
     Attributes:
-        min_size: least number of voxels along the three axes; volumes only.
+        min_size: minimum number of voxels along the three axes; volumes only.
 
-    Shape: [N, in_channels, D, H, W] -> [N, out_dim, d, h, w]; planes without the first axis.
+    Shape: [N, in_channels, D, H, W] -> [N, out_dim, d, h, w]; planes lack the axis D.
 
     Raises:
-        ValueError: for a volume below the least size.
+        ValueError: a volume below the minimum size.
     """
 
     def __init__(
@@ -73,21 +73,21 @@ class StagedEncoder(nn.Module):
 
 
 class StageEncoder(nn.Module):
-    """Gives the maps of every stage of an encoder, from fine to coarse, instead of the last alone.
+    """Returns the maps of every stage of an encoder, from fine to coarse, instead of the last one alone.
 
-    Of an encoder that reads V views, the stages of the first view come first.
+    For an encoder that reads V views, all stages of the first view come first.
 
     Args:
         encoder: with a method ``stage_maps``.
-        in_channels: channels that it was built for.
+        in_channels: number of channels that it was built for.
 
     Attributes:
-        maps_per_volume: L, or V L.
+        maps_per_volume: L, or V L for V views.
         dims: channels of the L maps.
         out_dim: channels of the last map.
 
     Raises:
-        ValueError: an encoder without stages, or of planes and whole volumes together.
+        ValueError: an encoder without stages, or one that reads both planes and whole volumes.
 
     Shape: [N, in_channels, D, H, W] -> a list of [N, C_l, d_l, h_l, w_l].
     """
@@ -134,7 +134,7 @@ class StageEncoder(nn.Module):
 
 @torch.no_grad()
 def _channels_of_stages(encoder: Any, in_channels: int) -> list[int]:
-    """Return the channels of all stages, found by encoding the smallest volume."""
+    """Return the number of channels of every stage, found by encoding the smallest possible volume."""
     training = encoder.training
     smallest = torch.zeros(1, in_channels, *encoder.min_size)
     channels = [maps.size(1) for maps in encoder.eval().stage_maps(smallest)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One encoder for the views of a phase."""
+"""Encoding of a phase by 2D views, slice by slice, optionally together with the whole volume."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class ViewEncoder(nn.Module):
     [N, C, D, H, W] -> slicer -> V times [N, C, S, h, w] -> folded [N S, C, h, w] -> 2D encoder -> unfolded
     -> V maps [N, F, S, h', w'], whose average over slices and places is the token of the view
 
-    With a volume encoder, the whole volume is one more, first view; where the 2D encoder is of another width,
-    one layer brings its maps to that of the volume.
+    With a volume encoder, the whole volume is an additional, first view; where the 2D encoder has another width,
+    a 1 x 1 x 1 convolution brings its maps to that of the volume.
 
     Args:
         slicer: `SliceViews` or `GivenViews`.
         plane_encoder: constructor (taking ``in_channels``) of a 2D `StagedEncoder`.
         in_channels: channels of a slice.
         share_views: one 2D encoder for all views, or one per view.
-        slice_pooling: ``mean`` keeps all slices, to be averaged; ``max`` keeps what shows most in any slice.
+        slice_pooling: ``mean`` keeps all slices, to be averaged; ``max`` takes the maximum over the slices.
         volume_encoder: constructor of an encoder for the whole volume; None: the planes alone.
 
     Attributes:
@@ -35,13 +35,13 @@ class ViewEncoder(nn.Module):
         views: their names, in order.
 
     Raises:
-        ValueError: for another pooling.
+        ValueError: an unknown pooling.
 
     Reference: for the maximum Su et al., Multi-view convolutional neural networks for 3D shape recognition,
     ICCV 2015.
     """
 
-    __constants__ = ("share_views",)  # lets TorchScript leave the other branch out
+    __constants__ = ("share_views",)  # lets TorchScript drop the branch that is not taken
 
     def __init__(
         self,
@@ -112,23 +112,23 @@ class ViewEncoder(nn.Module):
         return found
 
     def finish(self, maps: Tensor) -> Tensor:
-        """Pool the slices, and bring the maps to the width of the volume's."""
+        """Pool the slices, and bring the maps to the width of those of the volume."""
         return self.project(self.pooled(maps).float()).float()
 
     def pooled(self, maps: Tensor) -> Tensor:
-        """Keep what shows most in any slice, or all slices: [N, F, S, h, w] -> [N, F, 1 or S, h, w]."""
+        """Take the maximum over the slices, or keep them all: [N, F, S, h, w] -> [N, F, 1 or S, h, w]."""
         return maps.amax(dim=2, keepdim=True) if self.maximum else maps
 
     @torch.jit.unused
     def maps_of_present(self, volumes: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode present views only, so that normalisation statistics never see an absent one.
+        """Encode present views only, so that normalisation statistics never include an absent one.
 
         Args:
             volumes: [N, c, D, H, W].
             present: [N, V] bool.
 
         Returns:
-            V maps [N, F, s, h, w] in float32, 0 where absent; of one voxel where all are.
+            V maps [N, F, s, h, w] in float32, 0 where absent; a single voxel where all are absent.
         """
         found: list[Tensor] = []
         if self.volume is not None:
@@ -172,7 +172,7 @@ class ViewEncoder(nn.Module):
 
 
 def fold(planes: list[Tensor]) -> Tensor:
-    """Put the slices of views [N, C, S, h, w] side by side as images: [sum of N S, C, h, w]."""
+    """Stack the slices of views [N, C, S, h, w] along the batch: [sum of N S, C, h, w]."""
     folded: list[Tensor] = []
     for one in planes:
         folded.append(one.transpose(1, 2).flatten(0, 1))
@@ -180,7 +180,7 @@ def fold(planes: list[Tensor]) -> Tensor:
 
 
 def unfold(maps: Tensor, planes: list[Tensor]) -> list[Tensor]:
-    """Undo `fold` for the maps [sum of N S, F, h', w'] of its images: for each view [N, F, S, h', w']."""
+    """Undo `fold` for the maps [sum of N S, F, h', w'] of its slices: [N, F, S, h', w'] for each view."""
     found: list[Tensor] = []
     start = 0
     for one in planes:
@@ -199,13 +199,13 @@ def reader(
     share_views: bool = True,
     slice_pooling: str = "mean",
 ) -> Part:
-    """Return what reads one phase: the encoder where no view is named, else a constructor of a `ViewEncoder`.
+    """Return what encodes a phase: the encoder where no view is named, else a constructor of a `ViewEncoder`.
 
     Args:
-        encoder: of whole volumes.
+        encoder: constructor or ready encoder of whole volumes.
         plane_encoder: constructor of a 2D encoder.
         slicer: `SliceViews` or `GivenViews`; where it names the view ``volume``, both encoders are used.
-        share_views: one 2D encoder for all views, or one per view.
+        share_views: True: one 2D encoder for all views; False: one per view.
         slice_pooling: ``mean`` or ``max``, over the slices of a view.
     """
     if not slicer.planes:
@@ -221,7 +221,7 @@ def reader(
 
 
 def token_names(phases: list[str], views: list[str]) -> list[str]:
-    """Name the tokens of an image: phases first, views inside, the whole volume first of all views.
+    """Name the tokens of an image, ordered by phase, then by view, the whole volume before the planes.
 
     >>> token_names(["pre", "portal"], ["axial", "volume"])
     ['pre volume', 'pre axial', 'portal volume', 'portal axial']

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion of tokens by attention: phases that look at each other, or are looked at by one reader."""
+"""Fusion of tokens by attention: phases attend to each other, or one class token attends to all phases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Attention(TokenFusion):
-    """Lets one learned class token ask all phases, with several heads, and returns what it gathered.
+    """Lets one learned class token attend to all phases, with several heads.
 
     z_m   = layer_norm(f_m) + e_m                              e_m learned per phase
     h     = c + attention(layer_norm(c), [z_m, present m])     c learned, the class token
@@ -22,7 +22,7 @@ class Attention(TokenFusion):
         in_dim: C.
         num_heads: H, heads of the attention.
         hidden: width of the feed-forward layer; None: 2 C.
-        dropout: fraction dropped of the attention and of the feed-forward layer while training.
+        dropout: fraction of the attention and of the feed-forward layer dropped in training.
 
     Shape: tokens [B, M, C], present [B, M] -> [B, C] with ``attention`` [B, H, M] of every head, and
         ``weights`` [B, M], its mean over the heads.
@@ -41,7 +41,6 @@ class Attention(TokenFusion):
         self.block = AttentionBlock(in_dim, num_heads, hidden, dropout)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         z = self.phase_embedding(zero_absent(tokens, present))
         x = self.class_token.expand(tokens.shape[0], -1, -1)
         fused, attention = self.block(x, self.norm(x), z, present.unsqueeze(1))
@@ -50,7 +49,7 @@ class Attention(TokenFusion):
 
 
 class SelfAttention(TokenFusion):
-    """Lets every phase look at all phases, itself included, and averages the results.
+    """Lets every phase attend to all phases, itself included, and averages the results.
 
     z_m   = layer_norm(f_m) + e_m                              e_m learned per phase
     h_m   = z_m + attention(z_m, [z_n, present n])
@@ -61,10 +60,10 @@ class SelfAttention(TokenFusion):
         in_dim: C.
         num_heads: H, heads of the attention.
         hidden: width of the feed-forward layer; None: 2 C.
-        dropout: fraction dropped of the attention and of the feed-forward layer while training.
+        dropout: fraction of the attention and of the feed-forward layer dropped in training.
 
     Shape: tokens [B, M, C], present [B, M] -> [B, C] with ``attention`` [B, H, M, M]: head, the phase that
-        looks, the phase looked at; 0 where either is absent.
+        attends, the phase attended to; 0 where either is absent.
 
     Reference: Vaswani et al., Attention is all you need, NeurIPS 2017.
     """
@@ -77,7 +76,6 @@ class SelfAttention(TokenFusion):
         self.block = AttentionBlock(in_dim, num_heads, hidden, dropout)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         z = self.phase_embedding(zero_absent(tokens, present))
         visible = present.unsqueeze(1) & present.unsqueeze(2)
         out, attention = self.block(z, z, z, visible)
@@ -85,26 +83,26 @@ class SelfAttention(TokenFusion):
 
 
 class CrossAttention(TokenFusion):
-    """Lets every phase collect from all other phases what it lacks, or nothing, and keeps the phases apart.
+    """Lets every phase gather from the other phases what it lacks, if anything, and keeps the phases separate.
 
     z_m   = layer_norm(f_m) + e_m                                     e_m learned per phase
     h_m   = f_m + attention(z_m, [z_n, present n other than m; 0])
     y_m   = h_m + feed_forward(layer_norm(h_m));  f_m, unchanged, when no other phase is present
     fused = [y_1, ..., y_M], 0 where absent
 
-    Between two phases a softmax over the one other phase is always 1, and its queries and keys never learn.
+    With two phases, a softmax over the single other phase is always 1, and queries and keys would never learn.
     Each phase therefore also sees a slot of zeros, whose score is 0: attention_mn = exp(s_mn) / (1 + sum over
-    others of exp(s_mk)), which is less than 1 in sum; what is missing, the phase keeps to itself.
+    others of exp(s_mk)). These sum to less than 1; the phase keeps the rest to itself.
 
     Args:
         num_tokens: M; with one token the strategy is the identity.
         in_dim: C.
         num_heads: H, heads of the attention.
         hidden: width of the feed-forward layer; None: 2 C.
-        dropout: fraction dropped of the attention and of the feed-forward layer while training.
+        dropout: fraction of the attention and of the feed-forward layer dropped in training.
 
     Shape: tokens [B, M, C], present [B, M] -> [B, M C] with ``attention`` [B, H, M, M]: head, the phase that
-        asks, the phase asked; 0 on the diagonal and where either is absent.
+        attends, the phase attended to; 0 on the diagonal and where either is absent.
 
     Reference: Tsai et al., Multimodal transformer for unaligned multimodal language sequences, ACL 2019, with
     the zero slot of Xiao et al., Efficient streaming language models with attention sinks, ICLR 2024, eq. 2.
@@ -119,34 +117,33 @@ class CrossAttention(TokenFusion):
         self.others = nn.Buffer(~torch.eye(num_tokens, dtype=torch.bool), persistent=False)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
         z = self.phase_embedding(tokens)
         visible = present.unsqueeze(1) & present.unsqueeze(2) & self.others
         out, attention = self.block(tokens, z, z, visible)
-        return out.flatten(1), {"attention": attention}  # what is absent sees nothing and stays 0
+        return out.flatten(1), {"attention": attention}  # an absent token sees no key and stays 0
 
 
 class FusedAttention(TokenFusion):
-    """Joins three views of the phases: what they show together, what each lacks, and what must coincide.
+    """Combines self-attention, cross-attention, and the products of the phases feature by feature.
 
     s     = self_attention(f), see `SelfAttention`                   [C]
     c     = cross_attention(f), see `CrossAttention`                 [M C]
     p     = product over present m of (1 + U_m layer_norm(f_m))      [C], feature by feature
     fused = relu(W [layer_norm(s), layer_norm(c), layer_norm(p)] + b)
 
-    The 1 keeps the products of few phases beside those of all, and leaves out a phase that is absent. The
-    norms give all three paths the same say at the start.
+    The 1 keeps the products of fewer phases as well, and leaves out a phase that is absent. The norms give all
+    three paths the same influence at the start.
 
     Args:
         num_tokens: M.
         in_dim: C.
         num_heads: H, heads of both attentions.
         hidden: width of the feed-forward layers of both attentions; None: 2 C.
-        dropout: fraction dropped of the attention and of the feed-forward layers while training.
+        dropout: fraction of the attention and of the feed-forward layers dropped in training.
 
     Shape: tokens [B, M, C], present [B, M] -> [B, C] with ``self_attention`` and ``cross_attention``
-        [B, H, M, M]: head, the phase that asks, the phase asked.
+        [B, H, M, M]: head, the phase that attends, the phase attended to.
 
     Reference: for the products Liu et al., Efficient low-rank multimodal fusion with modality-specific
     factors, ACL 2018.
@@ -165,7 +162,6 @@ class FusedAttention(TokenFusion):
         self.join = nn.Linear(sum(widths), in_dim)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         together, self_aux = self.self_attention(tokens, present)
         lacking, cross_aux = self.cross_attention(tokens, present)
         paths = [together, lacking, self.product(tokens, present)]

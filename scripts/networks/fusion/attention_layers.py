@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multi-head attention over tokens of which some are absent."""
+"""Multi-head attention over tokens, some of which may be absent."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from torch import Tensor, nn
 
 
 class MaskedMultiHeadAttention(nn.Module):
-    """Multi-head attention that keeps its heads apart and stays finite where a query sees no key.
+    """Multi-head attention that returns every head and stays finite where a query sees no key.
 
     A_h = softmax over visible keys of (W_q^h x + b_q^h) . (W_k^h y) / sqrt(width of a head)
     out = W_o [sum_k A_1k W_v^1 y_k, ..., sum_k A_Hk W_v^H y_k] + b_o;  0 where no key is visible
 
-    Keys have no bias: softmax ignores what is added to all scores of a query, so that it would never learn.
-    Values have none either, since that of the output does the same.
+    Keys have no bias: it would add the same number to all scores of a query, which softmax ignores, and so
+    would never learn. Values have none either, since the bias of the output has the same effect.
 
-    With `zero_slot` every query may also attend to one more key and value of zeros, whose score is 0:
-    A_k = exp(s_k) / (1 + sum_j exp(s_j)). A query can then turn away from all keys, and query and key learn
-    even where only one key is visible, which alone would always get the weight 1.
+    With `zero_slot` every query may also attend to an extra key and value of zeros, whose score is 0:
+    A_k = exp(s_k) / (1 + sum_j exp(s_j)). A query can then ignore all keys, and query and key learn even where
+    only one key is visible, which otherwise would always get the weight 1.
 
     Args:
         dim: C, width of queries, keys and output.
-        num_heads: H. Where H does not divide C, the heads are C / H wide rounded up.
-        dropout: fraction of the attention dropped while training.
-        zero_slot: let queries turn away from all keys.
+        num_heads: H. Heads have the width C / H, rounded up where H does not divide C.
+        dropout: fraction of the attention dropped in training.
+        zero_slot: let queries ignore all keys.
 
     Raises:
-        ValueError: for less than one head.
+        ValueError: fewer than one head.
 
     Shape: queries [B, Q, C], keys [B, K, C], visible [B, Q, K] bool -> out [B, Q, C] and attention
-        [B, H, Q, K], which is 0 where not visible and sums over k to 1 (to less with `zero_slot`).
+        [B, H, Q, K], which is 0 where not visible and sums to 1 over k (to less than 1 with `zero_slot`).
 
     Reference: Vaswani et al., Attention is all you need, NeurIPS 2017, eq. 1; for `zero_slot` Xiao et al.,
     Efficient streaming language models with attention sinks, ICLR 2024, eq. 2.
@@ -53,11 +53,11 @@ class MaskedMultiHeadAttention(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
 
     def forward(self, queries: Tensor, keys: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """Attend."""
         query = self._heads(self.query(queries))
         key, value = self._heads(self.key(keys)), self._heads(self.value(keys))
         scores = query @ key.transpose(2, 3) * self.head_dim**-0.5
         seen = visible.unsqueeze(1)
+        # -1e9, not -inf: a query that sees no key would give NaN, also in gradients
         scores = torch.where(seen, scores, torch.full_like(scores, -1e9))
         if self.zero_slot:
             scores = torch.cat([scores, torch.zeros_like(scores[..., :1])], dim=3)
@@ -72,7 +72,7 @@ class MaskedMultiHeadAttention(nn.Module):
 
 
 class AttentionBlock(nn.Module):
-    """Lets tokens collect from others by attention, then transforms each by itself.
+    """Lets tokens gather information from others by attention, then transforms each by itself.
 
     h   = x + attention(queries, keys)
     out = h + W_2 gelu(W_1 layer_norm(h) + b_1) + b_2;  out = x, unchanged, where no key is visible
@@ -81,8 +81,8 @@ class AttentionBlock(nn.Module):
         dim: C.
         num_heads: H, heads of the attention.
         hidden: width of the feed-forward layer; None: 2 C.
-        dropout: fraction dropped of the attention and of the feed-forward layer while training.
-        zero_slot: let queries turn away from all keys, see `MaskedMultiHeadAttention`.
+        dropout: fraction of the attention and of the feed-forward layer dropped in training.
+        zero_slot: let queries ignore all keys, see `MaskedMultiHeadAttention`.
 
     Shape: x and queries [B, Q, C], keys [B, K, C], visible [B, Q, K] -> out [B, Q, C] and attention
         [B, H, Q, K].
@@ -100,7 +100,7 @@ class AttentionBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, queries: Tensor, keys: Tensor, visible: Tensor) -> tuple[Tensor, Tensor]:
-        """Collect and transform."""
+        """Attend to the keys, then transform each token."""
         collected, attention = self.attention(queries, keys, visible)
         h = x + collected
         out = h + self.feed_forward(h)
@@ -108,9 +108,9 @@ class AttentionBlock(nn.Module):
 
 
 class PhaseEmbedding(nn.Module):
-    """Normalises tokens and adds a learned embedding of their phase, for attention treats its keys as a set.
+    """Normalises tokens and adds a learned embedding of their phase, since attention treats its keys as a set.
 
-    z_m = layer_norm(f_m) + e_m        e_m learned, drawn from N(0, 1): of the size of a normalised token
+    z_m = layer_norm(f_m) + e_m        e_m learned, drawn from N(0, 1), the scale of a normalised token
 
     Args:
         num_tokens: M.
@@ -125,5 +125,5 @@ class PhaseEmbedding(nn.Module):
         self.embedding = nn.Parameter(torch.randn(num_tokens, dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Normalise and name."""
+        """Normalise the tokens and add the embedding of their phase."""
         return self.norm(tokens) + self.embedding

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the fusion strategies share: over tokens, over decisions, over feature maps."""
+"""Base classes and shared functions of the fusion strategies: over tokens, decisions and feature maps."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from torch.nn import functional
 
 
 class TokenFusion(nn.Module):
-    """Fuses the tokens of a case into one vector. Every strategy is a sub-class.
+    """Fuses the tokens of a case into one vector. Every strategy is a subclass.
 
-    The contract, held by one test over all strategies:
+    The contract, which one test checks for all strategies:
 
-    * ``forward(tokens [B, M, C], present [B, M] bool)`` returns fused [B, F] and a dict, maybe empty, of
+    * ``forward(tokens [B, M, C], present [B, M] bool)`` returns fused [B, F] and a dict, possibly empty, of
       further results; ``weights`` [B, M] sum to 1 over the present tokens;
-    * what an absent token holds, even NaN, changes neither results nor gradients: call `zero_absent` first;
+    * the content of an absent token, even NaN, changes neither results nor gradients: call `zero_absent` first;
     * cases do not influence each other;
-    * it scripts, and knows `out_dim`, so that the next layer is built without typing a width.
+    * it can be scripted, and has `out_dim`, from which the next layer takes its width.
 
     Args:
         num_tokens: M, the number of tokens (phases).
@@ -37,11 +37,11 @@ class TokenFusion(nn.Module):
 
 
 def zero_absent(values: Tensor, present: Tensor) -> Tensor:
-    """Set everything of absent slots to 0, NaN included (a product with the mask would keep NaN).
+    """Set the values of absent slots to 0, NaN included (multiplying by the mask would keep NaN).
 
     Args:
-        values: [B, ..., further axes]: tokens, volumes or feature maps.
-        present: bool, of the first axes of `values`.
+        values: tokens, volumes or feature maps, whose first axes are those of `present`.
+        present: bool.
     """
     keep = present
     while keep.dim() < values.dim():
@@ -52,27 +52,28 @@ def zero_absent(values: Tensor, present: Tensor) -> Tensor:
 def softmax_over_present(scores: Tensor, present: Tensor) -> Tensor:
     """Softmax over the present tokens: scores [B, M] -> weights [B, M], 0 where absent.
 
-    A case without any token has weights 0.
+    A case without any token gets weights 0.
 
     >>> softmax_over_present(torch.zeros(1, 3), torch.tensor([[True, False, True]]))
     tensor([[0.5000, 0.0000, 0.5000]])
     """
+    # -1e9, not -inf: a case without any token would give NaN, also in gradients
     weights = torch.where(present, scores, torch.full_like(scores, -1e9)).softmax(dim=1)
     return torch.where(present, weights, torch.zeros_like(weights))
 
 
 class DecisionFusion(nn.Module):
-    """Combines what each phase alone says about the class. Every strategy is a sub-class.
+    """Combines the predictions of the single phases. Every strategy is a subclass.
 
-    The contract, held by one test over all strategies:
+    The contract, which one test checks for all strategies:
 
     * ``forward(phase_logits [B, P, K], present [B, P] bool)`` returns logits [B, K], whose softmax is exactly
-      the combined probability, and a dict, maybe empty, of further results; ``weights`` [B, P] sum to 1 over
-      the present phases; a strategy that reads phase_logits otherwise than by softmax returns new
-      ``phase_logits`` [B, P, K], whose softmax is what each phase alone says;
-    * a case without any phase has the uniform probability;
-    * what an absent phase holds, even NaN, changes neither results nor gradients;
-    * cases do not influence each other; it scripts.
+      the combined probability, and a dict, possibly empty, of further results; ``weights`` [B, P] sum to 1 over
+      the present phases; a strategy that does not interpret phase_logits by softmax returns new
+      ``phase_logits`` [B, P, K], whose softmax is the prediction of each phase alone;
+    * a case without any phase gets the uniform probability;
+    * the content of an absent phase, even NaN, changes neither results nor gradients;
+    * cases do not influence each other; it can be scripted.
 
     Args:
         num_phases: P.
@@ -92,7 +93,7 @@ class DecisionFusion(nn.Module):
 def log_mixture(phase_logits: Tensor, scores: Tensor, present: Tensor) -> Tensor:
     """Return the log of a weighted mean of probabilities, [B, K], with weights softmax(scores).
 
-    log sum over present p of w_p softmax(phase_logits_p), computed without leaving the logarithm
+    log sum over present p of w_p softmax(phase_logits_p), computed in logarithms throughout
 
     Args:
         phase_logits: [B, P, K]; absent phases may hold anything.
@@ -111,16 +112,16 @@ def log_mixture(phase_logits: Tensor, scores: Tensor, present: Tensor) -> Tensor
 
 
 class MapFusion(nn.Module):
-    """Fuses the feature maps of a case into one map. Every strategy is a sub-class.
+    """Fuses the feature maps of a case into one map. Every strategy is a subclass.
 
-    The contract, held by one test over all strategies, is that of `TokenFusion` with maps for tokens:
+    The contract, which one test checks for all strategies, is that of `TokenFusion` with maps for tokens:
 
     * ``forward(maps, present [B, M] bool)`` takes a list of M maps [B, C, d, h, w], whose sizes may differ,
-      and returns one map [B, F, d, h, w] and a dict, maybe empty, of further results; ``weights`` [B, M] sum
+      and returns one map [B, F, d, h, w] and a dict, possibly empty, of further results; ``weights`` [B, M] sum
       to 1 over the present maps;
-    * what an absent map holds, even NaN, changes neither results nor gradients: `align` sees to that;
+    * the content of an absent map, even NaN, changes neither results nor gradients: `align` ensures that;
     * cases do not influence each other: no batch normalisation;
-    * it scripts, and knows `out_dim`.
+    * it can be scripted, and has `out_dim`.
 
     Args:
         num_maps: M, the number of maps (phases, or phases times views).
@@ -140,10 +141,10 @@ class MapFusion(nn.Module):
 
 
 def align(maps: list[Tensor], present: Tensor) -> Tensor:
-    """Bring maps onto one grid, the finest of each axis, by trilinear interpolation.
+    """Resample maps to one grid, the finest along each axis, by trilinear interpolation.
 
     Args:
-        maps: M maps [B, C, d, h, w], each of its own size.
+        maps: M maps [B, C, d, h, w], which may differ in size.
         present: [B, M] bool.
 
     Returns:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion of decisions: what the phases, each alone, say about the class."""
+"""Fusion of decisions: combines the predictions of the single phases."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn import functional
 
 
 class LateMean(DecisionFusion):
-    """Averages the probabilities that the present phases give.
+    """Averages the probabilities of the present phases.
 
     logits = log (1/n sum over present p of softmax(phase_logits_p))
 
-    The mean of probabilities, not of logits: a phase that is very sure does not outvote the others. Two
-    phases that say 0.98 and 0.28 give 0.63; the mean of their logits would give 0.81.
+    It averages probabilities, not logits, so that a very confident phase does not outvote the others. Two
+    phases with 0.98 and 0.28 give 0.63; the mean of their logits would give 0.81.
 
     Args:
         num_phases: P.
@@ -27,20 +27,19 @@ class LateMean(DecisionFusion):
     """
 
     def forward(self, phase_logits: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Combine."""
         scores = torch.zeros_like(phase_logits[:, :, 0])
         weights = softmax_over_present(scores, present)
         return log_mixture(phase_logits, scores, present), {"weights": weights}
 
 
 class LateWeighted(DecisionFusion):
-    """Averages the probabilities of the present phases, each with a weight that is learned.
+    """Averages the probabilities of the present phases with learned weights.
 
-    w      = softmax over present p of v_p                 one learned score v_p per phase, first all equal
+    w      = softmax over present p of v_p                 one learned score v_p per phase, all equal at first
     logits = log (sum over present p of w_p softmax(phase_logits_p))
 
-    The scores do not depend on the case, so that the weights read as how much each phase counts; only the
-    phases at hand share them out.
+    The scores do not depend on the case, so the weights tell how much each phase counts; in a case with absent
+    phases, those of the others are scaled to sum to 1.
 
     Args:
         num_phases: P.
@@ -57,7 +56,6 @@ class LateWeighted(DecisionFusion):
         self.scores = nn.Parameter(torch.zeros(num_phases))
 
     def forward(self, phase_logits: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Combine."""
         scores = self.scores.expand(present.shape)
         weights = softmax_over_present(scores, present)
         return log_mixture(phase_logits, scores, present), {"weights": weights}
@@ -68,14 +66,14 @@ class LateProduct(DecisionFusion):
 
     logits = log_softmax(sum over present p of log p_p - (n - 1) log pi),  p_p = softmax(phase_logits_p)
 
-    with n present phases. This is Bayes' rule for phases that are independent given the class. It is the sum
-    of the log-probabilities, not their mean, so that agreement of phases adds up: 0.9 and 0.9 give 0.99.
+    with n present phases. This is Bayes' rule for phases that are independent given the class. It sums the
+    log-probabilities instead of averaging them, so that agreement of phases adds up: 0.9 and 0.9 give 0.99.
     (The mean of log-probabilities would be the softmax of the mean logits, whatever n.) Each p_p contains
-    the class prior pi, which the bare product would count n times and so favour frequent classes;
-    all but one are divided out. pi is learned, and uniform at first. One phase alone keeps its probability.
+    the class prior pi, which the plain product would count n times and so favour frequent classes; all but
+    one are divided out. pi is learned, and uniform at first. A single phase keeps its probability.
 
-    Phases of one patient are never quite independent: where they say the same for the same reason, the
-    product is too sure and `LateMean` is not.
+    Phases of one patient are never quite independent: where they agree for the same reason, the product is
+    overconfident and `LateMean` is not.
 
     Args:
         num_phases: P.
@@ -92,8 +90,7 @@ class LateProduct(DecisionFusion):
         self.log_prior = nn.Parameter(torch.zeros(num_classes))  # up to a constant
 
     def forward(self, phase_logits: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Combine."""
-        log_probability = zero_absent(phase_logits, present).log_softmax(dim=2)  # absent: uniform, no say
+        log_probability = zero_absent(phase_logits, present).log_softmax(dim=2)  # absent: uniform, changes nothing
         repeated = (present.sum(dim=1, keepdim=True) - 1).clamp_min(0)
         logits = log_probability.sum(dim=1) - repeated * self.log_prior.log_softmax(dim=0)
         aux: dict[str, Tensor] = {}
@@ -101,7 +98,7 @@ class LateProduct(DecisionFusion):
 
 
 class Evidential(DecisionFusion):
-    """Lets every phase give evidence for the classes, so that it can also say that it does not know.
+    """Lets every phase give evidence for the classes, so that it can also express uncertainty.
 
     e_p     = softplus(phase_logits_p), alpha_p = e_p + 1, S_p = sum_k alpha_pk
     b_pk    = e_pk / S_p, u_p = K / S_p             the opinion of phase p: beliefs and uncertainty, sum 1
@@ -109,11 +106,11 @@ class Evidential(DecisionFusion):
     alpha_k = 1 + K b_k / u                         after combining all present phases pair by pair
     logits  = log alpha, so that softmax(logits) = alpha / S, the expected probability
 
-    In e_k / K = b_k / u, the rule reads 1 + e_k / K = prod over p of (1 + e_pk / K): the conflict cancels.
-    It is computed in this form, in the logarithm, where the order of the phases plays no part and nothing
-    overflows. An absent phase has no evidence (b = 0, u = 1), which changes nothing.
+    In terms of e_k / K = b_k / u, the rule reads 1 + e_k / K = prod over p of (1 + e_pk / K): the conflict
+    cancels. It is computed in this form, in logarithms, where the order of the phases does not matter and
+    nothing overflows. An absent phase has no evidence (b = 0, u = 1), which changes nothing.
 
-    The uncertainty can be read from the logits as well: K / sum_k exp(logits_k).
+    The uncertainty also follows from the logits: K / sum_k exp(logits_k).
 
     Args:
         num_phases: P.
@@ -127,7 +124,6 @@ class Evidential(DecisionFusion):
     """
 
     def forward(self, phase_logits: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Combine."""
         k = float(self.num_classes)
         evidence = zero_absent(functional.softplus(zero_absent(phase_logits, present)), present)
         total = torch.log1p(evidence / k).sum(dim=1)  # log (1 + e / K) of all phases

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A short sketch of the outer product of several vectors."""
+"""Kronecker fusion by a sketch of fixed length in place of the outer product."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from torch.nn import functional
 
 
 class TensorSketch(nn.Module):
-    r"""Sketches the outer product x_1 ⊗ ... ⊗ x_M in a fixed length without ever forming it.
+    r"""Computes a sketch of fixed length of the outer product x_1 ⊗ ... ⊗ x_M without ever forming it.
 
     count sketch of x_m:   c_m[d] = sum over i with h_m(i) = d of s_m(i) x_m[i]
     sketch               = c_1 * ... * c_M  (circular convolution) = IDFT(prod over m of DFT(c_m))
 
-    Hashes h and signs s are drawn once from `seed`, apart from the global random state, and are buffers of
-    the state dict. Over the draws, <sketch(x), sketch(y)> has mean prod over m of <x_m, y_m>, the inner
-    product of the outer products. For one draw it correlates with it: with D = 256, vectors of length 64 and
-    pairs x_m, y_m of any similarity by 0.97, 0.89 and 0.72 for M = 2, 3 and 4. Multiplying the count sketches
-    themselves, without the DFT, gives 0.53, 0.17 and nothing. A test measures this.
+    Hashes h and signs s are drawn once from `seed`, independently of the global random state, and are buffers
+    of the state dict. Over the draws, <sketch(x), sketch(y)> has mean prod over m of <x_m, y_m>, the inner
+    product of the outer products. For a single draw the two correlate: with D = 256, vectors of length 64 and
+    pairs x_m, y_m of any similarity, by 0.97, 0.89 and 0.72 for M = 2, 3 and 4. Multiplying the count sketches
+    themselves, without the DFT, gives 0.53, 0.17 and about 0. A test measures this.
 
     Row d of the DFT matrix is the transform of a unit impulse at d. The DFT of a count sketch is therefore a
-    matrix product with the rows h_m(0), h_m(1), ..., in real arithmetic, which exports to ONNX, and needs no
+    matrix product with the rows h_m(0), h_m(1), ..., in real arithmetic, which exports to ONNX. It needs no
     scatter, whose order of addition differs between runs on a GPU.
 
     Args:
         num_vectors: M.
         in_dim: N, length of each vector.
         sketch_dim: D, length of the sketch. The two DFT matrices hold D (D / 2 + 1) numbers each.
-        seed: of the hashes and signs.
+        seed: seed of the hashes and signs.
 
     Shape: x [B, M, N] -> [B, D].
 
@@ -51,17 +51,16 @@ class TensorSketch(nn.Module):
         shape = (num_vectors, in_dim)
         self.register_buffer("hashes", torch.randint(sketch_dim, shape, generator=generator))
         self.register_buffer("signs", 2.0 * torch.randint(2, shape, generator=generator) - 1.0)
-        frequencies = torch.arange(sketch_dim // 2 + 1)  # of a real signal; the others mirror them
-        turns = (torch.arange(sketch_dim).unsqueeze(1) * frequencies) % sketch_dim
+        frequencies = torch.arange(sketch_dim // 2 + 1)  # of a real signal; the others are their conjugates
+        turns = (torch.arange(sketch_dim).unsqueeze(1) * frequencies) % sketch_dim  # exact, before any rounding
         angle = turns.double() * (2 * math.pi / sketch_dim)
-        share = torch.full(frequencies.shape, 2.0 / sketch_dim)  # in the inverse; half for those unmirrored
+        share = torch.full(frequencies.shape, 2.0 / sketch_dim)  # in the inverse DFT; half without a conjugate
         share[(2 * frequencies) % sketch_dim == 0] /= 2
         self.register_buffer("cosine", angle.cos().float(), persistent=False)
         self.register_buffer("sine", -angle.sin().float(), persistent=False)
         self.register_buffer("share", share, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Sketch."""
         x = x * self.signs
         real, imaginary = self._transform(x, 0)
         for m in range(1, self.num_vectors):
@@ -76,22 +75,22 @@ class TensorSketch(nn.Module):
 
 
 class KroneckerCompact(TokenFusion):
-    """Multiplies all features of all phases as `Kronecker` does, in a sketch of fixed length.
+    """Multiplies all features of all phases as `Kronecker` does, but in a sketch of fixed length.
 
     z_m   = layer_norm(f_m) / sqrt(M C)                                   the whole token, |z_m|^2 = 1 / M
     fused = relu(W sketch([1; z_1] ⊗ ... ⊗ [1; z_M]) + b)
 
-    The sketch keeps inner products of the outer products in expectation (see `TensorSketch`), costs the same
-    for any number of phases, and needs no narrow projection before it. An absent phase enters as [1; 0]: what
-    remains is the product over the others. The squared norm of the product lies between 1 and
-    (1 + 1/M)^M < e, so that W starts from a standard normal distribution for every M.
+    The sketch preserves inner products of the outer products in expectation (see `TensorSketch`), has the same
+    length for any number of phases, and needs no narrow projection before it. An absent phase enters as [1; 0],
+    which leaves the product over the others. The squared norm of the product lies between 1 and
+    (1 + 1/M)^M < e, so W can start from a standard normal distribution for every M.
 
     Args:
         num_tokens: M.
         in_dim: C.
         sketch_dim: D, length of the sketch; its noise falls as 1 / sqrt(D).
         hidden: F, width of the fused vector; None: as wide as one token.
-        seed: of the hashes, which are part of the weights file.
+        seed: seed of the hashes, which are part of the weights file.
 
     Shape: tokens [B, M, C], present [B, M] -> [B, hidden].
 
@@ -109,9 +108,8 @@ class KroneckerCompact(TokenFusion):
         nn.init.normal_(self.mix.weight)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
-        z = functional.layer_norm(tokens, [self.in_dim]) * self.scale  # an absent token stays 0
+        z = functional.layer_norm(tokens, [self.in_dim]) * self.scale  # absent tokens stay 0
         factors = torch.cat([torch.ones_like(z[:, :, :1]), z], dim=2)
         aux: dict[str, Tensor] = {}
         return torch.relu(self.mix(self.sketch(factors))), aux

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion of feature maps, place by place."""
+"""Fusion of feature maps, position by position."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 
 class AdaptiveConv(MapFusion):
-    """Mixes the channels of all phases place by place, by one learned convolution of 1 x 1 x 1.
+    """Mixes the channels of all phases at each position, by one learned 1 x 1 x 1 convolution.
 
-    fused(x) = relu(W [a_1(x), ..., a_M(x)] + U s + b)       at every place x
+    fused(x) = relu(W [a_1(x), ..., a_M(x)] + U s + b)       at every position x
 
     a_m is the map of phase m, 0 where it is absent, and s_m = 1 where it is present, else 0. Unlike `Concat`,
-    which sees averages over the volume, the rectifier acts at every place: what phases show at the same
-    place counts, not what they show anywhere.
+    which sees averages over the volume, it applies the rectifier at every position: it combines what the phases
+    show at the same position, not anywhere in the volume.
 
     Args:
         num_maps: M.
@@ -35,7 +35,6 @@ class AdaptiveConv(MapFusion):
         self.flags = nn.Linear(num_maps, self.out_dim, bias=False)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         joined = align(maps, present).flatten(1, 2)
         flags = self.flags(present.to(joined.dtype)).reshape(-1, self.out_dim, 1, 1, 1)
         aux: dict[str, Tensor] = {}
@@ -43,12 +42,11 @@ class AdaptiveConv(MapFusion):
 
 
 class ConcatMaps(MapFusion):
-    """Concatenates maps of different sizes on the finest grid, and mixes them with their neighbourhood.
+    """Concatenates maps of different sizes on the finest grid, and mixes neighbouring positions.
 
     fused = relu(conv_3x3x3 [resize(a_1), ..., resize(a_M)])       trilinear; 0 where phase m is absent
 
-    Beside what the phases show at one place, the convolution sees what they show one cell away: phases may
-    lie a little beside each other.
+    The convolution also sees the neighbouring cells, since phases may be slightly misaligned.
 
     Args:
         num_maps: M.
@@ -63,19 +61,18 @@ class ConcatMaps(MapFusion):
         self.mix = GuardedConv3d(num_maps * in_dim, self.out_dim, 3, padding=1)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         aux: dict[str, Tensor] = {}
         return torch.relu(self.mix(align(maps, present).flatten(1, 2))), aux
 
 
 class Depthwise(MapFusion):
-    """Compares each channel with the same channel of the other phases and its neighbourhood, then mixes.
+    """Compares each channel with the same channel of the other phases and nearby cells, then mixes channels.
 
     u_c   = conv_3x3x3 [a_1c, ..., a_Mc]            channel c of all phases; 0 where a phase is absent
     fused = relu(W relu(u) + b)                     1 x 1 x 1 convolution
 
-    Behind an encoder that all phases share, channel c means the same in each of them: this is where washout
-    is a difference. It has 27 M C + C F weights, where a full convolution has 27 M C F.
+    After an encoder that all phases share, channel c means the same in each of them, so that washout shows as a
+    difference. It has 27 M C + C F weights; a full convolution has 27 M C F.
 
     Args:
         num_maps: M.
@@ -93,21 +90,20 @@ class Depthwise(MapFusion):
         self.mix = GuardedConv3d(in_dim, self.out_dim, 1)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         by_channel = align(maps, present).transpose(1, 2).flatten(1, 2)  # the phases of channel 0, of 1, ...
         aux: dict[str, Tensor] = {}
         return torch.relu(self.mix(torch.relu(self.across(by_channel)))), aux
 
 
 class SpatialGated(MapFusion):
-    """Lets the phases share out every place among them, by what all of them show there.
+    """Weights the phases at every position by gates that depend on all phases there.
 
-    g_m(x)   = softmax over present m of (w_m [a_1(x), ..., a_M(x)] + b_m)        at every place x
+    g_m(x)   = softmax over present m of (w_m [a_1(x), ..., a_M(x)] + b_m)        at every position x
     h_m      = relu(V_m a_m + c_m)                                                a 1 x 1 x 1 layer per phase
     fused(x) = sum over present m of g_m(x) h_m(x);  0 when none is present
 
-    The layers V_m tell the phases apart behind an encoder that all of them share. The weights that are
-    reported are the gates' mean over space.
+    The layers V_m distinguish the phases after an encoder that all of them share. The reported weights are the
+    means of the gates over space.
 
     Args:
         num_maps: M.
@@ -115,7 +111,7 @@ class SpatialGated(MapFusion):
         out_dim: F; None: C.
 
     Shape: M maps [B, C, d, h, w], present [B, M] -> [B, F, d, h, w] with ``weights`` [B, M] and ``gates``
-        [B, M, d, h, w], which sum to 1 at every place.
+        [B, M, d, h, w], which sum to 1 at every position.
 
     Reference: Arevalo et al., Gated multimodal units for information fusion, ICLR workshop 2017.
     """
@@ -126,7 +122,6 @@ class SpatialGated(MapFusion):
         self.layers = GuardedConv3d(num_maps * in_dim, num_maps * self.out_dim, 1, groups=num_maps)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         joined = align(maps, present).flatten(1, 2)
         scores = self.gate(joined)
         there = present.reshape(-1, self.num_maps, 1, 1, 1).expand_as(scores)
@@ -138,14 +133,14 @@ class SpatialGated(MapFusion):
 
 
 class SqueezeExcitation(MapFusion):
-    """Turns each channel of each phase up or down by the averages of all channels of all phases.
+    """Scales each channel of each phase by a factor computed from the means of all channels of all phases.
 
     z     = [mean over space of a_1, ..., mean over space of a_M]              [M C], squeeze
     e     = sigmoid(W_2 relu(W_1 z + b_1) + b_2)                                [M C], excitation
     fused = relu(W [e_1 * a_1, ..., e_M * a_M] + b)                             1 x 1 x 1 convolution
 
-    One phase can thereby silence channels of another. The weights that are reported are the shares of the
-    phases in the excitation, mean over the channels.
+    One phase can thus suppress channels of another. The reported weights are the shares of the phases in the
+    excitation, averaged over the channels.
 
     Args:
         num_maps: M.
@@ -165,7 +160,6 @@ class SqueezeExcitation(MapFusion):
         self.mix = GuardedConv3d(width, self.out_dim, 1)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         joined = align(maps, present).flatten(1, 2)
         excitation = self.excite.fc(joined.mean(dim=[2, 3, 4]))
         fused = torch.relu(self.mix(joined * excitation.reshape(joined.size(0), -1, 1, 1, 1)))
@@ -176,23 +170,23 @@ class SqueezeExcitation(MapFusion):
 
 
 class Cbam(MapFusion):
-    """Weighs the channels of all phases by averages and maxima over space, then the places over all channels.
+    """Weights the channels of all phases by means and maxima over space, then the positions over all channels.
 
     A     = [a_1, ..., a_M]                                               all phases, [M C, d, h, w]
     e     = sigmoid(f(mean over space of A) + f(max over space of A))     f: one hidden layer
     A'    = e * A                                                         [M C, d, h, w]
-    s     = sigmoid(conv [mean over channels of A', max over channels of A'])     one number per place
+    s     = sigmoid(conv [mean over channels of A', max over channels of A'])     one number per position
     fused = relu(W (s * A') + b)                                          1 x 1 x 1 convolution
 
-    Where `SqueezeExcitation` knows only how much of a channel there is, the maximum also tells a small bright
-    spot; s keeps the places that matter in any phase.
+    `SqueezeExcitation` only sees the mean of a channel; the maximum also detects a small bright spot. s keeps
+    the positions that matter in any phase.
 
     Args:
         num_maps: M.
         in_dim: C.
         out_dim: F; None: C.
         reduction: the hidden layer has M C / reduction units.
-        kernel: edge of the convolution over places, odd, cells; the paper has 7 for larger maps.
+        kernel: size of the convolution over positions in cells, odd; the paper uses 7, for larger maps.
 
     Raises:
         ValueError: an even kernel.
@@ -215,7 +209,6 @@ class Cbam(MapFusion):
         self.mix = GuardedConv3d(width, self.out_dim, 1)
 
     def forward(self, maps: list[Tensor], present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         joined = align(maps, present).flatten(1, 2)
         said = self.channels(joined.mean(dim=[2, 3, 4])) + self.channels(joined.amax(dim=[2, 3, 4]))
         joined = joined * said.sigmoid().reshape(joined.size(0), -1, 1, 1, 1)

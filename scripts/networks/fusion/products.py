@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion of tokens by their products: what matters only together is seen at once."""
+"""Fusion of tokens by products of their features, which capture interactions between phases."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch.nn import functional
 
 
 class Bilinear(TokenFusion):
-    """Lets the features of every two phases multiply, beside the plain concatenation.
+    """Multiplies the features of every two phases, in addition to plain concatenation.
 
-    u_m   = U_m f_m                                                       rank features of phase m
+    u_m   = U_m f_m                                                       `rank` features of phase m
     fused = relu(W [f_1, ..., f_M, s_1, ..., s_M] + sum over pairs m < n of P_mn (u_m * u_n) + b)
 
-    with s_m = 1 where token m is present. Every fused feature thus adds to a linear form (the skip path) a
-    bilinear form f_m' B_mn f_n, of rank at most `rank`, for every pair. u has no bias: an absent phase has
+    with s_m = 1 where token m is present. Every fused feature is thus a linear form (the skip path) plus a
+    bilinear form f_m' B_mn f_n of rank at most `rank` for every pair. u has no bias, so that an absent phase has
     u_m = 0 and adds nothing to its pairs. A single phase has no pair, and the strategy is a plain layer.
 
     Args:
         num_tokens: M.
         in_dim: C.
-        rank: width of u, the greatest rank of each bilinear form.
+        rank: width of u, the highest rank of each bilinear form.
         hidden: F, width of the fused vector; None: as wide as one token.
 
     Shape: tokens [B, M, C], present [B, M] -> [B, hidden].
@@ -45,7 +45,6 @@ class Bilinear(TokenFusion):
         self.mix = nn.Linear(num_tokens * (in_dim + 1) + pairs.shape[1] * rank, self.out_dim)  # W and all P
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
         projected: list[Tensor] = []
         for m, projection in enumerate(self.project):
@@ -70,16 +69,16 @@ def largest_width(num_tokens: int, limit: int = 8) -> int:
 
 
 class Kronecker(TokenFusion):
-    """Multiplies every feature of every phase with those of all others, in every combination of phases.
+    """Multiplies every feature of every phase by those of the others, in every combination of phases.
 
     z_m   = tanh(W_m f_m + b_m) / sqrt(r)                                 r features of phase m, |z_m| <= 1
     fused = relu(W ([1; z_1] ⊗ ... ⊗ [1; z_M]) + b)
 
-    The 1 keeps the products over fewer phases, down to each phase alone. An absent phase enters as [1; 0]:
-    what remains is the product over the others. The product has a norm between 1 and 2^(M/2), so that W
-    starts from a standard normal distribution for every M.
+    The 1 keeps the products over fewer phases, down to each phase alone. An absent phase enters as [1; 0],
+    which leaves the product over the others. The norm of the product lies between 1 and 2^(M/2), so W can
+    start from a standard normal distribution for every M.
 
-    It has (r + 1)^M entries: 729 for three phases, 65536 for eight (r = 3). `kronecker_compact` stays small.
+    It has (r + 1)^M entries: 729 for three phases (r = 8), 65536 for eight (r = 3). `kronecker_compact` stays small.
 
     Args:
         num_tokens: M.
@@ -90,7 +89,7 @@ class Kronecker(TokenFusion):
     Shape: tokens [B, M, C], present [B, M] -> [B, hidden].
 
     Raises:
-        ValueError: when the product has more than 100000 entries.
+        ValueError: the product has more than 100000 entries.
 
     Reference: Zadeh et al., Tensor fusion network, EMNLP 2017; Chen et al., Pathomic fusion, IEEE TMI
     2022.
@@ -113,7 +112,6 @@ class Kronecker(TokenFusion):
         nn.init.normal_(self.mix.weight)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
         product = torch.ones_like(tokens[:, 0, :1])
         for m, projection in enumerate(self.project):
@@ -125,17 +123,17 @@ class Kronecker(TokenFusion):
 
 
 class LowRankTensor(TokenFusion):
-    """Applies to the outer product of all phases a weight tensor of low rank, without forming either.
+    """Applies a weight tensor of low rank to the outer product of all phases, without forming either.
 
     z_m     = [layer_norm(f_m); 1],  and [0; 1] for an absent phase
     fused_k = b_k + sum over i of a_i prod over m of <w_mik, z_m>          i = 1 ... rank
 
     which is the full tensor product <T_k, z_1 ⊗ ... ⊗ z_M> with T_k = sum_i a_i w_1ik ⊗ ... ⊗ w_Mik. The cost
-    grows linearly with M. The constant of z_m keeps the products over fewer phases.
+    grows linearly with M. The constant 1 in z_m keeps the products over fewer phases.
 
-    A product over many phases must neither explode nor vanish: w starts with variance 1 / (M C) for the
-    features and with a random sign for the constant, so that every factor is ±1 plus noise of variance 1 / M,
-    and the product has a mean square of (1 + 1/M)^M < e, or exactly 1 when nothing is present.
+    A product over many phases must neither explode nor vanish. w starts with variance 1 / (M C) for the
+    features and a random sign for the constant, so that every factor is ±1 plus noise of variance 1 / M, and
+    the mean square of the product is (1 + 1/M)^M < e, or exactly 1 if nothing is present.
 
     Args:
         num_tokens: M.
@@ -153,14 +151,13 @@ class LowRankTensor(TokenFusion):
         super().__init__(num_tokens, in_dim, out_dim=hidden or in_dim)
         factors = torch.randn(num_tokens, rank, in_dim + 1, self.out_dim) * (num_tokens * in_dim) ** -0.5
         factors[:, :, -1] = factors[:, :, -1].sign()
-        # w, [M rank, C + 1, F]: channels-last conversion of a network takes no parameter of four dimensions
+        # w, [M rank, C + 1, F]: `Module.to` with channels_last_3d fails on parameters of four dimensions
         self.factors = nn.Parameter(factors.flatten(0, 1))
         self.rank_weights = nn.Parameter(torch.full((rank,), rank**-0.5))  # a
         self.bias = nn.Parameter(torch.zeros(self.out_dim))
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
-        tokens = functional.layer_norm(zero_absent(tokens, present), [self.in_dim])  # an absent one stays 0
+        tokens = functional.layer_norm(zero_absent(tokens, present), [self.in_dim])  # absent tokens stay 0
         z = torch.cat([tokens, torch.ones_like(tokens[:, :, :1])], dim=2)
         weights = self.factors.reshape(self.num_tokens, -1, self.in_dim + 1, self.out_dim)
         factors = torch.einsum("bmc,mrco->bmro", z, weights)

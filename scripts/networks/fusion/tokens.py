@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fusion of tokens phase by phase: side by side, by their largest features, or by weights over the phases."""
+"""Fusion of tokens: concatenation, maximum, mean, or weights over the phases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Concat(TokenFusion):
     """Concatenates the tokens and mixes them in one hidden layer.
 
     fused = dropout(relu(W [f_1, ..., f_M, s_1, ..., s_M] + b)), with s_m = 1 where token m is present and
-    f_m = 0 where it is not, so that "absent" and "present but empty" are told apart.
+    f_m = 0 where it is not, which distinguishes "absent" from "present but empty".
 
     Args:
         num_tokens: M.
@@ -32,7 +32,6 @@ class Concat(TokenFusion):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
         joined = torch.cat([tokens.flatten(1), present.to(tokens.dtype)], dim=1)
         aux: dict[str, Tensor] = {}
@@ -40,7 +39,7 @@ class Concat(TokenFusion):
 
 
 class SideBySide(TokenFusion):
-    """Sets the tokens side by side, each number squashed into 0 to 1; the next layer weighs them.
+    """Concatenates the tokens, each value mapped to between 0 and 1; the next layer weights them.
 
     fused = [sigmoid(f_1), ..., sigmoid(f_M)], 0 where a token is absent
 
@@ -55,17 +54,16 @@ class SideBySide(TokenFusion):
         super().__init__(num_tokens, in_dim, out_dim=num_tokens * in_dim)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         aux: dict[str, Tensor] = {}
         return zero_absent(zero_absent(tokens, present).sigmoid(), present).flatten(1), aux
 
 
 class Max(TokenFusion):
-    """Takes every feature from the present token that shows it most.
+    """Takes every feature from the present token where it is largest.
 
     fused_c = max over present m of f_mc; 0 when none is present
 
-    It has no weights, serves any number of tokens and does not know which phase a token comes from.
+    It has no weights, works with any number of tokens and ignores which phase a token comes from.
 
     Args:
         num_tokens: M.
@@ -81,7 +79,6 @@ class Max(TokenFusion):
         super().__init__(num_tokens, in_dim, out_dim=in_dim)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         lowest = torch.full_like(tokens, -float("inf"))
         largest = torch.where(present.unsqueeze(2), tokens, lowest).amax(dim=1)
         aux: dict[str, Tensor] = {}
@@ -89,13 +86,13 @@ class Max(TokenFusion):
 
 
 class Mean(TokenFusion):
-    """Averages what the present tokens say, each read by a layer of its own phase.
+    """Averages the present tokens, each after a layer of its own phase.
 
     h_m   = relu(W_m f_m + b_m)
     fused = sum over present m of h_m / number of present tokens; 0 when none is present
 
-    The layers tell the phases apart: behind an encoder that all phases share, an average of plain tokens is
-    the same when arterial and portal images change places.
+    The layers distinguish the phases: after an encoder that all phases share, the mean of plain tokens stays
+    the same if arterial and portal images are swapped.
 
     Args:
         num_tokens: M.
@@ -116,7 +113,6 @@ class Mean(TokenFusion):
         )
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
         said: list[Tensor] = []
         for m, layer in enumerate(self.layers):
@@ -142,7 +138,7 @@ class WeightedSum(TokenFusion):
     w     = softmax over present m of s_m       s_m learned; equal at the start
     fused = sum over m of w_m f_m
 
-    The weights of a case with absent phases are those of the others, scaled to sum to 1.
+    In a case with absent phases, the weights of the others are scaled to sum to 1.
 
     Args:
         num_tokens: M.
@@ -158,21 +154,20 @@ class WeightedSum(TokenFusion):
         self.scores = nn.Parameter(torch.zeros(num_tokens))
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         weights = softmax_over_present(self.scores.expand(present.shape), present)
         fused = (weights.unsqueeze(2) * zero_absent(tokens, present)).sum(dim=1)
         return fused, {"weights": weights}
 
 
 class Gated(TokenFusion):
-    """Weighs the phases by a learned prior that holds for all cases, and by gates that each case sets itself.
+    """Weights the phases by a learned prior shared by all cases, and by gates computed from each case.
 
-    h_m       = tanh(W_m f_m + b_m)                      what phase m has to say
-    gate_m    = sigmoid(v_m . [f_1, ..., f_M])           how far this case opens phase m; v_m = 0 at the start
+    h_m       = tanh(W_m f_m + b_m)                      projected token of phase m
+    gate_m    = sigmoid(v_m . [f_1, ..., f_M])           gate of phase m in this case; v_m = 0 at the start
     weights_m = w_m gate_m / sum over present n of w_n gate_n
     fused     = sum over present m of weights_m h_m
 
-    All gates start half open and cancel, so that before any learning the weights of a case are exactly
+    All gates start at 1/2 and cancel, so that before training the weights of a case are exactly
     `initial_weights`, scaled to sum to 1 over its present phases.
 
     Args:
@@ -208,13 +203,13 @@ class Gated(TokenFusion):
         nn.init.zeros_(self.gate.weight)
 
     def get_phase_weights(self) -> Tensor:
-        """Return w, the weights of the phases over all cases: [M], detached, with the sum 1."""
+        """Return the prior weights w of the phases: [M], detached, summing to 1."""
         return self.log_weights.detach().softmax(dim=0)
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
         score = self.gate(tokens.flatten(1))
+        # w_m gate_m, normalised: products of weights are sums of logarithms, which a softmax normalises
         weights = softmax_over_present(self.log_weights + functional.logsigmoid(score), present)
         said: list[Tensor] = []
         for m, projection in enumerate(self.projections):
@@ -225,14 +220,14 @@ class Gated(TokenFusion):
 
 
 class Abaf(TokenFusion):
-    """Weights the features of every phase by what all phases show together, and every phase as a whole.
+    """Weights the features of every phase by attention to all phases, and every phase as a whole.
 
     alpha_m = sigmoid(W_m [f_1, ..., f_M] + b_m)                attention to each feature of phase m
     beta_m  = softmax over present m of mean(alpha_m * f_m)     weight of phase m in this case
     fused   = [M beta_1 alpha_1 * f_1, ..., M beta_M alpha_M * f_M]
 
-    The factor M keeps the scale: with equal weights, fused is alpha_m * f_m. The same beta weighs the losses
-    of the single phases in `scripts.losses.AdaptiveDeepSupervision`. All of it is computed within one case.
+    The factor M keeps the scale: with equal weights, fused is alpha_m * f_m. The same beta weights the losses
+    of the single phases in `scripts.losses.AdaptiveDeepSupervision`. Everything is computed within one case.
 
     Args:
         num_tokens: M.
@@ -248,7 +243,6 @@ class Abaf(TokenFusion):
         self.gate = nn.Linear(num_tokens * in_dim, num_tokens * in_dim)  # the rows of W_1, ..., W_M stacked
 
     def forward(self, tokens: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Fuse."""
         tokens = zero_absent(tokens, present)
         alpha = self.gate(tokens.flatten(1)).sigmoid().reshape(tokens.shape)
         attended = alpha * tokens

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which images count as alike in a tag: by gaps between its values, never by rounding, which has edges."""
+"""Group images by a tag: at the gaps between its values, because rounding can separate two close values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from workbench.prepare.dicom.slices import Slice
 
 SAME_DIRECTION = 0.5
-"""Degrees between two images beyond which they lie in different directions, unless others lie between."""
+"""Two images turned by more degrees have different directions, unless images in between connect them."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Trait:
 
     value: Callable[[Slice], Hashable]  # of an image; None where it has none
     name: Callable[[Slice], str]  # of a group, after one of its images
-    # difference in the unit of the value up to which two neighbouring values count as one; None: values are
-    # no numbers, or count as they are
+    # largest difference between two neighbouring values that count as one, in their unit; None: values are not
+    # numbers, or must be equal
     gap: float | None = None
-    share: float = 0.0  # the same as a share of the value; the larger of both counts
+    share: float = 0.0  # the same as a share of the value; the larger limit counts
 
     def groups(self, slices: Sequence[Slice]) -> list[list[Slice]]:
         """Return the images in groups, in the order of the values; those without a value come first."""
@@ -76,7 +76,7 @@ CONSTANT = (
     Trait(lambda image: image.inversion_time, _inversion, 1.0, 0.01),
     Trait(lambda image: image.kernel or None, lambda image: f"kernel {image.kernel or '-'}"),
 )  # fmt: skip
-"""What never differs within a volume. The names of parts are made of these where a series has several."""
+"""What never differs within a volume; where a series has several volumes, these name them."""
 WHERE_REPEATED = (
     ("kind", Trait(lambda image: image.kind, lambda image: "/".join(image.kind))),
     ("contrast", Trait(lambda image: image.contrast, _contrast)),
@@ -93,8 +93,8 @@ WHERE_REPEATED = (
 def by_direction(slices: Sequence[Slice]) -> list[list[Slice]]:
     """Return the images in groups of one direction in space, most images first.
 
-    Two directions are one where the angles between row and row and between column and column stay below
-    `SAME_DIRECTION`, directly or by way of others in between.
+    Two directions count as one where the angles between their rows and between their columns stay below
+    `SAME_DIRECTION`, directly or through others in between.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
@@ -122,7 +122,7 @@ def words_apart(groups: Sequence[Sequence[Slice]]) -> list[str]:
 
 
 def values_apart(slices: Sequence[Slice]) -> str:
-    """Say why the values of images cannot stand in one volume, "" where they can."""
+    """Say why the values of images cannot be combined in one volume, or ""."""
     scales = [image.scale for image in slices]
     if len({scale.slope is None for scale in scales}) > 1:
         number = sum(scale.slope is None for scale in scales)

@@ -33,7 +33,7 @@ class Assignment:
 
 
 def assign_study(study: Study, rules: Sequence[Rule]) -> list[Assignment]:
-    """Give the volumes of a study their phases; each volume at most one, rules in order."""
+    """Assign the volumes of a study to phases, each to at most one; rules apply in order."""
     stacks = [stack for series in study.series for stack in stacks_of(series)]
     usable = [stack for stack in stacks if not stack.refused]
     phase_of: dict[int, str] = {}
@@ -101,7 +101,7 @@ def _choose(fitting: Sequence[Stack], take: str | int | None) -> tuple[Stack | N
 
 
 def kind_of(stack: Stack) -> tuple[str, ...]:
-    """Return what ImageType says of what the images show: its words but for those of technique, and numbers.
+    """Return the words of ImageType that say what the images show, without those of technique and numbers.
 
     E.g. W for a water image, ADC, M or P for magnitude or phase.
     """
@@ -110,9 +110,9 @@ def kind_of(stack: Stack) -> tuple[str, ...]:
 
 
 def _in_time(stacks: Sequence[Stack]) -> tuple[list[Stack], str]:
-    """Return volumes in the order of time; and what was assumed, where times do not tell.
+    """Return volumes in the order of time, and what was assumed where times do not decide.
 
-    Volumes of one series whose times are equal stand in the order of their time points.
+    Volumes of one series with equal times keep the order of their time points.
     """
     if any(stack.seconds is None for stack in stacks):
         doubt = "times are missing; taken in the order of the series" if len(stacks) > 1 else ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The character set that the texts of a header are in, where the one declared cannot be it."""
+"""The character set of the texts of a header, where the declared one cannot be right."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 TEXTS = ("PatientID", "PatientName", "SeriesDescription", "ProtocolName", "ContrastBolusAgent")
 WESTERN, UTF_8 = "ISO_IR 100", "ISO_IR 192"
 SINGLE = ("ISO_IR 6", "ISO 2022 IR 6", WESTERN, "ISO 2022 IR 100", UTF_8)
-"""Declared by many programs whatever the texts are in."""
+"""Many programs declare these whatever encoding the texts have."""
 WITHOUT_ESCAPE = {"ISO 2022 IR 58": "GB18030", "ISO 2022 IR 149": "ISO 2022 IR 149"}
-"""Declared sets that are switched to by an escape sequence -> the one that texts without it are in."""
+"""Declared sets that need an escape sequence -> the encoding of texts that lack it."""
 NAMES = {UTF_8: "UTF-8 (ISO_IR 192)", WESTERN: "Western European (ISO_IR 100)"}
 
 
@@ -21,7 +21,7 @@ def check_character_set(name: str) -> str:
     """Return the name of a character set of DICOM."""
     try:
         from pydicom.charset import python_encoding
-    except ImportError:  # told by whoever reads the files
+    except ImportError:  # whoever reads the files reports this
         return name
     if name not in python_encoding or not name:
         known = ", ".join(one for one in sorted(python_encoding) if one)
@@ -30,14 +30,14 @@ def check_character_set(name: str) -> str:
 
 
 def mend(dataset: Any, undeclared: str = "") -> list[str]:
-    """Let texts be read in the character set that their bytes are in, and say what was assumed.
+    """Declare the character set that fits the bytes of the texts, and return what was assumed.
 
-    A declared set counts where it explains the bytes, but for the Western ones and UTF-8, which programs
-    write without looking. Else text that is UTF-8 is hardly ever anything else, and what is not is read as
-    `undeclared`.
+    A declared set is trusted where it explains the bytes, except the Western ones and UTF-8, which programs
+    declare blindly. Otherwise text that is valid UTF-8 is read as such, since other text hardly ever is, and
+    the rest is read as `undeclared`.
 
     Args:
-        dataset: pydicom dataset whose texts were not looked at yet.
+        dataset: pydicom dataset whose texts have not been accessed yet.
         undeclared: character set of texts whose header names none or a wrong one; "" is Western European.
     """
     raw = [getattr(dataset.get_item(name), "value", None) for name in TEXTS if name in dataset]
@@ -107,7 +107,7 @@ def _decodes(text: bytes, encoding: str) -> bool:
 
 
 def _hardly_western(text: bytes) -> bool:
-    r"""Whether a text has words without any plain letter, or several signs beyond them in a row.
+    r"""Whether a text has a word without any ASCII letter, or four bytes beyond ASCII in a row.
 
     >>> texts = ("Grö\xdfe^É", "latin1"), ("张^三", "gb18030")
     >>> [_hardly_western(text.encode(code)) for text, code in texts]

@@ -20,11 +20,11 @@ from workbench.prepare.dicom.tags import Scale
 def write_stack(stack: Stack, target: Path) -> Path:
     """Decode the images of a stack in a process of its own, and write them as NIfTI, complete or not at all.
 
-    Voxels are in the units of the rescaling (HU for CT), image by image, whether low values are meant to be
+    Each image is rescaled by its own slope and intercept (to HU for CT), whether low values are meant to be
     shown black or white; int16 where that loses nothing, else float32.
 
     Raises:
-        Refused: an image cannot be decoded, or has another size than its header says.
+        Refused: an image cannot be decoded, or its size differs from that in its header.
     """
     import nibabel
 
@@ -36,12 +36,12 @@ def write_stack(stack: Stack, target: Path) -> Path:
 
 
 def state_of_files(stack: Stack) -> str:
-    """Return a text that changes when the files of a stack, or their order, do; it names nothing of them."""
+    """Return a text that changes with the files of a stack or their order, and reveals no file name."""
     digest = hashlib.sha256()
     for image in stack.slices:
         state = image.file.stat()
         digest.update(os.fsencode(image.file))
-        times = f"{state.st_mtime_ns}|{state.st_ctime_ns}"  # the second is not set back by whoever sets the first
+        times = f"{state.st_mtime_ns}|{state.st_ctime_ns}"  # a program can set back mtime, but not ctime
         digest.update(f"|{image.frame}|{state.st_size}|{times}|{image.scale}\n".encode())
     digest.update(np.round(np.asarray(stack.affine), 6).tobytes())
     return digest.hexdigest()[:16]
@@ -69,7 +69,7 @@ def _voxels(stack: Stack) -> np.ndarray:
 
 
 def _scaled(stored: np.ndarray, scale: Scale) -> np.ndarray:
-    """Return slope x stored number + intercept, in whole numbers where both are."""
+    """Return slope x stored number + intercept, as integers where all three are."""
     slope, intercept = scale.slope or 1.0, scale.intercept or 0.0
     if (slope, intercept) == (1.0, 0.0):
         return stored

@@ -18,7 +18,7 @@ DRIFT = 1.0  # degrees between the first and any other slice of a volume
 
 
 class Refused(ValueError):
-    """Why images do not make a volume."""
+    """The images do not make a volume; the message says why."""
 
 
 def normal_of(image: Slice) -> np.ndarray:
@@ -51,7 +51,7 @@ def angle_between(one: Slice, other: Slice) -> float:
 
 
 def places(along: np.ndarray) -> np.ndarray:
-    """Return for each height the number of its position, counted in space from 0; neighbours may share it."""
+    """Return the number of the position of each height, from 0 in the order of space; close heights share one."""
     order = np.argsort(along, kind="stable")
     steps = np.diff(along[order])
     same = min(SAME_PLACE, 0.1 * steps.max()) if len(steps) else 0.0
@@ -71,7 +71,7 @@ def ordered_volume(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
 
     Columns of the affine: row direction x spacing of the columns, column direction x spacing of the rows, and
     the step from slice to slice, :math:`(p_{n-1} - p_0) / (n - 1)`; its origin is :math:`p_0`. Directions and
-    spacings are the median of all slices. Oblique slices need nothing else.
+    spacings are the median of all slices. Oblique slices need no special case.
 
     Raises:
         Refused: too few slices, several at one position, a gap, or a gantry tilt.
@@ -108,18 +108,18 @@ def ordered_volume(slices: Sequence[Slice]) -> tuple[list[Slice], np.ndarray]:
         raise Refused(f"gantry tilt of {tilt:.1f} degrees; resample the series to right angles first")
     affine = np.eye(4)
     affine[:3] = np.stack([row * across, column * down, step, first], axis=1)
-    return ordered, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+    return ordered, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine  # LPS -> RAS
 
 
 def _off_grid(along: np.ndarray) -> float:
-    """Return the farthest that a sorted height lies off the even grid that fits all best, in mm."""
+    """Return how far sorted heights lie off the best-fitting even grid at most, in mm."""
     number = np.arange(len(along))
     off = along - np.polyval(np.polyfit(number, along, 1), number)
     return float(np.ptp(off) / 2)
 
 
 OTHER_PLANE = 15.0
-"""Degrees from which on images of another direction are another view, e.g. a localizer, not a stray slice."""
+"""Images turned by this many degrees or more are another view, e.g. a localizer, not stray slices."""
 MOST_NAMED = 3
 
 
@@ -139,12 +139,12 @@ def lacking(volume: Sequence[Slice], field: Sequence[Slice]) -> str:
 
 
 def turned(volume: Sequence[Slice], others: Sequence[Slice], volumes: bool) -> str:
-    """Say whether images of another direction may belong to a volume: a little turned, between its slices.
+    """Say whether images of another direction may belong to a volume: turned slightly, between its slices.
 
     Args:
         volume: the slices in the order of space.
         others: images of one other direction.
-        volumes: whether those are volumes themselves; if not, they are left over wherever they lie.
+        volumes: whether those are volumes themselves; if not, they count wherever they lie.
     """
     angle = angle_between(volume[0], others[0])
     if angle >= OTHER_PLANE:

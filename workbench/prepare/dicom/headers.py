@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DICOM files: found below a folder, told from others, and their headers read, whatever state they are in."""
+"""Find the DICOM files below a folder, and read their headers whatever state they are in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOSED = "folders that cannot be opened"
 
 
 def shown(path: str | Path, root: Path | None = None) -> str:
-    r"""Return a path as one line of plain text, below `root` if given; bytes of another encoding as \xNN.
+    r"""Return a path as one line of plain text, below `root` if given; bytes that are not UTF-8 as \xNN.
 
     >>> shown(Path(os.fsdecode(b"a/spa" + bytes([0xe4]) + b"t")), Path("a"))
     'spa\\xe4t'
@@ -65,19 +65,19 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 CONTENTS = "1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR
-DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax of a file that is packed as a whole
+DEFLATED = b"1.2.840.10008.1.2.1.99"  # transfer syntax of a file that is compressed as a whole
 DECODED = {
     f"1.2.840.10008.1.2.{name}" for name in ("4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
 }
 """Compressed transfer syntaxes that GDCM decodes: JPEG, lossless JPEG, JPEG-LS, JPEG 2000, RLE."""
 DAMAGED, EMPTY, DEAD_LINKS = "DICOM files that cannot be read", "empty files", "links that lead nowhere"
-"""Kinds of files that are left out because something happened to them: each is named."""
+"""Files left out because something is wrong with them: each is listed by name."""
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What was read of a file."""
+    """What was read from a file."""
 
     left_out: str = ""  # why the file is no image, or ""
     dataset: Any = None  # pydicom dataset without pixels, or None
@@ -97,7 +97,7 @@ def pydicom_reader() -> Any:
 
 
 def read_header(file: Path, character_set: str = "") -> Header:
-    """Read the tags of `KEYWORDS` and those of makers; never raises for what a file may hold.
+    """Read the tags of `KEYWORDS` and the private ones; never raises, whatever the file holds.
 
     Args:
         character_set: of texts whose header names none or a wrong one; "" is Western European.
@@ -128,7 +128,7 @@ def read_header(file: Path, character_set: str = "") -> Header:
                 *mend(dataset, character_set),
             )
             return Header("", dataset, _fault(dataset, stream, size, shown(file.name)), remarks)
-    except Exception as error:  # pydicom meets broken files with errors of many types
+    except Exception as error:  # pydicom raises errors of many types for broken files
         if file.is_symlink() and not file.exists():
             return Header(DEAD_LINKS)
         return Header(f"{DAMAGED} ({type(error).__name__})")
@@ -138,7 +138,7 @@ def read_in_unicode(file: Path, character_set: str = "") -> tuple[Any, list[str]
     """Read all of a header but the pixels, with every text decoded, and declared as UTF-8 (ISO_IR 192).
 
     Returns:
-        The dataset; and what was taken out of it, since it breaks the standard.
+        The dataset, and what was removed from it because it breaks the standard.
     """
     read = pydicom_reader()
     from pydicom.datadict import keyword_for_tag
@@ -155,7 +155,7 @@ def read_in_unicode(file: Path, character_set: str = "") -> tuple[Any, list[str]
                 element = dataset[tag]
                 for value in element.value if element.VM > 1 else [element.value]:
                     checks.get(element.VR, str)(value)
-            except Exception:  # pydicom meets broken values with errors of many types
+            except Exception:  # pydicom raises errors of many types for broken values
                 name = keyword_for_tag(tag) or str(tag)
                 removed.append(f"{name} is no valid value, left out of the report")
                 del dataset[tag]
@@ -170,7 +170,7 @@ def read_in_unicode(file: Path, character_set: str = "") -> tuple[Any, list[str]
 
 
 def bare_syntax(dataset: Any) -> str:
-    """Return the transfer syntax of a file that does not say it: never a compressed one."""
+    """Return the transfer syntax of a file that does not state it: never a compressed one."""
     implicit, little = dataset.original_encoding
     return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
 
@@ -196,7 +196,7 @@ def _begins_with_a_tag(start: bytes) -> bool:
 
 
 def _fault(dataset: Any, stream: BinaryIO, size: int, name: str) -> str:
-    """Compare what follows the header with the size of uncompressed pixels; compressed ones tell later."""
+    """Say why the pixels cannot be read, or are cut off where uncompressed; compressed ones are checked on decoding."""
     from pydicom.uid import UID
 
     tags = Tags([dataset])

@@ -14,7 +14,7 @@ from workbench.prepare.dicom.tags import Tags
 
 DAY = 86400.0
 NIGHT = 18 * 3600.0
-"""s without an image within one day of the dates: the study went past midnight, it did not last so long."""
+"""Gap in s between images under one date from which the study is taken to have run past midnight."""
 DATED = ("FrameAcquisitionDateTime", "AcquisitionDateTime", "FrameReferenceDateTime")
 CLOCKS = ("Acquisition", "Content", "Series")
 
@@ -32,10 +32,10 @@ class Moment:
 
 
 def moment_of(tags: Tags) -> Moment | None:
-    """Return when an image was taken: by its frame, else acquisition, content or series, the best there is.
+    """Return when an image was taken: by the tags of its frame, else its acquisition, content or series.
 
-    A time without a date takes that of another tag, on the day that brings both times nearest to each other;
-    with that of the study, on the day that lets the study begin at most 6 h after it.
+    A time without a date takes the date of another tag, moved to the day that brings both times closest; with
+    the date of the study, to the day that puts the image at most 6 h before the study began.
     """
     zone = _offset(tags.text("TimezoneOffsetFromUTC"))
     frame, whole, reference = (_dated(tags.text(name), zone) for name in DATED)
@@ -71,7 +71,7 @@ def on_one_clock(moments: Sequence[Moment | None], ranks: Sequence[int]) -> tupl
     """Return the times of a study's images in s since day 0, in its usual time zone; and what was assumed.
 
     Args:
-        ranks: number of the series of each.
+        ranks: series number of each image.
     """
     known = [moment for moment in moments if moment is not None]
     zones = Counter(moment.offset for moment in known if moment.offset is not None)
@@ -92,10 +92,10 @@ def on_one_clock(moments: Sequence[Moment | None], ranks: Sequence[int]) -> tupl
 def _past_midnight(
     seconds: list[float | None], own: Sequence[bool], ranks: Sequence[int]
 ) -> tuple[list[float | None], str]:
-    """Move what was taken after midnight to the next day, where the dates do not tell.
+    """Move what was taken after midnight to the next day, where the dates do not say so.
 
-    Where every image has a date of its own, only if the numbers of the series agree: dates that were replaced
-    by one and the same to hide the patient are no reason to call a study of one day a study of a night.
+    Where every image has a date of its own, only if the series numbers agree: anonymisation may have replaced
+    all dates by one, which alone does not turn a study of one day into one across midnight.
     """
     times = sorted({second for second in seconds if second is not None})
     if len(times) < 2 or times[0] // DAY != times[-1] // DAY:
@@ -119,7 +119,7 @@ def _nearest_day(clock: float, day: int, beside: float | None) -> int:
 
 
 def _dated(text: str, zone: float | None) -> Moment | None:
-    """Return YYYYMMDDHH[MM[SS[.ffffff]]][+ZZZZ].
+    """Read YYYYMMDDHH[MM[SS[.ffffff]]][+ZZZZ].
 
     >>> _dated("20120820120804.06+0100", None)
     Moment(clock=43684.06, day=734735, own=True, offset=3600.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names and birth dates of patients, which folders and descriptions may hold: neither printed nor written."""
+"""Hide the names and birth dates of patients in texts, and name cases by pseudonyms or identifiers."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ STAND_INS = {
     "phantom", "case", "image", "images", "series", "study", "dicom", "volume", "phase", "for", "not", "the",
     "and", "von", "van",
 }  # fmt: skip
-"""Words that stand where a name should, or that everybody writes."""
+"""Placeholders for a name, and words too common to hide."""
 HIDDEN, BIRTH = "(name)", "(birth)"
 LEAST, LONG = 3, 5
-"""Letters from which on a word of a name is hidden where it stands alone, and within others."""
-BETWEEN = r"(?:[^\w/]|[\d_]){0,2}"  # what may stand between two words of a name
+"""Letters that a word of a name needs to be hidden on its own, and within other words."""
+BETWEEN = r"(?:[^\w/]|[\d_]){0,2}"  # what may separate two words of a name
 ASIAN = "[\u2e80-\ud7ff\uf900-\ufaff]"
 
 
 class Persons:
-    """What takes the names and birth dates of patients out of a text.
+    """Removes the names and birth dates of patients from texts.
 
     One word of a name is hidden where it has three letters or more, also without its accents or as Mueller
     for Müller; shorter words (Li, Wu) beside another word of the same name. A name with digits and without ^
@@ -68,7 +68,7 @@ class Persons:
         self._births = re.compile(rf"(?<!\d)(?:{'|'.join(dates)})(?!\d)") if dates else None
 
     def without_names(self, text: str) -> str:
-        """Return a text with '(name)' in place of every name, and '(birth)' in that of a birth date."""
+        """Return a text with '(name)' in place of every name, and '(birth)' in place of every birth date."""
         if self._births is not None:
             text = self._births.sub(BIRTH, text)
         if self._names is None:
@@ -81,7 +81,7 @@ class Persons:
 
 
 def _dates(birth: str) -> str:
-    """Return a pattern of a date of eight digits, as people write it."""
+    """Return a pattern that matches a date YYYYMMDD as people write it."""
     year, month, day = birth[:4], birth[4:6], birth[6:]
     return "|".join("[-./_ ]?".join(parts) for parts in ((year, month, day), (day, month, year), (month, day, year)))
 
@@ -104,7 +104,7 @@ Names = dict[tuple[str, str], tuple[str, str]]  # key of a study -> name of the 
 
 
 def pseudonyms(studies: Sequence[Study], file: Path) -> Names:
-    """Number the studies and patients; those that `file` knows keep their numbers.
+    """Number the studies and patients; those listed in `file` keep their numbers.
 
     Raises:
         ValueError: the file is not one that `write_key` wrote.
@@ -135,7 +135,7 @@ def identifiers(studies: Sequence[Study]) -> tuple[Names, list[str]]:
     A PatientID that holds the patient's name is replaced by a number.
 
     Returns:
-        The names; and those of the patients that are numbers.
+        The names, and the patient names that are such numbers.
     """
     names: Names = {}
     taken: set[str] = set()

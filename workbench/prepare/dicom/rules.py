@@ -25,7 +25,7 @@ CHOICES = ("first", "last", "most_images", "highest_b_value")
 
 @dataclass(frozen=True)
 class Rule:
-    r"""What a volume must be like to be a phase; what is None or empty is not asked."""
+    r"""Conditions that a volume must meet to be a phase; those that are None or empty do not apply."""
 
     phase: str
     modality: str | None = None
@@ -69,7 +69,7 @@ class Rule:
 
 
 def _plain(text: str) -> str:
-    """Return a text in lower case, each accent in one character with its letter."""
+    """Return a text in lower case, with each accented letter as one character."""
     return unicodedata.normalize("NFC", text).lower()
 
 
@@ -84,7 +84,7 @@ def _has(kind: Sequence[str], patterns: Sequence[str]) -> bool:
 
 
 def read_rules(file: Path) -> list[Rule]:
-    """Read a file of rules, as configs/dicom/*.yaml."""
+    """Read a file of rules, such as configs/dicom/*.yaml."""
     phases = _content(file).get("phases")
     if not isinstance(phases, dict) or not phases:
         raise ValueError(f"rules {file} must have a key 'phases' with one entry per phase, found {phases!r:.80}")
@@ -103,7 +103,7 @@ def read_character_set(file: Path) -> str:
 
 
 def _content(file: Path) -> dict[str, Any]:
-    """Return what a file of rules holds by its two keys."""
+    """Return the content of a file of rules, by its keys (`KEYS`)."""
     import yaml
 
     if not file.is_file():

@@ -27,7 +27,7 @@ from workbench.prepare.dicom.tags import Tags
 
 NOWHERE = Path()
 NO_STUDY = "images without a StudyInstanceUID, those of one patient in one folder taken for a study"
-EACH = (DAMAGED, EMPTY, DEAD_LINKS, CLOSED)  # remarks about files to which something happened
+EACH = (DAMAGED, EMPTY, DEAD_LINKS, CLOSED)  # remarks about files with something wrong
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Study:
     # the images of each series, by SeriesInstanceUID, in the order of the series numbers
     series: list[list[Slice]]
     person: str = ""  # PatientName, or several; stays on this machine
-    births: frozenset[str] = frozenset()  # each PatientBirthDate, YYYYMMDD; as the name
+    births: frozenset[str] = frozenset()  # each PatientBirthDate, YYYYMMDD; stays on this machine
 
     @property
     def key(self) -> tuple[str, str]:
-        """What tells the study from all others: after a careless anonymisation the UID alone may not."""
+        """What identifies the study: after a careless anonymisation the UID alone may not."""
         return self.patient_id, self.uid
 
 
 def find_studies(root: Path, character_set: str = "") -> tuple[list[Study], list[str]]:
     """Read the headers of all DICOM files below `root`, and `root` itself; links are followed.
 
-    A file that is there twice (same SOP Instance UID and header) counts once.
+    Duplicate files (same SOP Instance UID and header) count once.
 
     Args:
         character_set: of texts whose header names none or a wrong one; "" is Western European.
@@ -129,7 +129,7 @@ def _number(text: str) -> int:
 
 
 def _lines(remarks: dict[str, list[str]]) -> list[str]:
-    """Return a line for each file to which something happened, and one for each other remark."""
+    """Return a line for each file with something wrong, and one for each other remark."""
     lines = []
     for remark, files in sorted(remarks.items()):
         if remark.startswith(EACH):

@@ -21,12 +21,12 @@ NO_VOLUME = {
     "PR": "a display setting, no image",
     "KO": "a list of images, no image",
 }
-"""Modality -> why it is no phase."""
+"""Modality -> why it cannot be a phase."""
 LOCALIZER = "a localizer"
 NO_AGENT = {
     "", "0", "-", "n", "no", "none", "nil", "without", "no contrast", "none given", "not given", "n/a",
 }  # fmt: skip
-"""What stands for no contrast agent where its name should stand."""
+"""Entries for the name of the contrast agent that mean there was none."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ def slices_of(dataset: Any, file: Path, fault: str = "") -> list[Slice]:
 
 
 def _groups(item: Any) -> Sequence[Any]:
-    """Return the functional groups of one frame, each a dataset; a maker's own sequences are none."""
+    """Return the functional groups of one frame, each a dataset; private sequences are left out."""
     return [e.value[0] for e in item if e.VR == "SQ" and not e.tag.is_private and len(e.value)]
 
 
 def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str) -> Slice:
-    """Return one image: what names it stands in the file, all else may stand in its frame (`tags`)."""
+    """Return one image: what identifies it comes from the file (`whole`), the rest first from its frame (`tags`)."""
     modality = whole.text("Modality").upper()
     kind = tuple(word.upper() for word in tags.texts("FrameType") or tags.texts("ImageType"))
     part = component(tags)
@@ -154,7 +154,7 @@ def _slice(whole: Tags, tags: Tags, file: Path, frame: int | None, problem: str)
 
 
 def _contrast(tags: Tags) -> bool:
-    """Whether a contrast agent is named, and not said to be still missing at the time of this frame."""
+    """Whether a contrast agent is named and, if the header says when it was given, given before this frame."""
     usage = [one.text("ContrastBolusAgentAdministered").upper() for one in tags.items("ContrastBolusUsageSequence")]
     usage.append(tags.text("ContrastBolusAgentAdministered").upper())
     if any(usage):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One series, one or several volumes: b-values, echoes and time points that share a series are told apart.
+"""Split a series into its volumes: b-values, echoes and time points that share a series are told apart.
 
-A volume is taken only if it explains its series: it lies at every position that parallel images of the series
-have. What is left over is a row of its own in the table, with the reason.
+A volume is accepted only if it covers every position at which its series has parallel images. What is left over
+gets a row of its own in the table, with the reason.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Stack:
 
     @property
     def first(self) -> Slice:
-        """The image whose tags stand for all."""
+        """The image whose tags represent all."""
         return self.slices[0]
 
     @property
@@ -93,16 +93,16 @@ def stacks_of(series: Sequence[Slice]) -> list[Stack]:
 
 
 def _apart(series: Sequence[Slice]) -> list[tuple[str, list[Slice], str]]:
-    """Return the images by stack of the file and frame of reference: different ones never make one volume.
+    """Group images by stack of the file and frame of reference: different ones never make one volume.
 
-    Each with a name, and why it cannot be told apart, or "".
+    Each group comes with a name, and with why it cannot be told apart, or "".
     """
     stacks = Trait(lambda image: image.stack, lambda image: "").groups(series)
     found = []
     for stack in stacks:
         name = f"stack {stack[0].stack}" if len(stacks) > 1 else ""
         frames = Trait(lambda image: image.frame_of_reference, lambda image: "").groups(stack)
-        if len(frames) in (1, len(stack)):  # a UID per image is that of a careless anonymisation
+        if len(frames) in (1, len(stack)):  # a careless anonymisation gives each image a UID
             found.append((name, stack, ""))
         elif not _repeated(stack):
             found.append((name, stack, f"one range of positions, but in {len(frames)} frames of reference"))
@@ -112,7 +112,7 @@ def _apart(series: Sequence[Slice]) -> list[tuple[str, list[Slice], str]]:
 
 
 def _view(field: Sequence[Slice], fields: Sequence[Sequence[Slice]]) -> str:
-    """Return what tells one direction from the others: its plane, or its turn against most images."""
+    """Return what tells one direction from the others: its plane, or its angle to most images."""
     if len(fields) == 1:
         return ""
     plane = plane_of(field[0])[0]
@@ -122,7 +122,7 @@ def _view(field: Sequence[Slice], fields: Sequence[Sequence[Slice]]) -> str:
 
 
 def _reconstructions(field: list[Slice]) -> list[Stack]:
-    """Return the volumes of parallel images; thick and thin slices that reach equally far are two."""
+    """Return the volumes of parallel images; thick and thin slices of similar extent make two."""
     groups = THICKNESS.groups(field)
     extent = np.ptp(heights(field))
     if len(groups) > 1 and all(np.ptp(heights(group, field[0])) >= extent / 2 for group in groups):
@@ -145,7 +145,7 @@ def _volumes(field: list[Slice]) -> list[Stack]:
             for group in groups
         ]
     stacks = [_named(stack, name) for name, slices in parts for stack in _separate(slices)]
-    # a volume that leaves out positions at which other parallel images of its series lie does not explain it
+    # a volume must cover every position at which its series has parallel images
     return [_refused(stack, "" if stack.refused else lacking(stack.slices, field)) for stack in stacks]
 
 
@@ -228,7 +228,7 @@ def _ranked(slices: list[Slice]) -> list[list[Slice]]:
 
 
 def _beside(stack: Stack, view: Sequence[Stack], views: Sequence[Sequence[Stack]]) -> Stack:
-    """Refuse a volume beside images that are turned a little, if they lie between its slices or are none."""
+    """Refuse a volume if slightly turned images lie between its slices or do not make a volume themselves."""
     for other in views:
         if other is not view and not stack.refused:
             images = [image for one in other for image in one.slices]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of the volumes of all studies, and what a user must know of their values."""
+"""The table of the volumes of all studies, and what a user must know about their values."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from workbench.prepare.dicom.moments import DAY
 from workbench.prepare.dicom.persons import Persons
 from workbench.prepare.dicom.stacks import Stack
 
-APART = 1.5  # times their thickness by which slices lie apart where some may be lost
+APART = 1.5  # slices further apart than this many times their thickness may have lost others in between
 
 
 def unit_of(stack: Stack) -> str:
-    """Return the unit of a volume's voxels: HU, BQML, ...; "" where the header says none."""
+    """Return the unit of a volume's voxels: HU, BQML, ...; "" where the header states none."""
     scale = stack.first.scale
     if scale.unit or scale.real:
         return scale.unit or f"stored numbers of {scale.real}"
@@ -28,7 +28,7 @@ def unit_of(stack: Stack) -> str:
 
 
 def remarks_of(stack: Stack) -> list[str]:
-    """Return one line for each thing that may make the values other than they seem."""
+    """Return one line for each reason why the values may not be what they seem."""
     image = stack.first
     unit = unit_of(stack)
     found = []
@@ -88,7 +88,7 @@ NOBODY = Persons([])
 def assignment_table(
     assignments: Mapping[str, Sequence[Assignment]], persons: Mapping[str, Persons] | None = None
 ) -> str:
-    """Return one row per volume, and below them what to know of the values of those that become a phase.
+    """Return one row per volume, and below them remarks on the values of those that become a phase.
 
     Volumes that may have been meant for a phase and become none have a table of their own, above the others.
 

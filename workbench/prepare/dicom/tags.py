@@ -24,9 +24,9 @@ KEYWORDS = (
     "TriggerTime", "AcquisitionNumber", "ContrastBolusAgent", "ContrastBolusAgentSequence",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
-"""All that is read of a header, but for the makers' own elements (`B_VALUES`, `GE_COMPONENT`)."""
+"""All that is read of a header, except the private elements (`B_VALUES`, `GE_COMPONENT`)."""
 PRIVATE_BLOCKS = range(0x10, 0x40)
-"""Where a maker's elements may lie; the standard allows up to 0xFF, scanners take the first free ones."""
+"""Blocks searched for private elements; the standard allows up to 0xFF, scanners take the first free ones."""
 
 ESCAPE = "\x1b$)A"  # switches to Chinese (ISO 2022 IR 58); pydicom leaves it in the text
 
@@ -83,10 +83,10 @@ class Tags:
             yield Tags([item])
 
     def private(self, creator: str, group: int, element: int) -> Any:
-        """Return the value of a maker's own element, None where that maker did not reserve its block.
+        """Return the value of a private element, None where its creator did not reserve a block.
 
         Args:
-            creator: pattern of the maker's name in capitals, without blanks and signs.
+            creator: pattern of the private creator's name in capitals, letters and digits only.
             group, element: e.g. 0x2001 and 0x03 for (2001,xx03).
         """
         for dataset in self._datasets:
@@ -109,7 +109,7 @@ B_VALUES = (
     (r"GEMSPARM0*1", 0x0043, 0x39, "<i"),
     (r"IMAGEPRIVATEHEADER", 0x0065, 0x09, "<d"),  # United Imaging
 )
-"""Maker of the block, group, element, and how a number is packed where the element's type was lost."""
+"""Private creator, group, element, and how a number is packed where the element's type was lost."""
 GE_COMPONENT = (r"GEMSPARM0*1", 0x0043, 0x2F)
 COMPONENTS = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
 """Parts of a complex image, in the order in which GE numbers them from 0."""
@@ -117,7 +117,7 @@ OFFSET = 100_000  # GE adds multiples of this to a b-value, e.g. 1e9
 
 
 def private_tags() -> list[Any]:
-    """Return the tags to read of a header: the elements above in any block, and who reserved the block."""
+    """Return the tags to read of a header: the private elements above in any block, and their creators."""
     from pydicom.tag import Tag
 
     elements = [(group, element) for _, group, element, _ in B_VALUES] + [GE_COMPONENT[1:]]
@@ -127,7 +127,7 @@ def private_tags() -> list[Any]:
 
 
 def b_value(tags: Tags) -> float | None:
-    """Return the diffusion weighting in s/mm2: the standard tag, the maker's own, Siemens' sequence name."""
+    """Return the diffusion weighting in s/mm2: the standard tag, else a private one, else Siemens' sequence name."""
     standard = tags.number("DiffusionBValue")
     if standard is not None:
         return standard
@@ -151,7 +151,7 @@ def component(tags: Tags) -> str:
 
 
 def _number(value: Any, packed: str) -> float | None:
-    """Return the first number of an element, whatever became of its type on the way.
+    """Return the first number of an element, even where its type was lost.
 
     >>> values = (b"\\0\\0zD", "<f"), (["1000000800", "8"], "<i"), (b"800 ", "<f"), (None, "")
     >>> tuple(_number(*value) for value in values)
@@ -174,19 +174,19 @@ def _number(value: Any, packed: str) -> float | None:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the stored numbers stand for: value = slope x number + intercept."""
+    """What the stored numbers mean: value = slope x number + intercept."""
 
-    # slope, intercept: of the modality; None where the header has neither
+    # of the modality transform; None where the header has none
     slope: float | None = None
     intercept: float | None = None
     kind: str = ""  # RescaleType, e.g. HU, or "".
-    unit: str = ""  # of PET, e.g. BQML, with the SUV's type behind it; or "".
+    unit: str = ""  # of PET, e.g. BQML, followed by the type of SUV; or "".
     inverted: bool = False  # whether low values are meant to be shown white (MONOCHROME1)
     real: str = ""  # real world value of 1 where there is no slope of the modality, e.g. 1e-06 mm2/s; or "".
 
 
 def scale_of(whole: Tags, tags: Tags) -> Scale:
-    """Return the scale of one image: of the file (`whole`) what cannot differ from frame to frame."""
+    """Return the scale of one image; what cannot differ between frames is taken from the file (`whole`)."""
     slope = tags.number("RescaleSlope")
     return Scale(
         slope,

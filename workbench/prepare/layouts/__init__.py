@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How datasets lie on disk: one file per layout, with `find(source: Source) -> Found`, maybe `OPTIONS`."""
+"""How datasets lie on disk: one module per layout, with `find(source: Source) -> Found` and perhaps `OPTIONS`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Source:
 
     # the folder or file given as `source`; may not exist where a layout can fetch its data by name
     path: Path
-    # absolute folder of the dataset.json to be; a layout that converts volumes writes them below it
+    # absolute folder of the future dataset.json; a layout that converts volumes writes them below it
     output: Path
     labels: Path | None = None
     phases: Sequence[str] | None = None  # the phases to use, in order, or None for all that are found
@@ -47,7 +47,7 @@ class Found:
     clinical: list[Column] = field(default_factory=list)
     overlay: str | None = None  # configuration that the bundle ships for this dataset, or None
     notes: list[str] = field(default_factory=list)  # lines for the user about what was left out
-    # sentences about what could have been used; they stand in dataset.json and on pages, and name no patient
+    # sentences about what could have been used; they appear in dataset.json and on pages, and name no patient
     left_out: list[str] = field(default_factory=list)
     # names of the views where the images are 2D: each phase is then named <phase>_<view>, phases first, views
     # inside. Empty for volumes.
@@ -70,7 +70,7 @@ def check_folder(path: Path) -> None:
 
 
 def chosen_phases(found: Found, phases: Sequence[str] | None) -> Sequence[str]:
-    """Return the phases to use: those wanted, each of which a case must have, or all that were found."""
+    """Return the phases to use: those wanted, each present in some case, or all that were found."""
     for phase in phases or ():
         if phase not in found.phases or not any(phase in case["image"] for case in found.cases):
             known = sorted({phase for case in found.cases for phase in case["image"]})
@@ -101,7 +101,7 @@ def layout_names() -> list[str]:
 
 
 def options_of(name: str) -> set[str]:
-    """Return the options that only some layouts use, and this one does."""
+    """Return the options of this layout that not all layouts have."""
     return getattr(import_module(f"{__name__}.{name}"), "OPTIONS", set())
 
 

@@ -6,9 +6,9 @@ source/sub-01/anat/sub-01_T2w.nii.gz                          phase T2w
 source/sub-01/ses-1/anat/sub-01_ses-1_ce-gd_T1w.nii.gz        phase ce-gd_T1w
 source/derivatives/*/sub-01/ses-1/anat/*_mask.nii.gz          region of interest, optional; also *_roi, *_dseg
 
-A phase is what the name holds behind subject and session; `phase_names` gives patterns for shorter names,
+A phase is the part of the name after subject and session; `phase_names` gives patterns for shorter names,
 e.g. {arterial: ['acq-art*_T1w'], portal: ['acq-por*_T1w']}, and other images are then left out. `labels` may
-take the place of participants.tsv: case,label, with sub-01_ses-1 or sub-01 as the case.
+replace participants.tsv: case,label, with sub-01_ses-1 or sub-01 as the case.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def _masks(folder: CaseFolder, several: bool) -> str | dict[str, str] | None:
 
 
 def _check_phases(source: Source) -> None:
-    """Refuse a wanted phase that no case has: it is the wish that is misspelt, not a file."""
+    """Refuse a wanted phase that no case has: --phases is misspelt, not a file."""
     folders = [read_case_folder(folder, None, source.phase_names) for folder in case_folders(source.path)]
     found = {phase for folder in folders for phase in folder.images}
     for phase in source.phases or ():
@@ -104,7 +104,7 @@ def _region_notes(folders: list[CaseFolder]) -> list[str]:
 
 
 def _counted(files: list[tuple[str, str]]) -> list[str]:
-    """Return names of files without that of their case, each once, with the number of cases or the case."""
+    """Return file names without the name of the case, each once, with the case or the number of cases."""
     cases: dict[str, list[str]] = {}
     for case, name in files:
         cases.setdefault(name.removeprefix(f"{case}_"), []).append(case)

@@ -18,8 +18,7 @@ from 0 along its first, second and third axis, both ends included. Each is turne
 its file; the box of a case surrounds the boxes of all its phases, since breathing moves the lesion between
 them.
 
-Lesion 0 of a patient is the case MR-1, a further one MR-1_1, as in the crops. The dataset may not be passed
-on (CC BY-NC 4.0).
+Lesion 0 of a patient is the case MR-1, a further one MR-1_1, as in the crops. Licence: CC BY-NC 4.0.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ AXES = ("x", "y", "z")
 
 
 def find(source: Source) -> Found:
-    """Find the cases, with boxes where there is an Annotation.json, else the crops."""
+    """Find the annotated cases with boxes if there is an Annotation.json, else the crops."""
     root = source.path
     if not (root / "images").is_dir():
         raise FileNotFoundError(

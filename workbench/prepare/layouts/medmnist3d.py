@@ -4,7 +4,7 @@
 `source` is the npz file, a folder that holds just one, or a name such as adrenalmnist3d (or
 adrenalmnist3d_64 for 64 voxels per side), which the package `medmnist` then downloads into the output folder.
 
-The files name no patients, so each case counts as its own; AdrenalMNIST3D has two glands of each patient.
+The files name no patients, so each case counts as one; AdrenalMNIST3D has two glands of each patient.
 """
 
 from __future__ import annotations

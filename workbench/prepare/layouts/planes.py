@@ -7,10 +7,10 @@ source/MMQ/Axial/val/malignant/p002.jpg
 source/PS/...
 
 DMQ is the arterial, MMQ the portal and PS the plain phase (pre); `phase_names` gives other names, e.g.
-{arterial: [AP], portal: [PV]}. The images of a case are joined by the name in their file name, which is what
-is left of it without the words for plane and phase; the order of the files never counts. Folders: train, val
-and test. Where there is no test, val becomes the test split, because a score on the cases that steered
-training would be too good; the validation split is then drawn from train.
+{arterial: [AP], portal: [PV]}. The images of a case share its name, which is the file
+name without the words for plane and phase; the order of the files never counts. Folders: train, val
+and test. Where there is no test, val becomes the test split, because a score on the cases that guided
+training would be too high; the validation split is then drawn from train.
 
 dataset.json names each image <phase>_<view>: image: {"arterial_axial": path, "arterial_coronal": path, ...},
 phases first, views inside, and lists the `views`. That is the order of the P*V channels.
@@ -110,6 +110,6 @@ def _add(cases: dict[str, dict[str, Any]], case: str, channel: str, split: str, 
 
 
 def _held_out(case: Case) -> dict[str, Any]:
-    """Return the case with `val` as the test split, and without a split where it is for training."""
+    """Return the case with `val` as the test split, and without a split if it is for training."""
     rest = {key: value for key, value in case.items() if key != "split"}
     return rest | ({"split": "test"} if case["split"] == "validation" else {})

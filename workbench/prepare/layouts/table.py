@@ -59,7 +59,7 @@ def _holds_images(table: Table, header: str) -> bool:
 
 
 def _path(table: Table, case: str, header: str, cell: str) -> str:
-    """Return the path of an image, which counts from the folder of the table."""
+    """Return the path of an image, relative to the folder of the table."""
     if image_ending(Path(cell)) is None:
         raise ValueError(
             f"case {case}: {header!r} must be the path of an image that can be read (.nii.gz, .nii, .nrrd, "

@@ -43,7 +43,7 @@ def draw_tissue_hu(rng: np.random.Generator) -> dict[str, dict[str, float]]:
 
 
 def _lay(image: np.ndarray, depth_mm: np.ndarray, value: np.ndarray | np.float32) -> None:
-    """Paint a body over the image; its surface is blurred over 2 * EDGE_MM."""
+    """Paint a body over the image, its surface blurred over 2 * EDGE_MM."""
     image += np.clip(depth_mm / (2.0 * EDGE_MM) + 0.5, 0.0, 1.0) * (value - image)
 
 
@@ -100,7 +100,7 @@ def _paint_liver(
     """Parenchyma, vessels and the lesion.
 
     Inside the lesion: liver + contrast_hu * (1 + mottle), where the mottle is the same in every phase and
-    averages to 0 over the lesion, so that the mean contrast is the one the oracle knows.
+    averages to 0 over the lesion, so that the oracle knows the mean contrast.
     """
     grain = patient.texture.at(points)
     _lay(image, liver_depth, hu["liver"] + TEXTURE_HU * grain)

@@ -45,6 +45,7 @@ class Lesion:
         distance = np.sqrt(np.einsum("ni,ni->n", offset, offset))
         depth = self.radius_mm - distance
         near = distance < 2.0 * self.radius_mm + 3.0
+        # the lobes matter only near the surface
         unit = offset[near] / np.maximum(distance[near], 1e-3)[:, None]
         bump = np.sin(unit @ self.waves[:, :3].T + self.waves[:, 3]) @ self.waves[:, 4]
         depth[near] += self.radius_mm * bump
@@ -126,7 +127,7 @@ def grow_vessels(rng: np.random.Generator, root: tuple[float, ...], tips: np.nda
 
 
 def tube_depth_mm(segments: np.ndarray, spacing_mm: float = 2.0, size: int = 62) -> Field:
-    """Distance below the surface of tapered tubes (`FAR_MM` at least), as a field. Shape: [S, 8]."""
+    """Distance below the surface of tapered tubes, at least `FAR_MM`, as a field. Shape: [S, 8]."""
     depth = np.full((size,) * 3, FAR_MM, dtype=np.float32)
     axis_mm = (np.arange(size, dtype=np.float32) - (size - 1) / 2) * spacing_mm
     for segment in segments:
@@ -154,7 +155,7 @@ def axis_gap_mm(segments: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def draw_patient(rng: np.random.Generator) -> Patient:
-    """A patient with one lesion inside the liver, clear of its surface; vessels in its way give way."""
+    """A patient with one lesion inside the liver, clear of its surface; vessels in its way are left out."""
     outline = smooth_noise(rng, 16.0)
     portal_tips = np.array([[22.0, 22.0, 8.0], [24.0, -20.0, -4.0], [-16.0, 34.0, 10.0], [4.0, 2.0, -30.0]])
     hepatic_tips = np.array([[26.0, 4.0, 14.0], [2.0, 36.0, 22.0], [16.0, -24.0, 18.0]])
@@ -165,6 +166,7 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     large = [tree[tree[:, 6] > 3.0] for tree in (portal, hepatic)]
     clearance = axis_gap_mm(np.concatenate(large), candidate).min(axis=1) - VESSEL_CLEARANCE_MM
     clearance = np.minimum(clearance, liver_depth_mm(outline, candidate) - SURFACE_CLEARANCE_MM)
+    # the first candidate with room for the lesion, else the one with the most room
     centre = candidate[int(np.argmax(np.minimum(clearance, radius)))]
     kept = [tree[axis_gap_mm(tree, centre[None])[0] > radius + VESSEL_CLEARANCE_MM] for tree in (portal, hepatic)]
     direction = rng.normal(0.0, 1.0, (5, 3))

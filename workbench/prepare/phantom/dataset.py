@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write phantom cases as a folder: `dataset.json`, NIfTI files and `truth.csv`, what the oracle knows."""
+"""Write phantom cases to a folder: `dataset.json`, NIfTI files, and `truth.csv` with what the oracle knows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _write_nifti(path: Path, volume: Scan) -> None:
 
 
 def case_name(index: int) -> str:
-    """The name of case `index`, which is its patient's name too: `phantom_0007`."""
+    """The name of case `index` and of its patient: `phantom_0007`."""
     return f"phantom_{index:04d}"
 
 
@@ -110,7 +110,7 @@ def _check_splits(folder: Path, first: int, splits: Mapping[str, int]) -> None:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what a killed run left beside `folder`: partial folders nobody has written to for an hour."""
+    """Remove partial folders beside `folder` that a killed run left: not written to for an hour."""
     for partial in folder.parent.glob(f".{folder.name}.partial-*"):
         if time.time() - partial.stat().st_mtime > ABANDONED_AFTER_S:
             shutil.rmtree(partial, ignore_errors=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is true about a phantom case before any voxel is drawn, and the best possible reader of it."""
+"""The truth about a phantom case before any voxel is drawn, and its best possible reader, the oracle."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Latents:
 
 
 def case_rng(seed: int, index: int, purpose: str) -> np.random.Generator:
-    """The random stream of one case for one purpose: it depends on nothing but (seed, index, purpose)."""
+    """The random stream of one case for one purpose: it depends on (seed, index, purpose) alone."""
     return np.random.default_rng([seed, index, *purpose.encode()])
 
 
@@ -150,19 +150,21 @@ def image_log_odds(contrast_hu: np.ndarray, phases: Sequence[str]) -> np.ndarray
     if "pre" in phases:
         baseline, log_weight = contrast_hu[:, :1], np.zeros(1)
     else:
+        # the unknown baseline is integrated out over its normal distribution, up to 5 standard deviations
         node = np.linspace(-5.0, 5.0, QUADRATURE_NODES)
         baseline = np.broadcast_to(BASELINE_HU + BASELINE_SD_HU * node, (len(contrast_hu), node.size))
         log_weight = -0.5 * node**2
     enhancement = np.stack([contrast_hu[:, [PHASES.index(p)]] - baseline for p in enhanced], axis=-1)
     possible = (enhancement > 0).all(axis=-1)
     log_enhancement = np.log(np.where(enhancement > 0, enhancement, 1.0))
+    # the phases share one gain, so their log enhancements are correlated
     precision = np.linalg.inv(RESIDUAL_SD**2 * np.eye(len(enhanced)) + GAIN_SD**2)
     log_density = []
     for sign in (-1.0, 1.0):
         mean = np.array([LOG_ENHANCEMENT[p] + sign * CLASS_SHIFT[p] for p in enhanced])
         centred = log_enhancement - mean
         exponent = -0.5 * np.einsum("nqi,ij,nqj->nq", centred, precision, centred)
-        exponent += log_weight - log_enhancement.sum(axis=-1)
+        exponent += log_weight - log_enhancement.sum(axis=-1)  # the Jacobian of the logarithm
         log_density.append(_log_sum_exp(np.where(possible, exponent, -np.inf)))
     low, high = log_density
     explained = np.isfinite(low) & np.isfinite(high)
@@ -177,7 +179,7 @@ def _log_sum_exp(values: np.ndarray) -> np.ndarray:
 
 
 def clinical_log_odds(clinical: Mapping[str, float | str]) -> float:
-    """log P(high | table) - log P(low | table), over the values that are there; equal priors.
+    """log P(high | table) - log P(low | table), over the values that are not missing; equal priors.
 
     >>> clinical_log_odds({})
     0.0
@@ -185,7 +187,7 @@ def clinical_log_odds(clinical: Mapping[str, float | str]) -> float:
     total = 0.0
     for name, mean, sd in (("age", AGE_YEARS, AGE_SD_YEARS), ("log_afp", LOG_AFP, LOG_AFP_SD)):
         if name in clinical:
-            middle = 0.5 * (mean[0] + mean[1])
+            middle = 0.5 * (mean[0] + mean[1])  # equal deviations: the log ratio of two normal densities is linear
             total += (mean[1] - mean[0]) * (float(clinical[name]) - middle) / sd**2
     for name, positive, rate in (("sex", "M", MALE), ("cirrhosis", "yes", CIRRHOSIS)):
         if name in clinical:

@@ -40,7 +40,7 @@ REMEDY = "see whether that is right, else correct the headers or convert the fil
 
 
 def headers(cases: Sequence[CaseSeen]) -> Checked:
-    """Find volumes that were read by an assumption; those of a phase with the same one are told together."""
+    """Find volumes that were read by an assumption; those of a phase with the same one are reported together."""
     told: dict[tuple[str, str], list[str]] = {}
     opened = [(seen, seen.volume) for seen in volumes_of(cases) if seen.volume]
     for seen, volume in opened:
@@ -57,7 +57,7 @@ LEAST_SHARED = 0.5  # share of the smaller of two fields of view that must lie i
 
 
 def overlap(cases: Sequence[CaseSeen]) -> Checked:
-    """Find phases whose field of view is largely outside that of the case's first; wholly breaks training."""
+    """Find phases mostly outside the field of view of the case's first phase; wholly outside breaks training."""
     findings, pairs = [], 0
     for case in cases:
         volumes = {phase: seen.volume for phase, seen in case.phases.items() if seen.volume is not None}
@@ -86,7 +86,7 @@ MOST_SHARES = 5
 
 
 def pieces(cases: Sequence[CaseSeen]) -> Checked:
-    """Find masks of several pieces, unless most masks are, and masks of other values than whole numbers."""
+    """Find masks in several pieces, unless most are, and masks with other values than few whole numbers."""
     masks = [(case.case, found) for case in cases for found in case.regions if found.kind == "mask"]
     several = [(case, found) for case, found in masks if len(found.pieces) > 1]
     findings = []
@@ -129,7 +129,7 @@ LEAST_INSIDE = {"mask": 0.9, "box": 0.25}
 
 
 def region(cases: Sequence[CaseSeen]) -> Checked:
-    """Find empty masks and regions too little of which lies inside a phase; wholly outside breaks it."""
+    """Find empty masks, and regions mostly outside a phase; wholly outside breaks training."""
     findings, tested = [], 0
     for case in cases:
         for found in case.regions:

@@ -18,13 +18,13 @@ from workbench.prepare.grids import product
 from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 
 MOST_NAMED = 20  # cases that are named where many have the same finding
-_FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")  # files that are not known by name
+_FILE = re.compile(r" ?\([^()]*[./\\][^()]*\)| in /\S+")  # paths of files that are not known by name
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault, or one thing worth a look."""
+    """A fault, or something worth a look."""
 
     case: str
     phase: str  # its phase; "region" for its mask or box
@@ -34,7 +34,7 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """Case and phase, as one names them."""
+        """Case and phase as text."""
         return f"case {self.case}, {self.phase if self.phase == 'region' else f'phase {self.phase!r}'}"
 
     def __str__(self) -> str:
@@ -46,13 +46,13 @@ class Checked:
     """What one check says about all cases."""
 
     check: str  # what was looked for
-    tested: str  # how many volumes or cases it could look at, and why not at others
+    tested: str  # how many volumes or cases were tested, and why not others
     findings: Sequence[Finding]
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Findings that differ in case, phase, file and numbers alone; the first stands for all."""
+    """Findings that differ only in case, phase, file and numbers; the first represents all."""
 
     findings: Sequence[Finding]
 
@@ -62,7 +62,7 @@ class Alike:
         return self.findings[0]
 
     def __str__(self) -> str:
-        """One line: of several the number of cases, the first names, and the first finding."""
+        """One line; for several findings the number of cases, the first names, and the first finding."""
         if len(self.findings) == 1:
             return str(self.first)
         names = list(dict.fromkeys(finding.case for finding in self.findings))
@@ -84,7 +84,7 @@ class Alike:
 
 
 def together(findings: Sequence[Finding], files: Mapping[str, Sequence[str]] = MappingProxyType({})) -> list[Alike]:
-    """Put findings that say the same of several cases or phases together, in the order of the first of each.
+    """Group findings that say the same of several cases or phases, in the order of the first of each group.
 
     Args:
         findings: in the order in which they are shown.
@@ -108,16 +108,16 @@ def _gist(text: str, files: Sequence[str]) -> str:
     return _NUMBER.sub("#", _FILE.sub("", text))
 
 
-LEAST_VOLUMES = 8  # comparable volumes of a phase below which nothing is called unusual
+LEAST_VOLUMES = 8  # with fewer comparable volumes of a phase, nothing is called unusual
 FAR = 6.0  # robust z-score above which a value is called unusual
 SPACING_FLOOR = 0.125
 """Least deviation of log spacings, so that differences below a factor of 2.1 never count."""
 RANGE_FLOOR = 0.2  # least deviation of log intensity ranges: differences below a factor of 3.3 never count
 LEVEL_FLOOR = 0.1
 """Least deviation of levels, as a share of the usual range: shifts below 0.6 of it never count."""
-GAIN_FLOOR = 0.02  # least deviation of the gains of a flip
+GAIN_FLOOR = 0.02  # least deviation of the gains in correlation by a flip
 LEAST_ALIKE = 0.5  # correlation with the others that a flipped volume must reach
-LEAST_GAIN = 0.05  # how much higher it must be than that of the volume as it is
+LEAST_GAIN = 0.05  # least gain in correlation by a flip
 SIMILAR = 1.25  # fields of view may differ by this factor from the median, per axis
 STRAIGHT = 0.9  # least cosine between the axes of a volume and the patient's: at most 26 degrees
 NAMES = ("left and right", "front and back", "top and bottom")
@@ -148,7 +148,7 @@ def _compared(
     compare: Callable[[list[VolumeSeen]], Unusual],
     which: str = "",
 ) -> Checked:
-    """Compare the volumes of each phase that can be, where there are enough of them."""
+    """Compare the comparable volumes of each phase that has enough of them."""
     groups: dict[str, list[VolumeSeen]] = {}
     for one in volumes_of(cases):
         groups.setdefault(one.phase, []).append(one)
@@ -198,7 +198,7 @@ def intensity(cases: Sequence[CaseSeen]) -> Checked:
 
 
 def orientation(cases: Sequence[CaseSeen]) -> Checked:
-    """Find volumes that, flipped along one axis or several, agree better with the mean of the others.
+    """Find volumes that agree better with the mean of the others when flipped along one or several axes.
 
     Every volume is brought to right, front, top by its header, averaged to 16 x 16 x 16 voxels and
     standardised, x_i. With m_i the mean of the others and F a flip, the gain is
@@ -239,7 +239,7 @@ def _correlations(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _comparable(group: Sequence[VolumeSeen]) -> list[VolumeSeen]:
-    """Return the volumes with contrast, straight axes and a field of view near the median of these."""
+    """Return the volumes with contrast, straight axes, and a field of view close to the median of such volumes."""
     straight = [one for one in group if one.volume and one.values and one.values.small.any() and _straight(one.volume)]
     if not straight:
         return []

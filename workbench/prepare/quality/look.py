@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads each case once, a block at a time, and sums up what the checks need."""
+"""Read each case once, block by block, and summarise what the checks need."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _look_at_mask(file: str, mask: Mask, volumes: Mapping[str, Volume]) -> Regio
 
 
 def _open(file: str) -> tuple[Volume | None, str]:
-    """Open a volume that memory can hold; returns it, or None and why not."""
+    """Open a volume that fits into memory; return it, or None and why not."""
     try:
         volume = open_volume(file)
     except (OSError, ValueError, MemoryError) as error:
@@ -116,7 +116,7 @@ def _open(file: str) -> tuple[Volume | None, str]:
 
 
 def _inside(points: np.ndarray, volumes: Mapping[str, Volume]) -> dict[str, float]:
-    """Return for each phase the share of the points, [N, 3] in mm, that lie inside its voxels."""
+    """Return for each phase the share of the points, [N, 3] in mm, inside its voxels, half a voxel beyond centres."""
     found = {}
     for phase, volume in volumes.items():
         index = np.linalg.solve(volume.affine[:3, :3], (points - volume.affine[:3, 3]).T).T
@@ -126,7 +126,7 @@ def _inside(points: np.ndarray, volumes: Mapping[str, Volume]) -> dict[str, floa
 
 
 def _line(error: BaseException) -> str:
-    """Return what is wrong and what to do, as errors of volumes say it, in one line."""
+    """Return what an error of a volume says is wrong and what to do, in one line."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError):
         return f"there is not enough memory for it ({text}); crop or resample the volume"
@@ -135,12 +135,12 @@ def _line(error: BaseException) -> str:
 
 SMALL = 16  # voxels per axis of the small volume that is compared with the cohort
 MOST_SAMPLED = 10**6  # voxels, spread evenly, from which quantiles are taken
-KEPT = 2**26  # voxels up to which a volume is kept, 256 MiB; a larger one is read from its file twice
+KEPT = 2**26  # volumes up to this size (256 MiB) are kept in memory; larger ones are read twice
 Blocks = Callable[[], Iterator[np.ndarray]]
 
 
 def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | None:
-    """Read a volume and sum it up; None where no voxel is finite. Its picture is cut through the region."""
+    """Read a volume and summarise it, with a picture through the region; None where no voxel is finite."""
     from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
     blocks: Blocks = volume.blocks_unchecked
@@ -168,7 +168,7 @@ def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | Non
         clipped = np.clip(block, np.float32(levels.low), np.float32(levels.high))
         small.append(np.einsum("iy,xyz->xiz", averaging[1], np.tensordot(averaging[0], clipped, 1)))
         first = number - start if upright == 2 else number
-        if first >= 0:  # beyond the block it is empty
+        if first >= 0:  # empty if the slice lies beyond this block
             plane.append(np.take(block, range(first, min(first + 1, block.shape[upright])), upright))
         start += block.shape[2]
     coarse = np.concatenate(small, axis=2) @ averaging[2].T
@@ -185,7 +185,7 @@ def values_of(volume: Volume, region: ShownRegion | None = None) -> Values | Non
 
 
 def _levels(volume: Volume, blocks: Blocks) -> Levels | None:
-    """Return what the finite voxels say, or None where there is none."""
+    """Return what the finite voxels show, or None if no voxel is finite."""
     size = math.prod(volume.shape)
     chosen = np.arange(0, size, max(1, size // MOST_SAMPLED))
     x, y, z = (index.astype(np.int32) for index in np.unravel_index(chosen, volume.shape))
@@ -210,13 +210,13 @@ def _levels(volume: Volume, blocks: Blocks) -> Levels | None:
 
 
 def _slice_axis(volume: Volume) -> int:
-    """Return the axis with the largest spacing; the last of several, as files are mostly written."""
+    """Return the axis with the largest spacing; of several the last, as most files store slices."""
     spacing = volume.spacing
     return int(max(axis for axis in range(3) if spacing[axis] >= spacing.max() * 0.99))
 
 
 def _averaging(length: int) -> np.ndarray:
-    """Return the matrix [16, length] that averages voxels, in parts that share one where 16 is no divisor."""
+    """Return the matrix [16, length] that averages voxels in 16 parts, which overlap if 16 is no divisor."""
     part = np.arange(SMALL)
     first, after = part * length // SMALL, -(-(part + 1) * length // SMALL)
     voxel = np.arange(length)
@@ -225,7 +225,7 @@ def _averaging(length: int) -> np.ndarray:
 
 
 def _normalised(small: np.ndarray) -> np.ndarray:
-    """Bring to mean 0 and length 1: the product of two is their correlation."""
+    """Scale to mean 0 and norm 1, so that the product of two is their correlation."""
     small = small.astype(np.float64)
     small -= small.mean()
     length = np.linalg.norm(small)

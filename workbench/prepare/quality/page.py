@@ -25,7 +25,7 @@ from workbench.prepare.quality.seen import CaseSeen, VolumeSeen, volumes_of
 from workbench.prepare.quality.thumbnail import picture
 
 PAGE = "quality.html"
-FIRST_SHOWN = 24  # cases that are shown whether or not anything was found
+FIRST_SHOWN = 24  # cases shown whether or not anything was found
 MOST_BYTES = 3_500_000  # room for all pictures, so that the page stays below 5 MB
 MOST_LISTED = 1000  # findings listed in the page; the screen shows all
 
@@ -73,7 +73,7 @@ def write_quality_page(
 
 
 def headline(cases: Sequence[CaseSeen], breaking: Sequence[Finding], warnings: Sequence[Finding]) -> str:
-    """Say in one sentence what was looked at and found."""
+    """Say in one sentence what was checked and found."""
     looked = f"{counted(len(cases), 'case')} with {counted(sum(1 for _ in volumes_of(cases)), 'volume')}"
     stops = (
         "nothing would break training" if not breaking else f"{counted(len(breaking), 'finding')} would break training"
@@ -82,7 +82,7 @@ def headline(cases: Sequence[CaseSeen], breaking: Sequence[Finding], warnings: S
 
 
 def _pictures(cases: Sequence[CaseSeen], phases: Sequence[str], marked: set[str]) -> tuple[list[dict[str, Any]], int]:
-    """Return the cases to show, those with a finding first, and how many of these had no room."""
+    """Return the cases to show, those with a finding first, and how many of these did not fit."""
     chosen = [case for case in cases if case.case in marked]
     found = len(chosen)
     chosen += [case for case in cases[:FIRST_SHOWN] if case.case not in marked]
@@ -109,7 +109,7 @@ def _cut(case: CaseSeen) -> str:
 
 
 def _images(case: CaseSeen, phases: Sequence[str]) -> Iterable[dict[str, Any]]:
-    """Go through all phases of the dataset, so that each has its own column; one that is missing is said."""
+    """Yield an image for each phase of the dataset, so that each has its own column; missing ones get a note."""
     for phase in phases:
         seen = case.phases.get(phase)
         if seen is None or seen.values is None:
@@ -125,11 +125,11 @@ def _images(case: CaseSeen, phases: Sequence[str]) -> Iterable[dict[str, Any]]:
 
 
 AXES = "Right–left × front–back × top–bottom"
-MOST_ROWS = 300  # volumes listed one by one; of more, those with a finding come first
+MOST_ROWS = 300  # volumes listed one by one, those with a finding first
 
 
 def check_table(results: Sequence[Checked], cases: int) -> Table:
-    """Lay out what each check looked at and how much it found."""
+    """Tabulate what each check looked at and how much it found."""
     rows = [
         [
             result.check,
@@ -144,7 +144,7 @@ def check_table(results: Sequence[Checked], cases: int) -> Table:
 
 
 def phase_table(cases: Sequence[CaseSeen], phases: Sequence[str]) -> Table:
-    """Lay out shape, spacing and intensities of each phase: median, smallest and largest."""
+    """Tabulate shape, spacing and intensities of each phase: median, smallest and largest."""
     rows = []
     for phase in phases:
         group = [one.phases[phase] for one in cases if phase in one.phases]
@@ -163,7 +163,7 @@ def phase_table(cases: Sequence[CaseSeen], phases: Sequence[str]) -> Table:
 
 
 def scale_table(scales: Sequence[PairScale]) -> Table:
-    """Lay out how the intensities of every two phases compare, the least alike first."""
+    """Tabulate how the intensities of every two phases compare, the least alike first."""
     rows = [
         [
             f"{pair.wide}, {pair.narrow}",
@@ -188,7 +188,7 @@ def scale_table(scales: Sequence[PairScale]) -> Table:
 
 
 def volume_table(cases: Sequence[CaseSeen], marked: set[tuple[str, str]]) -> Table:
-    """Lay out every volume; of very many, those with a finding first.
+    """Tabulate every volume, up to `MOST_ROWS`, those with a finding first.
 
     Args:
         marked: (case, phase) of the findings.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks the images of a dataset.json: on the screen, and as quality.html."""
+"""Check the images of a dataset.json: on the screen, and as quality.html."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def list_bad(
     workers: int | None = None,
     known: Sequence[str] = (),
 ) -> BadCases:
-    """Check cases of which no dataset.json can be made, and write quality.html.
+    """Check cases that cannot become a dataset.json, and write quality.html.
 
     Args:
-        known: lines of what is wrong; they are returned where the check finds nothing.
+        known: lines that say what is wrong; returned if the check finds nothing.
 
     Returns:
         The error that names everything that would break training, one line each.

@@ -15,7 +15,7 @@ from workbench.prepare.identical import Place
 
 @dataclass(frozen=True)
 class Levels:
-    """What a first reading of a volume tells; everything but `not_finite` is of the finite voxels."""
+    """What a first reading of a volume shows; all but `not_finite` refers to the finite voxels."""
 
     not_finite: int  # number of NaN and infinite voxels
     # lowest, low, median, high, highest: minimum, 1%, 50% and 99% quantile, maximum
@@ -24,22 +24,21 @@ class Levels:
     median: float
     high: float
     highest: float
-    digest: str  # text that two volumes share where all voxels are the same
+    digest: str  # the same for two volumes where all voxels are the same
 
 
 @dataclass(frozen=True)
 class Values(Levels):
-    """All that the voxels of one volume say."""
+    """All that the voxels of one volume show."""
 
     repeated: Mapping[int, Sequence[int]]  # axis of the file -> slices that equal the one after them, from 0
-    # slices after which the image changes abruptly, along `slice_axis`, from 0; None where that cannot be
-    # said
+    # slices along `slice_axis`, from 0, after which the image changes abruptly; None where that cannot be told
     jumps: Sequence[int] | None
     slice_axis: int  # the axis of the file with the largest spacing
     small: np.ndarray  # the volume on 16 x 16 x 16 voxels along R, A, S, of mean 0 and length 1, or all 0
     # an axial slice, uint8 [rows, columns], or [rows, columns, 3] with the region's outline
     thumbnail: np.ndarray
-    # whether it passes through the point at which the case is shown, else it is the middle
+    # whether `thumbnail` passes through the point at which the case is shown; else it is the middle slice
     through_region: bool = False
 
 
@@ -62,15 +61,14 @@ class RegionSeen:
     empty: bool = False  # whether no voxel of the mask is above 0
     # phase -> share of the region that lies inside the phase, 0 to 1
     inside: Mapping[str, float] = field(default_factory=dict)
-    # of a mask, shares of its volume of the largest connected piece and of all others that are at least a
-    # tenth of it
+    # for a mask: shares of its volume in the largest connected piece and in all others at least a tenth as large
     pieces: Sequence[float] = ()
     whole_numbers: bool = True  # whether the values of a mask are few whole numbers
 
 
 @dataclass(frozen=True)
 class CaseSeen:
-    """One case."""
+    """What was seen of one case."""
 
     case: str
     phases: Mapping[str, VolumeSeen]  # phase -> what was seen of it, in the order of the dataset
@@ -89,18 +87,18 @@ def volumes_of(cases: Sequence[CaseSeen]) -> Iterator[VolumeSeen]:
         yield from case.phases.values()
 
 
-MOST_VALUES = 8  # a slice with at most so many different values is background or a mask, and may repeat
+MOST_VALUES = 8  # a slice with at most this many different values is background or a mask, and may repeat
 LEAST_SLICES = 12  # volumes with fewer slices are too short to say what is usual
-AROUND = 4  # slices on each side that say what is usual
+AROUND = 4  # slices on each side that define what is usual
 ABRUPT = 4.0  # times the usual change from slice to slice that counts as abrupt
 
 
 class Neighbours:
-    """What the slices along one axis have in common with their neighbours, from blocks along the third axis.
+    """Compare neighbouring slices along one axis, block by block along the third axis.
 
     Args:
-        axis: that the slices lie along.
-        measured: whether `jumps` will be asked for, too.
+        axis: axis along which the slices follow each other.
+        measured: whether `jumps` will be needed, too.
     """
 
     def __init__(self, shape: tuple[int, ...], axis: int, measured: bool = True) -> None:
@@ -121,6 +119,7 @@ class Neighbours:
             slices, start = ([*([] if self._last is None else [self._last]), *slices], max(0, start - 1))
             self._last = slices[-1].copy()
         for index, (one, other) in enumerate(pairwise(slices), start):
+            # a sparse comparison first, as most slices differ
             self._alike[index] &= bool((one[::7, ::7] == other[::7, ::7]).all()) and np.array_equal(one, other)
             if self._measured:
                 self._changes[index] += np.abs(one - other).sum(dtype=np.float64)
@@ -145,12 +144,12 @@ class Neighbours:
         return [index for index in np.flatnonzero(self._alike).tolist() if self._many(index)]
 
     def jumps(self) -> list[int] | None:
-        """Return the slices, from 0, after which the image changes abruptly; None where nothing can be said.
+        """Return the slices, from 0, after which the image changes abruptly; None where that cannot be told.
 
-        The change is the mean absolute difference of two neighbouring slices. It is abrupt where it is more
-        than four times the median of those around it and of those of the whole volume. Slices of one value at
-        both ends do not count, nor the two changes next to them: images often begin and end abruptly. Nothing
-        is said of less than 12 slices, and of images with few values, such as masks.
+        The change is the mean absolute difference of two neighbouring slices. It is abrupt if it exceeds
+        four times the median of those around it and of those of the whole volume. Slices of one value at both
+        ends do not count, nor the two changes next to them: images often begin and end abruptly. Volumes with
+        fewer than 12 slices and images with few values, such as masks, are not judged.
         """
         flat = self._lowest == self._highest
         first, after = int(flat.argmin()), len(flat) - int(flat[::-1].argmin())

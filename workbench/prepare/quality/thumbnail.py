@@ -17,17 +17,17 @@ Contains = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class ShownRegion:
-    """Where all phases of a case are cut, and its region, where it has one."""
+    """Where all phases of a case are cut, and its region, if it has one."""
 
     point: np.ndarray  # mm (R, A, S); all phases are cut through it
     contains: Contains | None = None  # the region; None where the case has none
-    # its points around `point`, which the coarsest picture marks too, mm, [N, 3]
+    # its points around `point` in mm, [N, 3]; even the coarsest picture marks them
     centres: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     reach: float = 0.0  # radius within which the region surrounds each of them, mm
 
 
 def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
-    """Return a mask, to be cut where its largest piece has its largest axial area, in the middle of several.
+    """Return a mask, cut where its largest piece has its largest axial area (of several such slices, the middle).
 
     The grid is centred on that piece; another one may have a larger area in some slice.
 
@@ -46,7 +46,7 @@ def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
     voxels = np.argwhere(np.take(inside, [number], axis=through))
     voxels[:, through] = number
     centres = voxels @ affine[:3, :3].T + affine[:3, 3]
-    # a point of the mask itself: the middle of a ring or of two pieces is none
+    # a point of the mask itself, since the middle of a ring or of two pieces may lie outside
     own = centres[piece[tuple(voxels.T)]]
     point = own[np.linalg.norm(own - own.mean(axis=0), axis=1).argmin()]
 
@@ -62,7 +62,7 @@ def mask_region(inside: np.ndarray, affine: np.ndarray) -> ShownRegion:
 
 
 def box_region(low: np.ndarray, high: np.ndarray) -> ShownRegion:
-    """Return a box from corner to corner, in mm, to be cut in its middle."""
+    """Return a box between two corners in mm, cut in its middle."""
 
     def contains(points: np.ndarray) -> np.ndarray:
         return np.asarray(np.logical_and(points >= low, points <= high).all(axis=1))
@@ -81,7 +81,7 @@ class Cut:
 
     number: int  # of the axial slice, from below
     height: float  # the same, not rounded
-    through: bool  # whether it passes through the point of the region; else it is the middle one
+    through: bool  # whether it passes through the point of the region; else it is the middle slice
 
 
 def cut_at(depth: int, affine: np.ndarray, region: ShownRegion | None) -> Cut:
@@ -109,9 +109,9 @@ def slice_picture(
         low, high: values that become black and white.
 
     Returns:
-        uint8 [rows, columns], or [rows, columns, 3] where an outline is drawn; pixels are squares, the longer
-        edge has at most 190. The outline is that of the region at the height of its point, not at the middle
-        of the slice, which may be thick.
+        uint8 [rows, columns], or [rows, columns, 3] where an outline is drawn; pixels are square, the
+        longer edge has at most 190. The outline is that of the region at the height of its point, not at the
+        middle of the slice, which may be thick.
     """
     from scipy.ndimage import binary_dilation
 
@@ -136,7 +136,7 @@ def slice_picture(
 def _section(
     shape: tuple[int, ...], size: tuple[int, int], affine: np.ndarray, height: float, contains: Contains
 ) -> np.ndarray:
-    """Return the pixels whose centres lie in a region; those of the voxels would make a fine mask coarse.
+    """Return the pixels whose centres lie in a region; testing voxel centres would coarsen a fine mask.
 
     Args:
         shape: voxels of the slice.
@@ -151,7 +151,7 @@ def _section(
 
 
 def _marks(shape: tuple[int, ...], size: tuple[int, int], affine: np.ndarray, region: ShownRegion) -> np.ndarray:
-    """Return the pixels that hold centres of a region, which may lie between the centres of the pixels."""
+    """Return the pixels that contain points of a region, even if it lies between the centres of pixels."""
     normal = np.cross(affine[:3, 0], affine[:3, 1])
     distance = (region.centres - region.point) @ (normal / np.linalg.norm(normal))
     cut = region.centres[np.abs(distance) <= region.reach + 1e-6]
@@ -164,7 +164,7 @@ def _marks(shape: tuple[int, ...], size: tuple[int, int], affine: np.ndarray, re
 
 
 def _edge(inside: np.ndarray) -> np.ndarray:
-    """Return the pixels just outside an area, so that it is seen itself; at the picture's border its own."""
+    """Return the pixels just outside an area, which stays visible; at the border of the picture the area's own."""
     from scipy.ndimage import binary_dilation
 
     edge = np.asarray(binary_dilation(inside, np.ones((3, 3))) & ~inside)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images and transforms on their way to elastix and back, similarity, and the bending of a volume."""
+"""Convert images and transforms to elastix and back, measure similarity, and bend a volume."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ BINS = 32
 MOST_VOXELS = 2_000_000
 # What differs from elastix's defaults for a B-spline; rigid and affine transforms take the defaults.
 BSPLINE = {
-    "GridSpacingSchedule": "1 1 1",  # the same on each level: coarser splines could not be still at the faces
+    "GridSpacingSchedule": "1 1 1",  # the same on each level: coarser splines could not keep the faces in place
     "PassiveEdgeWidth": "3",  # control points of the outer layers stay, so that nothing tears at the faces
-    "Metric1Weight": "10",  # of the bending energy; with elastix's 1 the phantom's tissue folds
-    "MaximumNumberOfIterations": "100",  # with elastix's 256 no better, and twice as long
+    "Metric1Weight": "10",  # of the bending energy; with elastix's default of 1 the phantom's tissue folds
+    "MaximumNumberOfIterations": "100",  # elastix's default of 256 is no better and takes twice as long
 }
-# Control points lie so far apart, or farther where more would fit along an axis, which bounds the time.
+# Distance of control points; larger where more than MOST_CONTROLS would fit along an axis, to bound the time.
 CONTROL_MM, MOST_CONTROLS = 10.0, 16
 
 
 def start_elastix() -> tuple[Any, Any]:
     """Return the modules of itk that hold elastix.
 
-    They are imported by themselves: by the name `itk.ElastixRegistrationMethod` half of itk would be loaded,
-    which takes four times as long and 0.6 GB more per worker.
+    They are imported directly: the name `itk.ElastixRegistrationMethod` would load half of itk, which takes
+    four times as long and 0.6 GB more per worker.
     """
     from itk import elxParameterObjectPython, itkElastixRegistrationMethodPython
 
@@ -43,7 +43,7 @@ def block_within(affine: np.ndarray, shape: Any, box: np.ndarray) -> tuple[np.nd
 
 
 def make_image(block: np.ndarray, affine: np.ndarray, low: np.ndarray) -> Any:
-    """Return a block of a volume, whose first voxel is `low`, as an image of SimpleITK."""
+    """Return a block of a volume, whose first voxel is `low`, as a SimpleITK image."""
     import SimpleITK
 
     image = SimpleITK.GetImageFromArray(np.ascontiguousarray(block.T))
@@ -76,10 +76,10 @@ def place(image: Any, matrix: np.ndarray) -> Any:
 
 
 def search(still: Any, moved: Any, kind: str) -> Any:
-    """Return the transform of SimpleITK (positions of `still` -> of `moved`) that elastix finds.
+    """Return the SimpleITK transform (positions in `still` -> in `moved`) that elastix finds.
 
     Args:
-        still, moved: images of SimpleITK.
+        still, moved: SimpleITK images.
         kind: rigid, affine or bspline, a default parameter map of elastix.
 
     Raises:
@@ -102,7 +102,7 @@ def search(still: Any, moved: Any, kind: str) -> Any:
     method.SetNumberOfThreads(1)
     try:
         method.UpdateLargestPossibleRegion()
-    except RuntimeError:  # elastix's word for samples that all left the image
+    except RuntimeError:  # raised by elastix when all samples have left the image
         raise ValueError("the search lost the phase") from None
     found = method.GetTransformParameterObject().GetParameterMap(0)
 
@@ -134,7 +134,7 @@ def _of_itk(image: Any) -> Any:
 
 
 def likeness(still: Any, moved: Any, transform: Any | None = None) -> float:
-    """Return Mattes' mutual information in nats of all voxels, `moved` being seen through a transform.
+    """Return Mattes' mutual information in nats over all voxels, with `moved` sampled through a transform.
 
     Reference:
         Mattes et al., PET-CT image registration in the chest using free-form deformations, IEEE Transactions
@@ -156,6 +156,7 @@ def linear(transform: Any) -> np.ndarray:
     """Return a SimpleITK transform with a centre as a matrix in R, A, S."""
     matrix, centre = np.eye(4), np.array(transform.GetCenter())
     matrix[:3, :3] = np.reshape(transform.GetMatrix(), (3, 3))
+    # x -> M (x - c) + c + t
     matrix[:3, 3] = np.array(transform.GetTranslation()) + centre - matrix[:3, :3] @ centre
     return LPS_TO_RAS @ matrix @ LPS_TO_RAS
 
@@ -167,7 +168,7 @@ def volume_changes(still: Any, warp: Any) -> tuple[float, float]:
     grid = (still.GetSize(), still.GetOrigin(), still.GetSpacing(), still.GetDirection())
     field = SimpleITK.TransformToDisplacementField(warp, SimpleITK.sitkVectorFloat64, *grid)
     changes = SimpleITK.GetArrayFromImage(SimpleITK.DisplacementFieldJacobianDeterminant(field))
-    inner = changes[1:-1, 1:-1, 1:-1]  # the filter's differences end at the faces
+    inner = changes[1:-1, 1:-1, 1:-1]  # the filter's finite differences are not valid at the faces
     return float(inner.min()), float(inner.max())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registration of one phase to the reference phase by elastix, and what is not believed of it."""
+"""Register one phase to the reference phase with elastix, and reject implausible results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workbench.prepare.registration.elastix import (
     volume_changes,
 )
 
-# What `registration` may be -> elastix's default parameter maps that are searched one after the other.
+# Value of `registration` -> elastix's default parameter maps, searched one after the other.
 TRANSFORMS: dict[str, tuple[str, ...]] = {
     "none": (),
     "rigid": ("rigid",),
@@ -35,7 +35,7 @@ TRANSFORMS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Registration:
-    """How phases are registered to the reference phase, and what is not believed.
+    """How phases are registered to the reference phase, and which results are rejected.
 
     Args:
         transform: none, rigid (turn and shift), affine (also scale and shear) or deformable (also bend).
@@ -70,12 +70,12 @@ class Registration:
 MOST_SCALE = 1.25
 # Largest local change of volume of a deformable transform; the smallest is one over it.
 MOST_VOLUME = 4.0
-# Share of the compared points seen in both phases before that must still be so afterwards.
+# Of the compared points that both phases show before the move, this share must still be shown after it.
 LEAST_OVERLAP = 0.75
 
 
 class NotRegistered(ValueError):
-    """The phase stays where it is; the message says why, in a few words."""
+    """The phase stays where it is; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ class Match:
     """How a phase is moved, and bent.
 
     Attributes:
-        matrix: position as the file has it -> position in the reference phase, mm (R, A, S), [4, 4].
-        before: mutual information of the two phases in nats; larger is more alike.
+        matrix: position in the file -> position in the reference phase, mm (R, A, S), [4, 4].
+        before: mutual information of the two phases in nats; larger means more similar.
         after: the same after the move.
-        shift: mm that the centre of the region moves; where it is bent, its corner that moves most.
+        shift: mm that the centre of the region moves, or if it is bent, its corner that moves most.
         rotation: degrees.
-        warp: of SimpleITK, position in the reference phase -> in the moved one; None bends nothing.
+        warp: SimpleITK transform, position in the reference phase -> in the moved one; None bends nothing.
     """
 
     matrix: np.ndarray
@@ -100,11 +100,11 @@ class Match:
 
 
 def match_pair(fixed: Volume, moving: Volume, region: np.ndarray, settings: Registration) -> Match:
-    """Find the transform that makes a phase most alike to the reference phase around the region.
+    """Find the transform that makes a phase most similar to the reference phase around the region.
 
-    Mattes' mutual information of random points within the margin, linear interpolation, three levels from
-    coarse to fine, adaptive stochastic gradient descent from the position in the headers. One thread and one
-    seed: the same result each time, unless the time runs out.
+    Adaptive stochastic gradient descent on Mattes' mutual information of random points within the margin, with
+    linear interpolation and three levels from coarse to fine, starts at the position in the headers. One thread
+    and one seed give the same result each time, unless the time runs out.
 
     Args:
         fixed: the reference phase.
@@ -128,7 +128,7 @@ def match_pair(fixed: Volume, moving: Volume, region: np.ndarray, settings: Regi
     for kind in TRANSFORMS[settings.transform]:
         if time.monotonic() >= deadline:
             break
-        placed = place(moved, matrix)  # what was found before is in the header: each search starts at rest
+        placed = place(moved, matrix)  # earlier results go into the header, so that each search starts at the identity
         found = search(still, placed, kind)
         if kind == "bspline":
             warp = found
@@ -174,7 +174,7 @@ def _parts(matrix: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def sources(points: np.ndarray, matrix: np.ndarray, warp: Any | None) -> np.ndarray:
-    """Return where in the file what is shown at points of the reference phase comes from, mm (R, A, S)."""
+    """Return the positions in the file that are shown at points of the reference phase, mm (R, A, S)."""
     if warp is not None:
         there = [warp.TransformPoint(point.tolist()) for point in points @ LPS_TO_RAS[:3, :3]]
         points = np.array(there) @ LPS_TO_RAS[:3, :3]
@@ -214,7 +214,7 @@ def _inside(volume: Volume, move: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def _check_folds(still: Any, warp: Any) -> None:
-    """Refuse a transform that folds tissue or changes its volume beyond belief."""
+    """Refuse a transform that folds tissue or changes its volume implausibly."""
     least, most = volume_changes(still, warp)
     if least < 1 / MOST_VOLUME or most > MOST_VOLUME:
         raise NotRegistered(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request may hold: names that the server knows, and literals of the type and range of their options.
+"""Check requests: they may hold only names that the server knows, and literals in the range of their options.
 
-An option reaches MONAI's configuration, where `$`, `@`, `%` and `_target_` would be code.
+Options reach MONAI's configuration, where `$`, `@`, `%` and `_target_` would be code.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from phase_fusion_options import OPTIONS, are_numbers, is_either
 
 IMAGE_FILE = r"\w[\w .()+=,-]{0,199}\.(nii|nii\.gz|nrrd|mha)"
 LABEL_FILE = r"\w[\w .()+=,-]{0,199}\.(nii|nii\.gz|nrrd|mha|json|bin)"
-"""Names of files that are sent: their endings become those of files among the studies."""
+"""Names of uploaded files: their extensions become those of files among the studies."""
 OWN_NOTES = frozenset(["id", "path", "name", "ts", "strategy"])
-"""What MONAI Label itself notes beside an image."""
+"""Keys that MONAI Label itself stores with an image."""
 
 
 async def tidy(background: BackgroundTasks) -> AsyncIterator[None]:
-    """Remove what was uploaded also where the answer is an error; MONAI Label does so after a good one."""
+    """Remove uploads also after an error; MONAI Label itself does so only after success."""
     try:
         yield
     except BaseException:
@@ -35,10 +35,11 @@ async def tidy(background: BackgroundTasks) -> AsyncIterator[None]:
 
 
 async def check(request: Request) -> None:
-    """Hold names, options and texts of a request against what the server knows.
+    """Check names, options and texts of a request against what the server knows.
 
     Raises:
-        HTTPException: 403 where originals or weights would go, 400 with one line for anything else.
+        HTTPException: 403 where originals or weights would be deleted or replaced, 404 for an unknown name, 409
+            for a name among the studies, 400 for anything else; one line each.
     """
     path, method = request.scope["path"], request.method
     new_image = method == "PUT" and path in ("/datastore/", "/datastore/image")
@@ -117,7 +118,7 @@ def _check_name(name: str, value: str, info: Mapping[str, Any], *, new_image: bo
 
 
 def is_among_studies(name: str) -> bool:
-    """Whether a file that is stored under this name would replace one: an image, a phase, a mask, a list."""
+    """Whether a file stored under this name would replace an image, phase, mask or list among the studies."""
     if name in app_instance().datastore().list_images():
         return True
     files = (path.name.lower() for path in Path(settings.MONAI_LABEL_STUDIES).iterdir())
@@ -131,7 +132,7 @@ def _check_answer(output: str | None, model: Mapping[str, Any]) -> None:
 
 
 def _check_options(field: str, options: Mapping[str, Any], model: str | None, info: Mapping[str, Any]) -> None:
-    if field in ("info", "label_info"):  # a client's notes beside an image or label
+    if field in ("info", "label_info"):  # a client's notes on an image or label
         _check_notes(field, options)
         return
     parts = [info[kind].get(model, {}).get("config", {}) for kind in ("models", "trainers")] if model else []
@@ -146,13 +147,13 @@ def _check_each(options: Mapping[str, Any], offered: Mapping[str, Any]) -> None:
     for name, value in options.items():
         must, holds = OPTIONS.get(name) or _offer(name, offered)
         if isinstance(value, list) and value == offered.get(name):
-            continue  # a client gave the list to choose from back: nothing was chosen
+            continue  # the client returned the whole list of choices: nothing was chosen
         if not holds(value):
             raise HTTPException(400, f"option {name[:60]!r} must be {must}, found {str(value)[:120]!r}")
 
 
 def _offer(name: str, offered: Mapping[str, Any]) -> tuple[str, Callable[[Any], bool]]:
-    """Return what must hold for an option of this model: one of its list, or a number, or numbers."""
+    """Return the rule for an option of this model, in words and as a function: one of a list, or numbers."""
     if name not in offered:
         known = ", ".join(sorted(set(offered) | set(OPTIONS)))
         raise HTTPException(400, f"there is no option {name[:60]!r}; known are {known}")
@@ -170,7 +171,7 @@ def _check_own(field: str, content: Mapping[str, Any]) -> None:
 
 
 def _check_notes(field: str, content: Any, depth: int = 0) -> None:
-    """Refuse in notes what a configuration would take for an expression, or what no answer can hold."""
+    """Refuse notes that a configuration would take for an expression, or that JSON cannot hold."""
     if depth > 8:
         raise HTTPException(400, f"{field} must not be nested deeper than 8")
     if isinstance(content, Mapping):

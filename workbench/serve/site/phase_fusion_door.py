@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may speak to the server: the one door in front of MONAI Label.
+"""Access control in front of MONAI Label.
 
-Whoever sends a request holds the token that is printed at the start, as a bearer or, in a browser that opened
-the printed address, as a cookie. What a request may hold is in `phase_fusion_check`.
+A request must carry the token that is printed at the start: as a bearer token or, in a browser that opened the
+printed address, as a cookie. `phase_fusion_check` checks its content.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOKEN = os.environ.pop("PHASE_FUSION_TOKEN", "")
 """Printed at the start; no process that the server starts inherits it."""
 COOKIE = "phase_fusion_token"
 OPEN = {("GET", "/auth/"), ("POST", "/auth/token")}
-"""What is answered to everybody: how to log in."""
+"""Answered without a token: how to log in."""
 HOSTS = frozenset(["127.0.0.1", "localhost", "[::1]"])
 CLOSED = {
     "/proxy/": "studies are a folder, not a DICOMweb server",
@@ -29,18 +29,18 @@ CLOSED = {
     "/infer/wsi": "this model reads volumes, not whole slides",
     "/scoring/": "labels are classes, which this server does not score",
 }
-"""Parts of MONAI Label that this model has no use for, and why."""
+"""Parts of MONAI Label that are not served, and why."""
 LOGIN_SIZE, TEXT_SIZE, FORM_SIZE = 10_000, 1_000_000, 8_000_000_000
-"""Bytes that a request may have: to log in, with JSON, and with a form, which uploads images."""
+"""Most bytes of a request: to log in, with JSON, and with a form, which uploads images."""
 
 
 def is_token(given: str) -> bool:
-    """Return whether this is the token, in a time that tells nothing of it."""
+    """Return whether this is the token, in constant time."""
     return bool(TOKEN) and hmac.compare_digest(given.encode("utf-8", "replace"), TOKEN.encode())
 
 
 class Door:
-    """Answers 403 to another host or origin, and 401 to whoever does not hold the token."""
+    """Answers 403 to another host or origin, and 401 without the token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -57,7 +57,7 @@ class Door:
         await (answer or self.app)(scope, _at_most(size_of(request), receive), send)
 
     def refusal(self, request: Request) -> JSONResponse | RedirectResponse | None:
-        """Return what is answered in place of the server, or None."""
+        """Return the answer given in place of the server's, or None."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
         if re.sub(r":\d+$", "", host) not in HOSTS:
             return _refuse(403, f"this server is asked for as 127.0.0.1 or localhost, found host {host!r}")
@@ -85,7 +85,7 @@ class Door:
 
 
 def size_of(request: Request) -> int:
-    """Return how many bytes this request may have."""
+    """Return the most bytes that this request may have."""
     if (request.method, request.scope["path"]) in OPEN:
         return LOGIN_SIZE
     is_form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
@@ -93,7 +93,7 @@ def size_of(request: Request) -> int:
 
 
 def _at_most(size: int, receive: Receive) -> Receive:
-    """Stop reading a request that goes on after `size` bytes, whatever length it gave."""
+    """Stop reading a request after `size` bytes, whatever length it declared."""
 
     async def bounded() -> Message:
         nonlocal size
@@ -107,7 +107,7 @@ def _at_most(size: int, receive: Receive) -> Receive:
 
 
 def _from_elsewhere(request: Request, host: str) -> bool:
-    """Whether a browser says that a page of another site or port asks; cookies know no ports."""
+    """Whether the request comes from a page of another site or port; cookies do not distinguish ports."""
     referer = request.headers.get("referer")
     told = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
     return told or (referer is not None and urlsplit(referer).netloc != host)
@@ -118,7 +118,7 @@ def _refuse(status: int, line: str, headers: Mapping[str, str] | None = None) ->
 
 
 async def log_in(request: Request) -> dict[str, str]:
-    """Give whoever knows the token, as any user's password, the bearer that MONAI Label's clients keep."""
+    """Return the bearer token that MONAI Label's clients keep, for any user whose password is the token."""
     body = (await request.body()).decode("utf-8", "replace")
     if not is_token(parse_qs(body).get("password", [""])[0]):
         raise HTTPException(401, "the password is the token that `make label` printed")

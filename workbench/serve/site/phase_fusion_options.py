@@ -25,7 +25,7 @@ def is_either(value: Any) -> bool:
 
 
 def are_numbers(value: Any) -> bool:
-    """Whether this is a number, numbers between blanks, or a list of such; nothing stands for not known."""
+    """Whether this is a number, numbers between blanks, or a list of such; empty means unknown."""
     if isinstance(value, list):
         return len(value) <= 16 and all(map(are_numbers, value))
     if isinstance(value, str):
@@ -57,4 +57,4 @@ OPTIONS = {
 }
 SWITCHES = ["pretrained", "multi_gpu", "multi_node", "save_label", "result_compress", "restore_label_idx", "largest_cc"]
 OPTIONS |= dict.fromkeys(SWITCHES, ("true or false", is_either))
-"""Options of MONAI Label and its clients -> what must hold, and whether it does."""
+"""Options of MONAI Label and its clients -> the rule in words, and as a function."""

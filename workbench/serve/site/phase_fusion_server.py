@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI Label's web application behind our door, which says what is wrong with a request."""
+"""MONAI Label's web application behind access control, with errors that say what is wrong with a request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,12 +19,12 @@ from phase_fusion_door import Door, log_in
 
 MISTAKES = (MONAILabelException, ValueError, OSError, AssertionError)
 HELD = Path(".run")
-"""In the app, where the server stands: says who has it (see `workbench.serve`)."""
+"""In the app's folder, the working directory: says which process has it (see `workbench.serve`)."""
 scores_alone = ClassificationWriter.__call__
 
 
 def with_judgement(self, data):
-    """Answer a classification by its scores and what our last step says: the positive class and threshold."""
+    """Answer a classification with its scores and the result of our last step: positive class and threshold."""
     file, answer = scores_alone(self, data)
     return file, {**data.get("result", {}), **answer}
 
@@ -34,7 +34,7 @@ ClassificationWriter.__call__ = with_judgement
 
 @asynccontextmanager
 async def gives_back(_: FastAPI) -> AsyncIterator[None]:
-    """Give the app back at the end."""
+    """Release the app's folder at the end."""
     yield
     HELD.unlink(missing_ok=True)
 
@@ -53,19 +53,19 @@ async def says_how() -> dict:
 
 @app.post("/auth/token")
 async def gives_token(request: Request) -> dict:
-    """Log in."""
+    """Return the token to a client that logs in with it as the password."""
     return await log_in(request)
 
 
 @app.get("/auth/token/valid")
 async def is_valid() -> dict:
-    """Reached by those who hold the token."""
+    """Confirm the token, without which this is not reached."""
     return {"username": "label", "email": None, "name": None, "roles": []}
 
 
 @app.get("/datastore/dataset", dependencies=[Depends(check)])
 def gives_dataset(background: BackgroundTasks, limit_cases: int | None = None) -> FileResponse:
-    """Send the labelled cases as a ZIP file, which MONAI Label would leave in the temporary folder."""
+    """Send the labelled cases as a ZIP file, and remove it afterwards, which MONAI Label does not."""
     answer = download_dataset(limit_cases)
     background.add_task(remove_file, answer.path)
     return answer
@@ -76,7 +76,7 @@ app.include_router(label.router, dependencies=[Depends(check), Depends(tidy)])
 
 @app.exception_handler(RequestValidationError)
 async def tell_what_is_missing(_: Request, error: RequestValidationError) -> JSONResponse:
-    """Answer a part of the request that is not there, or of another type, in one line."""
+    """Say in one line which part of a request is missing or of another type."""
     first = error.errors()[0]
     where = ".".join(str(part)[:60] for part in first["loc"])
     return JSONResponse({"detail": f"{where} is wrong: {first['msg'][:200]}"}, status_code=400)
@@ -84,7 +84,7 @@ async def tell_what_is_missing(_: Request, error: RequestValidationError) -> JSO
 
 @app.exception_handler(HTTPException)
 async def tell_mistake(_: Request, error: HTTPException) -> JSONResponse:
-    """Answer what MONAI Label refuses; it calls a user's mistake 500."""
+    """Answer what MONAI Label refuses; it gives a user's mistake status 500."""
     status = 400 if error.status_code == 500 else error.status_code
     return JSONResponse({"detail": error.detail}, status)
 
@@ -96,9 +96,9 @@ async def tell_mistake(_: Request, error: HTTPException) -> JSONResponse:
 @app.exception_handler(AssertionError)
 @app.exception_handler(Exception)
 async def tell(_: Request, error: Exception) -> JSONResponse:
-    """Answer a user's mistake by its one line: a ValueError, or an OSError where a file is not there.
+    """Answer a user's mistake with its one line: a ValueError, or an OSError for a missing file.
 
-    While it builds a part, MONAI turns these into a RuntimeError that they are the cause of.
+    While building a component, MONAI wraps these in a RuntimeError as its cause.
     """
     cause: BaseException | None = error
     while isinstance(cause, RuntimeError):

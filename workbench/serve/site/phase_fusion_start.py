@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MONAI Label's command, which a signal ends by one line, whatever it is doing."""
+"""Start MONAI Label's command; a signal ends it with one line, whatever it is doing."""
 
 import signal
 import sys
 from importlib import util
 from pathlib import Path
 
-if __name__ == "__main__":  # in this process no package of ours is imported
+if __name__ == "__main__":  # this process imports none of our packages
     place = Path(__file__).resolve().parents[3] / "scripts" / "files" / "stopping.py"
     spec = util.spec_from_file_location("stopping", place)
     assert spec is not None
@@ -14,8 +14,8 @@ if __name__ == "__main__":  # in this process no package of ours is imported
     stopping = util.module_from_spec(spec)
     spec.loader.exec_module(stopping)
     stopping.install()
-    signal.signal(signal.SIGINT, stopping.stop)  # to which uvicorn comes back
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is stopping.stop:  # unknown to uvicorn
+    signal.signal(signal.SIGINT, stopping.stop)  # uvicorn restores this handler
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is stopping.stop:  # uvicorn does not handle it
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     from monailabel.main import Main
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read by Python at its start: lets torchvision load beside a torch without its compiled operators."""
+"""Run by Python at its start: lets torchvision load with a torch that lacks its compiled operators."""
 
 import importlib.abc
 import importlib.util
@@ -22,5 +22,5 @@ class _DeclareOperators(importlib.abc.MetaPathFinder):
         return None
 
 
-_kept: list = []  # a library's operators go when it is collected
+_kept: list = []  # operators vanish when their library is garbage-collected
 sys.meta_path.insert(0, _DeclareOperators())
