@@ -115,7 +115,12 @@ class Outliner:
         dataset = self.place / "outliner" / "data" / name
         dataset.mkdir(parents=True, exist_ok=True)
         splits = {"training": training, "validation": self.cases.validation, "test": test}
-        content: dict[str, Any] = {"name": name, "phases": self.cases.phases, "classes": self.cases.classes, "clinical": []}
+        content: dict[str, Any] = {
+            "name": name,
+            "phases": self.cases.phases,
+            "classes": self.cases.classes,
+            "clinical": [],
+        }
         content["structures"] = list(self.cases.structures)
         content |= {split: [self._entry(item) for item in items] for split, items in splits.items()}
         write_text(dataset / "dataset.json", json.dumps(content, indent=1) + "\n")
