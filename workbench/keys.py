@@ -175,6 +175,8 @@ class Preparation(Keys):
     """mm; a phase whose region would move further is left unregistered"""
     registration_max_rotation: NotNegative
     """degrees; a phase that would rotate further is left unregistered"""
+    structures: list[Text] | None
+    """names of the values 1, 2, ... of the masks, e.g. [organ, lesion]; null takes the layout's or none"""
     without_mask: Literal["leave_out", "box", "whole_volume"] | None
     """if only some cases have a mask: leave_out, box or whole_volume (of all); null stops and says which"""
     workers: Count | None

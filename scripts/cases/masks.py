@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from scripts.files.plain_text import check_safe_names, is_plain
+from scripts.files.processes import work_through
 from scripts.volumes.mask import distinct
 from scripts.volumes.open import open_volume
 from scripts.volumes.volume import Volume, bad_volume
@@ -123,6 +125,40 @@ def drawn_values(mask: Volume, structures: Sequence[str]) -> list[int]:
         else:
             found = np.union1d(found, [float((block > 0).any())])
     return [int(value) for value in found if value > 0]
+
+
+def drawn_structures(
+    cases: Sequence[Mapping[str, Any]], structures: Sequence[str], workers: int | None = None
+) -> dict[str, set[int]]:
+    """Read all masks of the cases that have one; return case -> values drawn, of all its masks together.
+
+    Args:
+        cases: entries of dataset.json with absolute paths, or items.
+        structures: as for `drawn_values`.
+
+    Raises:
+        BadCases: masks that cannot be read, or hold a value that `structures` does not name; all of them.
+    """
+    masked = [case for case in cases if masks_of(case.get("roi"))]
+    found = work_through(partial(_drawn, structures), masked, workers, bar="reading masks", what="masks")
+    return {str(case["case"]): values for case, values in zip(masked, found, strict=True)}
+
+
+def _drawn(structures: Sequence[str], case: Mapping[str, Any]) -> set[int]:
+    masks = masks_of(case["roi"]).items()
+    return {value for phase, path in masks for value in drawn_values(open_mask(path, case["case"], phase), structures)}
+
+
+def absent_structures(drawn: Iterable[set[int]], structures: Sequence[str]) -> list[str]:
+    """Return the structures that no mask holds, by name and value; without names, what all masks lack.
+
+    >>> absent_structures([{1}, {1, 3}], ["wall", "cavity", "scar"]), absent_structures([set()], [])
+    (["'cavity' (value 2)"], ["'roi' (values above 0)"])
+    """
+    found = set().union(*drawn)
+    if not structures:
+        return [] if found else [f"{ROI!r} (values above 0)"]
+    return [f"{name!r} (value {value})" for value, name in enumerate(structures, start=1) if value not in found]
 
 
 def check_values(voxels: np.ndarray, structures: Sequence[str], mask: Volume) -> None:

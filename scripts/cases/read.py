@@ -39,6 +39,7 @@ def read_cases(
     classes: Sequence[str],
     clinical: Sequence[str | Mapping] = (),
     required: Sequence[str] = SPLITS,
+    labels: bool = True,
 ) -> Cases:
     """Read the training, validation and test cases of a dataset, or raise a one-line error.
 
@@ -48,13 +49,17 @@ def read_cases(
         clinical: the clinical columns to use, by name or as declarations; in an evaluation, the dataset may
             lack columns that a trained model declares.
         required: splits that must have cases (training and validation of every class); an evaluation needs one.
+        labels: whether every case of a split must have one of `classes` as its label. A network that outlines
+            learns from masks alone: `classes` may then be empty, and `label` is set only where every case of
+            the splits has one, so that all items of a batch have the same keys.
 
     Raises:
         FileNotFoundError: no such folder or dataset.json, or files that it names do not exist.
         ValueError: anything that would make training fail later.
     """
     document = open_document(dataset_dir)
-    phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
+    phases = name_list(phases, "`phases`")
+    classes = name_list(classes, "`classes`") if labels or classes else []
     check_phases(document, phases)
     columns = select_columns(document.columns, clinical, str(document.file), "training" in required)
     splits: dict[str, list[Item]] = {}
@@ -62,24 +67,25 @@ def read_cases(
         splits[split] = [
             read_item(document, split, *entry, phases, columns) for entry in enumerate(document.entries(split))
         ]
-        if split in SPLITS:
-            if split in required:
-                check_split(document, split, splits[split])
-            for item in splits[split]:
-                item["label"] = class_index(document, item, classes)
-    for item in splits["unlabelled"]:
+        if split in required:
+            check_split(document, split, splits[split])
+    listed = [item for split in SPLITS for item in splits[split]]
+    labelled = labels or (bool(classes) and all("label" in item for item in listed))
+    for item in listed if labelled else []:
+        item["label"] = class_index(document, item, classes)
+    for item in splits["unlabelled"] if labelled else [*listed, *splits["unlabelled"]]:
         item.pop("label", None)
     check_unique(document, [item for items in splits.values() for item in items])
     check_patients(document, splits)
     for split in ("training", "validation"):
-        if split in required:
+        if split in required and labels:
             check_classes(document, split, splits[split], classes)
     check_files(document, [item for items in splits.values() for item in items])
     if columns and "training" not in required:
         evaluated = [item for split in required for item in splits[split]]
         line = cases.new_table.lacking(evaluated, columns, str(document.file), remedy="")
         print(f"{line}\n" if line else "", end="", flush=True)
-    counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
+    counts = [sum(item.get("label") == index for item in splits["training"]) for index in range(len(classes))]
     return Cases(document.name, phases, classes, columns, **splits, class_counts=counts, structures=document.structures)
 
 

@@ -62,6 +62,23 @@ def assign_splits(cases: Sequence[Case], fractions: Sequence[float], seed: int) 
     return splits
 
 
+def assign_outlined(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> dict[str, list[Case]]:
+    """Return split -> cases of a dataset without classes: as `assign_splits`, those with a mask being one class.
+
+    Cases without a mask are unlabelled.
+    """
+    marked = [case | {"label": "cases with a mask"} if case.get("roi") else case for case in cases]
+    return without_labels(assign_splits(marked, fractions, seed))
+
+
+def without_labels(splits: Splits) -> dict[str, list[Case]]:
+    """Return the splits with cases that have no label."""
+    return {
+        split: [{key: value for key, value in case.items() if key != "label"} for case in cases]
+        for split, cases in splits.items()
+    }
+
+
 def split_by_patient(
     labels: Sequence[str],
     patients: Sequence[str],

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scripts.cases.read import read_cases
+from scripts.volumes.open import open_volume
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
 
@@ -34,7 +35,9 @@ def test_the_edition_of_2020_with_its_name_mapping(save_volume, tmp_path):
     cases = read_cases(prepare(Settings(tmp_path / "data", "brats", tmp_path / "out")), PHASES, ["HGG", "LGG"])
     item = everyone(cases)["BraTS20_Training_003"]
     assert (item["label"], list(item["image"])) == (1, PHASES)
-    assert item["roi"].endswith("BraTS20_Training_003_seg.nii")
+    assert item["roi"] == str(tmp_path / "out/masks/BraTS20_Training_003.nii.gz")
+    np.testing.assert_array_equal(open_volume(item["roi"]).read(), np.where(tumour() == 4, 3, 0))
+    assert cases.structures == ["necrotic core", "oedema", "enhancing tumour"]
     assert "BraTS_2017_subject_ID" not in (tmp_path / "out/dataset.json").read_text()
 
 

@@ -54,7 +54,7 @@ def make_acdc_patient(root: Path, number: int, group: str, centre: tuple[int, in
 
 
 class TestAcdc:
-    def test_official_layout_with_its_test_patients(self, tmp_path):
+    def test_official_layout_with_its_test_patients(self, tmp_path, capsys):
         for number in range(20):
             make_acdc_patient(tmp_path / "ACDC/training", number + 1, CLASSES[number // 4])
         for number in range(5):
@@ -67,7 +67,17 @@ class TestAcdc:
         assert {item["case"] for item in cases.test} == {f"patient{n}" for n in range(101, 106)}
         item = cases.test[0]
         assert item["image"]["es"].endswith("ACDC/testing/patient101/patient101_frame12.nii.gz")
-        assert item["roi"].endswith("patient101_frame01_gt.nii.gz")
+        assert {phase: Path(mask).name for phase, mask in item["roi"].items()} == {
+            "ed": "patient101_frame01_gt.nii.gz", "es": "patient101_frame12_gt.nii.gz"
+        }  # fmt: skip
+        assert cases.structures == ["right ventricle", "myocardium", "left ventricle"]
+        printed = capsys.readouterr().out
+        assert "masks: 25 of 25 cases have them: ed 25, es 25\n" in printed
+        assert (
+            "structures, by the value of the masks: 1 right ventricle (0 cases), 2 myocardium (0 cases), 3 left "
+            "ventricle (25 cases)" in printed
+        )
+        assert "warning: structure 'myocardium' (value 2) is in no mask of a training case" in printed
         assert item["clinical"] == {"height": 184.0, "weight": 95.0}
 
     def test_the_box_is_centred_on_the_heart_and_tells_nothing_of_its_size(self, tmp_path):
@@ -113,7 +123,9 @@ class TestAcdc:
         assert cases.class_counts == [12] * 5
         for split in (cases.validation, cases.test):
             assert [sum(item["label"] == index for item in split) for index in range(5)] == [4] * 5
+        assert cases.structures == ["right ventricle", "myocardium", "left ventricle"]
         for item in cases.training:
+            assert list(item["roi"]) == ["ed", "es"]
             width = np.subtract(*item["box"][::-1])
             assert width[:2] == pytest.approx([160.0, 160.0])
         text = (tmp_path / "first/dataset.json").read_text()

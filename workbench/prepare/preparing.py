@@ -15,9 +15,9 @@ from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
 from scripts.cases.folder import check_found_phases
-from scripts.cases.masks import masks_of
+from scripts.cases.masks import absent_structures, drawn_structures, masks_of, structure_names
 from scripts.cases.positive import positive_class
-from scripts.cases.splits import assign_splits, everyone
+from scripts.cases.splits import Case, assign_outlined, assign_splits, everyone
 from scripts.engines.running import bundle_command, from_here, running_parser, training_command
 from scripts.files import stopping
 from scripts.files.atomic import not_left_empty, write_text
@@ -36,7 +36,7 @@ from workbench.prepare.missing_masks import settle_masks
 from workbench.prepare.quality.quality import list_bad, require_quality
 from workbench.prepare.registration.cases import register_cases
 from workbench.prepare.settings import Settings, absolute, output_folder, refuse_earlier
-from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text
+from workbench.prepare.summary import grid_lines, mask_lines, reading_notes, size_lines, summary_text
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
 from workbench.prepare.write import Dataset, fold_splits, image_overlay_text, overlay_text, write_dataset, write_folds
@@ -83,6 +83,7 @@ class _Preparation:
         self.settings, self.source, self.folder = settings, source, source.output
         self.workers, self.deciding = settings.workers, Deciding(settings.decide_on)
         self.unmasked, self.merged = list[str](), list[str]()
+        self.drawn = dict[str, set[int]]()
         self.proposal: Survey | None = None
 
     def run(self) -> Path:
@@ -94,6 +95,7 @@ class _Preparation:
             if not self.found.views:
                 self.settle_images()
             self.split()
+            self.look_at_masks()
             self.choose_columns()
             self.choose_grid()
         self.describe()
@@ -101,7 +103,10 @@ class _Preparation:
         self.tell(file, folds)
         if self.settings.quality and not self.found.views:
             require_quality(self.folder, workers=self.workers)
-        if self.found.overlay:
+        if self.found.outlines:
+            data = from_here(self.folder / "data.yaml")
+            train = bundle_command("segmenting", ["configs/segment.yaml", data], BUNDLE)
+        elif self.found.overlay:
             train = training_command([self.found.overlay], from_here(self.folder))
         else:
             train = training_command([from_here(self.folder / "data.yaml")])
@@ -122,6 +127,8 @@ class _Preparation:
             found = join_clinical_table(found, table, self.settings.clinical)
         check_columns(found.clinical, "the table")
         self.found, self.notes = found, list(found.notes)
+        named = self.source.structures or found.structures
+        self.structures = structure_names(list(named), f"names of structures of {found.name}")
 
     def choose_phases(self) -> None:
         """Keep the chosen phases, and the cases that have one."""
@@ -133,46 +140,84 @@ class _Preparation:
         self.cases, self.dropped = with_phases(self.found.cases, self.phases)
 
     def choose_classes(self) -> None:
-        """Bring labels to one spelling, and choose classes and the positive one."""
+        """Bring labels to one spelling, and choose classes and the positive one, where cases have a class."""
+        self.notes += [f"cases without a chosen phase, left out: {', '.join(self.dropped)}"] if self.dropped else []
+        self.classes, self.positive = list[str](), None
+        if self.found.outlines:
+            given = [name for name in ("classes", "positive") if getattr(self.settings, name) is not None]
+            if given:
+                raise ValueError(
+                    f"--{given[0]} is about classes, found no case that has one; pass --labels FILE.csv with the "
+                    f"columns case,label, or leave --{given[0]} out"
+                )
+            return
         self.cases, notes = one_spelling(self.cases, self.settings.classes)
         labels = sorted({case["label"] for case in self.cases if "label" in case})
         self.classes = name_list(self.settings.classes or self.found.classes or labels, "labels")
         self.positive = positive_class(self.settings.positive, self.classes)
         self.notes += notes
-        if self.dropped:
-            self.notes.append(f"cases without a chosen phase, left out: {', '.join(self.dropped)}")
 
     def settle_images(self) -> None:
         """Look for copies, for cases without a mask, and for what headers leave open."""
         settled, notes = settle_identical(self.cases, self.settings.allow_identical, self.workers)
         self.merged = merged_patients(self.cases, settled)
         reference = self.settings.reference_phase or self.phases[0]
-        self.cases, self.unmasked = settle_masks(settled, reference, self.settings.without_mask, self.workers)
+        self.cases = settled
+        if not self.found.outlines:
+            self.cases, self.unmasked = settle_masks(settled, reference, self.settings.without_mask, self.workers)
         self.notes += notes + self.unmasked
         self.notes += [] if self.found.overlay else reading_notes(self.cases, self.phases, self.workers)
 
     def split(self) -> None:
         """Assign the cases to splits."""
+        assign = assign_outlined if self.found.outlines else assign_splits
         with copies_told(self.merged):
-            self.splits = assign_splits(self.cases, self.settings.fractions, self.settings.seed)
+            self.splits = assign(self.cases, self.settings.fractions, self.settings.seed)
+
+    def look_at_masks(self) -> None:
+        """Read the masks whose values have names, or which are all there is to learn."""
+        everybody = everyone(self.splits)
+        if self.settings.structures and not any(case.get("roi") for case in everybody):
+            raise ValueError(
+                "--structures names the values of masks, found no case with one; correct the names of the masks' "
+                "files, or leave --structures out"
+            )
+        if not self.structures and not self.found.outlines:
+            return
+        self.drawn = drawn_structures(everybody, self.structures, self.workers)
+        training = [self.drawn.get(case["case"], set()) for case in self.splits["training"]]
+        absent = absent_structures(training, self.structures) if any(self.drawn) else []
+        if absent and self.found.outlines:
+            raise ValueError(
+                f"structure {absent[0]} must be in the mask of at least one training case, found it in none of "
+                f"{len(training)}; take it out of the names and masks, or try another --seed"
+            )
+        self.notes += [f"warning: structure {one} is in no mask of a training case" for one in absent]
 
     def choose_columns(self) -> None:
         """Choose the clinical columns by the deciding cases, without those that look like the answer."""
         splits, columns, notes = decided_columns(self.splits, self.found.clinical, self.deciding)
-        self.splits, self.columns, more = without_suspicious(splits, columns, self.settings.keep_suspicious)
+        self.splits, self.columns, more = splits, columns, list[str]()
+        if not self.found.outlines:
+            self.splits, self.columns, more = without_suspicious(splits, columns, self.settings.keep_suspicious)
         self.notes += notes + more
 
     def choose_grid(self) -> None:
         """Choose the reference phase, correct and register volumes, propose region, grid and intensities."""
-        grids = look_at_grids(everyone(self.splits), self.workers)
+        grids = look_at_grids(self.with_regions(), self.workers)
         deciding = self.deciding.names(self.splits)
         self.deciders = [one for one in grids if one.case in deciding]
         if self.found.views:
             return
         reference = choose_reference(self.deciders, self.phases, self.settings.reference_phase)
         self.prepare_volumes(reference.phase)
-        cases, kind = everyone(self.splits), self.deciding.kind
+        cases, kind = self.with_regions(), self.deciding.kind
         self.proposal = survey(cases, grids, self.phases, reference, deciding, kind, self.workers)
+
+    def with_regions(self) -> list[Case]:
+        """Return all cases as a region is looked for in them: not in masks that may be empty, to be outlined."""
+        cases = everyone(self.splits)
+        return [case | {"roi": None} for case in cases] if self.found.outlines else cases
 
     def prepare_volumes(self, reference_phase: str) -> None:
         """Remove bias fields, then register phases, if asked for; cases then name the new volumes."""
@@ -192,13 +237,15 @@ class _Preparation:
         self.decided = [
             self.deciding.note(self.splits),
             *(grid_lines(self.proposal) if self.proposal is not None else []),
+            *mask_lines(self.splits, self.phases, self.structures, self.drawn),
             *self.found.left_out,
         ]
         comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])  # no path of this machine
         self.header: dict[str, Any] = {
             "name": self.found.name,
             "phases": self.phases,
-            "classes": self.classes,
+            **({"classes": self.classes} if self.classes else {}),
+            **({"structures": self.structures} if self.structures else {}),
             **({} if self.positive is None else {"positive": self.positive}),
             "clinical": self.columns,
             "seed": self.settings.seed,
@@ -212,7 +259,9 @@ class _Preparation:
         drawn, settings = {}, self.settings
         if settings.folds:
             with copies_told(self.merged):
-                drawn = fold_splits(everyone(self.splits), settings.folds, settings.fractions, settings.seed)
+                drawn = fold_splits(
+                    everyone(self.splits), settings.folds, settings.fractions, settings.seed, self.found.outlines
+                )
         folds = write_folds(self.folder, self.header, drawn)
         dataset = Dataset(
             self.found.name, self.folder, self.phases, self.classes, self.columns, self.positive, self.found.views

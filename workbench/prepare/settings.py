@@ -11,6 +11,7 @@ from typing import Any
 
 from scripts.cases.document import name_list
 from scripts.cases.folder import check_names
+from scripts.cases.masks import structure_names
 from scripts.cases.positive import named_class
 from scripts.files.atomic import check_writable
 from scripts.files.plain_text import check_names_are_text
@@ -50,6 +51,7 @@ class Settings:
     keep_ids: bool = False
     mapping: File = None
     without_mask: str | None = None
+    structures: Sequence[str] | None = None
     workers: int | None = None
     quality: bool = True
     correcting: BiasCorrection = field(default_factory=BiasCorrection)
@@ -69,6 +71,7 @@ class Settings:
         phases = None if self.phases is None else name_list(self.phases, "`phases`")
         if self.classes and self.positive is not None:
             named_class(self.positive, name_list(self.classes, "`classes`"))
+        structures = structure_names(self.structures, "`structures`")
         source = Source(
             path=absolute(str(self.source)),
             output=folder,
@@ -80,6 +83,7 @@ class Settings:
             mapping=_optional(self.mapping),
             keep_ids=self.keep_ids,
             dry_run=self.dry_run,
+            structures=structures or None,
         )
         check_options(str(self.layout), source)
         return source

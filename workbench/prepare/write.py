@@ -16,8 +16,8 @@ import yaml
 from scripts.cases.clinical import Column
 from scripts.cases.masks import each_mask
 from scripts.cases.read import read_cases
-from scripts.cases.splits import Case, Splits, patient_of, split_by_patient
-from scripts.engines.running import from_here, training_command
+from scripts.cases.splits import Case, Splits, patient_of, split_by_patient, without_labels
+from scripts.engines.running import bundle_command, from_here, training_command
 from scripts.files.atomic import write_atomically
 from scripts.files.plain_text import check_from_data, is_plain, literal
 from scripts.volumes.open import FIELD, brightest
@@ -55,7 +55,8 @@ def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Pa
     def write(temporary: Path) -> None:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         try:
-            read_cases(temporary, content["phases"], content["classes"], content["clinical"])
+            classes = content.get("classes", [])
+            read_cases(temporary, content["phases"], classes, content["clinical"], labels=bool(classes))
         except (ValueError, FileNotFoundError) as error:
             raise type(error)(str(error).replace(str(temporary), f"{file} (not written)")) from None
 
@@ -84,7 +85,7 @@ def _entry(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def fold_splits(
-    cases: Sequence[Case], folds: int, fractions: Sequence[float], seed: int
+    cases: Sequence[Case], folds: int, fractions: Sequence[float], seed: int, outlines: bool = False
 ) -> dict[str, dict[str, list[Case]]]:
     """Return fold -> split -> cases; each labelled case is a test case once.
 
@@ -96,6 +97,7 @@ def fold_splits(
         cases: entries of dataset.json; unlabelled ones do not count.
         folds: number of parts, at least 2.
         fractions: of training, validation and test; the first two divide the cases that are not tested.
+        outlines: whether the cases have no class: then those with a mask count as labelled.
 
     Raises:
         ValueError: an invalid number of folds, splits fixed by the source, or a class with too few
@@ -103,6 +105,10 @@ def fold_splits(
     """
     if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
         raise ValueError(f"folds must be a whole number of at least 2, found {folds!r}; correct --folds")
+    if outlines:
+        marked = [case | {"label": "cases with a mask"} for case in cases if case.get("roi")]
+        drawn = fold_splits(marked, folds, fractions, seed)
+        return {fold: without_labels(splits) for fold, splits in drawn.items()}
     labelled = [case for case in cases if "label" in case]
     fixed = next((case for case in labelled if "split" in case), None)
     if fixed is not None:
@@ -176,7 +182,7 @@ def overlay_of(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> 
         ("name", results_name(dataset.name), "name of the results folder"),
         ("dataset_dir", str(dataset.folder), "folder with dataset.json"),
         *phases,
-        ("classes", list(dataset.classes), "names of the labels; the order of the outputs"),
+        *([("classes", dataset.classes, "names of the labels; the order of the outputs")] if dataset.classes else []),
         *([] if dataset.positive is None else [("positive", dataset.positive, either)]),
         ("clinical", [dict(column) for column in dataset.columns], "columns of the clinical table"),
         *grid,
@@ -184,7 +190,7 @@ def overlay_of(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> 
     lines = [
         f"# Overlay for {dataset.name}, written by `preparing`. Edit it as needed, then, from the same "
         "folder as `preparing`:",
-        f"#   {training_command([from_here(dataset.folder / 'data.yaml')])}",
+        f"#   {command_for(dataset)}",
         "",
         *(
             f"{key}: {_flow(literal(value) if key == 'dataset_dir' else value)}  # {comment}"
@@ -198,6 +204,12 @@ def overlay_of(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> 
             f"names and paths in data.yaml must be text in one line, found {broken[0]!r:.200}; rename them"
         )
     return "\n".join(lines) + "\n"
+
+
+def command_for(dataset: Dataset) -> str:
+    """Return the command that trains on a dataset: what classifies or, where no case has a class, what outlines."""
+    data = from_here(dataset.folder / "data.yaml")
+    return training_command([data]) if dataset.classes else bundle_command("segmenting", ["configs/segment.yaml", data])
 
 
 def results_name(name: str) -> str:

@@ -32,6 +32,8 @@ class Source:
     mapping: Path | None = None
     keep_ids: bool = False  # layout dicom: whether cases are named after the patients' identifiers
     dry_run: bool = False  # layout dicom: whether the assignment of phases is only shown
+    # names of the values 1, 2, ... of the masks that the user gave, or None for those that the layout knows
+    structures: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Found:
 
     name: str  # name of the dataset
     phases: list[str]  # phases in order
-    # entries as in dataset.json, with `image`, `roi` as absolute paths; `split` where the source fixes it;
-    # without `label` where it is unknown
+    # entries as in dataset.json, with `image`, `roi` as absolute paths; `roi` is one mask or {phase: mask};
+    # `split` where the source fixes it; without `label` where it is unknown
     cases: list[Case]
     classes: list[str] | None = None  # class names in order; None takes those of the cases, sorted
     clinical: list[Column] = field(default_factory=list)
@@ -52,6 +54,9 @@ class Found:
     # names of the views where the images are 2D: each phase is then named <phase>_<view>, phases first, views
     # inside. Empty for volumes.
     views: list[str] = field(default_factory=list)
+    structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
+    # whether no case has a class, and the masks are all there is to learn: then `label` is in no case
+    outlines: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", [note for note in self.notes if note])

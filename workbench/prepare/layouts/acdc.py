@@ -5,15 +5,17 @@ The official layout (https://www.creatis.insa-lyon.fr/Challenge/acdc), as the tr
 folder that holds training/ and testing/ (then the official test patients are the test split):
 
     patient001/Info.cfg                      ED: 1, ES: 12, Group: DCM, Height: 184.0 (cm), Weight: 95.0 (kg)
-    patient001/patient001_frame01.nii.gz     and patient001_frame01_gt.nii.gz, the heart mask
+    patient001/patient001_frame01.nii.gz     and patient001_frame01_gt.nii.gz, the mask of the heart
 
 or a copy with the two frames named:
 
     patient001/ed.nii.gz, es.nii.gz          and ed_seg.nii.gz, es_seg.nii.gz
     cases.csv                                columns patient, group; any other column is ignored
 
-The order of patient numbers follows the classes: it is never used. Each case gets a box of 160 mm around the
-heart (the centre of the end-diastolic mask, or of the image where there is no mask), over all slices.
+Each frame has a mask of its own, whose values are the cavity of the right ventricle, the myocardium and the
+cavity of the left ventricle. The order of patient numbers follows the classes: it is never used. Each case
+gets a box of 160 mm around the heart (the centre of the end-diastolic mask, or of the image where there is no
+mask), over all slices.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from workbench.prepare.layouts import Found, Source, check_folder
 
 CLASSES = ["NOR", "DCM", "HCM", "MINF", "RV"]
 PHASES = ["ed", "es"]
+STRUCTURES = ["right ventricle", "myocardium", "left ventricle"]  # values 1, 2, 3
 CLINICAL = [{"name": "height", "kind": "number", "unit": "cm"}, {"name": "weight", "kind": "number", "unit": "kg"}]
 BOX_WIDTH = 160.0  # in-plane side of the box in mm
 
@@ -44,12 +47,13 @@ def find(source: Source) -> Found:
         rows = read_table(table, "table", "--source").rows
         groups = {row.get("patient", ""): row.get("group", "") for row in rows}
         cases = [_copied(folder, groups.get(folder.name), table) for folder in _patients(source.path)]
-        return Found("ACDC", PHASES, cases, CLASSES, overlay="configs/data/acdc.yaml")
+        return Found("ACDC", PHASES, cases, CLASSES, overlay="configs/data/acdc.yaml", structures=STRUCTURES)
     both = all((source.path / name).is_dir() for name in ("training", "testing"))
     cases = [_official(folder) for folder in _patients(source.path / "training" if both else source.path)]
     if both:
         cases += [_official(folder) | {"split": "test"} for folder in _patients(source.path / "testing")]
-    return Found("ACDC", PHASES, cases, CLASSES, CLINICAL, overlay="configs/data/acdc.yaml")
+    overlay = "configs/data/acdc.yaml"
+    return Found("ACDC", PHASES, cases, CLASSES, CLINICAL, overlay=overlay, structures=STRUCTURES)
 
 
 def _patients(root: Path) -> list[Path]:
@@ -69,21 +73,22 @@ def _official(folder: Path) -> dict[str, Any]:
     pairs = (line.split(":", 1) for line in info_file.read_text(encoding="utf-8").splitlines() if ":" in line)
     info = {key.strip(): value.strip() for key, value in pairs}
     image: dict[str, str] = {}
+    masks: dict[str, Path] = {}
     for phase in PHASES:
         frame = info.get(phase.upper(), "")
         if not frame.isdigit():
             raise ValueError(
                 f"case {folder.name}: {info_file} must have a line '{phase.upper()}: frame number', found {frame!r}"
             )
-        image[phase] = _frame(folder, phase, f"{folder.name}_frame{int(frame):02d}")
+        stem = f"{folder.name}_frame{int(frame):02d}"
+        image[phase], masks[phase] = _frame(folder, phase, stem), folder / f"{stem}_gt.nii.gz"
     clinical = {name: float(info[name.title()]) for name in ("height", "weight") if name.title() in info}
-    mask = folder / f"{folder.name}_frame{int(info['ED']):02d}_gt.nii.gz"
-    return _entry(folder.name, info.get("Group"), info_file, image, mask) | {"clinical": clinical}
+    return _entry(folder.name, info.get("Group"), info_file, image, masks) | {"clinical": clinical}
 
 
 def _copied(folder: Path, group: str | None, table: Path) -> dict[str, Any]:
     image = {phase: _frame(folder, phase, phase) for phase in PHASES}
-    return _entry(folder.name, group, table, image, folder / "ed_seg.nii.gz")
+    return _entry(folder.name, group, table, image, {phase: folder / f"{phase}_seg.nii.gz" for phase in PHASES})
 
 
 def _frame(folder: Path, phase: str, stem: str) -> str:
@@ -96,13 +101,13 @@ def _frame(folder: Path, phase: str, stem: str) -> str:
     )
 
 
-def _entry(case: str, group: str | None, where: Path, image: dict[str, str], mask: Path) -> dict[str, Any]:
+def _entry(case: str, group: str | None, where: Path, image: dict[str, str], masks: dict[str, Path]) -> dict[str, Any]:
     if group not in CLASSES:
         raise ValueError(f"case {case}: group {group!r} is not among {listing(str(group), CLASSES)} in {where}")
     entry: Case = {"case": case, "patient": case, "image": image, "label": group}
-    if mask.is_file():
-        entry["roi"] = str(mask)
-    return entry | {"box": heart_box(case, image["ed"], str(mask) if mask.is_file() else None)}
+    drawn = {phase: str(mask) for phase, mask in masks.items() if mask.is_file()}
+    entry |= {"roi": drawn} if drawn else {}
+    return entry | {"box": heart_box(case, image["ed"], drawn.get("ed"))}
 
 
 def heart_box(case: str, image: str, mask: str | None) -> list[list[float]]:

@@ -7,17 +7,24 @@ source/HGG/..., source/LGG/...                                                  
 
 Labels come from `labels` (case,label[,...]), from name_mapping.csv (column Grade, 2019 and 2020), or from the
 folders HGG and LGG. The mask seg is the region of interest; it is drawn by experts, so a model that uses it
-needs one for new cases too. Time points of one patient stay together.
+needs one for new cases too. Its values are the necrotic core, oedema and enhancing tumour, 1, 2 and 3 from
+2023 on; in the editions before, whose enhancing tumour is 4, masks numbered as the later ones are written below
+the output. Time points of one patient stay together.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scripts.cases.masks import open_mask
 from scripts.cases.splits import Case
 from scripts.files.plain_text import note
+from scripts.files.processes import work_through
+from workbench.prepare.derived import write_nifti
 from workbench.prepare.labels import LabelTable, read_cells, read_label_table
 from workbench.prepare.layouts import Found, Source, check_folder
 
@@ -25,6 +32,8 @@ PHASES = ["t1", "t1ce", "t2", "flair"]
 NAMES = {name: name for name in PHASES} | {"t1n": "t1", "t1c": "t1ce", "t2w": "t2", "t2f": "flair"}
 """Name in the file -> phase."""
 GRADES = ("HGG", "LGG")
+STRUCTURES = ["necrotic core", "oedema", "enhancing tumour"]  # values 1, 2, 3
+ENHANCING_BEFORE = 4  # value of the third up to 2021
 
 
 def find(source: Source) -> Found:
@@ -50,7 +59,21 @@ def find(source: Source) -> Found:
         *joined.notes(cases, "label file", "a folder"),
         note("cases without a mask", [case["case"] for case in cases if "roi" not in case]),
     ]
-    return Found("BraTS", PHASES, cases, clinical=table.clinical, notes=notes)
+    if source.structures is None:
+        later = re.compile(r"[_-]t(1n|1c|2w|2f)\.")
+        before = [case for case in cases if "roi" in case and not later.search(str(case["image"]))]
+        work_through(partial(_renumber, source.output / "masks"), before, bar="numbering masks", what="masks")
+        what = f"masks whose enhancing tumour is {ENHANCING_BEFORE}, written with 3 to {source.output / 'masks'}"
+        notes.append(note(what, [case["case"] for case in before]))
+    return Found("BraTS", PHASES, cases, clinical=table.clinical, notes=notes, structures=STRUCTURES)
+
+
+def _renumber(folder: Path, case: Case) -> None:
+    """Write the mask of a case with 3 in place of 4, and let the case name it."""
+    mask = open_mask(case["roi"], case["case"])
+    voxels = mask.read()
+    case["roi"] = str(folder / f"{case['case']}.nii.gz")
+    write_nifti(Path(case["roi"]), np.where(voxels == ENHANCING_BEFORE, np.float32(3), voxels), mask.affine)
 
 
 def _labels(source: Source) -> LabelTable:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from scripts.cases.document import Item
-from scripts.cases.masks import ROI, masks_of, region_mask
+from scripts.cases.masks import ROI, drawn_values, masks_of, region_mask
 from scripts.files.processes import work_through
 from scripts.volumes.grid import MaskBox, find_mask_box
 from scripts.volumes.mask import mask_values, shares_of_pieces
@@ -30,9 +30,14 @@ def look_at_cases(items: Sequence[Item], workers: int | None = None) -> list[Cas
 
 
 def look_at_case(item: Item) -> CaseSeen:
-    """Read every volume of a case once; what cannot be read is noted, not raised."""
+    """Read every volume of a case once; what cannot be read is noted, not raised.
+
+    Args:
+        item: also with `structures`, which name the values of its masks, and `outlines`, whether these may be
+            empty since no case has a class.
+    """
     files = masks_of(item["roi"])
-    masks = {phase: _read_mask(file) for phase, file in files.items()}
+    masks = {phase: _read_mask(file, item.get("structures", [])) for phase, file in files.items()}
     box = item.get("box")
     phase = next(iter(item["image"]), "")
     region = _shown_region(item, region_mask(masks, phase, list(item["image"]), item["image"]), box)
@@ -41,7 +46,8 @@ def look_at_case(item: Item) -> CaseSeen:
     regions = []
     for phase, mask in masks.items():
         seen = {phase: volumes[phase]} if phase in volumes else volumes if phase == ROI else {}
-        regions.append(_look_at_mask(files[phase], mask, seen))
+        if not (item.get("outlines") and isinstance(mask, tuple) and mask[0] is None):
+            regions.append(_look_at_mask(files[phase], mask, seen))
     if box is not None:
         lattice = np.array(list(product(np.linspace(0.05, 0.95, 10), repeat=3)))
         low, high = np.asarray(box)
@@ -53,12 +59,14 @@ Mask = tuple[MaskBox | None, bool] | str
 """The box around a mask, and whether its values are few whole numbers; or why it cannot be read."""
 
 
-def _read_mask(file: str) -> Mask:
+def _read_mask(file: str, structures: Sequence[str]) -> Mask:
     volume, problem = _open(file)
     if volume is None:
         return problem
     try:
-        return find_mask_box(volume), mask_values(volume.blocks()) is not None
+        if structures:
+            drawn_values(volume, structures)
+        return find_mask_box(volume), bool(structures) or mask_values(volume.blocks()) is not None
     except (ValueError, MemoryError) as error:
         return _line(error)
 

@@ -35,7 +35,10 @@ def check_quality(
         ValueError: a dataset.json that cannot be read or has no case, or a folder that cannot be written.
     """
     document = open_document(dataset_dir)
-    items = read_items(document, document.phases)
+    items = [
+        item | {"structures": document.structures, "outlines": "classes" not in document.content}
+        for item in read_items(document, document.phases)
+    ]
     if not items:
         raise ValueError(f"{document.file} must list at least one case, found none; list cases in it")
     folder = document.file.parent if output_dir is None else Path(output_dir).expanduser()
