@@ -202,6 +202,32 @@ class Check(Keys):
     """cases at a time; null takes one per core"""
 
 
+class Measuring(Keys):
+    """`measure.yaml`."""
+
+    bundle_root: Path
+    """folder of this bundle"""
+    dataset_dir: Path | None
+    """folder with dataset.json, the path of such a file, or a folder with one sub-folder per case"""
+    output_dir: Path | None
+    """folder that receives measures.csv, and of a dataset.json also dataset.json and measures.yaml"""
+    outlines: Path | None
+    """folder with the outlines of a model, as <case>.nii.gz or <case>_<phase>.nii.gz; null: the masks of the dataset"""
+    phases: Texts | None
+    """phases to measure, e.g. [ed, es]; null takes those of dataset.json"""
+    structures: Texts | None
+    """names of the masks' values 1, 2, ...; null takes those of dataset.json, else all is one region"""
+    walls: Annotated[list[Text], Predicate(each_once)]
+    """structures whose thickness is measured, e.g. [muscle]"""
+    baseline: Text | None
+    """phase without contrast, against which enhancement and wash-out are measured; null measures neither"""
+    measures: Annotated[list[Text], Predicate(each_once)] | None
+    """kinds (volume), columns (muscle_ed_mean) or patterns (*_es_*) that become clinical columns; null takes the
+    usual kinds"""
+    workers: Count | None
+    """cases at a time; null takes one per core"""
+
+
 class Report(Keys):
     """Keys of `report.yaml`."""
 
@@ -220,6 +246,7 @@ FILES: dict[str, type[Keys]] = {
     "compare.yaml": Comparison,
     "prepare.yaml": Preparation,
     "check.yaml": Check,
+    "measure.yaml": Measuring,
     "report.yaml": Report,
 }
 """Configuration file -> its keys."""
@@ -231,6 +258,7 @@ COMMANDS = {
     "predicting": ("inference.yaml", "predict.yaml"),
     "preparing": ("prepare.yaml",),
     "checking": ("check.yaml",),
+    "measuring": ("measure.yaml",),
     "reporting": ("report.yaml",),
 }
 """Command -> the files with its keys; later files take precedence."""
@@ -242,5 +270,5 @@ UNREAD = {
 }
 """Command -> keys of its files that it does not read."""
 
-TOOLS = frozenset(["preparing", "checking", "reporting"])
+TOOLS = frozenset(["preparing", "checking", "measuring", "reporting"])
 """Commands that need no model."""

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import no_pixels
 
 STRATEGIES = ["concat", "single_portal"]
-BASELINES = ["single_arterial", "table", "logistic_regression"]
+BASELINES = ["single_arterial", "table", "logistic_regression", "random_forest"]
 
 
 @pytest.fixture(autouse=True)

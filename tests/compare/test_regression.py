@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The baseline is plain scikit-learn, and nothing of the test part reaches its preparation."""
+"""The baselines of the table are plain scikit-learn, and nothing of the test part reaches its preparation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from workbench.compare.training import clinical_frame, regression
+from workbench.compare.training import clinical_frame, forest, regression
 
 COLUMNS = [
     {"name": "age", "kind": "number", "unit": "years"},
@@ -66,3 +67,17 @@ def test_a_column_without_any_value_and_a_value_never_seen_are_no_errors():
     test = [{"clinical": {"stage": "III", "afp": 3.0, "sex": "M"}}, {"clinical": {}}, {}]
     model = regression(COLUMNS).fit(clinical_frame(COLUMNS, training), [0, 1] * 5)
     assert np.isfinite(model.predict_proba(clinical_frame(COLUMNS, test))).all()
+
+
+def test_a_forest_is_scikit_learns_with_default_settings_and_the_seed():
+    training, test = patients(80, 0), patients(30, 1)
+    labels = np.random.default_rng(2).integers(0, 3, 80)
+    found = (
+        forest(COLUMNS, 5).fit(clinical_frame(COLUMNS, training), labels).predict_proba(clinical_frame(COLUMNS, test))
+    )
+    plain = RandomForestClassifier(random_state=5).fit(by_hand(training, training), labels)
+    np.testing.assert_allclose(found, plain.predict_proba(by_hand(test, training)), atol=0.03)
+    again = forest(COLUMNS, 5).fit(clinical_frame(COLUMNS, training), labels)
+    assert (again.predict_proba(clinical_frame(COLUMNS, test)) == found).all()
+    other = forest(COLUMNS, 6).fit(clinical_frame(COLUMNS, training), labels)
+    assert (other.predict_proba(clinical_frame(COLUMNS, test)) != found).any()

@@ -22,8 +22,8 @@ from scripts.files.processes import ending_with_this_process, unheard_by_workers
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.registry import METRICS, OVERALL
 from scripts.metrics.rows import classification_table
-from workbench.compare.strategies import REGRESSION
-from workbench.compare.training import fit_regression, train
+from workbench.compare.strategies import FOREST, REGRESSION
+from workbench.compare.training import fit_forest, fit_regression, train
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Job:
         repeat, fold: numbers of the fold, from 1.
     """
 
-    strategy: str  # name of a fragment, ``single_<phase>`` or ``logistic_regression``
+    strategy: str  # name of a fragment, ``single_<phase>`` or a model of the table
     repeat: int
     fold: int
     seed: int  # of the weights and of the order of the cases
@@ -91,7 +91,7 @@ def run_job(place: Place, job: Job) -> str | None:
         if place.row(job).is_file():  # written by a worker that outlived its command
             return None
         try:
-            run = fit_regression if job.strategy == REGRESSION else train
+            run = {REGRESSION: fit_regression, FOREST: fit_forest}.get(job.strategy, train)
             figures = run(place, job)
             content = {**job.record, **_measured(place, job), **figures}
             write_text(place.row(job), json.dumps(content, indent=1) + "\n")

@@ -87,20 +87,21 @@ def check_record(folder: Path, record: Mapping[str, Any]) -> None:
 SINGLE = "single_"  # Prefix of the baselines of single phases, followed by the name of the phase
 TABLE = "table"
 REGRESSION = "logistic_regression"
+FOREST = "random_forest"
 
 
 def contenders(strategies: Sequence[str], phases: Sequence[str], clinical: Sequence[Any]) -> list[str]:
     """Return the strategies followed by the baselines, each once.
 
-    The baselines are every single phase and, if there is a clinical table, the table alone, by a network and by
-    logistic regression.
+    The baselines are every single phase and, if there is a clinical table, the table alone, by a network, by
+    logistic regression and by a random forest.
 
     >>> contenders(["concat", "single_ed"], ["ed", "es"], ["age"])
-    ['concat', 'single_ed', 'single_es', 'table', 'logistic_regression']
+    ['concat', 'single_ed', 'single_es', 'table', 'logistic_regression', 'random_forest']
     """
     baselines = [SINGLE + phase for phase in phases]
     if clinical:
-        baselines += [TABLE, REGRESSION]
+        baselines += [TABLE, REGRESSION, FOREST]
     return list(dict.fromkeys([*strategies, *baselines]))
 
 
@@ -121,7 +122,7 @@ def check_strategies(
     """Build the network of every strategy once, so that mistakes are found before the first training.
 
     Args:
-        strategies: names of fragments, ``single_<phase>`` or ``logistic_regression``.
+        strategies: names of fragments, ``single_<phase>``, ``logistic_regression`` or ``random_forest``.
 
     Raises:
         ValueError: an unknown strategy or phase, no columns for a strategy that needs the table, or settings that
@@ -131,13 +132,13 @@ def check_strategies(
         raise ValueError(f"`strategies` must be a list of names, found {strategies!r}")
     fragments = sorted(path.stem for path in (bundle / "configs" / "fusion").glob("*.yaml"))
     known = [name for name in fragments if name != SINGLE[:-1]]
-    known += [*(SINGLE + phase for phase in phases), REGRESSION]
+    known += [*(SINGLE + phase for phase in phases), REGRESSION, FOREST]
     for strategy in strategies:
         if strategy not in known:
             raise ValueError(f"strategy {strategy!r} is not among {listing(strategy, known)}; correct `strategies`")
-        if strategy == REGRESSION:
+        if strategy in (REGRESSION, FOREST):
             if not settings.get("clinical"):
-                raise ValueError(f"{REGRESSION} reads the clinical table: name its columns in `clinical`")
+                raise ValueError(f"{strategy} reads the clinical table: name its columns in `clinical`")
             continue
         parser = training_parser(bundle, settings, overlay_of(bundle, strategy))
         parser.update(overrides_of(strategy))

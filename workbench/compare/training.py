@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of a job: it trains a network as `monai.bundle run training` does, or fits logistic regression."""
+"""The work of a job: it trains a network as `monai.bundle run training` does, or fits a model of scikit-learn."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from workbench.compare.strategies import SETTINGS, overlay_of, overrides_of
 if TYPE_CHECKING:
     import pandas
     from scripts.cases.clinical import Column
+    from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
     from workbench.compare.jobs import Job, Place
 
@@ -91,14 +92,32 @@ def _inference_ms(workflow: ConfigWorkflow) -> float:
 
 
 def regression(columns: Sequence[Column]) -> Pipeline:
-    """Return logistic regression with scikit-learn's defaults, in one pipeline with its preprocessing.
+    """Return logistic regression with scikit-learn's defaults, in one pipeline with its preprocessing."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(_prepared(columns), LogisticRegression(max_iter=MOST_ITERATIONS))
+
+
+def forest(columns: Sequence[Column], seed: int) -> Pipeline:
+    """Return a random forest with scikit-learn's defaults (100 trees), in one pipeline with its preprocessing.
+
+    Its probabilities are the mean over the trees of the share of each class in a leaf.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+
+    return make_pipeline(_prepared(columns), RandomForestClassifier(random_state=seed, n_jobs=1))
+
+
+def _prepared(columns: Sequence[Column]) -> ColumnTransformer:
+    """Return what stands before a model of the table.
 
     Numbers: missing values become the mean, then all are standardised. Categories: missing values become the most
     frequent one, then each declared value becomes a column (one-hot).
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -108,13 +127,12 @@ def regression(columns: Sequence[Column]) -> Pipeline:
     mean = SimpleImputer(strategy="mean", keep_empty_features=True)
     commonest = SimpleImputer(strategy="most_frequent", keep_empty_features=True)
     one_hot = OneHotEncoder(categories=values, handle_unknown="ignore")
-    prepared = ColumnTransformer(
+    return ColumnTransformer(
         [
             ("numbers", make_pipeline(mean, StandardScaler()), numbers),
             ("categories", make_pipeline(commonest, one_hot), categories),
         ]
     )
-    return make_pipeline(prepared, LogisticRegression(max_iter=MOST_ITERATIONS))
 
 
 def clinical_frame(columns: Sequence[Column], cases: Sequence[Mapping[str, Any]]) -> pandas.DataFrame:
@@ -134,6 +152,22 @@ def clinical_frame(columns: Sequence[Column], cases: Sequence[Mapping[str, Any]]
 
 
 def fit_regression(place: Place, job: Job) -> dict[str, Any]:
+    """Fit logistic regression (see `_fit`)."""
+    return _fit(place, job, regression, lambda fitted: int(fitted.coef_.size + fitted.intercept_.size))
+
+
+def fit_forest(place: Place, job: Job) -> dict[str, Any]:
+    """Fit a random forest (see `_fit`); its parameters are the thresholds and leaves of all trees."""
+
+    def seeded(columns: Sequence[Column]) -> Pipeline:
+        return forest(columns, job.seed)
+
+    return _fit(place, job, seeded, lambda fitted: sum(tree.tree_.node_count for tree in fitted.estimators_))
+
+
+def _fit(
+    place: Place, job: Job, model_of: Callable[[Sequence[Column]], Pipeline], parameters: Callable[[Any], int]
+) -> dict[str, Any]:
     """Fit on training and validation cases together, since no validation is needed, and predict the test part.
 
     Returns:
@@ -143,7 +177,7 @@ def fit_regression(place: Place, job: Job) -> dict[str, Any]:
     columns, classes = dataset["clinical"], dataset["classes"]
     cases, test = dataset["training"] + dataset["validation"], dataset["test"]
     start = time.perf_counter()
-    model = regression(columns).fit(clinical_frame(columns, cases), [classes.index(case["label"]) for case in cases])
+    model = model_of(columns).fit(clinical_frame(columns, cases), [classes.index(case["label"]) for case in cases])
     seconds = time.perf_counter() - start
     table = clinical_frame(columns, test)
     start = time.perf_counter()
@@ -158,9 +192,8 @@ def fit_regression(place: Place, job: Job) -> dict[str, Any]:
         patients=[case["patient"] for case in test],
         positive=dataset.get("positive"),
     )
-    fitted = model[-1]
     return {
-        "parameters": int(fitted.coef_.size + fitted.intercept_.size),
+        "parameters": parameters(model[-1]),
         "epochs": None,
         "device": "cpu",
         "costs": {"training_seconds": round(seconds, 2), "inference_ms": round(inference, 3)},
