@@ -49,6 +49,7 @@ def training_cases(
     classes: Sequence[str],
     clinical: Sequence[str | Mapping] = (),
     required: Sequence[str] = SPLITS,
+    labels: bool = True,
 ) -> Cases:
     """Read the cases of a dataset.json, or take those that a server provided.
 
@@ -59,7 +60,7 @@ def training_cases(
     """
     lists = served_lists(running_config())
     if lists is None:
-        return read_cases(dataset_dir, phases, classes, clinical, required)
+        return read_cases(dataset_dir, phases, classes, clinical, required, labels)
     if not (lists["training"] and lists["validation"]):
         raise ValueError(
             "training on a server's labels needs cases to train and to validate on, found "

@@ -96,7 +96,9 @@ def check_safe_names(names: Iterable[str], what: str, instead: str = "rename the
         )
 
 
-FROM_DATA = frozenset(["phases", "reference_phase", "classes", "positive", "clinical", "views", "displayable_configs"])
+FROM_DATA = frozenset(
+    ["phases", "reference_phase", "classes", "positive", "clinical", "views", "structures", "displayable_configs"]
+)
 """Configuration keys that hold names from the data; none of them is ever an expression or a reference."""
 
 

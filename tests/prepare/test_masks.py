@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,49 @@ def test_no_mask_at_all_leaves_nothing_to_go_on_with_and_no_box(given: str, coho
             preparing(cohort, without_mask=choice)
     preparing(cohort, without_mask="whole_volume", quality=False)
     assert "for the whole volume" in capsys.readouterr().out
+
+
+def test_masks_per_phase_with_names_of_their_values(cohort: Path, capsys) -> None:
+    drawn = mask(LESION)
+    drawn[LESION][0] = 2
+    for folder in sorted((cohort / "images").iterdir()):
+        (folder / "lesion.nii.gz").unlink()
+        save(folder / "t2.nii.gz")
+        save(folder / "lesion_t1.nii.gz", drawn)
+        if folder.name != "p01":
+            save(folder / "T2_seg.nii.gz", drawn)
+    made = json.loads(preparing(cohort, structures=["rim", "core"]).read_text())
+    printed = capsys.readouterr().out
+    assert made["structures"] == ["rim", "core"]
+    entries = {entry["case"]: entry for split in ("training", "validation", "test") for entry in made[split]}
+    assert {case: list(entry["roi"]) for case, entry in entries.items() if case in ("p00", "p01")} == {
+        "p00": ["t1", "t2"], "p01": ["t1"]
+    }  # fmt: skip
+    assert "masks: 12 of 12 cases have them: t1 12, t2 11\n" in printed
+    assert "structures, by the value of the masks: 1 rim (12 cases), 2 core (12 cases)" in printed
+    assert "further masks, not used" not in printed
+    assert not check_quality(cohort / "out", workers=1)
+    with pytest.raises(ValueError, match=r"case p00: roi of phase 't1'.* 1 to 1 of `structures` \(rim\), found 2 in"):
+        preparing(cohort, structures=["rim"], overwrite=True)
+    (cohort / "out/dataset.json").write_text(json.dumps(made | {"structures": ["rim"]}))
+    findings = check_quality(cohort / "out", workers=1)
+    assert len(findings) == 23
+    assert all(one.breaks_training and "`structures` (rim), found 2" in one.what for one in findings)
+
+
+def test_a_mask_named_after_a_phase_is_the_cases_where_no_other_phase_has_one(cohort: Path) -> None:
+    for folder in (cohort / "images").iterdir():
+        (folder / "lesion.nii.gz").rename(folder / "lesion_t1.nii.gz")
+    made = json.loads(preparing(cohort, quality=False).read_text())
+    assert Path(made["training"][0]["roi"]).name == "lesion_t1.nii.gz"
+    assert "structures" not in made
+
+
+def test_names_of_structures_need_a_mask(cohort: Path) -> None:
+    for folder in (cohort / "images").iterdir():
+        (folder / "lesion.nii.gz").unlink()
+    with pytest.raises(ValueError, match=r"^--structures names the values of masks, found no case with one; correct"):
+        preparing(cohort, structures=["rim"], quality=False)
 
 
 def test_masks_that_cannot_be_read_are_all_named(cohort: Path) -> None:

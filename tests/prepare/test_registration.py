@@ -137,6 +137,20 @@ def test_the_voxels_stay_and_the_header_moves_rigidly(registered):
     np.testing.assert_allclose(end.header.get_qform(), end.affine, atol=1e-3)
 
 
+def test_a_mask_of_the_phase_moves_with_it_and_that_of_the_reference_stays(registered, tmp_path):
+    _, entry, after = registered
+    drawn = nibabel.load(entry["roi"])
+    mask = save(tmp_path / "arterial_seg.nii.gz", 2 * np.asarray(drawn.dataobj), drawn.affine)
+    case = entry | {"roi": {"arterial": mask, "portal": entry["roi"]}}
+    (moved,), _ = register_cases([case], PHASES, "portal", tmp_path / "out", Registration("rigid"), workers=1)
+    assert moved["roi"]["portal"] == entry["roi"]
+    start, end = (nibabel.load(item["image"]["arterial"]).affine for item in (entry, moved))
+    result = nibabel.load(moved["roi"]["arterial"])
+    np.testing.assert_array_equal(np.asarray(result.dataobj), 2 * np.asarray(drawn.dataobj))
+    np.testing.assert_allclose(result.affine @ np.linalg.inv(drawn.affine), end @ np.linalg.inv(start), atol=1e-4)
+    np.testing.assert_allclose(end, nibabel.load(after["image"]["arterial"]).affine, atol=1e-4)
+
+
 def test_a_second_run_makes_nothing_anew_but_what_was_lost(registered, monkeypatch):
     folder, entry, after = registered
     files = [file for file in folder.rglob("*") if file.is_file() and file.name != "registration.csv"]

@@ -39,7 +39,15 @@ from workbench.prepare.settings import Settings, absolute, output_folder, refuse
 from workbench.prepare.summary import grid_lines, mask_lines, reading_notes, size_lines, summary_text
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
-from workbench.prepare.write import Dataset, fold_splits, image_overlay_text, overlay_text, write_dataset, write_folds
+from workbench.prepare.write import (
+    Dataset,
+    command_for,
+    fold_splits,
+    image_overlay_text,
+    overlay_text,
+    write_dataset,
+    write_folds,
+)
 
 
 def prepare_as_configured() -> Path | None:
@@ -103,13 +111,10 @@ class _Preparation:
         self.tell(file, folds)
         if self.settings.quality and not self.found.views:
             require_quality(self.folder, workers=self.workers)
-        if self.found.outlines:
-            data = from_here(self.folder / "data.yaml")
-            train = bundle_command("segmenting", ["configs/segment.yaml", data], BUNDLE)
-        elif self.found.overlay:
+        if self.found.overlay:
             train = training_command([self.found.overlay], from_here(self.folder))
         else:
-            train = training_command([from_here(self.folder / "data.yaml")])
+            train = command_for(self.dataset)
         print(f"\nnext:\n  {train}")
         return file
 
@@ -263,14 +268,14 @@ class _Preparation:
                     everyone(self.splits), settings.folds, settings.fractions, settings.seed, self.found.outlines
                 )
         folds = write_folds(self.folder, self.header, drawn)
-        dataset = Dataset(
+        self.dataset = Dataset(
             self.found.name, self.folder, self.phases, self.classes, self.columns, self.positive, self.found.views
         )
         if self.proposal is None:
             images = [volume for one in self.deciders for volume in one.volumes.values()]
-            overlay = image_overlay_text(dataset, images)
+            overlay = image_overlay_text(self.dataset, images)
         else:
-            overlay = overlay_text(dataset, self.proposal)
+            overlay = overlay_text(self.dataset, self.proposal)
         write_text(self.folder / "data.yaml", overlay)
         return file, folds
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from scripts import BUNDLE
 from scripts.cases.clinical import Column
 from scripts.cases.masks import each_mask
 from scripts.cases.read import read_cases
@@ -209,7 +210,9 @@ def overlay_of(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> 
 def command_for(dataset: Dataset) -> str:
     """Return the command that trains on a dataset: what classifies or, where no case has a class, what outlines."""
     data = from_here(dataset.folder / "data.yaml")
-    return training_command([data]) if dataset.classes else bundle_command("segmenting", ["configs/segment.yaml", data])
+    if dataset.classes:
+        return training_command([data])
+    return bundle_command("segmenting", ["configs/train.yaml", data, "configs/segment.yaml"], BUNDLE)
 
 
 def results_name(name: str) -> str:
