@@ -121,7 +121,10 @@ class PhaseNetwork(PhaseEncoding, Classifier):
 
         In evaluation an absent phase is encoded as zeros; the fusion leaves its map out.
         """
-        return self.encode(image, present)
+        found: list[Tensor] = []
+        for maps in self.encode(image, present):
+            found.append(maps.float())
+        return found
 
     def tokens(self, image: Tensor, present: Tensor) -> Tensor:
         """Encode the phases: image [B, P, D, H, W], present [B, P V] -> [B, P V, C], 0 where absent."""

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 class UNetDecoder(SkipDecoder):
     """The way up of a U-Net over all stages, with instance normalisation.
 
+    A result has the channels of the next finer stage already, so that few are brought to its size.
+
     Args:
         in_dims: channels of the maps, fine to coarse.
-        out_dims: channels of the results.
+        out_dims: channels of the stages.
         kernels: of the convolution at each level.
 
     Attributes:
@@ -27,8 +29,8 @@ class UNetDecoder(SkipDecoder):
     """
 
     def __init__(self, in_dims: Sequence[int], out_dims: Sequence[int], kernels: Kernels) -> None:
-        super().__init__(in_dims, out_dims, kernels, INSTANCE)
-        self.dims = list(out_dims)
+        self.dims = [out_dims[0], *out_dims[:-1]]
+        super().__init__(in_dims, self.dims, kernels, INSTANCE)
 
     @staticmethod
     def reads(count: int) -> list[int]:
@@ -118,7 +120,7 @@ class DeepLabDecoder(nn.Module):
 class FullSize(nn.Module):
     """The last step: what was decoded, brought to the image's own voxels and refined by a map that has them.
 
-    relu(norm(conv [a_0, resize(d_1)]))
+    relu(norm(conv [a_0, resize(U d_1)]))           U: a 1 x 1 x 1 convolution to the channels of the result
 
     Interpolated logits alone would have edges as smooth as the finest stage is coarse; the map a_0 has seen
     the voxels themselves.
@@ -134,12 +136,14 @@ class FullSize(nn.Module):
 
     def __init__(self, dim: int, decoded_dim: int, out_dim: int, kernel: Sequence[int]) -> None:
         super().__init__()
-        self.convolution = same_size(dim + decoded_dim, out_dim, kernel)
+        self.reduce = same_size(decoded_dim, out_dim, [1, 1, 1])
+        self.convolution = same_size(dim + out_dim, out_dim, kernel)
         self.norm = get_norm_layer(INSTANCE, spatial_dims=3, channels=out_dim)
 
     def forward(self, fine: Tensor, decoded: Tensor) -> Tensor:
         """Refine."""
-        return torch.relu(self.norm(self.convolution(torch.cat([fine, resize(decoded, fine)], dim=1))))
+        coarse = resize(self.reduce(decoded), fine)
+        return torch.relu(self.norm(self.convolution(torch.cat([fine, coarse], dim=1))))
 
 
 DECODERS: dict[str, type[UNetDecoder] | type[PyramidDecoder] | type[DeepLabDecoder]] = {

@@ -52,7 +52,7 @@ class PhaseEncoding(nn.Module):
         return token_presence(image, present, self.num_phases, self.num_views, self.channels)
 
     def encode(self, image: Tensor, present: Tensor) -> list[Tensor]:
-        """Encode the phases that are read."""
+        """Encode the phases: image [B, P, D, H, W], present [B, P V] -> P V maps, in the precision of the encoder."""
         if not torch.jit.is_scripting() and self.training:
             return self._maps_of_present(image, present)
         by_channel = [-1, self.num_phases * self.channels, self.num_views // self.channels]
@@ -63,13 +63,13 @@ class PhaseEncoding(nn.Module):
             views = self.encoder(volumes) if self.several else [self.encoder(volumes)]
             for p in range(self.num_phases):
                 for maps in views:
-                    found.append(maps[p :: self.num_phases].float())
+                    found.append(maps[p :: self.num_phases])
         else:
             for p, encoder in enumerate(self.encoder):
                 volumes = image[:, p * self.channels : (p + 1) * self.channels]
                 views = encoder(volumes) if self.several else [encoder(volumes)]
                 for maps in views:
-                    found.append(maps.float())
+                    found.append(maps)
         return found
 
     @torch.jit.unused

@@ -129,7 +129,9 @@ class StageEncoder(nn.Module):
         index = present[:, 0].nonzero().squeeze(1)
         if len(index) == 0:
             return [torch.zeros(len(volumes), dim, 1, 1, 1, device=volumes.device) for dim in self.dims]
-        return [scatter(maps.float(), index, len(volumes)) for maps in self.encoder.stage_maps(volumes[index])]
+        if len(index) == len(volumes):
+            return self.encoder.stage_maps(volumes)
+        return [scatter(maps, index, len(volumes)) for maps in self.encoder.stage_maps(volumes[index])]
 
 
 @torch.no_grad()
