@@ -19,6 +19,7 @@ from scripts.networks.encoders.monai_cnn import (
     MonaiSEResNetEncoder,
 )
 from scripts.networks.encoders.monai_vit import MonaiViTEncoder
+from scripts.networks.encoders.planned_encoder import PlannedEncoder
 from scripts.networks.encoders.residual import ResidualEncoder
 from scripts.networks.guarded import GuardedConv3d
 from torch import nn
@@ -27,6 +28,9 @@ from torch.nn import grad
 ENCODERS = {
     "residual": ResidualEncoder,
     "residual group": partial(ResidualEncoder, norm=["group", {"num_groups": 8}]),
+    "planned": partial(PlannedEncoder, patch_size=(32, 32, 32)),
+    "planned flat": partial(PlannedEncoder, patch_size=(24, 24, 8), spacing=(1.0, 1.0, 5.0)),
+    "planned plane": partial(PlannedEncoder, patch_size=(32, 32, 1)),
     "resnet10": partial(MonaiResNetEncoder, model="resnet10"),
     "resnet10 pooled": partial(MonaiResNetEncoder, model="resnet10", pool_stem=True),
     "resnet18": partial(MonaiResNetEncoder, model="resnet18"),
@@ -39,12 +43,12 @@ HEAVY = {
     "efficientnet": MonaiEfficientNetEncoder,
     "vit": MonaiViTEncoder,
 }
-SIZES = [(28, 28, 28), (17, 16, 19), (8, 24, 24), (24, 24, 8), (9, 13, 8), (3, 20, 5)]
+SIZES = [(28, 28, 28), (17, 16, 19), (8, 24, 24), (24, 24, 8), (9, 13, 8), (3, 20, 5), (32, 32, 1)]
 CASES = [
     (name, size)
     for name, encoder in ENCODERS.items()
     for size in SIZES
-    if min(size) >= min(encoder(in_channels=1).min_size)
+    if all(voxels >= least for voxels, least in zip(size, encoder(in_channels=1).min_size, strict=True))
 ]
 CASES += [pytest.param(name, (17, 16, 19), marks=pytest.mark.slow) for name in HEAVY]
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import pytest
@@ -15,7 +16,7 @@ from scripts.networks.encoders.monai_cnn import (
     MonaiSEResNetEncoder,
 )
 from scripts.networks.encoders.residual import ResidualEncoder
-from scripts.networks.guarded import GuardedBatchNorm2d, GuardedBatchNorm3d, guard_normalisation
+from scripts.networks.guarded import GuardedBatchNorm2d, GuardedBatchNorm3d, GuardedInstanceNorm3d, guard_normalisation
 from torch import nn
 
 ENCODERS = {
@@ -85,3 +86,20 @@ def test_a_single_value_is_normalised_by_the_running_statistics_and_leaves_them(
 def test_normalisation_without_running_statistics_stays_as_it_is():
     net = nn.Sequential(nn.BatchNorm3d(2, track_running_stats=False), nn.BatchNorm3d(2, momentum=None))
     assert {type(part) for part in guard_normalisation(net)} == {nn.BatchNorm3d}
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_guarded_instance_normalisation_is_that_of_torch_and_takes_one_voxel(training):
+    plain = nn.InstanceNorm3d(4, affine=True).train(training)
+    nn.init.normal_(plain.weight)
+    nn.init.normal_(plain.bias)
+    guarded = guard_normalisation(copy.deepcopy(plain))
+    assert type(guarded) is GuardedInstanceNorm3d
+    volume = torch.rand(2, 4, 3, 1, 5)
+    assert torch.equal(guarded(volume), plain(volume))
+    assert torch.equal(torch.jit.script(guarded)(volume), plain(volume))
+    one = torch.rand(1, 4, 1, 1, 1)
+    torch.testing.assert_close(guarded(one).flatten(), plain.bias)
+    with pytest.raises(ValueError, match="more than 1 spatial element"):
+        plain(one)
+    assert type(guard_normalisation(nn.InstanceNorm3d(4, track_running_stats=True))) is nn.InstanceNorm3d

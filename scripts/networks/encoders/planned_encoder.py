@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from scripts.networks.encoders.residual import ResidualStage, start_for_rectifiers
+from scripts.networks.encoders.residual import ResidualStage, ResidualStem, start_for_rectifiers
 from scripts.networks.guarded import guard_normalisation
 from scripts.networks.parts import check_size
 from scripts.networks.plan import divisors, plan_stages
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class PlannedEncoder(nn.Module):
-    """Residual blocks from the full size of a volume on, with the kernels and strides of `plan_stages`.
+    """A stem at the full size of a volume, then residual blocks, with the kernels and strides of `plan_stages`.
 
     The first stage keeps the voxels of the volume, which outlines need and classes do not. Thick slices have
     flat kernels, and a patch of one slice is read in 2D. Where the plan has fewer stages than there are
@@ -60,11 +60,10 @@ class PlannedEncoder(nn.Module):
         self.out_dim: int = widths[-1]
         self.least: list[int] = divisors(strides)
         self.min_size: tuple[int, int, int] = (self.least[0], self.least[1], self.least[2])
-        before = [in_channels, *widths[:-1]]
-        self.stages = nn.ModuleList(
-            ResidualStage(taken, width, norm, 3, kernel, stride)
-            for taken, width, kernel, stride in zip(before, widths, self.kernels, strides, strict=True)
-        )
+        self.stages = nn.ModuleList([ResidualStem(in_channels, widths[0], norm, 3, self.kernels[0], strides[0])])
+        for level in range(1, len(widths)):
+            stage = ResidualStage(widths[level - 1], widths[level], norm, 3, self.kernels[level], strides[level])
+            self.stages.append(stage)
         start_for_rectifiers(guard_normalisation(self))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -26,10 +26,8 @@ def halving_stride(size: list[int]) -> list[int]:
     return [2 if (int(n) + 1) // 2 >= 3 else 1 for n in size]
 
 
-class ResidualStage(nn.Module):
-    """One residual block that halves long axes, or those that it is told to.
-
-    y = relu(norm(conv(relu(norm(conv(x))))) + norm(conv_1x1x1(x))), the first and last convolution strided.
+class TwoConvolutions(nn.Module):
+    """Two convolutions with their normalisation, the first strided: what a residual block is made of.
 
     Args:
         in_channels: channels of the input.
@@ -37,9 +35,7 @@ class ResidualStage(nn.Module):
         norm: MONAI's normalisation name, or (name, arguments).
         spatial_dims: 3 for volumes, 2 for planes.
         kernel: extent of the convolutions along each axis, odd; None: 3.
-        stride: step along each axis; None: see `halving_stride`.
-
-    Shape: [N, in_channels, D, H, W] -> [N, out_channels, d, h, w].
+        stride: step along each axis; None: what halves long axes, see `halving_stride`.
     """
 
     def __init__(
@@ -60,44 +56,55 @@ class ResidualStage(nn.Module):
         self.norm1 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
         self.conv2 = convolution(out_channels, out_channels, extent, padding=padding, bias=False)
         self.norm2 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
-        self.shortcut = convolution(in_channels, out_channels, 1, bias=False)
+
+    def step(self, x: Tensor) -> list[int]:
+        """Return the stride for a volume."""
+        stride = self.stride
+        return halving_stride(list(x.shape)[2:]) if stride is None else stride
+
+
+class ResidualStage(TwoConvolutions):
+    """One residual block that halves long axes, or those that it is told to; arguments as in `TwoConvolutions`.
+
+    y = relu(norm(conv(relu(norm(conv(x))))) + norm(conv_1x1x1(x))), the first and last convolution strided.
+
+    Shape: [N, in_channels, D, H, W] -> [N, out_channels, d, h, w].
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: str | tuple,
+        spatial_dims: int,
+        kernel: Sequence[int] | None = None,
+        stride: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(in_channels, out_channels, norm, spatial_dims, kernel, stride)
+        self.shortcut = CONVOLUTIONS[spatial_dims](in_channels, out_channels, 1, bias=False)
         self.shortcut_norm = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block."""
-        stride = self.stride
-        if stride is None:
-            stride = halving_stride(list(x.shape)[2:])
+        stride = self.step(x)
         y = torch.relu_(self.norm1(self.conv1.convolve(x, stride)))
         y = self.norm2(self.conv2(y))
         return torch.relu_(y + self.shortcut_norm(self.shortcut.convolve(x, stride)))
 
 
-class ResidualStem(nn.Module):
+class ResidualStem(TwoConvolutions):
     """The first two convolutions, one strided and one residual; the stride saves work where voxels are many.
 
     y = relu(norm(conv(x))), strided;  out = relu(norm(conv(y)) + y)
 
-    Args:
-        in_channels: channels of the volume.
-        out_channels: channels of the output.
-        norm: MONAI's normalisation name, or (name, arguments).
-        spatial_dims: 3 for volumes, 2 for planes.
+    Arguments as in `TwoConvolutions`.
 
     Shape: [N, in_channels, D, H, W] -> [N, out_channels, d, h, w].
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm: str | tuple, spatial_dims: int) -> None:
-        super().__init__()
-        convolution = CONVOLUTIONS[spatial_dims]
-        self.conv1 = convolution(in_channels, out_channels, 3, padding=1, bias=False)
-        self.norm1 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
-        self.conv2 = convolution(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = get_norm_layer(norm, spatial_dims=spatial_dims, channels=out_channels)
-
     def forward(self, x: Tensor) -> Tensor:
         """Apply the stem."""
-        x = torch.relu_(self.norm1(self.conv1.convolve(x, halving_stride(list(x.shape)[2:]))))
+        x = torch.relu_(self.norm1(self.conv1.convolve(x, self.step(x))))
         return torch.relu_(self.norm2(self.conv2(x)) + x)
 
 
