@@ -5,20 +5,29 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+from scripts.files.errors import error_chain
 
 FILES = ["configs/train.yaml", "configs/segment.yaml"]
-TINY = {"spacing": [4.0, 4.0, 8.0], "grid_size": [16, 16, 8], "max_epochs": 2, "val_interval": 2, "width": 8}
+TINY = {
+    "spacing": [4.0, 4.0, 8.0],
+    "grid_size": [16, 16, 8],
+    "max_epochs": 1,
+    "val_interval": 1,
+    "patches": 1,
+    "width": 8,
+}
 
 
 @pytest.fixture(scope="module")
 def outlining(bundle, quick, tmp_path_factory) -> Path:
-    """A results folder of a network that outlines, trained for two epochs and then moved."""
+    """A results folder of a network that outlines, trained for one epoch and then moved."""
     folder = tmp_path_factory.mktemp("outlining") / "first"
     bundle("segmenting", FILES, output_dir=str(folder), **(quick | TINY))
     return Path(shutil.move(folder, folder.with_name("moved")))
@@ -58,7 +67,7 @@ def test_the_moved_folder_evaluates_and_outlines_images_alone(outlining, bundle,
         "inferring", [str(outlining / "configs" / "inference.yaml")], bundle_root=str(outlining),
         dataset_dir=str(tmp_path / "new"), output_dir=str(tmp_path / "out"),
     )  # fmt: skip
-    names = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
+    names = sorted(path.name for path in (tmp_path / "out").rglob("*.*") if path.name != ".run")
     assert names == [f"{case['case']}.nii.gz"]
     found, before = (
         np.asarray(nibabel.load(place / "outlines" / names[0]).dataobj) for place in (tmp_path / "out", outlining)
@@ -69,15 +78,14 @@ def test_the_moved_folder_evaluates_and_outlines_images_alone(outlining, bundle,
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"structures": ["a", "a"]}, "`structures` must be a list of different names"),
-        ({"decoder": "unnet"}, "decoder must be one of .*unet"),
-        ({"grid_size": [2, 2, 2]}, "grid_size must be at least"),
+        ({"structures": ["a", "a"]}, r"structures must be .*each once"),
+        ({"decoder": "unnet"}, r"decoder must be .*unet"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_leaves_nothing(bundle, quick, tmp_path, more, words):
-    with pytest.raises(Exception, match=words) as caught:
+    with pytest.raises(Exception) as caught:  # noqa: PT011
         bundle("segmenting", FILES, output_dir=str(tmp_path / "out"), **(quick | TINY | more))
-    del caught
+    assert re.search(words, " ".join(map(str, error_chain(caught.value))))
     assert not (tmp_path / "out").exists()
 
 
