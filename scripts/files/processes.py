@@ -174,9 +174,11 @@ def unheard_by_workers() -> Iterator[None]:
 
     from joblib.externals.loky.backend import resource_tracker as of_loky
 
-    for tracker in (resource_tracker, of_loky):  # started later, they would unblock SIGINT again
+    unheard = (signal.SIGINT, signal.SIGHUP)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, unheard)
+    for tracker in (resource_tracker, of_loky):  # started here, they outlive a hang-up, too
         tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    signal.pthread_sigmask(signal.SIG_BLOCK, unheard)  # starting the first one unblocks SIGINT
     try:
         yield
     finally:

@@ -98,3 +98,24 @@ def test_workers_hear_neither_ctrl_c_nor_a_closed_terminal():
     done = subprocess.run([sys.executable, "-c", BLOCKED], cwd=ROOT, capture_output=True, text=True, timeout=60)
     mask = sum(1 << (number - 1) for number in (signal.SIGINT, signal.SIGHUP))
     assert [found & mask for found in json.loads(done.stdout)] == [mask, mask], done.stderr
+
+
+OUTLIVE = """
+import os, signal, time
+from multiprocessing import resource_tracker
+from joblib.externals.loky.backend import resource_tracker as of_loky
+from scripts.files.processes import work_through
+
+os.setpgrp()
+work_through(abs, [0, 1], 2, processes=True)
+trackers = {one._resource_tracker._pid for one in (resource_tracker, of_loky)} - {None}
+signal.signal(signal.SIGHUP, lambda *_: None)
+os.killpg(0, signal.SIGHUP)
+time.sleep(0.5)
+print([open(f"/proc/{one}/status").read().split("State:")[1].split()[0] for one in trackers])
+"""
+
+
+def test_what_keeps_count_of_shared_memory_outlives_a_closed_terminal():
+    done = subprocess.run([sys.executable, "-c", OUTLIVE], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert set(json.loads(done.stdout.replace("'", "\""))) == {"S"}, done.stdout + done.stderr
