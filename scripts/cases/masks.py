@@ -161,6 +161,16 @@ def absent_structures(drawn: Iterable[set[int]], structures: Sequence[str]) -> l
     return [f"{name!r} (value {value})" for value, name in enumerate(structures, start=1) if value not in found]
 
 
+def check_drawn(drawn: Mapping[str, set[int]], structures: Sequence[str]) -> None:
+    """Refuse a structure that none of the training cases shows; `drawn` is theirs, of `drawn_structures`."""
+    absent = absent_structures(drawn.values(), structures)
+    if absent:
+        raise ValueError(
+            f"structure {absent[0]} must be in the mask of at least one training case, found it in none of "
+            f"{len(drawn)} cases with a mask; take it out of `structures`, or put a case that shows it into training"
+        )
+
+
 def check_values(voxels: np.ndarray, structures: Sequence[str], mask: Volume) -> None:
     """Refuse voxels of a mask that `structures` does not name; see `drawn_values`."""
     wrong = np.unique(voxels[(voxels < 0) | (voxels > len(structures)) | (voxels != np.round(voxels))])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.data import Dataset
+from scripts.cases.masks import check_drawn, drawn_structures
 from scripts.volumes.label_map import NOT_DRAWN
 from torch.nn.functional import pad
 
@@ -27,16 +28,26 @@ class Patches(Dataset):
         size: voxels of a patch along D, H, W.
         number: patches per case and epoch.
         foreground: share of the patches that are centred on a structure.
+        structures: names of the values 1, 2, ..., each of which a case must show; none are not looked for.
 
     Raises:
-        ValueError: a share outside [0, 1], or fewer than one patch.
+        ValueError: a share outside [0, 1], fewer than one patch, or a structure that no case shows.
     """
 
-    def __init__(self, dataset: Dataset, size: Sequence[int], number: int = 1, foreground: float = 0.5) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        size: Sequence[int],
+        number: int = 1,
+        foreground: float = 0.5,
+        structures: Sequence[str] = (),
+    ) -> None:
         if not 0 <= foreground <= 1 or number < 1:
             raise ValueError(
                 f"Patches: `foreground` must be within [0, 1] and `number` at least 1, found {foreground} and {number}"
             )
+        if structures:
+            check_drawn(drawn_structures(dataset.data, structures), structures)
         super().__init__(dataset.data)
         self.dataset = dataset
         self.size = (int(size[0]), int(size[1]), int(size[2]))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import nibabel
 import numpy as np
 import pytest
-from scripts.cases.masks import drawn_values, open_mask, structure_names
+from scripts.cases.masks import check_drawn, drawn_structures, drawn_values, open_mask, structure_names
 from scripts.cases.read import read_cases
 from scripts.files.processes import BadCases
 
@@ -59,6 +59,17 @@ def test_values_drawn_and_values_that_have_no_name(tmp_path, say):
         with pytest.raises(ValueError, match=match) as raised:
             drawn_values(mask(tmp_path / "d.nii", values), names)
     say("Masks", "a value that `structures` does not name", raised.value)
+
+
+def test_a_structure_that_no_training_case_shows(tmp_path, say):
+    masks = {phase: str(mask(tmp_path / f"{phase}.nii", [value]).path) for phase, value in (("ed", 1), ("es", 3))}
+    cases = [{"case": "a", "roi": masks}, {"case": "b", "roi": None}]
+    assert drawn_structures(cases, [], 1) == {"a": {1}}
+    assert drawn_structures(cases, ["wall", "cavity", "scar"], 1) == {"a": {1, 3}}
+    match = r"structure 'cavity' \(value 2\) must be in the mask of at least one training case, found it in none of 1"
+    with pytest.raises(ValueError, match=match) as raised:
+        check_drawn({"a": {1, 3}}, ["wall", "cavity", "scar"])
+    say("Masks", "a structure that no training case shows", raised.value)
 
 
 def test_at_most_as_many_structures_as_a_byte_holds():

@@ -76,6 +76,7 @@ def test_without_classes_the_dataset_is_for_outlines(described, source, tmp_path
     assert "structures, by the value of the masks: 1 zone (6 cases), 2 lesion (6 cases)" in printed
     assert "cases in whose masks nothing is drawn: Tr_06" in printed
     assert "run segmenting --config_file" in printed
+    assert printed.rstrip().endswith("'configs/segment.yaml']\" --empty_masks True")
     with pytest.raises(
         ValueError, match=r"case Tr_\d\d \(training\) must have a 'label', found none in .*dataset.json"
     ):
@@ -139,13 +140,14 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_one_clear_line_and_nothing_is_written(name, source, tmp_path):
+def test_a_mistake_is_one_clear_line_and_nothing_is_written(name, source, tmp_path, say):
     spoil, message = MISTAKES[name]
     spoil(source)
     with pytest.raises((ValueError, FileNotFoundError), match=message) as raised:
         prepare(Settings(source, "nnunet", tmp_path / "out", quality=False))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
+    say("Masks", f"layout `nnunet`: {name}", raised.value)
 
 
 def test_classes_without_a_table_are_refused_and_regions_take_given_names(source, tmp_path):

@@ -15,7 +15,7 @@ from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
 from scripts.cases.folder import check_found_phases
-from scripts.cases.masks import absent_structures, drawn_structures, masks_of, structure_names
+from scripts.cases.masks import absent_structures, check_drawn, drawn_structures, masks_of, structure_names
 from scripts.cases.positive import positive_class
 from scripts.cases.splits import Case, assign_outlined, assign_splits, everyone
 from scripts.engines.running import bundle_command, from_here, running_parser, training_command
@@ -115,6 +115,8 @@ class _Preparation:
             train = training_command([self.found.overlay], from_here(self.folder))
         else:
             train = command_for(self.dataset)
+            if self.found.outlines and not all(self.drawn.values()):
+                train += " --empty_masks True"
         print(f"\nnext:\n  {train}")
         return file
 
@@ -190,13 +192,11 @@ class _Preparation:
         if not self.structures and not self.found.outlines:
             return
         self.drawn = drawn_structures(everybody, self.structures, self.workers)
-        training = [self.drawn.get(case["case"], set()) for case in self.splits["training"]]
-        absent = absent_structures(training, self.structures) if any(self.drawn) else []
-        if absent and self.found.outlines:
-            raise ValueError(
-                f"structure {absent[0]} must be in the mask of at least one training case, found it in none of "
-                f"{len(training)}; take it out of the names and masks, or try another --seed"
-            )
+        names = [case["case"] for case in self.splits["training"]]
+        training = {name: self.drawn[name] for name in names if name in self.drawn}
+        if self.found.outlines:
+            check_drawn(training, self.structures)
+        absent = absent_structures(training.values(), self.structures) if training else []
         self.notes += [f"warning: structure {one} is in no mask of a training case" for one in absent]
 
     def choose_columns(self) -> None:
