@@ -8,7 +8,6 @@ from functools import partial
 
 import pytest
 import torch
-from monai.networks.nets import DynUNet
 from scripts.engines.network import load_trained
 from scripts.losses.outline_loss import OutlineLoss
 from scripts.networks.early_segmentation_network import EarlySegmentationNetwork
@@ -181,23 +180,6 @@ def test_bfloat16_trains_on_flat_and_odd_sizes():
             norms = torch.stack([one.grad.norm() for one in network.parameters()])
             assert norms.isfinite().all()
             assert norms.max() < 1e3
-
-
-def test_early_is_the_dynunet_of_monai():
-    network, image = early(deep_supervision=True), images(size=(16, 16, 16))
-    assert isinstance(network.unet, DynUNet)
-    outputs = network.train()(image, present=PRESENT)
-    torch.testing.assert_close(outputs["logits"], network.unet.eval()(image))
-    monai = DynUNet(3, P, S + 1, [[3] * 3] * 3, [1, 2, 2], [2, 2], filters=[4, 8, 16], deep_supervision=True)
-    given = {name: value for name, value in network.unet.state_dict().items() if "super" not in name}
-    monai.load_state_dict(given, strict=False)
-    with torch.no_grad():
-        for head, own in zip(monai.deep_supervision_heads, network.supervision, strict=True):
-            head.conv.conv.weight.copy_(own.weight)
-            head.conv.conv.bias.copy_(own.bias)
-    every = monai.train()(image).unbind(dim=1)
-    for one, expected in zip([outputs["logits"], *outputs["levels"]], every, strict=True):
-        torch.testing.assert_close(nn.functional.interpolate(one, every[0].shape[2:]), expected)
 
 
 def test_a_stem_sees_the_voxels_where_the_encoder_starts_coarser():
