@@ -71,7 +71,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int | None = None) -> str:
 
 def on_screen(cell: str) -> str:
     """Return a cell in characters that every terminal can show."""
-    return cell.replace("×", "x").replace(UNKNOWN, "-")
+    return cell.replace("×", "x").replace("±", "+-").replace(UNKNOWN, "-")
 
 
 def number(value: float | None) -> str:

@@ -68,6 +68,9 @@ OTHERS = {
     " | --phase_names {a: x, a: y} | --phase_names 5 | --max_epochs 3 | --sorce x | --clinical none | --overwrite 2",
     "checking": "--dataset_dir nothing | --dataset_dir README.md | --dataset_dir '' | --workers 0 | --workers -1 | --output_dir ''"
     " | --output_dir README.md | --dataset x | --layout folders",
+    "measuring": "--dataset_dir nothing | --dataset_dir README.md | --dataset_dir '' | --output_dir '' | --outlines nothing"
+    " | --phases [] | --phases 5 | --structures [a,a] | --walls [wal] | --walls wall | --baseline prae | --measures [volum]"
+    " | --measures [thickness] | --workers 0 | --workers two | --mesures [volume] | --layout folders",
     "reporting": "--bundle_root nothing | --bundle_root configs | --bundle_root '' | --comparison nothing | --comparison configs"
     " | --anonymous maybe | --anonymos true | --output_dir x",
 }
@@ -80,6 +83,7 @@ FILES = {
     "comparing": "['configs/compare.yaml']",
     "preparing": "['configs/prepare.yaml']",
     "checking": "['configs/check.yaml']",
+    "measuring": "['configs/measure.yaml']",
     "reporting": "['configs/report.yaml']",
 }
 OVERLAYS = {

@@ -88,7 +88,7 @@ def test_training_and_inference_prepare_a_case_alike():
 
 
 def test_every_key_of_the_main_configurations_is_explained():
-    for name in ("train.yaml", "inference.yaml", "compare.yaml", "report.yaml", "check.yaml"):
+    for name in ("train.yaml", "inference.yaml", "compare.yaml", "report.yaml", "check.yaml", "measure.yaml"):
         head = (
             (CONFIGS / name)
             .read_text()
@@ -96,7 +96,7 @@ def test_every_key_of_the_main_configurations_is_explained():
         )
         for line in head.splitlines():
             key = line.partition(":")[0]
-            plain = ("imports", "network_def", "initialize", "comparing", "run", "reporting", "checking")
+            plain = ("imports", "network_def", "initialize", "comparing", "run", "reporting", "checking", "measuring")
             if key.isidentifier() and key not in plain:
                 assert "# " in line, f"{name}: {key} has no comment"
 

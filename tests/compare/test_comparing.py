@@ -41,7 +41,7 @@ def test_every_strategy_and_baseline_is_trained_on_every_fold(compared):
     table = pandas.read_csv(compared / "comparison.csv")
     jobs = {(row.strategy, row.fold) for row in table.itertuples()}
     assert jobs == {(name, fold) for name in STRATEGIES + BASELINES for fold in (1, 2)}
-    assert len(table) == 10
+    assert len(table) == 12
     assert set(table["threads"]) == {1}
     for fold, rows in table.groupby("fold"):
         dataset = json.loads((compared / "folds" / f"r1_f{fold}" / "dataset.json").read_text())
@@ -96,7 +96,7 @@ def test_summary_and_pairs_follow_from_rows_and_predictions(compared):
         assert summary.loc[strategy, "mean"] == pytest.approx(table.loc[strategy, "auc"].mean(), abs=1e-6)
     pairs = pandas.read_csv(compared / "pairs.csv").query("metric == 'auc'")
     by_patient = pairs.query("by == 'patient'").set_index(["first", "second"])
-    assert len(by_patient) == 10
+    assert len(by_patient) == 15
     one, other = (read_predictions(compared / "predictions" / f"{name}.csv") for name in STRATEGIES)
     test = delong_test(one.probabilities, other.probabilities, one.labels, one.patients)
     assert by_patient.loc[tuple(STRATEGIES), "p_value"] == pytest.approx(test.p_value, abs=1e-6)
@@ -182,7 +182,7 @@ def test_a_job_that_fails_is_named_and_the_others_are_done(compared, bundle, set
     shutil.rmtree(folder / "jobs" / "concat_r1_f1_s0")
     (folder / "jobs" / "concat_r1_f1_s0").touch()  # a file where its folder belongs
     message = failing(bundle, folder, settings)
-    assert "1 of 10 jobs failed, the first: concat_r1_f1_s0: " in message
+    assert "1 of 12 jobs failed, the first: concat_r1_f1_s0: " in message
     assert str(folder / "logs" / "concat_r1_f1_s0.log") in message
     assert (folder / "rows" / "table_r1_f1_s0.json").is_file()
     assert "Traceback" in (folder / "logs" / "concat_r1_f1_s0.log").read_text()

@@ -9,12 +9,15 @@ import re
 import nibabel
 import numpy as np
 import pytest
+import torch
 import yaml
 from scripts.cases.new_table import with_clinical_table
 from scripts.cases.read import read_cases
 from scripts.files.csv_text import read_rows
 from scripts.files.tables import read_table
 from workbench.measure.measuring import measure
+from workbench.report.dataset import summarise_dataset
+from workbench.report.tables import data_tables
 
 from tests.measure.conftest import SHAPE, SPACING, balls, save
 
@@ -176,6 +179,21 @@ def test_outlines_of_a_model_take_the_place_of_masks(hearts, tmp_path, layout):
     assert "from the outlines in outlines" in (file.parent / "dataset.json").read_text()
 
 
+def test_classes_are_told_apart_on_the_screen_and_in_the_report(hearts, tmp_path, capsys):
+    save(hearts / "c0" / "es_seg.nii.gz", np.zeros(SHAPE, np.uint8))
+    file = run(hearts, tmp_path / "out", measures=["left_cavity_ed_volume", "wall_es_diameter"])
+    screen = capsys.readouterr().out
+    volumes = [float(row["left_cavity_ed_volume [ml]"]) for row in rows_of(file).values()]
+    mean, spread = np.mean(volumes[::2]), np.std(volumes[::2], ddof=1)
+    assert f"{mean:.2f} +- {spread:.2f}" in screen
+    assert "(n = 3)" in screen
+    summary = summarise_dataset(file.parent, ["ed", "es"])
+    (table,) = [one for one in data_tables(summary, {}) if one.title == "Measures, hearts"]
+    assert table.header == ["measure", "a (n = 4)", "b (n = 4)"]
+    assert table.rows[1][:2] == ["left_cavity_ed_volume (ml)", f"{mean:.2f} ± {spread:.2f}"]
+    assert "measures" not in summarise_dataset(hearts, ["ed", "es"])
+
+
 def test_new_cases_need_no_dataset(hearts, tmp_path):
     new = tmp_path / "new"
     save(new / "x" / "ed.nii.gz", np.array([5, 100, 200])[balls(12)].astype(np.int16))
@@ -245,3 +263,21 @@ def test_the_dataset_that_is_read_is_never_replaced(hearts, tmp_path):
     with pytest.raises(ValueError, match="output_dir must be a folder of its own"):
         run(hearts, hearts)
     assert (hearts / "dataset.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_two_commands_train_on_measures(bundle, quick, small_phantom, tmp_path):
+    keys = {"dataset_dir": str(small_phantom), "output_dir": str(tmp_path / "out"), "baseline": "pre", "workers": 1}
+    bundle("measuring", ["configs/measure.yaml"], **keys)
+    own = {key: value for key, value in quick.items() if key != "dataset_dir"} | {"max_epochs": 1}
+    files = ["configs/train.yaml", str(tmp_path / "out" / "measures.yaml"), "configs/fusion/film.yaml"]
+    bundle("training", files, output_dir=str(tmp_path / "trained"), **own)
+    model = yaml.safe_load((tmp_path / "trained" / "configs" / "train.yaml").read_text())
+    assert "region_volume" in [column["name"] for column in model["clinical"]]
+    weights = torch.load(tmp_path / "trained" / "models" / "model.pt", weights_only=True)
+    mean = np.mean(
+        [float(row["region_volume [ml]"]) for row in list(rows_of(tmp_path / "out" / "measures.csv").values())[:24]]
+    )
+    assert any(
+        np.isclose(value.numpy(), mean, rtol=1e-4).any() for value in weights.values() if value.is_floating_point()
+    )

@@ -42,6 +42,17 @@ def test_an_ellipsoid_has_the_ratios_of_its_axes():
     assert found["sphericity"] < 0.85
 
 
+@pytest.mark.parametrize(("spacing", "slip"), [((1, 1, 1), 0.02), ((1, 1, 2.5), 0.1), ((1.5, 1.5, 10), 0.2)])
+def test_the_surface_of_an_ellipsoid_is_the_worse_the_less_even_voxels_are(spacing, slip):
+    """Of a spheroid with the half axes 25, 25 and 37.5 mm."""
+    short, long = 25.0, 37.5
+    eccentricity = np.sqrt(1 - (short / long) ** 2)
+    area = 2 * np.pi * short**2 * (1 + long / (short * eccentricity) * np.arcsin(eccentricity))
+    found = shape_measures(ball(short, spacing, (1, 1, 1.5)), spacing)
+    assert found["surface"] == pytest.approx(area / 100, rel=slip)
+    assert found["volume"] == pytest.approx(4 / 3 * np.pi * short**2 * long / 1000, rel=0.02)
+
+
 def test_the_order_of_axes_changes_nothing():
     shape, spacing = ball(8, (0.5, 1, 2), (1, 2, 3)), np.array([0.5, 1, 2])
     found = shape_measures(shape, spacing)

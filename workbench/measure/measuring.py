@@ -15,6 +15,7 @@ from scripts.files.atomic import check_writable, not_left_empty
 from scripts.files.plain_text import listing, note
 from scripts.files.processes import work_through
 from scripts.files.run_folder import refuse_bundle, run_in
+from workbench.measure.by_class import class_table, measures_by_class
 from workbench.measure.case import measure_case
 from workbench.measure.columns import Measured, all_measures, chosen_measures
 from workbench.measure.masks import REGION, Masks, outlines_of
@@ -68,6 +69,13 @@ def measure(
             write_dataset(folder, document, values, chosen, _told(outlines, measured))
             write_overlay(folder, document, chosen)
         file = write_measures(folder, items, values)
+    labels = [item.get("label") for item in items]
+    if any(labels) and chosen:
+        named = [{one.name: row[one] for one in chosen} for row in found]
+        by_class = measures_by_class(named, labels, [one.column for one in chosen])
+        declared = [] if document is None else document.content.get("classes") or []
+        classes = list(dict.fromkeys([*declared, *filter(None, labels)]))
+        print(f"\n{class_table(by_class, classes, 'Measures').text()}\n")
     print("".join(f"note: {line}\n" for line in notes if line), end="")
     print(f"{file}: {len(all_measures(measured))} measures of {len(items)} cases, {len(chosen)} of them as columns")
     print(next_commands(folder, document))

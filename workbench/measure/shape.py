@@ -15,9 +15,10 @@ def shape_measures(inside: np.ndarray, spacing: ArrayLike) -> dict[str, float | 
 
     - volume V: number of voxels times their volume, ml.
     - surface A: by Crofton's formula, which counts crossings of lines in 13 directions, so that the steps of
-      voxels do not add to it, cm2.
+      voxels do not add to it, cm2. On uneven voxels the directions do not weigh alike: on voxels of 1 x 1 x
+      2.5 mm an elongated structure comes out up to 10% too small, on 1.5 x 1.5 x 10 mm up to 20%.
     - sphericity: :math:`\pi^{1/3} (6 V)^{2/3} / A`, 1 of a ball, less of everything else; on coarse voxels it
-      may exceed 1 by some percent.
+      may exceed 1 by some percent, on uneven ones by more.
     - elongation: :math:`\sqrt{\lambda_1 / \lambda_2}` and flatness :math:`\sqrt{\lambda_2 / \lambda_3}`, from
       the moments of inertia :math:`\lambda_1 \ge \lambda_2 \ge \lambda_3`: of an ellipsoid the ratio of its
       longest to its middle axis, and of its middle to its shortest one; 1 of a ball.

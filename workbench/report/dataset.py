@@ -22,6 +22,8 @@ from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.resample import ResamplePhasesd
 from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.grid import open_phase, ras_axes
+from workbench.measure.by_class import measures_by_class
+from workbench.measure.write import MARK
 from workbench.prepare.phase_scale import phase_scales
 
 MOST_HEADERS = 300  # Headers read per phase; if there are more volumes, they are sampled evenly from the list
@@ -81,15 +83,18 @@ def summarise_dataset(dataset_dir: str | Path, phases: Sequence[str]) -> Summary
     Returns:
         name, phases and classes that the file declares, `splits` ({split: cases, patients (None: unknown),
         classes {class: cases}, missing {phase: {class: cases without it}}}), `sites` ({site: {class: cases}},
-        of labelled cases that name one) and `volumes` (from `volume_grids`); or only `reason`, in one line, if
-        the file is missing or cannot be read.
+        of labelled cases that name one), `measures` (of `measures_by_class`, if clinical columns are measures) and
+        `volumes` (from `volume_grids`); or only `reason`, in one line, if the file is missing or cannot be read.
     """
     try:
         document = open_document(dataset_dir)
-        items = read_items(document, phases)
-    except (OSError, ValueError) as error:
+        measures = document.content.get(MARK, [])
+        columns = [column for column in document.columns if column["name"] in measures]
+        items = read_items(document, phases, columns)
+    except (OSError, ValueError, TypeError) as error:
         return {"reason": " ".join(str(error).split())}
     classes = _classes(document, items)
+    values = [item["clinical"] for item in items]
     return {
         "name": document.name,
         "phases": document.phases,
@@ -97,6 +102,7 @@ def summarise_dataset(dataset_dir: str | Path, phases: Sequence[str]) -> Summary
         "splits": _splits(items, phases, classes),
         "sites": _sites(items),
         "volumes": volume_grids(items, phases),
+        **({"measures": measures_by_class(values, [item.get("label") for item in items], columns)} if columns else {}),
     }
 
 

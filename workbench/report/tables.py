@@ -8,6 +8,7 @@ from typing import Any
 
 from scripts.figures.table import UNKNOWN, Table, counted, number, with_interval
 from scripts.metrics.registry import DECISIONS, METRICS, OVERALL, TITLES
+from workbench.measure.by_class import class_table
 from workbench.report.contents import Contents
 from workbench.report.dataset import Summary
 
@@ -132,7 +133,9 @@ def data_tables(summary: Summary, config: dict[str, Any]) -> list[Table]:
     if "reason" in summary or not summary["splits"]:
         return []
     sites = [site_table(summary)] if summary["sites"] else []
-    return [missing_table(summary), *sites, volume_table(summary, config)]
+    measures = summary.get("measures")
+    by_class = [class_table(measures, summary["classes"], f"Measures, {summary['name']}")] if measures else []
+    return [missing_table(summary), *sites, *by_class, volume_table(summary, config)]
 
 
 def _columns(axes: Sequence[Sequence[float]], digits: str) -> list[str]:
