@@ -126,7 +126,8 @@ class Outliner:
         write_text(dataset / "dataset.json", json.dumps(content, indent=1) + "\n")
         settings = {key: self.config[key] for key in SHARED if key in self.config}
         own = {key.removeprefix(PREFIX): value for key, value in self.config.items() if key.startswith(PREFIX)}
-        settings |= {key: value for key, value in own.items() if key not in ("def", "network", "file", "folds")}
+        own = json.loads(json.dumps(own).replace(f"@{PREFIX}", "@"))
+        settings |= {key: value for key, value in own.items() if key not in ("def", "network", "folds")}
         settings |= {"output_dir": str(folder), "dataset_dir": str(dataset), "name": name, "resume": True}
         write_text(dataset / "settings.yaml", yaml.safe_dump(settings, sort_keys=False))
         files = [self.configs / "train.yaml", self.configs / "segment.yaml", dataset / "settings.yaml"]

@@ -52,6 +52,10 @@ if workbench := from_workbench("keys"):
     TOOLS |= workbench.TOOLS
 
 
+OVERLAYS = ("fusion/single.yaml", "regions/outlined.yaml")
+"""Files with keys of their own that go with any command that has a model."""
+
+
 @dataclass(frozen=True)
 class Key:
     """A key: the values it may hold (a type annotation with its range), and its meaning."""
@@ -85,6 +89,6 @@ def declared_keys(command: str | None) -> dict[str, Key]:
         file for name, files in COMMANDS.items() if name not in TOOLS for file in reversed(files)
     ]
     found: dict[str, Key] = {}
-    for file in ("fusion/single.yaml", *files) if command not in TOOLS else files:
+    for file in (*OVERLAYS, *files) if command not in TOOLS else files:
         found |= keys_of(file)
     return found
