@@ -30,6 +30,15 @@ def named_structures(structures: Sequence[str] | None, dataset_dir: str | Path) 
     return list(open_document(dataset_dir).structures) or [LESION]
 
 
+def named_values(structures: Sequence[str]) -> list[str]:
+    """Return the names of the values that a mask may hold; none where everything drawn is one lesion.
+
+    >>> named_values(["wall", "lumen"]), named_values(["lesion"])
+    (['wall', 'lumen'], [])
+    """
+    return [] if list(structures) == [LESION] else list(structures)
+
+
 def mask_kind(masks: str | None, dataset_dir: str | Path) -> str:
     """Return ``case``, one mask per case, or ``phase``, one mask per phase.
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scripts import from_workbench
 from scripts.cases.masks import drawn_labels, open_mask
-from scripts.cases.structures import mask_count
+from scripts.cases.structures import mask_count, named_values
 from scripts.engines.case_handler import Case, CaseHandler
 from scripts.engines.environment import describe_machine
 from scripts.figures.outline_tables import lesion_table, outline_table
@@ -144,7 +144,7 @@ class OutlineReport(CaseHandler):
         self, found: Outlined, phase: str, probabilities: np.ndarray, grid: np.ndarray, mask: Volume
     ) -> Outlined:
         """Compare an outline with a mask, on the voxels of the mask."""
-        truth = drawn_labels(mask, self.classes if len(self.classes) > 1 else ())
+        truth = drawn_labels(mask, named_values(self.classes))
         outlined = on_original_voxels(probabilities, grid, mask)
         spacing = np.linalg.norm(mask.affine[:3, :3], axis=0).tolist()
         rows = outline_scores(outlined, truth, spacing, self.classes, self.tolerance)

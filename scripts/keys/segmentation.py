@@ -118,6 +118,14 @@ class Outlined(Keys):
     """callable: the network adds the number of input channels"""
     outline_fusion: Component
     """of the maps of each stage; callable: the network adds the number of maps and their width"""
+    structure_names: Derived
+    """`structures`, or what dataset.json says"""
+    mask_kind: Derived
+    """`masks`, or what dataset.json has"""
+    outlines_per_case: Derived
+    """1, or one per phase"""
+    outline_def: Component
+    """the network that outlines"""
     outline_network: Component
     """with its weights, when it is needed: behind its training"""
     outliner: Component

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from scripts.cases.masks import ROI, drawn_labels
+from scripts.cases.structures import named_values
 from scripts.transforms.phases import PhaseTransform, case_name, need
 from scripts.volumes.grid import Size
 from scripts.volumes.label_map import NOT_DRAWN, sample_labels
@@ -27,7 +28,7 @@ class ResampleMasksd(PhaseTransform):
     Args:
         keys: key of the phases.
         phases: names of all phases, in order.
-        structures: S names of the values 1, 2, ...; none: every value above 0 is one structure.
+        structures: S names of the values 1, 2, ...; none, or lesion alone: every value above 0 is one structure.
         masks: ``case``, one mask (of several, that of the reference phase), M = 1; or ``phase``, one for each
             phase, M = P, and a case with one mask has it for its reference phase.
         empty: whether a mask in which nothing is drawn is taken as it is.
@@ -76,7 +77,7 @@ class ResampleMasksd(PhaseTransform):
     def _one(self, item: Mapping[Any, Any], volume: Volume | None, grid: np.ndarray, size: Size) -> np.ndarray:
         if volume is None:
             return np.full(size, NOT_DRAWN, dtype=np.uint8)
-        drawn = drawn_labels(volume, self.structures)
+        drawn = drawn_labels(volume, named_values(self.structures))
         if not drawn.any() and not self.empty:
             raise ValueError(
                 f"{case_name(item)}: a mask must outline something, found nothing but 0 in {volume.path}; correct "
