@@ -179,6 +179,28 @@ def test_outlines_of_a_model_take_the_place_of_masks(hearts, tmp_path, layout):
     assert "from the outlines in outlines" in (file.parent / "dataset.json").read_text()
 
 
+def test_outlines_by_a_network_that_saw_the_patient_are_refused(hearts, tmp_path, capsys):
+    place = tmp_path / "model"
+    for number in range(8):
+        for phase in ("ed", "es"):
+            save(place / "outlines" / f"c{number}_{phase}.nii.gz", balls(12))
+    run(hearts, tmp_path / "unknown", outlines=place / "outlines")
+    assert "does not say whose they are" in capsys.readouterr().out
+    origin = {f"c{number}": {"fold": f"f{number % 2}"} for number in range(8)}
+    (place / "outlines" / "origin.json").write_text(json.dumps(origin))
+    for fold in range(2):
+        folder = place / "outliner" / "data" / f"f{fold}"
+        folder.mkdir(parents=True)
+        seen = [{"patient": f"p{number}"} for number in range(4) if number % 2 != fold]
+        (folder / "dataset.json").write_text(json.dumps({"training": seen, "validation": []}))
+    run(hearts, tmp_path / "clean", outlines=place / "outlines")
+    assert "does not say" not in capsys.readouterr().out
+    (place / "outlines" / "origin.json").write_text(json.dumps(origin | {"c2": {"fold": "f1"}}))
+    with pytest.raises(ValueError, match=r"did not see their patients, found c2 \(outlined by f1\)"):
+        run(hearts, tmp_path / "leak", outlines=place / "outlines")
+    assert not (tmp_path / "leak").exists()
+
+
 def test_classes_are_told_apart_on_the_screen_and_in_the_report(hearts, tmp_path, capsys):
     save(hearts / "c0" / "es_seg.nii.gz", np.zeros(SHAPE, np.uint8))
     file = run(hearts, tmp_path / "out", measures=["left_cavity_ed_volume", "wall_es_diameter"])
