@@ -216,7 +216,7 @@ class Measuring(Keys):
     phases: Texts | None
     """phases to measure, e.g. [ed, es]; null takes those of dataset.json"""
     structures: Texts | None
-    """names of the masks' values 1, 2, ...; null takes those of dataset.json, else all is one region"""
+    """names of the masks' values 1, 2, ...; null takes those of dataset.json, else all is one lesion"""
     walls: Annotated[list[Text], Predicate(each_once)]
     """structures whose thickness is measured, e.g. [muscle]"""
     baseline: Text | None

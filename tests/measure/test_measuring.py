@@ -137,10 +137,10 @@ def test_an_image_on_another_grid_is_read_where_the_mask_lies(hearts, tmp_path):
     assert float(fine["wall_ed_mean"]) == pytest.approx(float(plain["wall_ed_mean"]), abs=1)
 
 
-def test_without_names_all_is_one_region(hearts, tmp_path):
+def test_without_names_all_is_one_lesion(hearts, tmp_path):
     change(hearts, lambda content: content.pop("structures"))
     row = rows_of(run(hearts, tmp_path / "out"))["c0"]
-    assert float(row["region_ed_volume [ml]"]) == pytest.approx((balls(12) > 0).sum() * 3 / 1000, rel=1e-5)
+    assert float(row["lesion_ed_volume [ml]"]) == pytest.approx((balls(12) > 0).sum() * 3 / 1000, rel=1e-5)
 
 
 def test_a_mask_that_is_empty_or_missing_leaves_cells_empty(hearts, tmp_path):
@@ -295,10 +295,10 @@ def test_two_commands_train_on_measures(bundle, quick, small_phantom, tmp_path):
     files = ["configs/train.yaml", str(tmp_path / "out" / "measures.yaml"), "configs/fusion/film.yaml"]
     bundle("training", files, output_dir=str(tmp_path / "trained"), **own)
     model = yaml.safe_load((tmp_path / "trained" / "configs" / "train.yaml").read_text())
-    assert "region_volume" in [column["name"] for column in model["clinical"]]
+    assert "lesion_volume" in [column["name"] for column in model["clinical"]]
     weights = torch.load(tmp_path / "trained" / "models" / "model.pt", weights_only=True)
     mean = np.mean(
-        [float(row["region_volume [ml]"]) for row in list(rows_of(tmp_path / "out" / "measures.csv").values())[:24]]
+        [float(row["lesion_volume [ml]"]) for row in list(rows_of(tmp_path / "out" / "measures.csv").values())[:24]]
     )
     assert any(
         np.isclose(value.numpy(), mean, rtol=1e-4).any() for value in weights.values() if value.is_floating_point()

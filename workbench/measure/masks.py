@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from scripts.cases.document import Item
 from scripts.cases.masks import ROI, check_values, open_mask
+from scripts.cases.structures import named_values
 from scripts.files.plain_text import file_name, listing, note
 from scripts.volumes.open import IMAGE_ENDINGS, image_ending
 from scripts.volumes.volume import bad_volume
 
-REGION = "region"  # What a mask without named structures shows
 OUTLINE = "outline"  # Name of its file where each case has a folder
 Masks = Mapping[str, str]
 """Phase, or `ROI` of the one mask of a case, -> file."""
@@ -79,7 +79,7 @@ def read_labels(path: str, case: str, phase: str, structures: Sequence[str]) -> 
 
     Args:
         phase: or `ROI`, for messages.
-        structures: names of the values 1, 2, ...; with `REGION` alone every value above 0 is 1.
+        structures: names of the values 1, 2, ...; with `LESION` alone every value above 0 is 1.
 
     Raises:
         FileNotFoundError: no such file.
@@ -92,10 +92,10 @@ def read_labels(path: str, case: str, phase: str, structures: Sequence[str]) -> 
         raise bad_volume(volume.path, volume.name, rule, found, "resample the mask")
     blocks = []
     for block in volume.blocks():
-        if list(structures) == [REGION]:
-            block = block > 0
+        if named := named_values(structures):
+            check_values(block, named, volume)
         else:
-            check_values(block, structures, volume)
+            block = block > 0
         blocks.append(block.astype(np.uint8))
     values = np.concatenate(blocks, axis=2)
     affine = volume.affine.copy()

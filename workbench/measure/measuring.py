@@ -11,6 +11,7 @@ from typing import Any
 from scripts.cases.document import Document, Item, check_phases, name_list, open_document, read_items
 from scripts.cases.masks import ROI, masks_of, structure_names
 from scripts.cases.read import read_unlabelled
+from scripts.cases.structures import LESION
 from scripts.files.atomic import check_writable, not_left_empty
 from scripts.files.plain_text import listing, note
 from scripts.files.processes import work_through
@@ -18,7 +19,7 @@ from scripts.files.run_folder import refuse_bundle, run_in
 from workbench.measure.by_class import class_table, measures_by_class
 from workbench.measure.case import measure_case
 from workbench.measure.columns import Measured, all_measures, chosen_measures
-from workbench.measure.masks import REGION, Masks, outlines_of
+from workbench.measure.masks import Masks, outlines_of
 from workbench.measure.write import CSV, check_replaceable, next_commands, write_dataset, write_measures, write_overlay
 
 
@@ -154,7 +155,7 @@ def _measured(
     baseline: str | None,
 ) -> Measured:
     declared = [] if document is None else document.structures
-    names = structure_names(list(structures or declared or [REGION]), "`structures`")
+    names = structure_names(list(structures or declared or [LESION]), "`structures`")
     for wall in walls:
         if wall not in names:
             raise ValueError(f"`walls`: {wall!r} is not among the structures {listing(wall, names)}; correct it")
