@@ -59,12 +59,13 @@ class Server:
             except ConnectionError:
                 return 0, b""
 
-    def form(self, path: str, method: str, name: str, content: str, file: str | None = None) -> bytes:
+    def form(self, path: str, method: str, name: str, content: str | bytes, file: str | None = None) -> bytes:
         """Send one field, or one file, as a browser's form does."""
         mark = uuid.uuid4().hex
         head = f'form-data; name="{name}"' + (f'; filename="{file}"' if file else "")
         lines = [f"--{mark}", f"Content-Disposition: {head}", "", content, f"--{mark}--", ""]
-        return self.ask(path, method, "\r\n".join(lines).encode(), f"multipart/form-data; boundary={mark}")
+        body = b"\r\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
+        return self.ask(path, method, body, f"multipart/form-data; boundary={mark}")
 
     def answer(self, image: str, **params) -> dict:
         path = f"/infer/{CLASSIFIER}?image={image}"

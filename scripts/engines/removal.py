@@ -18,7 +18,8 @@ from scripts.transforms.intensity import Intensity, MeasuredIntensity
 from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import Region
 from scripts.transforms.resample import ResamplePhasesd
-from scripts.transforms.server_inputs import FindPhasesd, ReadLabeld
+from scripts.transforms.server_inputs import FindPhasesd
+from scripts.transforms.server_labels import ReadLabeld
 from torch import Tensor
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from scripts.engines.running import running_config
 from scripts.files.atomic import write_atomically
 from scripts.files.processes import is_first_process
 from scripts.transforms.clinical import EncodeClinicald
-from scripts.transforms.server_inputs import FindPhasesd, ReadLabeld
+from scripts.transforms.server_inputs import FindPhasesd
+from scripts.transforms.server_labels import ReadLabeld, ReadMaskd
 from torch import Tensor
 
 logger = logging.getLogger(__name__)
@@ -67,9 +68,9 @@ def training_cases(
             f"{len(lists['training'])} and {len(lists['validation'])}; label at least 3 cases, and give "
             "val_split a value between 0 and 1"
         )
-    read, find = ReadLabeld(classes=classes), FindPhasesd(phases=phases)
+    read, find = ReadLabeld(classes=classes) if labels else ReadMaskd(), FindPhasesd(phases=phases)
     splits = {split: [find(read(entry)) for entry in entries] for split, entries in lists.items()}
-    counts = [sum(item["label"] == index for item in splits["training"]) for index in range(len(classes))]
+    counts = [sum(item.get("label") == index for item in splits["training"]) for index in range(len(classes))]
     logger.info("%d training and %d validation cases from the server", *map(len, splits.values()))
     columns: list[Any] = [dict(column) for column in clinical if isinstance(column, Mapping)]
     return Cases(

@@ -15,7 +15,8 @@ __getattr__, __all__ = exports(
     phases="LoadImagePhasesd StackPhasesd",
     region="BoxRegiond WholeVolumeRegiond",
     resample="ResamplePhasesd",
-    server_inputs="FindPhasesd ReadLabeld",
+    server_inputs="FindPhasesd",
+    server_labels="ReadLabeld ReadMaskd",
     viewer_answer="JudgePositived PaintPredictiond",
     views="GivenViews SliceViews channel_names",
 )

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one path per case, which is all an annotation server knows, to the files of its phases and its label."""
+"""From one path per case, which is all an annotation server knows, to the files of its phases."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.transforms import MapTransform
 from scripts.cases.folder import MASK_NAMES, read_case_folder
 from scripts.cases.masks import each_mask
-from scripts.files.plain_text import listing
 from scripts.transforms.phases import PhaseTransform
 from scripts.transforms.region import asked
 from scripts.volumes.open import IMAGE_ENDINGS, frames_of, image_ending, open_volume
@@ -32,8 +29,9 @@ class FindPhasesd(PhaseTransform):
       absent. Its mask is ``p001_lesion.nii.gz``.
 
     The mask may also be named roi, mask or seg, or by another of `MASK_NAMES`, and each phase may have one of
-    its own, ``p001/lesion_portal.nii.gz`` or ``p001_portal_lesion.nii.gz``. Where the item has a `box` or a
-    `point`, the mask is not used: what is asked for counts more than what lies there.
+    its own, ``p001/lesion_portal.nii.gz`` or ``p001_portal_lesion.nii.gz``. A mask that the item already has,
+    which a person saved as its label, goes before it; where the item has a `box` or a `point`, neither is used:
+    what is asked for counts more than what lies there.
 
     Args:
         keys: key of the path.
@@ -60,7 +58,7 @@ class FindPhasesd(PhaseTransform):
         case, images, roi = self._folder(path) if path.is_dir() else self._file(path)
         item[self.key] = images
         item["case"] = item["patient"] = case
-        item["roi"] = None if asked(item, "box") or asked(item, "point") else roi
+        item["roi"] = None if asked(item, "box") or asked(item, "point") else item.get("roi") or roi
         return item
 
     def _folder(self, path: Path) -> tuple[str, Mapping[str, str | Frame], Roi]:
@@ -136,60 +134,3 @@ def sibling(folder: Path, case: str, names: Sequence[str]) -> str | None:
 def _varies(frame: Frame) -> bool:
     voxels = open_volume(frame).read()
     return bool(voxels.min() != voxels.max())
-
-
-class ReadLabeld(MapTransform):
-    """Reads the label of a case from a JSON file; an index, or a missing label, is left unchanged.
-
-    The file names the class and may add what the model needs to know about the case::
-
-        {"label": "high", "clinical": {"age": 61}, "point": [12.0, -40.5, 88.0]}
-
-    A confirmed answer of the model, {"prediction": [{"label": ..., "score": ...}, ...]}, is read as the class
-    with the highest score. Letter case is ignored.
-
-    Args:
-        keys: key of the label: an index, or the path of a JSON file.
-        classes: class names; the label becomes its index.
-
-    Raises:
-        ValueError: the file is not a JSON object, or names no known class.
-    """
-
-    def __init__(self, keys: str = "label", classes: Sequence[str] = ()) -> None:
-        super().__init__(keys, allow_missing_keys=True)
-        self.classes = list(classes)
-
-    def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
-        item = dict(data)
-        for key in self.key_iterator(item):
-            if isinstance(item[key], str | Path):
-                content = _read(Path(item[key]))
-                item |= {name: content[name] for name in ("clinical", "box", "point") if name in content}
-                item[key] = self._index(content, Path(item[key]))
-        return item
-
-    def _index(self, content: dict[str, Any], path: Path) -> int:
-        label = content.get("label")
-        if label is None and content.get("prediction"):
-            label = max(content["prediction"], key=lambda entry: entry["score"])["label"]
-        indices = {name.lower(): index for index, name in enumerate(self.classes)}
-        if str(label).lower() not in indices:
-            raise ValueError(
-                f"label file {path}: 'label' must be one of {listing(str(label), self.classes)}, found "
-                f'{label!r}; write {{"label": "{self.classes[0]}"}}'
-            )
-        return indices[str(label).lower()]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"label file {path} must be readable JSON, found {type(error).__name__}: {error}; write "
-            '{"label": "<class>"}'
-        ) from None
-    if not isinstance(content, dict):
-        raise ValueError(f'label file {path} must hold an object {{"label": "<class>"}}, found {content!r}')
-    return content
