@@ -14,7 +14,8 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,13 @@ def app(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(results, studies, app):
+    with serving(results, studies, app) as speaker:
+        yield speaker
+
+
+@contextmanager
+def serving(results: Path, studies: Path, app: Path) -> Iterator[Server]:
+    """Start the server of a results folder, and stop it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -125,7 +133,7 @@ def server(results, studies, app):
     offline = {"http_proxy": nowhere, "https_proxy": nowhere, "no_proxy": "127.0.0.1", "HF_HUB_OFFLINE": "1"}
     arguments = ["--run", results, "--studies", studies, "--app", app, "--port", port]
     log, scratch = app.parent / "server.log", app.parent / "tmp"
-    scratch.mkdir()
+    scratch.mkdir(parents=True)
     own = {"PHASE_FUSION_TOKEN": TOKEN, "TMPDIR": str(scratch)}
     with log.open("w") as stream:
         process = subprocess.Popen(

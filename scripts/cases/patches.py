@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from monai.data import Dataset
 from scripts.cases.masks import check_drawn, drawn_structures
+from scripts.cases.structures import named_values
 from scripts.volumes.label_map import NOT_DRAWN
 from torch.nn.functional import pad
 
@@ -29,6 +30,7 @@ class Patches(Dataset):
         number: patches per case and epoch.
         foreground: share of the patches that are centred on a structure.
         structures: names of the values 1, 2, ..., each of which a case must show; none are not looked for.
+        cases: the same cases with the paths of their masks; None: as the dataset has them.
 
     Raises:
         ValueError: a share outside [0, 1], fewer than one patch, or a structure that no case shows.
@@ -41,13 +43,15 @@ class Patches(Dataset):
         number: int = 1,
         foreground: float = 0.5,
         structures: Sequence[str] = (),
+        cases: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         if not 0 <= foreground <= 1 or number < 1:
             raise ValueError(
                 f"Patches: `foreground` must be within [0, 1] and `number` at least 1, found {foreground} and {number}"
             )
         if structures:
-            check_drawn(drawn_structures(dataset.data, structures), structures)
+            names = named_values(structures)
+            check_drawn(drawn_structures(dataset.data if cases is None else cases, names), names)
         super().__init__(dataset.data)
         self.dataset = dataset
         self.size = (int(size[0]), int(size[1]), int(size[2]))

@@ -19,6 +19,7 @@ from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.grid import field_of_view
 from scripts.volumes.mask import largest_piece, pieces_of
 from scripts.volumes.open import open_volume
+from scripts.volumes.original_grid import GridVolume
 from scripts.volumes.volume import Volume
 from torch import nn
 
@@ -35,6 +36,8 @@ class OutlinedRegiond(MaskRegiond):
 
     No case is outlined for its own training by a network that saw its patient: `outlines` holds the outlines
     of the training cases by networks that were trained without them (see `scripts.engines.Outliner`).
+
+    Afterwards the item holds ``outline``, the piece that counts, as a `Volume` of 0 and 1, where one was outlined.
 
     Args:
         keys: key of the phases.
@@ -101,8 +104,10 @@ class OutlinedRegiond(MaskRegiond):
                 f"{case_name(item)}: the network must outline something to look at, found nothing in "
                 f"{reference.path}; give a 'box', a 'point' or a mask, or set region#nothing whole"
             )
+        piece = largest_piece(inside, affine)
+        item["outline"] = GridVolume(piece.astype(np.uint8), affine)
         if self.contour:
-            item["contour"] = Contour(largest_piece(inside, affine), affine, self.margin)
+            item["contour"] = Contour(piece, affine, self.margin)
         item["pieces"] = pieces_of(inside, affine, axes, self.margin)
         return item["pieces"].boxes[0]
 

@@ -14,6 +14,7 @@ from monai.transforms import MapTransform
 from scripts.cases.positive import positive_index
 from scripts.transforms.region import asked, given_box, given_point
 from scripts.volumes.grid import bounds
+from scripts.volumes.label_map import sample_labels
 from scripts.volumes.volume import Volume
 
 
@@ -72,8 +73,9 @@ class PaintPredictiond(MapTransform):
     """Paints the predicted class over the region that the model looked at, on the grid of the requested file.
 
     A voxel is 1 + the index of the most probable class inside the region and 0 outside. The region is the case's
-    mask or box, a ball around its point, or the whole volume if that is what the model looks at. The
-    probabilities are stored in ``item["result"]``, which viewers show alongside.
+    mask or box, a ball around its point, what a network outlined (of several pieces the one that the model looked
+    at), or the whole volume if that is what the model looks at. The probabilities are stored in
+    ``item["result"]``, which viewers show alongside.
 
     Args:
         keys: key of the class probabilities [K].
@@ -103,7 +105,7 @@ class PaintPredictiond(MapTransform):
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
-        volume = shown_volume(item)
+        volume = item["volumes"][shown_phase(item)]
         inside = painted_voxels(item, volume)
         for key in self.keys:
             probability = torch.as_tensor(item[key]).as_subclass(torch.Tensor).float().cpu()
@@ -121,17 +123,20 @@ class PaintPredictiond(MapTransform):
         return item
 
 
-def shown_volume(item: Mapping[Any, Any]) -> Volume:
-    """Return the phase in the requested file, else the reference phase."""
-    asked_for = item.get("image_path")
-    for volume in item["volumes"].values():
-        if asked_for is not None and volume.path.resolve() == Path(str(asked_for)).resolve():
-            return volume
-    return item["volumes"][item["reference"]]
+def shown_phase(item: Mapping[Any, Any]) -> str:
+    """Return the phase in the requested file, else, or if the file holds several, the reference phase."""
+    asked_for, reference = item.get("image_path"), str(item["reference"])
+    for phase in (reference, *item["volumes"]):
+        if asked_for is not None and item["volumes"][phase].path.resolve() == Path(str(asked_for)).resolve():
+            return phase
+    return reference
 
 
 def painted_voxels(item: Mapping[Any, Any], volume: Volume) -> np.ndarray:
     """Return which voxels of the volume belong to the region, bool [X, Y, Z]."""
+    if item.get("outline") is not None:
+        outline = item["outline"]
+        return sample_labels(outline.read(), outline.affine, volume.affine, volume.shape, 1)[0] > 0
     if item.get("roi") is not None:
         return mask_on(item["roi"], volume)
     index = np.stack(np.meshgrid(*(np.arange(size) for size in volume.shape), indexing="ij"), axis=-1)

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.engines.twins import write_twins
+from scripts.files.yaml_files import read_yaml
 from scripts.volumes.fingerprint import content_hash
 from workbench.package.packing import BUNDLE_NAME
+from workbench.serve.outlines import OUTLINE_NAME, is_outlining, label_map_metadata, outline_configuration
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ def lay_out(app: Path, bundle: Path) -> list[str]:
         bundle: this repository, or a results folder.
 
     Returns:
-        Names of the models: the classifier, and the one that draws its answer as a mask.
+        Names of the models: the classifier, and the one that draws its answer as a mask; or the one that
+        outlines, of a results folder of `run segmenting`.
 
     Raises:
         FileNotFoundError: the bundle has no weights.
@@ -54,8 +57,9 @@ def lay_out(app: Path, bundle: Path) -> list[str]:
     weights = bundle / "models" / "model.pt"
     if not weights.is_file():
         raise FileNotFoundError(f"{bundle} must hold models/model.pt, found none; train first")
+    outlining = is_outlining(read_yaml(bundle / "configs" / "inference.yaml"))
     shutil.copytree(sample_app(), app, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    served = app / "model" / BUNDLE_NAME
+    served = app / "model" / (OUTLINE_NAME if outlining else BUNDLE_NAME)
     for part in PARTS:
         source, target = bundle / part, served / part
         if target.is_dir():
@@ -69,9 +73,28 @@ def lay_out(app: Path, bundle: Path) -> list[str]:
     copy_weights(weights, served / "models")
     file = served / "configs" / "inference.json"
     inference = json.loads(file.read_text(encoding="utf-8"))
+    if outlining:
+        _write_json(file, outline_configuration(inference))
+        file = served / "configs" / "metadata.json"
+        meta = json.loads(file.read_text(encoding="utf-8"))
+        _write_json(file, label_map_metadata(meta, inference["structures"], "answers with a label map"))
+        return [OUTLINE_NAME]
+    if "outline_def" in inference:  # what it looks at is outlined by a second network
+        copy_outliner(bundle, served)
     write_grade_bundle(served, app / "model" / GRADE_NAME)
-    file.write_text(json.dumps(judging_configuration(inference), indent=4) + "\n", encoding="utf-8")
+    _write_json(file, judging_configuration(inference))
     return [BUNDLE_NAME, GRADE_NAME]
+
+
+def _write_json(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+
+
+def copy_outliner(bundle: Path, served: Path) -> None:
+    """Copy the second network, and its outlines of the training cases by networks that did not see them."""
+    shutil.copyfile(bundle / "models" / "outline.pt", served / "models" / "outline.pt")
+    shutil.rmtree(served / "outlines", ignore_errors=True)
+    shutil.copytree(bundle / "outlines", served / "outlines")
 
 
 def copy_weights(source: Path, models: Path) -> None:
@@ -129,18 +152,9 @@ def judging_configuration(inference: dict[str, Any]) -> dict[str, Any]:
 
 def grade_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return the classifier's metadata with the labels of the mask: 0 background, then the classes."""
-    meta = copy.deepcopy(metadata)
-    pred = meta["network_data_format"]["outputs"]["pred"]
+    pred = metadata["network_data_format"]["outputs"]["pred"]
     classes = [pred["channel_def"][str(index)] for index in range(pred["num_channels"])]
-    pred |= {
-        "type": "image",
-        "format": "segmentation",
-        "num_channels": 1,
-        "value_range": [0, len(classes)],
-        "channel_def": {str(index): name for index, name in enumerate(["background", *classes])},
-    }
-    meta["description"] = f"{meta['description']}; shown as a region labelled with the class"
-    return meta
+    return label_map_metadata(metadata, classes, "shown as a region labelled with the class")
 
 
 def write_grade_bundle(classifier: Path, folder: Path) -> None:
@@ -155,8 +169,8 @@ def write_grade_bundle(classifier: Path, folder: Path) -> None:
     (folder / "configs").mkdir(parents=True)
     for name, change in (("inference", grade_configuration), ("metadata", grade_metadata)):
         content = json.loads((classifier / "configs" / f"{name}.json").read_text(encoding="utf-8"))
-        file = folder / "configs" / f"{name}.json"
-        file.write_text(json.dumps(change(content), indent=4) + "\n", encoding="utf-8")
+        _write_json(folder / "configs" / f"{name}.json", change(content))
     shutil.copytree(classifier / "scripts", folder / "scripts")
-    relative = os.path.relpath(classifier / "models", folder)
-    (folder / "models").symlink_to(relative, target_is_directory=True)  # training on labels changes both
+    for part in ("models", "outlines"):  # training on labels changes both bundles
+        if (classifier / part).is_dir():
+            (folder / part).symlink_to(os.path.relpath(classifier / part, folder), target_is_directory=True)

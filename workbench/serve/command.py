@@ -26,7 +26,6 @@ from scripts.cases.read import read_unlabelled
 from scripts.files.run_folder import keep_through_exec, release_folder, take_folder
 from scripts.transforms.server_inputs import phase_of, stem_of
 from scripts.volumes.open import image_ending, image_files
-from workbench.package.packing import BUNDLE_NAME
 from workbench.prepare.phantom.dataset import ensure_phantom
 from workbench.serve.app import lay_out
 from workbench.verify.folder import require_verified
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         take_folder(app, "serving")
         atexit.register(release_folder, app)  # if the server does not start
         models = lay_out(app, bundle)
-        variables = environment(studies, app / "model" / BUNDLE_NAME / "configs", token)
+        variables = environment(studies, app / "model" / models[0] / "configs", token)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     address = f"http://127.0.0.1:{given.port}"
