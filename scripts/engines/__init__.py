@@ -27,4 +27,5 @@ __getattr__, __all__ = exports(
     segmentation="DiceScore PrepareOutlined WindowInferer dice_metrics",
     selection="EarlyStop PooledScore SelectionScore pooled_scores",
     served="hand_over training_cases",
+    with_masks="MaskTraining PrepareMasked",
 )

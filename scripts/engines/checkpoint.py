@@ -50,6 +50,12 @@ PARTS = {"network", "optimizer", "schedule", "selection", "epoch", "iteration", 
 """Entries of every ``last.pt``; newer ones also hold ``steps``, the iterations since the last validation."""
 
 
+def training_only(trainer: Any) -> dict[str, nn.Module]:
+    """Return what a trainer trains beside the network that is kept (see `WithMasks`), by its name in ``last.pt``."""
+    part = getattr(getattr(trainer, "network", None), "training_only", None)
+    return {} if part is None else {"training_only": part}
+
+
 def differing_keys(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return the top-level keys in which two configurations differ, except those in `FREE_ON_RESUME`."""
     before, now = _fixed(before), _fixed(now)
@@ -143,7 +149,7 @@ class Checkpoints:
         steps = pending_steps(trainer)
         if not is_first_process():
             return
-        state = {name: part.state_dict() for name, part in self.parts.items()}
+        state = {name: part.state_dict() for name, part in (self.parts | training_only(trainer)).items()}
         state |= {
             "epoch": trainer.state.epoch,
             "iteration": trainer.state.iteration,
@@ -172,7 +178,7 @@ class Checkpoints:
                 "; give the same values, or another --name to train anew"
             )
         state["network"] = with_calibration(self.network, state["network"], self.last_file)
-        for name, part in self.parts.items():
+        for name, part in (self.parts | training_only(trainer)).items():
             part.load_state_dict(state[name])
         self.history[:] = state["history"]
         trainer.state.steps = own_steps(state.get("steps", []))  # type: ignore[attr-defined]

@@ -65,8 +65,7 @@ class PrepareBatch:
         early = self.removal is not None and self.removal.early
         if early:
             image, present = self._hide(batch, image, present)
-        if self.augmentation is not None:
-            image = self.augmentation(image, present)
+        image = self.augment(batch, image, present)
         if self.phase_dropout is not None and not early:
             present = self.phase_dropout(present)
         label = move(batch["label"]).long() if "label" in batch else None
@@ -76,6 +75,10 @@ class PrepareBatch:
             clinical = move(batch["clinical"])
             optional["clinical"] = clinical if self.clinical_dropout is None else self.clinical_dropout(clinical)
         return image, label, (), optional
+
+    def augment(self, batch: dict[str, Any], image: Tensor, present: Tensor) -> Tensor:
+        """Augment the images of a batch."""
+        return image if self.augmentation is None else self.augmentation(image, present)
 
     def _hide(self, batch: dict[str, Any], image: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Hide phases as if their files were missing; return the image and the phases that are left."""

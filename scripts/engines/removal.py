@@ -15,6 +15,7 @@ from scripts.cases.masks import masks_of
 from scripts.files.plain_text import listing
 from scripts.transforms.clinical import EncodeClinicald
 from scripts.transforms.intensity import Intensity, MeasuredIntensity
+from scripts.transforms.masks import ResampleMasksd
 from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
 from scripts.transforms.region import Region
 from scripts.transforms.resample import ResamplePhasesd
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 HIDES = ("slot", "scale", "file")
 FIRST = (ReadLabeld, FindPhasesd)
 """Steps that do not read the phases."""
-BY_PHASE = (*FIRST, LoadImagePhasesd, Region, ResamplePhasesd)
+BY_PHASE = (*FIRST, LoadImagePhasesd, Region, ResamplePhasesd, ResampleMasksd)
 """Steps in which a phase depends on the others only through the grid, which is that of the reference phase."""
 AFTERWARDS = (StackPhasesd, Identityd, CastToTyped)
 """Steps after the intensity rule that treat phases independently; any other filter may mix them."""

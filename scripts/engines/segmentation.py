@@ -40,12 +40,7 @@ class PrepareOutlined:
         self, augmentation: AugmentBatch | None = None, phase_dropout: Callable[[Tensor], Tensor] | None = None
     ) -> None:
         self.transforms = [] if augmentation is None else list(augmentation.transforms)
-        for one in self.transforms:
-            if isinstance(one, PerCase) and type(one.transform).__module__.startswith("monai.transforms.spatial"):
-                raise ValueError(
-                    f"augmentation: {one.name} would move the image and not its mask; use "
-                    "scripts.transforms.RandomGeometry, which moves both"
-                )
+        check_moves_masks(self.transforms)
         self.phase_dropout = phase_dropout
         self.seen: Tensor | None = None  # phases of the last batch that are not hidden, [B, P]
 
@@ -57,15 +52,40 @@ class PrepareOutlined:
 
         image, present = move(batch["image"]), move(batch["present"])
         mask = move(batch["mask"]) if "mask" in batch else None
-        for transform in self.transforms:
-            if isinstance(transform, RandomGeometry) and mask is not None:
-                image, mask = transform.together(image, mask, NOT_DRAWN)
-            else:
-                image = transform(image, present)
+        image, mask = augment_together(self.transforms, image, mask, present)
         if self.phase_dropout is not None:
             present = self.phase_dropout(present)
         self.seen = present
         return image, mask, (), {"present": present}
+
+
+def check_moves_masks(transforms: Sequence[Callable]) -> None:
+    """Refuse a random transform of MONAI that moves voxels, since masks would not move with the image."""
+    for one in transforms:
+        if isinstance(one, PerCase) and type(one.transform).__module__.startswith("monai.transforms.spatial"):
+            raise ValueError(
+                f"augmentation: {one.name} would move the image and not its mask; use "
+                "scripts.transforms.RandomGeometry, which moves both"
+            )
+
+
+def augment_together(
+    transforms: Sequence[Callable], image: Tensor, mask: Tensor | None, present: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Augment images, and move their masks, if there are any, as they are moved.
+
+    Args:
+        transforms: of an `AugmentBatch`.
+        image: [B, P, D, H, W].
+        mask: [B, M, D, H, W], 255 where a mask is not drawn.
+        present: [B, P].
+    """
+    for transform in transforms:
+        if isinstance(transform, RandomGeometry) and mask is not None:
+            image, mask = transform.together(image, mask, NOT_DRAWN)
+        else:
+            image = transform(image, present)
+    return image, mask
 
 
 class WindowInferer(PhaseInferer):

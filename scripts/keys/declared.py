@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from scripts import from_workbench
 from scripts.keys.kinds import Keys
 from scripts.keys.model import Evaluation, Fitting, Inference, Single, Training
-from scripts.keys.segmentation import Outlined, Segmentation
+from scripts.keys.segmentation import Masked, Outlined, Segmentation
 
 FILES: dict[str, type[Keys]] = {
     "train.yaml": Training,
@@ -22,6 +22,7 @@ FILES: dict[str, type[Keys]] = {
     "fusion/single.yaml": Single,
     "segment.yaml": Segmentation,
     "regions/outlined.yaml": Outlined,
+    "training/with_masks.yaml": Masked,
 }
 """Configuration file -> model of its keys."""
 
@@ -52,7 +53,7 @@ if workbench := from_workbench("keys"):
     TOOLS |= workbench.TOOLS
 
 
-OVERLAYS = ("fusion/single.yaml", "regions/outlined.yaml")
+OVERLAYS = ("fusion/single.yaml", "regions/outlined.yaml", "training/with_masks.yaml")
 """Files with keys of their own that go with any command that has a model."""
 
 

@@ -132,3 +132,28 @@ class Outlined(Keys):
     """trains the outliners, and outlines the training cases"""
     config: Derived
     """everything above and below, for the results folder"""
+
+
+class Masked(Keys):
+    """Overlay `training/with_masks.yaml`."""
+
+    mask_weight: NotNegative
+    """lambda: weight of the outlines' loss beside that of the classes; 0 trains as without masks"""
+    mask_width: Count
+    """most channels of the decoder, which only the training has"""
+    mask_loss: Literal["dice_ce", "dice_focal"]
+    """of the outlines: Dice with cross-entropy or with the focal loss"""
+    structures: Annotated[list[Text], Len(1), Predicate(each_once)] | None
+    """names of the masks' values 1, 2, ...; null: those of dataset.json, else all above 0 is one lesion"""
+    masks: Literal["case", "phase"] | None
+    """one mask per case, or per phase; null: per phase where dataset.json has several"""
+    empty_masks: bool
+    """true takes masks in which nothing is drawn as they are: scans without a lesion"""
+    structure_names: Derived
+    """`structures`, or what dataset.json says"""
+    mask_kind: Derived
+    """`masks`, or what dataset.json has"""
+    masked_network: Component
+    """the network and, in training alone, a decoder that outlines from the stages of its encoder"""
+    config: Derived
+    """everything above and below, for the results folder"""

@@ -49,10 +49,11 @@ class Classifier(nn.Module):
         maps = self.maps(image, seen)
         if torch.jit.is_scripting():
             return self.calibration(self.decide(maps, seen, clinical)[0].float())
-        return self._in_float32(maps, seen, clinical)
+        return self.in_float32(maps, seen, clinical)
 
     @torch.jit.unused
-    def _in_float32(self, maps: list[Tensor], seen: Tensor, clinical: Tensor | None) -> Tensor | dict[str, Tensor]:
+    def in_float32(self, maps: list[Tensor], seen: Tensor, clinical: Tensor | None) -> Tensor | dict[str, Tensor]:
+        """Turn maps into what `forward` returns, outside TorchScript."""
         with torch.autocast(seen.device.type, enabled=False):
             logits, outputs = self.decide(maps, seen, clinical)
         return {"logits": logits, **outputs} if self.training else self.calibration(logits)

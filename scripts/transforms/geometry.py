@@ -69,16 +69,7 @@ class RandomGeometry:
         self.spacing = torch.tensor([float(value) for value in spacing])
 
     def __call__(self, image: Tensor, present: Tensor | None = None) -> Tensor:
-        matrices, shifts = self.draw(len(image), self.probability)
-        unmoved = (matrices == torch.eye(3)).all(dim=(1, 2)) & (shifts == 0).all(dim=1)
-        if not unmoved.any():
-            return warp(image, matrices, shifts)
-        moved = (~unmoved).nonzero().squeeze(1)
-        image = image.clone()
-        if len(moved):
-            on_device = moved.to(image.device)
-            image[on_device] = warp(image[on_device], matrices[moved], shifts[moved])
-        return image
+        return moved_cases(image, *self.draw(len(image), self.probability))
 
     def together(self, image: Tensor, mask: Tensor, not_drawn: int) -> tuple[Tensor, Tensor]:
         """Move images and their masks alike; masks by nearest neighbour, 0 where they come in from outside.
@@ -92,7 +83,7 @@ class RandomGeometry:
         missing = (mask.flatten(2) == not_drawn).any(dim=2)
         moved = warp(mask.float(), *geometry, mode="nearest").to(mask.dtype)
         moved[missing] = not_drawn
-        return warp(image, *geometry), moved
+        return moved_cases(image, *geometry), moved
 
     def draw(
         self, cases: int, probability: float = 1.0, generator: torch.Generator | None = None
@@ -135,6 +126,19 @@ class RandomGeometry:
             raise ValueError(f"RandomGeometry.fixed: `number` must be at least 1, found {number}")
         matrices, shifts = self.draw(number - 1, generator=torch.Generator().manual_seed(seed))
         return [unchanged, *(FixedGeometry(*geometry) for geometry in zip(matrices, shifts, strict=True))]
+
+
+def moved_cases(image: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
+    """Move each case as `warp` does; a case that stays where it is keeps its voxels exactly."""
+    unmoved = (matrices == torch.eye(3)).all(dim=(1, 2)) & (shifts == 0).all(dim=1)
+    if not unmoved.any():
+        return warp(image, matrices, shifts)
+    moved = (~unmoved).nonzero().squeeze(1)
+    image = image.clone()
+    if len(moved):
+        on_device = moved.to(image.device)
+        image[on_device] = warp(image[on_device], matrices[moved], shifts[moved])
+    return image
 
 
 def _per_axis(value: float | Sequence[float]) -> list[float]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.transforms import Compose, SelectItemsd
 from scripts.cases.masks import ROI, drawn_labels
 from scripts.cases.structures import named_values
 from scripts.transforms.phases import PhaseTransform, case_name, need
+from scripts.transforms.resample import ResamplePhasesd
 from scripts.volumes.grid import Size
 from scripts.volumes.label_map import NOT_DRAWN, sample_labels
 from scripts.volumes.volume import Volume
@@ -32,9 +34,11 @@ class ResampleMasksd(PhaseTransform):
         masks: ``case``, one mask (of several, that of the reference phase), M = 1; or ``phase``, one for each
             phase, M = P, and a case with one mask has it for its reference phase.
         empty: whether a mask in which nothing is drawn is taken as it is.
+        optional: whether a case without any mask is taken, with none of them drawn.
 
     Raises:
-        ValueError: an unknown kind of masks; a case without any mask; a mask with other values, or nothing drawn.
+        ValueError: an unknown kind of masks; a case without any mask, unless `optional`; a mask with other values, or
+            nothing drawn.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class ResampleMasksd(PhaseTransform):
         structures: Sequence[str] = (),
         masks: str = "case",
         empty: bool = False,
+        optional: bool = False,
     ) -> None:
         super().__init__(keys)
         if masks not in MASKS:
@@ -52,11 +57,12 @@ class ResampleMasksd(PhaseTransform):
         self.structures = list(structures)
         self.masks = masks
         self.empty = empty
+        self.optional = optional
 
     def __call__(self, data: Mapping[Any, Any]) -> dict[Any, Any]:
         item = dict(data)
         volumes = self.by_slot(item)
-        if not any(volumes):
+        if not any(volumes) and not self.optional:
             raise ValueError(f"{case_name(item)}: outlines are learned from a mask ('roi'), found none; add it")
         grid = np.asarray(need(item, "grid_affine", "ResamplePhasesd", self))
         shape = next(iter(item[self.key].values())).shape
@@ -84,3 +90,26 @@ class ResampleMasksd(PhaseTransform):
                 "the mask, remove the case, or pass --empty_masks true where nothing is there to outline"
             )
         return sample_labels(drawn, volume.affine, grid, size, max(len(self.structures), 1))[0]
+
+
+def with_masks(preprocessing: Compose, masks: ResampleMasksd) -> Compose:
+    """Return the same preprocessing with a step for masks behind `ResamplePhasesd`, and ``mask`` in its result.
+
+    The given one, which validation, test and inference share, is not changed.
+
+    Args:
+        preprocessing: steps from item to tensors.
+        masks: the step.
+
+    Raises:
+        ValueError: no step that brings the phases onto one grid.
+    """
+    steps = list(preprocessing.flatten().transforms)
+    place = next((i for i, step in enumerate(steps, start=1) if isinstance(step, ResamplePhasesd)), None)
+    if place is None:
+        raise ValueError("masks need the step ResamplePhasesd before them, found none in `preprocessing`; add it")
+    found = [*steps[:place], masks, *steps[place:]]
+    for i, step in enumerate(found):
+        if isinstance(step, SelectItemsd):
+            found[i] = SelectItemsd([*step.keys, "mask"], allow_missing_keys=step.allow_missing_keys)
+    return Compose(found)

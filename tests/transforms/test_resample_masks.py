@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scripts.transforms.masks import ResampleMasksd
+from monai.transforms import Compose, SelectItemsd
+from scripts.transforms.masks import ResampleMasksd, with_masks
 from scripts.transforms.phases import LoadImagePhasesd
 from scripts.transforms.region import WholeVolumeRegiond
 from scripts.transforms.resample import ResamplePhasesd
@@ -75,3 +76,21 @@ def test_a_mask_that_cannot_be_learned_from_is_named(prepared, save, voxels, aff
 def test_an_empty_mask_is_taken_where_it_is_meant(prepared, save):
     item = prepared(save("roi", drawn(0, 4), SCAN))
     assert not ResampleMasksd(phases=PHASES, empty=True)(item)["mask"].any()
+
+
+def test_a_step_for_masks_leaves_the_preprocessing_of_others_as_it_is(save, smooth):
+    paths = {phase: save(phase, smooth((12, 10, 6), seed), SCAN) for seed, phase in enumerate(PHASES)}
+    steps = [
+        LoadImagePhasesd(phases=PHASES, reference="es"),
+        WholeVolumeRegiond(),
+        ResamplePhasesd(spacing=[2, 2, 4], size=None),
+        SelectItemsd(["image", "case"]),
+    ]
+    plain = Compose(steps)
+    masked = with_masks(plain, ResampleMasksd(phases=PHASES, optional=True))
+    item = {"case": "p1", "image": paths, "roi": save("roi", drawn(1, 4), SCAN)}
+    assert (masked(item)["mask"][0].numpy() == drawn(1, 4)).all()
+    assert set(plain(item)) == {"image", "case"}
+    assert (masked(item | {"roi": None})["mask"] == 255).all()
+    with pytest.raises(ValueError, match="need the step ResamplePhasesd before them"):
+        with_masks(Compose(steps[:2]), ResampleMasksd())

@@ -138,7 +138,8 @@ class StageEncoder(nn.Module):
 def _channels_of_stages(encoder: Any, in_channels: int) -> list[int]:
     """Return the number of channels of every stage, found by encoding the smallest possible volume."""
     training = encoder.training
-    smallest = torch.zeros(1, in_channels, *encoder.min_size)
+    place = next(encoder.parameters()).device
+    smallest = torch.zeros(1, in_channels, *encoder.min_size, device=place)
     channels = [maps.size(1) for maps in encoder.eval().stage_maps(smallest)]
     encoder.train(training)
     return channels
