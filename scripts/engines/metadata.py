@@ -31,6 +31,8 @@ def model_configuration(config: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration that describes the model, including the keys that it refers to."""
     chosen = {key: config[key] for key in MODEL_KEYS if key in config}
     text = json.dumps(chosen)
+    if "masked_network" in config and "@structure_names" not in text:  # masks that only the training reads
+        chosen = {key: value for key, value in chosen.items() if key not in ("structures", "masks")}
     chosen |= {key: value for key, value in config.items() if f"@{key}" in text and not str(value).startswith("$")}
     return {key: value for key, value in chosen.items() if key not in OF_TRAINING}
 
