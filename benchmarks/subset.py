@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.cases.masks import each_mask
+
 Case = dict[str, Any]
 SPLITS = ("training", "validation", "test")
 
@@ -31,4 +33,5 @@ def write_subset(dataset: Path, output: Path, choose: Callable[[str, list[Case]]
 
 def _absolute(case: Case, dataset: Path) -> Case:
     image = {phase: str((dataset / path).resolve()) for phase, path in case["image"].items()}
-    return case | {"image": image, "roi": str((dataset / case["roi"]).resolve())}
+    roi = each_mask(case.get("roi"), lambda path: str((dataset / path).resolve()))
+    return case | {"image": image} | ({} if roi is None else {"roi": roi})

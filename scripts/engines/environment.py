@@ -122,10 +122,6 @@ def write_metrics(
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:
     """Return threads, machine (system, processor, cores, device) and versions; no names of hosts or users."""
-    import os
-
-    import torch
-
     on_gpu = device.startswith("cuda") and torch.cuda.is_available()
     return {
         "threads": torch.get_num_threads(),

@@ -188,8 +188,9 @@ class Fitting(Keys):
     """share of the label spread evenly over all classes"""
     phase_dropout: Probability
     """probability of hiding each phase of a training case, but never all of them; 0 is off"""
-    phase_dropout_hides: Literal["scale", "file"]
-    """what a hidden phase loses as well: its part in a joint intensity rule (scale), and its grid (file)"""
+    phase_dropout_hides: Literal["slot", "scale", "file"]
+    """what a hidden phase loses as well: nothing (slot), its part in a joint intensity rule (scale), also its grid
+    (file)"""
     clinical_dropout: Probability
     """probability of hiding a training case's table, and otherwise each of its values; 0 is off"""
     precision: Literal["auto", "bf16", "fp32"]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,9 +14,6 @@ from scripts.metrics.interval import LEVEL, Interval, number_patients, patient_w
 from scripts.metrics.predictions import as_labels, as_probabilities
 from scripts.metrics.registry import DECISIONS, MACRO, METRICS, OVERALL, TITLES, weighted_scores
 from scripts.metrics.scores import BINS, brier_score, confidence_bins, expected_calibration_error, net_benefit
-
-if TYPE_CHECKING:
-    from scripts.metrics.interval import Interval
 
 
 def ece_interval(

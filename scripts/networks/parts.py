@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -86,19 +86,31 @@ def maps_of_present(encoder: nn.Module, volumes: Tensor, present: Tensor, out_di
         voxel; but if the encoder synchronises its normalisation with processes that do have volumes, it runs
         on an empty batch, since they wait for it.
     """
+    return encode_present(encoder, lambda some: [encoder(some).float()], volumes, present, [out_dim])[0]
+
+
+def encode_present(
+    encoder: nn.Module, encode: Callable[[Tensor], list[Tensor]], volumes: Tensor, present: Tensor, dims: Sequence[int]
+) -> list[Tensor]:
+    """Encode the present volumes into one or more maps each; see `maps_of_present`.
+
+    Args:
+        encoder: what normalises.
+        encode: [n, C, D, H, W] -> maps [n, dims_l, d_l, h_l, w_l].
+    """
     index = present.nonzero().squeeze(1)
-    others_wait = _others_wait(encoder, present)
+    waited_for = others_wait(encoder, present)
     if index.numel() == present.numel():
-        return encoder(volumes).float()
-    if index.numel() == 0 and others_wait:
+        return encode(volumes)
+    if index.numel() == 0 and waited_for:
         with torch.autocast(volumes.device.type, enabled=False):  # the other processes exchange float32, too
-            return scatter(encoder(volumes[index].float()), index, len(volumes))
+            return [scatter(maps, index, len(volumes)) for maps in encode(volumes[index].float())]
     if index.numel() == 0:
-        return torch.zeros(len(volumes), out_dim, 1, 1, 1, device=volumes.device)
-    return scatter(encoder(volumes[index]).float(), index, len(volumes))
+        return [torch.zeros(len(volumes), dim, 1, 1, 1, device=volumes.device) for dim in dims]
+    return [scatter(maps, index, len(volumes)) for maps in encode(volumes[index])]
 
 
-def _others_wait(encoder: nn.Module, present: Tensor) -> bool:
+def others_wait(encoder: nn.Module, present: Tensor) -> bool:
     """Return whether an encoder synchronises its normalisation with a process that has a volume for it."""
     if process_count() == 1 or not any(isinstance(part, nn.SyncBatchNorm) for part in encoder.modules()):
         return False

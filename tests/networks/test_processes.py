@@ -14,8 +14,11 @@ import sys, torch
 from functools import partial
 from torch import distributed, nn
 from scripts.engines import distribute
-from scripts.networks.fusion import Concat
-from scripts.networks import PhaseFusionNetwork, ResidualEncoder
+from scripts.networks.encoders import ResidualEncoder
+from scripts.networks.encoders.views import ViewEncoder
+from scripts.networks.fusion import AdaptiveConv, Concat
+from scripts.networks import MultiLevelNetwork, PhaseFusionNetwork
+from scripts.transforms import SliceViews
 
 rank, join = int(sys.argv[1]), f"file://{sys.argv[2]}/join"
 distributed.init_process_group("gloo", init_method=join, rank=rank, world_size=2)
@@ -39,7 +42,14 @@ class Together(nn.SyncBatchNorm):
         return MeanOverProcesses.apply(x, self.weight)
 
 torch.manual_seed(0)
-network = PhaseFusionNetwork(partial(ResidualEncoder, widths=(4, 8)), Concat, 3, 2, share_encoder=False)
+reader, network = partial(ResidualEncoder, widths=(4, 8)), PhaseFusionNetwork
+if sys.argv[3] == "stages":
+    network = MultiLevelNetwork(reader, partial(AdaptiveConv), 3, 2, share_encoder=False, width=4)
+elif sys.argv[3] == "views":
+    views = SliceViews(["axial"], 1)
+    reader = partial(ViewEncoder, views, partial(ResidualEncoder, widths=(4, 8), spatial_dims=2))
+if isinstance(network, type):
+    network = PhaseFusionNetwork(reader, Concat, 3, 2, share_encoder=False)
 shared = distribute(network)  # first, since PyTorch has the true layer for GPUs only
 nn.SyncBatchNorm.convert_sync_batchnorm(network)
 for module in network.modules():
@@ -51,9 +61,10 @@ for _ in range(2):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = shared(image, present=present)["logits"].square().sum()
     loss.backward()
-first, second, third = (encoder.stem.conv1.weight.grad for encoder in network.encoder)
+stems = [module for name, module in network.named_modules() if name.endswith("stem")]
+first, second, third = (stem.conv1.weight.grad for stem in stems)
 assert first.abs().max() > 0 and second.abs().max() > 0 and third is None
-for gradient in (first, network.encoder[0].stem.norm1.weight.grad):
+for gradient in (first, stems[0].norm1.weight.grad):
     every = [torch.empty_like(gradient) for _ in range(2)]
     distributed.all_gather(every, gradient)
     assert torch.equal(*every) and gradient.any()
@@ -62,9 +73,10 @@ distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_a_process_whose_cases_lack_a_phase_does_not_keep_the_others_waiting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["volumes", "stages", "views"])
+def test_a_process_whose_cases_lack_a_phase_does_not_keep_the_others_waiting(kind: str, tmp_path: Path) -> None:
     """One phase is in the cases of the first process only, and one in none."""
-    workers = [subprocess.Popen([sys.executable, "-c", CODE, str(rank), str(tmp_path)]) for rank in range(2)]
+    workers = [subprocess.Popen([sys.executable, "-c", CODE, str(rank), str(tmp_path), kind]) for rank in range(2)]
     try:
         assert [worker.wait(timeout=240) for worker in workers] == [0, 0]
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from scripts.networks.guarded import guard_convolutions, guard_normalisation, same_size
-from scripts.networks.parts import check_size, image_channels, maps_per_volume, scatter
+from scripts.networks.parts import check_size, encode_present, image_channels, maps_per_volume
 from torch import Tensor, nn
 
 
@@ -126,12 +126,7 @@ class StageEncoder(nn.Module):
         """
         if self.num_views > 1:
             return self.encoder.stage_maps_of_present(volumes, present[:, :: len(self.dims)], self.dims)
-        index = present[:, 0].nonzero().squeeze(1)
-        if len(index) == 0:
-            return [torch.zeros(len(volumes), dim, 1, 1, 1, device=volumes.device) for dim in self.dims]
-        if len(index) == len(volumes):
-            return self.encoder.stage_maps(volumes)
-        return [scatter(maps, index, len(volumes)) for maps in self.encoder.stage_maps(volumes[index])]
+        return encode_present(self.encoder, self.encoder.stage_maps, volumes, present[:, 0], self.dims)
 
 
 @torch.no_grad()

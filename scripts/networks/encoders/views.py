@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from scripts.networks.guarded import GuardedConv3d
-from scripts.networks.parts import Part, maps_of_present, scatter, width_of
+from scripts.networks.parts import Part, maps_of_present, others_wait, scatter, width_of
 from torch import Tensor, nn
 
 
@@ -164,8 +164,13 @@ class ViewEncoder(nn.Module):
         together = [planes] if self.share_views else [[one] for one in planes]
         found: list[list[Tensor]] = []
         for encoder, part in zip(encoders, together, strict=True):
-            if any(len(one) for one in part):
+            some = torch.tensor([len(one) > 0 for one in part], device=volumes.device)
+            waited_for = others_wait(encoder, some)
+            if some.any():
                 found += encode(encoder, part)
+            elif waited_for:
+                with torch.autocast(volumes.device.type, enabled=False):  # the other processes exchange float32, too
+                    found += encode(encoder, [one.float() for one in part])
             else:
                 found += [[volumes.new_zeros(0, dim, 1, 1, 1) for dim in dims] for _ in part]
         return [[scatter(maps, where, len(volumes)) for maps in view] for view, where in zip(found, index, strict=True)]

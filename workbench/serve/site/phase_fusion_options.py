@@ -41,7 +41,7 @@ OPTIONS = {
     "val_split": ("a number from 0 to 1, or -1", lambda value: value == -1 or is_number(0, 1)(value)),
     "device": ("cpu, cuda or cuda:N", is_text(r"|cpu|cuda|cuda:\d{1,2}|NVIDIA[\w \-:.()]*")),
     "gpus": ("all, or numbers with commas", is_text(r"|all|\d{1,2}(,\d{1,2})*")),
-    "run_id": ("empty or 'run'", is_text("|run|training")),
+    "run_id": ("empty, 'run' or 'training'", is_text("|run|training")),
     "tracking": ("None: nothing is sent elsewhere", lambda value: value in (None, "", "None", "none")),
     "tracking_uri": ("empty: nothing is sent elsewhere", lambda value: value in (None, "")),
     "tracking_experiment_name": ("empty: nothing is sent elsewhere", lambda value: value in (None, "")),
