@@ -20,6 +20,7 @@ from scripts.cases.read import Cases
 from scripts.engines.network import channels_last, load_trained
 from scripts.engines.outlines import outline_path
 from scripts.engines.running import bundle_folder
+from scripts.engines.served import served_lists
 from scripts.files.atomic import write_atomically, write_text
 from scripts.files.processes import is_first_process, wait_for_all
 from scripts.transforms.outlined_region import ORIGIN
@@ -52,6 +53,9 @@ class Outliner:
     In the results folder it leaves ``outlines/<case>.nii.gz`` of the training cases, ``outlines/origin.json``
     (case -> fold, hash), and each training as a folder in ``outliner``. What a stopped training has finished is kept.
 
+    Where a server started the training, the outliner of the bundle stays: it has not seen the labelled cases, or
+    its outlines of those that it has seen lie beside it.
+
     Args:
         output_dir: results folder of the classifier.
         bundle_root: the bundle that trains.
@@ -75,8 +79,19 @@ class Outliner:
     def run(self) -> None:
         """Train what is not trained yet, and gather weights and outlines."""
         if is_first_process():
-            self._train_all()
+            if served_lists(self.config) is None:
+                self._train_all()
+            else:
+                self._keep()
         wait_for_all()
+
+    def _keep(self) -> None:
+        """Copy the outliner of the bundle, and its outlines of the cases that it was trained with."""
+        bundle = self.configs.parent
+        write_atomically(
+            self.place / "models" / "outline.pt", partial(shutil.copyfile, bundle / "models" / "outline.pt")
+        )
+        shutil.copytree(bundle / "outlines", self.place / "outlines", dirs_exist_ok=True)
 
     def _train_all(self) -> None:
         parts = folds_of_patients([item["patient"] for item in self.cases.training], self.folds, self.config["seed"])

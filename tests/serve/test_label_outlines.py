@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import shutil
@@ -11,9 +12,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from workbench.serve.app import GRADE_NAME as GRADE
 from workbench.serve.outlines import OUTLINE_NAME
 
-from tests.label_server import NEEDS_LABEL, Server, serving
+from tests.label_server import CLASSIFIER, NEEDS_LABEL, Server, serving
 
 pytestmark = NEEDS_LABEL
 
@@ -80,3 +82,40 @@ def test_it_outlines_and_learns_from_saved_outlines(outlines, outlining, images,
     assert (served / "models" / "model.pt").read_bytes() == (trained / "models" / "model.pt").read_bytes()
     assert (served / "models" / "model_before_labels.pt").read_bytes() == (outlining / "models/model.pt").read_bytes()
     assert any((label_map(outlines, OUTLINE_NAME, name)[0] != before[name][0]).any() for name in names)
+
+
+@pytest.fixture(scope="module")
+def outlined(bundle, quick, tmp_path_factory) -> Path:
+    """A results folder of a classifier that looks where a second network outlines."""
+    folder = tmp_path_factory.mktemp("outlined") / "first"
+    tiny = {f"outline_{key}": value for key, value in (TINY | {"max_epochs": 2}).items()}
+    files = ["configs/train.yaml", "configs/regions/outlined.yaml"]
+    bundle("training", files, output_dir=str(folder), learning_rate=0.01, where_nothing="whole", **quick, **tiny)
+    return folder
+
+
+def test_a_classifier_paints_its_class_where_a_network_outlines(outlined, images, cases, tmp_path) -> None:
+    studies, app = tmp_path / "studies", tmp_path / "app"
+    shutil.copytree(images, studies, ignore=shutil.ignore_patterns("labels", "*.json"))
+    known = {row["case"]: float(row["p_high"]) for row in csv.DictReader((outlined / "predictions.csv").open())}
+    with serving(outlined, studies, app) as server:
+        for name, label in zip([entry["case"] for entry in cases[:3]], (1, 2, 1), strict=True):
+            told = json.loads(server.ask(f"/infer/{GRADE}?image={name}&output=json", "POST"))
+            scores = {entry["label"]: entry["score"] for entry in told["prediction"]}
+            assert scores["high"] == pytest.approx(known[name], abs=1e-5)
+            voxels, affine = label_map(server, GRADE, name)
+            assert set(np.unique(voxels)) == {0, 1 + (scores["high"] > scores["low"])}
+            outline = nibabel.load(outlined / "outliner" / "all" / "outlines" / f"{name}.nii.gz")
+            inside = np.asarray(outline.dataobj)[voxels > 0] > 0  # one piece, from labels on the coarse grid
+            assert inside.mean() > 0.7
+            saved = nibabel.Nifti1Image((label * (voxels > 0)).astype(np.uint8), affine).to_bytes()
+            server.form(f"/datastore/label?image={name}&tag=final", "PUT", "label", saved, "label.nii")
+        options = json.loads(server.ask("/info/"))["trainers"][CLASSIFIER]["config"]
+        options |= {"max_epochs": 1, "val_split": 0.34, "device": "cpu"}
+        server.ask(f"/train/{CLASSIFIER}?run_sync=true", "POST", json.dumps(options).encode())
+        assert server.scores(name)["high"] != pytest.approx(known[name], abs=1e-4)
+        assert "must be one of 'model.pt', 'model_before_labels.pt'" in server.refusal(
+            name, model_filename="outline.pt"
+        )
+    (trained,) = (app / "model" / CLASSIFIER / "results").iterdir()
+    assert (trained / "models" / "outline.pt").read_bytes() == (outlined / "models" / "outline.pt").read_bytes()

@@ -6,8 +6,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scripts.transforms.paint_outlined import PaintOutlined
 from scripts.transforms.viewer_answer import PaintPredictiond
 from scripts.volumes.open import open_volume
+from scripts.volumes.original_grid import GridVolume
 
 PAINT = PaintPredictiond(classes=["a", "b", "c"])
 PROBABILITY = torch.tensor([0.1, 0.2, 0.7])
@@ -46,6 +48,33 @@ def test_mask_box_and_point_land_where_they_are(kind, case, save, affines) -> No
     edge = (np.abs(position[..., None, :] - corners) < 1e-3).any(axis=(-1, -2))
     inside = ((position >= corners[0]) & (position <= corners[1])).all(axis=-1)
     np.testing.assert_array_equal((box == 3)[~edge], inside[~edge])
+
+
+def test_what_a_network_outlined_goes_before_a_mask(case, save) -> None:
+    outline, mask = np.zeros((2, 9, 10, 11), dtype=np.uint8)
+    outline[2:4, 5, 6:9], mask[7, 7, 7] = 1, 1
+    item = case("plain", roi=open_volume(save("mask", mask, np.eye(4))))
+    affine = item["volumes"]["pre"].affine
+    painted = PAINT(item | {"outline": GridVolume(outline, affine)})["pred"][0].numpy()
+    np.testing.assert_array_equal(painted, 3 * outline)
+
+
+@pytest.mark.parametrize("masks", ["case", "phase"])
+def test_an_outline_is_a_label_map_of_the_phase_in_the_file(case, masks) -> None:
+    item = case("oblique")
+    pre = item["volumes"]["pre"]
+    labels = np.random.default_rng(0).integers(0, 3, (2, *pre.shape))
+    logits = torch.from_numpy(np.moveaxis(np.eye(3)[labels], -1, 1).reshape(6, *pre.shape))
+    if masks == "case":
+        logits = logits[:3]
+    item |= {"pred": 9 * logits, "grid_affine": pre.affine, "volumes": {"pre": pre, "late": pre}, "reference": "late"}
+    paint = PaintOutlined(structures=["wall", "lumen"], phases=["pre", "late"], masks=masks)
+    painted = paint(item | {"image_path": str(pre.path)})
+    expected = labels[1 if masks == "phase" else 0]  # of several phases in one file the reference
+    np.testing.assert_array_equal(painted["pred"][0].numpy(), expected)
+    voxel = abs(np.linalg.det(pre.affine[:3, :3])) / 1000
+    sizes = {"wall": voxel * (expected == 1).sum(), "lumen": voxel * (expected == 2).sum()}
+    assert painted["result"]["volume_ml"] == pytest.approx(sizes)
 
 
 def test_a_mask_on_a_grid_of_its_own(case, save) -> None:

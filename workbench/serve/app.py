@@ -91,10 +91,19 @@ def _write_json(file: Path, content: dict[str, Any]) -> None:
 
 
 def copy_outliner(bundle: Path, served: Path) -> None:
-    """Copy the second network, and its outlines of the training cases by networks that did not see them."""
+    """Copy the second network, and the outlines of its training cases by networks that did not see them.
+
+    Labels teach the classifier alone: trainings of the server use both as they lie here.
+    """
     shutil.copyfile(bundle / "models" / "outline.pt", served / "models" / "outline.pt")
     shutil.rmtree(served / "outlines", ignore_errors=True)
     shutil.copytree(bundle / "outlines", served / "outlines")
+    for name in ("train", "metadata"):  # MONAI Label evaluates every expression of both before anything is trained
+        file = served / "configs" / f"{name}.json"
+        text = file.read_text(encoding="utf-8")
+        for kept in ("models/outline.pt", "outlines"):
+            text = text.replace(f"$scripts.engines.beside(@model_file, '{kept}')", f"$str(@bundle_root) + '/{kept}'")
+        file.write_text(text, encoding="utf-8")
 
 
 def copy_weights(source: Path, models: Path) -> None:

@@ -21,6 +21,8 @@ from phase_fusion_options import OPTIONS, are_numbers, is_either
 IMAGE_FILE = r"\w[\w .()+=,-]{0,199}\.(nii|nii\.gz|nrrd|mha)"
 LABEL_FILE = r"\w[\w .()+=,-]{0,199}\.(nii|nii\.gz|nrrd|mha|json|bin)"
 """Names of uploaded files: their extensions become those of files among the studies."""
+OUTLINER = "outline.pt"
+"""Weights of the network that outlines what a classifier looks at: they lie beside its own, and are none of them."""
 OWN_NOTES = frozenset(["id", "path", "name", "ts", "strategy"])
 """Keys that MONAI Label itself stores with an image."""
 
@@ -159,7 +161,8 @@ def _offer(name: str, offered: Mapping[str, Any]) -> tuple[str, Callable[[Any], 
         raise HTTPException(400, f"there is no option {name[:60]!r}; known are {known}")
     default = offered[name]
     if isinstance(default, list | tuple):
-        return f"one of {', '.join(map(repr, default))}", lambda value: value in default or value is None
+        choices = [choice for choice in default if choice != OUTLINER]
+        return f"one of {', '.join(map(repr, choices))}", lambda value: value in choices or value is None
     if isinstance(default, bool):
         return "true or false", is_either
     return "a number, or empty where it is not known", are_numbers
