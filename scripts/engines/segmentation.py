@@ -10,6 +10,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from scripts.engines.inferer import PhaseInferer
 from scripts.engines.selection import SelectionScore
+from scripts.networks.parts import presence
 from scripts.transforms.augment import AugmentBatch, PerCase
 from scripts.transforms.geometry import RandomGeometry
 from scripts.volumes.label_map import NOT_DRAWN
@@ -91,6 +92,8 @@ def augment_together(
 class WindowInferer(PhaseInferer):
     """Outlines whole scans by windows of the size of a training's patch, blended by a Gaussian (MONAI).
 
+    Where it is not told which phases are present (``present=``), as by a server, those are that are not 0 everywhere.
+
     Args:
         size: voxels of a window along D, H, W.
         overlap: share of a window that the next one sees, too.
@@ -113,13 +116,12 @@ class WindowInferer(PhaseInferer):
         self.windows = windows
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        present = kwargs.pop("present", None)
+        present = presence(inputs, kwargs.pop("present", None))  # of the scan: a window of air may be 0 everywhere
         found = []
         for row in range(len(inputs)):  # cases by themselves, for each has phases of its own
-            of_case = None if present is None else present[row : row + 1]
 
-            def outline(patches: Tensor, of_case: Tensor | None = of_case) -> Tensor:
-                shown = {} if of_case is None else {"present": of_case.expand(len(patches), -1)}
+            def outline(patches: Tensor, of_case: Tensor = present[row : row + 1]) -> Tensor:
+                shown = {"present": of_case.expand(len(patches), -1)}
                 return super(WindowInferer, self).__call__(patches, network, *args, **shown, **kwargs).float()
 
             found.append(

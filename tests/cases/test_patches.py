@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from monai.data import Dataset
@@ -66,3 +67,11 @@ def test_a_scan_smaller_than_a_patch_is_padded_and_a_mask_not_drawn_stays_so():
 def test_impossible_patches_are_refused(number, foreground):
     with pytest.raises(ValueError, match="`foreground` must be within"):
         Patches(Dataset([]), SIZE, number, foreground)
+
+
+def test_a_mask_without_names_is_one_lesion_whatever_its_values(tmp_path, save_volume):
+    roi = str(save_volume(tmp_path / "roi.nii.gz", np.full((3, 3, 3), 4, np.uint8)))
+    cases = [{"case": "a", "roi": roi}]
+    assert len(Patches(Dataset([scan(9, 10, 8)]), SIZE, structures=["lesion"], cases=cases)) == 1
+    with pytest.raises(ValueError, match="must hold 0 and the values 1 to 2"):
+        Patches(Dataset([scan(9, 10, 8)]), SIZE, structures=["wall", "lumen"], cases=cases)

@@ -38,6 +38,21 @@ def test_a_scan_by_windows_is_the_scan_at_once_for_a_network_that_looks_at_singl
     assert found.dtype == torch.float32
 
 
+def test_whether_a_phase_is_there_is_a_matter_of_the_scan_not_of_the_window():
+    told = []
+
+    class Listens(Bright):
+        def forward(self, image, present=None):
+            told.append(present)
+            return super().forward(image, present)
+
+    image = torch.randn(1, 3, 8, 8, 8)
+    image[:, 0, :5] = 0  # air, in a phase that is there
+    image[:, 2] = 0
+    WindowInferer([4, 4, 4], overlap=0)(image, Listens().eval())
+    assert all((present == torch.tensor([True, True, False])).all() for present in told)
+
+
 def test_a_mask_moves_with_its_image():
     torch.manual_seed(0)
     image = torch.zeros(4, 2, 20, 20, 20)
