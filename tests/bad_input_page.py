@@ -27,11 +27,12 @@ case or the file and says what to do. No half-written file stays behind. `make b
 from the tests that make each mistake; `make test` fails where the page differs from them.
 
 The product is also attacked with wrong command lines and files, changed documents, requests to the server of
-MONAI Label, and pairs of commands started at once: `WRITE_ATTACKS=1 make test-slow` does so and counts the
-outcomes in `docs/figures/attacks.csv`. *Refused* is one line of error and nothing written. *Done* is a change
-that left a legal document, a request that may be answered, or a pair that both succeeded. *By MONAI*: MONAI
-refused it before any code of the bundle ran. A payload is an expression, reference or component hidden
-in data.
+MONAI Label, pairs of commands started at once, and commands that are killed, terminated, interrupted or lose
+their terminal at any moment: `WRITE_ATTACKS=1 make test-slow` does so and counts the outcomes in
+`docs/figures/attacks.csv`. *Refused* is one line of error and nothing written. *Done* is a change that left a
+legal document, a request that may be answered, a pair that both succeeded, or a stopped command that left
+nothing behind and, given again, ended as if nobody had stopped it. *By MONAI*: MONAI refused it before any
+code of the bundle ran. A payload is an expression, reference or component hidden in data.
 
 """
 

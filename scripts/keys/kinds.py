@@ -99,9 +99,13 @@ def in_range(value: Any, kind: Any) -> bool:
 
     Expressions and references pass, since their values are known only once they are resolved.
 
+    >>> in_range({"transforms": ["@region"]}, Component)
+    False
     >>> in_range(0, Count), in_range("bf16", Literal["bf16", "fp32"]), in_range("$2 + 1", Count)
     (False, True, True)
     """
+    if kind == Component and isinstance(value, Mapping):
+        return is_component(value)  # whatever its arguments refer to
     if _has_reference(value):
         return True
     try:
