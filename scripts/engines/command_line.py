@@ -8,6 +8,7 @@ number, and ``None`` is dropped. The texts are therefore read from the command l
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ from scripts.files.plain_text import is_reference, literal
 from scripts.keys.key_types import FREE, KeyTypes
 from scripts.keys.typed_values import members, read_text, typed
 
+LONGEST_NAME = 255
+"""Bytes that a file system allows the name of a file or folder."""
 _FLAG = re.compile(r"--.*|-[a-zA-Z].*", re.DOTALL)
 _OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow_name", "workflow_type"}
 
@@ -175,6 +178,8 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
                 f"{'#'.join(path)} must be {error}, found {value!r:.120}; correct it on the command line "
                 "or in the overlay that sets it"
             ) from None
+    if PurePath in members(kind):
+        _check_lengths(settled, path)
     if PurePath in members(kind) or path[0] in FREE:
         settled = _with_number_signs(settled)
     types.check_range(path, settled)
@@ -187,10 +192,33 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
                 raise ValueError(f"names within {'#'.join(path)} must be texts, found {key!r:.80}; put it in quotes")
             changed |= _settle(settled, key, (*path, str(key)), types, text)
     elif isinstance(settled, list):
+        _check_components(settled, path)
         for position, part in enumerate(settled):
             if isinstance(part, Mapping | list):
                 changed |= _settle(settled, position, (*path, str(position)), types, text)
     return changed
+
+
+def _check_lengths(paths: Any, path: tuple[str, ...]) -> None:
+    """Refuse a path that no file system takes: every look at it would be an error of the system's."""
+    for text in paths if isinstance(paths, list) else [paths]:
+        longest = max((len(os.fsencode(name)) for name in re.split(r"[/\\]", str(text))), default=0)
+        if longest > LONGEST_NAME and not is_reference(text):
+            raise ValueError(
+                f"{'#'.join(path)} must be a path whose names have at most {LONGEST_NAME} bytes each, found one of "
+                f"{longest:,}; correct it"
+            )
+
+
+def _check_components(parts: list[Any], path: tuple[str, ...]) -> None:
+    """Refuse a mapping that names no class among components, as in a list of transforms or handlers."""
+    mappings = [part for part in parts if isinstance(part, Mapping)]
+    nameless = next((part for part in mappings if "_target_" not in part), None)
+    if nameless is not None and any("_target_" in part for part in mappings):
+        raise ValueError(
+            f"{'#'.join(path)} must be a list of components {{_target_: CLASS, ...}}, found {dict(nameless)!r:.120}; "
+            "name its class"
+        )
 
 
 def _with_number_signs(value: Any) -> Any:

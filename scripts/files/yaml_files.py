@@ -50,11 +50,13 @@ def check_bounded(text: str) -> None:
 
 
 class OnceLoader(_LOADER):
-    """A YAML loader that refuses duplicate keys in a mapping."""
+    """A YAML loader that refuses duplicate and empty keys in a mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """Build a mapping, or raise ValueError for a duplicate key."""
+        """Build a mapping, or raise ValueError for a duplicate or empty key."""
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if "" in names:
+            raise ValueError("a value without a key, behind a colon alone")
         if len(set(names)) < len(names):
             raise ValueError(f"the key {max(names, key=names.count)!r:.80} twice")
         return super().construct_mapping(node, deep)

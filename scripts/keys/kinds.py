@@ -104,7 +104,7 @@ def in_range(value: Any, kind: Any) -> bool:
     >>> in_range(0, Count), in_range("bf16", Literal["bf16", "fp32"]), in_range("$2 + 1", Count)
     (False, True, True)
     """
-    if kind == Component and isinstance(value, Mapping):
+    if kind == Component:
         return is_component(value)  # whatever its arguments refer to
     if _has_reference(value):
         return True

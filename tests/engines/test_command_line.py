@@ -402,3 +402,38 @@ def test_what_an_overlay_makes_of_a_key_is_checked(overlay, expected, tmp_path):
     with pytest.raises(RuntimeError) as caught:
         from_command_line("training", *options, files=files)
     assert expected in (message_of(caught.value) or "")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        (
+            "dataset_dir",
+            "x" * 5000,
+            r"dataset_dir must be a path whose names have at most 255 bytes.*found one of 5,000",
+        ),
+        ("augmentation", [{"_target_": "Identityd", "keys": "@x"}], r"augmentation must be a component .*_target_"),
+        (
+            "augmentation",
+            {"_target_": "A", "transforms": [{"_target_": "B"}, {"keys": "image"}]},
+            r"augmentation#transforms must be a list of components .*found {'keys': 'image'}; name its class",
+        ),
+    ],
+)
+def test_what_no_component_or_path_can_be_is_one_line(monkeypatch, key, value, words):
+    from monai.bundle import ConfigParser
+    from scripts.engines import command_line
+
+    parser = ConfigParser({key: value})
+    monkeypatch.setattr(command_line, "running_parser", lambda: parser)
+    monkeypatch.setattr(command_line, "command_line", list)
+    with pytest.raises(ValueError, match=words):
+        command_line.settle_types(ROOT / "configs", "training")
+
+
+def test_a_value_without_a_key_is_refused(tmp_path):
+    from scripts.files.yaml_files import read_yaml
+
+    (tmp_path / "a.yaml").write_text("seed: 1\n? \n: 3\n")
+    with pytest.raises(ValueError, match=r"a\.yaml must be YAML, found a value without a key"):
+        read_yaml(tmp_path / "a.yaml")
