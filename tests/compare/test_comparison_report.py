@@ -51,7 +51,7 @@ def test_n_is_everywhere_and_the_best_is_named(compared):
     captions = [caption.text for caption in page.all("figcaption")]
     assert len(captions) == 4
     assert all("n = 40 cases, 2 folds, 1 repeat" in one for one in captions[:3])
-    assert "n = 10 jobs" in captions[3]
+    assert "n = 12 jobs" in captions[3]
     summary = pandas.read_csv(compared / "summary.csv").query("metric == 'auc'")
     best = summary.loc[summary["pooled"].idxmax(), "strategy"]
     (headline,) = [one.text for one in page.all("p") if one.attributes.get("class") == "headline"]
