@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["", pytest.param("--workers 1", marks=pytest.mark.slow)])
 def test_a_bad_file_is_one_line_whatever_the_number_of_workers(workers, awkward, tmp_path):
     folder = awkward("5")

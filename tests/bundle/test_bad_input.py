@@ -168,6 +168,7 @@ def test_what_an_error_names_cannot_steer_the_terminal(capsys):
     assert is_plain(printed.replace("\n", ""))
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_one_line(tmp_path):
     line = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", "configs/train.yaml"]
     done = subprocess.run(

@@ -40,6 +40,7 @@ def test_names_of_before_lead_nowhere_else():
         moved("scripts.fusion", "Nothing")
 
 
+@pytest.mark.slow
 def test_it_is_evaluated_with_the_same_figures(kept, bundle, small_phantom, tmp_path):
     files = [str(kept / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
     out = tmp_path / "out"

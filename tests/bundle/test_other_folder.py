@@ -14,6 +14,7 @@ import torch
 from scripts.files.errors import message_of
 
 
+@pytest.mark.slow
 def test_training_writes_its_results_where_it_was_started(bundle, quick, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = {key: value for key, value in quick.items() if key != "bundle_root"} | {"max_epochs": 1}

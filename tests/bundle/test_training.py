@@ -94,6 +94,7 @@ def test_metrics_are_those_of_the_predictions(trained):
     assert macro["accuracy"] == pytest.approx((table["true"] == table["predicted"]).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_pixels")
 def test_the_model_is_calibrated_on_its_validation_split_and_the_report_says_so(
     trained, bundle, quick, tmp_path, monkeypatch
@@ -172,6 +173,7 @@ def test_one_seed_gives_one_result(trained, bundle, quick, tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_pixels")
 def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(trained, bundle, quick, tmp_path):
     """One epoch, then resumed to the second; the schedule spans two epochs both times."""
@@ -235,6 +237,7 @@ def test_every_strategy_trains_and_its_folder_predicts(strategy, bundle, quick, 
     np.testing.assert_allclose(found.loc[known.index, "p_high"], known["p_high"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_before_its_first_epoch_begins_it_again(bundle, quick, tmp_path, monkeypatch):
     def stop(folder, *_):
         (folder / "configs").mkdir(exist_ok=True)

@@ -32,6 +32,7 @@ def without_half_of_the_masks(small_phantom, tmp_path):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_pixels")
 def test_weight_zero_is_the_training_without_and_resuming_goes_on_with_the_decoder(
     trained, bundle, quick, tmp_path, monkeypatch

@@ -218,6 +218,7 @@ def test_what_a_server_answers_names_it(tmp_path) -> None:
     assert JudgePositived("pred", ["a", "b", "c"])({"pred": torch.ones(3) / 3})["result"] == {}
 
 
+@pytest.mark.slow
 def test_a_training_carries_it_into_all_it_leaves(bundle, quick, small_phantom, tmp_path, capsys, caplog) -> None:
     """The first class is positive by dataset.json; the results folder then needs no dataset to know it."""
     from workbench.predict import command as predict

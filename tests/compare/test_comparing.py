@@ -37,6 +37,7 @@ def failing(bundle, folder: Path, settings: dict) -> str:
     return message
 
 
+@pytest.mark.slow
 def test_every_strategy_and_baseline_is_trained_on_every_fold(compared):
     table = pandas.read_csv(compared / "comparison.csv")
     jobs = {(row.strategy, row.fold) for row in table.itertuples()}
@@ -51,6 +52,7 @@ def test_every_strategy_and_baseline_is_trained_on_every_fold(compared):
     assert (costs[["training_seconds", "inference_ms"]].min() >= 0).all()
 
 
+@pytest.mark.slow
 def test_metrics_are_those_of_the_predictions(compared):
     for row in pandas.read_csv(compared / "comparison.csv").itertuples():
         found = pandas.read_csv(compared / "jobs" / f"{row.strategy}_r1_f{row.fold}_s0" / "predictions.csv")
@@ -58,6 +60,7 @@ def test_metrics_are_those_of_the_predictions(compared):
         assert row.accuracy == pytest.approx((found["true"] == found["predicted"]).mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_job_is_the_training_a_user_would_start(compared, bundle, settings, tmp_path):
     """The same fold, strategy and seed by `run training`, on one thread."""
     job = compared / "jobs" / "concat_r1_f2_s0"
@@ -79,6 +82,7 @@ def test_a_job_is_the_training_a_user_would_start(compared, bundle, settings, tm
     assert not (job / "models" / "last.pt").exists()
 
 
+@pytest.mark.slow
 def test_pooled_predictions_hold_every_case_once(compared, small_phantom):
     document = json.loads((small_phantom / "dataset.json").read_text())
     cases = sorted(entry["case"] for split in ("training", "validation", "test") for entry in document[split])
@@ -86,6 +90,7 @@ def test_pooled_predictions_hold_every_case_once(compared, small_phantom):
         assert read_predictions(compared / "predictions" / f"{strategy}.csv").cases == cases
 
 
+@pytest.mark.slow
 def test_summary_and_pairs_follow_from_rows_and_predictions(compared):
     table = pandas.read_csv(compared / "comparison.csv").set_index("strategy")
     summary = pandas.read_csv(compared / "summary.csv").query("metric == 'auc'").set_index("strategy")
@@ -106,6 +111,7 @@ def test_summary_and_pairs_follow_from_rows_and_predictions(compared):
     assert by_fold.loc[tuple(STRATEGIES), "p_value"] == pytest.approx(test.p_value, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_report_names_every_strategy_with_its_interval(compared):
     text = (compared / "comparison.md").read_text()
     assert "40 cases of an unknown number of patients" in text
@@ -120,6 +126,7 @@ def test_the_report_names_every_strategy_with_its_interval(compared):
         )
 
 
+@pytest.mark.slow
 def test_a_lost_job_is_done_again_with_the_same_bytes_and_no_other(compared, bundle, settings, tmp_path):
     """As after a kill: no row, an unfinished folder; and a further strategy joins without training others."""
     folder = tmp_path / "out"
@@ -156,6 +163,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_gets_one_line_before_any_training(mistake, compared, bundle, settings):
     changes, expected = MISTAKES[mistake]
@@ -165,6 +173,7 @@ def test_a_mistake_gets_one_line_before_any_training(mistake, compared, bundle, 
     assert sorted((compared / "jobs").iterdir()) == before
 
 
+@pytest.mark.slow
 def test_another_folder_is_left_alone(bundle, settings, tmp_path):
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "metrics.json").touch()
@@ -173,6 +182,7 @@ def test_another_folder_is_left_alone(bundle, settings, tmp_path):
     assert [path.name for path in (tmp_path / "training").iterdir()] == ["metrics.json"]
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_named_and_the_others_are_done(compared, bundle, settings, tmp_path):
     """Its fold names an image that is no more; everything else is kept and need not be repeated."""
     folder = tmp_path / "out"
@@ -188,6 +198,7 @@ def test_a_job_that_fails_is_named_and_the_others_are_done(compared, bundle, set
     assert "Traceback" in (folder / "logs" / "concat_r1_f1_s0.log").read_text()
 
 
+@pytest.mark.slow
 def test_settings_hold_for_all_trainings_and_nested_ones_too(compared):
     """What a user sets is written once as an overlay; compare.yaml's own keys are not in it."""
     import yaml

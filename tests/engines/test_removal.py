@@ -222,6 +222,7 @@ def test_a_filter_of_the_finished_grid_may_mix_the_phases(made, image_filter):
         torch.testing.assert_close(torch.as_tensor(found[seen]), torch.as_tensor(way["image"][seen]))
 
 
+@pytest.mark.slow
 def test_four_sequences_of_gliomas(test_data, tmp_path):
     """Real files on grids of their own: without T1c, the reference, the answer is that to two files."""
     folder, phases = test_data("tcia_glioma_4seq"), ["fla", "t1c", "t2"]
@@ -381,6 +382,7 @@ def test_views_of_a_phase_are_removed_together(made, lacking, reference):
     assert (found[2:] - whole["image"][2:]).abs().max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_figure_of_missing_phases_is_what_a_dataset_without_them_gets(trained, bundle, small_phantom, tmp_path):
     """By the commands: the reference phase withheld from the test cases, and taken out of dataset.json."""
     document = json.loads((small_phantom / "dataset.json").read_text())

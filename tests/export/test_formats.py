@@ -75,6 +75,7 @@ def test_the_file_predicts_what_the_network_predicts(case, format_, tmp_path):
     torch.testing.assert_close(exported(image, clinical), network(image, clinical), atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("views", ["three_views", pytest.param("volume_and_views", marks=pytest.mark.slow)])
 def test_views_are_cut_in_the_file_as_well(views, format_, tmp_path):

@@ -24,6 +24,7 @@ FUSIONS = sorted(path.stem for path in (CONFIGS / "fusion").glob("*.yaml") if pa
 ENCODERS = sorted(path.stem for path in (CONFIGS / "encoder").glob("*.yaml"))
 HEAVY = (
     "densenet121",
+    "resnet18",
     "efficientnet",
     "resnet34",
     "resnet50",

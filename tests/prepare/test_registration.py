@@ -91,6 +91,7 @@ def residuals(
     return found
 
 
+@pytest.mark.slow
 def test_known_moves_are_undone_to_less_than_a_voxel(tmp_path):
     indices = [index for index in range(12) if "portal" in make_case(0, index).images][:4]
     made = [moved_case(tmp_path / "in", index) for index in indices]

@@ -52,6 +52,7 @@ def test_honest_columns_are_not_suspected():
         assert suspicious_columns(cases, columns).suspicious == []
 
 
+@pytest.mark.slow
 def test_many_columns_of_noise_are_not_suspected_in_few_cases():
     """With 20 cases one of 40 columns, or of their 780 pairs, often separates the classes by chance."""
     noise = {f"x{n}": HONEST["noise"] for n in range(40)}
@@ -92,6 +93,7 @@ def test_few_cases_are_warned_of_and_fewer_are_said_to_prove_nothing():
     assert line.startswith("warning: clinical columns are not looked at for the answer: 5 patients of a class")
 
 
+@pytest.mark.slow
 def test_a_class_of_six_among_24_gives_itself_away():
     """Of 134,596 orders 2 part them: too rare for chance, though the formula for many cases goes beyond 1."""
     noise = {f"x{n}": HONEST["noise"] for n in range(3)}
@@ -260,12 +262,14 @@ def real(test_data, folder: str, file: str, outcome: str, positive: str) -> tupl
     return cases, [column.column for column in read.values()]
 
 
+@pytest.mark.slow
 def test_honest_real_columns_stay(test_data):
     found = suspicious_columns(*real(test_data, "uci_hcc_survival", "hcc-data.txt", "survived", "1"))
     assert (found.suspicious, found.doubtful) == ([], [])
     assert 0.6 < found.best[0].auc < 0.8
 
 
+@pytest.mark.slow
 def test_real_columns_from_the_biopsy_go(test_data):
     found = suspicious_columns(*real(test_data, "picai_anatomy_clinical", "marksheet.csv", "case_csPCa", "YES"))
     gone = {name for one in found.suspicious for name in one.columns}

@@ -338,6 +338,7 @@ def test_the_pictures_have_an_end(cohort, monkeypatch):
     assert len(text) < 20_000 + 30_000
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_status_one_where_training_would_break(cohort):
     change(cohort, "c4", "pre", lambda voxels: voxels * 0)
     change(cohort, "c7", "portal", lambda voxels: voxels[:, :, ::-1])
