@@ -26,6 +26,7 @@ from scripts.keys.typed_values import members, read_text, typed
 
 LONGEST_NAME = 255
 """Bytes that a file system allows the name of a file or folder."""
+_REFERENCE = re.compile(r"@[\w#:]+|[$%].+", re.DOTALL)
 _FLAG = re.compile(r"--.*|-[a-zA-Z].*", re.DOTALL)
 _OF_MONAI = frozenset(run.__annotations__) - {"override", "return"} | {"workflow_name", "workflow_type"}
 
@@ -211,14 +212,19 @@ def _check_lengths(paths: Any, path: tuple[str, ...]) -> None:
 
 
 def _check_components(parts: list[Any], path: tuple[str, ...]) -> None:
-    """Refuse a mapping that names no class among components, as in a list of transforms or handlers."""
-    mappings = [part for part in parts if isinstance(part, Mapping)]
-    nameless = next((part for part in mappings if "_target_" not in part), None)
-    if nameless is not None and any("_target_" in part for part in mappings):
-        raise ValueError(
-            f"{'#'.join(path)} must be a list of components {{_target_: CLASS, ...}}, found {dict(nameless)!r:.120}; "
-            "name its class"
+    """Refuse what is no component and no reference among components, as in a list of transforms or handlers."""
+    if not any(isinstance(part, Mapping) and "_target_" in part for part in parts):
+        return
+    for part in parts:
+        named = (
+            "_target_" in part if isinstance(part, Mapping) else isinstance(part, str) and _REFERENCE.fullmatch(part)
         )
+        if not named:
+            shown = dict(part) if isinstance(part, Mapping) else part
+            raise ValueError(
+                f"{'#'.join(path)} must be a list of components {{_target_: CLASS, ...}} or references, found "
+                f"{shown!r:.120}; name its class"
+            )
 
 
 def _with_number_signs(value: Any) -> Any:

@@ -48,10 +48,13 @@ def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     if str(config.get("slicer", {}).get("_target_", "")).endswith("GivenViews"):
         phases = [f"{phase}_{view}" for phase in phases for view in config["views"]]
     shape = list(config["grid_size"])
+    structures = outlined_structures(config)
     return base | {
         "image_classes": f"{len(phases)} {'images' if shape[0] == 1 else 'volumes'}: {', '.join(phases)}",
-        "label_classes": ", ".join(classes),
-        "pred_classes": f"probability of each of: {', '.join(classes)}{_positive_words(config)}",
+        "label_classes": ", ".join(classes if structures is None else structures),
+        "pred_classes": f"probability of each of: {', '.join(classes)}{_positive_words(config)}"
+        if structures is None
+        else f"outline of each of: {', '.join(structures)}",
         "network_data_format": {
             "inputs": {
                 "image": {
@@ -62,24 +65,52 @@ def metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
                     "spatial_shape": shape,
                     "dtype": "float32",
                     "value_range": [-10, 10],
-                    "is_patch_data": False,
+                    "is_patch_data": structures is not None,
                     "channel_def": {str(index): phase for index, phase in enumerate(phases)},
                 }
             },
-            "outputs": {
-                "pred": {
-                    "type": "probabilities",
-                    "format": "classes",
-                    "num_channels": len(classes),
-                    "spatial_shape": [],
-                    "dtype": "float32",
-                    "value_range": [0, 1],
-                    "is_patch_data": False,
-                    "channel_def": {str(index): name for index, name in enumerate(classes)},
-                }
-            },
+            "outputs": {"pred": _probabilities(classes) if structures is None else _logits(structures, config)},
         },
         "model_configuration": _with_positive(model_configuration(config)),
+    }
+
+
+def outlined_structures(config: dict[str, Any]) -> list[str] | None:
+    """Return the names of what a network outlines; None of one that classifies.
+
+    >>> outlined_structures({"num_structures": "...", "structures": ["wall"]}), outlined_structures({})
+    (['wall'], None)
+    """
+    return list(config["structures"] or []) if "num_structures" in config else None
+
+
+def _probabilities(classes: list[str]) -> dict[str, Any]:
+    """Describe the output of a network that classifies."""
+    return {
+        "type": "probabilities",
+        "format": "classes",
+        "num_channels": len(classes),
+        "spatial_shape": [],
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": False,
+        "channel_def": {str(index): name for index, name in enumerate(classes)},
+    }
+
+
+def _logits(structures: list[str], config: dict[str, Any]) -> dict[str, Any]:
+    """Describe the output of a network that outlines: the logits of each mask, one after the other."""
+    masks = list(config["phases"]) if config.get("masks") == "phase" else [""]
+    names = [f"{name}{f', {mask}' if mask else ''}" for mask in masks for name in ["background", *structures]]
+    return {
+        "type": "image",
+        "format": "segmentation",
+        "num_channels": len(names),
+        "spatial_shape": list(config["grid_size"]),
+        "dtype": "float32",
+        "value_range": [-100, 100],
+        "is_patch_data": True,
+        "channel_def": {str(index): name for index, name in enumerate(names)},
     }
 
 
@@ -99,8 +130,9 @@ def own_metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]
     dataset = safe_name(Path(from_literal(config["dataset_dir"])).name)
     described = {
         "name": str(config["name"]),
-        "description": f"{len(config['classes'])}-class model of {len(config['phases'])} phases, trained on "
-        f"the dataset '{dataset}' with the bundle '{base['name']}'{_positive_words(config)}",
+        "description": f"{_kind(config)} of {len(config['phases'])} phases, trained on "
+        f"the dataset '{dataset}' with the bundle '{base['name']}'"
+        f"{_positive_words(config) if outlined_structures(config) is None else ''}",
         "authors": "",
         "copyright": "",
         "data_source": dataset,
@@ -108,6 +140,15 @@ def own_metadata(base: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]
         "eval_metrics": {},
     }
     return metadata(base | described, config)
+
+
+def _kind(config: dict[str, Any]) -> str:
+    structures = outlined_structures(config)
+    return (
+        f"{len(config['classes'])}-class model"
+        if structures is None
+        else f"model that outlines {', '.join(structures)}"
+    )
 
 
 def record_metrics(output_dir: str | Path) -> None:

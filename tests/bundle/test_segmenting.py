@@ -50,6 +50,10 @@ def test_every_test_case_is_outlined_on_the_voxels_of_its_reference_phase(outlin
     figures = json.loads((outlining / "metrics.json").read_text())
     assert figures["outlines"][0]["dice"] == pytest.approx(np.mean([float(row["dice"]) for row in rows]))
     assert figures["lesions"]["n_lesions"] == len(rows)
+    described = json.loads((outlining / "configs" / "metadata.json").read_text())
+    assert described["network_data_format"]["outputs"]["pred"]["channel_def"] == {"0": "background", "1": "lesion"}
+    assert described["description"].startswith("model that outlines lesion of 3 phases")
+    assert described["eval_metrics"]["test_dice"] == figures["outlines"][-1]["dice"]
     assert {"outlines.png", "dice.png", "learning_curves.png"} <= {path.name for path in outlining.iterdir()}
 
 

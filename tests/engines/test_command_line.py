@@ -418,6 +418,11 @@ def test_what_an_overlay_makes_of_a_key_is_checked(overlay, expected, tmp_path):
             {"_target_": "A", "transforms": [{"_target_": "B"}, {"keys": "image"}]},
             r"augmentation#transforms must be a list of components .*found {'keys': 'image'}; name its class",
         ),
+        (
+            "augmentation",
+            {"_target_": "A", "transforms": [{"_target_": "B"}, "@regi on"]},
+            r"or references, found '@regi on'",
+        ),
     ],
 )
 def test_what_no_component_or_path_can_be_is_one_line(monkeypatch, key, value, words):
