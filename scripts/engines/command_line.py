@@ -8,7 +8,6 @@ number, and ``None`` is dropped. The texts are therefore read from the command l
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -203,7 +202,7 @@ def _settle(parent: Any, name: Any, path: tuple[str, ...], types: KeyTypes, text
 def _check_lengths(paths: Any, path: tuple[str, ...]) -> None:
     """Refuse a path that no file system takes: every look at it would be an error of the system's."""
     for text in paths if isinstance(paths, list) else [paths]:
-        longest = max((len(os.fsencode(name)) for name in re.split(r"[/\\]", str(text))), default=0)
+        longest = max((len(name.encode(errors="replace")) for name in re.split(r"[/\\]", str(text))), default=0)
         if longest > LONGEST_NAME and not is_reference(text):
             raise ValueError(
                 f"{'#'.join(path)} must be a path whose names have at most {LONGEST_NAME} bytes each, found one of "

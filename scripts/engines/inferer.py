@@ -171,6 +171,11 @@ class PhaseInferer(Inferer):
         self.precision = precision
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(inputs, Tensor):
+            raise ValueError(
+                "the network reads an image [B, P, D, H, W], found that `preprocessing` leaves a "
+                f"{type(inputs).__name__}; end it with StackPhasesd"
+            )
         with autocast(inputs.device, self.precision):
             return network(inputs, *args, **kwargs)
 

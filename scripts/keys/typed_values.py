@@ -257,6 +257,14 @@ def _read_any(text: str) -> Any:
     return unquoted(text) if number is None else number
 
 
+def _is_float(value: Real) -> bool:
+    """Return whether a number is finite as a float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
 def typed(value: Any, kind: Any) -> Any:
     """Return a value from a configuration or a Python call as its key's type; a quoted text is read.
 
@@ -269,6 +277,9 @@ def typed(value: Any, kind: Any) -> Any:
 
     >>> typed("false", bool), typed(1, float), typed((2, 2), list[int]), typed("0.5", float)
     (False, 1.0, [2, 2], 0.5)
+    >>> typed(10**400, float)
+    Traceback (most recent call last):
+    ValueError: a number
     >>> typed(20240101, str)
     Traceback (most recent call last):
     ValueError: a text (in quotes where it looks like a number or like true)
@@ -287,7 +298,7 @@ def typed(value: Any, kind: Any) -> Any:
         return str(value)
     if isinstance(value, Integral) and not isinstance(value, bool) and int in kinds:
         return int(value)
-    if isinstance(value, Real) and not isinstance(value, bool) and float in kinds and math.isfinite(value):
+    if isinstance(value, Real) and not isinstance(value, bool) and float in kinds and _is_float(value):
         return float(value)
     listed, mapped = _of(kinds, _LISTS), _of(kinds, _DICTS)
     if listed is not None and isinstance(value, list | tuple | set):

@@ -97,6 +97,27 @@ def parser() -> argparse.ArgumentParser:
     return given
 
 
+def run_configuration(model: Path, settings: dict[str, Any]) -> None:
+    """Run the configuration of a model with what predicts one case.
+
+    Raises:
+        ValueError: a mistake in it that no check of a key finds, as a step that is missing, with MONAI's words.
+    """
+    files = [str(model), str(CONFIGS / "predict.yaml")]
+    try:
+        workflow = ConfigWorkflow(files, workflow_type="infer", logging_file=False, run_id="predicting", **settings)
+        workflow.initialize()
+        workflow.run()
+    except Exception as error:
+        cause = errors.root_cause(error)
+        if isinstance(cause, ValueError | OSError) or os.environ.get(errors.TRACEBACK_VARIABLE):
+            raise
+        raise ValueError(
+            f"{model} must be a configuration that runs, found {type(cause).__name__}: {cause}; take the file that the "
+            f"training wrote, or set {errors.TRACEBACK_VARIABLE}=1 to see where"
+        ) from None
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     errors.install()
     given = parser().parse_args(arguments)
@@ -108,25 +129,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise FileNotFoundError(f"--run must be the results folder of a training, found no {model}; correct it")
     require_verified(given.run, given.trust)
     config = read_yaml(model)
-    phases = name_list(config.get("phases"), f"`phases` of {model}")
+    phases, _ = (name_list(config.get(key), f"`{key}` of {model}") for key in ("phases", "classes"))
     clinical = clinical_values(given.clinical, check_columns(config.get("clinical"), str(model)))
     with scratch_folder() as scratch, run_in(output, "predicting"):
         images = read_images(given.input, phases, given.rules, given.study, scratch, given.keep_name)
         if given.roi is not None:
             images = images.with_roi(given.roi)
-        workflow = ConfigWorkflow(
-            config_file=[str(model), str(CONFIGS / "predict.yaml")],
-            workflow_type="infer",
-            logging_file=False,
-            run_id="predicting",
-            bundle_root=str(run),
-            dataset_dir=str(write_case(images, clinical, config, scratch)),
-            output_file=str(output / "prediction.json"),
-            positive=config.get("positive"),
-            point=" ".join(f"{value:g}" for value in given.point or ()),
-        )
-        workflow.initialize()
-        workflow.run()
+        settings = {
+            "bundle_root": str(run),
+            "dataset_dir": str(write_case(images, clinical, config, scratch)),
+            "output_file": str(output / "prediction.json"),
+            "positive": config.get("positive"),
+            "point": " ".join(f"{value:g}" for value in given.point or ()),
+        }
+        run_configuration(model, settings)
         prediction = json.loads((output / "prediction.json").read_text(encoding="utf-8"))
         if images.series:
             from workbench.predict.structured_report import write_report  # only here is highdicom needed
