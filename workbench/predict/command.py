@@ -109,13 +109,13 @@ def run_configuration(model: Path, settings: dict[str, Any]) -> None:
         workflow.initialize()
         workflow.run()
     except Exception as error:
-        cause = errors.root_cause(error)
-        missing = isinstance(error, KeyError)  # how MONAI meets a macro that names nothing, whatever came before
-        if (isinstance(cause, ValueError | OSError) and not missing) or os.environ.get(errors.TRACEBACK_VARIABLE):
+        root = errors.root_cause(error)
+        cause = error if isinstance(error, KeyError) else root  # MONAI's, of a macro that names nothing
+        if isinstance(cause, ValueError | OSError) or os.environ.get(errors.TRACEBACK_VARIABLE):
             raise
         raise ValueError(
-            f"{model} must be a configuration that runs, found {type(error if missing else cause).__name__}: {error if missing else cause}; take the file that the "
-            f"training wrote, or set {errors.TRACEBACK_VARIABLE}=1 to see where"
+            f"{model} must be a configuration that runs, found {type(cause).__name__}: {cause}; take the file that "
+            f"the training wrote, or set {errors.TRACEBACK_VARIABLE}=1 to see where"
         ) from None
 
 
