@@ -15,7 +15,6 @@ import torch
 from scripts import engines, networks
 from scripts.files.processes import process_count
 from scripts.networks.calibration import Calibration, calibration_names
-from scripts.networks.outline_network import without_supervision
 from scripts.networks.table_encoder import table_encoders
 from torch import Tensor, nn
 
@@ -129,7 +128,9 @@ def load_trained(network: nn.Module, path: str | Path) -> None:
     if callable(load := getattr(network, "load", None)):  # an exported network
         load(path)
         return
-    given = without_supervision(network, read_weights(path))
+    given = read_weights(path)
+    if hasattr(network, "deep_supervision"):
+        given = networks.outline_network.without_supervision(network, given)
     state, own = with_calibration(network, given, path), network.state_dict()
     differing = [f"{name} is missing" for name in own if name not in state]
     differing += [f"{name} is unknown to the network" for name in state if name not in own]

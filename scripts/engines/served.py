@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scripts import transforms  # whose reader of labels is imported where a server gives some
 from scripts.cases.read import Cases, read_cases
 from scripts.cases.splits import SPLITS
 from scripts.engines.running import running_config
@@ -18,7 +19,6 @@ from scripts.files.atomic import write_atomically
 from scripts.files.processes import is_first_process
 from scripts.transforms.clinical import EncodeClinicald
 from scripts.transforms.server_inputs import FindPhasesd
-from scripts.transforms.server_labels import ReadLabeld, ReadMaskd
 from torch import Tensor
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ def training_cases(
             f"{len(lists['training'])} and {len(lists['validation'])}; label at least 3 cases, and give "
             "val_split a value between 0 and 1"
         )
-    read, find = ReadLabeld(classes=classes) if labels else ReadMaskd(), FindPhasesd(phases=phases)
+    readers = transforms.server_labels
+    read = readers.ReadLabeld(classes=classes) if labels else readers.ReadMaskd()
+    find = FindPhasesd(phases=phases)
     splits = {split: [find(read(entry)) for entry in entries] for split, entries in lists.items()}
     counts = [sum(item.get("label") == index for item in splits["training"]) for index in range(len(classes))]
     logger.info("%d training and %d validation cases from the server", *map(len, splits.values()))
