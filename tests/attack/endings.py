@@ -60,7 +60,8 @@ def ending(attempt: Callable[[], None]) -> tuple[str, str]:
     except AssertionError as error:
         how, said = "wrongly_accepted", str(error)
     except _TooLong as error:
-        how, said = "tracebacks", f"too long: {error}"
+        early = sys.excepthook is sys.__excepthook__  # MONAI expands the aliases of YAML before any of our code runs
+        how, said = "by_monai" if early else "tracebacks", f"too long: {error}"
     except BaseException as error:
         how, said = "refused", _line(error)
         if sys.excepthook is sys.__excepthook__:
