@@ -44,7 +44,7 @@ audit: $(VENV)/.development
 	$(BIN)/python ci/dependencies.py audit
 
 test: check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The tests that lie as the files you changed; FILES="scripts/x.py ..." names them.
 test-fast: $(VENV)/.development

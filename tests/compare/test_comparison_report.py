@@ -55,7 +55,7 @@ def test_n_is_everywhere_and_the_best_is_named(compared):
     summary = pandas.read_csv(compared / "summary.csv").query("metric == 'auc'")
     best = summary.loc[summary["pooled"].idxmax(), "strategy"]
     (headline,) = [one.text for one in page.all("p") if one.attributes.get("class") == "headline"]
-    assert headline.startswith(f"{best} has the highest pooled AUC of 5 strategies and baselines, 0.")
+    assert headline.startswith(f"{best} has the highest pooled AUC of 6 strategies and baselines, 0.")
 
 
 def test_bars_lie_where_their_numbers_are(compared):
