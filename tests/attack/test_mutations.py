@@ -244,6 +244,7 @@ def inference_yaml(tmp_path, canary) -> Target:
 
 
 KINDS = ["labels", "data_yaml", "dataset_json", "rules_yaml", "inference_yaml"]
+QUICK_KINDS = [*KINDS[:1], *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ def target(request) -> Target:
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.parametrize("target", KINDS, indirect=True)
+@pytest.mark.parametrize("target", QUICK_KINDS, indirect=True)
 def test_some_mutations(target, canary):
     how, said = target.here(target.document.encode())
     assert how == "done", said

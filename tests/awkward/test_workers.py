@@ -117,6 +117,7 @@ print([open(f"/proc/{one}/status").read().split("State:")[1].split()[0] for one 
 """
 
 
+@pytest.mark.slow
 def test_what_keeps_count_of_shared_memory_outlives_a_closed_terminal():
     done = subprocess.run([sys.executable, "-c", OUTLIVE], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert set(json.loads(done.stdout.replace("'", '"'))) == {"S"}, done.stdout + done.stderr

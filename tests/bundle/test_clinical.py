@@ -230,7 +230,10 @@ def test_other_columns_than_the_model_s_are_named(trained_with_table, dataset, b
     )
 
 
-@pytest.mark.parametrize(("strategy", "chosen"), [("abaf", {}), ("film", {}), ("table", {"table#hidden": 0})])
+@pytest.mark.parametrize(
+    ("strategy", "chosen"),
+    [("abaf", {}), pytest.param("film", {}, marks=pytest.mark.slow), ("table", {"table#hidden": 0})],
+)
 def test_every_strategy_on_the_table_trains_and_its_folder_predicts(
     strategy, chosen, bundle, quick, dataset, predict, tmp_path, capsys
 ):

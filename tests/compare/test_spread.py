@@ -93,6 +93,7 @@ def test_dask_workers_with_several_threads_are_refused(bundle, images_only, tmp_
     assert not (folder / "jobs").exists()
 
 
+@pytest.mark.slow
 def test_without_dask_the_line_says_how_to_get_it(compared, bundle, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the line itself is asserted

@@ -46,7 +46,13 @@ def grid_points(grid: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("margin", "labels"), [pytest.param(0.0, None, marks=pytest.mark.slow), (2.5, None), (2.5, [2]), (7.0, None)]
+    ("margin", "labels"),
+    [
+        pytest.param(0.0, None, marks=pytest.mark.slow),
+        pytest.param(2.5, None, marks=pytest.mark.slow),
+        (2.5, [2]),
+        (7.0, None),
+    ],
 )
 def test_what_is_kept_is_the_mask_and_what_is_near_in_every_phase(case, margin, labels) -> None:
     kept = on_grid(case, ContourRegiond(margin=margin, labels=labels))
