@@ -22,17 +22,28 @@ from scripts.keys.kinds import (
 )
 
 
-class Segmentation(Keys):
-    """Overlay `segment.yaml`."""
+class Masks(Keys):
+    """What overlays that learn from masks have in common."""
 
-    name: Name
-    """name of the results folder; an existing one is never overwritten"""
     structures: Annotated[list[Text], Len(1), Predicate(each_once)] | None
     """names of the masks' values 1, 2, ...; null: those of dataset.json, else all above 0 is one lesion"""
     masks: Literal["case", "phase"] | None
     """one mask per case, or per phase; null: per phase where dataset.json has several"""
     empty_masks: bool
     """true takes masks in which nothing is drawn as they are: scans without a lesion"""
+    structure_names: Derived
+    """`structures`, or what dataset.json says"""
+    mask_kind: Derived
+    """`masks`, or what dataset.json has"""
+    config: Derived
+    """everything above and below, for the results folder"""
+
+
+class Segmentation(Masks):
+    """Overlay `segment.yaml`."""
+
+    name: Name
+    """name of the results folder; an existing one is never overwritten"""
     region: Component
     """what is outlined: all that the reference phase shows"""
     spacing: Spacing
@@ -61,10 +72,6 @@ class Segmentation(Keys):
     """Dice with cross-entropy or with the focal loss"""
     tolerance: NotNegative
     """mm; within it surfaces agree (surface Dice)"""
-    structure_names: Derived
-    """`structures`, or what dataset.json says"""
-    mask_kind: Derived
-    """`masks`, or what dataset.json has"""
     num_masks: Derived
     """per case"""
     num_structures: Derived
@@ -73,13 +80,11 @@ class Segmentation(Keys):
     """of the maps of each stage; callable: the network adds the number of maps and their width"""
     criterion: Component
     """of one outline"""
-    config: Derived
-    """everything above and below, for the results folder"""
     further: Component
     """overlays of the best, a middle and the worst case, where there is a workbench"""
 
 
-class Outlined(Keys):
+class Outlined(Masks):
     """Overlay `regions/outlined.yaml`."""
 
     name: Name
@@ -102,12 +107,6 @@ class Outlined(Keys):
     """from fused stages to outlines: unet (skips), pyramid (FPN) or deeplab (ASPP context)"""
     outline_width: Count
     """channels of the finest stage"""
-    structures: Annotated[list[Text], Len(1), Predicate(each_once)] | None
-    """names of the masks' values 1, 2, ...; null: those of dataset.json, else all above 0 is one lesion"""
-    masks: Literal["case", "phase"] | None
-    """one mask per case, or per phase; null: per phase where dataset.json has several"""
-    empty_masks: bool
-    """true takes masks in which nothing is drawn as they are: scans without a lesion"""
     drawn_regions: bool
     """true: where a case has a mask drawn by a person, that goes before the outline"""
     where_nothing: Literal["error", "whole"]
@@ -118,10 +117,6 @@ class Outlined(Keys):
     """callable: the network adds the number of input channels"""
     outline_fusion: Component
     """of the maps of each stage; callable: the network adds the number of maps and their width"""
-    structure_names: Derived
-    """`structures`, or what dataset.json says"""
-    mask_kind: Derived
-    """`masks`, or what dataset.json has"""
     outlines_per_case: Derived
     """1, or one per phase"""
     outline_def: Component
@@ -130,11 +125,9 @@ class Outlined(Keys):
     """with its weights, when it is needed: behind its training"""
     outliner: Component
     """trains the outliners, and outlines the training cases"""
-    config: Derived
-    """everything above and below, for the results folder"""
 
 
-class Masked(Keys):
+class Masked(Masks):
     """Overlay `training/with_masks.yaml`."""
 
     mask_weight: NotNegative
@@ -143,17 +136,5 @@ class Masked(Keys):
     """most channels of the decoder, which only the training has"""
     mask_loss: Literal["dice_ce", "dice_focal"]
     """of the outlines: Dice with cross-entropy or with the focal loss"""
-    structures: Annotated[list[Text], Len(1), Predicate(each_once)] | None
-    """names of the masks' values 1, 2, ...; null: those of dataset.json, else all above 0 is one lesion"""
-    masks: Literal["case", "phase"] | None
-    """one mask per case, or per phase; null: per phase where dataset.json has several"""
-    empty_masks: bool
-    """true takes masks in which nothing is drawn as they are: scans without a lesion"""
-    structure_names: Derived
-    """`structures`, or what dataset.json says"""
-    mask_kind: Derived
-    """`masks`, or what dataset.json has"""
     masked_network: Component
     """the network and, in training alone, a decoder that outlines from the stages of its encoder"""
-    config: Derived
-    """everything above and below, for the results folder"""
