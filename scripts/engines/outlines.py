@@ -133,25 +133,27 @@ class OutlineReport(CaseHandler):
             volume = open_volume(entry["image"][phase], f"case {case}: phase {phase!r}")
             path = outline_path(self.output_dir, case, phase if self.masks == "phase" else "")
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_nifti(path, on_original_voxels(probabilities[slot], grid, volume), volume.affine)
+            labels = on_original_voxels(probabilities[slot], grid, volume)
+            save_nifti(path, labels, volume.affine)
             drawn = drawn_path(entry, phase, self.masks, reference)
             if drawn is not None:
                 mask = open_mask(drawn, case)
-                found = self._compared(found, phase, probabilities[slot], grid, mask)
+                if mask.shape != volume.shape or not np.array_equal(mask.affine, volume.affine):
+                    labels = on_original_voxels(probabilities[slot], grid, mask)
+                found = self._compared(found, phase, labels, mask, GridVolume(1 - probabilities[slot][0], grid))
         return found
 
     def _compared(
-        self, found: Outlined, phase: str, probabilities: np.ndarray, grid: np.ndarray, mask: Volume
+        self, found: Outlined, phase: str, outlined: np.ndarray, mask: Volume, lesion: GridVolume
     ) -> Outlined:
-        """Compare an outline with a mask, on the voxels of the mask."""
+        """Compare an outline with a mask, both on its voxels; `lesion` is the probability of any structure."""
         truth = drawn_labels(mask, named_values(self.classes))
-        outlined = on_original_voxels(probabilities, grid, mask)
         spacing = np.linalg.norm(mask.affine[:3, :3], axis=0).tolist()
         rows = outline_scores(outlined, truth, spacing, self.classes, self.tolerance)
         names = {"case": found.case, "patient": found.patient, "mask": phase if self.masks == "phase" else ""}
         lesions = None
         if len(self.classes) == 1:
-            sure = sample_volume(GridVolume(1 - probabilities[0], grid), mask.affine, mask.shape)[0]
+            sure = sample_volume(lesion, mask.affine, mask.shape)[0]
             lesions = find_lesions(found.case, found.patient, outlined, truth, np.clip(sure, 0, 1))
         return Outlined(found.case, found.patient, [*found.rows, *(names | row for row in rows)], lesions)
 
