@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,11 @@ from scripts.engines.network import channels_last, load_trained
 from scripts.engines.outlines import outline_path
 from scripts.engines.running import bundle_folder
 from scripts.engines.served import served_lists
-from scripts.files.atomic import write_atomically, write_text
+from scripts.files.atomic import copy_atomically, write_text
 from scripts.files.processes import is_first_process, wait_for_all
 from scripts.transforms.outlined_region import ORIGIN
 from scripts.volumes.fingerprint import content_hash
-from scripts.volumes.label_map import sample_labels
+from scripts.volumes.label_map import read_label_map, sample_labels, united
 from scripts.volumes.open import open_volume
 from scripts.volumes.original_grid import save_nifti
 from torch import nn
@@ -36,7 +34,7 @@ PREFIX = "outline_"
 """Keys of a classifier's configuration that begin so are keys of its outliner: `outline_spacing` its `spacing`."""
 SHARED = (
     "phases", "reference_phase", "classes", "orientation", "intensity", "image_filter", "augmentation", "geometry",
-    "device", "precision", "seed", "share_encoder", "structures", "masks", "cache", "cache_dir",
+    "device", "precision", "seed", "share_encoder", "structures", "masks", "empty_masks", "cache", "cache_dir",
 )  # fmt: skip
 """Keys that both have."""
 WHOLE = "all"
@@ -88,10 +86,9 @@ class Outliner:
     def _keep(self) -> None:
         """Copy the outliner of the bundle, and its outlines of the cases that it was trained with."""
         bundle = self.configs.parent
-        write_atomically(
-            self.place / "models" / "outline.pt", partial(shutil.copyfile, bundle / "models" / "outline.pt")
-        )
-        shutil.copytree(bundle / "outlines", self.place / "outlines", dirs_exist_ok=True)
+        copy_atomically(bundle / "models" / "outline.pt", self.place / "models" / "outline.pt")
+        for file in sorted((bundle / "outlines").iterdir()):  # not by copytree, which hides that the disk is full
+            copy_atomically(file, self.place / "outlines" / file.name)
 
     def _train_all(self) -> None:
         parts = folds_of_patients([item["patient"] for item in self.cases.training], self.folds, self.config["seed"])
@@ -109,7 +106,7 @@ class Outliner:
             self._train(name, others, inside)
         self._train(WHOLE, self.cases.training, self.cases.test)
         weights = self.place / "outliner" / WHOLE / "models" / "model.pt"
-        write_atomically(self.place / "models" / "outline.pt", partial(shutil.copyfile, weights))
+        copy_atomically(weights, self.place / "models" / "outline.pt")
         origin = {}
         for name, part in zip(names, parts, strict=True):
             for index in part:
@@ -167,13 +164,14 @@ class Outliner:
         case, target = str(item["case"]), outline_path(self.place, str(item["case"]))
         paths = [outline_path(folder, case), *(outline_path(folder, case, phase) for phase in item["image"])]
         found = [open_volume(str(path), f"case {case}: outline") for path in paths if path.is_file()]
-        labels, affine = np.round(found[0].read()).astype(np.uint8), found[0].affine
-        for more in found[1:]:
-            values = np.round(more.read()).astype(np.uint8)
-            other = sample_labels(values, more.affine, affine, labels.shape, int(values.max()))[0]  # type: ignore[arg-type]
-            labels = np.where(labels == 0, other, labels)
+        maps, affine = [read_label_map(volume) for volume in found], found[0].affine
+        size, most = found[0].shape, int(max(one.max() for one in maps))
+        others = (
+            sample_labels(one, volume.affine, affine, size, most)[0]
+            for one, volume in zip(maps[1:], found[1:], strict=True)
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
-        save_nifti(target, labels, affine)
+        save_nifti(target, united([maps[0], *others]), affine)
 
 
 def beside(model_file: str | Path | Sequence[str], name: str) -> str:

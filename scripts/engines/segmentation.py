@@ -8,29 +8,44 @@ from typing import Any
 
 import torch
 from monai.inferers import sliding_window_inference
-from scripts.engines.inferer import PhaseInferer
+from scripts.engines.inferer import PhaseInferer, PrepareBatch
 from scripts.engines.selection import SelectionScore
 from scripts.networks.parts import presence
 from scripts.transforms.augment import AugmentBatch, PerCase
 from scripts.transforms.geometry import RandomGeometry
-from scripts.volumes.label_map import NOT_DRAWN
+from scripts.volumes.label_map import NOT_DRAWN, label_maps
 from torch import Tensor
 
 
-class PrepareOutlined:
-    """Moves a batch of images and masks to the device, and augments both there.
+class MovesMasks(PrepareBatch):
+    """As `PrepareBatch`, and moves the masks of a batch by the geometry of its images (nearest neighbour).
 
-    Geometry moves the masks with the images (nearest neighbour); what is left of `augmentation` changes
-    intensities alone.
+    The masks of the last batch are kept as ``mask``; they are no input of the network. Args as for `PrepareBatch`.
 
-    An instance is the ``prepare_batch`` of a MONAI trainer or evaluator.
+    Raises:
+        ValueError: a transform of MONAI that moves voxels, since masks would not move with the image.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.mask: Tensor | None = None  # of the last batch, [B, M, D, H, W]
+        self.transforms = list(getattr(self.augmentation, "transforms", []))
+        check_moves_masks(self.transforms)
+
+    def augment(self, batch: dict[str, Any], image: Tensor, present: Tensor) -> Tensor:
+        """Augment images and masks alike."""
+        mask = batch.get("mask")
+        moved = None if mask is None else torch.as_tensor(mask).as_subclass(Tensor).to(image.device)
+        image, self.mask = augment_together(self.transforms, image, moved, present)
+        return image
+
+
+class PrepareOutlined(MovesMasks):
+    """As `MovesMasks`, for networks that outline: the masks of a batch are what is to be learned.
 
     Args:
         augmentation: of a training; None for evaluation.
         phase_dropout: called as ``phase_dropout(present)``, the phases to be seen; None for evaluation.
-
-    Raises:
-        ValueError: a transform of MONAI that moves voxels, since masks would not move with the image.
 
     Shape:
         batch with ``image [B, P, D, H, W]``, ``present [B, P]`` and, where known, ``mask [B, M, D, H, W]``
@@ -40,24 +55,13 @@ class PrepareOutlined:
     def __init__(
         self, augmentation: AugmentBatch | None = None, phase_dropout: Callable[[Tensor], Tensor] | None = None
     ) -> None:
-        self.transforms = [] if augmentation is None else list(augmentation.transforms)
-        check_moves_masks(self.transforms)
-        self.phase_dropout = phase_dropout
-        self.seen: Tensor | None = None  # phases of the last batch that are not hidden, [B, P]
+        super().__init__(augmentation, phase_dropout)
 
     def __call__(
         self, batch: dict[str, Any], device: torch.device | str | None = None, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None, tuple, dict[str, Tensor]]:
-        def move(value: Any) -> Tensor:
-            return torch.as_tensor(value).to(device=device, non_blocking=non_blocking, **kwargs)
-
-        image, present = move(batch["image"]), move(batch["present"])
-        mask = move(batch["mask"]) if "mask" in batch else None
-        image, mask = augment_together(self.transforms, image, mask, present)
-        if self.phase_dropout is not None:
-            present = self.phase_dropout(present)
-        self.seen = present
-        return image, mask, (), {"present": present}
+        image, _, further, optional = super().__call__(batch, device, non_blocking, **kwargs)
+        return image, self.mask, further, {"present": optional["present"]}
 
 
 def check_moves_masks(transforms: Sequence[Callable]) -> None:
@@ -130,11 +134,6 @@ class WindowInferer(PhaseInferer):
                 )
             )
         return torch.cat(found)  # type: ignore[arg-type]
-
-
-def label_maps(logits: Tensor, masks: int) -> Tensor:
-    """Return the most likely structure at every voxel: logits [..., M (S + 1), D, H, W] -> [..., M, D, H, W]."""
-    return logits.unflatten(-4, (masks, -1)).argmax(dim=-4)
 
 
 def case_dice(outlined: Tensor, drawn: Tensor, structures: int) -> Tensor:

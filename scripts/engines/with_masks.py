@@ -5,21 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
-from scripts.engines.inferer import PrepareBatch
-from scripts.engines.segmentation import augment_together, check_moves_masks
+from scripts.engines.segmentation import MovesMasks
 from scripts.files.processes import process_count
 from scripts.networks.with_masks import WithMasks
-from torch import Tensor
 from torch.optim import Optimizer
 
 
-class PrepareMasked(PrepareBatch):
-    """As `PrepareBatch`, and moves the masks of a batch by the geometry of its images.
-
-    What it returns is the same as without masks, since these are no input of the network; the masks are kept as
-    ``mask`` until the next batch, for `MaskLoss`.
+class PrepareMasked(MovesMasks):
+    """As `MovesMasks`, for classifiers: what it returns is the same as without masks, which `MaskLoss` reads here.
 
     Args as for `PrepareBatch`.
 
@@ -29,26 +23,16 @@ class PrepareMasked(PrepareBatch):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.mask: Tensor | None = None  # of the last batch, [B, M, D, H, W]
-        self.transforms = list(getattr(self.augmentation, "transforms", []))
         if self.augmentation is not None and not self.transforms:
             raise ValueError(
                 "augmentation must be an AugmentBatch, whose geometry moves masks as well, found "
                 f"{type(self.augmentation).__name__}; correct it"
             )
-        check_moves_masks(self.transforms)
         if self.removal is not None and self.removal.early and (self.removal.hides == "file" or not self.removal.alike):
             raise ValueError(
                 "phase_dropout_hides must leave each case on the grid of its mask, found `file`, or a step before the "
                 "intensity rule that reads several phases; choose --phase_dropout_hides scale"
             )
-
-    def augment(self, batch: dict[str, Any], image: Tensor, present: Tensor) -> Tensor:
-        """Augment images and masks alike."""
-        mask = batch.get("mask")
-        moved = None if mask is None else torch.as_tensor(mask).as_subclass(Tensor).to(image.device)
-        image, self.mask = augment_together(self.transforms, image, moved, present)
-        return image
 
 
 class MaskTraining:

@@ -17,6 +17,7 @@ from scripts.transforms.region import WholeVolumeRegiond, asked
 from scripts.transforms.resample import ResamplePhasesd
 from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.grid import field_of_view
+from scripts.volumes.label_map import label_maps, read_label_map, united
 from scripts.volumes.mask import largest_piece, pieces_of
 from scripts.volumes.open import open_volume
 from scripts.volumes.original_grid import GridVolume
@@ -115,12 +116,11 @@ class OutlinedRegiond(MaskRegiond):
         """Return the outline of a case with opened phases, and its index -> mm.
 
         With one outline per phase, what any of them shows counts: the first of the structures by phase.
-
         """
         path = self._unseen(item)
         if path is not None:
             volume = open_volume(str(path), f"{case_name(item)}: outline")
-            return np.round(volume.read()).astype(np.uint8), volume.affine
+            return read_label_map(volume), volume.affine
         return self.predicted(item)
 
     def _unseen(self, item: Mapping[Any, Any]) -> Path | None:
@@ -146,8 +146,5 @@ class OutlinedRegiond(MaskRegiond):
         self.network.eval()
         with torch.no_grad():
             logits = self.inferer(image, self.network, present=present)[0]
-        by_mask = logits.unflatten(0, (-1, self.num_structures + 1)).argmax(dim=1).to(torch.uint8).cpu().numpy()
-        labels = by_mask[0]
-        for more in by_mask[1:]:
-            labels = np.where(labels == 0, more, labels)
-        return labels, np.asarray(scan["grid_affine"])
+        by_mask = label_maps(logits, len(logits) // (self.num_structures + 1)).to(torch.uint8).cpu().numpy()
+        return united(by_mask), np.asarray(scan["grid_affine"])

@@ -9,9 +9,32 @@ import numpy as np
 from scripts.volumes.grid import Size, sample_volume
 from scripts.volumes.original_grid import GridVolume, block_around
 from scripts.volumes.volume import Volume
+from torch import Tensor
 
 NOT_DRAWN = 255
 """Value of every voxel of a mask that a case does not have."""
+
+
+def label_maps(logits: Tensor, masks: int) -> Tensor:
+    """Return the most likely structure at every voxel: logits [..., M (S + 1), D, H, W] -> [..., M, D, H, W]."""
+    return logits.unflatten(-4, (masks, -1)).argmax(dim=-4)
+
+
+def read_label_map(volume: Volume) -> np.ndarray:
+    """Read whole numbers, which a file may have scaled, as uint8 [X, Y, Z]."""
+    return np.round(volume.read()).astype(np.uint8)
+
+
+def united(maps: Iterable[np.ndarray]) -> np.ndarray:
+    """Return what any of several label maps of one grid shows, where they differ the first that shows something.
+
+    >>> united([np.array([0, 1, 0]), np.array([2, 2, 0])]).tolist()
+    [2, 1, 0]
+    """
+    first, *others = maps
+    for other in others:
+        first = np.where(first == 0, other, first)
+    return first
 
 
 def sample_labels(

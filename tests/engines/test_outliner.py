@@ -6,7 +6,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripts.engines.outliner import check_unseen, folds_of_patients
+from scripts.engines.outliner import SHARED, check_unseen, folds_of_patients
+from scripts.files.yaml_files import read_yaml
+
+from tests.conftest import ROOT
 
 CASES = [{"case": f"c{i}", "patient": f"p{i // 2}"} for i in range(8)]
 
@@ -42,3 +45,9 @@ def test_a_planted_leak_is_found(tmp_path):
     record.write_text(json.dumps({case: entry for case, entry in origin.items() if case != leaked}))
     with pytest.raises(ValueError, match=rf"{leaked} \(outlined by nothing\)"):
         check_unseen(tmp_path, CASES)
+
+
+def test_the_outliner_gets_every_setting_of_masks_that_its_overlay_has():
+    outlined, segment = (read_yaml(ROOT / "configs" / name) for name in ("regions/outlined.yaml", "segment.yaml"))
+    derived = {"name", "region", "config", "structure_names", "mask_kind", "run"}
+    assert set(outlined) & set(segment) - derived <= set(SHARED)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scripts.engines.outlines import drawn_path, outline_path
 from scripts.figures.panels import COLOURS, GREY, LONGEST_TITLE, new_figure, plain_axes, saved
-from scripts.volumes.label_map import sample_labels
+from scripts.volumes.label_map import read_label_map, sample_labels
 from scripts.volumes.open import open_volume
 from scripts.volumes.volume import Volume
 from workbench.explain.phase_slice import (
@@ -92,7 +92,7 @@ def _draw_case(axes: Axes, place: Path, item: Mapping[str, Any], phase: str, mas
         write_empty(axes, "missing")
         return
     volume = open_volume(item["image"][phase], phase)
-    outlined = np.round(open_volume(str(path), "outline").read()).astype(np.uint8)
+    outlined = read_label_map(open_volume(str(path), "outline"))
     drawn = _on_voxels(drawn_path(item, phase, masks, phase), volume, structures)
     view, letters = view_of(volume), orientation_of(volume)
     through = axes_of_view(view, letters)[2]
