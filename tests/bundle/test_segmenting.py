@@ -114,7 +114,7 @@ def test_a_classifier_looks_where_a_network_outlines_and_needs_images_alone(bund
     bundle("inferring", [str(moved / "configs" / "inference.yaml")], bundle_root=str(moved), dataset_dir=str(new),
            output_dir=str(tmp_path / "out"))  # fmt: skip
     before, after = (
-        {row["case"]: float(row["high"]) for row in csv.DictReader((place / "predictions.csv").open())}
+        {row["case"]: float(row["p_high"]) for row in csv.DictReader((place / "predictions.csv").open())}
         for place in (moved, tmp_path / "out")
     )
     assert before == pytest.approx(after, abs=1e-5)
