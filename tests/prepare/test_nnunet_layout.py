@@ -76,7 +76,8 @@ def test_without_classes_the_dataset_is_for_outlines(described, source, tmp_path
     assert "structures, by the value of the masks: 1 zone (6 cases), 2 lesion (6 cases)" in printed
     assert "cases in whose masks nothing is drawn: Tr_06" in printed
     assert "run segmenting --config_file" in printed
-    assert printed.rstrip().endswith("'configs/segment.yaml']\" --empty_masks True")
+    grid = '--spacing "[1.0, 1.0, 2.0]" --grid_size "[12, 12, 8]"'
+    assert printed.rstrip().endswith(f"'configs/segment.yaml']\" {grid} --empty_masks True")
     with pytest.raises(
         ValueError, match=r"case Tr_\d\d \(training\) must have a 'label', found none in .*dataset.json"
     ):

@@ -40,6 +40,12 @@ class CaseGrids:
         volume = self.volumes[phase]
         return volume.spacing[ras_axes(volume)]
 
+    def whole(self, phase: str) -> np.ndarray:
+        """Return the edges of a phase in mm along R, A, S."""
+        volume = self.volumes[phase]
+        axes = ras_axes(volume)
+        return volume.spacing[axes] * np.array(volume.shape)[axes]
+
     def covered(self, phase: str) -> float:
         """Return the share of the region that lies inside a phase, 0 to 1; without a region 1."""
         if self.region is None:

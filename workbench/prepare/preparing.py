@@ -15,7 +15,7 @@ from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
 from scripts.cases.folder import check_found_phases
-from scripts.cases.masks import absent_structures, check_drawn, drawn_structures, masks_of, structure_names
+from scripts.cases.masks import masks_of, structure_names
 from scripts.cases.positive import positive_class
 from scripts.cases.splits import Case, assign_outlined, assign_splits, everyone
 from scripts.engines.running import bundle_command, from_here, running_parser, training_command
@@ -33,10 +33,11 @@ from workbench.prepare.identical import copies_told, merged_patients, settle_ide
 from workbench.prepare.labels import one_spelling
 from workbench.prepare.layouts import Source, chosen_phases, find_layout, options_of, with_phases
 from workbench.prepare.missing_masks import settle_masks
+from workbench.prepare.outlines import OutlineGrid, look_at_masks, mask_lines, outline_grid
 from workbench.prepare.quality.quality import list_bad, require_quality
 from workbench.prepare.registration.cases import register_cases
 from workbench.prepare.settings import Settings, absolute, output_folder, refuse_earlier
-from workbench.prepare.summary import grid_lines, mask_lines, reading_notes, size_lines, summary_text
+from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
 from workbench.prepare.write import (
@@ -93,6 +94,7 @@ class _Preparation:
         self.unmasked, self.merged = list[str](), list[str]()
         self.drawn = dict[str, set[int]]()
         self.proposal: Survey | None = None
+        self.outlining: OutlineGrid | None = None
 
     def run(self) -> Path:
         """Go through all steps and return the dataset.json written."""
@@ -115,8 +117,6 @@ class _Preparation:
             train = training_command([self.found.overlay], from_here(self.folder))
         else:
             train = command_for(self.dataset)
-            if self.found.outlines and not all(self.drawn.values()):
-                train += " --empty_masks True"
         print(f"\nnext:\n  {train}")
         return file
 
@@ -183,21 +183,9 @@ class _Preparation:
 
     def look_at_masks(self) -> None:
         """Read the masks whose values have names, or which are all there is to learn."""
-        everybody = everyone(self.splits)
-        if self.settings.structures and not any(case.get("roi") for case in everybody):
-            raise ValueError(
-                "--structures names the values of masks, found no case with one; correct the names of the masks' "
-                "files, or leave --structures out"
-            )
-        if not self.structures and not self.found.outlines:
-            return
-        self.drawn = drawn_structures(everybody, self.structures, self.workers)
-        names = [case["case"] for case in self.splits["training"]]
-        training = {name: self.drawn[name] for name in names if name in self.drawn}
-        if self.found.outlines:
-            check_drawn(training, self.structures)
-        absent = absent_structures(training.values(), self.structures) if training else []
-        self.notes += [f"warning: structure {one} is in no mask of a training case" for one in absent]
+        named, outlines = bool(self.settings.structures), self.found.outlines
+        self.drawn, notes = look_at_masks(self.splits, self.structures, named, outlines, self.workers)
+        self.notes += notes
 
     def choose_columns(self) -> None:
         """Choose the clinical columns by the deciding cases, without those that look like the answer."""
@@ -218,6 +206,8 @@ class _Preparation:
         self.prepare_volumes(reference.phase)
         cases, kind = self.with_regions(), self.deciding.kind
         self.proposal = survey(cases, grids, self.phases, reference, deciding, kind, self.workers)
+        masked = {case["case"] for case in self.splits["training"] if case.get("roi")}
+        self.outlining = outline_grid(grids, reference, masked) if masked else None
 
     def with_regions(self) -> list[Case]:
         """Return all cases as a region is looked for in them: not in masks that may be empty, to be outlined."""
@@ -243,6 +233,7 @@ class _Preparation:
             self.deciding.note(self.splits),
             *(grid_lines(self.proposal) if self.proposal is not None else []),
             *mask_lines(self.splits, self.phases, self.structures, self.drawn),
+            *([self.outlining.line()] if self.outlining else []),
             *self.found.left_out,
         ]
         comparing = bundle_command("comparing", ["configs/compare.yaml", "data.yaml"])  # no path of this machine
@@ -269,8 +260,9 @@ class _Preparation:
                 )
         folds = write_folds(self.folder, self.header, drawn)
         self.dataset = Dataset(
-            self.found.name, self.folder, self.phases, self.classes, self.columns, self.positive, self.found.views
-        )
+            self.found.name, self.folder, self.phases, self.classes, self.columns, self.positive, self.found.views,
+            self.outlining, not all(self.drawn.values()),
+        )  # fmt: skip
         if self.proposal is None:
             images = [volume for one in self.deciders for volume in one.volumes.values()]
             overlay = image_overlay_text(self.dataset, images)

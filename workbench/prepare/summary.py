@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,32 +82,6 @@ def grid_lines(proposal: Survey) -> list[str]:
         what = "masks in several pieces, of which the region is the largest with those that fit into the grid"
         lines.append(note(f"{what} (component: largest)", cut, most=MOST_CUT))
     return [line for line in [*lines, f"intensities: {proposal.intensity_reason}"] if line]
-
-
-def mask_lines(
-    splits: Splits, phases: Sequence[str], structures: Sequence[str], drawn: Mapping[str, Set[int]]
-) -> list[str]:
-    """Return how many cases have masks, of which phases, what their values are called, and how often each is drawn.
-
-    Args:
-        drawn: of `drawn_structures`, by case; empty where masks were not read for their values.
-    """
-    cases = everyone(splits)
-    masked = [case for case in cases if masks_of(case.get("roi"))]
-    if not masked or not (structures or drawn):
-        return []
-    counts = {phase: sum(phase in masks_of(case["roi"]) for case in masked) for phase in [ROI, *phases]}
-    of = ", ".join(f"{phase} {count}" for phase, count in counts.items() if count and phase != ROI)
-    one = f"{counts[ROI]} for all phases together" if counts[ROI] else ""
-    lines = [f"masks: {len(masked)} of {len(cases)} cases have them: {'; '.join(filter(None, [one, of]))}"]
-    if structures:
-        names = [
-            f"{value} {name} ({sum(value in values for values in drawn.values())} cases)"
-            for value, name in enumerate(structures, start=1)
-        ]
-        lines.append(f"structures, by the value of the masks: {', '.join(names)}")
-    empty = [case for case, values in drawn.items() if not values]
-    return [*lines, *([note("cases in whose masks nothing is drawn", empty)] if empty else [])]
 
 
 def held_text(proposal: Survey) -> str:

@@ -24,6 +24,7 @@ from scripts.files.plain_text import check_from_data, is_plain, literal
 from scripts.volumes.open import FIELD, brightest
 from scripts.volumes.volume import Volume
 from workbench.prepare.grids import product
+from workbench.prepare.outlines import OutlineGrid
 from workbench.prepare.summary import held_text
 from workbench.prepare.survey import Survey
 
@@ -42,6 +43,8 @@ class Dataset:
     columns: list[Column]
     positive: str | None
     views: list[str]
+    outlining: OutlineGrid | None = None  # where training cases have masks
+    empty_masks: bool = False  # whether nothing is drawn in some masks
 
 
 def write_dataset(folder: Path, header: Mapping[str, Any], splits: Splits) -> Path:
@@ -192,6 +195,7 @@ def overlay_of(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> 
         f"# Overlay for {dataset.name}, written by `preparing`. Edit it as needed, then, from the same "
         "folder as `preparing`:",
         f"#   {command_for(dataset)}",
+        *_outline_lines(dataset),
         "",
         *(
             f"{key}: {_flow(literal(value) if key == 'dataset_dir' else value)}  # {comment}"
@@ -209,10 +213,30 @@ def overlay_of(dataset: Dataset, phases: Sequence[Row], grid: Sequence[Row]) -> 
 
 def command_for(dataset: Dataset) -> str:
     """Return the command that trains on a dataset: what classifies or, where no case has a class, what outlines."""
-    data = from_here(dataset.folder / "data.yaml")
-    if dataset.classes:
-        return training_command([data])
-    return bundle_command("segmenting", ["configs/train.yaml", data, "configs/segment.yaml"], BUNDLE)
+    return training_command([_data(dataset)]) if dataset.classes else _segmenting(dataset)
+
+
+def _data(dataset: Dataset) -> str:
+    return from_here(dataset.folder / "data.yaml")
+
+
+def _segmenting(dataset: Dataset) -> str:
+    line = bundle_command("segmenting", ["configs/train.yaml", _data(dataset), "configs/segment.yaml"], BUNDLE)
+    line += dataset.outlining.arguments() if dataset.outlining else ""
+    return line + (" --empty_masks True" if dataset.empty_masks else "")
+
+
+def _outline_lines(dataset: Dataset) -> list[str]:
+    """Return comments on how to outline what the masks show, and to classify what is outlined."""
+    if dataset.outlining is None or not dataset.classes:
+        return [] if dataset.outlining is None else [f"# {dataset.outlining.line()}"]
+    regions = training_command([_data(dataset), "configs/regions/outlined.yaml"])
+    return [
+        f"# {dataset.outlining.line()}",
+        f"#   {_segmenting(dataset)}",
+        "# and to classify what a network outlines:",
+        f"#   {regions}{dataset.outlining.arguments('outline_')}",
+    ]
 
 
 def results_name(name: str) -> str:
