@@ -30,7 +30,8 @@ from scripts.volumes.volume import Volume
 
 FOLDER = "outlines"
 """Folder of the label maps, in a results folder."""
-COLUMNS = ("case", "patient", "mask", "structure", "volume_ml", "predicted_volume_ml", *OUTLINE_TITLES)
+LESIONS = ("lesions", "lesions_found", "false_positives")
+COLUMNS = ("case", "patient", "mask", "structure", "volume_ml", "predicted_volume_ml", *OUTLINE_TITLES, *LESIONS)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Outlined:
     case: str
     patient: str
     rows: list[dict[str, Any]] = field(default_factory=list)
-    lesions: LesionsFound | None = None
+    lesions: dict[str, LesionsFound] = field(default_factory=dict)
+    """By phase of the mask, "" where one serves all phases; with one structure alone."""
 
 
 def outline_path(folder: Path, case: str, phase: str = "") -> Path:
@@ -73,8 +75,9 @@ class OutlineReport(CaseHandler):
                                    outlines/<case>_<phase>.nii.gz on those of each phase that is there
         outlines.csv               where there are masks: one row per case, mask and structure, compared on the
                                    voxels of the mask
-        metrics.json               their means by patient with 95% intervals; with one structure also lesions
-                                   found and false positives per case
+        metrics.json               their means by patient with 95% intervals; with one structure also `lesions`,
+                                   those found and false positives per case, and with one mask per phase
+                                   `lesions_by_phase`, the same of each phase by itself
     and printed these. Where no case has a mask it writes label maps alone.
 
     Args:
@@ -151,26 +154,35 @@ class OutlineReport(CaseHandler):
         spacing = np.linalg.norm(mask.affine[:3, :3], axis=0).tolist()
         rows = outline_scores(outlined, truth, spacing, self.classes, self.tolerance)
         names = {"case": found.case, "patient": found.patient, "mask": phase if self.masks == "phase" else ""}
-        lesions = None
+        lesions = {}
         if len(self.classes) == 1:
             sure = sample_volume(lesion, mask.affine, mask.shape)[0]
-            lesions = find_lesions(found.case, found.patient, outlined, truth, np.clip(sure, 0, 1))
-        return Outlined(found.case, found.patient, [*found.rows, *(names | row for row in rows)], lesions)
+            one = find_lesions(found.case, found.patient, outlined, truth, np.clip(sure, 0, 1))
+            hits = sum(number is not None for number in one.lesions)
+            rows[0] |= dict(zip(LESIONS, (one.n_lesions, hits, len(one.lesions) - hits), strict=True))
+            lesions[names["mask"]] = one
+        rows = [*found.rows, *(names | row for row in rows)]
+        return Outlined(found.case, found.patient, rows, found.lesions | lesions)
 
     def write(self, device: str) -> None:
         """Write and print what was found about all cases."""
         found: list[Outlined] = list(self.predictions)
         rows = [row for one in found for row in one.rows]
         if rows:
-            cells = ([row[name] for name in COLUMNS] for row in rows)
+            cells = ([row.get(name) for name in COLUMNS] for row in rows)
             write_table(self.output_dir / "outlines.csv", list(COLUMNS), cells)
             summary = outline_summary(rows, self.draws, self.seed)
             record: dict[str, Any] = {"name": self.name, "seed": self.seed, "n": len(found), "outlines": summary}
             print(f"\n{outline_table(summary, self.tolerance, self.name).text()}")
-            lesions = [one.lesions for one in found if one.lesions is not None]
-            if lesions:
-                record["lesions"] = lesion_summary(lesions, draws=self.draws, seed=self.seed)
-                print(f"\n{lesion_table(record['lesions']).text()}")
+            for mask in dict.fromkeys(mask for one in found for mask in one.lesions):
+                counted = [one.lesions[mask] for one in found if mask in one.lesions]
+                summary_of = lesion_summary(counted, draws=self.draws, seed=self.seed)
+                table = lesion_table(summary_of, f"Lesions, {mask}" if mask else "Lesions")
+                print(f"\n{table.text()}")
+                if mask:
+                    record.setdefault("lesions_by_phase", {})[mask] = summary_of
+                else:
+                    record["lesions"] = summary_of
             write_text(self.output_dir / "metrics.json", json.dumps(record | describe_machine(device), indent=2) + "\n")
         print(f"{self.name}: outlines of {len(found)} cases in {self.output_dir / FOLDER}", flush=True)
 
