@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "outline_"
 """Keys of a classifier's configuration that begin so are keys of its outliner: `outline_spacing` its `spacing`."""
 SHARED = (
-    "phases", "reference_phase", "classes", "orientation", "intensity", "image_filter", "augmentation", "geometry",
+    "phases", "reference_phase", "orientation", "intensity", "image_filter", "augmentation", "geometry",
     "device", "precision", "seed", "share_encoder", "structures", "masks", "empty_masks", "cache", "cache_dir",
 )  # fmt: skip
 """Keys that both have."""

@@ -60,6 +60,11 @@ def is_derived(value: Any) -> bool:
     return isinstance(value, Mapping | list) or is_reference(value)
 
 
+def two_or_none(names: Sequence[str]) -> bool:
+    """a list of texts, at least 2, each once; [] of a network that only outlines"""
+    return len(names) != 1 and each_once(names)
+
+
 def each_once(values: Sequence[Any]) -> bool:
     """, each once"""
     names = [value.get("name") if isinstance(value, Mapping) else value for value in values]

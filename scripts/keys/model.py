@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Len, Predicate
+from annotated_types import Predicate
 from scripts.keys.kinds import (
     Columns,
     Component,
@@ -29,6 +29,7 @@ from scripts.keys.kinds import (
     Texts,
     View,
     each_once,
+    two_or_none,
 )
 
 
@@ -41,7 +42,7 @@ class Model(Keys):
     """volumes to fuse, by their names in dataset.json, in the order of the channels"""
     reference_phase: Text
     """phase whose axes define the common grid"""
-    classes: Annotated[list[Text], Len(2), Predicate(each_once)]
+    classes: Annotated[list[Text], Predicate(two_or_none)]
     """names of the labels in dataset.json, in the order of the outputs"""
     positive: str | None
     """the one of two classes to which threshold, ROC and decision curve refer; null: dataset.json's, else the

@@ -19,6 +19,7 @@ from scripts.keys.kinds import (
     Spacing,
     Text,
     each_once,
+    two_or_none,
 )
 
 
@@ -46,6 +47,12 @@ class Segmentation(Masks):
     """name of the results folder; an existing one is never overwritten"""
     region: Component
     """what is outlined: all that the reference phase shows"""
+    classes: Annotated[list[Text], Predicate(two_or_none)]
+    """of whole cases: none, where nothing is classified"""
+    positive: None
+    """the one of two classes that decides: none, likewise"""
+    positive_class: Derived
+    """none, likewise"""
     spacing: Spacing
     """mm per voxel"""
     grid_size: GridSize

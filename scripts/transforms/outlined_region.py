@@ -38,7 +38,8 @@ class OutlinedRegiond(MaskRegiond):
     No case is outlined for its own training by a network that saw its patient: `outlines` holds the outlines
     of the training cases by networks that were trained without them (see `scripts.engines.Outliner`).
 
-    Afterwards the item holds ``outline``, the piece that counts, as a `Volume` of 0 and 1, where one was outlined.
+    Afterwards the item holds ``outline``, the piece that counts, as a `Volume` of 0 and 1, where the network was
+    asked; where it found nothing, all 0.
 
     Args:
         keys: key of the phases.
@@ -100,6 +101,7 @@ class OutlinedRegiond(MaskRegiond):
         inside = self.counted(labels)
         if not inside.any():
             if self.nothing == "whole":
+                item["outline"] = GridVolume(inside.astype(np.uint8), affine)
                 return field_of_view(reference.affine, reference.shape, axes)
             raise ValueError(
                 f"{case_name(item)}: the network must outline something to look at, found nothing in "

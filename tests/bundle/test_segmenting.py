@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import yaml
 from scripts.files.errors import error_chain
 
 FILES = ["configs/train.yaml", "configs/segment.yaml"]
@@ -29,7 +32,9 @@ TINY = {
 def outlining(bundle, quick, tmp_path_factory) -> Path:
     """A results folder of a network that outlines, trained for one epoch and then moved."""
     folder = tmp_path_factory.mktemp("outlining") / "first"
-    bundle("segmenting", FILES, output_dir=str(folder), **(quick | TINY))
+    with redirect_stdout(io.StringIO()) as said:
+        bundle("segmenting", FILES, output_dir=str(folder), **(quick | TINY))
+    folder.with_name("said.txt").write_text(said.getvalue())
     return Path(shutil.move(folder, folder.with_name("moved")))
 
 
@@ -55,6 +60,16 @@ def test_every_test_case_is_outlined_on_the_voxels_of_its_reference_phase(outlin
     assert described["description"].startswith("model that outlines lesion of 3 phases")
     assert described["eval_metrics"]["test_dice"] == figures["outlines"][-1]["dice"]
     assert {"outlines.png", "dice.png", "learning_curves.png"} <= {path.name for path in outlining.iterdir()}
+
+
+def test_where_nothing_is_classified_no_class_is_the_positive_one(outlining):
+    assert "positive class" not in outlining.with_name("said.txt").read_text()
+    for name in ("train", "inference", "evaluate"):
+        config = yaml.safe_load((outlining / "configs" / f"{name}.yaml").read_text())
+        assert (config.get("classes", []), config.get("positive")) == ([], None)
+    metadata = json.loads((outlining / "configs" / "metadata.json").read_text())
+    assert not metadata["model_configuration"].get("classes")
+    assert not metadata["model_configuration"].get("positive")
 
 
 def test_the_moved_folder_evaluates_and_outlines_images_alone(outlining, bundle, small_phantom, tmp_path):

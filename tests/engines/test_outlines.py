@@ -56,9 +56,7 @@ def test_lesions_are_counted_in_every_phase_that_has_a_mask(tmp_path, save_volum
 
 def test_with_one_mask_there_is_one_count(tmp_path, save_volume):
     handler = report(tmp_path, save_volume, {"late": blobs((0, 0, 0))}, "case")
-    handler.predictions = [
-        handler.read({"case": "a", "grid_affine": AFFINE}, {"pred": logits(blobs((0, 0, 0)))}),
-    ]
+    handler.predictions = [handler.read({"case": "a", "grid_affine": AFFINE}, {"pred": logits(blobs((0, 0, 0)))})]
     handler.write("cpu")
     record = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert record["lesions"]["sensitivity"] == 1.0

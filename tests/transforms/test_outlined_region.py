@@ -13,6 +13,7 @@ from scripts.transforms.intensity import WindowIntensityd
 from scripts.transforms.mask_region import MaskRegiond
 from scripts.transforms.outlined_region import OutlinedRegiond
 from scripts.transforms.phases import LoadImagePhasesd, StackPhasesd
+from scripts.transforms.viewer_answer import PaintPredictiond
 from scripts.volumes.fingerprint import content_hash
 from torch import nn
 
@@ -63,6 +64,19 @@ def test_the_region_is_that_of_a_mask_of_the_same_voxels_of_the_largest_piece(sa
     found = outlined(margin=5.0)(opened(path))
     expected = MaskRegiond(margin=5.0)(opened(path, roi=save("roi", mask, SCAN)))
     np.testing.assert_allclose(found["region"], expected["region"], atol=1e-4)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_where_nothing_is_outlined_nothing_is_painted_as_if_it_were(save, mask):
+    path, drawn = scan(save)
+    given = {"roi": save("roi", drawn, SCAN)} if mask else {}
+    rule = outlined(drawn=False, nothing="whole", network=Bright())
+    rule.network.level.data.fill_(9.0)  # nothing is so bright
+    item = rule(opened(path, **given)) | {"pred": torch.tensor([0.3, 0.7])}
+    painted = PaintPredictiond(classes=["low", "high"])(item)
+    assert painted["pred"].shape == (1, *drawn.shape)
+    assert not painted["pred"].any()
+    assert painted["result"]["prediction"][1]["score"] == pytest.approx(0.7)  # of the whole volume
 
 
 def test_a_box_or_point_goes_first_and_a_drawn_mask_where_that_is_asked(save):
