@@ -194,7 +194,7 @@ def place_network(
     runtime: str = "pytorch",
     encoder_weights: str | Path | None = None,
 ) -> nn.Module:
-    """Initialise a network and move it to its device in channels-last memory format.
+    """Initialise a network and move it to its device, in channels-last memory format where that is faster.
 
     With several processes, its normalisation is synchronised (see `synchronise_normalisation`).
 
@@ -233,9 +233,12 @@ def place_network(
 def channels_last(network: nn.Module) -> nn.Module:
     """Convert the weights of 3D and 2D convolutions to channels-last memory format, which is faster; in place.
 
+    Networks that outline stay as they are: their steps and windows take longer in it, on a CPU.
     It uses `Tensor.to`, as `Module.to` does: `contiguous` would leave a weight of one input channel unchanged,
     and torch would then choose another convolution, with other last digits.
     """
+    if hasattr(network, "deep_supervision"):
+        return network
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for weight in [*network.parameters(), *network.buffers()]:
         if weight.dim() in formats:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import yaml
 from scripts.cases.read import Cases
-from scripts.engines.network import channels_last, load_trained
+from scripts.engines.network import load_trained
 from scripts.engines.outlines import outline_path
 from scripts.engines.running import bundle_folder
 from scripts.engines.served import served_lists
@@ -195,7 +195,7 @@ def trained_outliner(network: nn.Module, file: str | Path, device: torch.device 
         ValueError: weights of another network.
     """
     load_trained(network, file)
-    return channels_last(network.to(device)).eval().requires_grad_(False)
+    return network.to(device).eval().requires_grad_(False)
 
 
 def folds_of_patients(patients: Sequence[str], folds: int, seed: int) -> list[list[int]]:

@@ -68,6 +68,8 @@ def training_cases(
             f"{len(lists['training'])} and {len(lists['validation'])}; label at least 3 cases, and give "
             "val_split a value between 0 and 1"
         )
+    if not labels and running_config().get("masks") == "phase":
+        logger.info("a label is one mask: it teaches the outline of the reference phase, not those of the others")
     readers = transforms.server_labels
     read = readers.ReadLabeld(classes=classes) if labels else readers.ReadMaskd()
     find = FindPhasesd(phases=phases)

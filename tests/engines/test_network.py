@@ -7,6 +7,7 @@ import pytest
 import torch
 from scripts.engines.network import load_trained, place_network
 from scripts.engines.schedule import FreezeParts
+from scripts.networks import EarlySegmentationNetwork
 from torch import nn
 
 
@@ -98,3 +99,10 @@ def test_grid_below_an_encoders_minimum_is_refused_before_any_case_is_loaded():
     network.encoder.min_size = (3, 3, 3)
     with pytest.raises(ValueError, match=r"at least \[3, 3, 3\] voxels for Sequential, found \[8, 8, 2\]"):
         place_network(network, "cpu", [8, 8, 2])
+
+
+def test_networks_that_outline_keep_the_layout_in_which_they_are_faster():
+    network = EarlySegmentationNetwork(num_phases=2, width=4, patch_size=[8, 8, 8])
+    for one, last in ((nn.Conv3d(2, 4, 3), True), (network, False)):
+        weights = [weight for weight in place_network(one, "cpu", [8, 8, 8]).parameters() if weight.dim() == 5]
+        assert all(weight.is_contiguous(memory_format=torch.channels_last_3d) for weight in weights) == last
