@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+from scripts.figures.table import aligned
 from scripts.files.plain_text import note, shown
 from workbench.prepare.dicom.assign import Assignment
 from workbench.prepare.dicom.geometry import plane_of
@@ -121,10 +122,9 @@ def assignment_table(
             if volume.phase:
                 said = [*remarks_of(volume.stack), *([volume.reason] if volume.reason else [])]
                 remarks += [f"note: {name}, {volume.phase}: {text}" for text in said]
-    widths = [max(len(row[column]) for row in [*missed, *rows]) for column in range(len(HEADER) - 1)] + [0]
-    above = ["left out, though a rule names them:", *_lines(missed, widths), "", "all others:"]
-    lines = [*(above if len(missed) > 1 else []), *_lines(rows, widths), *remarks]
-    return "\n".join(map(shown, lines))
+    lines = aligned([list(map(shown, row)) for row in [*missed, *rows]]).split("\n")
+    above = ["left out, though a rule names them:", *lines[: len(missed)], "", "all others:"]
+    return "\n".join([*(above if len(missed) > 1 else []), *lines[len(missed) :], *map(shown, remarks)])
 
 
 def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[str]) -> str:
@@ -138,10 +138,6 @@ def count_missed(assignments: Sequence[Sequence[Assignment]], phases: Sequence[s
         f"warning: {sum(missed)} volumes in {sum(map(bool, missed))} of {of} studies were left out, though a "
         f"rule names them; they stand at the top of the table. Found in studies: {', '.join(found)}, of {of}"
     )
-
-
-def _lines(rows: Sequence[Sequence[str]], widths: Sequence[int]) -> list[str]:
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _plane(stack: Stack) -> str:
