@@ -120,6 +120,7 @@ NOTHING: dict[str, Any] = {
     "data": [],
     "splits": [],
     "headline_tables": [],
+    "outlined": None,
     "figures": [],
     "comparison": None,
     "provenance": [],

@@ -144,6 +144,7 @@ class DiskCache(PersistentDataset):
             pool.join()  # even after an error, so that files being written by other threads are completed
         refuse_bad(bad, len(self.data))
         cut.tell(len(self.data))
+        self.cut = cut
 
     def _cachecheck(self, item_transformed: Any) -> Any:
         return self.prepared(item_transformed)
@@ -224,7 +225,7 @@ def preprocessed(transform: Compose, item: Any) -> tuple[Any, dict[str, Any]]:
                 raise error.__cause__ from None
             raise
         now = cut_of(item)
-        cut = now if any(now.values()) else cut
+        cut = cut if now == cut_of(None) else now
     return item, cut
 
 

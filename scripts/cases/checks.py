@@ -119,11 +119,13 @@ class CutRegions:
     Attributes:
         exceeding: cases whose region is larger than the grid and was cropped to it.
         left_out: case -> share of its mask outside the region, if the mask has several components.
+        pieces: case -> number of pieces of its mask or outline, none tiny, where there is not one; 0: nothing outlined.
     """
 
     def __init__(self) -> None:
         self.exceeding: set[str] = set()
         self.left_out: dict[str, float] = {}
+        self.pieces: dict[str, int] = {}
 
     def add(self, case: str, cut: Mapping[str, Any]) -> bool:
         """Add what `cut_of` returned for a case, and return whether the case is cut and was not known before."""
@@ -132,6 +134,8 @@ class CutRegions:
             self.exceeding.add(case)
         if cut["left_out"] > 0:
             self.left_out[case] = cut["left_out"]
+        if cut["pieces"] not in (None, 1):
+            self.pieces[case] = cut["pieces"]
         return not known and (cut["exceeds"] or cut["left_out"] > 0)
 
     def tell(self, total: int) -> None:
@@ -154,11 +158,12 @@ class CutRegions:
 
 
 def cut_of(item: Any) -> dict[str, Any]:
-    """Return `exceeds` and `left_out` as the region and resampling transforms stored them in an item."""
+    """Return `exceeds`, `left_out` and `pieces` as the region and resampling transforms stored them in an item."""
     found = item if isinstance(item, Mapping) else {}
     return {
         "exceeds": bool(found.get("region_exceeds_grid", False)),
         "left_out": float(found.get("region_left_out", 0.0)),
+        "pieces": found.get("region_pieces"),
     }
 
 

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from ignite.engine import Engine
@@ -69,11 +70,46 @@ class Further:
         """Withhold phases and write report.html, or log how to do so."""
         if workbench := from_workbench("report.report"):
             workbench.make(self)
-        elif is_first_process():
-            folder = Path(self.output_dir).resolve()
-            files = [str(folder / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
-            logger.info(
-                "further figures and report.html are made where the folder workbench is, in the "
-                "repository of this bundle; there: %s",
-                bundle_command("evaluating", files, folder),
-            )
+        else:
+            _say_where(self.output_dir)
+
+
+@dataclass
+class OutlineFigures:
+    """Pictures of outlines over the scans, and report.html: as `Further`, for what outlines.
+
+    Attributes:
+        data, phases, structures, masks, reference: as of `OutlineReport`.
+        output_dir, dataset_dir, model_file, split, device: as of `Further`.
+    """
+
+    data: Sequence[Mapping[str, Any]]
+    phases: Sequence[str]
+    structures: Sequence[str]
+    masks: str
+    reference: str
+    output_dir: str
+    dataset_dir: str
+    model_file: str | Sequence[str]
+    split: str
+    device: torch.device | str
+
+    def run(self) -> None:
+        """Draw the pictures and write report.html, or log how to do so."""
+        if workbench := from_workbench("report.report"):
+            workbench.make_outlines(self)
+        else:
+            _say_where(self.output_dir)
+
+
+def _say_where(output_dir: str) -> None:
+    """Log where further figures can be made."""
+    if not is_first_process():
+        return
+    folder = Path(output_dir).resolve()
+    files = [str(folder / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
+    logger.info(
+        "further figures and report.html are made where the folder workbench is, in the repository of this bundle; "
+        "there: %s",
+        bundle_command("evaluating", files, folder),
+    )

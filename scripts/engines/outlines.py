@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scripts import from_workbench
 from scripts.cases.masks import drawn_labels, open_mask
 from scripts.cases.structures import mask_count, named_values
 from scripts.engines.case_handler import Case, CaseHandler
@@ -19,7 +18,6 @@ from scripts.engines.environment import describe_machine
 from scripts.figures.outline_tables import lesion_table, outline_table
 from scripts.files.atomic import write_table, write_text
 from scripts.files.plain_text import file_name
-from scripts.files.processes import is_first_process
 from scripts.metrics.lesions import LesionsFound, find_lesions, lesion_summary
 from scripts.metrics.outlines import OUTLINE_TITLES, outline_scores, outline_summary
 from scripts.volumes.grid import sample_volume
@@ -185,30 +183,3 @@ class OutlineReport(CaseHandler):
                     record["lesions"] = summary_of
             write_text(self.output_dir / "metrics.json", json.dumps(record | describe_machine(device), indent=2) + "\n")
         print(f"{self.name}: outlines of {len(found)} cases in {self.output_dir / FOLDER}", flush=True)
-
-
-class OutlineFigures:
-    """Pictures of outlines over the scans, made by the workbench where there is one.
-
-    Args:
-        output_dir: folder with ``outlines.csv``, as `OutlineReport` leaves it.
-        data, phases, structures, masks, reference: as of `OutlineReport`.
-    """
-
-    def __init__(
-        self,
-        output_dir: str | Path,
-        data: Sequence[Case],
-        phases: Sequence[str],
-        structures: Sequence[str],
-        masks: str,
-        reference: str,
-    ) -> None:
-        self.place = Path(output_dir)
-        self.settings = (list(data), list(phases), list(structures), masks, reference)
-
-    def run(self) -> None:
-        """Draw them."""
-        drawing = from_workbench("report.outline_figure") if is_first_process() else None
-        if drawing is not None:
-            drawing.draw_outlines(self.place, *self.settings)

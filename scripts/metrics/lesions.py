@@ -174,7 +174,8 @@ def lesion_summary(
     Returns:
         n_cases, n_patients, n_lesions, n_components, threshold; sensitivity (found / all lesions; None without
         a lesion) and false_positives_per_case (None without a case), and their `_interval`, [lower, upper] or
-        None; sensitivity_at, the sensitivities at `FALSE_POSITIVES` where all components count by their scores.
+        None; sensitivity_at, the sensitivities at `FALSE_POSITIVES` where all components count by their scores;
+        froc, of `froc_points`.
 
     Raises:
         ValueError: no draws.
@@ -200,7 +201,18 @@ def lesion_summary(
         summary[f"{name}_interval"] = _ratio_interval(above, below, patient, draws, seed) if defined else None
     curve = froc_curve(cases)
     summary["sensitivity_at"] = {f"{rate:g}": curve.at(rate) for rate in FALSE_POSITIVES} if lesions.sum() else {}
+    summary["froc"] = froc_points(cases, curve, draws, seed) if lesions.sum() else []
     return summary
+
+
+def froc_points(cases: Sequence[LesionsFound], curve: Froc, draws: int, seed: int) -> list[list[float | None]]:
+    """Return the FROC curve as it is drawn: false positives per case, sensitivity, and the ends of its 95% band.
+
+    At most 101 points, evenly spaced up to the curve's end or `FALSE_POSITIVES`' last; a bound may be None.
+    """
+    rates = np.unique(np.linspace(0, min(curve.false_positives[-1], FALSE_POSITIVES[-1]), 101))
+    rows = zip(rates, map(curve.at, rates), *froc_band(cases, rates.tolist(), draws, seed), strict=True)
+    return [[None if np.isnan(value) else round(float(value), 4) for value in row] for row in rows]
 
 
 def _ratio_interval(

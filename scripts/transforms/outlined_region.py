@@ -102,6 +102,7 @@ class OutlinedRegiond(MaskRegiond):
         if not inside.any():
             if self.nothing == "whole":
                 item["outline"] = GridVolume(inside.astype(np.uint8), affine)
+                item["region_pieces"] = 0
                 return field_of_view(reference.affine, reference.shape, axes)
             raise ValueError(
                 f"{case_name(item)}: the network must outline something to look at, found nothing in "

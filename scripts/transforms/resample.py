@@ -32,6 +32,7 @@ class ResamplePhasesd(PhaseTransform):
     - ``grid_affine``: grid index -> mm (R, A, S), float64 [4, 4];
     - ``region_exceeds_grid``: True if the region is larger than the grid and was cropped;
     - ``region_left_out``: for a region from components of a mask, the share of the mask outside it.
+    - ``region_pieces``: of how many components, none of them tiny.
 
     D, H, W are the first, second and third axis of the grid (R, A, S by default).
 
@@ -105,7 +106,7 @@ class ResamplePhasesd(PhaseTransform):
 
         Args:
             item: has the region; receives `region_exceeds_grid` and, for components, `region` and
-                `region_left_out`.
+                `region_left_out` and `region_pieces`.
 
         Returns:
             Corners along the axes of the grid in mm, [2, 3].
@@ -115,6 +116,7 @@ class ResamplePhasesd(PhaseTransform):
         room = np.full(3, 1e9) if self.size is None else self.spacing * self.size
         if pieces is not None:
             region, item["region_left_out"] = pieces.within(np.abs(turn).T @ room)
+            item["region_pieces"] = len(pieces.boxes)
             item["region"] = region
         region = np.sort(region @ turn.T, axis=0)
         item["region_exceeds_grid"] = bool((region[1] - region[0] > room + EDGE).any())

@@ -17,6 +17,8 @@ import pytest
 import yaml
 from scripts.files.errors import error_chain
 
+from tests.report.page import Page
+
 FILES = ["configs/train.yaml", "configs/segment.yaml"]
 TINY = {
     "spacing": [4.0, 4.0, 8.0],
@@ -59,7 +61,15 @@ def test_every_test_case_is_outlined_on_the_voxels_of_its_reference_phase(outlin
     assert described["network_data_format"]["outputs"]["pred"]["channel_def"] == {"0": "background", "1": "lesion"}
     assert described["description"].startswith("model that outlines lesion of 3 phases")
     assert described["eval_metrics"]["test_dice"] == figures["outlines"][-1]["dice"]
-    assert {"outlines.png", "dice.png", "learning_curves.png"} <= {path.name for path in outlining.iterdir()}
+    pictures = {"outlines.png", "dice.png", "froc.png", "learning_curves.png", "first_batch.png"}
+    assert pictures <= {path.name for path in outlining.iterdir()}
+    page = Page((outlining / "report.html").read_text(encoding="utf-8"))
+    assert len(page.all("img")) == len(pictures)
+    assert f"Dice of lesion {figures['outlines'][0]['dice']:.3f} (95% interval" in page.all("header")[0].text
+    header, lesion = page.table("Overlap with the drawn outlines")
+    assert (header[:3], lesion[0]) == (["structure", "patients", "Dice"], "lesion")
+    assert page.table("Lesions")[1] == ["lesions", str(len(rows))]
+    assert "run segmenting --config_file configs/train.yaml" in page.all("pre")[0].text
 
 
 def test_where_nothing_is_classified_no_class_is_the_positive_one(outlining):
@@ -120,6 +130,11 @@ def test_a_classifier_looks_where_a_network_outlines_and_needs_images_alone(bund
     for case, entry in origin.items():
         data = json.loads((folder / "outliner" / "data" / entry["fold"] / "dataset.json").read_text())
         assert case not in {one["case"] for one in data["training"] + data["validation"]}
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    (section,) = [one for one in page.all("section") if one.attributes["aria-labelledby"] == "outlined"]
+    assert f"{len(origin)} training cases were outlined by 2 networks that had not seen their patients" in section.text
+    assert [image.attributes["alt"].split(",")[0] for image in section.all("img")] == ["From the scan to the class"]
+    assert page.table("Overlap with the drawn outlines")[1][0] == "lesion"
     new = tmp_path / "new"
     for entry in document["test"]:
         (new / entry["case"]).mkdir(parents=True)

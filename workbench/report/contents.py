@@ -47,6 +47,11 @@ class Contents:
         return f"n = {self.n:,} {'case' if self.n == 1 else 'cases'}, {self.split} split"
 
     @property
+    def outlines(self) -> bool:
+        """Whether the model outlines; else it classifies."""
+        return "segmenting" in self.config or "outlines" in (self.metrics or {})
+
+    @property
     def same_data(self) -> bool:
         """Whether the reported dataset is the one that the model was trained on."""
         return self.trained_on == self.reported
@@ -73,19 +78,21 @@ def read_contents(folder: str | Path) -> Contents:
     evaluation, training = without_person([record, _json(model / "environment.json")])
     trained_on = without_person(_training_data(folder, model, evaluation, config, training))
     history = read_rows(curves)[1] if curves.is_file() else []
+    reported = evaluation.get("data") or trained_on
+    split = str(evaluation.get("split") or (metrics or {}).get("name") or config.get("split", "test"))
     return Contents(
         folder=folder,
         model=model,
         models=len(named),
-        split=str(evaluation.get("split") or (metrics or {}).get("name") or config.get("split", "test")),
+        split=split,
         metrics=metrics,
         config=config,
         training=training,
         evaluation=evaluation,
         history=[{key: float(value or "nan") for key, value in row.items()} for row in history],
         trained_on=trained_on,
-        reported=evaluation.get("data") or trained_on,
-        **_predicted(folder / "predictions.csv", metrics),
+        reported=reported,
+        **_predicted(folder / "predictions.csv", metrics, reported.get("splits", {}).get(split)),
     )
 
 
@@ -93,8 +100,12 @@ def _json(file: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def _predicted(file: Path, metrics: dict[str, Any] | None) -> dict[str, Any]:
+def _predicted(file: Path, metrics: dict[str, Any] | None, split: dict[str, Any] | None) -> dict[str, Any]:
     """Count the reported cases, their patients, and the clinical columns that the predicted cases lacked."""
+    if metrics and "outlines" in metrics:
+        most = {name: max(row[f"n_{name}"] for row in metrics["outlines"]) for name in ("cases", "patients")}
+        known = split is not None and split["patients"] is not None
+        return {"n": most["cases"], "patients": most["patients"] if known else 0, "predicted": metrics["n"]}
     if not file.is_file():
         return {"n": metrics["n"] if metrics else 0, "patients": 0}
     found = read_predictions(file)

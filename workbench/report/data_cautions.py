@@ -20,7 +20,7 @@ MOST_NAMED = 50  # Maximum number of cases named one by one
 def data_cautions(contents: Contents) -> Iterator[Caution]:
     """Yield the warnings about the reported cases and, if they are from another dataset, the training's."""
     trained, reported = contents.trained_on, contents.reported
-    yield from _about_dataset(reported)
+    yield from _about_dataset(reported, not contents.outlines)
     yield from _about_cases(contents)
     if contents.same_data:
         return
@@ -30,12 +30,13 @@ def data_cautions(contents: Contents) -> Iterator[Caution]:
             "Make sure that no reported patient was among the training's cases.",
         )
         return
-    for one in _about_dataset(trained):
+    for one in _about_dataset(trained, not contents.outlines):
         yield Caution(f"{one.found[:-1]} (of the data that the model was trained on).", one.advice)
     yield from _differences(contents, trained, reported)
 
 
-def _about_dataset(summary: Summary) -> Iterator[Caution]:
+def _about_dataset(summary: Summary, classes: bool) -> Iterator[Caution]:
+    """Warn of missing phases and, where cases are classified, of what goes with their class."""
     if "reason" in summary:
         yield Caution(
             f"The data could not be read: {summary['reason']}.", "Tables and warnings about the data are not available."
@@ -51,6 +52,11 @@ def _about_dataset(summary: Summary) -> Iterator[Caution]:
                     "The figures are a mixture of cases with and without it. See whether it can be found; or "
                     "train without this phase and compare.",
                 )
+    if classes:
+        yield from _by_class(summary)
+
+
+def _by_class(summary: Summary) -> Iterator[Caution]:
     yield from _uneven(summary)
     for site, counts in summary["sites"].items() if len(summary["sites"]) > 1 else ():
         if len(counts) == 1 and sum(counts.values()) >= FEWEST_AT_SITE:
@@ -103,12 +109,14 @@ def _about_cases(contents: Contents) -> Iterator[Caution]:
         )
     if left_out := regions.get("left_out"):
         parts = [f"{case} ({percent(share)})" for case, share in left_out.items()]
+        outlined = "pieces" in regions
+        what, remedy = (
+            ("outline", "train the outliner longer") if outlined else ("mask", "set component of the region to all")
+        )
         yield Caution(
-            f"The mask has several pieces in {len(parts)} of {regions['cases']} cases, and the model sees "
-            "the largest with those that fit into the grid; left out, of the mask's volume: "
-            f"{_names(parts)}.",
-            "See whether the pieces left out could tell the class; raise grid_size or spacing, or set "
-            "component of the region to all.",
+            f"The {what} has several pieces in {len(parts)} of {regions['cases']} cases, and the model sees the "
+            f"largest with those that fit into the grid; left out, of the {what}'s volume: {_names(parts)}.",
+            f"See whether the pieces left out could tell the class; raise grid_size or spacing, or {remedy}.",
         )
     scales = [PairScale(**pair) for pair in contents.evaluation.get("phase_scales", ())]
     if any(pair.strain > 1 for pair in scales):

@@ -194,6 +194,7 @@ def write_record(
     split: str,
     phases: Sequence[str],
     environment: dict[str, Any],
+    regions: dict[str, Any] | None = None,
 ) -> None:
     """Write what a report needs beyond metrics.json, so that it can be made again without the data.
 
@@ -206,6 +207,7 @@ def write_record(
         output_dir: folder of the evaluation.
         model_files: weights of the model, or of each member of an ensemble.
         environment: record of `scripts.engines.environment`.
+        regions: what was found about the regions of the reported cases; None: `region_facts` looks.
     """
     folder, data = output_dir.resolve(), Path(dataset_dir).resolve()
     models = [_seen_from(folder, file.resolve().parent.parent) for file in model_files]
@@ -220,7 +222,7 @@ def write_record(
         "dataset_dir": str(data),
         "dataset_sha256": content_hash(document) if document.is_file() else None,
         "data": nothing if served else summarise_dataset(data, phases),
-        "regions": region_facts(data, config) if config and not served else unknown,
+        "regions": regions or (region_facts(data, config) if config and not served else unknown),
         **_scales(config.get("intensity"), data, phases),
         **environment,
     }

@@ -32,6 +32,13 @@ class Known:
     of: tuple[str, ...] = REPORTED
 
 
+CURVES = Known(
+    "learning_curves.png",
+    "Learning curves",
+    "Training (dashed) that improves while validation does not is overfitting; the mark is the chosen "
+    "checkpoint. Training scores are of augmented cases, while the network learned from them.",
+    STEERED,
+)
 KNOWN = (
     Known(
         "roc.png",
@@ -96,13 +103,7 @@ KNOWN = (
         "The cases that were wrong with the highest confidence: look for a wrong label, a wrong region or an "
         "image fault.",
     ),
-    Known(
-        "learning_curves.png",
-        "Learning curves",
-        "Training (dashed) that improves while validation does not is overfitting; the mark is the chosen "
-        "checkpoint. Training scores are of augmented cases, while the network learned from them.",
-        STEERED,
-    ),
+    CURVES,
     Known(
         "first_batch.png",
         "First training cases",
@@ -112,6 +113,42 @@ KNOWN = (
         TRAINING,
     ),
 )
+"""Of a model that classifies."""
+OUTLINES = (
+    Known(
+        "outlines.png",
+        "Outlines of the best, a middle and the worst case",
+        "Solid is what the network outlined, dashed what the expert drew: where do they part, and could the network "
+        "have known? Among equals the worst case says most.",
+    ),
+    Known(
+        "dice.png",
+        "Overlap in all cases",
+        "Each point is a case: points far below the box are cases in which the outline failed.",
+    ),
+    Known(
+        "froc.png",
+        "FROC curve",
+        "The surest pieces come first: the further the curve bends to the upper left, the more lesions are found for "
+        "the same number of false positives.",
+    ),
+    CURVES,
+    Known(
+        "first_batch.png",
+        "First training patches",
+        "What the network sees, after augmentation: about two of three patches show a structure, and all phases of a "
+        "patch must show the same place.",
+        TRAINING,
+    ),
+)
+"""Of a model that outlines."""
+OUTLINED = Known(
+    "outlined_cases.png",
+    "From the scan to the class",
+    "Above the scan with what was outlined, below what the classifier looks at: does the outline hold what the class "
+    "is about?",
+)
+"""Of a model that classifies what a network outlines; see `workbench.report.outlined`."""
 
 
 @dataclass(frozen=True)
@@ -137,17 +174,21 @@ class Figure:
 
 
 def figures(contents: Contents) -> list[Figure]:
-    """Return the known figures that the folder holds, in the order of `KNOWN`, without files that are no PNG."""
-    found = []
-    for known in KNOWN:
-        file = contents.folder / known.file
-        data = file.read_bytes() if file.is_file() else b""
-        if data.startswith(b"\x89PNG\r\n") and len(data) > 24:
-            n = contents.cases if known.of == REPORTED else _training_cases(contents, known.of)
-            size = struct.unpack(">II", data[16:24])  # pixels, from the first chunk of a PNG
-            source = "data:image/png;base64," + base64.b64encode(data).decode()
-            found.append(Figure(known.title, known.caption, n, _names(data), source, *size))
-    return found
+    """Return the known figures that the folder holds, in their order, without files that are no PNG."""
+    known = OUTLINES if contents.outlines else KNOWN
+    return [found for one in known if (found := figure_of(contents, one)) is not None]
+
+
+def figure_of(contents: Contents, known: Known) -> Figure | None:
+    """Return a figure of the folder, None where there is none."""
+    file = contents.folder / known.file
+    data = file.read_bytes() if file.is_file() else b""
+    if not data.startswith(b"\x89PNG\r\n") or len(data) <= 24:
+        return None
+    n = contents.cases if known.of == REPORTED else _training_cases(contents, known.of)
+    width, height = struct.unpack(">II", data[16:24])  # pixels, from the first chunk of a PNG
+    source = "data:image/png;base64," + base64.b64encode(data).decode()
+    return Figure(known.title, known.caption, n, _names(data), source, width, height)
 
 
 def _names(png: bytes) -> dict[str, str]:

@@ -38,9 +38,7 @@ def strategy(config: dict[str, Any]) -> str:
 
 def facts(contents: Contents) -> list[tuple[str, str]]:
     """Return pairs of name and value that say what was trained on which data."""
-    config = contents.config
-    date = contents.evaluation.get("date") or contents.training.get("date") or "not recorded"
-    found = [("Reported", f"{counted(contents.n, 'case')} of {_patients(contents)}, {contents.split} split")]
+    config, found = contents.config, reported_on(contents)
     if config:
         columns = [column if isinstance(column, str) else column["name"] for column in config["clinical"]]
         found += [
@@ -50,6 +48,18 @@ def facts(contents: Contents) -> list[tuple[str, str]]:
             *([("Positive class", positive)] if (positive := positive_of(contents)) else []),
             ("Clinical table", ", ".join(columns) or "none"),
         ]
+    return found + trained_on(contents)
+
+
+def reported_on(contents: Contents) -> Facts:
+    """Return how many cases are reported."""
+    return [("Reported", f"{counted(contents.n, 'case')} of {patients_of(contents)}, {contents.split} split")]
+
+
+def trained_on(contents: Contents) -> Facts:
+    """Return which data were used, when, and by how many models."""
+    date = contents.evaluation.get("date") or contents.training.get("date") or "not recorded"
+    found = []
     if contents.models > 1:
         found.append(("Models", f"{contents.models} that predict together, the mean of their probabilities"))
     trained = contents.trained_on.get("name", "not known")
@@ -69,19 +79,19 @@ def positive_of(contents: Contents) -> str | None:
 
 def headline(contents: Contents) -> str:
     """Return one sentence on how good the model is, with intervals and n."""
-    n = f"n = {counted(contents.n, 'case')} of {_patients(contents)}, {contents.split} split"
+    n = f"n = {counted(contents.n, 'case')} of {patients_of(contents)}, {contents.split} split"
     if contents.metrics is None:
         return f"Nothing could be measured, as no case of the {contents.split} split has a known class; {n}."
     macro = contents.metrics["macro"]
     classes = len(contents.metrics["classes"])
     auc = "AUC" if classes == 2 else f"Mean AUC over the {classes} classes"
-    return f"{auc} {_value(macro, 'auc')} and accuracy {_value(macro, 'accuracy')}; {n}."
+    return f"{auc} {value(macro, 'auc')} and accuracy {value(macro, 'accuracy')}; {n}."
 
 
-def _value(macro: dict[str, Any], metric: str) -> str:
+def value(macro: dict[str, Any], metric: str) -> str:
     """Return a metric with its interval as text; an interval of zero width is not informative.
 
-    >>> _value({"accuracy": 1.0, "accuracy_interval": [1.0, 1.0]}, "accuracy")
+    >>> value({"accuracy": 1.0, "accuracy_interval": [1.0, 1.0]}, "accuracy")
     '1.000 (no interval, as all resamples agree, which does not make it certain)'
     """
     if macro[metric] is None:
@@ -93,7 +103,8 @@ def _value(macro: dict[str, Any], metric: str) -> str:
     return f"{number(macro[metric])} ({interval})"
 
 
-def _patients(contents: Contents) -> str:
+def patients_of(contents: Contents) -> str:
+    """Return the number of patients in words."""
     return counted(contents.patients, "patient") if contents.patients else "an unknown number of patients"
 
 
@@ -161,4 +172,5 @@ def again(contents: Contents) -> str:
     """Return the command that trains the same model again, to be run in the model's folder."""
     threads = contents.training.get("threads")
     limit = f"OMP_NUM_THREADS={threads} " if threads else ""
-    return f"{limit}python -m monai.bundle run training --config_file configs/train.yaml"
+    run = "segmenting" if contents.outlines else "training"
+    return f"{limit}python -m monai.bundle run {run} --config_file configs/train.yaml"

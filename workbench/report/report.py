@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ignite.engine import Engine
 from scripts.engines.environment import environment, without_person
 from scripts.engines.evaluation import FOLDER, no_host
-from scripts.engines.further import Further
+from scripts.engines.further import Further, OutlineFigures
 from scripts.engines.labelled import LabelledPredictions
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import from_literal
@@ -28,6 +29,16 @@ from workbench.report.errors import ErrorReport
 from workbench.report.features import FeatureReport
 from workbench.report.figures import figures
 from workbench.report.headline import MEANING, again, facts, headline, provenance, strategy
+from workbench.report.outline_figure import draw_outlines
+from workbench.report.outlined import outlined_section
+from workbench.report.outlined_figure import draw_outlined
+from workbench.report.outlines import (
+    metric_tables_of,
+    outline_cautions,
+    outline_facts,
+    outline_headline,
+    outline_meaning,
+)
 from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
 from workbench.report.tables import data_tables, metric_tables, split_table
 from workbench.report.weights import WeightReport
@@ -44,6 +55,9 @@ KEYS = (
 """Settings that are shown with their values."""
 NAMED = ("network_def", "fusion", "encoder", "region", "intensity")
 """Components that are shown by their class names."""
+
+
+_COUNT = re.compile(r"n(_|$)")
 
 
 def show_settings(contents: Contents) -> None:
@@ -63,12 +77,13 @@ def show_settings(contents: Contents) -> None:
 
 def scores(contents: Contents) -> dict[str, float]:
     """Return the macro metrics of the reported split as ``<split>/<metric>``, without undefined ones."""
-    macro: dict[str, Any] = (contents.metrics or {}).get("macro", {})
+    metrics: dict[str, Any] = contents.metrics or {}
+    macro = metrics["outlines"][-1] if contents.outlines and metrics else metrics.get("macro", {})
     numbers = {name: value for name, value in macro.items() if isinstance(value, int | float)}
-    found = {f"{contents.split}/{name}": float(value) for name, value in numbers.items() if name != "n"}
+    found = {f"{contents.split}/{name}": float(value) for name, value in numbers.items() if not _COUNT.match(name)}
     best = [row for row in contents.history if row.get("best")]
     if best and contents.model == contents.folder:
-        for name in ("validation_auc", "validation_accuracy", "train_auc", "train_accuracy"):
+        for name in ("validation_dice", "validation_auc", "validation_accuracy", "train_auc", "train_accuracy"):
             found[f"best/{name}"] = best[-1].get(name, math.nan)
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
@@ -97,7 +112,8 @@ def _text(value: Any) -> str:
 
 def cautions_about(contents: Contents) -> list[Caution]:
     """Return all warnings: about the scores, then the data, then the run."""
-    return [*score_cautions(contents), *data_cautions(contents), *run_cautions(contents)]
+    scores = outline_cautions if contents.outlines else score_cautions
+    return [*scores(contents), *data_cautions(contents), *run_cautions(contents)]
 
 
 def report_run(
@@ -107,6 +123,7 @@ def report_run(
     split: str,
     phases: Sequence[str],
     device: Any,
+    regions: dict[str, Any] | None = None,
 ) -> Path:
     """Write evaluation.json and report.html at the end of a training or evaluation (first process only).
 
@@ -115,12 +132,13 @@ def report_run(
     Args:
         output_dir: folder of metrics.json, predictions and figures.
         model_file: weights of the model, or of each member of an ensemble.
+        regions: as for `write_record`.
     """
     folder = Path(output_dir)
     if not is_first_process():
         return folder / "report.html"
     files = [model_file] if isinstance(model_file, str | Path) else list(model_file)
-    write_record(folder, [Path(file) for file in files], dataset_dir, split, phases, environment(device))
+    write_record(folder, [Path(file) for file in files], dataset_dir, split, phases, environment(device), regions)
     show_settings(read_contents(folder))
     return report_folder(folder)
 
@@ -148,13 +166,11 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
     trained = contents.model.name if contents.config else contents.folder.name
     values = NOTHING | {
         "title": str(contents.config.get("name", trained)),
-        "headline": headline(contents),
-        "facts": facts(contents),
-        "meaning": list(MEANING.values()) if contents.metrics else [],
+        **_words(contents),
         "cautions": cautions_about(contents),
         "data": data,
         "splits": _split_tables(contents),
-        "headline_tables": metric_tables(contents),
+        "outlined": outlined_section(contents),
         "figures": figures(contents),
         "comparison": None if comparison is None else comparison_section(comparison),
         "provenance": provenance(contents, anonymous),
@@ -171,6 +187,23 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
             text = text.replace(html.escape(place), html.escape(Path(place).name or place))
         write_text(page, text)
     return page
+
+
+def _words(contents: Contents) -> dict[str, Any]:
+    """Return what the page says first, and its tables of metrics: of a model that outlines, or that classifies."""
+    if contents.outlines:
+        return {
+            "headline": outline_headline(contents),
+            "facts": outline_facts(contents),
+            "meaning": outline_meaning(contents) if contents.metrics else [],
+            "headline_tables": metric_tables_of(contents),
+        }
+    return {
+        "headline": headline(contents),
+        "facts": facts(contents),
+        "meaning": list(MEANING.values()) if contents.metrics else [],
+        "headline_tables": metric_tables(contents),
+    }
 
 
 def _split_tables(contents: Contents) -> list[Any]:
@@ -193,12 +226,21 @@ def follow(test: Further, engine: Engine) -> None:
 
 
 def make(test: Further) -> None:
-    """Withhold phases, and write report.html."""
+    """Withhold phases, draw what was outlined, and write report.html."""
     WithholdPhases(
         test.missing_phases, test.network, test.dataloader, test.prepare_batch, test.inferer, test.device,
         test.phases, test.classes, test.output_dir, test.seed, test.split,
     ).run()  # fmt: skip
-    report_run(test.output_dir, test.model_file, test.dataset_dir, test.split, test.channels, test.device)
+    regions = draw_outlined(test) if is_first_process() else None
+    report_run(test.output_dir, test.model_file, test.dataset_dir, test.split, test.channels, test.device, regions)
+
+
+def make_outlines(test: OutlineFigures) -> None:
+    """Draw the pictures of outlines, and write report.html."""
+    if is_first_process():
+        place = Path(test.output_dir)
+        draw_outlines(place, test.data, test.phases, test.structures, test.masks, test.reference)
+    report_run(test.output_dir, test.model_file, test.dataset_dir, test.split, test.phases, test.device)
 
 
 def probability_figures(

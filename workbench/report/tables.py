@@ -65,7 +65,7 @@ def split_table(summary: Summary) -> Table:
     classes = list(dict.fromkeys(name for split in splits.values() for name in split["classes"]))
     rows, notes = (
         [],
-        ["Training fits the weights; validation chooses the checkpoint and calibrates; test is read once."],
+        ["Training fits the weights; validation chooses the checkpoint and calibrates classes; test is read once."],
     )
     for name, split in splits.items():
         patients = UNKNOWN if split["patients"] is None else f"{split['patients']:,}"
