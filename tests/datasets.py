@@ -125,3 +125,44 @@ def write_dicom() -> Callable[..., list[Path]]:
         return files
 
     return write
+
+
+@pytest.fixture
+def enhanced(write_dicom, tmp_path) -> Path:
+    """An enhanced MR file of two b-values with four slices each; frame k holds k, with a scale of its own."""
+    import numpy as np
+    from pydicom import dcmread
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+    from pydicom.uid import EnhancedMRImageStorage
+
+    (file,) = write_dicom(tmp_path, heights=[0])
+    image = dcmread(file)
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    image.FrameOfReferenceUID = "1.2.9"
+
+    def group(**tags) -> Sequence:
+        item = Dataset()
+        for name, value in tags.items():
+            setattr(item, name, value)
+        return Sequence([item])
+
+    shared = Dataset()
+    shared.PixelMeasuresSequence = group(PixelSpacing=[2.0, 1.5], SliceThickness=3.0)
+    shared.PlaneOrientationSequence = group(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    frames = []
+    for number in range(8):
+        frame = Dataset()
+        frame.PlanePositionSequence = group(ImagePositionPatient=[0, 0, 3.0 * (number % 4)])
+        frame.MRDiffusionSequence = group(DiffusionBValue=float(number // 4 * 800))
+        frame.PixelValueTransformationSequence = group(
+            RescaleSlope=1 + number / 2, RescaleIntercept=-10, RescaleType="US"
+        )
+        frames.append(frame)
+    del image.PixelSpacing, image.ImageOrientationPatient, image.ImagePositionPatient
+    image.SharedFunctionalGroupsSequence = Sequence([shared])
+    image.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    image.NumberOfFrames = 8
+    image.PixelData = np.repeat(np.arange(8, dtype=np.int16), 80).tobytes()
+    image.save_as(file, enforce_file_format=True)
+    return file

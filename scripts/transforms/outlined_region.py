@@ -38,8 +38,8 @@ class OutlinedRegiond(MaskRegiond):
     No case is outlined for its own training by a network that saw its patient: `outlines` holds the outlines
     of the training cases by networks that were trained without them (see `scripts.engines.Outliner`).
 
-    Afterwards the item holds ``outline``, the piece that counts, as a `Volume` of 0 and 1, where the network was
-    asked; where it found nothing, all 0.
+    Afterwards the item holds ``outline``, the piece that counts, as a `Volume` of the values of its structures,
+    where the network was asked; where it found nothing, all 0.
 
     Args:
         keys: key of the phases.
@@ -109,7 +109,7 @@ class OutlinedRegiond(MaskRegiond):
                 f"{reference.path}; give a 'box', a 'point' or a mask, or set region#nothing whole"
             )
         piece = largest_piece(inside, affine)
-        item["outline"] = GridVolume(piece.astype(np.uint8), affine)
+        item["outline"] = GridVolume(np.where(piece, labels, 0).astype(np.uint8), affine)
         if self.contour:
             item["contour"] = Contour(piece, affine, self.margin)
         item["pieces"] = pieces_of(inside, affine, axes, self.margin)

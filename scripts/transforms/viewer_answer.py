@@ -136,7 +136,7 @@ def painted_voxels(item: Mapping[Any, Any], volume: Volume) -> np.ndarray:
     """Return which voxels of the volume belong to the region, bool [X, Y, Z]."""
     if item.get("outline") is not None:
         outline = item["outline"]
-        return sample_labels(outline.read(), outline.affine, volume.affine, volume.shape, 1)[0] > 0
+        return sample_labels(outline.read() > 0, outline.affine, volume.affine, volume.shape, 1)[0] > 0
     if item.get("roi") is not None:
         return mask_on(item["roi"], volume)
     index = np.stack(np.meshgrid(*(np.arange(size) for size in volume.shape), indexing="ij"), axis=-1)

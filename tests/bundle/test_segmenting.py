@@ -15,7 +15,13 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
+from highdicom.seg import segread
+from pydicom.uid import generate_uid
 from scripts.files.errors import error_chain
+from workbench.predict import command as predict
+
+from tests.predict.test_predict import RULES, assert_valid, write_series
+from tests.predict.test_segmentation_object import on_voxels
 
 from tests.report.page import Page
 
@@ -104,6 +110,28 @@ def test_the_moved_folder_evaluates_and_outlines_images_alone(outlining, bundle,
     assert (found == before).all()
 
 
+def test_a_dicom_study_becomes_label_maps_and_dicom_segmentations(outlining, small_phantom, tmp_path, capsys):
+    case = json.loads((small_phantom / "dataset.json").read_text())["test"][0]["case"]
+    write_series(small_phantom / case / "portal.nii.gz", tmp_path / "in", "portal", generate_uid(), 1, "P1")
+    (tmp_path / "rules.yaml").write_text(RULES)
+    arguments = [f"--run={outlining}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}"]
+    predict.main([*arguments, f"--rules={tmp_path / 'rules.yaml'}", "--trust"])
+    (outline,) = (tmp_path / "out" / "outlines").glob("*.nii.gz")
+    image = nibabel.load(outline)
+    labels = np.asarray(image.dataobj)
+    assert labels.any()
+    size = abs(np.linalg.det(image.affine[:3, :3])) * (labels > 0).sum() / 1000
+    assert f"outlined on portal: lesion {size:.3g} ml\n" in capsys.readouterr().out
+    segmentation = segread(outline.with_name(outline.name.replace(".nii.gz", ".dcm")))
+    volume = segmentation.get_volume(combine_segments=True, allow_missing_positions=True)
+    found = np.zeros_like(labels)
+    on_voxels(volume.array, volume.affine, image.affine, found)
+    np.testing.assert_array_equal(found, labels)
+    with pytest.raises(ValueError, match="--point is read by models that classify, found one that outlines"):
+        predict.main([*arguments, "--point", "0", "0", "0", "--trust"])
+    assert_valid(outline.with_name(outline.name.replace(".nii.gz", ".dcm")), "Segmentation")
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -148,3 +176,19 @@ def test_a_classifier_looks_where_a_network_outlines_and_needs_images_alone(bund
         for place in (moved, tmp_path / "out")
     )
     assert before == pytest.approx(after, abs=1e-5)
+
+    case = document["test"][0]["case"]
+    write_series(small_phantom / case / "portal.nii.gz", tmp_path / "in", "portal", generate_uid(), 1, "P1")
+    (tmp_path / "rules.yaml").write_text(RULES)
+    arguments = [f"--run={moved}", f"--input={tmp_path / 'in'}", f"--rules={tmp_path / 'rules.yaml'}"]
+    predict.main([*arguments, f"--output={tmp_path / 'one'}", "--trust"])
+    outline = json.loads((tmp_path / "one" / "prediction.json").read_text())["outline"]
+    assert outline["phase"] == "portal"
+    image = nibabel.load(tmp_path / "one" / outline["file"])
+    labels = np.asarray(image.dataobj)
+    (file,) = (tmp_path / "one" / "outlines").glob("*.dcm")
+    volume = segread(file).get_volume(combine_segments=True, allow_missing_positions=True)
+    found = np.zeros_like(labels)
+    on_voxels(volume.array, volume.affine, image.affine, found)
+    np.testing.assert_array_equal(found, labels)
+    assert labels.any()

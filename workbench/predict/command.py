@@ -19,10 +19,12 @@ from scripts import BUNDLE
 from scripts.cases.clinical import check_columns
 from scripts.cases.document import name_list
 from scripts.cases.new_table import categories_for, numbers_for
+from scripts.engines.metadata import outlined_structures
 from scripts.files import errors
 from scripts.files.atomic import check_writable
 from scripts.files.run_folder import record_of, refuse_bundle, run_in, typed_folder
 from scripts.files.yaml_files import read_yaml
+from workbench.predict.outlines import phases_of_outlines, show_outlines
 from workbench.predict.study import read_images, write_case
 from workbench.verify.folder import require_verified
 
@@ -130,26 +132,51 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise FileNotFoundError(f"--run must be the results folder of a training, found no {model}; correct it")
     require_verified(given.run, given.trust)
     config = read_yaml(model)
-    phases, _ = (name_list(config.get(key), f"`{key}` of {model}") for key in ("phases", "classes"))
+    structures = outlined_structures(config)
+    needed = ("phases", "classes") if structures is None else ("phases", "structures")
+    phases, _ = (name_list(config.get(key), f"`{key}` of {model}") for key in needed)
+    if structures is not None:
+        refuse_unread(given)
     clinical = clinical_values(given.clinical, check_columns(config.get("clinical"), str(model)))
     with scratch_folder() as scratch, run_in(output, "predicting"):
         images = read_images(given.input, phases, given.rules, given.study, scratch, given.keep_name)
-        if given.roi is not None:
+        if given.roi is not None or structures is not None:
             images = images.with_roi(given.roi)
-        settings = {
+        settings: dict[str, Any] = {
             "bundle_root": str(run),
             "dataset_dir": str(write_case(images, clinical, config, scratch)),
             "output_file": str(output / "prediction.json"),
             "positive": config.get("positive"),
             "point": " ".join(f"{value:g}" for value in given.point or ()),
         }
+        if structures is not None:  # what `inferring` does
+            steps = ["$@evaluator.run()", "$scripts.cases.name_bad(@dataloader, @output_dir)"]
+            run_configuration(model, settings | {"output_dir": str(output), "run": steps})
+            found = phases_of_outlines(output, images, phases, config["reference_phase"])
+            show_outlines(found, images, structures, run)
+            from workbench.predict.prediction import USE
+
+            print(USE)
+            return
         run_configuration(model, settings)
         prediction = json.loads((output / "prediction.json").read_text(encoding="utf-8"))
         if images.series:
             from workbench.predict.structured_report import write_report  # only here is highdicom needed
 
             write_report(prediction, images.series, output / "prediction.dcm", images.character_set)
-    show(prediction, output, bool(images.series))
+        outline = prediction.get("outline", {})  # of a classifier that a second network tells where to look
+        if outline.get("file"):
+            show_outlines({output / outline["file"]: outline["phase"]}, images, config["structures"], run)
+        elif outline:
+            print("nothing was outlined: the model looked at the whole volume")
+        show(prediction, output, bool(images.series))
+
+
+def refuse_unread(given: argparse.Namespace) -> None:
+    """Refuse what says where a classifier looks, or what it knows, of a model that outlines images alone."""
+    for name in ("roi", "point", "clinical"):
+        if getattr(given, name):
+            raise ValueError(f"--{name} is read by models that classify, found one that outlines; leave it out")
 
 
 def show(prediction: dict[str, Any], output: Path, report: bool) -> None:

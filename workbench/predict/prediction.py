@@ -8,16 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from monai.data import list_data_collate
-from monai.transforms import Compose
+from monai.transforms import Compose, DeleteItemsd
 from scripts.cases.positive import positive_index
 from scripts.engines.environment import environment
 from scripts.engines.network import load_trained
+from scripts.engines.outlines import outline_path
 from scripts.engines.removal import images_without
 from scripts.files.atomic import write_text
 from scripts.networks.table_encoder import table_encoders
 from scripts.volumes.fingerprint import content_hash
+from scripts.volumes.label_map import sample_labels
+from scripts.volumes.original_grid import save_nifti
 from torch import nn
 from workbench.explain.contributions import phase_contributions, reads_table
 
@@ -31,7 +35,7 @@ def predict_case(
     network: nn.Module,
     model_file: str | Path,
     item: Mapping[str, Any],
-    point: str,
+    ready: Mapping[Any, Any],
     preprocessing: Compose,
     prepare_batch: Callable[..., Any],
     inferer: Callable[..., Any],
@@ -46,7 +50,7 @@ def predict_case(
         network: as configured, on its device.
         model_file: trained weights.
         item: the case, as `read_unlabelled` returns it.
-        point: "x y z" or "x y z side" in mm along R, A and S, where to look; "": the case's own region.
+        ready: the same, preprocessed.
         preprocessing, prepare_batch, inferer: as for inference.
         phases: names of the phases.
         classes: names of the classes.
@@ -69,8 +73,6 @@ def predict_case(
     load_trained(network, model_file)
     network.eval()
     device = next(network.buffers()).device
-    asked = dict(item) | ({"point": point} if point else {})
-    ready = preprocessing(dict(asked))
     batch = list_data_collate([{key: ready[key] for key in ("image", "present", "clinical") if key in ready}])
     image, _, _, optional = prepare_batch(batch, device)
     probability = inferer(image, network, **optional).double().softmax(dim=1)[0].cpu()
@@ -81,7 +83,7 @@ def predict_case(
         image[0],
         optional["present"][0],
         None if table is None else table[0],
-        without=images_without(asked, preprocessing),
+        without=images_without(dict(item), preprocessing),
     )
     players = [*phases, TABLE] if reads_table(network) else list(phases)
     binary: dict[str, Any] = {}
@@ -137,17 +139,39 @@ def write_prediction(
 ) -> None:
     """Predict the one case of `items` (see `predict_case`) and write it as JSON.
 
+    Where a second network outlined what the first one looked at, the JSON says in which phase, and in which file
+    beside it (``outlines/<case>.nii.gz``; null where nothing was outlined).
+
     Args:
         bundle_root: folder of the model, whose configs/metadata.json has its name and version.
+        point: "x y z" or "x y z side" in mm along R, A and S, where to look; "": the case's own region.
         output_file: receives the prediction.
         positive: with two classes, the name of the positive one; None is the last.
     """
     metadata = json.loads((Path(bundle_root) / "configs" / "metadata.json").read_text(encoding="utf-8"))
     (item,) = items
+    asked = dict(item) | ({"point": point} if point else {})
+    kept = [step for step in preprocessing.flatten().transforms if not isinstance(step, DeleteItemsd)]
+    ready: Any = Compose(kept)(dict(asked))
     found = predict_case(
-        network, model_file, item, point, preprocessing, prepare_batch, inferer, phases, classes, metadata, positive
+        network, model_file, asked, ready, preprocessing, prepare_batch, inferer, phases, classes, metadata, positive
     )
+    if ready.get("outline") is not None:
+        found["outline"] = write_outline(ready, Path(output_file).parent)
     write_text(output_file, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_outline(ready: Mapping[Any, Any], folder: Path) -> dict[str, str | None]:
+    """Write what a network outlined on the voxels of the reference phase; return this phase and the file's name."""
+    outline, phase = ready["outline"], ready["reference"]
+    labels, volume = outline.read().astype(np.uint8), ready["volumes"][phase]
+    if not labels.any():
+        return {"phase": phase, "file": None}
+    file = outline_path(folder, str(ready["case"]))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shown = sample_labels(labels, outline.affine, volume.affine, volume.shape, int(labels.max()))[0]
+    save_nifti(file, shown, volume.affine)
+    return {"phase": phase, "file": str(file.relative_to(folder))}
 
 
 def table_columns(network: nn.Module) -> list[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,7 @@ def write_report(
         character_set: of texts in images whose header names none or a wrong one; "" is Western European.
 
     """
-    files = dict.fromkeys(image.file for stack in series.values() for image in stack.slices)
-    read = [read_in_unicode(file, character_set) for file in files]
-    print("".join(f"note: {removed}\n" for removed in sorted({one for _, found in read for one in found})), end="")
-    evidence = [_complete(image) for image, _ in read]
+    evidence = evidence_of(series.values(), character_set, say=True)
     report = template.ComprehensiveSR(
         evidence=evidence,
         content=_content(prediction, evidence),
@@ -72,19 +69,28 @@ def write_report(
     return write_atomically(target, lambda path: report.save_as(path, enforce_file_format=True))
 
 
-def _complete(image: Any) -> Any:
-    """Add empty elements that every image must have and an anonymised one may lack."""
-    for name in REQUIRED:
-        if name not in image:
-            setattr(image, name, "")
-    return image
+def evidence_of(stacks: Iterable[Stack], character_set: str, say: bool = False) -> list[Any]:
+    """Return the headers of the images of some volumes, with texts in UTF-8 and what every image must have.
+
+    Elements that an anonymised image may lack are empty; `say` prints what breaks the standard and was left out.
+    """
+    files = dict.fromkeys(image.file for stack in stacks for image in stack.slices)
+    read = [read_in_unicode(file, character_set) for file in files]
+    if say:
+        print("".join(f"note: {removed}\n" for removed in sorted({one for _, found in read for one in found})), end="")
+    images = [image for image, _ in read]
+    for image in images:
+        for name in REQUIRED:
+            if name not in image:
+                setattr(image, name, "")
+    return images
 
 
 def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
     """Return the tree of the report."""
     model = prediction["model"]
     algorithm = template.AlgorithmIdentification(
-        name=_text(model["name"]), version=str(model["version"]), family=codes.DCM.ArtificialIntelligence
+        name=short_text(model["name"]), version=str(model["version"]), family=codes.DCM.ArtificialIntelligence
     )
     predicted = prediction["class"]
     probabilities = [
@@ -123,7 +129,7 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         measurements=measured,
         qualitative_evaluations=[*judged, *_clinical(prediction)],
     )
-    device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=_text(model["name"]))
+    device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=short_text(model["name"]))
     observer = template.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
     return template.MeasurementReport(
         observation_context=template.ObservationContext(observer_device_context=observer),
@@ -151,13 +157,13 @@ def coded(meaning: str) -> Any:
     'C4D5A21A966BD3'
     """
     value = "C" + hashlib.sha256(meaning.encode()).hexdigest()[:13].upper()
-    return template.CodedConcept(value, SCHEME, _text(meaning))
+    return template.CodedConcept(value, SCHEME, short_text(meaning))
 
 
-def _text(name: str) -> str:
+def short_text(name: str) -> str:
     r"""Return a name that fits a DICOM long string: at most 64 characters, no backslash, no line break.
 
-    >>> _text("low\\high\n")
+    >>> short_text("low\\high\n")
     'low/high'
     """
     return " ".join(name.replace("\\", "/").split())[:64]

@@ -43,8 +43,8 @@ class PatientImages:
     series: dict[str, Stack] = field(default_factory=dict)
     character_set: str = ""
 
-    def with_roi(self, roi: Path) -> PatientImages:
-        """Return the same images with another region of interest."""
+    def with_roi(self, roi: Path | None) -> PatientImages:
+        """Return the same images with another region of interest, or none."""
         return replace(self, roi=roi)
 
 
@@ -149,7 +149,7 @@ def write_case(images: PatientImages, clinical: Mapping[str, Any], config: Mappi
     document = {
         "name": images.case,
         "phases": list(config["phases"]),
-        "classes": list(config["classes"]),
+        **({"classes": list(config["classes"])} if config["classes"] else {}),
         "clinical": list(config["clinical"]),
         "unlabelled": [entry],
     }

@@ -118,39 +118,7 @@ def test_what_is_no_volume_is_refused_with_the_reason(name, write_dicom, tmp_pat
     say("DICOM", name, stack.refused)
 
 
-def test_frames_of_an_enhanced_file_are_slices_each_with_its_scale(write_dicom, tmp_path):
-    from pydicom import dcmread
-    from pydicom.dataset import Dataset
-    from pydicom.sequence import Sequence
-
-    (file,) = write_dicom(tmp_path, heights=[0])
-    image = dcmread(file)
-
-    def group(**tags) -> Sequence:
-        item = Dataset()
-        for name, value in tags.items():
-            setattr(item, name, value)
-        return Sequence([item])
-
-    shared = Dataset()
-    shared.PixelMeasuresSequence = group(PixelSpacing=[2.0, 1.5], SliceThickness=3.0)
-    shared.PlaneOrientationSequence = group(ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
-    frames = []
-    for number in range(8):
-        frame = Dataset()
-        frame.PlanePositionSequence = group(ImagePositionPatient=[0, 0, 3.0 * (number % 4)])
-        frame.MRDiffusionSequence = group(DiffusionBValue=float(number // 4 * 800))
-        frame.PixelValueTransformationSequence = group(
-            RescaleSlope=1 + number / 2, RescaleIntercept=-10, RescaleType="US"
-        )
-        frames.append(frame)
-    del image.PixelSpacing, image.ImageOrientationPatient, image.ImagePositionPatient
-    image.SharedFunctionalGroupsSequence = Sequence([shared])
-    image.PerFrameFunctionalGroupsSequence = Sequence(frames)
-    image.NumberOfFrames = 8
-    image.PixelData = np.repeat(np.arange(8, dtype=np.int16), 80).tobytes()
-    image.save_as(file, enforce_file_format=True)
-
+def test_frames_of_an_enhanced_file_are_slices_each_with_its_scale(enhanced, tmp_path):
     found = stacks(tmp_path)
     assert [stack.part for stack in found] == ["b 0", "b 800"]
     assert [[image.frame for image in stack.slices] for stack in found] == [[0, 1, 2, 3], [4, 5, 6, 7]]
