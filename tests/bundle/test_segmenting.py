@@ -22,7 +22,6 @@ from workbench.predict import command as predict
 
 from tests.predict.test_predict import RULES, assert_valid, write_series
 from tests.predict.test_segmentation_object import on_voxels
-
 from tests.report.page import Page
 
 FILES = ["configs/train.yaml", "configs/segment.yaml"]
