@@ -41,9 +41,7 @@ def test_good_outlines_warn_of_nothing_and_each_fault_of_itself(tmp_path):
     (few,) = outline_cautions(contents(tmp_path, patients=9))
     assert few.found == "The test split has masks of 9 patients only."
     missed, wide = outline_cautions(contents(tmp_path, wrong=3))
-    assert missed.found.startswith(
-        "lesion: nothing was outlined in 3 of 12 cases though it was drawn, and something in 0"
-    )
+    assert missed.found == "lesion, of 12 cases: nothing was outlined in 3 though it was drawn."
     assert wide.found.startswith("The 95% interval of the Dice of lesion is ")
     (nobody,) = outline_cautions(contents(tmp_path, outlined=0 * WHOLE, drawn=0 * WHOLE))
     assert nobody.found == "No case of the test split shows lesion, nor was it outlined."

@@ -178,7 +178,7 @@ def froc_figure(lesions: Mapping[str, Mapping[str, Any]], path: Path | None = No
     """Draw the FROC curves of `lesions_of` with their bands, and the points where all pieces count."""
     figure = new_figure(5.6, 4.6)
     axes = figure.subplots()
-    names = figure.names(list(lesions), "phase", 18)
+    names = figure.names(list(lesions), "phase", 18) if any(lesions) else [""]
     for colour, name, one in zip(COLOURS, names, lesions.values(), strict=False):
         if not one["froc"]:
             continue

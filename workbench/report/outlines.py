@@ -120,9 +120,10 @@ def outline_cautions(contents: Contents) -> Iterator[Caution]:
                 "Its row is empty, and it counts in no mean.",
             )
         elif row["n_missed"] or row["n_invented"]:
+            missed = f"nothing was outlined in {row['n_missed']} though it was drawn" if row["n_missed"] else ""
+            invented = f"something was outlined in {row['n_invented']} though it was not" if row["n_invented"] else ""
             yield Caution(
-                f"{name}: nothing was outlined in {row['n_missed']} of {row['n_cases']} cases though it was drawn, and "
-                f"something in {row['n_invented']} though it was not.",
+                f"{name}, of {counted(row['n_cases'], 'case')}: {' and '.join(filter(None, [missed, invented]))}.",
                 "These cases have Dice 0 and the largest possible distance, and weigh on the means; outlines.csv names "
                 "them.",
             )
