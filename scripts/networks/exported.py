@@ -18,13 +18,16 @@ from torch import Tensor, nn
 
 TOLD = ("classes", "clinical", "weights", "temperature", "threshold", "prior")
 """Metadata that an exported file must hold to be used here."""
+TOLD_OUTLINES = ("structures", "masks", "clinical", "weights")
+"""The same of a network that outlines."""
 
 
 class ExportedNetwork(nn.Module, ABC):
     """A network whose weights and operations both come from one file, which `load` reads.
 
-    It is called like the network that it was made from: image [B, P, D, H, W] -> logits [B, K], for evaluation
-    only. Its calibration and the columns of its clinical table come with the file.
+    It is called like the network that it was made from: image [B, P, D, H, W] -> logits [B, K], or of outlines
+    [B, M (S + 1), D, H, W], for evaluation only. Its calibration and the columns of its clinical table come with
+    the file.
     """
 
     suffix: str
@@ -53,14 +56,17 @@ class ExportedNetwork(nn.Module, ABC):
         except (RuntimeError, OSError, ValueError, KeyError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise ValueError(f"exported model {path} cannot be read ({reason}); export it again") from None
-        lacking = [name for name in TOLD if name not in described]
+        told = TOLD_OUTLINES if "structures" in described else TOLD
+        lacking = [name for name in told if name not in described]
         if lacking:
             raise ValueError(
-                f"exported model {path} must say its {', '.join(TOLD)}, found no {', '.join(lacking)}; make "
+                f"exported model {path} must say its {', '.join(told)}, found no {', '.join(lacking)}; make "
                 "it with `run exporting` and configs/export.yaml"
             )
         check_origin(path, described)
         self.num_columns = len(described["clinical"])
+        if told is TOLD_OUTLINES:
+            return
         self.calibration = Calibration(len(described["classes"]))
         for name, buffer in self.calibration.named_buffers():
             buffer.copy_(torch.tensor(described[name]))
@@ -130,6 +136,6 @@ def check_origin(path: Path, described: Mapping[str, Any]) -> None:
     Raises:
         ValueError: it was made from other weights; names both files.
     """
-    weights = path.with_name("model.pt")
+    weights = path.with_suffix(".pt")
     if weights.is_file() and described["weights"] != content_hash(weights):
         raise ValueError(f"exported model {path} was made from other weights than {weights} holds now; export it again")

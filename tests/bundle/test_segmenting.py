@@ -14,10 +14,12 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import torch
 import yaml
 from highdicom.seg import segread
 from pydicom.uid import generate_uid
 from scripts.files.errors import error_chain
+from scripts.networks.exported import EXPORTED
 from workbench.predict import command as predict
 
 from tests.predict.test_predict import RULES, assert_valid, write_series
@@ -131,6 +133,30 @@ def test_a_dicom_study_becomes_label_maps_and_dicom_segmentations(outlining, sma
     assert_valid(outline.with_name(outline.name.replace(".nii.gz", ".dcm")), "Segmentation")
 
 
+@pytest.mark.slow
+def test_exported_files_outline_the_same(outlining, bundle, small_phantom, tmp_path):
+    """Compared with the network on patches with each phase missing (NaN); here on a whole scan without a phase."""
+    folder = tmp_path / "exported"
+    shutil.copytree(outlining, folder)
+    bundle("exporting", [str(folder / "configs" / "inference.yaml"), "configs/export.yaml"], bundle_root=str(folder),
+           rounds=1)  # fmt: skip
+    rows = {row["file"]: row for row in csv.DictReader((folder / "exports.csv").open())}
+    assert list(rows) == ["model.pt", "model.ts", "model.onnx"]
+    assert all(float(row["largest_difference"]) <= 1e-4 and float(row["ms_per_case"]) > 0 for row in rows.values())
+    case = json.loads((small_phantom / "dataset.json").read_text())["test"][0]["case"]
+    (tmp_path / "new" / case).mkdir(parents=True)
+    for phase in ("arterial", "portal"):
+        shutil.copy(small_phantom / case / f"{phase}.nii.gz", tmp_path / "new" / case)
+    found = {}
+    for runtime in ("pytorch", "torchscript", "onnx"):
+        bundle("inferring", [str(folder / "configs" / "inference.yaml")], bundle_root=str(folder), runtime=runtime,
+               dataset_dir=str(tmp_path / "new"), output_dir=str(tmp_path / runtime))  # fmt: skip
+        found[runtime] = np.asarray(nibabel.load(tmp_path / runtime / "outlines" / f"{case}.nii.gz").dataobj)
+    assert found["pytorch"].any()
+    assert (found["torchscript"] != found["pytorch"]).mean() < 1e-5
+    assert (found["onnx"] != found["pytorch"]).mean() < 1e-5
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
@@ -175,6 +201,16 @@ def test_a_classifier_looks_where_a_network_outlines_and_needs_images_alone(bund
         for place in (moved, tmp_path / "out")
     )
     assert before == pytest.approx(after, abs=1e-5)
+
+    bundle("exporting", [str(moved / "configs" / "inference.yaml"), "configs/export.yaml"], bundle_root=str(moved),
+           rounds=1)  # fmt: skip
+    rows = [row["file"] for row in csv.DictReader((moved / "exports.csv").open())]
+    assert rows == [f"{name}.{ending}" for name in ("model", "outline") for ending in ("pt", "ts", "onnx")]
+    file = EXPORTED["onnx"]()
+    file.load(moved / "models" / "outline.onnx")
+    image = torch.rand(1, 3, *TINY["grid_size"])
+    image[0, 1] = torch.nan
+    assert file(image, present=torch.tensor([[True, False, True]])).isfinite().all()
 
     case = document["test"][0]["case"]
     write_series(small_phantom / case / "portal.nii.gz", tmp_path / "in", "portal", generate_uid(), 1, "P1")

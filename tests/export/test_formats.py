@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from scripts.networks import EarlySegmentationNetwork, SegmentationNetwork
+from scripts.networks.encoders import PlannedEncoder
 from scripts.networks.exported import EXPORTED
+from scripts.networks.fusion import AdaptiveConv
 from torch import nn
 from workbench.export.formats import FORMATS, TOLERANCE, example_inputs, largest_difference, trial_batches, write_onnx
 
@@ -73,6 +77,39 @@ def test_the_file_predicts_what_the_network_predicts(case, format_, tmp_path):
     image[1, 0] = 0.0  # a phase of zeros is absent unless told otherwise
     torch.testing.assert_close(exported(image), network(image), atol=TOLERANCE, rtol=0)
     torch.testing.assert_close(exported(image, clinical), network(image, clinical), atol=TOLERANCE, rtol=0)
+
+
+OUTLINERS = {
+    "early": partial(EarlySegmentationNetwork, width=4),
+    "fused": partial(SegmentationNetwork, PlannedEncoder, AdaptiveConv, num_masks=3, width=4),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "format_"),
+    [
+        ("fused", "onnx"),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (("fused", "torchscript"), ("early", "torchscript"), ("early", "onnx"))
+        ),
+    ],
+)
+def test_the_file_outlines_what_the_network_outlines(name, format_, tmp_path):
+    torch.manual_seed(0)
+    network = OUTLINERS[name](num_phases=3, num_structures=2, patch_size=[16, 16, 8]).eval()
+    shape = 3, [16, 16, 8], 0
+    path = tmp_path / f"outline{EXPORTED[format_].suffix}"
+    description = {"structures": ["wall", "lumen"], "masks": "phase", "clinical": [], "weights": "none"}
+    FORMATS[format_](network, example_inputs(2, *shape), description, path)
+    exported = EXPORTED[format_]()
+    exported.load(path)
+    trials = trial_batches(*shape, most=2)
+    assert trials["a phase missing"][0].isnan().any()
+    assert largest_difference(network, exported, trials, format_) <= TOLERANCE
+    image, _, present = trials["a phase missing"]
+    again = torch.where(image.isnan(), 9.0, image)  # whatever an absent slot holds
+    torch.testing.assert_close(exported(again, present=present), network(image, present=present), atol=1e-4, rtol=0)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ from scripts.engines.network import load_trained
 from scripts.files.atomic import write_atomically, write_table
 from scripts.files.plain_text import listing
 from scripts.networks.exported import EXPORTED, ExportedNetwork
+from scripts.networks.outline_network import OutlineNetwork
+from scripts.transforms.outlined_region import OutlinedRegiond
 from scripts.volumes.fingerprint import content_hash
 from torch import nn
 from workbench.export.formats import FORMATS, example_inputs, largest_difference, latencies, trial_batches
 
-KEYS = (
-    "phases", "reference_phase", "classes", "positive", "clinical", "orientation", "spacing", "grid_size",
-    "region", "intensity", "image_filter",
-)  # fmt: skip
+KEYS = ("phases", "reference_phase", "orientation", "spacing", "grid_size", "intensity", "image_filter")
+OF_CLASSES = ("classes", "positive", "clinical", "region")
+OF_OUTLINES = ("structures", "masks")
 VERSIONS = ("name", "version", "monai_version", "pytorch_version")
+CASES, PATCHES = 5, 2  # At a time, at most, in the comparison: patches of networks that outline are large
 
 
 def describe(network: nn.Module, weights: Path, bundle_root: Path) -> dict[str, Any]:
@@ -36,20 +38,22 @@ def describe(network: nn.Module, weights: Path, bundle_root: Path) -> dict[str, 
         bundle_root: folder whose configs/metadata.json describes the model.
 
     Returns:
-        phases, reference_phase, classes, positive (of two classes, the one to which the threshold applies),
-        clinical, orientation, spacing (mm), grid_size (voxels), region, intensity and image_filter, as in the
-        configuration; temperature, threshold and prior, as in `Calibration` (the logits are already divided by
-        the temperature); name and versions; and the SHA-256 of the weights.
+        phases, reference_phase, orientation, spacing (mm), grid_size (voxels), intensity and image_filter, as in the
+        configuration. Of a network that classifies also classes, positive (of two classes, the one to which the
+        threshold applies), clinical and region; temperature, threshold and prior, as in `Calibration` (the logits
+        are already divided by the temperature). Of one that outlines structures and masks. Name and versions, and
+        the SHA-256 of the weights.
     """
     metadata = json.loads((bundle_root / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    model = metadata["model_configuration"]
+    model, outlines = metadata["model_configuration"], isinstance(network, OutlineNetwork)
     classes = list(model["classes"])
     if len(classes) == 2:
         model["positive"] = classes[positive_index(classes, model.get("positive"))]
+    numbers = () if outlines else ("temperature", "threshold", "prior")
     return {
-        **{key: model[key] for key in KEYS if key in model},
+        **{key: model[key] for key in (*KEYS, *(OF_OUTLINES if outlines else OF_CLASSES)) if key in model},
         **{key: metadata[key] for key in VERSIONS if key in metadata},
-        **{name: network.get_buffer(f"calibration.{name}").tolist() for name in ("temperature", "threshold", "prior")},
+        **{name: network.get_buffer(f"calibration.{name}").tolist() for name in numbers},
         "weights": content_hash(weights),
     }
 
@@ -69,11 +73,14 @@ def export_model(
     grid_size: Sequence[int],
     formats: Sequence[str],
     rounds: int,
+    region: Any = None,
 ) -> None:
     """Export a trained model to other formats, compare the logits of each with the network's, and time them.
 
     It writes `model.ts` and `model.onnx` beside the weights, and exports.csv into the folder of the model, with
-    the size of each file, its largest difference from the network, and its time for one case on the CPU.
+    the size of each file, its largest difference from the network, and its time for one case (of a network that
+    outlines, for one patch) on the CPU. Of a classifier whose region a second network outlines also
+    `outline.ts` and `outline.onnx`.
 
     Args:
         network: the network, into which the weights of `model_file` are loaded.
@@ -84,6 +91,7 @@ def export_model(
         grid_size: voxels.
         formats: names of `FORMATS`.
         rounds: how often one case is timed with each runtime; 0: not at all.
+        region: rule of the region; of an `OutlinedRegiond` the network is exported, too.
 
     Raises:
         FileNotFoundError: no trained weights.
@@ -95,10 +103,31 @@ def export_model(
             raise ValueError(f"`formats` must be among {listing(name, FORMATS)}, found {list(formats)}")
     weights, root = Path(model_file), Path(bundle_root)
     load_trained(network, weights)
+    read = [] if isinstance(network, OutlineNetwork) else list(columns)
+    description = describe(network, weights, root) | {"clinical": read}
+    shape = len(phases), grid_size, len(read)
+    rows = _exported(network, weights, description, shape, formats, rounds)
+    if isinstance(region, OutlinedRegiond) and region.network is not None:
+        file = weights.with_name("outline.pt")
+        inferer: Any = region.inferer
+        patch = inferer.size
+        settings = {"clinical": [], "grid_size": patch, "spacing": region.grid.spacing.tolist()}
+        description = describe(region.network, file, root) | settings
+        rows += _exported(region.network, file, description, (len(phases), patch, 0), formats, rounds)
+    write_table(root / "exports.csv", HEADER, rows)
+
+
+def _exported(
+    network: nn.Module,
+    weights: Path,
+    description: Mapping[str, Any],
+    shape: tuple[int, Sequence[int], int],
+    formats: Sequence[str],
+    rounds: int,
+) -> list[list[Any]]:
+    """Write one network, of so many phases, voxels and columns, in each format; return the rows of the table."""
     network = network.cpu().eval()
-    description = describe(network, weights, root) | {"clinical": list(columns)}
-    shape = len(phases), grid_size, len(columns)
-    trials = trial_batches(*shape)
+    trials = trial_batches(*shape, most=PATCHES if isinstance(network, OutlineNetwork) else CASES)
     files, networks, differences = {"pytorch": weights}, {"pytorch": network}, {"pytorch": 0.0}
     for name in formats:
         exported = EXPORTED[name]()
@@ -121,4 +150,4 @@ def export_model(
         rows.append([name, file.name, size, difference, *timed, *run])
         speed = "{} ms per case ({} to {})".format(*timed) if rounds else "not timed"
         print(f"{name}: {file}, {size} MB, logits to within {difference}, {speed}")
-    write_table(root / "exports.csv", HEADER, rows)
+    return rows

@@ -29,15 +29,15 @@ def example_inputs(cases: int, num_phases: int, grid_size: Sequence[int], num_co
 
 
 def trial_batches(
-    num_phases: int, grid_size: Sequence[int], num_columns: int
+    num_phases: int, grid_size: Sequence[int], num_columns: int, most: int = 5
 ) -> dict[str, tuple[Tensor, Tensor | None, Tensor]]:
-    """Return test batches by name: one case, several, each phase missing, each clinical value missing.
+    """Return test batches by name: one case, `most`, each phase missing, each clinical value missing.
 
     Absent phases hold NaN, which no exported operation may let through.
     """
     batches = {
         f"{cases} of {num_phases} phases": example_inputs(cases, num_phases, grid_size, num_columns, cases)
-        for cases in (1, 5)
+        for cases in (1, most)
     }
     if num_phases > 1:
         image, clinical, present = example_inputs(num_phases, num_phases, grid_size, num_columns, 2)
@@ -93,7 +93,8 @@ def write_onnx(network: nn.Module, inputs: Inputs, description: Mapping[str, Any
     """Write an ONNX file for batches of any size; its metadata is the description.
 
     Inputs image float32 [B, P, D, H, W], clinical float32 [B, T] (only with a table, NaN where a value is
-    missing) and present bool [B, P]; output logits float32 [B, K], whose softmax is the probability.
+    missing) and present bool [B, P]; output logits float32 [B, K], whose softmax is the probability, or of a
+    network that outlines [B, M (S + 1), D, H, W].
 
     Raises:
         ValueError: the network has an operation that ONNX lacks, or the package onnx is not installed.
