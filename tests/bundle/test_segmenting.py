@@ -8,6 +8,7 @@ import io
 import json
 import re
 import shutil
+import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from highdicom.seg import segread
 from pydicom.uid import generate_uid
 from scripts.files.errors import error_chain
 from scripts.networks.exported import EXPORTED
+from workbench.package.contents import read_file
+from workbench.package.packing import package
 from workbench.predict import command as predict
 
 from tests.predict.test_predict import RULES, assert_valid, write_series
@@ -155,6 +158,19 @@ def test_exported_files_outline_the_same(outlining, bundle, small_phantom, tmp_p
     assert found["pytorch"].any()
     assert (found["torchscript"] != found["pytorch"]).mean() < 1e-5
     assert (found["onnx"] != found["pytorch"]).mean() < 1e-5
+
+
+def test_its_package_describes_outlines_and_shows_none(outlining, tmp_path):
+    shutil.copytree(outlining, tmp_path / "copy", symlinks=True)
+    (tmp_path / "copy" / "models" / "outline.pt").write_bytes(b"of an outlined classifier")
+    file = package(tmp_path / "copy", tmp_path)
+    card = read_file(file, "docs/README.md").decode()
+    assert "- Structures: lesion; one outline per case" in card
+    assert "Logits [B, 2, D, H, W] for background, lesion;" in card
+    assert "| lesion | 8 |" in card
+    assert read_file(file, "models/outline.pt") == b"of an outlined classifier"
+    with zipfile.ZipFile(file) as archive:
+        assert not [name for name in archive.namelist() if "outlines" in name and "scripts" not in name]
 
 
 @pytest.mark.parametrize(

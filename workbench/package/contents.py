@@ -27,6 +27,8 @@ CONFIG_SUFFIXES = (".yaml", ".json", ".conf")
 # Figures of a results folder that show no patient, with their titles in the model card.
 FIGURES = {
     "learning_curves.png": "Training loss and validation",
+    "dice.png": "Overlap of the outlines",
+    "froc.png": "FROC curve",
     "roc.png": "ROC",
     "precision_recall.png": "Precision and recall",
     "reliability.png": "Reliability of the probabilities",
@@ -57,8 +59,8 @@ def copy_contents(root: Path, target: Path) -> None:
     """Copy what belongs to a bundle: configurations, best weights, package, model card and licences.
 
     It leaves out data, tests, other pages of the documentation, predictions, images of patients
-    (``first_batch.png``, ``worst_errors.png``), TensorBoard files, ``last.pt``, and hidden files. The figures of a
-    results folder that show no patients are copied to ``docs/figures``.
+    (``first_batch.png``, ``worst_errors.png``, outlines), TensorBoard files, ``last.pt``, and hidden files. The
+    figures of a results folder that show no patients are copied to ``docs/figures``.
 
     Args:
         root: the bundle, or a results folder.
@@ -74,7 +76,8 @@ def copy_contents(root: Path, target: Path) -> None:
             f"{root} must be a trained bundle, but has no {' and no '.join(missing)}; give this bundle's "
             "folder or that of a finished training, results/NAME"
         )
-    names = [Path("LICENSE"), Path("models/model.pt"), *_documents(root)]
+    outliner = [Path("models/outline.pt")] if (root / "models" / "outline.pt").is_file() else []
+    names = [Path("LICENSE"), Path("models/model.pt"), *outliner, *_documents(root)]
     for folder in ("configs", "scripts"):
         names += [path.relative_to(root) for path in (root / folder).rglob("*") if path.is_file()]
     places = {name: name for name in names if _wanted(name)}

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from scripts.cases.positive import config_positive
 from scripts.engines.running import network_parts
+from scripts.figures.outline_tables import outline_table
 from scripts.files.yaml_files import read_yaml
 from scripts.metrics.registry import HEADINGS
 from workbench.package.contents import FIGURES
@@ -56,28 +57,52 @@ def model_card(root: Path) -> str:
         "parts": ", ".join(parts),
         "phases": ", ".join(config["phases"]),
         "num_phases": meta["network_data_format"]["inputs"]["image"]["num_channels"],
-        "classes": ", ".join(config["classes"]),
-        "positive": f" (positive: {named})" if (named := config_positive(config)) else "",
-        "num_classes": len(config["classes"]),
+        **(_outlines(config, meta) if "segmenting" in config else _classes(config)),
         "clinical": ", ".join(columns) or "none",
-        "grid_size": " × ".join(map(str, config["grid_size"])),
         "shape": ", ".join(map(str, config["grid_size"])),
-        "spacing": " × ".join(map(str, config["spacing"])),
         **{key: config[key] for key in ("orientation", "reference_phase")},
         **{key: _component(config[key]) for key in ("region", "intensity", "image_filter")},
         "training": "\n".join(f"- {words}: {config[key]}" for key, words in TRAINING.items()),
         "start": f"other weights (`{PureWindowsPath(start).name}`)" if start else "random weights",
-        "performance": _performance(root / "metrics.json"),
+        "performance": _performance(root / "metrics.json", config.get("tolerance", 0.0)),
         "figures": "\n\n".join(f"#### {FIGURES[key]}\n\n![{FIGURES[key]}](figures/{key})" for key in shown),
     }
     return TEMPLATE.read_text(encoding="utf-8").format_map(fields)
 
 
-def _performance(metrics: Path) -> str:
-    """Return the table of ``metrics.json`` with a line that explains it."""
+def _classes(config: dict[str, Any]) -> dict[str, str]:
+    """Return what a classifier answers, and the grid that it sees."""
+    number, classes = len(config["classes"]), ", ".join(config["classes"])
+    positive = f" (positive: {named})" if (named := config_positive(config)) else ""
+    return {
+        "answers": f"Classes: {classes}{positive}",
+        "grid": f"{_product(config['grid_size'])} voxels of {_product(config['spacing'])} mm",
+        "output": f"Logits [B, {number}] for {classes}; their softmax is the probability of each class.",
+    }
+
+
+def _outlines(config: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a network that outlines answers, and the patches that it sees."""
+    channels = meta["network_data_format"]["outputs"]["pred"]["channel_def"]
+    size, names = _product(config["grid_size"]), ", ".join(channels.values())
+    return {
+        "answers": f"Structures: {', '.join(config['structures'])}; one outline per {config['masks']}",
+        "grid": f"{_product(config['spacing'])} mm, seen in patches of {size} voxels,",
+        "output": f"Logits [B, {len(channels)}, D, H, W] for {names}; the largest says which it is.",
+    }
+
+
+def _product(values: Sequence[float]) -> str:
+    return " × ".join(map(str, values))
+
+
+def _performance(metrics: Path, tolerance: float) -> str:
+    """Return the table of ``metrics.json`` with what explains it; `tolerance` in mm is that of the surface Dice."""
     if not metrics.is_file():
         return "Not measured: the training left no metrics.json."
     found = json.loads(metrics.read_text(encoding="utf-8"))
+    if "outlines" in found:
+        return outline_table(found["outlines"], tolerance, f"Split `{found['name']}`").markdown().partition("\n\n")[2]
     rows = [
         [str(row["class"]), *(_figure(row, metric) for metric in HEADINGS)]
         for row in [*found["per_class"], found["macro"]]
