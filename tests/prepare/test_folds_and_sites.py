@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 from scripts.cases.read import read_cases
 from scripts.cases.splits import split_by_patient
+from workbench.prepare.fold_splits import fold_splits
 from workbench.prepare.preparing import prepare
 from workbench.prepare.settings import Settings
-from workbench.prepare.write import fold_splits
 
 from tests.prepare.test_identical import cohort
 

@@ -28,6 +28,7 @@ from scripts.volumes.volume import BadVolume
 from workbench.prepare.bias_field import correct_cases
 from workbench.prepare.clinical_table import join_clinical_table
 from workbench.prepare.deciding import Deciding, decided_columns
+from workbench.prepare.fold_splits import fold_splits
 from workbench.prepare.grids import check_reference, choose_reference, look_at_grids
 from workbench.prepare.identical import copies_told, merged_patients, settle_identical
 from workbench.prepare.labels import one_spelling
@@ -40,15 +41,7 @@ from workbench.prepare.settings import Settings, absolute, output_folder, refuse
 from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
-from workbench.prepare.write import (
-    Dataset,
-    command_for,
-    fold_splits,
-    image_overlay_text,
-    overlay_text,
-    write_dataset,
-    write_folds,
-)
+from workbench.prepare.write import Dataset, command_for, image_overlay_text, overlay_text, write_dataset, write_folds
 
 
 def prepare_as_configured() -> Path | None:
