@@ -88,6 +88,8 @@ class Comparison(Keys):
     """folder of the disk cache"""
     strategies: Texts
     """overlays in configs/fusion, and single_<phase>; the baselines are added"""
+    compared_with: Annotated[list[Text], Predicate(each_once)] | None
+    """baselines that are added, e.g. [random_forest]; null adds all"""
     training_seeds: Annotated[list[Seed], Len(1), Predicate(each_once)]
     """one training per seed, of the weights and of the order of the cases"""
     splits: Annotated[list[Split], Len(1), Predicate(each_once)]
@@ -100,6 +102,16 @@ class Comparison(Keys):
     """share of the other parts' patients that steers training; the rest fits the weights"""
     leave_one_site_out: bool
     """true: each site is a part, whatever `folds` says; needs 'site' in dataset.json"""
+    outliners_dir: Path
+    """receives them; comparisons of the same folds and cases may share it"""
+    single_repeats: Number
+    """repeats in which single phases are compared, with outliners of that phase alone; 0 leaves them out"""
+    measures: Annotated[list[Text], Predicate(each_once)] | None
+    """kinds (volume), columns (muscle_ed_mean) or patterns (*_es_*) of what is outlined, as columns of the table"""
+    walls: Annotated[list[Text], Predicate(each_once)]
+    """structures whose thickness is measured, e.g. [muscle]"""
+    baseline: Text | None
+    """phase without contrast, against which enhancement and wash-out are measured; null measures neither"""
     seed: Seed
     """of the folds and of the bootstrap"""
     draws: Count

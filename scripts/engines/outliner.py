@@ -52,7 +52,8 @@ class Outliner:
     (case -> fold, hash), and each training as a folder in ``outliner``. What a stopped training has finished is kept.
 
     Where a server started the training, the outliner of the bundle stays: it has not seen the labelled cases, or
-    its outlines of those that it has seen lie beside it.
+    its outlines of those that it has seen lie beside it. A comparison has trained outliners for all its trainings,
+    which have not seen the validation split either, see `workbench.compare.outlining`.
 
     Args:
         output_dir: results folder of the classifier.
@@ -60,35 +61,47 @@ class Outliner:
         cases: of the classifier's dataset.json.
         config: configuration of the classifier; see `PREFIX` and `SHARED`.
         folds: number of folds, at least 2.
+        trained: folder of such a comparison, with ``models/outline.pt``, ``outlines`` and ``outliner/data``.
 
     Raises:
-        ValueError: fewer than 2 folds, or training patients than folds; a training case without a mask.
+        ValueError: fewer than 2 folds, or training patients than folds; a training case without a mask, or one
+            outlined by a network that saw its patient.
     """
 
     def __init__(
-        self, output_dir: str | Path, bundle_root: str | Path, cases: Cases, config: dict[str, Any], folds: int = 3
+        self,
+        output_dir: str | Path,
+        bundle_root: str | Path,
+        cases: Cases,
+        config: dict[str, Any],
+        folds: int = 3,
+        trained: str | Path | None = None,
     ) -> None:
         self.place = Path(output_dir)
         self.configs = bundle_folder(bundle_root) / "configs"
         self.cases = cases
         self.config = config
         self.folds = folds
+        self.trained = None if trained is None else Path(trained)
 
     def run(self) -> None:
         """Train what is not trained yet, and gather weights and outlines."""
         if is_first_process():
-            if served_lists(self.config) is None:
+            if self.trained is not None:
+                self._keep(self.trained)
+                check_unseen(self.place, [*self.cases.training, *self.cases.validation])
+            elif served_lists(self.config) is None:
                 self._train_all()
             else:
-                self._keep()
+                self._keep(self.configs.parent)
         wait_for_all()
 
-    def _keep(self) -> None:
-        """Copy the outliner of the bundle, and its outlines of the cases that it was trained with."""
-        bundle = self.configs.parent
-        copy_atomically(bundle / "models" / "outline.pt", self.place / "models" / "outline.pt")
-        for file in sorted((bundle / "outlines").iterdir()):  # not by copytree, which hides that the disk is full
-            copy_atomically(file, self.place / "outlines" / file.name)
+    def _keep(self, source: Path) -> None:
+        """Copy an outliner that is there, and outlines of the cases that it must not outline."""
+        copy_atomically(source / "models" / "outline.pt", self.place / "models" / "outline.pt")
+        for part in ("outlines/*", "outliner/data/*/dataset.json"):
+            for file in sorted(source.glob(part)):  # not by copytree, which hides that the disk is full
+                copy_atomically(file, self.place / file.relative_to(source))
 
     def _train_all(self) -> None:
         parts = folds_of_patients([item["patient"] for item in self.cases.training], self.folds, self.config["seed"])
@@ -107,42 +120,22 @@ class Outliner:
         self._train(WHOLE, self.cases.training, self.cases.test)
         weights = self.place / "outliner" / WHOLE / "models" / "model.pt"
         copy_atomically(weights, self.place / "models" / "outline.pt")
-        origin = {}
-        for name, part in zip(names, parts, strict=True):
-            for index in part:
-                item = self.cases.training[index]
-                self._gather(self.place / "outliner" / name, item)
-                reference = item["image"].get(self.config["reference_phase"]) or next(iter(item["image"].values()))
-                origin[str(item["case"])] = {"fold": name, "sha256": content_hash(reference)}
-        write_text(self.place / "outlines" / ORIGIN, json.dumps(origin, indent=2) + "\n")
+        drawn_by = {index: name for name, part in zip(names, parts, strict=True) for index in part}
+        items = [(self.cases.training[index], name) for index, name in drawn_by.items()]
+        gather_outlines(self.place, self.place / "outliner", items, self.config["reference_phase"])
         check_unseen(self.place, self.cases.training)
 
     def _train(self, name: str, training: Sequence[Mapping[str, Any]], test: Sequence[Mapping[str, Any]]) -> None:
         """Train one network by a command of its own, unless that is done."""
-        folder = self.place / "outliner" / name
-        done = folder / "metrics.json"
-        if done.is_file():
+        if (self.place / "outliner" / name / "metrics.json").is_file():
             return
         logger.info("outliner %s: trained on %d cases, outlines %d", name, len(training), len(test))
-        dataset = self.place / "outliner" / "data" / name
-        dataset.mkdir(parents=True, exist_ok=True)
         splits = {"training": training, "validation": self.cases.validation, "test": test}
-        content: dict[str, Any] = {
-            "name": name,
-            "phases": self.cases.phases,
-            "classes": self.cases.classes,
-            "clinical": [],
-        }
-        content["structures"] = list(self.cases.structures)
+        content: dict[str, Any] = {"phases": self.cases.phases, "classes": self.cases.classes}
+        content |= {"structures": list(self.cases.structures)}
         content |= {split: [self._entry(item) for item in items] for split, items in splits.items()}
-        write_text(dataset / "dataset.json", json.dumps(content, indent=1) + "\n")
-        settings = {key: self.config[key] for key in SHARED if key in self.config}
-        own = {key.removeprefix(PREFIX): value for key, value in self.config.items() if key.startswith(PREFIX)}
-        own = json.loads(json.dumps(own).replace(f"@{PREFIX}", "@"))
-        settings |= {key: value for key, value in own.items() if key not in ("def", "network", "folds")}
-        settings |= {"output_dir": str(folder), "dataset_dir": str(dataset), "name": name, "resume": True}
-        write_text(dataset / "settings.yaml", yaml.safe_dump(settings, sort_keys=False))
-        files = [self.configs / "train.yaml", self.configs / "segment.yaml", dataset / "settings.yaml"]
+        settings = write_outliner(self.place / "outliner", name, content, self.config)
+        files = [self.configs / "train.yaml", self.configs / "segment.yaml", settings]
         line = [sys.executable, "-m", "monai.bundle", "run", "segmenting", "--config_file", str(list(map(str, files)))]
         process = subprocess.Popen([*line, "--bundle_root", str(self.configs.parent)])
         try:
@@ -159,9 +152,46 @@ class Outliner:
         kept = {key: item[key] for key in ("case", "patient", "image", "roi") if item.get(key) is not None}
         return kept | ({"label": self.cases.classes[item["label"]]} if "label" in item else {})
 
-    def _gather(self, folder: Path, item: Mapping[str, Any]) -> None:
-        """Copy the outline of a case; of one per phase, what any of them shows, on the first one's voxels."""
-        case, target = str(item["case"]), outline_path(self.place, str(item["case"]))
+
+def write_outliner(place: Path, name: str, content: Mapping[str, Any], config: Mapping[str, Any]) -> Path:
+    """Write what an outliner is trained with: ``data/NAME/dataset.json``, and ``settings.yaml`` beside it.
+
+    Args:
+        place: folder that receives the training as NAME.
+        name: of the outliner.
+        content: of dataset.json: phases, classes, structures and splits.
+        config: configuration of the classifier; see `PREFIX` and `SHARED`.
+
+    Returns:
+        settings.yaml, an overlay for train.yaml and segment.yaml.
+    """
+    folder = place / "data" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"name": name, "clinical": [], **content}
+    write_text(folder / "dataset.json", json.dumps(content, indent=1) + "\n")
+    settings = {key: config[key] for key in SHARED if key in config}
+    own = {key.removeprefix(PREFIX): value for key, value in config.items() if key.startswith(PREFIX)}
+    own = json.loads(json.dumps(own).replace(f"@{PREFIX}", "@"))
+    settings |= {key: value for key, value in own.items() if key not in ("def", "network", "folds")}
+    settings |= {"output_dir": str(place / name), "dataset_dir": str(folder), "name": name, "resume": True}
+    return write_text(folder / "settings.yaml", yaml.safe_dump(settings, sort_keys=False))
+
+
+def gather_outlines(
+    place: Path, outliners: Path, items: Sequence[tuple[Mapping[str, Any], str]], reference: str
+) -> None:
+    """Copy the outlines of cases, of one per phase what any shows on the first one's voxels, and write who drew them.
+
+    Args:
+        place: results folder of a classifier.
+        outliners: folder with the trainings of its outliners.
+        items: cases, each with the name of the outliner that outlined it.
+        reference: the reference phase.
+    """
+    origin = {}
+    for item, name in items:
+        case, target = str(item["case"]), outline_path(place, str(item["case"]))
+        folder = outliners / name
         paths = [outline_path(folder, case), *(outline_path(folder, case, phase) for phase in item["image"])]
         found = [open_volume(str(path), f"case {case}: outline") for path in paths if path.is_file()]
         maps, affine = [read_label_map(volume) for volume in found], found[0].affine
@@ -172,6 +202,9 @@ class Outliner:
         )
         target.parent.mkdir(parents=True, exist_ok=True)
         save_nifti(target, united([maps[0], *others]), affine)
+        scan = item["image"].get(reference) or next(iter(item["image"].values()))
+        origin[case] = {"fold": name, "sha256": content_hash(scan)}
+    write_text(place / "outlines" / ORIGIN, json.dumps(origin, indent=2) + "\n")
 
 
 def beside(model_file: str | Path | Sequence[str], name: str) -> str:
@@ -232,14 +265,27 @@ def check_unseen(output_dir: str | Path, training: Sequence[Mapping[str, Any]]) 
     """
     place = Path(output_dir)
     record = json.loads((place / "outlines" / ORIGIN).read_text(encoding="utf-8"))
-    origin = {case: entry["fold"] for case, entry in record.items()}
+    refuse_seen(place / "outliner", {case: entry["fold"] for case, entry in record.items()}, training)
+
+
+def refuse_seen(outliners: Path, origin: Mapping[str, str], cases: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse cases outlined by a network that was trained, or whose checkpoint was chosen, with their patients.
+
+    Args:
+        outliners: folder with ``data/NAME/dataset.json`` of each outliner.
+        origin: case -> NAME of the outliner that outlined it.
+        cases: that must not be seen.
+
+    Raises:
+        ValueError: as for `check_unseen`.
+    """
     seen: dict[str, set[str]] = {}
     for name in set(origin.values()):
-        content = json.loads((place / "outliner" / "data" / name / "dataset.json").read_text(encoding="utf-8"))
+        content = json.loads((outliners / "data" / name / "dataset.json").read_text(encoding="utf-8"))
         seen[name] = {str(entry["patient"]) for split in ("training", "validation") for entry in content[split]}
     leaks = [
         f"{item['case']} (outlined by {origin.get(str(item['case']), 'nothing')})"
-        for item in training
+        for item in cases
         if str(item["patient"]) in seen.get(origin.get(str(item["case"]), ""), {str(item["patient"])})
     ]
     if leaks:

@@ -96,7 +96,7 @@ def settle() -> bool:
         raise ValueError(f"--bundle_root must be the folder of a bundle or of its results, found {root!r}; correct it")
     check_order(config_files())
     check_keys(config, known_keys(configs, command), running_run_id())
-    check_command(options, config, configs, command)
+    check_command(options, config, configs, command, config_files())
     changed = settle_types(configs, command)
     check_values(running_config())
     check_from_data(running_config(), "the configuration")

@@ -141,7 +141,9 @@ def known_keys(configs: Path, command: str | None = None) -> frozenset[str]:
     return frozenset(str(key).partition("#")[0].lstrip("+") for content in contents for key in content)
 
 
-def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, run_id: str | None) -> None:
+def check_command(
+    typed: Iterable[str], config: dict[str, Any], configs: Path, run_id: str | None, files: Sequence[str | Path] = ()
+) -> None:
     """Refuse a typed key that only another command reads, e.g. `--folds 5` for a training.
 
     Args:
@@ -149,6 +151,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
         config: merged configuration; keys that it refers to count as read.
         configs: the bundle's configs folder.
         run_id: the key that is run.
+        files: that are run; keys of the overlays among them are read.
 
     Raises:
         ValueError: naming the key and the commands that read it.
@@ -158,6 +161,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
     read = set(_REFERENCE.findall(json.dumps(config, default=str)))
     read |= {key for file in COMMANDS[run_id] for key in content_in(configs, file)}
     read -= UNREAD.get(run_id, frozenset())
+    overlays = {Path(file).resolve() for file in files}
     for key in typed:
         if key in read:
             continue
@@ -166,7 +170,7 @@ def check_command(typed: Iterable[str], config: dict[str, Any], configs: Path, r
             names = " and ".join(sorted(others))
             raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")
         owners = [file for file in sorted(configs.glob("*/*.yaml")) if key in content_of(file)]
-        if owners:
+        if owners and not any(file.resolve() in overlays for file in owners):
             raise ValueError(
                 f"--{key} is a key of configs/{owners[0].relative_to(configs)}, which is not among the files "
                 "of this run; name it after the others in --config_file"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Len, Predicate
@@ -114,6 +115,8 @@ class Outlined(Masks):
     """from fused stages to outlines: unet (skips), pyramid (FPN) or deeplab (ASPP context)"""
     outline_width: Count
     """channels of the finest stage"""
+    outlines_from: Path | None
+    """folder of a comparison's fold, with outliners that are trained already; null trains them"""
     drawn_regions: bool
     """true: where a case has a mask drawn by a person, that goes before the outline"""
     where_nothing: Literal["error", "whole"]

@@ -118,6 +118,8 @@ def _parts(value: Any) -> list[Any]:
         return [str(value.__module__), value.__qualname__, _source(value)]
     if isinstance(value, re.Pattern):
         return [value.pattern, value.flags]
+    if isinstance(value, torch.nn.Module):  # its hooks hold references that cannot be described
+        return [type(value), repr(value), dict(value.state_dict())]
     if hasattr(value, "__dict__"):
         return [type(value), vars(value)]
     try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from scripts.engines.running import bundle_folder, running_config
 from scripts.files import errors
 from scripts.files.run_folder import refuse_bundle, run_in
 from workbench.compare.folds import Fold, make_folds
-from workbench.compare.jobs import Job, Place, run_jobs
+from workbench.compare.jobs import Job, Place, jobs_at_a_time, run_job, run_jobs
+from workbench.compare.outlining import Outlining, measured_of, train_outliners
 from workbench.compare.pool import Pool, read_pool, site_counts, write_fold, write_pooled
 from workbench.compare.report import read_rows, write_report
 from workbench.compare.strategies import (
@@ -26,6 +28,8 @@ from workbench.compare.strategies import (
     check_strategies,
     contenders,
     own_keys,
+    phase_of,
+    table_model,
     training_parser,
     user_settings,
     write_settings,
@@ -45,12 +49,18 @@ def compare(
     bundle_root: str | Path,
     output_dir: str | Path,
     strategies: Sequence[str],
+    compared_with: Sequence[str] | None,
     training_seeds: Sequence[int],
     folds: int,
     repeats: int,
     validation_fraction: float,
     splits: Sequence[str],
     leave_one_site_out: bool,
+    outliners_dir: str | Path,
+    single_repeats: int,
+    measures: Sequence[str] | None,
+    walls: Sequence[str],
+    baseline: str | None,
     seed: int,
     draws: int,
     cache: str,
@@ -86,9 +96,18 @@ def compare(
     sites = pool.values("site") if leave_one_site_out else None
     numbers = (folds, repeats, validation_fraction, seed)
     parts = make_folds(pool.values("label"), pool.values("patient"), *numbers, sites)
-    chosen = contenders(strategies, pool.phases, pool.columns)
-    known = settings | {"clinical": clinical, "dataset_dir": dataset_dir}
+    outlined = settings.get("outliner") is not None
+    if measures and not outlined:
+        raise ValueError(
+            "`measures` are taken from what networks outline, found no outliner; name configs/regions/outlined.yaml "
+            "behind configs/compare.yaml, or let `measuring` measure the masks of the dataset"
+        )
+    measured = measured_of(pool, settings.get("masks"), walls, baseline, measures) if measures else None
+    chosen = contenders(strategies, pool.phases, pool.columns, measured is not None, compared_with)
+    columns = [*pool.columns, *([] if measured is None else measured.columns())]
+    known = settings | {"clinical": columns, "dataset_dir": dataset_dir}
     check_strategies(bundle, known, chosen, pool.phases)
+    alone = {name: phase for name in chosen if outlined and (phase := phase_of(name, pool.phases))}
     record = {
         **settings,
         "dataset.json": hashlib.sha256(repr(pool).encode()).hexdigest(),  # cases, labels, files and tables
@@ -96,6 +115,9 @@ def compare(
         "validation_fraction": validation_fraction,
         "seed": seed,
     }
+    if measured is not None:
+        settings["clinical"] = [column["name"] for column in columns]
+        record |= {"measures": [column["name"] for column in columns], "walls": list(walls), "baseline": baseline}
     with run_in(folder, "comparing"):
         check_record(folder, record)
         write_settings(folder, {"missing_phases": False} | settings)  # it would cost time in every job
@@ -107,13 +129,23 @@ def compare(
             print("\n".join(f"  {site}, {counts}" for site, counts in site_counts(pool).items()))
         place = Place(bundle, folder, cache, Path(cache_dir).resolve())
         every = [
-            Job(strategy, part.repeat, part.fold, number, name, part.site)
+            Job(strategy, part.repeat, part.fold, number, name, part.site, alone.get(strategy))
             for (name, part), number, strategy in product(named.items(), training_seeds, chosen)
+            if strategy not in alone or part.repeat <= single_repeats
         ]
         todo = [job for job in every if not place.row(job).is_file()]
-        if todo:
-            _prepare_cases(parser, place, pool, next(iter(named)))
-        failures = run_jobs(place, todo, len(every), jobs, backend, scheduler)
+        networks = {(job.fold_name, job.phase) for job in todo if not table_model(job.strategy)}
+        if outlined:
+            shared = (Path(outliners_dir).resolve(), pool, parts, parser.get(), validation_fraction, seed, measured)
+            outlining = Outlining(place, *shared)
+            run = partial(run_jobs, jobs=jobs, backend=backend, scheduler=scheduler)
+            train_outliners(outlining, every, run, jobs_at_a_time(jobs))
+            for name, phase in dict.fromkeys((job.fold_name, job.phase) for job in every):
+                outlining.write_fold(folder / "folds" / name, named[name], phase, (name, phase) in networks)
+        first = next(iter(named))
+        if (first, None) in networks or (todo and not outlined):
+            _prepare_cases(parser, place, pool, first)
+        failures = run_jobs(partial(run_job, place), todo, len(every), jobs, backend, scheduler)
         if failures:
             raise ValueError(
                 f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause "
@@ -133,6 +165,7 @@ def fold_names(folder: Path, parts: Sequence[Fold]) -> dict[str, Fold]:
 
 def _prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:
     """Prepare all cases before the first job, which finds bad images early and fills a disk cache for all jobs."""
+    parser["model_file"] = str(place.folder / "folds" / fold / "models" / "model.pt")  # beside what is outlined for it
     names: Mapping[str, Any] = {"phases": pool.phases, "classes": pool.classes, "clinical": pool.columns}
     cases = read_cases(place.folder / "folds" / fold, **names)
     items = [*cases.training, *cases.validation, *cases.test]

@@ -82,12 +82,12 @@ def make_folds(
     shares = {"training": 1 - validation_fraction, "validation": validation_fraction}
     found: list[Fold] = []
     for repeat in range(1, repeats + 1):
-        drawn = _by_class(labels, patients, folds, _drawn(seed, repeat, 0))
+        drawn = _by_class(labels, patients, folds, part_seed(seed, repeat, 0))
         parts = drawn if sites is None else _by_site(labels, patients, sites)
         for fold, (rest, test) in enumerate(parts, start=1):
             inner = [labels[case] for case in rest], [patients[case] for case in rest]
             try:
-                splits = split_by_patient(*inner, shares, _drawn(seed, repeat, fold))
+                splits = split_by_patient(*inner, shares, part_seed(seed, repeat, fold))
             except ValueError as error:
                 raise ValueError(f"repeat {repeat}, fold {fold}, outside of the test part: {error}") from None
             training, validation = (
@@ -107,9 +107,9 @@ def _check_numbers(folds: int, repeats: int, validation_fraction: float, seed: i
         raise ValueError(f"validation_fraction must lie between 0 and 1, found {validation_fraction!r}")
 
 
-def _drawn(seed: int, repeat: int, fold: int) -> int:
-    """Return a separate 32-bit seed for each part, mixed so that neighbouring seeds share none."""
-    return int(np.random.SeedSequence([seed, repeat, fold]).generate_state(1)[0])
+def part_seed(seed: int, repeat: int, *folds: int) -> int:
+    """Return a separate 32-bit seed for each part, or pair of parts, mixed so that neighbouring seeds share none."""
+    return int(np.random.SeedSequence([seed, repeat, *folds]).generate_state(1)[0])
 
 
 def _by_class(

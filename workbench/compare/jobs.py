@@ -7,10 +7,11 @@ import contextlib
 import json
 import logging
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from scripts.cases.splits import SPLITS
 from scripts.engines.curves import progress_bar
@@ -22,7 +23,7 @@ from scripts.files.processes import ending_with_this_process, unheard_by_workers
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.registry import METRICS, OVERALL
 from scripts.metrics.rows import classification_table
-from workbench.compare.strategies import FOREST, REGRESSION
+from workbench.compare.strategies import FOREST, REGRESSION, table_model
 from workbench.compare.training import fit_forest, fit_regression, train
 
 
@@ -40,6 +41,7 @@ class Job:
     seed: int  # of the weights and of the order of the cases
     fold_name: str  # e.g. r1_f3, or r1_f3_north if a site is left out
     site: str | None = None  # the site left out, if any
+    phase: str | None = None  # the only one that its outliners see; None: all, or there are none
 
     @property
     def name(self) -> str:
@@ -71,8 +73,8 @@ class Place:
         return self.folder / "jobs" / job.name
 
     def fold(self, job: Job) -> Path:
-        """Folder with the dataset.json of a job's fold."""
-        return self.folder / "folds" / job.fold_name
+        """Folder with the dataset.json of a job's fold, and what is outlined for it."""
+        return self.folder / "folds" / job.fold_name / (job.phase or "")
 
     def log(self, job: Job) -> Path:
         """File with everything that a job printed."""
@@ -85,21 +87,34 @@ def run_job(place: Place, job: Job) -> str | None:
     Returns:
         None, or one line that says why it failed.
     """
+    return alone(place.log(job), job.name, partial(_work, place, job))
+
+
+def _work(place: Place, job: Job) -> None:
+    if place.row(job).is_file():  # written by a worker that outlived its command
+        return
+    run = {REGRESSION: fit_regression, FOREST: fit_forest, None: train}[table_model(job.strategy)]
+    figures = run(place, job)
+    content = {**job.record, **_measured(place, job), **figures}
+    write_text(place.row(job), json.dumps(content, indent=1) + "\n")
+    (place.output(job) / "models" / "last.pt").unlink(missing_ok=True)  # only needed to resume
+
+
+def alone(log: Path, name: str, work: Callable[[], None]) -> str | None:
+    """Do something that no other process does at the same time, on one thread, with its output in a log.
+
+    Returns:
+        None, or one line that says why it failed.
+    """
     from filelock import FileLock
 
-    with _one_thread(), _output_to(place.log(job)), FileLock(place.log(job).with_suffix(".lock")):
-        if place.row(job).is_file():  # written by a worker that outlived its command
-            return None
+    with _one_thread(), _output_to(log), FileLock(log.with_suffix(".lock")):
         try:
-            run = {REGRESSION: fit_regression, FOREST: fit_forest}.get(job.strategy, train)
-            figures = run(place, job)
-            content = {**job.record, **_measured(place, job), **figures}
-            write_text(place.row(job), json.dumps(content, indent=1) + "\n")
+            work()
         except Exception as error:
             traceback.print_exc()
             reason = message_of(error) or f"{type(error).__name__}: {error}"
-            return f"{job.name}: {' '.join(reason.split())} (see {place.log(job)})"
-    (place.output(job) / "models" / "last.pt").unlink(missing_ok=True)  # only needed to resume
+            return f"{name}: {' '.join(reason.split())} (see {log})"
     return None
 
 
@@ -158,6 +173,7 @@ def _output_to(log: Path) -> Iterator[None]:
 
 
 BACKENDS = ("loky", "dask")
+Work = TypeVar("Work")
 
 
 def jobs_at_a_time(jobs: int | None) -> int:
@@ -180,7 +196,14 @@ def jobs_at_a_time(jobs: int | None) -> int:
 
 
 def run_jobs(
-    place: Place, todo: Sequence[Job], total: int, jobs: int | None, backend: str, scheduler: str | None
+    run: Callable[[Work], str | None],
+    todo: Sequence[Work],
+    total: int,
+    jobs: int | None,
+    backend: str,
+    scheduler: str | None,
+    title: str = "comparing",
+    first: Callable[[], str] | None = None,
 ) -> list[str]:
     """Run all jobs, each on one thread, with a progress bar; a failed job does not stop the others.
 
@@ -188,11 +211,14 @@ def run_jobs(
     job after another.
 
     Args:
+        run: does a job; returns None, or one line that says why it failed.
         todo: the jobs to run.
         total: number of jobs, including those already done.
         jobs: number of jobs at a time on this machine.
         backend: ``loky`` (processes of this machine) or ``dask``.
         scheduler: address of a Dask scheduler, e.g. tcp://host:8786; None starts workers on this machine.
+        title: of the progress bar.
+        first: what is said when the first job is done.
 
     Returns:
         One line for each job that failed.
@@ -209,13 +235,16 @@ def run_jobs(
     failures = []
     with (
         _workers(backend, jobs_at_a_time(jobs), scheduler),
-        progress_bar(total, "comparing", initial=total - len(todo)) as bar,
+        progress_bar(total, title, initial=total - len(todo)) as bar,
     ):
-        run = Parallel(batch_size=1, return_as="generator_unordered")
+        parallel = Parallel(batch_size=1, return_as="generator_unordered")
         with unheard_by_workers():
-            outcomes = run(delayed(run_job)(place, job) for job in todo)
+            outcomes = parallel(delayed(run)(job) for job in todo)
         for failure in outcomes:
             bar.update()
+            if first is not None:
+                bar.write(first())
+                first = None
             if failure is not None:
                 failures.append(failure)
                 bar.write(f"failed: {failure}")

@@ -60,16 +60,17 @@ def training_parser(bundle: Path, settings: Mapping[str, Any], overlay: Path | N
     return parser
 
 
-def check_record(folder: Path, record: Mapping[str, Any]) -> None:
+def check_record(folder: Path, record: Mapping[str, Any], name: str = RECORD) -> None:
     """Make sure that a results folder holds one comparison only, and record which.
 
     Args:
         record: what the trainings depend on, except strategy, repeat and seed, which identify a training.
+        name: of its file.
 
     Raises:
         ValueError: the folder holds another comparison (names the keys that differ), or something else.
     """
-    file = folder / RECORD
+    file = folder / name
     if not file.is_file():
         if contents(folder):
             raise ValueError(f"results folder {folder} holds something other than a comparison; give another --name")
@@ -90,19 +91,58 @@ REGRESSION = "logistic_regression"
 FOREST = "random_forest"
 
 
-def contenders(strategies: Sequence[str], phases: Sequence[str], clinical: Sequence[Any]) -> list[str]:
+def contenders(
+    strategies: Sequence[str],
+    phases: Sequence[str],
+    clinical: Sequence[Any],
+    measured: bool = False,
+    chosen: Sequence[str] | None = None,
+) -> list[str]:
     """Return the strategies followed by the baselines, each once.
 
     The baselines are every single phase and, if there is a clinical table, the table alone, by a network, by
     logistic regression and by a random forest.
 
+    Args:
+        measured: measures of outlines are in the table: those of every single phase are baselines, too.
+        chosen: the baselines that are wanted; None: all.
+
+    Raises:
+        ValueError: one that is not among them.
+
     >>> contenders(["concat", "single_ed"], ["ed", "es"], ["age"])
     ['concat', 'single_ed', 'single_es', 'table', 'logistic_regression', 'random_forest']
     """
     baselines = [SINGLE + phase for phase in phases]
-    if clinical:
+    if clinical or measured:
         baselines += [TABLE, REGRESSION, FOREST]
+    if measured:
+        baselines += [f"{model}_{phase}" for model in (REGRESSION, FOREST) for phase in phases]
+    if chosen is not None:
+        for name in chosen:
+            if name not in baselines:
+                raise ValueError(f"`compared_with`: {name!r} is not among {listing(name, baselines)}; correct it")
+        baselines = list(chosen)
     return list(dict.fromkeys([*strategies, *baselines]))
+
+
+def table_model(strategy: str) -> str | None:
+    """Return which model of scikit-learn a contender is, None for a network.
+
+    >>> table_model("random_forest_es"), table_model("concat")
+    ('random_forest', None)
+    """
+    return next((name for name in (REGRESSION, FOREST) if f"{strategy}_".startswith(f"{name}_")), None)
+
+
+def phase_of(strategy: str, phases: Sequence[str]) -> str | None:
+    """Return the phase of a contender that sees a single one.
+
+    >>> phase_of("single_es", ["ed", "es"]), phase_of("random_forest", ["ed", "es"])
+    ('es', None)
+    """
+    prefixes = (SINGLE, f"{REGRESSION}_", f"{FOREST}_")
+    return next((phase for phase in phases for prefix in prefixes if strategy == prefix + phase), None)
 
 
 def overlay_of(bundle: Path, strategy: str) -> Path:
@@ -133,10 +173,11 @@ def check_strategies(
     fragments = sorted(path.stem for path in (bundle / "configs" / "fusion").glob("*.yaml"))
     known = [name for name in fragments if name != SINGLE[:-1]]
     known += [*(SINGLE + phase for phase in phases), REGRESSION, FOREST]
+    known += [f"{model}_{phase}" for model in (REGRESSION, FOREST) for phase in phases]
     for strategy in strategies:
         if strategy not in known:
             raise ValueError(f"strategy {strategy!r} is not among {listing(strategy, known)}; correct `strategies`")
-        if strategy in (REGRESSION, FOREST):
+        if table_model(strategy):
             if not settings.get("clinical"):
                 raise ValueError(f"{strategy} reads the clinical table: name its columns in `clinical`")
             continue

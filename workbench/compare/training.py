@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,11 @@ def train(place: Place, job: Job) -> dict[str, Any]:
     output = place.output(job)
     resumed = (output / "models" / "last.pt").is_file()
     configs = place.bundle / "configs" / "train.yaml", place.folder / SETTINGS
-    workflow = ConfigWorkflow(
-        config_file=[str(file) for file in (*configs, overlay_of(place.bundle, job.strategy))],
-        workflow_type="train",
-        logging_file=False,
-        run_id="training",
-        bundle_root=str(place.bundle),
+    outlined = (place.fold(job) / "models" / "outline.pt").is_file()
+    workflow = run_workflow(
+        place.bundle,
+        [*configs, overlay_of(place.bundle, job.strategy)],
+        "training",
         name=job.name,
         dataset_dir=str(place.fold(job)),
         output_dir=str(output),
@@ -55,9 +55,9 @@ def train(place: Place, job: Job) -> dict[str, Any]:
         cache_dir=str(place.cache_dir),
         resume=True,
         **overrides_of(job.strategy),
+        **({"outlines_from": str(place.fold(job))} if outlined else {}),
+        **({"phases": [job.phase], "reference_phase": job.phase, "clinical": []} if job.phase else {}),
     )
-    workflow.initialize()
-    workflow.run()
     trainer = workflow.parser.get_parsed_content("train#trainer")
     network = workflow.parser.get_parsed_content("network")
     seconds = trainer.state.times["COMPLETED"]
@@ -70,6 +70,21 @@ def train(place: Place, job: Job) -> dict[str, Any]:
             "inference_ms": round(_inference_ms(workflow), 3),
         },
     }
+
+
+def run_workflow(bundle: Path, files: Sequence[Path], run_id: str, **overrides: Any) -> ConfigWorkflow:
+    """Run a configuration in this process, as `monai.bundle run` does, and return it."""
+    workflow = ConfigWorkflow(
+        config_file=[str(file) for file in files],
+        workflow_type="train",
+        logging_file=False,
+        run_id=run_id,
+        bundle_root=str(bundle),
+        **overrides,
+    )
+    workflow.initialize()
+    workflow.run()
+    return workflow
 
 
 def _inference_ms(workflow: ConfigWorkflow) -> float:

@@ -37,6 +37,22 @@ class Measured:
     baseline: str | None = None  # phase without contrast, if any
 
 
+def what_is_measured(
+    structures: Sequence[str], phases: Sequence[str], masks: Sequence[str], walls: Sequence[str], baseline: str | None
+) -> Measured:
+    """Return what is measured; arguments as of `Measured`.
+
+    Raises:
+        ValueError: a wall that is no structure, or a baseline that is no phase.
+    """
+    for wall in walls:
+        if wall not in structures:
+            raise ValueError(f"`walls`: {wall!r} is not among the structures {listing(wall, structures)}; correct it")
+    if baseline is not None and baseline not in phases:
+        raise ValueError(f"`baseline`: {baseline!r} is not among the phases {listing(baseline, phases)}; correct it")
+    return Measured(list(structures), list(phases), list(masks), list(walls), baseline)
+
+
 @dataclass(frozen=True)
 class Measure:
     """One measure: a column of measures.csv."""

@@ -13,12 +13,12 @@ from scripts.cases.masks import ROI, masks_of, structure_names
 from scripts.cases.read import read_unlabelled
 from scripts.cases.structures import LESION
 from scripts.files.atomic import check_writable, not_left_empty
-from scripts.files.plain_text import listing, note
+from scripts.files.plain_text import note
 from scripts.files.processes import work_through
 from scripts.files.run_folder import refuse_bundle, run_in
 from workbench.measure.by_class import class_table, measures_by_class
 from workbench.measure.case import measure_case
-from workbench.measure.columns import Measured, all_measures, chosen_measures
+from workbench.measure.columns import Measured, all_measures, chosen_measures, what_is_measured
 from workbench.measure.masks import Masks, outlines_of
 from workbench.measure.write import CSV, check_replaceable, next_commands, write_dataset, write_measures, write_overlay
 
@@ -156,13 +156,8 @@ def _measured(
 ) -> Measured:
     declared = [] if document is None else document.structures
     names = structure_names(list(structures or declared or [LESION]), "`structures`")
-    for wall in walls:
-        if wall not in names:
-            raise ValueError(f"`walls`: {wall!r} is not among the structures {listing(wall, names)}; correct it")
-    if baseline is not None and baseline not in phases:
-        raise ValueError(f"`baseline`: {baseline!r} is not among the phases {listing(baseline, phases)}; correct it")
     drawn = {key for found in masks.values() for key in found}
-    return Measured(names, list(phases), [phase for phase in phases if phase in drawn], list(walls), baseline)
+    return what_is_measured(names, phases, [phase for phase in phases if phase in drawn], walls, baseline)
 
 
 def _told(outlines: str | Path | None, measured: Measured) -> str:
