@@ -39,7 +39,7 @@ def outlining(tmp_path: Path) -> Outlining:
     pool = Pool("test", PHASES, ["low", "high", "mid"], [], items, structures=["wall"])
     parts = make_folds(pool.values("label"), pool.values("patient"), 5, 2, 0.25, seed=0)
     place = Place(tmp_path, tmp_path / "out", "none", tmp_path)
-    measures = measured_of(pool, None, ["wall"], None, ["volume", "volume_change"])
+    measures = measured_of(pool, {}, ["wall"], None, ["volume", "volume_change"])
     return Outlining(place, tmp_path / "out" / "outliner", pool, parts, CONFIG, 0.25, 0, measures)
 
 
@@ -86,11 +86,11 @@ def test_fifteen_outliners_serve_a_repeat_and_none_outlines_whom_it_saw(outlinin
 
 
 def test_a_fold_gets_outlines_weights_and_measures_of_the_right_networks(outlining):
-    for outliner in outliners_of([part for part in outlining.parts if part.repeat == 1]):
+    fold = outlining.parts[1]
+    for outliner in set(outlined_by(fold, outlining.parts).values()):
         as_if_trained(outlining, outliner)
         assert outlining.run(outliner) is None
         assert outlining.done(outliner)
-    fold = outlining.parts[1]
     folder = outlining.place.folder / "folds" / fold.name
     outlining.write_fold(folder, fold, None, outlines=True)
     data = json.loads((folder / "dataset.json").read_text())

@@ -102,7 +102,7 @@ def compare(
             "`measures` are taken from what networks outline, found no outliner; name configs/regions/outlined.yaml "
             "behind configs/compare.yaml, or let `measuring` measure the masks of the dataset"
         )
-    measured = measured_of(pool, settings.get("masks"), walls, baseline, measures) if measures else None
+    measured = measured_of(pool, settings, walls, baseline, measures) if measures else None
     chosen = contenders(strategies, pool.phases, pool.columns, measured is not None, compared_with)
     columns = [*pool.columns, *([] if measured is None else measured.columns())]
     known = settings | {"clinical": columns, "dataset_dir": dataset_dir}

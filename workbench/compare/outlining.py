@@ -267,21 +267,21 @@ class Measures:
 
 
 def measured_of(
-    pool: Pool, masks: str | None, walls: Sequence[str], baseline: str | None, measures: Sequence[str]
+    pool: Pool, settings: Mapping[str, Any], walls: Sequence[str], baseline: str | None, measures: Sequence[str]
 ) -> Measures:
     """Return what is measured of the outlines of a dataset.
 
     Args:
-        masks: ``case`` or ``phase``; None: as in dataset.json.
+        settings: of the trainings; those in `structures` and `masks` go before what dataset.json says.
         walls, baseline, measures: keys of compare.yaml.
 
     Raises:
         ValueError: a name that fits none.
     """
-    several = any(isinstance(item["roi"], Mapping) for item in pool.items)
-    by_phase = masks == "phase" or (masks is None and several)
-    masked = pool.phases if by_phase else []
-    every = what_is_measured(pool.structures or [LESION], pool.phases, masked, walls, baseline)
+    several = "phase" if any(isinstance(item["roi"], Mapping) for item in pool.items) else "case"
+    masked = pool.phases if (settings.get("masks") or several) == "phase" else []
+    names = settings.get("structures") or pool.structures or [LESION]
+    every = what_is_measured(names, pool.phases, masked, walls, baseline)
     return Measures(every, [measure.name for measure in chosen_measures(measures, all_measures(every))])
 
 
