@@ -20,6 +20,7 @@ def test_the_spacing_is_the_median_and_of_thick_slices_the_lowest_tenth():
     assert plan(*thin).spacing == [0.8, 0.8, 1.5]
     thick = [(0.8, 0.8, 2.0), *[(0.8, 0.8, 5.0)] * 9]
     assert plan(*thick).spacing == [0.8, 0.8, pytest.approx(np.percentile([2.0] + [5.0] * 9, 10), abs=0.05)]
+    assert plan(*[(1.6, 1.6, 5.0)] * 2, *[(1.6, 1.6, 10.0)] * 8, edges=(160, 160, 100)).patch[2] == 20
     finer = [(0.8, 0.8, 0.3)] * 2 + [(0.8, 0.8, 5.0)] * 8  # never below the pixels' width
     assert plan(*finer).spacing == [0.8, 0.8, 0.8]
 

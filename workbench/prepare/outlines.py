@@ -75,15 +75,15 @@ def plan_outlines(spacings: np.ndarray, edges: np.ndarray) -> OutlineGrid:
     spacing = np.median(spacings, axis=0)
     thick = int(spacing.argmax())
     times = spacing[thick] / np.delete(spacing, thick).max()
-    size = np.median(edges / spacing, axis=0)
+    size = np.median(edges / spacings, axis=0)
     few = int(size.argmin())
+    flat = None
     if times >= FLAT or size[few] < FEW:
         flat = thick if times >= FLAT else few
         thickness = f"slices are {times:.2g} times as thick as pixels are wide"
         reason = f"2D, as {thickness if times >= FLAT else f'the median scan has {size[few]:.0f} slices'}"
-        bound = np.where(np.arange(3) == flat, 1.0, size)
     else:
-        bound, reason = size, "median spacing"
+        reason = "median spacing"
         if times > ANISOTROPIC:
             thinnest = np.delete(spacing, thick).max()
             spacing[thick] = max(np.percentile(spacings[:, thick], THICK_QUANTILE), thinnest)
@@ -92,8 +92,9 @@ def plan_outlines(spacings: np.ndarray, edges: np.ndarray) -> OutlineGrid:
                 f"{times:.2g} times as thick as pixels are wide"
             )
     spacing = np.array([float(f"{value:.2g}") for value in spacing])
-    patch = _patch(spacing, bound)
-    seen = np.minimum(patch / np.median(edges / spacing, axis=0), 1).prod()
+    whole = np.median(edges / spacing, axis=0)
+    patch = _patch(spacing, np.where(np.arange(3) == flat, 1.0, whole))
+    seen = np.minimum(patch / whole, 1).prod()
     reason += f"; a patch shows {percent(float(seen))} of the median scan"
     return OutlineGrid(spacing.tolist(), [int(voxels) for voxels in patch], reason)
 
