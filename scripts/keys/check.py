@@ -151,7 +151,7 @@ def check_command(
         config: merged configuration; keys that it refers to count as read.
         configs: the bundle's configs folder.
         run_id: the key that is run.
-        files: that are run; keys of the overlays among them are read.
+        files: that are run; their keys are read.
 
     Raises:
         ValueError: naming the key and the commands that read it.
@@ -160,8 +160,8 @@ def check_command(
         return
     read = set(_REFERENCE.findall(json.dumps(config, default=str)))
     read |= {key for file in COMMANDS[run_id] for key in content_in(configs, file)}
+    read |= {key for file in files for key in content_of(Path(file))}
     read -= UNREAD.get(run_id, frozenset())
-    overlays = {Path(file).resolve() for file in files}
     for key in typed:
         if key in read:
             continue
@@ -170,7 +170,7 @@ def check_command(
             names = " and ".join(sorted(others))
             raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")
         owners = [file for file in sorted(configs.glob("*/*.yaml")) if key in content_of(file)]
-        if owners and not any(file.resolve() in overlays for file in owners):
+        if owners:
             raise ValueError(
                 f"--{key} is a key of configs/{owners[0].relative_to(configs)}, which is not among the files "
                 "of this run; name it after the others in --config_file"

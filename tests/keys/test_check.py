@@ -79,6 +79,16 @@ def test_a_key_of_an_overlay_that_is_not_named_is_refused():
     check_command(["single_phase"], with_overlay, configs, "training")
 
 
+def test_every_key_of_an_overlay_that_is_named_may_be_given():
+    """The outliner reads keys that nothing in the file refers to."""
+    configs = ROOT / "configs"
+    files = [str(configs / "train.yaml"), str(configs / "regions" / "outlined.yaml")]
+    merged = content_of(configs / "train.yaml") | content_of(configs / "regions" / "outlined.yaml")
+    check_command(keys_of("regions/outlined.yaml"), merged, configs, "training", files)
+    with pytest.raises(ValueError, match=r"--outline_max_epochs is a key of configs/regions/outlined\.yaml"):
+        check_command(["outline_max_epochs"], merged, configs, "training", files[:1])
+
+
 def test_comments_and_page_say_what_is_declared():
     """`make twins` writes them."""
     for file in FILES:

@@ -83,7 +83,9 @@ def write_torchscript(network: nn.Module, inputs: Inputs, description: Mapping[s
         ValueError: the network cannot be scripted.
     """
     try:
-        scripted = torch.jit.script(network)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The TorchScript type system")  # of lists that are not empty
+            scripted = torch.jit.script(network)
     except (RuntimeError, torch.jit.frontend.NotSupportedError) as error:
         raise not_exported(network, "TorchScript", error) from None
     save_net_with_metadata(scripted, str(path), include_config_vals=False, meta_values=description)
