@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -179,6 +180,14 @@ def check_values(voxels: np.ndarray, structures: Sequence[str], mask: Volume) ->
         found = f"{', '.join(f'{value:g}' for value in wrong[:5])}{', ...' if wrong.size > 5 else ''}"
         remedy = "name every value in `structures`, that of 1 first, or correct the mask"
         raise bad_volume(mask.path, mask.name, rule, found, remedy)
+
+
+def nothing_drawn(case: str, file: str | Path) -> str:
+    """Return what is said of a mask that holds nothing."""
+    return (
+        f"{case}: a mask must outline something, found nothing but 0 in {file}; correct the mask, remove the case, or "
+        "pass --empty_masks true where nothing is there to outline"
+    )
 
 
 def drawn_labels(mask: Volume, structures: Sequence[str]) -> np.ndarray:

@@ -84,10 +84,11 @@ def load_fitting(
         rest: words for the given tensors that are not used.
 
     Returns:
-        Whether any tensor fits; if none does, nothing is loaded or logged.
+        Whether any weight fits (of two dimensions or more: a bias fits in networks of another kind by its length
+        alone); if none does, nothing is loaded or logged.
     """
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
-    if not fitting:
+    if not any(value.dim() > 1 for value in fitting.values()):
         return False
     network.load_state_dict(fitting, strict=False)
     logger.info("%s: %d of %d tensors", title, len(fitting), len(own))

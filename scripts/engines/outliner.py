@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from scripts.cases.masks import check_drawn, drawn_structures, masks_of, nothing_drawn
 from scripts.cases.read import Cases
+from scripts.cases.structures import named_values
 from scripts.engines.network import load_trained
 from scripts.engines.outlines import outline_path
 from scripts.engines.running import bundle_folder
@@ -64,7 +66,8 @@ class Outliner:
         trained: folder of such a comparison, with ``models/outline.pt``, ``outlines`` and ``outliner/data``.
 
     Raises:
-        ValueError: fewer than 2 folds, or training patients than folds; a training case without a mask, or one
+        ValueError: fewer than 2 folds, or training patients than folds; a case without a mask, with an empty one, or
+            with a value that `structures` does not name; a structure that no training case shows; a training case
             outlined by a network that saw its patient.
     """
 
@@ -105,12 +108,7 @@ class Outliner:
 
     def _train_all(self) -> None:
         parts = folds_of_patients([item["patient"] for item in self.cases.training], self.folds, self.config["seed"])
-        lacking = [str(item["case"]) for item in self.cases.training if not item.get("roi")]
-        if lacking:
-            raise ValueError(
-                f"an outliner learns from masks ('roi') of all training cases, found none of {', '.join(lacking[:5])}; "
-                "add them, or give each case a 'box' and use BoxRegiond"
-            )
+        self._check_masks()
         names = [f"fold_{number}" for number in range(1, self.folds + 1)]
         for name, part in zip(names, parts, strict=True):
             chosen = set(part)
@@ -124,6 +122,22 @@ class Outliner:
         items = [(self.cases.training[index], name) for index, name in drawn_by.items()]
         gather_outlines(self.place, self.place / "outliner", items, self.config["reference_phase"])
         check_unseen(self.place, self.cases.training)
+
+    def _check_masks(self) -> None:
+        """Refuse masks that one of the trainings would refuse, before the first of them."""
+        everybody = [*self.cases.training, *self.cases.validation, *self.cases.test]
+        lacking = [str(item["case"]) for item in everybody if not masks_of(item.get("roi"))]
+        if lacking:
+            raise ValueError(
+                f"an outliner learns from masks ('roi') and is measured on them, found none of {', '.join(lacking[:5])}"
+                "; add them, or give each case a 'box' and use BoxRegiond"
+            )
+        structures = named_values(self.config["structures"])
+        drawn = drawn_structures(everybody, structures)
+        empty = [item for item in everybody if not drawn[str(item["case"])]]
+        if empty and not self.config["empty_masks"]:
+            raise ValueError(nothing_drawn(f"case {empty[0]['case']}", ", ".join(masks_of(empty[0]["roi"]).values())))
+        check_drawn({str(item["case"]): drawn[str(item["case"])] for item in self.cases.training}, structures)
 
     def _train(self, name: str, training: Sequence[Mapping[str, Any]], test: Sequence[Mapping[str, Any]]) -> None:
         """Train one network by a command of its own, unless that is done."""

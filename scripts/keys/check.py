@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from scripts import BUNDLE
 from scripts.files.plain_text import is_reference
-from scripts.keys.declared import COMMANDS, FILES, TOOLS, UNREAD, Key, keys_of
+from scripts.keys.declared import COMMANDS, FILES, OF_CLASSIFIERS, TOOLS, UNREAD, Key, keys_of
 from scripts.keys.key_types import content_in, content_of
 from scripts.keys.kinds import Component, Derived
 from scripts.keys.typed_values import described
@@ -158,6 +158,11 @@ def check_command(
     """
     if run_id not in COMMANDS:
         return
+    if run_id in OF_CLASSIFIERS and "num_structures" in config:
+        raise ValueError(
+            f"{run_id} is about the class of a case, found the configuration of a network that outlines; name the "
+            "files of a results folder of `run training`"
+        )
     read = set(_REFERENCE.findall(json.dumps(config, default=str)))
     read |= {key for file in COMMANDS[run_id] for key in content_in(configs, file)}
     read |= {key for file in files for key in content_of(Path(file))}

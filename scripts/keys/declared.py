@@ -40,6 +40,9 @@ OF_CLASSES = frozenset(
 )
 """Keys of a network that classifies, and not of one that outlines."""
 
+OF_CLASSIFIERS = frozenset(["explaining"])
+"""Commands for networks that classify alone."""
+
 UNREAD = {"evaluating": frozenset(Fitting.model_fields), "segmenting": OF_CLASSES}
 """Keys in a command's files that it does not read."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.transforms import Compose, SelectItemsd
-from scripts.cases.masks import ROI, drawn_labels
+from scripts.cases.masks import ROI, drawn_labels, nothing_drawn
 from scripts.cases.structures import named_values
 from scripts.transforms.phases import PhaseTransform, case_name, need
 from scripts.transforms.resample import ResamplePhasesd
@@ -85,10 +85,7 @@ class ResampleMasksd(PhaseTransform):
             return np.full(size, NOT_DRAWN, dtype=np.uint8)
         drawn = drawn_labels(volume, named_values(self.structures))
         if not drawn.any() and not self.empty:
-            raise ValueError(
-                f"{case_name(item)}: a mask must outline something, found nothing but 0 in {volume.path}; correct "
-                "the mask, remove the case, or pass --empty_masks true where nothing is there to outline"
-            )
+            raise ValueError(nothing_drawn(case_name(item), volume.path))
         return sample_labels(drawn, volume.affine, grid, size, max(len(self.structures), 1))[0]
 
 

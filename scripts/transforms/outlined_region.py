@@ -106,7 +106,7 @@ class OutlinedRegiond(MaskRegiond):
                 return field_of_view(reference.affine, reference.shape, axes)
             raise ValueError(
                 f"{case_name(item)}: the network must outline something to look at, found nothing in "
-                f"{reference.path}; give a 'box', a 'point' or a mask, or set region#nothing whole"
+                f"{reference.path}; give a 'box' or a 'point', or pass --where_nothing whole"
             )
         piece = largest_piece(inside, affine)
         item["outline"] = GridVolume(np.where(piece, labels, 0).astype(np.uint8), affine)

@@ -30,6 +30,16 @@ def test_weights_of_another_configuration_are_refused_by_name(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_start_weights_of_another_kind_of_network_are_refused(tmp_path, say):
+    """A bias of the same length is no sign that they fit."""
+    outliner = EarlySegmentationNetwork(num_phases=2, width=4, patch_size=[8, 8, 8])
+    torch.save(outliner.state_dict() | {"head.bias": torch.zeros(2)}, tmp_path / "outline.pt")
+    with pytest.raises(ValueError, match=r"outline\.pt") as caught:
+        place_network(Small(), "cpu", (5, 5, 5), tmp_path / "outline.pt")
+    assert "\n" not in str(caught.value)
+    say("Weights and checkpoints", "weights of a network that outlines to start one that classifies", caught.value)
+
+
 def test_missing_and_broken_weight_files_say_so(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist; train first"):
         load_trained(Small(), tmp_path / "model.pt")

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from scripts.engines.outliner import SHARED, check_unseen, folds_of_patients
+from scripts.engines.outliner import SHARED, Outliner, check_unseen, folds_of_patients
 from scripts.files.yaml_files import read_yaml
 
 from tests.conftest import ROOT
@@ -45,6 +47,38 @@ def test_a_planted_leak_is_found(tmp_path):
     record.write_text(json.dumps({case: entry for case, entry in origin.items() if case != leaked}))
     with pytest.raises(ValueError, match=rf"{leaked} \(outlined by nothing\)"):
         check_unseen(tmp_path, CASES)
+
+
+def drawn(*values):
+    voxels = np.zeros((4, 4, 4), np.uint8)
+    voxels.flat[: len(values)] = values
+    return voxels
+
+
+@pytest.mark.parametrize(
+    ("mistake", "masks", "words"),
+    [
+        ("an empty mask for an outliner", {3: drawn()}, r"case c3: a mask must outline something.*roi3.*--empty_masks"),
+        ("a value without a name for an outliner", {5: drawn(1, 2, 7)}, r"case c5: .* 1 to 2.*found 7 in .*roi5"),
+        ("a structure that no outliner would see", dict.fromkeys(range(8), drawn(1)), r"'lumen' .*in none of 4"),
+        ("no mask for an outliner", {6: None}, "found none of c6; add them"),
+    ],
+)  # fmt: skip
+def test_masks_that_a_training_would_refuse_are_refused_before_the_first(
+    mistake, masks, words, save_volume, tmp_path, say
+):
+    items = []
+    for number, case in enumerate(CASES):
+        voxels = masks.get(number, drawn(1, 2))
+        roi = None if voxels is None else str(save_volume(tmp_path / "in" / f"roi{number}.nii.gz", voxels))
+        items.append(case | {"roi": roi, "image": {}})
+    cases = SimpleNamespace(training=items[:4], validation=items[4:6], test=items[6:], structures=["wall", "lumen"])
+    config = {"seed": 0, "structures": ["wall", "lumen"], "empty_masks": False}
+    with pytest.raises(ValueError, match=words) as caught:
+        Outliner(tmp_path / "out", ROOT, cases, config, folds=2).run()
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    say("Masks", mistake, caught.value)
 
 
 def test_the_outliner_gets_every_setting_of_masks_that_its_overlay_has():

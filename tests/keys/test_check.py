@@ -89,6 +89,13 @@ def test_every_key_of_an_overlay_that_is_named_may_be_given():
         check_command(["outline_max_epochs"], merged, configs, "training", files[:1])
 
 
+def test_a_command_about_classes_refuses_a_network_that_outlines(say):
+    config = content_of(ROOT / "configs" / "outline.yaml")
+    with pytest.raises(ValueError, match=r"explaining is about the class of a case, found .* outlines; name") as caught:
+        check_command([], config, ROOT / "configs", "explaining")
+    say("Settings", "explaining with the files of a network that outlines", caught.value)
+
+
 def test_comments_and_page_say_what_is_declared():
     """`make twins` writes them."""
     for file in FILES:

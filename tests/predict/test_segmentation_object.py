@@ -107,14 +107,14 @@ def test_a_label_map_in_which_nothing_is_outlined_is_written_too(write_dicom, tm
 
 
 @pytest.mark.parametrize(
-    ("frame", "shift", "cut", "words"),
+    ("mistake", "frame", "shift", "cut", "words"),
     [
-        ("1.2.9", 0.5, 10, "must lie on the voxels of its series, .* mm off; resample the outline"),
-        ("1.2.9", 0, 5, r"\(10, 8, 6\) of series 1, found \(5, 8, 6\), other voxels"),
-        (None, 0, 10, "needs images with a frame of reference, found none in image000"),
+        ("an outline off its series", "1.2.9", 0.5, 10, "voxels of its series, .* mm off; resample"),
+        ("an outline smaller than its series", "1.2.9", 0, 5, r"series 1, found \(5, 8, 6\), other voxels"),
+        ("no frame of reference for a segmentation", None, 0, 10, "frame of reference, found none in image0"),
     ],
 )
-def test_what_no_segmentation_can_show_is_one_line(frame, shift, cut, words, write_dicom, tmp_path, say):
+def test_what_no_segmentation_can_show_is_one_line(mistake, frame, shift, cut, words, write_dicom, tmp_path, say):
     write_dicom(tmp_path / "in", **({"FrameOfReferenceUID": frame} if frame else {}))
     stack = stack_of(tmp_path / "in")
     outline, labels, affine = outlined(stack, tmp_path)
@@ -124,3 +124,4 @@ def test_what_no_segmentation_can_show_is_one_line(frame, shift, cut, words, wri
         write_segmentation(outline, stack, NAMES, MODEL, tmp_path / "outline.dcm")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "outline.dcm").exists()
+    say("DICOM", mistake, caught.value)
