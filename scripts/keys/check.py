@@ -174,10 +174,11 @@ def check_command(
         if others:
             names = " and ".join(sorted(others))
             raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")
-        owners = [file for file in sorted(configs.glob("*/*.yaml")) if key in content_of(file)]
+        owners = [str(file.relative_to(configs)) for file in configs.glob("*/*.yaml") if key in content_of(file)]
         if owners:
+            first = min(owners, key=lambda owner: (owner not in FILES, owner))  # the file that declares it
             raise ValueError(
-                f"--{key} is a key of configs/{owners[0].relative_to(configs)}, which is not among the files "
+                f"--{key} is a key of configs/{first}, which is not among the files "
                 "of this run; name it after the others in --config_file"
             )
 
