@@ -101,6 +101,8 @@ class Outlined(Masks):
     """parts of the training patients, each outlined by a network that did not see it"""
     outline_max_epochs: Count
     """passes through the training cases"""
+    outline_batch_size: Count
+    """patches per step"""
     outline_val_interval: Count
     """epochs between validations"""
     outline_spacing: Spacing
