@@ -16,7 +16,6 @@ copy are themselves cut to 160 mm around the heart.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,6 +100,7 @@ def run(given: argparse.Namespace) -> None:
         run_bundle("comparing", FILES, settings | ({"jobs": given.jobs} if given.jobs else {}))
         rows = figures(work)
         write_table(given.output, COLUMNS, ([row.get(key) for key in COLUMNS] for row in rows))
+        write_section(given)
 
 
 def figures(work: Path) -> list[Row]:
@@ -127,7 +127,7 @@ def outline_figures(outliners: Path) -> list[Row]:
         for row in outline_summary(rows) if rows else []:
             mask = row["mask"] or (phase if phase else "all")
             of = f"{row['structure']}, {mask}" + (", seen alone" if phase else "")
-            lower, upper = row["dice_interval"]
+            lower, upper = row["dice_interval"] or (None, None)
             found.append(_row("dice", of, repeats, row["n_patients"], row["dice"], lower, upper))
     return found
 
@@ -239,6 +239,12 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def write_section(given: argparse.Namespace) -> None:
+    """Write the section of the document from the table, or with `check` compare it."""
+    part = render(read_rows(given.output))
+    keep_part(given.document, "acdc_outlined", part, given.check, "python -m benchmarks.acdc_outlined")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", type=Path, default=Path("data/acdc"), help="folder with dataset.json")
@@ -251,11 +257,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--document", type=Path, default=Path("docs/results.md"))
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)
-    if not given.check:
+    if given.check:
+        write_section(given)
+    else:
         run(given)
-    with given.output.open(encoding="utf-8", newline="") as stream:
-        part = render(list(csv.DictReader(stream)))
-    keep_part(given.document, "acdc_outlined", part, given.check, "python -m benchmarks.acdc_outlined")
 
 
 if __name__ == "__main__":
