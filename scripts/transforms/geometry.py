@@ -21,7 +21,7 @@ class RandomGeometry:
     with F a flip of each axis with its own probability, R the rotation by \|ω\| about the axis ω, each
     component of ω uniform in ± `rotate`, s in ± `scale`, and each component of t in ± `translate` voxels.
     Lengths are in mm, so a case with anisotropic voxels is rotated without shear. Points that come from outside
-    the grid are 0; absent phases stay exactly 0.
+    the grid are 0; absent phases stay exactly 0. A single slice stays in its plane.
 
     Args:
         flip: probability of a flip along D, H, W.
@@ -69,7 +69,7 @@ class RandomGeometry:
         self.spacing = torch.tensor([float(value) for value in spacing])
 
     def __call__(self, image: Tensor, present: Tensor | None = None) -> Tensor:
-        return moved_cases(image, *self.draw(len(image), self.probability))
+        return moved_cases(image, *self.draw(len(image), self.probability, size=image.shape[2:]))
 
     def together(self, image: Tensor, mask: Tensor, not_drawn: int) -> tuple[Tensor, Tensor]:
         """Move images and their masks alike; masks by nearest neighbour, 0 where they come in from outside.
@@ -79,14 +79,18 @@ class RandomGeometry:
             mask: ``[B, M, D, H, W]``, whole numbers.
             not_drawn: value of every voxel of a mask that is not there, which it keeps.
         """
-        geometry = self.draw(len(image), self.probability)
+        geometry = self.draw(len(image), self.probability, size=image.shape[2:])
         missing = (mask.flatten(2) == not_drawn).any(dim=2)
         moved = warp(mask.float(), *geometry, mode="nearest").to(mask.dtype)
         moved[missing] = not_drawn
         return moved_cases(image, *geometry), moved
 
     def draw(
-        self, cases: int, probability: float = 1.0, generator: torch.Generator | None = None
+        self,
+        cases: int,
+        probability: float = 1.0,
+        generator: torch.Generator | None = None,
+        size: Sequence[int] = (2, 2, 2),
     ) -> tuple[Tensor, Tensor]:
         """Draw one geometry per case on the CPU.
 
@@ -94,6 +98,7 @@ class RandomGeometry:
             cases: number of cases.
             probability: share of the cases that are rotated, scaled and shifted.
             generator: None draws from torch's global generator.
+            size: voxels along D, H, W; of an axis of one voxel nothing is turned out, or shifted along it.
 
         Returns:
             matrices ``[B, 3, 3]`` and shifts ``[B, 3]`` in voxels along D, H, W: x -> matrix x + shift about
@@ -102,6 +107,9 @@ class RandomGeometry:
         drawn = torch.rand(cases, 11, generator=generator)
         changed = (drawn[:, 10:] < probability).float()
         signed = (2 * drawn[:, :7] - 1) * changed
+        for axis in (axis for axis, count in enumerate(size) if count == 1):
+            signed[:, [other for other in range(3) if other != axis]] = 0.0
+            signed[:, 4 + axis] = 0.0
         x, y, z = (signed[:, :3] * self.rotate).unbind(dim=1)
         zero = torch.zeros_like(x)
         skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)  # cross product with ω

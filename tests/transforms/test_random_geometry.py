@@ -164,3 +164,13 @@ def test_settings(settings: dict, words: str) -> None:
         RandomGeometry(**settings)
     with pytest.raises(ValueError, match="at least 1"):
         RandomGeometry().fixed(0)
+
+
+def test_a_single_slice_stays_in_its_plane() -> None:
+    geometry = RandomGeometry(rotate=30.0, translate=2.0, spacing=(10.0, 2.0, 2.0))
+    slices = torch.zeros(8, 1, 1, 24, 24)
+    slices[..., 8:16, 8:16] = 1.0
+    moved, mask = geometry.together(slices, slices.to(torch.uint8), 255)
+    assert (moved != slices).flatten(1).any(dim=1).all()
+    torch.testing.assert_close(moved.flatten(1).sum(dim=1), torch.full((8,), 64.0), rtol=0.1, atol=0.0)
+    assert (mask.flatten(1).sum(dim=1) > 55).all()
