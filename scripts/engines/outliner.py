@@ -304,6 +304,6 @@ def refuse_seen(outliners: Path, origin: Mapping[str, str], cases: Sequence[Mapp
     ]
     if leaks:
         raise ValueError(
-            "training cases must be outlined by networks that did not see their patients, found "
+            "cases must be outlined by networks that did not see their patients, found "
             f"{', '.join(leaks[:5])}{f' and {len(leaks) - 5} more' if len(leaks) > 5 else ''}; train the outliners anew"
         )

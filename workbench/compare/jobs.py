@@ -18,7 +18,7 @@ from scripts.engines.curves import progress_bar
 from scripts.engines.environment import describe_machine
 from scripts.files.atomic import write_text
 from scripts.files.errors import message_of
-from scripts.files.plain_text import listing
+from scripts.files.plain_text import file_name, listing
 from scripts.files.processes import ending_with_this_process, unheard_by_workers
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.registry import METRICS, OVERALL
@@ -74,7 +74,7 @@ class Place:
 
     def fold(self, job: Job) -> Path:
         """Folder with the dataset.json of a job's fold, and what is outlined for it."""
-        return self.folder / "folds" / job.fold_name / (job.phase or "")
+        return self.folder / "folds" / job.fold_name / (file_name(job.phase) if job.phase else "")
 
     def log(self, job: Job) -> Path:
         """File with everything that a job printed."""

@@ -21,6 +21,7 @@ from scripts.cases.structures import LESION
 from scripts.engines.environment import describe_machine
 from scripts.engines.outliner import PREFIX, SHARED, gather_outlines, refuse_seen, write_outliner
 from scripts.files.atomic import copy_atomically, write_text
+from scripts.files.plain_text import file_name
 from workbench.compare.folds import Fold, part_seed
 from workbench.compare.jobs import Job, Place, alone
 from workbench.compare.pool import ENTRY, Pool, write_fold
@@ -42,7 +43,7 @@ class Outliner:
     @property
     def name(self) -> str:
         """Name of its folder, e.g. r1_without_2_5, or r1_without_2_5_portal."""
-        parts = [f"r{self.repeat}_without", *map(str, self.left_out), *([self.phase] if self.phase else [])]
+        parts = [f"r{self.repeat}_without", *map(str, self.left_out), *([file_name(self.phase)] if self.phase else [])]
         return "_".join(parts)
 
 
@@ -192,7 +193,7 @@ class Outlining:
         Raises:
             ValueError: a case was outlined by a network that saw its patient.
         """
-        folder = folder / phase if phase else folder
+        folder = folder / file_name(phase) if phase else folder
         by = outlined_by(fold, self.parts, phase)
         items, names = self.pool.items, {case: outliner.name for case, outliner in by.items()}
         refuse_seen(self.folder, {items[case]["case"]: name for case, name in names.items()}, items)
