@@ -27,10 +27,10 @@ def again(bundle, folder: Path, settings: dict, files: tuple[str, ...] = ("confi
     bundle("comparing", list(files), output_dir=str(folder), **settings)
 
 
-def failing(bundle, folder: Path, settings: dict) -> str:
+def failing(bundle, folder: Path, settings: dict, files: tuple[str, ...] = ("configs/compare.yaml",)) -> str:
     """Compare, and return the one line that says what is wrong."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the line itself is asserted
-        again(bundle, folder, settings)
+        again(bundle, folder, settings, files)
     message = message_of(caught.value)
     assert message, f"no line for the user: {caught.value!r}"
     assert "\n" not in message

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -15,7 +16,7 @@ from workbench.compare.jobs import Job, Place
 from workbench.compare.outlining import Outliner, Outlining, measured_of, outlined_by, outliners_of, train_outliners
 from workbench.compare.pool import Pool
 
-from .test_comparing import failing
+from .test_comparing import again, failing
 
 PHASES = ["ed", "es"]
 CONFIG = {"phases": PHASES, "reference_phase": "ed", "seed": 0, "outline_width": 8, "outline_encoder": "@outline_x"}
@@ -171,3 +172,38 @@ def test_two_folds_leave_nothing_to_learn_from(outlining):
 def test_measures_need_what_outlines(bundle, settings, tmp_path):
     message = failing(bundle, tmp_path / "out", settings | {"measures": ["volume"]})
     assert "name configs/regions/outlined.yaml" in message
+
+
+@pytest.mark.slow
+def test_a_comparison_outlines_measures_and_classifies_and_a_leak_stops_it(bundle, settings, tmp_path):
+    folder, files = tmp_path / "out", ("configs/compare.yaml", "configs/regions/outlined.yaml")
+    tiny = {"spacing": [4.0, 4.0, 8.0], "grid_size": [16, 16, 8], "max_epochs": 1, "val_interval": 1, "patches": 1}
+    asked = settings | {f"outline_{key}": value for key, value in tiny.items()} | {"folds": 3, "where_nothing": "whole"}
+    asked |= {"strategies": ["concat"], "compared_with": ["random_forest"], "single_repeats": 0, "measures": ["volume"]}
+    again(bundle, folder, asked, files)
+    rows = {file.stem for file in (folder / "outliner" / "rows").iterdir()}
+    assert rows == {f"r1_without_{name}" for name in ("1", "2", "3", "1_2", "1_3", "2_3")}
+    for fold in (1, 2, 3):
+        data = json.loads((folder / "folds" / f"r1_f{fold}" / "dataset.json").read_text())
+        assert "lesion_volume" in {column["name"] for column in data["clinical"]}
+        assert all("lesion_volume" in case["clinical"] for case in data["training"] + data["test"])
+        job = folder / "jobs" / f"concat_r1_f{fold}_s0"
+        alone = (folder / "outliner" / f"r1_without_{fold}" / "models" / "model.pt").read_bytes()
+        assert (job / "models" / "outline.pt").read_bytes() == alone
+        origin = json.loads((job / "outlines" / "origin.json").read_text())
+        assert set(origin) == {case["case"] for case in data["training"] + data["validation"]}
+        assert {entry["fold"].count("_") for entry in origin.values()} == {3}, "by networks that left out two folds"
+    table = (folder / "comparison.csv").read_bytes()
+    shutil.rmtree(folder / "jobs" / "concat_r1_f2_s0")
+    (folder / "rows" / "concat_r1_f2_s0.json").unlink()
+    file = folder / "outliner" / "data" / "r1_without_2" / "dataset.json"
+    before = file.read_text()
+    planted = json.loads(before)
+    planted["training"].append(planted["test"][0])
+    file.write_text(json.dumps(planted))
+    message = failing(bundle, folder, asked, files)
+    assert f"did not see their patients, found {planted['test'][0]['case']} (outlined by r1_without_2)" in message
+    assert not (folder / "jobs" / "concat_r1_f2_s0").exists()
+    file.write_text(before)
+    again(bundle, folder, asked, files)
+    assert (folder / "comparison.csv").read_bytes() == table
