@@ -43,14 +43,14 @@ def outlined_section(contents: Contents) -> Outlined | None:
 def _origin(contents: Contents) -> str:
     """Summarise origin.json in a sentence."""
     record = contents.model / "outlines" / ORIGIN
-    others = "The network of the whole training split, models/outline.pt, outlines everybody else"
+    others = "the network in models/outline.pt outlines all others, and new cases"
     if not record.is_file():
-        return f"{others}; which network outlined the training cases is not recorded in this folder."
+        return f"Which network outlined the training cases is not recorded in this folder; {others}."
     folds = Counter(entry["fold"] for entry in json.loads(record.read_text(encoding="utf-8")).values())
     each = ", ".join(f"{count:,} by {name.replace('_', ' ')}" for name, count in sorted(folds.items()))
     return (
-        f"{counted(sum(folds.values()), 'training case')} were outlined by {len(folds)} networks that had not seen "
-        f"their patients ({each}). {others}: validation, test and new cases."
+        f"{counted(sum(folds.values()), 'case')} that the training learned from or was steered by were outlined by "
+        f"{len(folds)} networks that had not seen their patients ({each}); {others}."
     )
 
 
