@@ -108,6 +108,12 @@ class Outliner:
 
     def _train_all(self) -> None:
         parts = folds_of_patients([item["patient"] for item in self.cases.training], self.folds, self.config["seed"])
+        if not str(self.config["outline_def"]["_target_"]).endswith(".SegmentationNetwork"):
+            raise ValueError(
+                "outline_def must be the SegmentationNetwork that `run segmenting` trains, found "
+                f"{self.config['outline_def']['_target_']}; set outline_encoder, outline_fusion, outline_decoder and "
+                "outline_width in its place"
+            )
         self._check_masks()
         names = [f"fold_{number}" for number in range(1, self.folds + 1)]
         for name, part in zip(names, parts, strict=True):

@@ -137,6 +137,22 @@ def test_a_dicom_study_becomes_label_maps_and_dicom_segmentations(outlining, sma
 
 
 @pytest.mark.slow
+def test_outlines_in_bf16_have_the_dice_of_fp32(bundle, quick, tmp_path):
+    finer = {"spacing": [2.0, 2.0, 4.0], "grid_size": [32, 32, 16], "width": 8, "max_epochs": 24, "val_interval": 8}
+    bundle("segmenting", FILES, output_dir=str(tmp_path / "fp32"), **(quick | finer))
+    files = [str(tmp_path / "fp32" / "configs" / name) for name in ("train.yaml", "evaluate.yaml")]
+    more = {"test#inferer#precision": "bf16"}
+    bundle("evaluating", files, bundle_root=str(tmp_path / "fp32"), output_dir=str(tmp_path / "bf16"), **more)
+    dice = [
+        [float(row["dice"]) for row in csv.DictReader((tmp_path / name / "outlines.csv").open())]
+        for name in ("fp32", "bf16")
+    ]
+    assert np.mean(dice[0]) > 0.15
+    assert dice[0] != dice[1]  # it was another arithmetic
+    assert np.mean(dice[1]) == pytest.approx(np.mean(dice[0]), abs=0.002)
+
+
+@pytest.mark.slow
 def test_exported_files_outline_the_same(outlining, bundle, small_phantom, tmp_path):
     """Compared with the network on patches with each phase missing (NaN); here on a whole scan without a phase."""
     folder = tmp_path / "exported"

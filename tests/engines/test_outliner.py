@@ -61,6 +61,7 @@ def drawn(*values):
         ("an empty mask for an outliner", {3: drawn()}, r"case c3: a mask must outline something.*roi3.*--empty_masks"),
         ("a value without a name for an outliner", {5: drawn(1, 2, 7)}, r"case c5: .* 1 to 2.*found 7 in .*roi5"),
         ("a structure that no outliner would see", dict.fromkeys(range(8), drawn(1)), r"'lumen' .*in none of 4"),
+        ("a network that classifies as outliner", {}, "outline_def must be the SegmentationNetwork .*PhaseFusion"),
         ("no mask for an outliner", {6: None}, "found none of c6; add them"),
     ],
 )  # fmt: skip
@@ -73,12 +74,14 @@ def test_masks_that_a_training_would_refuse_are_refused_before_the_first(
         roi = None if voxels is None else str(save_volume(tmp_path / "in" / f"roi{number}.nii.gz", voxels))
         items.append(case | {"roi": roi, "image": {}})
     cases = SimpleNamespace(training=items[:4], validation=items[4:6], test=items[6:], structures=["wall", "lumen"])
-    config = {"seed": 0, "structures": ["wall", "lumen"], "empty_masks": False}
+    config = read_yaml(ROOT / "configs" / "regions" / "outlined.yaml") | {"seed": 0, "structures": ["wall", "lumen"]}
+    if mistake.startswith("a network"):
+        config["outline_def"] = {"_target_": "scripts.networks.PhaseFusionNetwork"}
     with pytest.raises(ValueError, match=words) as caught:
         Outliner(tmp_path / "out", ROOT, cases, config, folds=2).run()
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
-    say("Masks", mistake, caught.value)
+    say("Settings" if mistake.startswith("a network") else "Masks", mistake, caught.value)
 
 
 def test_the_outliner_gets_every_setting_of_masks_that_its_overlay_has():
