@@ -122,14 +122,14 @@ class Site:
         self.known: dict[tuple[str, ...], dict[str, str]] = {}
         self.bundle = root / "bundle"
         self.places = self.bundle / "results" / "places"
-        for part in ("configs", "scripts"):
+        for part in ("configs", "scripts", "workbench"):
             shutil.copytree(ROOT / part, self.bundle / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "LICENSE", self.bundle)
         entries = json.loads((data / "dataset.json").read_text())
         every = [entry for split in ("training", "validation", "test") for entry in entries[split]]
         rows = [f"{entry['case']},{entry['label']}\n" for entry in every]
         (root / "labels.csv").write_text("case,label\n" + "".join(rows))
-        phantom = self.bundle / "scripts" / "data" / "phantom" / "dataset.py"
+        phantom = self.bundle / "workbench" / "prepare" / "phantom" / "dataset.py"
         sizes = r'\g<1>{"training": 8, "validation": 4, "test": 4}'
         small, found = re.subn(r"(DEFAULT_SPLITS = ).*", sizes, phantom.read_text())
         phantom.write_text(small)
