@@ -29,7 +29,7 @@ class ForkedCommands:
     """Runs commands by forks of one process; to be used in a `with`.
 
     Args:
-        own_package: also import `scripts` once, for commands of this bundle given in its folder.
+        own_package: also import `scripts` and `workbench` once, for commands of this bundle given in its folder.
     """
 
     def __init__(self, own_package: bool = False) -> None:
@@ -88,13 +88,13 @@ class ForkedCommands:
 
 
 def _warm() -> None:
-    """Import what commands import, but leave the bundle's own package to them."""
+    """Import what commands import, but leave the bundle's own packages to them."""
     import fire  # noqa: F401
     import monai.bundle.scripts  # noqa: F401
     import workbench.predict.command  # noqa: F401
 
-    kept = "scripts" if "own_package" in sys.argv else None
-    for name in [name for name in sys.modules if name.partition(".")[0] in {"scripts", "tests"} - {kept}]:
+    left = {"tests"} if "own_package" in sys.argv else {"scripts", "workbench", "tests"}
+    for name in [name for name in sys.modules if name.partition(".")[0] in left]:
         del sys.modules[name]
     assert sys.excepthook is sys.__excepthook__
 
