@@ -13,7 +13,9 @@ import pytest
 from scripts.engines.outliner import check_unseen
 from workbench.compare.folds import make_folds
 from workbench.compare.jobs import Job, Place
-from workbench.compare.outlining import Outliner, Outlining, measured_of, outlined_by, outliners_of, train_outliners
+from workbench.compare.outlined_measures import measured_of
+from workbench.compare.outliners import Outliner, outlined_by, outliners_of
+from workbench.compare.outlining import Outlining, train_outliners
 from workbench.compare.pool import Pool
 
 from .test_comparing import again, failing

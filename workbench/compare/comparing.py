@@ -20,7 +20,8 @@ from scripts.files import errors
 from scripts.files.run_folder import refuse_bundle, run_in
 from workbench.compare.folds import Fold, make_folds
 from workbench.compare.jobs import Job, Place, jobs_at_a_time, run_job, run_jobs
-from workbench.compare.outlining import Outlining, measured_of, train_outliners
+from workbench.compare.outlined_measures import measured_of
+from workbench.compare.outlining import Outlining, train_outliners
 from workbench.compare.pool import Pool, read_pool, site_counts, write_fold, write_pooled
 from workbench.compare.report import read_rows, write_report
 from workbench.compare.strategies import (

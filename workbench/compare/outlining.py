@@ -10,84 +10,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from scripts.cases.clinical import Column
 from scripts.cases.document import Item
 from scripts.cases.splits import split_by_patient
-from scripts.cases.structures import LESION
 from scripts.engines.environment import describe_machine
 from scripts.engines.outliner import PREFIX, SHARED, gather_outlines, refuse_seen, write_outliner
 from scripts.files.atomic import copy_atomically, write_text
 from scripts.files.plain_text import file_name
 from workbench.compare.folds import Fold, part_seed
 from workbench.compare.jobs import Job, Place, alone
+from workbench.compare.outlined_measures import Measures
+from workbench.compare.outliners import Outliner, outlined_by, outliners_of
 from workbench.compare.pool import ENTRY, Pool, write_fold
 from workbench.compare.strategies import check_record
 from workbench.compare.training import run_workflow
 from workbench.measure.case import measure_case
-from workbench.measure.columns import Measured, all_measures, chosen_measures, what_is_measured
 from workbench.measure.masks import outlines_of
-
-
-@dataclass(frozen=True)
-class Outliner:
-    """A network that is trained without one outer part of a repeat, or without two, and outlines these."""
-
-    repeat: int
-    left_out: tuple[int, ...]  # numbers of the outer parts, in order
-    phase: str | None = None  # the only one that it sees; None: all
-
-    @property
-    def name(self) -> str:
-        """Name of its folder, e.g. r1_without_2_5, or r1_without_2_5_portal."""
-        parts = [f"r{self.repeat}_without", *map(str, self.left_out), *([file_name(self.phase)] if self.phase else [])]
-        return "_".join(parts)
-
-
-def outliners_of(parts: Sequence[Fold], phase: str | None = None) -> list[Outliner]:
-    """Return the outliners of a cross-validation: of each repeat of K outer parts K (K - 1) / 2 and K.
-
-    Raises:
-        ValueError: fewer than 3 outer parts, of which leaving out two leaves none.
-
-    >>> folds = [Fold(1, number, [], [], []) for number in (1, 2, 3)]
-    >>> [one.name for one in outliners_of(folds)]
-    ['r1_without_1_2', 'r1_without_1_3', 'r1_without_2_3', 'r1_without_1', 'r1_without_2', 'r1_without_3']
-    """
-    found = []
-    for repeat in dict.fromkeys(map(drawing, parts)):
-        numbers = sorted({part.fold for part in parts if drawing(part) == repeat})
-        if len(numbers) < 3:
-            raise ValueError(
-                f"outliners leave out two parts of the cases at a time, found {len(numbers)} parts; give --folds 3 or "
-                "more"
-            )
-        left_out = [*combinations(numbers, 2), *((number,) for number in numbers)]
-        found += [Outliner(repeat, one, phase) for one in left_out]
-    return found
-
-
-def drawing(part: Fold) -> int:
-    """Return the repeat in which the outer parts were drawn; sites are the same in all."""
-    return part.repeat if part.site is None else 1
-
-
-def outlined_by(fold: Fold, parts: Sequence[Fold], phase: str | None = None) -> dict[int, Outliner]:
-    """Return which network outlines each case for a fold.
-
-    Cases of the test part: the one that left out the test part; all others, whether they fit weights or guide the
-    training: the one that left out their own part and the test part.
-    """
-    repeat = drawing(fold)
-    found: dict[int, Outliner] = {}
-    for part in parts:
-        if part.repeat == fold.repeat:
-            outliner = Outliner(repeat, tuple(sorted({part.fold, fold.fold})), phase)
-            found |= dict.fromkeys(part.test, outliner)
-    return found
 
 
 @dataclass(frozen=True)
@@ -245,45 +186,6 @@ def with_values(item: Item, values: Mapping[str, float | None], columns: Sequenc
     """Return a case with the values of further clinical columns, as far as they are known."""
     known = {column["name"]: values.get(column["name"]) for column in columns}
     return item | {"clinical": item["clinical"] | {name: value for name, value in known.items() if value is not None}}
-
-
-@dataclass(frozen=True)
-class Measures:
-    """What is measured of outlines, and what of it becomes columns of the clinical table."""
-
-    every: Measured  # of all phases
-    names: Sequence[str]  # of the measures that become columns
-
-    def seen(self, phase: str | None) -> Measured:
-        """Return what is measured where a single phase is seen."""
-        if phase is None:
-            return self.every
-        baseline = phase if self.every.baseline == phase else None
-        masks = [one for one in self.every.masks if one == phase]
-        return replace(self.every, phases=[phase], masks=masks, baseline=baseline)
-
-    def columns(self, phase: str | None = None) -> list[Column]:
-        """Return the columns."""
-        return [measure.column for measure in all_measures(self.seen(phase)) if measure.name in self.names]
-
-
-def measured_of(
-    pool: Pool, settings: Mapping[str, Any], walls: Sequence[str], baseline: str | None, measures: Sequence[str]
-) -> Measures:
-    """Return what is measured of the outlines of a dataset.
-
-    Args:
-        settings: of the trainings; those in `structures` and `masks` go before what dataset.json says.
-        walls, baseline, measures: keys of compare.yaml.
-
-    Raises:
-        ValueError: a name that fits none.
-    """
-    several = "phase" if any(isinstance(item["roi"], Mapping) for item in pool.items) else "case"
-    masked = pool.phases if (settings.get("masks") or several) == "phase" else []
-    names = settings.get("structures") or pool.structures or [LESION]
-    every = what_is_measured(names, pool.phases, masked, walls, baseline)
-    return Measures(every, [measure.name for measure in chosen_measures(measures, all_measures(every))])
 
 
 KEPT = frozenset(SHARED) - {"cache", "cache_dir", "device"}
