@@ -155,6 +155,8 @@ class Preparation(Keys):
     """whether to keep clinical columns that reveal the class alone or together (AUC 0.95 or more)"""
     fractions: Shares
     """shares of training, validation and test, where the source does not fix the splits"""
+    calibration: Fraction | None
+    """e.g. 0.15: share of the patients set apart for prediction sets, unseen by any training; null is none"""
     seed: Seed
     """of the splits, which are stratified by class and site and grouped by patient"""
     decide_on: Literal["all", "training"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from scripts.cases.document import Document, Item
 from scripts.cases.masks import ROI, mask_name, masks_of
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import LABELLED
 from scripts.files.plain_text import listing, nearest
 from scripts.files.processes import BadCases
 
@@ -22,7 +22,7 @@ def check_split(document: Document, split: str, items: Sequence[Item]) -> None:
     if items:
         return
     if split not in document.content:
-        lists = [name for name, value in document.content.items() if isinstance(value, list) and name not in SPLITS]
+        lists = [name for name, value in document.content.items() if isinstance(value, list) and name not in LABELLED]
         other = nearest(split, lists, cutoff=0.3)
         found = f"found no {split!r}" + (f" but {other!r}" if other else "")
     else:
@@ -69,7 +69,7 @@ def check_unique(document: Document, items: Sequence[Item]) -> None:
 def check_patients(document: Document, splits: Mapping[str, Sequence[Item]]) -> None:
     """Refuse a patient with cases in two splits, which would inflate the scores."""
     seen: dict[str, Item] = {}
-    for item in (item for split in SPLITS for item in splits[split]):
+    for item in (item for split in LABELLED for item in splits.get(split, ())):
         first = seen.setdefault(item["patient"], item)
         if first["split"] != item["split"]:
             raise ValueError(

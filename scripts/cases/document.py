@@ -13,7 +13,7 @@ from typing import Any
 
 from scripts.cases.clinical import Column, check_columns, check_values
 from scripts.cases.masks import mask_name, structure_names
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import LABELLED
 from scripts.files.plain_text import check_safe_names, is_plain, listing
 
 Item = dict[str, Any]
@@ -114,7 +114,7 @@ def read_items(document: Document, phases: Sequence[str], columns: Sequence[Colu
     """Check every entry of dataset.json, split by split with the unlabelled ones last; see `read_item`."""
     return [
         read_item(document, split, position, entry, list(phases), list(columns))
-        for split in (*SPLITS, "unlabelled")
+        for split in (*LABELLED, "unlabelled")
         for position, entry in enumerate(document.entries(split))
     ]
 

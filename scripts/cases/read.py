@@ -14,7 +14,7 @@ from scripts.cases.clinical import Column, check_columns, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items
 from scripts.cases.folder import case_folders, read_case_folder
 from scripts.cases.masks import each_mask
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import LABELLED, SPLITS
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Cases:
     unlabelled: list[Item]
     class_counts: list[int]  # number of training cases of each class
     structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
+    calibration: list[Item] = field(default_factory=list)  # cases for prediction sets, which steer nothing
 
 
 def read_cases(
@@ -41,7 +42,7 @@ def read_cases(
     required: Sequence[str] = SPLITS,
     labels: bool = True,
 ) -> Cases:
-    """Read the training, validation and test cases of a dataset, or raise a one-line error.
+    """Read the cases of a dataset, or raise a one-line error.
 
     Args:
         dataset_dir: folder that holds dataset.json, or the path of such a file.
@@ -63,13 +64,13 @@ def read_cases(
     check_phases(document, phases)
     columns = select_columns(document.columns, clinical, str(document.file), "training" in required)
     splits: dict[str, list[Item]] = {}
-    for split in (*SPLITS, "unlabelled"):
+    for split in (*LABELLED, "unlabelled"):
         splits[split] = [
             read_item(document, split, *entry, phases, columns) for entry in enumerate(document.entries(split))
         ]
         if split in required:
             check_split(document, split, splits[split])
-    listed = [item for split in SPLITS for item in splits[split]]
+    listed = [item for split in LABELLED for item in splits[split]]
     labelled = labels or (bool(classes) and all("label" in item for item in listed))
     for item in listed if labelled else []:
         item["label"] = class_index(document, item, classes)

@@ -13,6 +13,7 @@ import numpy as np
 Case = dict[str, Any]  # an entry of dataset.json with absolute paths
 Splits = Mapping[str, Sequence[Case]]
 SPLITS = ("training", "validation", "test")
+LABELLED = ("training", "validation", "calibration", "test")  # calibration, for prediction sets, may be absent
 SMALL = 60  # with fewer patients, the test share is rounded up, and a single test split says little
 
 
@@ -31,10 +32,17 @@ def patients_known(cases: Sequence[Case]) -> bool:
     return any(patient_of(case) != case["case"] for case in cases)
 
 
-def assign_splits(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> dict[str, list[Case]]:
+def assign_splits(
+    cases: Sequence[Case], fractions: Sequence[float], seed: int, calibration: float | None = None
+) -> dict[str, list[Case]]:
     """Return split -> cases: unlabelled cases apart, given splits kept, all others drawn from the seed.
 
     Cases without a given split are distributed among the splits to which no case is assigned.
+
+    Args:
+        fractions: shares of training, validation and test.
+        calibration: share of the patients set apart from these for prediction sets; where the source gives every
+            case a split, of the training patients.
 
     Raises:
         ValueError: invalid fractions, cases without a split although every split is given, or too small classes.
@@ -50,16 +58,27 @@ def assign_splits(cases: Sequence[Case], fractions: Sequence[float], seed: int) 
             f"case {rest[0]['case']} must have a split like the others, found none ({len(rest)} such cases); "
             "fill the 'split' column, or leave it out to draw the splits"
         )
+    if calibration is not None and "calibration" not in fixed:
+        if not rest:
+            cases = [_open(case) if "label" in case and case["split"] == "training" else case for case in cases]
+            rest, open_splits = [case for case in cases if "label" in case and "split" not in case], {"training": 1.0}
+        whole = sum(open_splits.values())
+        open_splits = {split: share / whole * (1 - calibration) for split, share in open_splits.items()}
+        open_splits["calibration"] = calibration
     patients = [patient_of(case) for case in rest]
     sites = [case.get("site") for case in rest]
     labels = [case["label"] for case in rest]
     drawn = split_by_patient(labels, patients, open_splits, seed, sites) if rest else []
-    splits: dict[str, list[Case]] = {split: [] for split in (*SPLITS, "unlabelled")}
+    splits: dict[str, list[Case]] = {split: [] for split in (*LABELLED, "unlabelled")}
     chosen = iter(drawn)
     for case in cases:
         split = case.get("split") or next(chosen) if "label" in case else "unlabelled"
         splits[split].append(case)
-    return splits
+    return splits if splits["calibration"] else {name: found for name, found in splits.items() if name != "calibration"}
+
+
+def _open(case: Case) -> Case:
+    return {key: value for key, value in case.items() if key != "split"}
 
 
 def assign_outlined(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> dict[str, list[Case]]:

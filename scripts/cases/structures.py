@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.cases.document import open_document
 from scripts.cases.masks import structure_names
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import LABELLED
 
 LESION = "lesion"
 """Name of what a mask shows where dataset.json names no structures."""
@@ -49,7 +49,7 @@ def mask_kind(masks: str | None, dataset_dir: str | Path) -> str:
     if masks is not None:
         return masks
     document = open_document(dataset_dir)
-    entries = [entry for split in SPLITS for entry in document.entries(split)]
+    entries = [entry for split in LABELLED for entry in document.entries(split)]
     several = any(isinstance(entry, Mapping) and isinstance(entry.get("roi"), Mapping) for entry in entries)
     return "phase" if several else "case"
 

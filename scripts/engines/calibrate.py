@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration after training: temperature and threshold of the best checkpoint, from the validation split."""
+"""Calibration after training: temperature, threshold, and the cases behind the prediction sets."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from monai.data import DataLoader, Dataset
 from monai.inferers import Inferer
 from scripts.cases.positive import positive_index
 from scripts.engines.checkpoint import save_weights
 from scripts.engines.network import load_trained
-from scripts.files.processes import all_processes, is_first_process, wait_for_all
+from scripts.files.processes import all_processes, is_first_process, process_count, process_number, wait_for_all
 from scripts.metrics.calibration import temperature_probabilities, trusted_temperature, trusted_threshold
+from scripts.metrics.prediction_sets import SOURCES, write_evidence
 from scripts.networks.calibration import Calibration, RawLogits
 from torch import nn
 
@@ -25,6 +27,8 @@ logger = logging.getLogger(__name__)
 class CalibrateModel:
     """Fits temperature and threshold of a trained model on the validation split, and stores them in its file.
 
+    Then it writes `evidence.npz` beside it, for prediction sets, from cases that had no part in either.
+
     A value that the cases are too few to determine is not fitted, and a warning says so (`trusted_temperature`,
     `trusted_threshold`).
 
@@ -32,7 +36,7 @@ class CalibrateModel:
     run that was killed can calibrate again. The file is replaced as a whole or not at all.
 
     Args:
-        enabled: whether to do anything at all.
+        enabled: whether to fit temperature and threshold.
         network: the network, with a `Calibration`; the weights of the file are loaded into it.
         model_file: flat state dict of the best checkpoint.
         dataloader: labelled validation cases.
@@ -41,6 +45,7 @@ class CalibrateModel:
         device: where the network runs.
         classes: names of the classes; with two, the threshold is on the probability of the positive one.
         positive: name of the positive class; None means the last.
+        held_out: cases of the calibration split, for prediction sets; without any, the validation cases serve.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class CalibrateModel:
         device: torch.device | str,
         classes: Sequence[str] = (),
         positive: str | None = None,
+        held_out: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self.enabled = enabled
         self.network = network
@@ -63,11 +69,18 @@ class CalibrateModel:
         self.inferer = inferer
         self.device = device
         self.positive = positive_index(classes, positive) if classes else 1
+        self.classes = list(classes)
+        self.held_out = list(held_out)
 
     def run(self) -> None:
-        """Calibrate, if enabled."""
-        if not self.enabled:
-            return
+        """Calibrate, if enabled, and gather the evidence for prediction sets."""
+        if self.enabled:
+            self.fit()
+        if self.classes:
+            self.gather()
+
+    def fit(self) -> None:
+        """Fit temperature and threshold."""
         calibration = self._calibration()
         load_trained(self.network, self.model_file)
         logits, label = self._validation_logits()
@@ -89,6 +102,37 @@ class CalibrateModel:
         )  # fmt: skip
         if kept:
             logger.warning("%d validation cases tell too little: %s", len(label), "; ".join(kept))
+
+    def gather(self) -> None:
+        """Write evidence.npz: the probabilities of the calibration split, else of the validation split.
+
+        Raises:
+            ValueError: neither has a case.
+        """
+        load_trained(self.network, self.model_file)
+        source, loader = "validation", self.dataloader
+        if self.held_out:
+            own: Any = self.dataloader
+            share = self.held_out[process_number() :: process_count()]
+            source, loader = "calibration", DataLoader(Dataset(share, own.dataset.transform), batch_size=own.batch_size)
+        self.network.eval()
+        probability, label, cases, patients = list[list[float]](), list[int](), list[str](), list[str]()
+        with torch.no_grad():
+            for batch in loader:
+                image, labels, _, optional = self.prepare_batch(batch, self.device)
+                logits = self.inferer(image, self.network, **optional)
+                probability += logits.double().softmax(dim=1).cpu().tolist()
+                label += labels.cpu().tolist()
+                cases += map(str, batch["case"])
+                patients += map(str, batch.get("patient", batch["case"]))
+        parts = all_processes((probability, label, cases, patients))
+        if not any(part[0] for part in parts):
+            raise ValueError("prediction sets need cases of the split calibration or validation, found none; add them")
+        pooled = [[one for part in column for one in part] for column in zip(*parts, strict=True)]
+        if is_first_process():
+            write_evidence(self.model_file, pooled[0], pooled[1], pooled[2], pooled[3], source)
+        wait_for_all()
+        logger.info("prediction sets: from %d cases of %s", len(pooled[1]), SOURCES[source])
 
     def _calibration(self) -> Calibration:
         found = getattr(self.network, "calibration", None)

@@ -56,6 +56,7 @@ class CaseHandler(ABC):
     Attributes:
         predictions: predictions of the last run, in the order of the loader.
         notes: notes of a subclass, by case.
+        items: the loader's cases as dataset.json has them, by name; {} where it knows none.
 
     Raises:
         ValueError: output_dir cannot be written (at the start); a case or its probabilities are missing, not
@@ -71,6 +72,7 @@ class CaseHandler(ABC):
         self.prediction_key = prediction_key
         self.predictions: list[Any] = []
         self.notes: dict[str, Any] = {}
+        self.items: dict[str, Case] = {}
 
     def attach(self, engine: Engine) -> None:
         """Register with the engine: reset when a run starts, collect each batch, write when it completes."""
@@ -100,6 +102,8 @@ class CaseHandler(ABC):
     def _start(self, engine: Engine) -> None:
         check_writable(self.output_dir, keep=process_count() > 1)
         self.predictions, self.notes = [], {}
+        listed = getattr(getattr(engine.state.dataloader, "dataset", None), "data", None) or ()
+        self.items = {str(one["case"]): one for one in listed if isinstance(one, Mapping) and "case" in one}
         self.stop()
         self.start()
 

@@ -16,6 +16,7 @@ from scripts.engines.selection import SelectionScore
 from scripts.files import errors
 from scripts.files.atomic import write_tensors
 from scripts.files.processes import is_first_process, process_count, process_number, wait_for_all
+from scripts.metrics.prediction_sets import FILE
 from torch import nn
 from torch.optim import Optimizer
 
@@ -73,9 +74,10 @@ def _fixed(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write the flat state dict of a network, as a whole or not at all."""
+    """Write the flat state dict of a network, as a whole or not at all; evidence of other weights is removed."""
     state = {name: value.contiguous() for name, value in network.state_dict().items()}
     write_tensors(path, state)
+    path.with_name(FILE).unlink(missing_ok=True)
 
 
 def own_steps(steps: Sequence[Sequence[Step]]) -> list[Step]:

@@ -8,20 +8,21 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ignite.engine import Engine, Events
-from scripts import from_workbench
+from scripts import from_workbench, metrics  # whose modules are imported on first use
 from scripts.engines.evaluation import no_host
-from scripts.engines.selection import SelectionScore
 from scripts.files.atomic import write_table
 from scripts.files.processes import all_processes, is_first_process
-from scripts.metrics.calibration import selection_value
 from scripts.networks.parts import by_channel
 from torch import Tensor
 from torch.optim import Optimizer
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from scripts.engines.selection import SelectionScore
 
 
 def progress_bar(total: int, description: str, initial: int = 0) -> tqdm:
@@ -108,9 +109,9 @@ def _training_scores(steps: Sequence[Step]) -> dict[str, float]:
     labels = labels.astype(np.int64)
     if not np.isfinite(probabilities).all():
         return scores
-    scores["train_accuracy"] = selection_value(probabilities, labels, "accuracy")
+    scores["train_accuracy"] = metrics.calibration.selection_value(probabilities, labels, "accuracy")
     if len(np.unique(labels)) > 1:
-        scores["train_auc"] = selection_value(probabilities, labels, "auc")
+        scores["train_auc"] = metrics.calibration.selection_value(probabilities, labels, "auc")
     return scores
 
 

@@ -78,6 +78,7 @@ def write_metrics(
     at_threshold: Mapping[str, Any] | None = None,
     calibration: Mapping[str, float] | None = None,
     positive: str | None = None,
+    prediction_sets: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the rows of `classification_table` with seed, class names, versions, machine and thread count.
 
@@ -97,6 +98,7 @@ def write_metrics(
         calibration: temperature, and the scores before and after the division by it; null if the model's
             temperature is not known.
         positive: name of the positive one of two classes; null with more.
+        prediction_sets: from `set_scores`; left out where there is no evidence for any.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -113,6 +115,7 @@ def write_metrics(
         "at_threshold": at_threshold,
         "calibration": calibration,
         "intervals": {metric: interval.as_dict() for metric, interval in (intervals or {}).items()},
+        **({} if prediction_sets is None else {"prediction_sets": prediction_sets}),
         **describe_machine(device),
     }
 

@@ -15,6 +15,7 @@ from scripts import engines, networks  # their modules are imported on first use
 from scripts.cases.positive import positive_index
 from scripts.engines.case_handler import Case, CaseHandler, Prediction
 from scripts.files.plain_text import note
+from scripts.metrics import prediction_sets
 from scripts.metrics.predictions import write_predictions
 from scripts.networks.calibration import RawLogits
 from scripts.networks.table_encoder import table_encoders
@@ -82,7 +83,7 @@ class EvaluationReport(CaseHandler):
 
         predictions.csv         case, [patient], [split], [true], predicted, with two classes positive_class
                                 and called_positive, one probability per class; with a clinical table also
-                                which columns the case had and lacked
+                                which columns the case had and lacked; with evidence.npz, prediction sets
         metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
         roc.png                 one curve per class against the rest, a single one for two classes
         confusion_matrix.png    cases, and rates per true class
@@ -104,12 +105,13 @@ class EvaluationReport(CaseHandler):
         prediction_key: key of the probabilities in the output.
         columns: declarations of the clinical columns that the network reads, in the order of its table.
         positive: with two classes, the name of the positive one; None means the last.
+        model_file: the weights, or those of each member of an ensemble, beside which evidence.npz may lie.
 
     Attributes:
         rows: rows of the last table; None before the first one and without labels.
 
     Raises:
-        ValueError: as for `CaseHandler`.
+        ValueError: as for `CaseHandler`; evidence.npz of other weights.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class EvaluationReport(CaseHandler):
         prediction_key: str = "pred",
         columns: Sequence[Mapping[str, Any]] = (),
         positive: str | None = None,
+        model_file: str | Path | Sequence[str] | None = None,
     ) -> None:
         super().__init__(output_dir, classes, name, prediction_key)
         self.columns = [str(column["name"]) for column in columns]
@@ -134,25 +137,55 @@ class EvaluationReport(CaseHandler):
         self.tensorboard = tensorboard
         self.rows: list[dict[str, Any]] | None = None
         self.raw_logits: RawLogits | None = None
+        self.model_file = model_file
+        self.evidence: prediction_sets.Evidence | None = None
+        self.members: list[tuple[nn.Module, RawLogits]] = []
 
     def start(self) -> None:
-        """Discard the last table, and start collecting the logits before calibration."""
+        """Discard the last table, read the evidence, and start collecting the logits before calibration."""
         self.rows = None
+        self.evidence = None if self.model_file is None else prediction_sets.evidence_of(self.model_file)
+        if self.evidence is not None and len(self.evidence.parts) > 1 and self.network is not None:
+            models = list(self.network.get_submodule("members").children())
+            self.members = [(model, RawLogits(model)) for model in models]
         self.raw_logits = None if self.network is None else RawLogits(self.network)
 
     def stop(self) -> None:
         if self.raw_logits is not None:
             self.raw_logits.remove()
+        for _, logits in self.members:
+            logits.remove()
+        self.members = []
 
     def note(self, batch: Sequence[Case], predictions: Sequence[Prediction]) -> None:
-        """Note each case's probabilities [K] before the division by the network's temperature."""
-        if self.raw_logits is not None and self.raw_logits.passes:  # an exported network divides inside its file
-            before = self.raw_logits.take().softmax(dim=-1).mean(dim=1).numpy()
-            self.notes |= {p.case: row for p, row in zip(predictions, before, strict=True)}
+        """Note each case's probabilities before the division by the network's temperature, and of each fold's model.
+
+        They are [1 + M, K], with M = 0 unless the models of an ensemble have evidence of their own.
+        """
+        if self.raw_logits is None or not self.raw_logits.passes:  # an exported network divides inside its file
+            return
+        found = [self.raw_logits.take()]
+        for model, logits in self.members:
+            if logits.passes:
+                found.append(logits.take() / model.get_buffer("calibration.temperature").cpu())
+        rows = np.stack([one.softmax(dim=-1).mean(dim=1).numpy() for one in found], axis=1)
+        self.notes |= {p.case: row for p, row in zip(predictions, rows, strict=True)}
+
+    def _by_model(self, found: Sequence[Prediction]) -> np.ndarray | None:
+        """Return the probabilities that the evidence is about, [M, n, K]; None without evidence."""
+        if self.evidence is None:
+            return None
+        if len(self.evidence.parts) == 1:
+            return np.stack([p.probabilities for p in found])[None].astype(np.float64)
+        each = np.stack([self.notes[p.case][1:] for p in found], axis=1).astype(np.float64)
+        return each if len(each) == len(self.evidence.parts) else None
 
     def write(self, device: str) -> None:
         """Write the predictions and, where there are labels, metrics and figures."""
         found = self.predictions
+        sets: dict[str, list[str]] = {}
+        if self.evidence is not None and (by_model := self._by_model(found)) is not None:
+            sets = prediction_sets.columns(self.evidence, by_model, self.classes)
         write_predictions(
             self.output_dir / "predictions.csv",
             cases=[p.case for p in found],
@@ -164,6 +197,7 @@ class EvaluationReport(CaseHandler):
             clinical=[self._clinical(p) for p in found] if self.columns else None,
             positive=self.positive,
             threshold=self._threshold(),
+            sets=sets,
         )
         labelled = [p for p in found if p.label is not None]
         if labelled:
@@ -196,11 +230,14 @@ class EvaluationReport(CaseHandler):
             probability=np.stack([p.probabilities for p in labelled]),
             label=np.array([p.label for p in labelled]),
             patients=[p.patient or p.case for p in labelled],
-            uncalibrated=np.stack([self.notes[p.case] for p in labelled]) if known else None,
+            uncalibrated=np.stack([self.notes[p.case][0] for p in labelled]) if known else None,
             temperature=float(calibration.temperature) if known and self._members() == 1 else None,
             threshold=self._threshold(),
             positive=self.positive,
             members=self._members(),
+            evidence=self.evidence,
+            by_model=self._by_model(labelled),
+            sites=[self.items.get(p.case, {}).get("site") for p in labelled],
         )
         self.rows, figures = engines.labelled.write_results(
             self.output_dir, found, self.classes, self.name, self.seed, self.draws, device

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,9 @@ import numpy as np
 from scripts import from_workbench
 from scripts.engines.environment import write_metrics
 from scripts.figures.curves import confusion_figure, roc_figure
-from scripts.figures.table import format_table
+from scripts.figures.table import Table, bounds_text, format_table, number
+from scripts.metrics.interval import number_patients, patient_weights, percentile_interval, wilson_interval
+from scripts.metrics.prediction_sets import LEVELS, Evidence, decision
 from scripts.metrics.rows import classification_table, confidence_intervals, threshold_row
 from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss
 
@@ -33,6 +35,9 @@ class LabelledPredictions:
         threshold: with two classes, the threshold of the model, where known.
         positive: with two classes, the name of the positive one.
         members: number of models whose probabilities were averaged.
+        evidence: calibration cases for prediction sets, where there are any.
+        by_model: [M, n, K], the probabilities that these are about.
+        sites: the site of each case, None where it is not known.
     """
 
     probability: np.ndarray
@@ -43,6 +48,9 @@ class LabelledPredictions:
     threshold: float | None = None
     positive: str | None = None
     members: int = 1
+    evidence: Evidence | None = None
+    by_model: np.ndarray | None = None
+    sites: Sequence[str | None] = ()
 
 
 def write_results(
@@ -77,6 +85,7 @@ def write_results(
         at_threshold = threshold_row(*data, classes, found.threshold, **random, positive=found.positive)
         at_threshold["chosen_by"] = threshold_source(found.members, found.threshold)
     calibration = _calibration(found, rows[-1])
+    sets = set_scores(found, classes, name, draws, seed or 0)
     write_metrics(
         output_dir / "metrics.json",
         rows,
@@ -88,12 +97,16 @@ def write_results(
         at_threshold,
         calibration,
         found.positive,
+        sets,
     )
     figures = _figures(output_dir, found, classes, name, rows, random)
     number = len(set(found.patients))
     patients = None if number == len(found.label) else number  # one case each, or no patient is named at all
     title = f"{name}: {len(found.label)} cases" + ("" if patients is None else f", {patients} patients")
     print(f"\n{format_table(rows, title, patients, at_threshold, calibration)}\n", flush=True)
+    if sets is not None:
+        table = set_table(sets, "")
+        print("\n".join([table.title, table.text(), *table.notes[:1], ""]), flush=True)
     return rows, figures
 
 
@@ -117,6 +130,76 @@ def _calibration(found: LabelledPredictions, macro: dict[str, Any]) -> dict[str,
     scores["log_loss_before"] = mean_log_loss(found.uncalibrated, found.label)
     scores["log_loss_after"] = mean_log_loss(found.probability, found.label)
     return scores
+
+
+def set_scores(
+    found: LabelledPredictions, classes: Sequence[str], name: str, draws: int, seed: int
+) -> dict[str, Any] | None:
+    """Return how often prediction sets hold the true class and how many classes they hold; None without evidence.
+
+    For all cases, and those of each class and site: at each level `coverage`, `size` (mean number of classes) and
+    `decided` (share of sets of one class), and under `by_class` the same of the sets per class. The 95% interval of
+    the coverage is Wilson's for as many cases as there are patients; that of the size is a bootstrap over patients.
+    """
+    if found.evidence is None or found.by_model is None:
+        return None
+    evidence, label = found.evidence, found.label
+    told = {"from": evidence.note, "source": evidence.source, "calibration_cases": evidence.count()}
+    told |= {"calibration_cases_of_class": {one: evidence.count(k) for k, one in enumerate(classes)}}
+    if name == evidence.source:
+        return told | {"groups": []}  # the sets come from these very cases
+    groups = {"all": np.ones(len(label), dtype=bool)} | {f"class {one}": label == k for k, one in enumerate(classes)}
+    sites = np.array([str(site) for site in found.sites or [None] * len(label)])
+    known = sorted({str(site) for site in found.sites if site is not None})
+    groups |= {f"site {site}": sites == site for site in known if len(known) > 1}
+
+    def scores(inside: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
+        hit, size = inside[np.arange(len(label)), label][chosen], inside.sum(axis=1)[chosen].astype(float)
+        patient = number_patients([one for one, there in zip(found.patients, chosen, strict=True) if there], len(hit))
+        bounds = None
+        if draws > 0:
+            weights = np.concatenate(list(patient_weights(patient, draws, seed)))
+            bounds = percentile_interval(weights @ size / weights.sum(axis=1), int(patient.max()) + 1, seed).bounds
+        return {
+            "coverage": float(hit.mean()),
+            "coverage_interval": wilson_interval(float(hit.mean()), int(patient.max()) + 1),
+            "size": float(size.mean()),
+            "size_interval": bounds,
+            "decided": float(np.mean([decision(row) == "decided" for row in inside[chosen]])),
+        }
+
+    listed = []
+    for group, chosen in groups.items():
+        if not chosen.any():
+            continue
+        levels = [
+            {"level": level, **scores(evidence.sets(found.by_model, level), chosen)}
+            | {"by_class": scores(evidence.sets(found.by_model, level, by_class=True), chosen)}
+            for level in LEVELS
+        ]
+        listed.append({"group": group, "n": int(chosen.sum()), "levels": levels})
+    return told | {"groups": listed}
+
+
+def set_table(sets: Mapping[str, Any], n: str) -> Table:
+    """Return the table of `set_scores`: coverage at each level, and at 90% the size and the share that is decided."""
+    rows = []
+    for group in sets["groups"]:
+        row = [f"{group['group']} ({group['n']})"]
+        row += [number(at["coverage"]) + bounds_text(*at["coverage_interval"]) for at in group["levels"]]
+        (at,) = (one for one in group["levels"] if one["level"] == 0.9)
+        size = number(at["size"]) + bounds_text(*(at["size_interval"] or (None, None)))
+        rows.append([*row, size, f"{at['decided']:.0%}", number(at["by_class"]["coverage"])])
+    header = ["cases", *(f"at {level:.0%}" for level in LEVELS)]
+    header += ["classes per set, at 90%", "decided, at 90%", "sets per class, at 90%"]
+    each = ", ".join(f"{count} {name}" for name, count in sets["calibration_cases_of_class"].items())
+    notes = [
+        f"From {sets['from']} ({each})." + ("" if rows else " They say nothing about the coverage on themselves."),
+        "A set holds the classes that the model cannot rule out, and is decided if it holds one. Sets per class are to "
+        "hold the true class equally often in each class. Of cases from elsewhere than the calibration cases, fewer "
+        "sets may hold it.",
+    ]
+    return Table("Prediction sets: share that holds the true class [95% interval]", n, header, rows, notes)
 
 
 def _figures(

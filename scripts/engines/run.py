@@ -32,7 +32,7 @@ SECTIONS = ("train", "validate", "test")
 
 
 def prepare_splits() -> None:
-    """Make the datasets of training, validation and test, which fills their caches.
+    """Make the datasets of training, validation and test, which fills their caches, and try the calibration cases.
 
     The test split is not used before the training is over, but an unreadable image found only then would cost
     the whole training. Without a cache, every case is prepared once and discarded.
@@ -51,6 +51,9 @@ def prepare_splits() -> None:
             continue
         try:
             dataset = parser.get_parsed_content(f"{section}#dataset")
+            if section == "validate" and (more := getattr(parser.get_parsed_content("cases"), "calibration", None)):
+                total += len(more)
+                NoCache(list(more), dataset.transform).check()
             total += len(dataset)
             if isinstance(dataset, NoCache):
                 dataset.check()

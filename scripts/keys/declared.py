@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "training": ("train.yaml",),
     "segmenting": ("train.yaml", "segment.yaml"),
     "evaluating": ("train.yaml", "evaluate.yaml"),
+    "evidencing": ("train.yaml", "evaluate.yaml"),
     "inferring": ("inference.yaml",),
 }
 """Command -> the files with its keys; the last one takes precedence."""
@@ -43,7 +44,7 @@ OF_CLASSES = frozenset(
 OF_CLASSIFIERS = frozenset(["explaining"])
 """Commands for networks that classify alone."""
 
-UNREAD = {"evaluating": frozenset(Fitting.model_fields), "segmenting": OF_CLASSES}
+UNREAD = dict.fromkeys(("evaluating", "evidencing"), frozenset(Fitting.model_fields)) | {"segmenting": OF_CLASSES}
 """Keys in a command's files that it does not read."""
 
 TOOLS: frozenset[str] = frozenset()

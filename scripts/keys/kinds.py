@@ -89,7 +89,7 @@ Device = Annotated[str, Predicate(is_device)]
 Columns = Annotated[list[str | dict[str, Any]], Predicate(each_once)]
 Component = Annotated[Any, Predicate(is_component)]
 Derived = Annotated[Any, Predicate(is_derived)]
-Split = Literal["training", "validation", "test"]
+Split = Literal["training", "validation", "calibration", "test"]
 View = Literal["axial", "coronal", "sagittal", "volume"]
 Paths = Path | list[Path]
 

@@ -158,7 +158,7 @@ class Evaluation(Keys):
     model_file: Paths
     """the trained weights"""
     split: Split
-    """split to evaluate: training, validation or test"""
+    """split to evaluate: training, validation, calibration or test"""
 
 
 class Single(Keys):
@@ -252,6 +252,7 @@ class Training(Model, Fitting):
     config: Derived
     """everything above and below, for the results folder"""
     calibration: Component
-    """calibrates the probabilities and, for two classes, fits a threshold; stored in model_file"""
+    """calibrates the probabilities and, for two classes, fits a threshold; stored in model_file, and evidence.npz for
+    prediction sets"""
     further: Component
     """AUC and accuracy with every choice of phases withheld from the test cases"""

@@ -65,6 +65,21 @@ def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Inter
     return Interval(lower, upper, draws, used, n_patients, seed, "; ".join(notes))
 
 
+def wilson_interval(share: float, n: int) -> list[float]:
+    r"""Return Wilson's 95% score interval of a share of n independent cases, which has a width even at 0 and 1.
+
+    .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1 - p)/n + z^2/4n^2}}{1 + z^2/n}
+
+    Reference: Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
+
+    >>> [round(bound, 3) for bound in wilson_interval(1.0, 10)]
+    [0.722, 1.0]
+    """
+    z2 = 1.959963984540054**2 / n
+    half = (z2 * (share * (1 - share) + z2 / 4)) ** 0.5
+    return [float(max(0.0, (share + z2 / 2 + side * half) / (1 + z2))) for side in (-1, 1)]
+
+
 def number_patients(patients: Sequence[str] | None, n: int) -> np.ndarray:
     """Number the patients of n cases in order of first appearance; None: every case is its own patient.
 

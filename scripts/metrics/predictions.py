@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -122,6 +123,7 @@ def write_predictions(
     clinical: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None,
     positive: str | None = None,
     threshold: float | None = None,
+    sets: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Path:
     """Write case, [patient], [split], [true], predicted, [positive_class, called_positive] and p_<class>.
 
@@ -138,6 +140,7 @@ def write_predictions(
             `clinical` and `clinical_missing`, separated by semicolons.
         positive: name of the positive one of two classes, written to the column `positive_class`.
         threshold: of the model; ``called_positive`` is yes if the positive probability reaches it, else no.
+        sets: columns of the prediction sets, after the probabilities.
 
     Raises:
         ValueError: bad probabilities, a repeated case, lists of different lengths, a label out of range, a
@@ -168,6 +171,7 @@ def write_predictions(
         columns["called_positive"] = ["yes" if one else "no" for one in reached]
     for k, name in enumerate(classes):
         columns[PREFIX + name] = [f"{value:.9g}" for value in probability[:, k]]
+    columns |= sets
     if clinical is not None:
         columns["clinical"] = ["; ".join(had) for had, _ in clinical]
         columns["clinical_missing"] = ["; ".join(lacked) for _, lacked in clinical]

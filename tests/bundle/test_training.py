@@ -39,6 +39,7 @@ def test_results_folder_is_complete(trained):
         "configs/logging.conf",
         "models/model.pt",
         "models/last.pt",
+        "models/evidence.npz",
         "scripts/__init__.py",
         "LICENSE",
         "metrics.json",

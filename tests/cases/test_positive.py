@@ -127,7 +127,10 @@ class Given(torch.nn.Module):
 @pytest.mark.parametrize(("positive", "index"), [("aggressive", 0), ("INDOLENT", 1), (None, 1)])
 def test_the_threshold_is_fitted_on_the_positive_class(tmp_path, positive, index) -> None:
     p, label = predictions(120)
-    cases = [{"image": torch.log(torch.tensor(row)), "label": int(k)} for row, k in zip(p, label, strict=True)]
+    cases = [
+        {"image": torch.log(torch.tensor(row)), "label": int(k), "case": str(i)}
+        for i, (row, k) in enumerate(zip(p, label, strict=True))
+    ]
     torch.save(Given().state_dict(), tmp_path / "model.pt")
     CalibrateModel(
         True, Given(), tmp_path / "model.pt", DataLoader(cases, batch_size=40),

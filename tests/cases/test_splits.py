@@ -129,3 +129,25 @@ def test_more_patients_are_dealt_out_as_before(number):
         found = [s for s, name in zip(splits, ["a", "b", "b"] * (number // 3), strict=True) if name == label]
         exact = count * np.array([0.6, 0.2, 0.2])
         assert all(abs(found.count(s) - e) < 1 for s, e in zip(FRACTIONS, exact, strict=True))
+
+
+def test_calibration_cases_are_set_apart_by_class_and_patient_and_nothing_is_drawn_without_them():
+    cases = [{"case": f"c{n}", "label": "ab"[n % 3 == 0], "patient": f"p{n // 2}"} for n in range(240)]
+    splits = assign_splits(cases, [0.6, 0.2, 0.2], seed=0, calibration=0.15)
+    of = {split: {case["patient"] for case in found} for split, found in splits.items()}
+    assert list(splits) == ["training", "validation", "calibration", "test", "unlabelled"]
+    assert len(of["calibration"]) == pytest.approx(0.15 * 120, abs=1)
+    assert len(of["training"]) == pytest.approx(0.85 * 0.6 * 120, abs=2)
+    assert sum(map(len, of.values())) == len(set().union(*of.values())) == 120
+    assert {case["label"] for case in splits["calibration"]} == {"a", "b"}
+    assert "calibration" not in assign_splits(cases, [0.6, 0.2, 0.2], seed=0)
+
+
+def test_where_the_source_fixes_every_split_calibration_cases_are_taken_from_the_training():
+    cases = [{"case": f"c{n}", "label": "ab"[n % 2], "split": ["training", "test"][n >= 40]} for n in range(60)]
+    cases += [{"case": f"v{n}", "label": "ab"[n % 2], "split": "validation"} for n in range(10)]
+    splits = assign_splits(cases, [0.6, 0.2, 0.2], seed=0, calibration=0.25)
+    assert {split: len(found) for split, found in splits.items()} == {
+        "training": 30, "validation": 10, "calibration": 10, "test": 20, "unlabelled": 0
+    }  # fmt: skip
+    assert all(int(case["case"][1:]) < 40 for case in splits["calibration"])

@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.data import DataLoader, Dataset
 from scripts.engines.calibrate import CalibrateModel
+from scripts.engines.checkpoint import save_weights
 from scripts.engines.inferer import PrepareBatch, TestTimeInferer
 from scripts.metrics.calibration import fit_temperature
+from scripts.metrics.prediction_sets import evidence_of
 from scripts.networks.calibration import Calibration
 from torch import Tensor, nn
 
@@ -116,3 +119,49 @@ def test_a_network_without_a_place_for_it_says_what_to_do(tmp_path: Path) -> Non
     torch.save(network.state_dict(), tmp_path / "model.pt")
     with pytest.raises(ValueError, match=r"Linear must have a Calibration .* or set calibrate: false"):
         calibrator(tmp_path / "model.pt", network=network).run()
+
+
+def test_the_evidence_is_that_of_the_calibration_cases_alone_where_there_are_any(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    torch.save(Small().state_dict(), file)
+    generator = torch.Generator().manual_seed(1)
+    held = [
+        {
+            "image": torch.randn(1, 2, 2, 2, generator=generator),
+            "label": i % 2,
+            "present": torch.ones(1),
+            "case": f"c{i}",
+        }
+        for i in range(30)
+    ]
+    loader = DataLoader(Dataset([case | {"case": f"v{i}"} for i, case in enumerate(held[:8])], None), batch_size=4)
+    for chosen, source in ((held, "calibration"), ([], "validation")):
+        found = CalibrateModel(
+            True, Small(), file, loader, PrepareBatch(), TestTimeInferer(), "cpu", ["low", "high"], held_out=chosen
+        )
+        found.run()
+        evidence = evidence_of(file)
+        assert evidence is not None
+        assert (evidence.source, evidence.count()) == (source, 30 if chosen else 8)
+    state = torch.load(file, weights_only=True)
+    save_weights(Small(), file)
+    assert evidence_of(file) is None, "evidence of earlier weights"
+    assert float(state["calibration.temperature"]) > 0
+
+
+def test_calibration_cases_change_nothing_in_the_weights(tmp_path: Path) -> None:
+    found = []
+    for held_out in ([], [{"image": torch.ones(1, 2, 2, 2), "label": 0, "present": torch.ones(1), "case": "c"}]):
+        file = tmp_path / f"{len(held_out)}.pt"
+        torch.save(Small().state_dict(), file)
+        loader = DataLoader(
+            Dataset(
+                [{key: value[0] for key, value in one.items()} | {"case": str(i)} for i, one in enumerate(batches())]
+            ),
+            batch_size=8,
+        )
+        CalibrateModel(
+            True, Small(), file, loader, PrepareBatch(), TestTimeInferer(), "cpu", ["low", "high"], held_out=held_out
+        ).run()
+        found.append(torch.load(file, weights_only=True))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])

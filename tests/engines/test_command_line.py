@@ -232,7 +232,11 @@ def test_none_of_python_is_not_dropped(away):
         ("training", ["--seed", "4294967296"], "seed must be a whole number from 0"),
         ("training", ["--split", "tset"], "split must be one of [test] (nearest: 'test')"),
         ("training", ["--folds", "5"], "--folds is a key of comparing and preparing; training does not read it"),
-        ("inferring", ["--split", "test"], "--split is a key of evaluating and training; inferring does not"),
+        (
+            "inferring",
+            ["--split", "test"],
+            "--split is a key of evaluating and evidencing and training; inferring does not",
+        ),
         ("preparing", ["--phase_names", "{a: x, a: y}"], "a mapping {key: value} with different keys"),
         ("preparing", ["--phase_names", "{a#b: x}"], "names within phase_names must be without '#', found 'a#b'"),
         ("comparing", ["--name", ".."], "name must be the name of a folder below results, found '..'"),

@@ -17,9 +17,10 @@ from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, Identity
 from scripts.engines.evaluation import EvaluationReport
+from scripts.metrics.prediction_sets import evidence_of, write_evidence
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.rows import classification_table
-from scripts.networks.calibration import Calibration
+from scripts.networks.calibration import Calibration, Ensemble
 
 FILES = [
     "confusion_matrix.png",
@@ -218,3 +219,88 @@ torch.distributed.destroy_process_group()
     assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
     found = read_predictions(tmp_path / "out" / "predictions.csv")
     assert sorted(found.cases) == ["c0", "c1", "c2", "c3", "c4"], "the repeated case counts once"
+
+
+class Tiny(torch.nn.Module):
+    """Logits from the mean of the image, steeper or flatter, divided by a temperature of its own."""
+
+    def __init__(self, slope: float, temperature: float) -> None:
+        super().__init__()
+        self.slope = slope
+        self.calibration = Calibration(2)
+        self.calibration.temperature.fill_(temperature)
+
+    def forward(self, image: torch.Tensor, clinical: Any = None, present: Any = None) -> torch.Tensor:
+        high = self.slope * (image.flatten(1).mean(dim=1) - 0.5)
+        return self.calibration(torch.stack([-high, high], dim=1))
+
+
+def with_evidence(folder: Path, seed: int, fold: str = "") -> Path:
+    folder.mkdir()
+    (folder / "model.pt").write_bytes(bytes([seed]))
+    risk, label = np.random.default_rng(seed).random(30), np.arange(30) % 2
+    probability, names = np.stack([1 - risk, risk], axis=1), [f"p{i}" for i in range(30)]
+    write_evidence(folder / "model.pt", probability, label, names, names, "calibration")
+    if fold:
+        write_evidence(folder / "model.pt", probability[:20], label[:20], names[:20], names[:20], "folds", fold)
+    return folder / "model.pt"
+
+
+def test_sets_stand_in_the_table_and_their_coverage_in_the_metrics_by_class_and_site(tmp_path: Path) -> None:
+    file = with_evidence(tmp_path / "models", 1)
+    data = [item | {"site": "AB"[i % 3 == 0]} for i, item in enumerate(items(24))]
+    report = EvaluationReport(tmp_path / "out", ["low", "high"], draws=50, model_file=file)
+    engine = evaluator(data, report)
+    engine.run()
+    evidence, found = evidence_of(file), read_predictions(tmp_path / "out" / "predictions.csv")
+    assert evidence is not None
+    inside = evidence.sets(found.probabilities[None], 0.8)
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
+    assert [row["set_80"] for row in rows] == ["; ".join(np.array(["low", "high"])[row]) for row in inside]
+    told = json.loads((tmp_path / "out" / "metrics.json").read_text())["prediction_sets"]
+    assert (told["source"], told["calibration_cases"]) == ("calibration", 30)
+    groups = {group["group"]: group for group in told["groups"]}
+    assert list(groups) == ["all", "class low", "class high", "site A", "site B"]
+    held = inside[np.arange(24), found.labels]
+    for name, chosen in (("all", [True] * 24), ("site B", [i % 3 == 0 for i in range(24)])):
+        at = groups[name]["levels"][0]
+        assert at["coverage"] == pytest.approx(held[chosen].mean())
+        assert at["coverage_interval"][0] < at["coverage"] <= at["coverage_interval"][1]
+        assert at["size"] == pytest.approx(inside[chosen].sum(axis=1).mean())
+        assert groups[name]["n"] == sum(chosen)
+
+
+def test_a_split_does_not_prove_its_own_sets(tmp_path: Path) -> None:
+    file = with_evidence(tmp_path / "models", 1)
+    report = EvaluationReport(tmp_path / "out", ["low", "high"], name="calibration", draws=0, model_file=file)
+    evaluator(items(), report).run()
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["prediction_sets"]["groups"] == []
+
+
+def test_models_of_folds_are_compared_each_with_its_own_part(tmp_path: Path) -> None:
+    files = [with_evidence(tmp_path / str(seed), seed, "1, 0") for seed in range(2)]
+    members = [Tiny(3.0, 2.0), Tiny(1.0, 0.5)]
+    network = Ensemble(members)
+    report = EvaluationReport(
+        tmp_path / "out", ["low", "high"], draws=0, network=network, model_file=[str(file) for file in files]
+    )
+    engine = evaluator(items(12), report)
+    engine.network = network
+    engine.run()
+    evidence = evidence_of([str(file) for file in files])
+    assert evidence is not None
+    image = torch.stack([item["image"] for item in items(12)])
+    each = np.stack([member(image).softmax(dim=1).numpy() for member in members])
+    inside = evidence.sets(each.astype(float), 0.8)
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
+    assert [row["set_80"] for row in rows] == ["; ".join(np.array(["low", "high"])[row]) for row in inside]
+    assert len({row["set_80"] for row in rows}) > 1
+
+
+def test_evidence_of_other_weights_stops_before_anything_is_predicted(tmp_path: Path) -> None:
+    file = with_evidence(tmp_path / "models", 1)
+    file.write_bytes(b"other")
+    report = EvaluationReport(tmp_path / "out", ["low", "high"], model_file=file)
+    with pytest.raises(ValueError, match="found that of other weights"):
+        evaluator(items(), report).run()
+    assert not (tmp_path / "out" / "predictions.csv").exists()

@@ -128,7 +128,7 @@ def test_no_file_is_left_of_an_export_that_predicts_something_else(trained, bund
     message = message_of(caught.value)
     assert message
     assert "the exported onnx file must give the logits of PhaseFusionNetwork" in message
-    assert sorted(file.name for file in (folder / "models").iterdir()) == ["last.pt", "model.pt"]
+    assert sorted(file.name for file in (folder / "models").iterdir()) == ["evidence.npz", "last.pt", "model.pt"]
     assert not (folder / "exports.csv").exists()
 
 

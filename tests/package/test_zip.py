@@ -33,7 +33,7 @@ def names(folder: Path) -> set[str]:
 def test_shipped_zip_has_what_the_zoo_takes_and_nothing_else(shipped):
     found = names(shipped)
     assert {name.partition("/")[0] for name in found} == {"LICENSE", "configs", "docs", "models", "scripts"}
-    assert {name for name in found if name.startswith("models/")} == {"models/model.pt"}
+    assert {name for name in found if name.startswith("models/")} == {"models/evidence.npz", "models/model.pt"}
     ignored = re.compile(r"__pycache__|\.pyc$|/\.")
     documents = {"docs/README.md", "docs/data_license.txt", "docs/figures/learning_curves.png"}
     assert {name for name in found if name.startswith("docs/")} == documents
@@ -65,13 +65,14 @@ def test_own_zip_is_the_results_folder_without_patients_and_paths(own, trained):
         "docs/figures/precision_recall.png",
         "docs/figures/reliability.png",
         "docs/figures/roc.png",
+        "models/evidence.npz",
         "models/model.pt",
     }
     assert "scripts/networks/phase_fusion.py" in found
     config = yaml.safe_load((trained / "configs" / "train.yaml").read_text())
     private = [config["dataset_dir"], str(trained), str(Path.home()), str(ROOT)]
     for name in found:
-        if not name.endswith((".pt", ".png")):
+        if not name.endswith((".pt", ".png", ".npz")):
             text = (own / name).read_text()
             assert not [path for path in private if path in text], name
     assert yaml.safe_load((own / "configs/inference.yaml").read_text())["dataset_dir"] == (

@@ -141,6 +141,13 @@ def test_the_report_reads_back_with_all_it_should_say(from_dicom):
     (called,) = group.get_qualitative_evaluations(coded("Positive for high"))
     assert named.value.meaning == "high"
     assert called.value.meaning == ("Yes" if found["positive"] else "No")
+    sets = found["prediction_sets"]
+    assert "approximate" in sets["from"]
+    for at in sets["levels"]:
+        inside = group.get_qualitative_evaluations(coded(f"In the prediction set at {at['level']:.0%}"))
+        assert [item.value.meaning for item in inside] == (at["set"] or ["none"])
+        (decided,) = group.get_qualitative_evaluations(coded(f"Decision at {at['level']:.0%}"))
+        assert decided.value.meaning == at["decision"]
     used = {
         instance.ReferencedSOPInstanceUID
         for study in report.CurrentRequestedProcedureEvidenceSequence

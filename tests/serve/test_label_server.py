@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 import pandas
 import pytest
+from scripts.metrics.prediction_sets import evidence_of
 
 from tests.label_server import CLASSIFIER, NEEDS_LABEL
 
@@ -78,6 +79,11 @@ def test_its_answers_name_the_positive_class_and_how_it_was_judged(server, cases
             assert (said["positive_class"], low["label"]) == ("low", "low")
             assert said["threshold"] == pytest.approx(threshold, abs=1e-6)
             assert said["positive"] is (low["score"] >= said["threshold"])
+            probability = np.array([[entry["score"] for entry in said["prediction"]]])
+            evidence = evidence_of(results / "models" / "model.pt")
+            assert evidence is not None
+            names = [entry["label"] for entry in said["prediction"]]
+            assert said["prediction_sets"] == evidence.described(probability, names)
 
 
 def test_without_a_region_it_refuses_and_with_a_point_it_answers(server, cases, small_phantom) -> None:
@@ -129,6 +135,8 @@ def test_labels_teach_it_once_and_the_next_answer_shows_it(server, cases, app, i
     assert curves["epoch"].tolist() == [1]
     assert not (served / "data").exists(), "no phantom is made on a server"
     assert (served / "models" / "model.pt").read_bytes() == (trained[0] / "models" / "model.pt").read_bytes()
+    evidence = [(folder / "models" / "evidence.npz").read_bytes() for folder in (served, trained[0])]
+    assert evidence[0] == evidence[1]
     after = server.scores(name)["high"]
     assert after != pytest.approx(before, abs=1e-4)
     assert after == pytest.approx(in_process(trained[0], {})[name], abs=1e-5)

@@ -12,6 +12,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -222,6 +223,15 @@ def test_weights_are_tensors_alone(folder, tmp_path):
     assert not witness.exists()
     shutil.copyfile(folder / "models" / "model.ts", file)
     assert "models/model.pt" in said(folder)
+
+
+def test_evidence_is_read_without_running_it(folder, tmp_path):
+    file, witness = folder / "models" / "evidence.npz", tmp_path / "witness"
+    np.savez(file, probability=np.array([Payload(witness)], dtype=object))
+    assert said(folder).startswith("models/evidence.npz")
+    assert not witness.exists()
+    file.rename(folder / "models" / "other.npz")
+    assert said(folder).startswith("models/other.npz")
 
 
 class Writes(torch.nn.Module):

@@ -13,7 +13,7 @@ import numpy as np
 from scripts.cases.checks import check_files, check_unique, class_index
 from scripts.cases.clinical import Column, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import LABELLED, SPLITS
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import listing
 from scripts.metrics.predictions import Predictions, read_predictions, write_predictions
@@ -65,8 +65,8 @@ def read_pool(
     document = open_document(dataset_dir)
     phases, classes = name_list(phases, "`phases`"), name_list(classes, "`classes`")
     for split in name_list(splits, "`splits`"):
-        if split not in SPLITS:
-            raise ValueError(f"`splits` must be among {listing(split, SPLITS)}, found {split!r}")
+        if split not in LABELLED:
+            raise ValueError(f"`splits` must be among {listing(split, LABELLED)}, found {split!r}")
     check_phases(document, phases)
     columns = select_columns(document.columns, clinical, str(document.file))
     items = [

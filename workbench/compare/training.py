@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from monai.bundle import ConfigWorkflow
 from scripts.engines.environment import describe_machine
-from scripts.metrics.predictions import write_predictions
+from scripts.metrics.prediction_sets import write_evidence
+from scripts.metrics.predictions import read_predictions, write_predictions
 from workbench.compare.strategies import SETTINGS, overlay_of, overrides_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def train(place: Place, job: Job) -> dict[str, Any]:
         **({"outlines_from": str(place.fold(job))} if outlined else {}),
         **({"phases": [job.phase], "reference_phase": job.phase, "clinical": []} if job.phase else {}),
     )
+    held = read_predictions(output / "predictions.csv")
+    labels = [label for label in held.labels or () if label is not None]
+    patients = held.patients or held.cases
+    fold = f"{job.repeat}, {job.seed}"
+    write_evidence(output / "models" / "model.pt", held.probabilities, labels, held.cases, patients, "folds", fold)
     trainer = workflow.parser.get_parsed_content("train#trainer")
     network = workflow.parser.get_parsed_content("network")
     seconds = trainer.state.times["COMPLETED"]

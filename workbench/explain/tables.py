@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 from monai.transforms import Compose, DeleteItemsd
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import LABELLED
 from scripts.files.atomic import write_table
 from scripts.transforms.mask_region import MaskRegiond
 from workbench.explain.case_explanation import CaseExplanation
 from workbench.explain.contribution_figure import Waterfall
 
 Item = dict[str, Any]
-GROUPS = (*SPLITS, "unlabelled")
+GROUPS = (*LABELLED, "unlabelled")
 
 
 def choose_cases(items: Sequence[Mapping[str, Any]], case: str | Sequence[str]) -> list[Mapping[str, Any]]:
     """Return the cases that a user asks for: by name, by a list of names, by split, or ``all``.
 
-    Splits are training, validation, test and unlabelled; a case of such a name comes first.
+    Splits are training, validation, calibration, test and unlabelled; a case of such a name comes first.
 
     Raises:
         ValueError: no such case; names the nearest ones.

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from scripts.cases.clinical import Column
 from scripts.cases.document import Document, Item, open_document, read_items
-from scripts.cases.splits import SPLITS
+from scripts.cases.splits import LABELLED
 from scripts.engines.running import from_here, training_command
 from scripts.files.atomic import write_atomically, write_table, write_text
 from scripts.files.plain_text import check_from_data, literal
@@ -69,7 +69,7 @@ def write_dataset(
     content["preparation"] = [*content.get("preparation", []), told]
     names = {measure.name for measure in chosen}
     every = read_items(document, document.phases, document.columns)
-    for split in (*SPLITS, "unlabelled"):
+    for split in (*LABELLED, "unlabelled"):
         if split not in content:
             continue
         items = [item for item in every if item["split"] == split]

@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from scripts.files.atomic import write_atomically
+from scripts.metrics.prediction_sets import FILE
 from workbench.keys import FILES
 
 REQUIRED = (
@@ -58,9 +59,10 @@ def _wanted(path: Path) -> bool:
 def copy_contents(root: Path, target: Path) -> None:
     """Copy what belongs to a bundle: configurations, best weights, package, model card and licences.
 
-    It leaves out data, tests, other pages of the documentation, predictions, images of patients
-    (``first_batch.png``, ``worst_errors.png``, outlines), TensorBoard files, ``last.pt``, and hidden files. The
-    figures of a results folder that show no patients are copied to ``docs/figures``.
+    With ``evidence.npz``, where there is one. It leaves out data, tests, other pages of the documentation,
+    predictions, images of patients (``first_batch.png``, ``worst_errors.png``, outlines), TensorBoard files,
+    ``last.pt``, and hidden files. The figures of a results folder that show no patients are copied to
+    ``docs/figures``.
 
     Args:
         root: the bundle, or a results folder.
@@ -76,8 +78,8 @@ def copy_contents(root: Path, target: Path) -> None:
             f"{root} must be a trained bundle, but has no {' and no '.join(missing)}; give this bundle's "
             "folder or that of a finished training, results/NAME"
         )
-    outliner = [Path("models/outline.pt")] if (root / "models" / "outline.pt").is_file() else []
-    names = [Path("LICENSE"), Path("models/model.pt"), *outliner, *_documents(root)]
+    beside = [Path("models", name) for name in ("outline.pt", FILE) if (root / "models" / name).is_file()]
+    names = [Path("LICENSE"), Path("models/model.pt"), *beside, *_documents(root)]
     for folder in ("configs", "scripts"):
         names += [path.relative_to(root) for path in (root / folder).rglob("*") if path.is_file()]
     places = {name: name for name in names if _wanted(name)}

@@ -187,6 +187,9 @@ def show(prediction: dict[str, Any], output: Path, report: bool) -> None:
         named, threshold = prediction["positive_class"], prediction["threshold"]
         reached = "positive" if prediction["positive"] else "negative"
         print(f"  {reached} for {named}, called so from a probability of {threshold:.1%}")
+    if sets := prediction.get("prediction_sets"):
+        listed = (f"{at['level']:.0%} {', '.join(at['set']) or 'none'} ({at['decision']})" for at in sets["levels"])
+        print(f"  prediction sets: {'; '.join(listed)}; from {sets['from']}")
     steps = [f"{name} {100 * by[prediction['class']]:+.1f}" for name, by in prediction["contributions"].items()]
     steps += [f"{phase} missing" for phase in prediction["missing"]]
     start = prediction["start"][prediction["class"]]

@@ -18,6 +18,7 @@ from scripts.engines.network import load_trained
 from scripts.engines.outlines import outline_path
 from scripts.engines.removal import images_without
 from scripts.files.atomic import write_text
+from scripts.metrics.prediction_sets import evidence_of
 from scripts.networks.table_encoder import table_encoders
 from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.label_map import sample_labels
@@ -60,8 +61,9 @@ def predict_case(
     Returns:
         case; class, the most probable one; probabilities by class, calibrated on the validation split;
         with two classes `positive_class`, and `positive`: whether its probability reaches the `threshold`
-        fixed there; the `prior` (class frequencies in training); `start`, the network's own answer without
-        any phase or table, and the `contributions` in probability by phase and class, which sum to
+        fixed there; with evidence beside the weights `prediction_sets` at 80, 90 and 95%; the `prior` (class
+        frequencies in training); `start`, the network's own answer without any phase or table, and the
+        `contributions` in probability by phase and class, which sum to
         `explained_probabilities` minus it (the probabilities without the averages of test-time augmentation);
         phases that are `missing`; `clinical` values, and the columns that the model reads but that have no
         value (`clinical_missing`) or one so far from those of training that it is cut off
@@ -91,6 +93,8 @@ def predict_case(
         threshold, k = float(calibration.get_buffer("threshold")), positive_index(classes, positive)
         binary = {"positive_class": classes[k], "threshold": threshold}
         binary["positive"] = bool(probability[k] >= threshold)
+    evidence = evidence_of(model_file)
+    sets = {} if evidence is None else {"prediction_sets": evidence.described(probability[None].numpy(), classes)}
     made = environment(device)
     encoders = [] if table is None else table_encoders(network)
     return {
@@ -98,6 +102,7 @@ def predict_case(
         "class": classes[int(probability.argmax())],
         "probabilities": by_name(classes, probability),
         **binary,
+        **sets,
         "prior": by_name(classes, calibration.get_buffer("prior")),
         "start": by_name(classes, part.start),
         "contributions": {

@@ -39,8 +39,9 @@ def write_report(
     """Write a Comprehensive SR with template TID 1500, Measurement Report.
 
     It holds the predicted class and the probability of each class; with two classes, the positive one, its
-    threshold, and whether the case reaches it; the clinical values; the contribution of each phase to the
-    probability of the predicted class; the name and version of the model; and references to every image used.
+    threshold, and whether the case reaches it; prediction sets, where there are any; the clinical values; the
+    contribution of each phase to the probability of the predicted class; the name and version of the model; and
+    references to every image used.
     Patient and study are those of the images; all texts are UTF-8 (ISO_IR 192), whatever the images'
     character set.
 
@@ -127,7 +128,7 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         source_images=None,
         algorithm_id=algorithm,
         measurements=measured,
-        qualitative_evaluations=[*judged, *_clinical(prediction)],
+        qualitative_evaluations=[*judged, *_sets(prediction), *_clinical(prediction)],
     )
     device = template.DeviceObserverIdentifyingAttributes(uid=highdicom.UID(), name=short_text(model["name"]))
     observer = template.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
@@ -138,6 +139,18 @@ def _content(prediction: Mapping[str, Any], evidence: Sequence[Any]) -> Any:
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=evidence,
     )
+
+
+def _sets(prediction: Mapping[str, Any]) -> list[Any]:
+    """Return the prediction sets: an item per level and class in it, whether it is decided, and what they are from."""
+    found = prediction.get("prediction_sets")
+    if not found:
+        return []
+    told = [("Prediction sets from", part) for part in str(found["from"]).split("; ")]
+    for at in found["levels"]:
+        told += [(f"In the prediction set at {at['level']:.0%}", name) for name in at["set"] or ["none"]]
+        told.append((f"Decision at {at['level']:.0%}", at["decision"]))
+    return [template.QualitativeEvaluation(name=coded(name), value=coded(value)) for name, value in told]
 
 
 def _clinical(prediction: Mapping[str, Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.cases.clinical import Column, name_and_unit
 from scripts.cases.column import ColumnValues, is_code, is_missing, read_column
-from scripts.cases.splits import SPLITS, Case
+from scripts.cases.splits import LABELLED, Case
 from scripts.cases.table import Matches, folded, match_names, merged, slips
 from scripts.files.numbers import decimal_mark_of_all
 from scripts.files.plain_text import listing, note
@@ -140,8 +140,8 @@ def label_table(table: Table, clinical: Sequence[str] | None = None, skip: Seque
 
 
 def _split(table: Table, case: str, text: str) -> str:
-    if text.lower() not in SPLITS:
-        raise ValueError(f"case {case}: split {text!r} is not among {listing(text, SPLITS)} in {table}")
+    if text.lower() not in LABELLED:
+        raise ValueError(f"case {case}: split {text!r} is not among {listing(text, LABELLED)} in {table}")
     return text.lower()
 
 

@@ -38,7 +38,7 @@ from workbench.prepare.outlines import OutlineGrid, look_at_masks, mask_lines, o
 from workbench.prepare.quality.quality import list_bad, require_quality
 from workbench.prepare.registration.cases import register_cases
 from workbench.prepare.settings import Settings, absolute, output_folder, refuse_earlier
-from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text
+from workbench.prepare.summary import grid_lines, reading_notes, size_lines, summary_text, width_lines
 from workbench.prepare.survey import Survey, survey
 from workbench.prepare.suspicious import without_suspicious
 from workbench.prepare.write import Dataset, command_for, image_overlay_text, overlay_text, write_dataset, write_folds
@@ -144,7 +144,8 @@ class _Preparation:
         self.notes += [f"cases without a chosen phase, left out: {', '.join(self.dropped)}"] if self.dropped else []
         self.classes, self.positive = list[str](), None
         if self.found.outlines:
-            given = [name for name in ("classes", "positive") if getattr(self.settings, name) is not None]
+            about = ("classes", "positive", "calibration")
+            given = [name for name in about if getattr(self.settings, name) is not None]
             if given:
                 raise ValueError(
                     f"--{given[0]} is about classes, found no case that has one; pass --labels FILE.csv with the "
@@ -170,9 +171,12 @@ class _Preparation:
 
     def split(self) -> None:
         """Assign the cases to splits."""
-        assign = assign_outlined if self.found.outlines else assign_splits
+        settings = self.settings
         with copies_told(self.merged):
-            self.splits = assign(self.cases, self.settings.fractions, self.settings.seed)
+            if self.found.outlines:
+                self.splits = assign_outlined(self.cases, settings.fractions, settings.seed)
+            else:
+                self.splits = assign_splits(self.cases, settings.fractions, settings.seed, settings.calibration)
 
     def look_at_masks(self) -> None:
         """Read the masks whose values have names, or which are all there is to learn."""
@@ -248,9 +252,8 @@ class _Preparation:
         drawn, settings = {}, self.settings
         if settings.folds:
             with copies_told(self.merged):
-                drawn = fold_splits(
-                    everyone(self.splits), settings.folds, settings.fractions, settings.seed, self.found.outlines
-                )
+                kept = everyone({split: cases for split, cases in self.splits.items() if split != "calibration"})
+                drawn = fold_splits(kept, settings.folds, settings.fractions, settings.seed, self.found.outlines)
         folds = write_folds(self.folder, self.header, drawn)
         self.dataset = Dataset(
             self.found.name, self.folder, self.phases, self.classes, self.columns, self.positive, self.found.views,
@@ -269,7 +272,7 @@ class _Preparation:
         print(f"\n{self.found.name}\n\n{summary_text(self.splits, self.phases, self.classes, self.columns)}\n")
         data = from_here(self.folder / "data.yaml")
         comparing = bundle_command("comparing", ["configs/compare.yaml", data], BUNDLE)
-        print("\n".join([*self.decided, *size_lines(self.splits, comparing)]))
+        print("\n".join([*self.decided, *size_lines(self.splits, comparing), *width_lines(self.splits, self.classes)]))
         notes = [note if note.startswith("warning: ") else f"note: {note}" for note in self.notes]
         print("".join(f"{shown(note)}\n" for note in notes))
         for fold in folds:

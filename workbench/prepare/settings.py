@@ -41,6 +41,7 @@ class Settings:
     clinical_table: File = None
     keep_suspicious: bool = False
     fractions: Sequence[float] = (0.6, 0.2, 0.2)
+    calibration: float | None = None
     seed: int = 0
     decide_on: str = "all"
     folds: int | None = None

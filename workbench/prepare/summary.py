@@ -11,7 +11,7 @@ from scripts.cases.checks import percent
 from scripts.cases.clinical import Column
 from scripts.cases.folder import values_of_file
 from scripts.cases.masks import ROI, mask_name, masks_of
-from scripts.cases.splits import SMALL, SPLITS, Case, Splits, everyone, patient_of, patients_known
+from scripts.cases.splits import LABELLED, SMALL, Case, Splits, everyone, patient_of, patients_known
 from scripts.figures.table import aligned
 from scripts.files.plain_text import note
 from scripts.files.processes import work_through
@@ -100,7 +100,7 @@ def centre(proposal: Survey) -> str:
 
 def size_lines(splits: Splits, comparing: str) -> list[str]:
     """Return warnings about unknown patients and about datasets that are too small for one test split."""
-    labelled = [case for split in SPLITS for case in splits.get(split, ())]
+    labelled = [case for split in LABELLED for case in splits.get(split, ())]
     lines = []
     if not patients_known(labelled):
         lines.append(
@@ -115,6 +115,62 @@ def size_lines(splits: Splits, comparing: str) -> list[str]:
             f"tests every case once in each of several rounds: {comparing}"
         )
     return lines
+
+
+WIDTH = 0.1  # of a 95% interval of the AUC, that `width_lines` aims at
+AUCS = (0.7, 0.8, 0.9)
+
+
+def auc_width(auc: float, positive: int, negative: int) -> float:
+    r"""Return the width of the 95% interval of an AUC that a test of so many patients gives.
+
+    .. math:: 2 z \sqrt{\frac{A (1 - A) + (m - 1)(Q_1 - A^2) + (n - 1)(Q_2 - A^2)}{m n}},
+        \quad Q_1 = \frac{A}{2 - A}, \quad Q_2 = \frac{2 A^2}{1 + A}
+
+    Args:
+        auc: true AUC, A.
+        positive, negative: patients with and without the class, m and n; at least 1.
+
+    Reference: Hanley and McNeil, The meaning and use of the area under a ROC curve, Radiology 143, 1982, table II.
+
+    >>> round(auc_width(0.8, 20, 20), 2), round(auc_width(0.9, 100, 100), 2)
+    (0.28, 0.09)
+    """
+    both = positive * negative
+    spread = auc * (1 - auc) + (positive - 1) * (auc / (2 - auc) - auc**2)
+    spread += (negative - 1) * (2 * auc**2 / (1 + auc) - auc**2)
+    return 2 * 1.959963984540054 * (spread / both) ** 0.5
+
+
+def patients_for_width(auc: float, share: float) -> int:
+    """Return the fewest test patients for a width of `WIDTH`, if this share of them, in (0, 1), has the class."""
+    fewest = 2
+    while auc_width(auc, m := min(max(1, round(share * fewest)), fewest - 1), fewest - m) > WIDTH:
+        fewest += 1
+    return fewest
+
+
+def width_lines(splits: Splits, classes: Sequence[str]) -> list[str]:
+    """Return how much the test split will tell about the AUC of its rarest class, and how many patients tell more."""
+    tested = splits.get("test", ())
+    patients = {name: {patient_of(case) for case in tested if case.get("label") == name} for name in classes}
+    total = len(set().union(*patients.values()))
+    rarest = min(classes, key=lambda name: len(patients[name]), default="")
+    few = len(patients.get(rarest, ()))
+    if not 0 < few < total:
+        return []
+    widths, needed = (
+        ", ".join(found)
+        for found in zip(
+            *((f"{auc_width(auc, few, total - few):.2f}", str(patients_for_width(auc, few / total))) for auc in AUCS),
+            strict=True,
+        )
+    )
+    values = ", ".join(f"{auc:g}" for auc in AUCS)
+    return [
+        f"the test's {total} patients, {few} of them {rarest}, give a 95% interval of the AUC that is {widths} wide "
+        f"where the AUC is {values}; for a width of {WIDTH:g} it takes {needed} test patients (Hanley and McNeil 1982)"
+    ]
 
 
 def _present(number: int, total: int) -> list[str]:

@@ -16,7 +16,11 @@ FEWEST_CASES = 10  # Fewer cases of a class say little about it
 WIDEST_INTERVAL = 0.2  # Wider 95% intervals leave a metric largely unknown
 LARGEST_CALIBRATION_ERROR = 0.05  # An interval of the calibration error above this is warned of
 LEAST_CHANGE = 5e-4  # Smallest change of a calibration score that shows in its third decimal
-PART = {"training": "fitted the weights", "validation": "chose the checkpoint and its calibration"}
+PART = {
+    "training": "fitted the weights",
+    "validation": "chose the checkpoint and its calibration",
+    "calibration": "calibrated the prediction sets",
+}
 """Role of the cases of a split in a training."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scripts.cases.checks import CutRegions, cut_of
 from scripts.cases.document import Document, Item, open_document, read_items
-from scripts.cases.splits import SPLITS, patients_known
+from scripts.cases.splits import LABELLED, patients_known
 from scripts.engines.environment import without_person
 from scripts.files.atomic import write_text
 from scripts.files.yaml_files import read_yaml
@@ -117,7 +117,7 @@ def _classes(document: Document, items: Sequence[Item]) -> list[str]:
 def _splits(items: Sequence[Item], phases: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
     found = {}
     known = patients_known(items)
-    for split in (*SPLITS, "unlabelled"):
+    for split in (*LABELLED, "unlabelled"):
         cases = [item for item in items if item["split"] == split]
         if not cases:
             continue

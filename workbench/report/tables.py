@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scripts.engines.labelled import set_table
 from scripts.figures.table import UNKNOWN, Table, counted, number, with_interval
 from scripts.metrics.registry import DECISIONS, METRICS, OVERALL, TITLES
 from workbench.measure.by_class import class_table
@@ -18,7 +19,7 @@ CHOSEN = "the validation split, for the highest sensitivity + specificity"
 
 
 def metric_tables(contents: Contents) -> list[Table]:
-    """Return the tables of metrics.json, with intervals: per class, at the threshold, calibration."""
+    """Return the tables of metrics.json, with intervals: per class, at the threshold, calibration, prediction sets."""
     metrics = contents.metrics
     if metrics is None:
         return []
@@ -56,6 +57,8 @@ def metric_tables(contents: Contents) -> list[Table]:
         if found["temperature"] == 1:
             note = "No temperature was fitted, and 1.00 changes nothing."
         tables.append(Table(title, contents.cases, ["metric", "before", "after"], rows, [note]))
+    if sets := metrics.get("prediction_sets"):
+        tables.append(set_table(sets, contents.cases))
     return tables
 
 
@@ -67,6 +70,7 @@ def split_table(summary: Summary) -> Table:
         [],
         ["Training fits the weights; validation chooses the checkpoint and calibrates classes; test is read once."],
     )
+    notes += ["Calibration is for prediction sets alone."] if "calibration" in splits else []
     for name, split in splits.items():
         patients = UNKNOWN if split["patients"] is None else f"{split['patients']:,}"
         counts = (f"{split['classes'].get(label, 0):,}" for label in classes)

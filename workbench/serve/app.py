@@ -14,6 +14,7 @@ from typing import Any
 
 from scripts.engines.twins import write_twins
 from scripts.files.yaml_files import read_yaml
+from scripts.metrics.prediction_sets import FILE
 from scripts.volumes.fingerprint import content_hash
 from workbench.package.packing import BUNDLE_NAME
 from workbench.serve.outlines import OUTLINE_NAME, is_outlining, label_map_metadata, outline_configuration
@@ -115,7 +116,9 @@ def copy_weights(source: Path, models: Path) -> None:
     if models.exists():
         shutil.rmtree(models)
     models.mkdir(parents=True)
-    shutil.copyfile(source, models / "model.pt")
+    for name in ("model.pt", FILE):
+        if source.with_name(name).is_file():
+            shutil.copyfile(source.with_name(name), models / name)
     record.write_text(digest, encoding="utf-8")
 
 
@@ -127,6 +130,13 @@ JUDGE = {
     "model_file": "@model_file",
 }
 """Step after the softmax that says whether the case is called positive."""
+SETS = {
+    "_target_": "scripts.metrics.PredictionSetsd",
+    "keys": "pred",
+    "classes": "@classes",
+    "model_file": "@model_file",
+}
+"""Step after that, which adds prediction sets where evidence.npz lies beside the weights."""
 GRADE_NAME = "multiphase_fusion_grade"
 """Name of the directory, without "classification": MONAI Label derives the task from it."""
 
@@ -145,6 +155,7 @@ def grade_configuration(inference: dict[str, Any]) -> dict[str, Any]:
     config["postprocessing"]["transforms"] = [
         {"_target_": "Activationsd", "keys": "pred", "softmax": True},
         JUDGE,
+        SETS,
         {"_target_": "scripts.transforms.PaintPredictiond", "keys": "pred", "classes": "@classes"}
         | {"columns": "@columns", "options": "@displayable_configs"},
     ]
@@ -155,7 +166,7 @@ def judging_configuration(inference: dict[str, Any]) -> dict[str, Any]:
     """Return the classifier's inference configuration with an answer that names the positive class."""
     config = copy.deepcopy(inference) | {"positive": inference.get("positive")}
     chain = config["postprocessing"]["transforms"]
-    config["postprocessing"]["transforms"] = [chain[0], JUDGE, *chain[1:]]
+    config["postprocessing"]["transforms"] = [chain[0], JUDGE, SETS, *chain[1:]]
     return config
 
 

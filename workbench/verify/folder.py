@@ -15,13 +15,13 @@ from scripts import BUNDLE
 from scripts.engines.ensemble import files_of, hash_of, is_importable, is_recorded
 from scripts.files.run_folder import RECORD
 from workbench.verify.configurations import LARGEST, Finding, check_configuration
-from workbench.verify.weights import check_onnx, check_torchscript, check_weights
+from workbench.verify.weights import check_evidence, check_onnx, check_torchscript, check_weights
 
 logger = logging.getLogger(__name__)
 
 KINDS = (
     ".pt", ".ts", ".onnx", ".yaml", ".yml", ".json", ".md", ".html", ".csv", ".xlsx", ".png", ".svg", ".txt",
-    ".nii", ".gz", ".nrrd", ".mha", ".mhd", ".dcm", ".sha256", ".log", ".tsv", ".pbtxt",
+    ".nii", ".gz", ".nrrd", ".mha", ".mhd", ".dcm", ".sha256", ".log", ".tsv", ".pbtxt", ".npz",
 )  # fmt: skip
 """File extensions that trainings, packages and explanations write."""
 AS_SHIPPED = ("logging.conf", "requirements")
@@ -87,7 +87,7 @@ def check_whole(folder: Path, released: bool) -> list[Finding]:
     return [Finding("scripts", "", f"no {lacking[0]} and {len(lacking) - 1} more", must)] if lacking else []
 
 
-CONTENTS = {".pt": check_weights, ".ts": check_torchscript, ".onnx": check_onnx}
+CONTENTS = {".pt": check_weights, ".ts": check_torchscript, ".onnx": check_onnx, ".npz": check_evidence}
 OWN_PARTS = ("configs", "scripts", "models", "docs")
 """Parts of the running bundle that are checked; it also holds an environment and tests."""
 

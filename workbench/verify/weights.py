@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Check weights files (.pt, .ts, .onnx): they may hold only tensors and harmless operators."""
+"""Check weights files (.pt, .ts, .onnx, .npz): they may hold only tensors and harmless operators."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ def check_weights(file: Path, name: str) -> list[Finding]:
 
 def _kind(value: Any) -> str:
     return f"{type(value).__name__} {value!r:.40}"
+
+
+def check_evidence(file: Path, name: str) -> list[Finding]:
+    """Return whether a ``.npz`` file is other than the evidence for prediction sets; pickled objects are not read."""
+    from scripts.metrics.prediction_sets import FILE, stored_arrays
+
+    must = "evidence.npz as trainings write it"
+    if file.name != FILE:
+        return [Finding(name, "", "another name", must)]
+    try:
+        stored_arrays(file)
+    except ValueError as error:
+        return [Finding(name, "", " ".join(str(error).replace(str(file), FILE).split())[:100], must)]
+    return []
 
 
 LARGEST = 32 * 1024**2
