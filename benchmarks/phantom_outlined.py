@@ -95,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row in read_rows(given.output):
         print(
             f"{row['variant']} seed {row['seed']}: {float(row['found']):.1%} found at "
-            f"{float(row['false_positives']):.2f} false positives per case, Dice {float(row['dice']):.3f}, AUC {float(row['auc']):.3f}"
+            f"{float(row['false_positives']):.2f} false positives per case, "
+            f"Dice {float(row['dice']):.3f}, AUC {float(row['auc']):.3f}"
         )
 
 
