@@ -62,10 +62,10 @@ MORE = FULL + "--output_dir {place}/trained --resume true --max_epochs 3"
 USE = "monai.bundle run %s --bundle_root {place}/trained --dataset_dir {data} --output_dir {place}/out --config_file "
 INFER = USE % "inferring" + "{own}/inference.yaml"
 EVALUATE = USE % "evaluating" + "['{own}/train.yaml','{own}/evaluate.yaml']"
-EXPLAIN = USE % "explaining" + "['{own}/inference.yaml','{own}/explain.yaml'] --case "
+EXPLAIN = USE % "explaining" + "['{own}/inference.yaml','configs/explain.yaml'] --case "
 EXPORT = (
     "monai.bundle run exporting --bundle_root {place}/trained --rounds 1 --config_file "
-    "['{own}/inference.yaml','{own}/export.yaml']"
+    "['{own}/inference.yaml','configs/export.yaml']"
 )
 REPORT = "monai.bundle run reporting --config_file configs/report.yaml --bundle_root {place}/trained"
 PREPARE = (
