@@ -26,6 +26,6 @@ __getattr__, __all__ = exports(
     schedule="FreezeParts ScheduleHandler warmup_cosine",
     segmentation="DiceScore PrepareOutlined WindowInferer dice_metrics",
     selection="EarlyStop PooledScore SelectionScore pooled_scores",
-    served="hand_over training_cases",
+    served="PredictionSetsd hand_over training_cases",
     with_masks="MaskTraining PrepareMasked",
 )

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training started by an annotation server, which provides the cases and receives the weights."""
+"""An annotation server: training that it starts, with its cases, and the prediction sets in its answer."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from monai.transforms import MapTransform
 from scripts import transforms  # whose reader of labels is imported where a server gives some
 from scripts.cases.read import Cases, read_cases
 from scripts.cases.splits import SPLITS
 from scripts.engines.running import running_config
 from scripts.files.atomic import write_atomically
 from scripts.files.processes import is_first_process
+from scripts.metrics.prediction_sets import FILE, Evidence, evidence_of
 from scripts.transforms.clinical import EncodeClinicald
 from scripts.transforms.server_inputs import FindPhasesd
 from torch import Tensor
@@ -173,3 +175,37 @@ def _number(name: str, value: Any) -> float:
     if not torch.tensor(number).isfinite():
         raise ValueError(f"clinical value {name!r} must be a number, found {value!r}; correct it, or leave it empty")
     return number
+
+
+@lru_cache(maxsize=4)
+def _evidence_at(model_file: str, _: tuple[int, ...]) -> Evidence | None:
+    return evidence_of(model_file)
+
+
+class PredictionSetsd(MapTransform):
+    """Adds to ``item["result"]``, the answer of a server, the prediction sets of its class probabilities [K].
+
+    The evidence is read again whenever it or the weights have changed, since a server may train them. Where a request
+    names other weights (``model_filename``), there are no sets.
+
+    Args:
+        keys: key of the class probabilities.
+        classes: class names.
+        model_file: the weights file.
+    """
+
+    def __init__(self, keys: str = "pred", classes: Sequence[str] = (), model_file: str = "") -> None:
+        super().__init__(keys)
+        self.classes, self.model_file = list(classes), str(model_file)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        item, file = dict(data), Path(self.model_file)
+        if named := item.get("model_filename"):
+            file = file.with_name(Path(str(named)).name)
+        times = [one.stat().st_mtime_ns for one in (file, file.with_name(FILE)) if one.is_file()]
+        evidence = _evidence_at(str(file), tuple(times))
+        for key in self.key_iterator(item) if evidence is not None else ():
+            probability = torch.as_tensor(item[key]).as_subclass(torch.Tensor).double().cpu().numpy()
+            sets = evidence.described(probability[None], self.classes) if evidence else {}
+            item["result"] = {**item.get("result", {}), "prediction_sets": sets}
+        return item

@@ -3,4 +3,4 @@
 
 from scripts import exports
 
-__getattr__, __all__ = exports(__name__, paired="corrected_t_test", prediction_sets="PredictionSetsd")
+__getattr__, __all__ = exports(__name__, paired="corrected_t_test")

@@ -25,15 +25,12 @@ import hashlib
 import logging
 import zipfile
 import zlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from monai.transforms import MapTransform
 from numpy.typing import ArrayLike
 from scripts.files.atomic import write_atomically
 from scripts.metrics.predictions import as_labels, as_probabilities
@@ -276,37 +273,3 @@ def evidence_of(model_file: str | Path | Sequence[str]) -> Evidence | None:
         return None
     mean = np.mean([one["probability"] for one in known], axis=0)
     return Evidence([(mean, known[0]["label"])], str(known[0]["source"]))
-
-
-@lru_cache(maxsize=4)
-def _evidence_at(model_file: str, _: tuple[int, ...]) -> Evidence | None:
-    return evidence_of(model_file)
-
-
-class PredictionSetsd(MapTransform):
-    """Adds to ``item["result"]``, the answer of a server, the prediction sets of its class probabilities [K].
-
-    The evidence is read again whenever it or the weights have changed, since a server may train them. Where a request
-    names other weights (``model_filename``), there are no sets.
-
-    Args:
-        keys: key of the class probabilities.
-        classes: class names.
-        model_file: the weights file.
-    """
-
-    def __init__(self, keys: str = "pred", classes: Sequence[str] = (), model_file: str = "") -> None:
-        super().__init__(keys)
-        self.classes, self.model_file = list(classes), str(model_file)
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        item, file = dict(data), Path(self.model_file)
-        if named := item.get("model_filename"):
-            file = file.with_name(Path(str(named)).name)
-        times = [one.stat().st_mtime_ns for one in (file, file.with_name(FILE)) if one.is_file()]
-        evidence = _evidence_at(str(file), tuple(times))
-        for key in self.key_iterator(item) if evidence is not None else ():
-            probability = torch.as_tensor(item[key]).as_subclass(torch.Tensor).double().cpu().numpy()
-            sets = evidence.described(probability[None], self.classes) if evidence else {}
-            item["result"] = {**item.get("result", {}), "prediction_sets": sets}
-        return item

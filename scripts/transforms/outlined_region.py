@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from scripts.volumes.open import open_volume
 from scripts.volumes.original_grid import GridVolume
 from scripts.volumes.volume import Volume
 from torch import nn
+
+logger = logging.getLogger(__name__)
 
 NOTHING = ("error", "whole")
 ORIGIN = "origin.json"
@@ -101,6 +104,7 @@ class OutlinedRegiond(MaskRegiond):
         inside = self.counted(labels)
         if not inside.any():
             if self.nothing == "whole":
+                logger.warning("%s: nothing is outlined in %s; all of it is looked at", case_name(item), reference.path)
                 item["outline"] = GridVolume(inside.astype(np.uint8), affine)
                 item["region_pieces"] = 0
                 return field_of_view(reference.affine, reference.shape, axes)

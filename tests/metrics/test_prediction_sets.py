@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scripts.engines.served import PredictionSetsd
 from scripts.metrics.prediction_sets import (
     FILE,
     LEVELS,
     Evidence,
-    PredictionSetsd,
     evidence_of,
     one_per_patient,
     read_evidence,

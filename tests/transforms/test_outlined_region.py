@@ -94,12 +94,13 @@ def test_a_box_or_point_goes_first_and_a_drawn_mask_where_that_is_asked(save):
     np.testing.assert_allclose(point.mean(axis=0), [10, 10, 10], atol=1e-4)
 
 
-def test_where_nothing_is_outlined_one_line_or_the_whole_volume(save):
+def test_where_nothing_is_outlined_one_line_or_the_whole_volume(save, caplog):
     path, _ = scan(save, [])
     with pytest.raises(ValueError, match=r"p1: the network must outline something.*found nothing in .*portal.nii.gz; "):
         outlined()(opened(path))
     region = outlined(nothing="whole")(opened(path))["region"]
     np.testing.assert_allclose(region[1] - region[0], [48, 30, 48], atol=1e-4)
+    assert "p1: nothing is outlined in" in caplog.text
 
 
 def test_a_scan_of_the_training_split_is_outlined_by_the_file_of_a_network_that_did_not_see_it(save, tmp_path):

@@ -131,7 +131,7 @@ JUDGE = {
 }
 """Step after the softmax that says whether the case is called positive."""
 SETS = {
-    "_target_": "scripts.metrics.PredictionSetsd",
+    "_target_": "scripts.engines.PredictionSetsd",
     "keys": "pred",
     "classes": "@classes",
     "model_file": "@model_file",
