@@ -8,15 +8,13 @@ r"""Whole scans of the phantom without a mask: is the lesion found, and is it gr
 
 Each seed trains `configs/regions/outlined.yaml`, and evaluates both networks on the further cases: the outliner on
 their whole scans, the classifier on what it outlines. One row per variant and seed; a row that is there is not
-computed again, so the command can be killed and repeated. A case whose scan shows nothing to the outliner is seen
-as a whole (`where_nothing whole`).
+computed again, so the command can be killed and repeated.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from benchmarks.seeds import append_row, figures, read_rows, run_bundle
 FIELDS = (
     "variant", "seed", "cases", "dice", "dice_lower", "dice_upper", "found", "found_lower", "found_upper",
     "false_positives", "false_positives_lower", "false_positives_upper", "found_at_0.1", "auc", "auc_lower",
-    "auc_upper", "accuracy", "seconds", "settings", "processor", "torch",
+    "auc_upper", "accuracy", "settings", "processor", "torch",
 )  # fmt: skip
 RATE = 0.1
 """False positives per case at which the share of lesions found is told."""
@@ -64,16 +62,21 @@ def measure(variant: str, seed: int, given: argparse.Namespace) -> dict[str, Any
     folder = given.results / f"{variant}_seed{seed}"
     files = ["configs/train.yaml", "configs/regions/outlined.yaml"]
     chosen = dict(setting.split("=", 1) for setting in given.set)
-    start = time.perf_counter()
-    settings = {"name": folder.name, "output_dir": folder, "seed": seed, "where_nothing": "whole", **chosen}
-    run_bundle("training", files, settings | {"dataset_dir": given.dataset, "resume": True})
-    seconds = round(time.perf_counter() - start)
+    if not (folder / "metrics.json").is_file():
+        settings = {
+            "name": folder.name,
+            "output_dir": folder,
+            "dataset_dir": given.dataset,
+            "seed": seed,
+            "resume": True,
+        }
+        run_bundle("training", files, settings | chosen)
     for place in (folder, folder / "outliner" / WHOLE):
         if not (place / "extra" / "metrics.json").is_file():
             files = [str(place / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
             settings = {"bundle_root": place, "dataset_dir": given.extra, "output_dir": place / "extra"}
             run_bundle("evaluating", files, settings)
-    row = {"variant": variant, "seed": seed, "seconds": seconds, "settings": " ".join(given.set)}
+    row = {"variant": variant, "seed": seed, "settings": " ".join(given.set)}
     row |= figures(folder / "extra") | outline_figures(folder / "outliner" / WHOLE / "extra")
     return {name: row[name] for name in FIELDS}
 
