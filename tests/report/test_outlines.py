@@ -8,14 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scripts.engines.outlines import COLUMNS, outline_path
+from scripts.files.atomic import write_table
 from scripts.metrics.lesions import LesionsFound, lesion_summary
 from scripts.metrics.outlines import outline_scores, outline_summary
 from scripts.metrics.predictions import Predictions
 from scripts.volumes.open import open_volume
-from scripts.volumes.original_grid import GridVolume
+from scripts.volumes.original_grid import GridVolume, save_nifti
 from workbench.explain.phase_slice import anatomical_slice, orientation_of
 from workbench.report.contents import read_contents
-from workbench.report.outline_figure import froc_figure
+from workbench.report.outline_figure import draw_outlines, froc_figure
 from workbench.report.outlined import outlined_section
 from workbench.report.outlined_figure import chosen_cases, outlined_shot
 from workbench.report.outlines import metric_tables_of, outline_cautions, outline_headline
@@ -126,3 +128,20 @@ def test_the_picture_is_the_slice_of_the_scan_in_which_most_is_outlined(save_vol
     assert (shot.pieces, shot.drawn, (shot.outline > 0.5).sum()) == (2, None, pytest.approx(24 * 4, rel=0.3))
     assert shot.volume_ml == pytest.approx(28 * abs(np.linalg.det(double[:3, :3])) / 1000)
     assert 0.5 < (shot.seen > 0.5).mean() < 0.8  # 8 of 10 voxels in both directions
+
+
+@pytest.mark.parametrize("case", ["p1", "= 2 # b", "-x", "'=x"])
+def test_a_case_with_a_name_like_a_formula_is_drawn(tmp_path, case):
+    contents(tmp_path, patients=1)
+    scan, mask = tmp_path / "scan.nii.gz", np.zeros((12, 12, 6), np.uint8)
+    mask[4:8, 4:8, 2:4] = 1
+    save_nifti(scan, (100 * mask + np.arange(6)).astype(np.float32), np.eye(4))
+    outline = outline_path(tmp_path, case)
+    outline.parent.mkdir()
+    save_nifti(outline, mask, np.eye(4))
+    (row,) = outline_scores(mask, mask, (1, 1, 1), ["lesion"])
+    row |= {"case": case, "patient": case, "mask": ""}
+    write_table(tmp_path / "outlines.csv", list(COLUMNS), [[row.get(name) for name in COLUMNS]])
+    item = {"case": case, "image": {"ct": str(scan)}, "roi": str(outline)}
+    draw_outlines(tmp_path, [item], ["ct"], ["lesion"], "case", "ct")
+    assert (tmp_path / "outlines.png").stat().st_size > 1000

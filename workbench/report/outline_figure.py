@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scripts.engines.outlines import drawn_path, outline_path
 from scripts.figures.panels import BAND, COLOURS, GREY, LONGEST_TITLE, new_figure, plain_axes, saved
+from scripts.files.csv_text import read_rows
 from scripts.metrics.lesions import FALSE_POSITIVES
 from scripts.volumes.label_map import read_label_map, sample_labels
 from scripts.volumes.open import open_volume
@@ -53,8 +53,7 @@ def draw_outlines(
     file = place / "outlines.csv"
     if not file.is_file():
         return
-    with file.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_rows(file)[1]
     dice_figure(rows, structures, place / "dice.png")
     lesions = lesions_of(json.loads((place / "metrics.json").read_text(encoding="utf-8")))
     if any(one["froc"] for one in lesions.values()):
