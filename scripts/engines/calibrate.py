@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +115,12 @@ class CalibrateModel:
             own: Any = self.dataloader
             share = self.held_out[process_number() :: process_count()]
             source, loader = "calibration", DataLoader(Dataset(share, own.dataset.transform), batch_size=own.batch_size)
-        self.network.eval()
         probability, label, cases, patients = list[list[float]](), list[int](), list[str](), list[str]()
-        with torch.no_grad():
-            for batch in loader:
-                image, labels, _, optional = self.prepare_batch(batch, self.device)
-                logits = self.inferer(image, self.network, **optional)
-                probability += logits.double().softmax(dim=1).cpu().tolist()
-                label += labels.cpu().tolist()
-                cases += map(str, batch["case"])
-                patients += map(str, batch.get("patient", batch["case"]))
+        for batch, logits, labels in self._passes(loader):
+            probability += logits.double().softmax(dim=1).cpu().tolist()
+            label += labels.tolist()
+            cases += map(str, batch["case"])
+            patients += map(str, batch.get("patient", batch["case"]))
         parts = all_processes((probability, label, cases, patients))
         if not any(part[0] for part in parts):
             raise ValueError("prediction sets need cases of the split calibration or validation, found none; add them")
@@ -143,18 +139,22 @@ class CalibrateModel:
             )
         return found
 
+    @torch.no_grad()
+    def _passes(self, loader: Iterable[Any]) -> Iterator[tuple[Any, torch.Tensor, torch.Tensor]]:
+        """Yield each batch with the network's logits [B, K] and the labels [B] on the CPU."""
+        self.network.eval()
+        for batch in loader:
+            image, label, _, optional = self.prepare_batch(batch, self.device)
+            yield batch, self.inferer(image, self.network, **optional), label.cpu()
+
     def _validation_logits(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the raw logits [n, V, K] and the labels [n] of the validation cases of all processes."""
         logits, labels = [], []
         raw = RawLogits(self.network)
-        self.network.eval()
         try:
-            with torch.no_grad():
-                for batch in self.dataloader:
-                    image, label, _, optional = self.prepare_batch(batch, self.device)
-                    self.inferer(image, self.network, **optional)
-                    logits.append(raw.take())
-                    labels.append(label.cpu())
+            for _, _, label in self._passes(self.dataloader):
+                logits.append(raw.take())
+                labels.append(label)
         finally:
             raw.remove()
         parts = all_processes((torch.cat(logits), torch.cat(labels)))

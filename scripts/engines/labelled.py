@@ -153,6 +153,12 @@ def set_scores(
     known = sorted({str(site) for site in found.sites if site is not None})
     groups |= {f"site {site}": sites == site for site in known if len(known) > 1}
 
+    sets = {
+        (level, by_class): evidence.sets(found.by_model, level, by_class)
+        for level in LEVELS
+        for by_class in (False, True)
+    }
+
     def scores(inside: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
         hit, size = inside[np.arange(len(label)), label][chosen], inside.sum(axis=1)[chosen].astype(float)
         patient = number_patients([one for one, there in zip(found.patients, chosen, strict=True) if there], len(hit))
@@ -173,8 +179,7 @@ def set_scores(
         if not chosen.any():
             continue
         levels = [
-            {"level": level, **scores(evidence.sets(found.by_model, level), chosen)}
-            | {"by_class": scores(evidence.sets(found.by_model, level, by_class=True), chosen)}
+            {"level": level, **scores(sets[level, False], chosen), "by_class": scores(sets[level, True], chosen)}
             for level in LEVELS
         ]
         listed.append({"group": group, "n": int(chosen.sum()), "levels": levels})

@@ -132,12 +132,7 @@ class Outliner:
     def _check_masks(self) -> None:
         """Refuse masks that one of the trainings would refuse, before the first of them."""
         everybody = [*self.cases.training, *self.cases.validation, *self.cases.test]
-        lacking = [str(item["case"]) for item in everybody if not masks_of(item.get("roi"))]
-        if lacking:
-            raise ValueError(
-                f"an outliner learns from masks ('roi') and is measured on them, found none of {', '.join(lacking[:5])}"
-                "; add them, or give each case a 'box' and use BoxRegiond"
-            )
+        refuse_unmasked(everybody)
         structures = named_values(self.config["structures"])
         drawn = drawn_structures(everybody, structures)
         empty = [item for item in everybody if not drawn[str(item["case"])]]
@@ -171,6 +166,16 @@ class Outliner:
         """Return a case as dataset.json has it."""
         kept = {key: item[key] for key in ("case", "patient", "image", "roi") if item.get(key) is not None}
         return kept | ({"label": self.cases.classes[item["label"]]} if "label" in item else {})
+
+
+def refuse_unmasked(cases: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse cases without a mask, which can neither teach nor test an outliner; the error names them."""
+    lacking = [str(item["case"]) for item in cases if not masks_of(item.get("roi"))]
+    if lacking:
+        raise ValueError(
+            f"an outliner learns from masks ('roi') and is measured on them, found none of {', '.join(lacking[:5])}"
+            "; add them, or give each case a 'box' and use BoxRegiond"
+        )
 
 
 def write_outliner(place: Path, name: str, content: Mapping[str, Any], config: Mapping[str, Any]) -> Path:

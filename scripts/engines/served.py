@@ -96,8 +96,8 @@ def hand_over(output_dir: str | Path, bundle_root: str | Path) -> None:
     served, kept = models / "model.pt", models / "model_before_labels.pt"
     if served.is_file() and not kept.exists():
         write_atomically(kept, partial(shutil.copyfile, served))
-    (models / "evidence.npz").unlink(missing_ok=True)  # of the weights before
-    for file in (Path(output_dir) / "models" / name for name in ("model.pt", "evidence.npz")):
+    (models / FILE).unlink(missing_ok=True)  # of the weights before
+    for file in (Path(output_dir) / "models" / name for name in ("model.pt", FILE)):
         if file.is_file():
             write_atomically(models / file.name, partial(shutil.copyfile, file))
     logger.info("the server's next answer uses the weights of %s", output_dir)

@@ -122,7 +122,7 @@ class Outlined(Masks):
     drawn_regions: bool
     """true: where a case has a mask drawn by a person, that goes before the outline"""
     where_nothing: Literal["error", "whole"]
-    """a scan in which nothing is outlined is an error, or whole: the classifier sees all of it"""
+    """where nothing is outlined the classifier sees the whole scan, which a line says by case; error stops there"""
     region: Component
     """what the grid is centred on"""
     outline_encoder: Component

@@ -17,7 +17,7 @@ from scripts.cases.clinical import Column
 from scripts.cases.document import Item
 from scripts.cases.splits import split_by_patient
 from scripts.engines.environment import describe_machine
-from scripts.engines.outliner import PREFIX, SHARED, gather_outlines, refuse_seen, write_outliner
+from scripts.engines.outliner import PREFIX, SHARED, gather_outlines, refuse_seen, refuse_unmasked, write_outliner
 from scripts.files.atomic import copy_atomically, write_text
 from scripts.files.plain_text import file_name
 from workbench.compare.folds import Fold, part_seed
@@ -204,12 +204,7 @@ def train_outliners(outlining: Outlining, jobs: Sequence[Job], run: Callable[...
             outliner that could not be trained.
     """
     items = outlining.pool.items
-    lacking = [item["case"] for item in items if not item.get("roi")]
-    if lacking:
-        raise ValueError(
-            f"outliners learn from masks ('roi') of all cases, found none of {', '.join(lacking[:5])}; add them, or "
-            "give each case a 'box' and use BoxRegiond"
-        )
+    refuse_unmasked(items)
     fold_of = {(part.repeat, part.fold): part for part in outlining.parts}
     needed: dict[Outliner, None] = {}
     for phase in dict.fromkeys(job.phase for job in jobs):
