@@ -21,6 +21,7 @@ from scripts.engines.network import load_trained
 from scripts.engines.outlines import outline_path
 from scripts.engines.running import bundle_folder
 from scripts.engines.served import served_lists
+from scripts.files import errors
 from scripts.files.atomic import copy_atomically, write_text
 from scripts.files.processes import is_first_process, wait_for_all
 from scripts.transforms.outlined_region import ORIGIN
@@ -115,6 +116,7 @@ class Outliner:
                 "outline_width in its place"
             )
         self._check_masks()
+        errors.on_interrupt(lambda: "stopped; --resume true goes on, and keeps the outliners that are trained")
         names = [f"fold_{number}" for number in range(1, self.folds + 1)]
         for name, part in zip(names, parts, strict=True):
             chosen = set(part)

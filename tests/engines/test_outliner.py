@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scripts.engines.outliner import SHARED, Outliner, check_unseen, folds_of_patients
+from scripts.files import stopping
 from scripts.files.yaml_files import read_yaml
 
 from tests.conftest import ROOT
@@ -82,6 +83,22 @@ def test_masks_that_a_training_would_refuse_are_refused_before_the_first(
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
     say("Settings" if mistake.startswith("a network") else "Masks", mistake, caught.value)
+
+
+def test_who_stops_the_outliners_is_told_to_resume(tmp_path, monkeypatch):
+    """The same command would find the folder filled."""
+    monkeypatch.setattr(stopping, "_says", [lambda: "stopped; give the same command again"])
+    monkeypatch.setattr(Outliner, "_check_masks", lambda self: None)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Outliner, "_train", stop)
+    cases = SimpleNamespace(training=CASES, validation=[], test=[])
+    config = {"seed": 0, "outline_def": {"_target_": "scripts.networks.SegmentationNetwork"}}
+    with pytest.raises(KeyboardInterrupt):
+        Outliner(tmp_path / "out", ROOT, cases, config, folds=2).run()
+    assert stopping.said() == "stopped; --resume true goes on, and keeps the outliners that are trained"
 
 
 def test_the_outliner_gets_every_setting_of_masks_that_its_overlay_has():
