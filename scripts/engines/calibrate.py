@@ -19,6 +19,7 @@ from scripts.files.processes import all_processes, is_first_process, process_cou
 from scripts.metrics.calibration import temperature_probabilities, trusted_temperature, trusted_threshold
 from scripts.metrics.prediction_sets import SOURCES, write_evidence
 from scripts.networks.calibration import Calibration, RawLogits
+from scripts.networks.grades import is_ordinal
 from torch import nn
 
 logger = logging.getLogger(__name__)
@@ -126,7 +127,9 @@ class CalibrateModel:
             raise ValueError("prediction sets need cases of the split calibration or validation, found none; add them")
         pooled = [[one for part in column for one in part] for column in zip(*parts, strict=True)]
         if is_first_process():
-            write_evidence(self.model_file, pooled[0], pooled[1], pooled[2], pooled[3], source)
+            write_evidence(
+                self.model_file, pooled[0], pooled[1], pooled[2], pooled[3], source, ordered=is_ordinal(self.network)
+            )
         wait_for_all()
         logger.info("prediction sets: from %d cases of %s", len(pooled[1]), SOURCES[source])
 

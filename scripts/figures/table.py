@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scripts.figures.text import shorten
-from scripts.metrics.registry import DECISIONS, HEADINGS, MACRO, METRICS, OVERALL, TITLES
+from scripts.metrics.registry import DECISIONS, HEADINGS, MACRO, METRICS, OF_GRADES, OVERALL, TITLES
 
 UNKNOWN = "–"  # In place of a number that is missing
 
@@ -167,7 +167,7 @@ def _overall(rows: Sequence[Mapping[str, Any]], patients: int | None, calibratio
     over = "" if patients is None else f" over {patients} patients"
     lines = [f"All classes together{f' [95% interval{over}]' if has_interval else ''}:"]
     for metric in (*METRICS, *OVERALL):
-        if metric == "quadratic_kappa" and len(rows) < 4:  # with two classes there is but one kappa
+        if metric in OF_GRADES and len(rows) < 4:
             continue
         line = _line(macro, metric)
         if calibration is not None and temperature != 1 and f"{metric}_before" in calibration:

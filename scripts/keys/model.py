@@ -44,6 +44,8 @@ class Model(Keys):
     """phase whose axes define the common grid"""
     classes: Annotated[list[Text], Predicate(two_or_none)]
     """names of the labels in dataset.json, in the order of the outputs"""
+    ordinal: bool
+    """the classes are ordered grades, lowest first, as in configs/training/ordinal.yaml"""
     positive: str | None
     """the one of two classes to which threshold, ROC and decision curve refer; null: dataset.json's, else the
     last"""

@@ -17,6 +17,13 @@ section 4.5), the calibration cases of class y alone count for y, and the same h
 From K folds, each with its own model k (cross-conformal; Vovk, Cross-conformal predictors, 2015):
 :math:`\pi_y(x) = (1 + \sum_k \#\{i \in F_k : s^k_i \ge s^k(x, y)\}) / (n + 1)`, for which :math:`1 - 2\alpha` is
 certain and about :math:`1 - \alpha` usual.
+
+Of ordered grades a set is an interval. There :math:`p_y` is replaced by :math:`q_y = \min(\max_{j \le y} p_j,
+\max_{j \ge y} p_j)`, the smallest sequence above p that rises to its highest value and then falls: the grades
+with :math:`q_y \ge t` are the smallest interval that holds those with :math:`p_y \ge t`. Calibration cases get the
+same score, so that coverage is what it is without order. Where grades have limits of their own (per class, folds),
+what lies between is added. (Sets that grow from the most probable grade instead: Lu et al., Improving trustworthiness
+of AI disease severity rating in medical imaging with ordinal conformal prediction sets, MICCAI 2022.)
 """
 
 from __future__ import annotations
@@ -73,6 +80,16 @@ def decision(inside: ArrayLike) -> str:
     return "decided" if found.sum() == 1 else "undecided" if found.all() or not found.any() else "narrowed"
 
 
+def unimodal(probability: np.ndarray) -> np.ndarray:
+    """Return the smallest values above probabilities [..., K] that rise to the highest one and then fall.
+
+    >>> unimodal(np.array([0.2, 0.1, 0.4, 0.0, 0.3]))
+    array([0.2, 0.2, 0.4, 0.3, 0.3])
+    """
+    from_above = np.flip(np.maximum.accumulate(np.flip(probability, axis=-1), axis=-1), axis=-1)
+    return np.minimum(np.maximum.accumulate(probability, axis=-1), from_above)
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Calibration cases of a model, or of each model of an ensemble of folds."""
@@ -80,6 +97,7 @@ class Evidence:
     parts: Sequence[tuple[np.ndarray, np.ndarray]]  # per model: probabilities [n_k, K], index of the true class [n_k]
     source: str  # a key of `SOURCES`
     rounds: int = 1  # how often each case occurs in the parts together: repeats and seeds of the folds
+    ordered: bool = False  # the classes are grades, and sets intervals of them
 
     def count(self, label: int | None = None) -> int:
         """Return the number of calibration cases, of one class or of all."""
@@ -103,6 +121,8 @@ class Evidence:
             raise ValueError(f"probabilities must be [{shape[0]}, n, {shape[1]}], found {list(probability.shape)}")
         at_least = np.zeros(probability.shape[1:])
         for (known, label), given in zip(self.parts, probability, strict=True):
+            if self.ordered:
+                known, given = unimodal(known), unimodal(given)
             scores = 1 - known[np.arange(len(label)), label]
             for k in range(shape[1]):
                 own = np.sort(scores[label == k] if by_class else scores)
@@ -121,13 +141,16 @@ class Evidence:
         if by_class:
             enough = [not too_few(self.count(k), level) for k in range(probability.shape[2])]
             value = np.where(enough, self.p_values(probability, by_class=True), value)
-        return (value > 1 - level + 1e-9) | full
+        inside = (value > 1 - level + 1e-9) | full
+        return unimodal(inside) if self.ordered else inside
 
     @property
     def note(self) -> str:
         """Where the sets come from, e.g. ``40 cases of the calibration split``, and where they are too few."""
         few = [f"{level:.0%}" for level in LEVELS if too_few(self.count(), level)]
-        told = f"{self.count()} cases of {SOURCES[self.source]}"
+        told = f"{self.count()} cases of {SOURCES[self.source]}" + (
+            "; sets are intervals of grades" if self.ordered else ""
+        )
         return told + (f"; too few calibration cases ({self.count()}) for {', '.join(few)}" if few else "")
 
     def described(self, probability: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -172,6 +195,7 @@ def write_evidence(
     patients: Sequence[str],
     source: str,
     fold: str = "",
+    ordered: bool = False,
 ) -> Path:
     """Write evidence.npz beside a weights file, and bind it to these weights by their SHA-256.
 
@@ -180,6 +204,7 @@ def write_evidence(
     Args:
         probability, label: of the calibration cases, [n, K] and [n].
         source: a key of `SOURCES`; ``folds`` adds the cases of a model's own test part to what the file has.
+        ordered: the classes are ordered grades; ``folds`` keeps what the file says.
         fold: of ``folds``, the repeat and seed of the comparison, to count how often cases occur.
     """
     chosen = one_per_patient(cases, patients)
@@ -188,6 +213,7 @@ def write_evidence(
     file = Path(model_file).with_name(FILE)
     content = {"weights_sha256": content_hash(model_file), "source": source}
     content |= {"cases_sha256": hashlib.sha256(names.encode()).hexdigest()}
+    content |= {"ordered": "yes"} if ordered else {}
     arrays = {"probability": probability, "label": label, **{key: np.array(text) for key, text in content.items()}}
     if source == "folds":
         kept = read_evidence(model_file) or {}
@@ -265,11 +291,12 @@ def evidence_of(model_file: str | Path | Sequence[str]) -> Evidence | None:
     known = [one for one in found if one is not None]
     if not known or len(known) < len(found):
         return None
+    ordered = all("ordered" in one for one in known)
     if several and all("fold" in one for one in known):
         parts = [(one["fold_probability"], one["fold_label"]) for one in known]
-        return Evidence(parts, "folds", len({str(one["fold"]) for one in known}))
+        return Evidence(parts, "folds", len({str(one["fold"]) for one in known}), ordered)
     if len({str(one["cases_sha256"]) for one in known}) > 1:
         logger.info("no prediction sets: the models of this ensemble were calibrated on different cases")
         return None
     mean = np.mean([one["probability"] for one in known], axis=0)
-    return Evidence([(mean, known[0]["label"])], str(known[0]["source"]))
+    return Evidence([(mean, known[0]["label"])], str(known[0]["source"]), ordered=ordered)

@@ -117,6 +117,12 @@ def _kappa(found: Weighted, power: int) -> np.ndarray:
     return 1 - ratio((cost * found.confusion).sum(axis=(1, 2)), (cost * expected).sum(axis=(1, 2)))
 
 
+def _grade_error(found: Weighted) -> np.ndarray:
+    """Compute the mean of \|predicted - true\| in grades: [R]."""
+    grade = np.arange(found.classes)
+    return ratio((np.abs(grade[:, None] - grade) * found.confusion).sum(axis=(1, 2)), found.total)
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric; its entry below is all that tables, intervals, tests and files need.
@@ -165,6 +171,7 @@ OF_EACH_CLASS = (
 OF_ALL_CLASSES = (
     Metric("kappa", "Cohen's kappa", lambda found: _kappa(found, 0)),
     Metric("quadratic_kappa", "quadratic kappa (if classes are ordered)", lambda found: _kappa(found, 2)),
+    Metric("grade_error", "mean grade error (for ordered classes)", _grade_error),
     Metric(
         "brier", "Brier score (0 is best)", lambda found: brier_score(found.probability, found.label, found.weights)
     ),
@@ -179,6 +186,7 @@ OF_ALL_CLASSES = (
 METRICS = tuple(metric.name for metric in OF_EACH_CLASS)
 DECISIONS = tuple(metric.name for metric in OF_EACH_CLASS if not metric.by_rank)
 OVERALL = tuple(metric.name for metric in OF_ALL_CLASSES)
+OF_GRADES = ("quadratic_kappa", "grade_error")  # of two classes they say no more than kappa and accuracy
 HEADINGS = {metric.name: metric.heading or metric.title for metric in OF_EACH_CLASS}
 MACRO = "macro"  # Name of the last row
 

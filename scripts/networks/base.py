@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from scripts.networks.calibration import Calibration
 from scripts.networks.fusion.base import zero_absent
+from scripts.networks.grades import GradeHead
 from scripts.networks.parts import Part, build, pool
 from scripts.networks.phase_encoding import PhaseEncoding
 from torch import Tensor, nn
@@ -20,11 +21,17 @@ class Classifier(nn.Module):
 
     Args:
         num_classes: K.
+        ordinal: the classes are ordered grades: last layers answer as `GradeHead` says.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, ordinal: bool = False) -> None:
         super().__init__()
         self.calibration = Calibration(num_classes)
+        self.ordinal = ordinal
+
+    def last_layer(self, in_dim: int, num_classes: int) -> nn.Linear:
+        """Return a layer from features [..., in_dim] to logits [..., K]."""
+        return GradeHead(in_dim, num_classes) if self.ordinal else nn.Linear(in_dim, num_classes)
 
     def forward(
         self, image: Tensor, clinical: Tensor | None = None, present: Tensor | None = None
@@ -93,6 +100,7 @@ class PhaseNetwork(PhaseEncoding, Classifier):
         share_encoder: True: one encoder for all phases; False: one per phase.
         dropout: fraction of the features dropped before the last layer.
         table: constructor (taking ``out_dim``) or ready `TableEncoder`; None: no clinical table is read.
+        ordinal: the classes are ordered grades, see `GradeHead`.
     """
 
     def __init__(
@@ -104,8 +112,9 @@ class PhaseNetwork(PhaseEncoding, Classifier):
         share_encoder: bool = True,
         dropout: float = 0.0,
         table: Part | None = None,
+        ordinal: bool = False,
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(num_classes, ordinal)
         self.set_encoder(encoder, num_phases, share_encoder)
         self.table: Any = build(table, out_dim=self.token_dim)
         self.table_norm: Any = None if self.table is None else nn.LayerNorm(self.token_dim)

@@ -29,6 +29,7 @@ def build(
     plane_encoder: str | Mapping[str, Any] = "resnet18",
     share_views: bool = True,
     single_phase: str | None = None,
+    ordinal: bool = False,
 ) -> nn.Module:
     """Build the network that a training with the same names would train.
 
@@ -52,6 +53,7 @@ def build(
             arguments.
         share_views: True: one plane encoder for all views; False: one per view.
         single_phase: the phase that ``fusion="single"`` reads; None: the first.
+        ordinal: the classes are ordered grades, see `GradeHead`.
 
     Raises:
         ValueError: for an unknown name, with the nearest known one, and for settings that a part refuses.
@@ -84,6 +86,7 @@ def build(
             "slices": slices,
             "share_views": share_views,
             "single_phase": single_phase or phases[0],
+            "ordinal": ordinal,
         }
     )
     try:

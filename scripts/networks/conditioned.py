@@ -105,11 +105,12 @@ class ConditionedNetwork(PhaseFusionNetwork):
         share_encoder: bool = True,
         dropout: float = 0.0,
         table: Part | None = None,
+        ordinal: bool = False,
         *,
         conditioning: Callable[..., nn.Module],
         table_dim: int = 32,
     ) -> None:
-        super().__init__(encoder, fusion, num_phases, num_classes, share_encoder, dropout=dropout)
+        super().__init__(encoder, fusion, num_phases, num_classes, share_encoder, dropout=dropout, ordinal=ordinal)
         self.table = build_table(table, table_dim)
         self.conditioning = nn.ModuleList(
             conditioning(channels=self.token_dim, table_dim=table_dim) for _ in range(self.image_tokens)

@@ -80,7 +80,7 @@ class MapFusionNetwork(PhaseNetwork):
         else:
             self.fusion = build_fusion(fusion, num_maps=self.num_phases, in_dim=self.token_dim)
         beside = 0 if self.table is None else self.token_dim
-        self.head = nn.Linear(width_of(self.fusion) + beside, num_classes)
+        self.head = self.last_layer(width_of(self.fusion) + beside, num_classes)
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse the maps, append the table to their mean, and classify."""
@@ -102,18 +102,25 @@ class HybridNetwork(nn.Module):
         levels: two or more networks of this bundle, for the same phases and classes.
         num_classes: K.
 
+        ordinal: the classes are ordered grades, for every level.
+
     Raises:
-        ValueError: fewer than two levels.
+        ValueError: fewer than two levels, or one that differs in `ordinal`.
 
     Shape: image [B, P, D, H, W] -> logits [B, K].
     """
 
     __jit_unused_properties__ = ("encoder",)
 
-    def __init__(self, levels: Sequence[nn.Module], num_classes: int) -> None:
+    def __init__(self, levels: Sequence[nn.Module], num_classes: int, ordinal: bool = False) -> None:
         super().__init__()
         if len(levels) < 2:
             raise ValueError(f"a hybrid needs two levels or more, found {len(levels)}; give them in `levels`")
+        if any(getattr(level, "ordinal", False) != ordinal for level in levels):
+            raise ValueError(
+                f"ordinal: {str(ordinal).lower()} must hold for every level of a hybrid, found one without; give each "
+                "level `ordinal: '@ordinal'`, as in configs/fusion/hybrid.yaml"
+            )
         self.levels = nn.ModuleList(levels)
         self.scores = nn.Parameter(torch.zeros(len(levels)))
         self.calibration = Calibration(num_classes)

@@ -44,11 +44,12 @@ class MultiLevelNetwork(PhaseNetwork):
         width: int = 64,
         skips: bool = False,
         context: bool = False,
+        ordinal: bool = False,
     ) -> None:
         def staged(in_channels: int) -> nn.Module:
             return StageEncoder(build(encoder if share_encoder else own(encoder), in_channels=in_channels), in_channels)
 
-        super().__init__(staged, None, num_phases, num_classes, share_encoder, dropout, table)
+        super().__init__(staged, None, num_phases, num_classes, share_encoder, dropout, table, ordinal)
         dims = list((self.encoder if share_encoder else self.encoder[0]).dims)
         self.num_levels = len(dims)
         self.views_per_phase = self.num_views // self.num_levels
@@ -61,7 +62,7 @@ class MultiLevelNetwork(PhaseNetwork):
         self.context = Context(widths[-1]) if context else nn.Identity()
         self.pyramid = (SkipDecoder if skips else FeaturePyramid)(widths, width)
         beside = 0 if self.table is None else self.token_dim
-        self.head = nn.Linear(self.num_views * width + beside, num_classes)
+        self.head = self.last_layer(self.num_views * width + beside, num_classes)
 
     def features(self, maps: list[Tensor], present: Tensor) -> Tensor:
         """Fuse and merge: P V L maps, present [B, P V L] -> [B, V L F]."""

@@ -38,16 +38,17 @@ class PhaseFusionNetwork(PhaseNetwork):
         phase_heads: bool = False,
         dropout: float = 0.0,
         table: Part | None = None,
+        ordinal: bool = False,
     ) -> None:
-        super().__init__(encoder, fusion, num_phases, num_classes, share_encoder, dropout, table)
+        super().__init__(encoder, fusion, num_phases, num_classes, share_encoder, dropout, table, ordinal)
         self.phase_heads = nn.ModuleList(
-            nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens if phase_heads else 0)
+            self.last_layer(self.token_dim, num_classes) for _ in range(self.num_tokens if phase_heads else 0)
         )
 
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
         """Build the fusion and the last layer."""
         self.fusion = build_fusion(fusion, num_tokens=self.num_tokens, in_dim=self.token_dim)
-        self.head = nn.Linear(width_of(self.fusion), num_classes)
+        self.head = self.last_layer(width_of(self.fusion), num_classes)
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Fuse the tokens of the phases and of the table, and classify."""
@@ -81,6 +82,9 @@ class LateFusionNetwork(PhaseNetwork):
         fusion: a `DecisionFusion` (its constructor takes ``num_phases`` and ``num_classes``).
         combination: former name of `fusion`.
 
+    Raises:
+        ValueError: `ordinal` with a fusion that reads evidence, not probabilities.
+
     >>> from scripts.networks.fusion import LateMean
     >>> from scripts.networks import ResidualEncoder
     >>> network = LateFusionNetwork(ResidualEncoder, LateMean, num_phases=3, num_classes=2).eval()
@@ -98,13 +102,21 @@ class LateFusionNetwork(PhaseNetwork):
         dropout: float = 0.0,
         table: Part | None = None,
         combination: Part | None = None,
+        ordinal: bool = False,
     ) -> None:
-        super().__init__(encoder, fusion or combination, num_phases, num_classes, share_encoder, dropout, table)
+        of = (num_phases, num_classes, share_encoder, dropout, table, ordinal)
+        super().__init__(encoder, fusion or combination, *of)
 
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
         """Build a head for each token, and the combination."""
-        self.phase_heads = nn.ModuleList(nn.Linear(self.token_dim, num_classes) for _ in range(self.num_tokens))
         self.combination = build_fusion(fusion, num_phases=self.num_tokens, num_classes=num_classes)
+        if self.ordinal and not self.combination.of_probabilities:
+            raise ValueError(
+                "ordinal: true needs phases that answer with probabilities of grades, found "
+                f"{type(self.combination).__name__}, whose phases give evidence; choose another strategy of "
+                "configs/fusion, e.g. late_mean, or --ordinal false"
+            )
+        self.phase_heads = nn.ModuleList(self.last_layer(self.token_dim, num_classes) for _ in range(self.num_tokens))
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         """Classify each phase and combine the decisions."""

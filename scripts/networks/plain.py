@@ -9,6 +9,7 @@ import torch
 from scripts.files.plain_text import listing
 from scripts.networks.base import Classifier, PhaseNetwork
 from scripts.networks.fusion.base import zero_absent
+from scripts.networks.grades import log_grades
 from scripts.networks.parts import Part, build, build_table, check_phases, pool, presence, token_presence
 from torch import Tensor, nn
 
@@ -21,15 +22,18 @@ class OneVolumeNetwork(PhaseNetwork):
         given_phases: P, phases of the image.
         num_classes: K.
         dropout: fraction of the features dropped before the last layer.
+        ordinal: the classes are ordered grades.
     """
 
-    def __init__(self, encoder: Part, given_phases: int, num_classes: int, dropout: float) -> None:
-        super().__init__(encoder, num_classes=num_classes, dropout=dropout)
+    def __init__(
+        self, encoder: Part, given_phases: int, num_classes: int, dropout: float, ordinal: bool = False
+    ) -> None:
+        super().__init__(encoder, num_classes=num_classes, dropout=dropout, ordinal=ordinal)
         self.given_phases = given_phases
 
     def make_head(self, fusion: Part | None, num_classes: int) -> None:
         """Build the last layer."""
-        self.head = nn.Linear(self.num_tokens * self.token_dim, num_classes)
+        self.head = self.last_layer(self.num_tokens * self.token_dim, num_classes)
 
     def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
         """Check the image and return which of its tokens are present, [B, P V]; see `token_presence`."""
@@ -63,11 +67,12 @@ class EarlyFusionNetwork(OneVolumeNetwork):
         share_encoder: bool = True,
         dropout: float = 0.0,
         table: Part | None = None,
+        ordinal: bool = False,
     ) -> None:
         def of_all(in_channels: int) -> nn.Module:
             return build(encoder, in_channels=num_phases * in_channels)
 
-        super().__init__(of_all, num_phases, num_classes, dropout)
+        super().__init__(of_all, num_phases, num_classes, dropout, ordinal)
 
     def maps(self, image: Tensor, present: Tensor) -> list[Tensor]:
         """Encode the phases together into V maps."""
@@ -114,11 +119,12 @@ class SinglePhaseNetwork(OneVolumeNetwork):
         share_encoder: bool = True,
         dropout: float = 0.0,
         table: Part | None = None,
+        ordinal: bool = False,
         *,
         phases: Sequence[str],
         phase: str,
     ) -> None:
-        super().__init__(encoder, len(phases), num_classes, dropout)
+        super().__init__(encoder, len(phases), num_classes, dropout, ordinal)
         if phase not in phases:
             raise ValueError(f"single_phase must be one of {listing(phase, phases)}, found '{phase}'")
         self.index = list(phases).index(phase)
@@ -151,6 +157,7 @@ class TableNetwork(Classifier):
         num_phases: P, phases of the images, which are only checked.
         num_classes: K.
         table: constructor (taking ``out_dim``) or ready `TableEncoder`.
+        ordinal: the classes are ordered grades: the table gives the z of `GradeHead`.
 
     Raises:
         ValueError: without a table.
@@ -172,10 +179,11 @@ class TableNetwork(Classifier):
         share_encoder: bool = True,
         dropout: float = 0.0,
         table: Part | None = None,
+        ordinal: bool = False,
     ) -> None:
-        super().__init__(num_classes)
+        super().__init__(num_classes, ordinal)
         self.num_phases = num_phases
-        self.table = build_table(table, num_classes)
+        self.table = build_table(table, num_classes - 1 if ordinal else num_classes)
 
     def seen(self, image: Tensor, present: Tensor | None) -> Tensor:
         """Check the image and return which of its phases are present."""
@@ -187,4 +195,5 @@ class TableNetwork(Classifier):
         return found
 
     def decide(self, maps: list[Tensor], present: Tensor, clinical: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.table(clinical, present)[0], {"present": present}
+        logits = self.table(clinical, present)[0]
+        return log_grades(logits) if self.ordinal else logits, {"present": present}

@@ -19,6 +19,7 @@ from scripts.metrics.prediction_sets import (
     one_per_patient,
     read_evidence,
     too_few,
+    unimodal,
     write_evidence,
 )
 from scripts.metrics.scores import brier_score
@@ -255,3 +256,59 @@ def test_a_server_answers_with_sets_and_reads_new_evidence(tmp_path: Path) -> No
     assert "prediction_sets" not in step(item | {"model_filename": "model_before_labels.pt"})["result"]
     file.with_name(FILE).unlink()
     assert "prediction_sets" not in step(item)["result"]
+
+
+def graded(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return probabilities [n, 5] of grades whose order the model does not quite keep, and labels [n]."""
+    label = rng.integers(5, size=n)
+    logits = rng.normal(size=(n, 5)) - 0.7 * np.abs(np.arange(5) - label[:, None])
+    found = np.exp(logits)
+    return found / found.sum(axis=1, keepdims=True), label
+
+
+def smallest_interval(inside: np.ndarray) -> np.ndarray:
+    """Return the smallest interval that holds a set of grades [K]."""
+    found = np.zeros_like(inside)
+    if inside.any():
+        found[inside.argmax() : len(inside) - inside[::-1].argmax()] = True
+    return found
+
+
+@pytest.mark.parametrize("n", [16, 40, 200])
+def test_intervals_of_grades_have_the_exact_coverage(n: int) -> None:
+    rng, level, runs = np.random.default_rng(n), 0.8, []
+    for _ in range(RUNS // 2):
+        evidence = Evidence([graded(rng, n)], "calibration", ordered=True)
+        probability, label = graded(rng, TESTED)
+        runs.append(evidence.sets(probability[None], level)[np.arange(TESTED), label].mean())
+    expected, error = math.ceil((n + 1) * level - 1e-9) / (n + 1), np.std(runs) / math.sqrt(len(runs))
+    assert abs(np.mean(runs) - expected) <= 4 * error
+    assert error < 0.008
+
+
+def test_an_interval_is_the_smallest_around_the_grades_above_a_limit() -> None:
+    rng = np.random.default_rng(3)
+    probability, _ = graded(rng, 300)
+    for limit in (0.1, 0.2, 0.35):
+        expected = np.array([smallest_interval(row) for row in probability >= limit])
+        assert np.array_equal(unimodal(probability) >= limit, expected)
+    parts = [graded(rng, 60), graded(rng, 60)]
+    for level in LEVELS:
+        for by_class in (False, True):  # limits of their own per class and fold
+            given = np.stack([probability, graded(rng, 300)[0]])
+            found = Evidence(parts, "folds", ordered=True).sets(given, level, by_class)
+            assert np.array_equal(found, [smallest_interval(row) for row in found])
+
+
+def test_the_file_knows_that_classes_are_grades(tmp_path: Path) -> None:
+    file, (known, label) = weights_with(tmp_path), graded(np.random.default_rng(0), 30)
+    names = [f"p{i}" for i in range(30)]
+    write_evidence(file, known, label, names, names, "calibration", ordered=True)
+    write_evidence(file, known, label, names, names, "folds", "1, 0")  # as `comparing` adds its test parts
+    found = evidence_of(file)
+    assert found is not None
+    assert found.ordered
+    assert "intervals of grades" in found.described(known[:1], list("abcde"))["from"]
+    several = evidence_of([str(file), str(file)])
+    assert several is not None
+    assert several.ordered

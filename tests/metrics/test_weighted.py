@@ -17,6 +17,7 @@ from sklearn.metrics import (
     brier_score_loss,
     cohen_kappa_score,
     f1_score,
+    mean_absolute_error,
     recall_score,
     roc_auc_score,
 )
@@ -61,6 +62,7 @@ def test_every_metric_is_scikit_learns_with_sample_weight(k: int, threshold: flo
             "f1": f1_score(label, predicted, average="macro", sample_weight=w),
             "kappa": cohen_kappa_score(label, predicted, sample_weight=w),
             "quadratic_kappa": cohen_kappa_score(label, predicted, weights="quadratic", sample_weight=w),
+            "grade_error": mean_absolute_error(label, predicted, sample_weight=w),
             "brier": brier_score_loss(label, brier, sample_weight=w, labels=np.arange(k)),
         }
         assert {name: found[name][r, -1] for name in macro} == pytest.approx(macro, abs=1e-12)

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.engines.labelled import set_table
 from scripts.figures.table import UNKNOWN, Table, counted, number, with_interval
-from scripts.metrics.registry import DECISIONS, METRICS, OVERALL, TITLES
+from scripts.metrics.registry import DECISIONS, METRICS, OF_GRADES, OVERALL, TITLES
 from workbench.measure.by_class import class_table
 from workbench.report.contents import Contents
 from workbench.report.dataset import Summary
@@ -28,7 +28,7 @@ def metric_tables(contents: Contents) -> list[Table]:
     for name in METRICS:
         rows.append([TITLES[name], *(with_interval(row, name) for row in (macro, *classes))])
     for name in OVERALL:
-        if name in macro and (name != "quadratic_kappa" or len(classes) > 2):  # of two classes there is one
+        if name in macro and (name not in OF_GRADES or len(classes) > 2):
             rows.append([TITLES[name], with_interval(macro, name), *[UNKNOWN] * len(classes)])
     named = {"All": macro, **{str(row["class"]): row for row in classes}}
     notes = [

@@ -80,6 +80,8 @@ class DecisionFusion(nn.Module):
         num_classes: K.
     """
 
+    of_probabilities = True  # whether phase_logits are read by softmax alone, as those of ordered grades must be
+
     def __init__(self, num_phases: int, num_classes: int) -> None:
         super().__init__()
         self.num_phases = num_phases

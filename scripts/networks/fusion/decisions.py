@@ -123,6 +123,8 @@ class Evidential(DecisionFusion):
     Springer 2016.
     """
 
+    of_probabilities = False
+
     def forward(self, phase_logits: Tensor, present: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         k = float(self.num_classes)
         evidence = zero_absent(functional.softplus(zero_absent(phase_logits, present)), present)
