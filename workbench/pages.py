@@ -123,6 +123,7 @@ NOTHING: dict[str, Any] = {
     "outlined": None,
     "figures": [],
     "comparison": None,
+    "checklists": [],
     "provenance": [],
     "again": None,
     "configurations": [],

@@ -92,7 +92,7 @@ def test_splits_are_those_of_dataset_json(page, small_phantom):
 def test_sections_are_in_their_order(page):
     titles = [heading.text for heading in page.all("h2")]
     assert re.match(r"\d+ warnings?: read before the figures", titles[0])
-    assert titles[1:] == ["Data", "Metrics", "Figures", "How these figures came about"]
+    assert titles[1:] == ["Data", "Metrics", "Figures", "Reporting checklists", "How these figures came about"]
 
 
 def test_the_page_needs_nothing_else(page, trained):
@@ -123,7 +123,8 @@ def test_a_screen_reader_can_follow(page):
 
 def test_the_configuration_is_printed_in_full(page, trained):
     text = (trained / "configs" / "train.yaml").read_text(encoding="utf-8")
-    (details,) = page.all("details")
+    *checklists, details = page.all("details")
+    assert len(checklists) == 2
     assert details.all("pre")[0].text == " ".join(text.split())
     facts = {row.all("dt")[0].text: row.all("dd")[0].text for row in page.all("div") if row.all("dt")}
     record = json.loads((trained / "environment.json").read_text())

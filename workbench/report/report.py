@@ -18,6 +18,7 @@ from scripts.files.processes import is_first_process
 from workbench.pages import NOTHING, REPORT, configurations, write_page
 from workbench.report.attention import AttentionReport
 from workbench.report.cautions import Caution, run_cautions, score_cautions
+from workbench.report.checklist import checklists, write_checklists
 from workbench.report.comparison_page import comparison_section, report_comparison
 from workbench.report.contents import Contents, read_contents
 from workbench.report.data_cautions import data_cautions
@@ -100,10 +101,15 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
     if not contents.same_data:
         data = [*data_tables(contents.trained_on, contents.config), *data]
     trained = contents.model.name if contents.config else contents.folder.name
+    cautions = cautions_about(contents)
+    asked = [] if contents.metrics is None else checklists(contents, cautions)
+    if asked:
+        write_checklists(folder, asked)
     values = NOTHING | {
         "title": str(contents.config.get("name", trained)),
         **_words(contents),
-        "cautions": cautions_about(contents),
+        "cautions": cautions,
+        "checklists": asked,
         "data": data,
         "splits": _split_tables(contents),
         "outlined": outlined_section(contents),
