@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -15,6 +17,8 @@ from scripts.transforms.augment import AugmentBatch, PerCase
 from scripts.transforms.geometry import RandomGeometry
 from scripts.volumes.label_map import NOT_DRAWN, label_maps
 from torch import Tensor
+
+AXES = ("D", "H", "W")
 
 
 class MovesMasks(PrepareBatch):
@@ -94,30 +98,55 @@ def augment_together(
 
 
 class WindowInferer(PhaseInferer):
-    """Outlines whole scans by windows of the size of a training's patch, blended by a Gaussian (MONAI).
+    r"""Outlines whole scans by windows of the size of a training's patch, blended by a Gaussian (MONAI).
 
     Where it is not told which phases are present (``present=``), as by a server, those are that are not 0 everywhere.
+
+    A `threshold` t adds :math:`\log((1 - t) / t)` to the logits of the structures: the most probable at a voxel is a
+    structure where its share of structure and background is above t, with one structure where its probability is.
 
     Args:
         size: voxels of a window along D, H, W.
         overlap: share of a window that the next one sees, too.
         windows: windows at a time.
         precision: ``auto``, ``bf16`` or ``fp32``, see `autocast`.
+        flips: of the axes D, H and W those along which the scan is flipped as well: the mean of the logits of all
+            combinations counts.
+        structures: S; needed with a threshold.
+        threshold: t, from which a voxel is outlined; in (0, 1).
 
     Raises:
-        ValueError: an overlap outside [0, 1).
+        ValueError: an overlap outside [0, 1), a threshold outside (0, 1), an unknown axis.
 
     Shape:
         inputs ``[B, P, D, H, W]`` -> logits ``[B, M (S + 1), D, H, W]``
     """
 
-    def __init__(self, size: Sequence[int], overlap: float = 0.5, windows: int = 4, precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        size: Sequence[int],
+        overlap: float = 0.5,
+        windows: int = 4,
+        precision: str = "fp32",
+        flips: Sequence[str] = (),
+        structures: int = 1,
+        threshold: float = 0.5,
+    ) -> None:
         super().__init__(precision)
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap must lie in [0, 1), found {overlap}")
+        if not 0 < threshold < 1:
+            raise ValueError(f"the threshold of an outline must lie in (0, 1), found {threshold}")
+        if len(set(flips)) < len(flips) or not set(flips) <= set(AXES):
+            raise ValueError(f"flips must be different ones of {', '.join(AXES)}, found [{', '.join(map(str, flips))}]")
         self.size = [int(side) for side in size]
         self.overlap = overlap
         self.windows = windows
+        self.flips = [
+            axes for n in range(len(flips) + 1) for axes in combinations([AXES.index(name) - 3 for name in flips], n)
+        ]
+        self.structures = structures
+        self.raised = math.log((1 - threshold) / threshold)
 
     def __call__(self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         present = presence(inputs, kwargs.pop("present", None))  # of the scan: a window of air may be 0 everywhere
@@ -128,12 +157,20 @@ class WindowInferer(PhaseInferer):
                 shown = {"present": of_case.expand(len(patches), -1)}
                 return super(WindowInferer, self).__call__(patches, network, *args, **shown, **kwargs).float()
 
-            found.append(
-                sliding_window_inference(
-                    inputs[row : row + 1], self.size, self.windows, outline, self.overlap, mode="gaussian"
-                )
-            )
-        return torch.cat(found)  # type: ignore[arg-type]
+            case = inputs[row : row + 1]
+            flipped = [self._by_windows(case.flip(axes), outline).flip(axes) for axes in self.flips]
+            found.append(self._thresholded(torch.stack(flipped).mean(dim=0)))
+        return torch.cat(found)
+
+    def _by_windows(self, case: Tensor, outline: Callable[[Tensor], Tensor]) -> Tensor:
+        found = sliding_window_inference(case, self.size, self.windows, outline, self.overlap, mode="gaussian")
+        return torch.as_tensor(found)
+
+    def _thresholded(self, logits: Tensor) -> Tensor:
+        if self.raised == 0:
+            return logits
+        by_mask = logits.unflatten(1, (-1, self.structures + 1))
+        return torch.cat([by_mask[:, :, :1], by_mask[:, :, 1:] + self.raised], dim=2).flatten(1, 2)
 
 
 def case_dice(outlined: Tensor, drawn: Tensor, structures: int) -> Tensor:

@@ -15,6 +15,7 @@ from scripts.keys.kinds import (
     Keys,
     Name,
     NotNegative,
+    OpenShare,
     Probability,
     Share,
     Spacing,
@@ -64,6 +65,10 @@ class Segmentation(Masks):
     """share of the patches that are centred on a structure, each as often as the others"""
     overlap: Probability
     """share of a window that the next one sees, too, where a whole scan is outlined"""
+    flips: list[Literal["D", "H", "W"]]
+    """axes (D, H, W) along which a scan is flipped, too, as in training; the mean counts; each doubles the time"""
+    threshold: OpenShare
+    """share of structure against background from which it is outlined; lower finds more, also what is not there"""
     max_epochs: Count
     """passes through the training cases"""
     batch_size: Count
@@ -113,6 +118,10 @@ class Outlined(Masks):
     """patches per case and epoch"""
     outline_overlap: Probability
     """share of a window that the next one sees, too"""
+    outline_flips: list[Literal["D", "H", "W"]]
+    """axes (D, H, W) along which a scan is flipped, too, as in training; the mean counts; each doubles the time"""
+    outline_threshold: OpenShare
+    """share of structure against background from which it is outlined; lower finds more, also what is not there"""
     outline_decoder: Literal["unet", "pyramid", "deeplab"]
     """from fused stages to outlines: unet (skips), pyramid (FPN) or deeplab (ASPP context)"""
     outline_width: Count

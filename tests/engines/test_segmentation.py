@@ -53,6 +53,45 @@ def test_whether_a_phase_is_there_is_a_matter_of_the_scan_not_of_the_window():
     assert all((present == torch.tensor([True, True, False])).all() for present in told)
 
 
+class Looks(nn.Module):
+    """Outlines what its last slices show: what it says depends on how a scan is flipped."""
+
+    def forward(self, image, present=None):
+        mean = torch.cumsum(image.sum(dim=1, keepdim=True), dim=4)
+        return torch.cat([-mean, mean, 2 * mean] * 2, dim=1)
+
+
+def test_the_mean_over_flips_turns_with_the_scan():
+    image, network = torch.randn(1, 2, 6, 4, 5), Looks().eval()
+    flipped = WindowInferer([6, 4, 5], overlap=0, flips=["D", "W"])
+    by_hand = sum(network(image.flip(axes)).flip(axes) for axes in ((), (2,), (4,), (2, 4))) / 4
+    assert torch.allclose(flipped(image, network), by_hand, atol=1e-5)
+    assert torch.allclose(flipped(image.flip(4), network).flip(4), by_hand, atol=1e-5)
+    assert not torch.allclose(WindowInferer([6, 4, 5], overlap=0)(image, network), by_hand, atol=1e-5)
+
+
+def test_a_threshold_outlines_where_the_share_of_a_structure_is_above_it():
+    image, network = torch.randn(1, 2, 6, 4, 5), Looks().eval()
+    plain = network(image).unflatten(1, (2, 3))
+    found = WindowInferer([6, 4, 5], overlap=0, structures=2, threshold=0.2)(image, network).unflatten(1, (2, 3))
+    share = plain[:, :, 1:].exp() / (plain[:, :, :1].exp() + plain[:, :, 1:].exp())
+    assert torch.equal(found.argmax(dim=2) > 0, (share > 0.2).any(dim=2))
+    assert torch.allclose(found[:, :, 2] - found[:, :, 1], plain[:, :, 2] - plain[:, :, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"threshold": 1.0}, r"threshold of an outline must lie in \(0, 1\), found 1.0"),
+        ({"flips": ["D", "D"]}, r"different ones of D, H, W, found \[D, D\]"),
+        ({"flips": ["x"]}, r"found \[x\]"),
+    ],
+)
+def test_flips_and_threshold_are_checked(wrong, told):
+    with pytest.raises(ValueError, match=told):
+        WindowInferer([4, 4, 4], **wrong)
+
+
 def test_a_mask_moves_with_its_image():
     torch.manual_seed(0)
     image = torch.zeros(4, 2, 20, 20, 20)
