@@ -25,6 +25,7 @@ from scripts.files import errors
 from scripts.files.atomic import copy_atomically, write_text
 from scripts.files.processes import is_first_process, wait_for_all
 from scripts.transforms.outlined_region import ORIGIN
+from scripts.transforms.region import asked, check_given_box
 from scripts.volumes.fingerprint import content_hash
 from scripts.volumes.label_map import read_label_map, sample_labels, united
 from scripts.volumes.open import open_volume
@@ -69,7 +70,7 @@ class Outliner:
     Raises:
         ValueError: fewer than 2 folds, or training patients than folds; a case without a mask, with an empty one, or
             with a value that `structures` does not name; a structure that no training case shows; a training case
-            outlined by a network that saw its patient.
+            outlined by a network that saw its patient; a box or point outside of its scan.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Outliner:
                 f"{self.config['outline_def']['_target_']}; set outline_encoder, outline_fusion, outline_decoder and "
                 "outline_width in its place"
             )
-        self._check_masks()
+        self._check_cases()
         errors.on_interrupt(lambda: "stopped; --resume true goes on, and keeps the outliners that are trained")
         names = [f"fold_{number}" for number in range(1, self.folds + 1)]
         for name, part in zip(names, parts, strict=True):
@@ -131,9 +132,13 @@ class Outliner:
         gather_outlines(self.place, self.place / "outliner", items, self.config["reference_phase"])
         check_unseen(self.place, self.cases.training)
 
-    def _check_masks(self) -> None:
-        """Refuse masks that one of the trainings would refuse, before the first of them."""
+    def _check_cases(self) -> None:
+        """Refuse masks and boxes that one of the trainings would refuse, before the first of them."""
         everybody = [*self.cases.training, *self.cases.validation, *self.cases.test]
+        for item in everybody:
+            if asked(item, "box") or asked(item, "point"):
+                path = item["image"].get(self.config["reference_phase"]) or next(iter(item["image"].values()))
+                check_given_box(item, open_volume(path, f"case {item['case']}: reference phase"))
         refuse_unmasked(everybody)
         structures = named_values(self.config["structures"])
         drawn = drawn_structures(everybody, structures)

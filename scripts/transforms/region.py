@@ -73,6 +73,26 @@ def given_box(item: Mapping[Any, Any], axes: np.ndarray) -> np.ndarray | None:
     return None
 
 
+def check_given_box(item: Mapping[Any, Any], reference: Volume) -> None:
+    """Refuse a box or point that a case gives, if it is none or lies wholly outside of its reference phase.
+
+    Raises:
+        ValueError: as for `given_box`, or it misses the scan.
+    """
+    axes = frame_axes(reference.affine, reference.shape)
+    box = given_box(item, axes)
+    if box is None:
+        return
+    scan = field_of_view(reference.affine, reference.shape, axes)
+    gap = float(np.linalg.norm(np.maximum(0, np.maximum(scan[0] - box[1], box[0] - scan[1]))))
+    if gap > 0:
+        given = "box" if asked(item, "box") else "point"
+        raise ValueError(
+            f"{case_name(item)}: {given!r} must reach the reference phase, found it {gap:.0f} mm outside of "
+            f"{reference.path}; give it in mm along R, A and S, as the header of this file has them"
+        )
+
+
 def given_point(item: Mapping[Any, Any]) -> tuple[np.ndarray, float]:
     """Return ``item["point"]``, [x, y, z] in mm, and the side in mm of the cube around it, its optional 4th number.
 

@@ -85,10 +85,32 @@ def test_masks_that_a_training_would_refuse_are_refused_before_the_first(
     say("Settings" if mistake.startswith("a network") else "Masks", mistake, caught.value)
 
 
+@pytest.mark.parametrize(
+    ("mistake", "given", "words"),
+    [
+        ("a box outside the scan, for an outliner", {"box": [[5, 0, 0], [9, 4, 4]]}, r"c6: 'box' .* 2 mm outside of .*a.nii"),
+        ("a point outside the scan, for an outliner", {"point": "0, 0, 30, 10"}, r"c6: 'point' .* 22 mm outside of"),
+        ("a box of no size, for an outliner", {"box": [[0, 0, 0], [0, 4, 4]]}, r"c6: 'box' must be two corners"),
+    ],
+)  # fmt: skip
+def test_a_box_that_the_classifier_would_refuse_is_refused_before_the_first_outliner(
+    mistake, given, words, save_volume, tmp_path, say
+):
+    scan = str(save_volume(tmp_path / "in" / "a.nii.gz", drawn(1, 2)))
+    everybody = [case | {"roi": scan, "image": {"portal": scan}, "box": [[0, 0, 0], [9, 9, 9]]} for case in CASES]
+    everybody[6] = everybody[6] | {"box": None} | given
+    cases = SimpleNamespace(training=everybody[:4], validation=[], test=everybody[4:], structures=[])
+    config = read_yaml(ROOT / "configs" / "regions" / "outlined.yaml") | {"seed": 0, "reference_phase": "portal"}
+    with pytest.raises(ValueError, match=words) as caught:
+        Outliner(tmp_path / "out", ROOT, cases, config, folds=2).run()
+    assert not (tmp_path / "out").exists()
+    say("Masks", mistake, caught.value)
+
+
 def test_who_stops_the_outliners_is_told_to_resume(tmp_path, monkeypatch):
     """The same command would find the folder filled."""
     monkeypatch.setattr(stopping, "_says", [lambda: "stopped; give the same command again"])
-    monkeypatch.setattr(Outliner, "_check_masks", lambda self: None)
+    monkeypatch.setattr(Outliner, "_check_cases", lambda self: None)
 
     def stop(*_):
         raise KeyboardInterrupt
