@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""report.html in headless Chromium without a network: on a desk, on a phone, and on paper."""
+"""Reports of networks that classify and that outline, in headless Chromium: on a desk, on a phone, and on paper."""
 
 from __future__ import annotations
 
@@ -38,12 +38,23 @@ def browser() -> Iterator:
     chrome.quit()
 
 
+@pytest.fixture(scope="module", params=["classifies", "outlines"])
+def kind(request) -> str:
+    """What the network of the report does."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def report(trained, tmp_path_factory) -> Path:
-    """The report of a training, with a class whose name has no place to break."""
+def report(kind, bundle, quick, trained, tmp_path_factory) -> Path:
+    """The report of a training, with a class or structure whose name has no place to break."""
     folder = tmp_path_factory.mktemp("report") / "copy"
-    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("scripts", "models", "tensorboard"))
     name = "moderately_differentiated_hepatocellular_carcinoma_with_vascular_invasion"
+    if kind == "outlines":
+        tiny = {"grid_size": [16, 16, 8], "max_epochs": 1, "val_interval": 1, "patches": 1, "width": 8}
+        files = ["configs/train.yaml", "configs/segment.yaml"]
+        bundle("segmenting", files, output_dir=str(folder), structures=[name], **(quick | tiny))
+        return folder / "report.html"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("scripts", "models", "tensorboard"))
     for file in ("metrics.json", "evaluation.json", "configs/train.yaml"):
         text = (folder / file).read_text()
         (folder / file).write_text(re.sub(r"\bhigh\b", name, text))
@@ -57,10 +68,10 @@ def show(browser, report: Path, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_it_shows_everything_without_a_network(browser, report, width):
+def test_it_shows_everything_without_a_network(browser, report, kind, width):
     show(browser, report, width)
     sizes = browser.execute_script("return [...document.images].map(image => image.naturalWidth)")
-    assert len(sizes) == 11
+    assert len(sizes) == {"classifies": 11, "outlines": 5}[kind]
     assert min(sizes) > 0
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
