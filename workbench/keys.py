@@ -87,7 +87,11 @@ class Comparison(Keys):
     cache_dir: Path
     """folder of the disk cache"""
     strategies: Texts
-    """overlays in configs/fusion, and single_<phase>; the baselines are added"""
+    """overlays in configs/fusion, single_<phase>, and auto, which chooses in each fold; the baselines are added"""
+    candidates: Annotated[list[Text], Predicate(each_once)] | None
+    """networks among which auto and `choosing` choose, e.g. [concat, gated]; null takes the other strategies"""
+    inner_folds: Folds
+    """parts of the cases outside the test part, in which each candidate is tested for a choice"""
     compared_with: Annotated[list[Text], Predicate(each_once)] | None
     """baselines that are added, e.g. [random_forest]; null adds all"""
     training_seeds: Annotated[list[Seed], Len(1), Predicate(each_once)]
@@ -267,6 +271,7 @@ FILES: dict[str, type[Keys]] = {
 
 COMMANDS = {
     "comparing": ("train.yaml", "compare.yaml"),
+    "choosing": ("train.yaml", "compare.yaml"),
     "explaining": ("inference.yaml", "explain.yaml"),
     "exporting": ("inference.yaml", "export.yaml"),
     "predicting": ("inference.yaml", "predict.yaml"),
@@ -280,7 +285,11 @@ COMMANDS = {
 UNREAD = {
     "exporting": frozenset(
         ["dataset_dir", "output_dir", "clinical_table", "ensemble", "trust", "runtime", "batch_size"]
-    )
+    ),
+    "choosing": frozenset(
+        ["compared_with", "splits", "folds", "repeats", "leave_one_site_out", "outliners_dir", "single_repeats"]
+        + ["measures", "walls", "baseline", "draws"]
+    ),
 }
 """Command -> keys of its files that it does not read."""
 

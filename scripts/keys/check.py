@@ -170,7 +170,11 @@ def check_command(
     for key in typed:
         if key in read:
             continue
-        others = [name for name, files in COMMANDS.items() if key in content_in(configs, files[-1]) and name != run_id]
+        others = [
+            name
+            for name, files in COMMANDS.items()
+            if key in content_in(configs, files[-1]) and name != run_id and key not in UNREAD.get(name, ())
+        ]
         if others:
             names = " and ".join(sorted(others))
             raise ValueError(f"--{key} is a key of {names}; {run_id} does not read it: leave it out")

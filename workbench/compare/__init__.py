@@ -3,4 +3,4 @@
 
 from scripts import exports
 
-__getattr__, __all__ = exports(__name__, comparing="compare start_comparing")
+__getattr__, __all__ = exports(__name__, comparing="compare start_comparing", choosing="choose")

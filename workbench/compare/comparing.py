@@ -18,6 +18,7 @@ from scripts.engines.run import start
 from scripts.engines.running import bundle_folder, running_config
 from scripts.files import errors
 from scripts.files.run_folder import refuse_bundle, run_in
+from workbench.compare.auto import Nested, candidates_of, take
 from workbench.compare.folds import Fold, make_folds
 from workbench.compare.jobs import Job, Place, jobs_at_a_time, run_job, run_jobs
 from workbench.compare.outlined_measures import measured_of
@@ -25,6 +26,8 @@ from workbench.compare.outlining import Outlining, train_outliners
 from workbench.compare.pool import Pool, read_pool, site_counts, write_fold, write_pooled
 from workbench.compare.report import read_rows, write_report
 from workbench.compare.strategies import (
+    AUTO,
+    SETTINGS,
     check_record,
     check_strategies,
     contenders,
@@ -50,6 +53,8 @@ def compare(
     bundle_root: str | Path,
     output_dir: str | Path,
     strategies: Sequence[str],
+    candidates: Sequence[str] | None,
+    inner_folds: int,
     compared_with: Sequence[str] | None,
     training_seeds: Sequence[int],
     folds: int,
@@ -107,7 +112,9 @@ def compare(
     chosen = contenders(strategies, pool.phases, pool.columns, measured is not None, compared_with)
     columns = [*pool.columns, *([] if measured is None else measured.columns())]
     known = settings | {"clinical": columns, "dataset_dir": dataset_dir}
-    check_strategies(bundle, known, chosen, pool.phases)
+    among = candidates_of(candidates, strategies, outlined) if AUTO in chosen else []
+    real = dict.fromkeys([*(name for name in chosen if name != AUTO), *among])
+    check_strategies(bundle, known, list(real), pool.phases)
     alone = {name: phase for name in chosen if outlined and (phase := phase_of(name, pool.phases))}
     record = {
         **settings,
@@ -129,31 +136,42 @@ def compare(
             print(f"\nEach site is left out {f'in turn, {repeats} times' if repeats > 1 else 'once'}:")
             print("\n".join(f"  {site}, {counts}" for site, counts in site_counts(pool).items()))
         place = Place(bundle, folder, cache, Path(cache_dir).resolve())
+        nested = Nested(replace(place, folder=folder / "inner"), pool, among, inner_folds, validation_fraction, seed)
+        if among:
+            nested.write(named, folder / SETTINGS)
         every = [
             Job(strategy, part.repeat, part.fold, number, name, part.site, alone.get(strategy))
             for (name, part), number, strategy in product(named.items(), training_seeds, chosen)
             if strategy not in alone or part.repeat <= single_repeats
         ]
-        todo = [job for job in every if not place.row(job).is_file()]
+        auto = [job for job in every if job.strategy == AUTO]
+        todo = [job for job in every if job not in auto and not place.row(job).is_file()]
         networks = {(job.fold_name, job.phase) for job in todo if not table_model(job.strategy)}
+        run = partial(run_jobs, jobs=jobs, backend=backend, scheduler=scheduler)
         if outlined:
             shared = (Path(outliners_dir).resolve(), pool, parts, parser.get(), validation_fraction, seed, measured)
             outlining = Outlining(place, *shared)
-            run = partial(run_jobs, jobs=jobs, backend=backend, scheduler=scheduler)
             train_outliners(outlining, every, run, jobs_at_a_time(jobs))
             for name, phase in dict.fromkeys((job.fold_name, job.phase) for job in every):
                 outlining.write_fold(folder / "folds" / name, named[name], phase, (name, phase) in networks)
         first = next(iter(named))
-        if (first, None) in networks or (todo and not outlined):
-            _prepare_cases(parser, place, pool, first)
-        failures = run_jobs(partial(run_job, place), todo, len(every), jobs, backend, scheduler)
+        if (first, None) in networks or ((todo or nested.todo(auto)) and not outlined):
+            prepare_cases(parser, place, pool, first)
+        choices = nested.choose(auto, run)
+        taken = [replace(choice.job, strategy=choice.chosen) for choice in choices]
+        further = [job for job in taken if job not in every]  # chosen, and not compared by itself
+        todo += [job for job in further if not place.row(job).is_file()]
+        total = len(every) - len(auto) + len(further)
+        failures = run(partial(run_job, place), todo, total)
         if failures:
             raise ValueError(
-                f"{len(failures)} of {len(every)} jobs failed, the first: {failures[0]}; remove the cause "
+                f"{len(failures)} of {total} jobs failed, the first: {failures[0]}; remove the cause "
                 "and run the same command again, finished jobs are kept"
             )
+        for choice in choices:
+            take(place, choice)
         rows = read_rows(place, every)
-        write_report(folder, pool, rows, write_pooled(place, every, pool.positive), draws, seed)
+        write_report(folder, pool, rows, write_pooled(place, every, pool.positive), draws, seed, choices)
         report_comparison(folder)
     print(f"\nresults: {folder}")
 
@@ -164,7 +182,7 @@ def fold_names(folder: Path, parts: Sequence[Fold]) -> dict[str, Fold]:
     return {part.number if earlier else part.name: part for part in parts}
 
 
-def _prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:
+def prepare_cases(parser: ConfigParser, place: Place, pool: Pool, fold: str) -> None:
     """Prepare all cases before the first job, which finds bad images early and fills a disk cache for all jobs."""
     parser["model_file"] = str(place.folder / "folds" / fold / "models" / "model.pt")  # beside what is outlined for it
     names: Mapping[str, Any] = {"phases": pool.phases, "classes": pool.classes, "clinical": pool.columns}

@@ -16,9 +16,11 @@ from scripts.files.atomic import write_table, write_text
 from scripts.metrics.paired import corrected_t_test
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.rows import classification_table, confidence_intervals
+from workbench.compare.auto import Choice
 from workbench.compare.jobs import Job, Place
 from workbench.compare.pairs import add_holm, compare_all
 from workbench.compare.pool import Pool
+from workbench.compare.strategies import AUTO
 from workbench.report.comparison import Comparison, comparison_tables
 
 REPORTED = ("auc", "accuracy")  # Metrics with intervals and tests; comparison.csv has all metrics
@@ -109,6 +111,48 @@ def _pairs_by_fold(rows: Sequence[Row], strategies: Sequence[str], metric: str) 
     return found
 
 
+def auto_beside(rows: Sequence[Row], summary: Sequence[Row], choices: Sequence[Choice]) -> list[Row]:
+    """Return the AUC of `auto`, the mean of its candidates, and the best of them as named afterwards.
+
+    Each row has mean over the test parts and pooled AUC with intervals, and the difference of the means, `auto`
+    minus the row, with interval and p-value of `corrected_t_test`. Candidates count if compared by themselves.
+    """
+    if not choices:
+        return []
+    among = [name for name in choices[0].scores if any(row["strategy"] == name for row in rows)]
+    own = part_values(rows, AUTO, "auc")
+    values = {name: part_values(rows, name, "auc") for name in among}
+    row_of = {row["strategy"]: row for row in summary if row["metric"] == "auc"}
+    ends = ("mean", "mean_lower", "mean_upper", "pooled", "pooled_lower", "pooled_upper")
+    nothing = dict.fromkeys((*ends, "difference", "lower", "upper", "p_value"))
+    found = [{"contender": AUTO} | nothing | {key: row_of[AUTO][key] for key in ends}]
+
+    def against(theirs: Mapping[Part, float]) -> Row:
+        both = sorted(own.keys() & theirs.keys(), key=str)
+        if len(both) < 2:
+            return {}
+        test = corrected_t_test([own[part] for part in both], [theirs[part] for part in both], *_sizes(rows))
+        return {key: getattr(test, key) for key in ("difference", "lower", "upper", "p_value")}
+
+    if len(among) > 1:
+        shared = set.intersection(*(set(one) for one in values.values()))
+        mean = {part: fmean(values[name][part] for name in among) for part in shared}
+        listed = sorted(mean, key=str)
+        if len(listed) > 1:
+            over = corrected_t_test([mean[part] for part in listed], [0.0] * len(listed), *_sizes(rows))
+            bounds: Row = {"mean": over.first}
+            if over.lower is not None and over.upper is not None:
+                bounds |= {"mean_lower": max(over.lower, 0.0), "mean_upper": min(over.upper, 1.0)}
+            pooled = [row_of[name]["pooled"] for name in among if row_of[name]["pooled"] is not None]
+            bounds["pooled"] = fmean(pooled) if pooled else None
+            found.append({"contender": f"mean of {len(among)} candidates"} | nothing | bounds | against(mean))
+    if among:
+        best = max(among, key=lambda name: row_of[name]["mean"] or 0.0)
+        bounds = {key: row_of[best][key] for key in ends}
+        found.append({"contender": f"{best}, named afterwards"} | nothing | bounds | against(values[best]))
+    return found
+
+
 def _sizes(rows: Sequence[Row]) -> tuple[float, float]:
     """Return the mean number of cases outside the test part and in it."""
     return fmean(row["n_training"] + row["n_validation"] for row in rows), fmean(row["n"] for row in rows)
@@ -123,33 +167,49 @@ def read_rows(place: Place, jobs: Sequence[Job]) -> list[dict[str, Any]]:
 
 
 def write_report(
-    folder: Path, pool: Pool, rows: Sequence[Row], files: Mapping[str, Path], draws: int, seed: int
+    folder: Path,
+    pool: Pool,
+    rows: Sequence[Row],
+    files: Mapping[str, Path],
+    draws: int,
+    seed: int,
+    choices: Sequence[Choice] = (),
 ) -> None:
     """Write all tables, each as CSV and all together as comparison.md, and print that of the strategies.
 
     comparison.csv has one row per job with what the seeds determine: the same comparison gives the same bytes.
-    Times, which differ from run to run, are in costs.csv. summary.csv and pairs.csv hold intervals and tests.
+    Times, which differ from run to run, are in costs.csv. summary.csv and pairs.csv hold intervals and tests. With
+    `auto`, choices.csv holds what it chose by which figures, and auto.csv the rows of `auto_beside`.
 
     Args:
         draws, seed: number of bootstrap draws and their seed.
     """
+    summary = summarise(rows, files, draws, seed)
     keys = [key for key in (*KEY, "device", "threads") if key in rows[0]]
     found = Comparison(
         folder,
         jobs=[_flat(row) for row in rows],
-        summary=summarise(rows, files, draws, seed),
+        summary=summary,
         pairs=pairwise_tests(rows, files, draws, seed),
         costs=[{key: row[key] for key in keys} | row["costs"] for row in rows],
+        choices=[row for choice in choices for row in choice.rows()],
+        auto=auto_beside(rows, summary, choices),
     )
     write_csv(folder / "comparison.csv", found.jobs)
     write_csv(folder / "costs.csv", found.costs)
     write_csv(folder / "summary.csv", found.summary)
     if found.pairs:
         write_csv(folder / "pairs.csv", found.pairs)
+    if found.choices:
+        write_csv(folder / "choices.csv", found.choices)
+        write_csv(folder / "auto.csv", found.auto)
     tables = comparison_tables(found)
     parts = [f"# Comparison: {pool.name}", about(pool, found), *(table.markdown() for table in tables)]
     write_text(folder / "comparison.md", "\n\n".join(parts) + "\n")
     print(f"\n{tables[0].text(left=None)}")
+    for table in tables:
+        if found.choices and AUTO in table.title:
+            print(f"\n{table.title}\n{table.text(left=None)}")
 
 
 def _flat(row: Row) -> Row:

@@ -89,6 +89,7 @@ SINGLE = "single_"  # Prefix of the baselines of single phases, followed by the 
 TABLE = "table"
 REGRESSION = "logistic_regression"
 FOREST = "random_forest"
+AUTO = "auto"  # chooses one of several, see `workbench.compare.auto`
 
 
 def contenders(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -13,7 +13,14 @@ from scripts.files.csv_text import read_rows
 from scripts.metrics.paired import p_text
 
 SIGNIFICANT = 0.05  # Corrected p below which two strategies differ by more than chance explains
-NAMES = ("strategy", "first", "second", "site")  # Columns that hold names, even if these look like numbers
+NAMES = (
+    "strategy",
+    "first",
+    "second",
+    "site",
+    "candidate",
+    "contender",
+)  # Columns that hold names, even if these look like numbers
 Row = dict[str, Any]
 
 
@@ -22,7 +29,7 @@ class Comparison:
     """The tables of a comparison.
 
     Attributes:
-        jobs, summary, pairs, costs: rows of comparison.csv and of the files of these names.
+        jobs, summary, pairs, costs, choices, auto: rows of comparison.csv and of the files of these names.
     """
 
     folder: Path  # where they lie
@@ -30,6 +37,8 @@ class Comparison:
     summary: list[Row]
     pairs: list[Row]
     costs: list[Row]
+    choices: list[Row] = field(default_factory=list)  # with the contender `auto`: one per fold, seed and candidate
+    auto: list[Row] = field(default_factory=list)
 
     @property
     def folds(self) -> int:
@@ -81,13 +90,13 @@ def read_comparison(folder: str | Path) -> Comparison:
             f"{folder} must hold a finished comparison, found no {', no '.join(missing)}; run the same "
             "`comparing` command again until it ends, or give another folder"
         )
-    pairs = folder / "pairs.csv"
+    optional = {name: folder / f"{name}.csv" for name in ("pairs", "choices", "auto")}
     return Comparison(
         folder,
         jobs=_rows(folder / "comparison.csv"),
         summary=_rows(folder / "summary.csv"),
-        pairs=_rows(pairs) if pairs.is_file() else [],
         costs=_rows(folder / "costs.csv"),
+        **{name: _rows(file) if file.is_file() else [] for name, file in optional.items()},
     )
 
 
@@ -97,17 +106,26 @@ def comparison_headline(comparison: Comparison) -> str:
     tests = [row for row in comparison.pairs if row["metric"] == "auc" and row["by"] == "patient"]
     differ = sum(row["p_holm"] is not None and row["p_holm"] < SIGNIFICANT for row in tests)
     found = f" Of {counted(len(tests), 'pair')}, {differ or 'none'} differ by more than chance explains."
-    auc, lower, upper = (number(rows[0][f"pooled{end}"]) for end in ("", "_lower", "_upper"))
-    interval = "" if lower == UNKNOWN else f" (95% interval {lower} to {upper})"
+    interval = _told(rows[0])
+    auto = next((row for row in rows if row["strategy"] == "auto"), rows[0])
+    if auto is not rows[0]:
+        found = f" auto, which did not see the test parts when it chose, has {_told(auto)}.{found}"
     return (
         f"{rows[0]['strategy']} has the highest pooled AUC of {len(rows)} strategies and baselines, "
-        f"{auc}{interval}.{found if tests else ''} {comparison.n}."
+        f"{interval}.{found if tests else ''} {comparison.n}."
     )
+
+
+def _told(row: Row) -> str:
+    """Return the pooled AUC of a strategy with its interval in words."""
+    auc, lower, upper = (number(row[f"pooled{end}"]) for end in ("", "_lower", "_upper"))
+    return auc if lower == UNKNOWN else f"{auc} (95% interval {lower} to {upper})"
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
     """Return the tables of the strategies, the sites left out, the pairs, and the costs."""
-    return [_strategies(comparison), *_sites(comparison), *_pairs(comparison), _costs(comparison)]
+    tables = [_strategies(comparison), *_auto(comparison), *_sites(comparison), *_pairs(comparison)]
+    return [*tables, _costs(comparison)]
 
 
 def _strategies(comparison: Comparison) -> Table:
@@ -124,6 +142,43 @@ def _strategies(comparison: Comparison) -> Table:
         "that overlap do not mean that two strategies are equal: read the pairs."
     )
     return Table("Strategies and baselines", comparison.n, ["strategy", *header], rows, [note])
+
+
+def _auto(comparison: Comparison) -> list[Table]:
+    """Return the tables of `auto`: beside its candidates, and what it chose how often."""
+    if not comparison.choices:
+        return []
+    beside = [
+        [row["contender"], _interval(row, "mean"), _interval(row, "pooled"), _difference(row)]
+        for row in comparison.auto
+    ]
+    header = ["contender", "AUC, mean [95%]", "AUC, pooled [95%]", "auto minus this, mean [95%]"]
+    notes = [
+        "auto chose anew for each test part, from cases outside it: its figure is what choosing leads to. The "
+        "strategy that is named best after its test parts were seen looks better than it is: that row is optimistic."
+    ]
+    every: dict[str, list[Row]] = {}
+    for row in comparison.choices:
+        every.setdefault(row["candidate"], []).append(row)
+    times = len(next(iter(every.values())))
+    rows = [
+        [
+            name,
+            f"{sum(row['chosen'] for row in found)} of {times}",
+            f"{sum(row['within'] for row in found)} of {times}",
+            number(fmean(row["auc"] for row in found)),
+            f"{int(found[0]['weights']):,}",
+        ]
+        for name, found in every.items()
+    ]
+    rows.sort(key=lambda row: -int(row[1].split()[0]))
+    n = f"n = {counted(times, 'choice')}, each from {counted(int(comparison.choices[0]['inner_folds']), 'inner fold')}"
+    rule = "Chosen: the fewest weights within one standard error of the best mean AUC of the inner folds."
+    named = ["candidate", "chosen", "within one standard error", "AUC in the inner folds, mean", "weights"]
+    return [
+        Table("auto beside its candidates", comparison.n, header, beside, notes),
+        Table("What auto chose", n, named, rows, [rule]),
+    ]
 
 
 def _sites(comparison: Comparison) -> list[Table]:
@@ -168,8 +223,13 @@ def _pairs(comparison: Comparison) -> list[Table]:
 def _test(row: Row | None) -> list[str]:
     if row is None:
         return [UNKNOWN, UNKNOWN]
-    bounds = bounds_text(row["lower"], row["upper"], "+")
-    return [f"{row['difference']:+.3f}{bounds}", p_text(row["p_holm"])]
+    return [_difference(row), p_text(row["p_holm"])]
+
+
+def _difference(row: Row) -> str:
+    if row["difference"] is None:
+        return UNKNOWN
+    return f"{row['difference']:+.3f}{bounds_text(row['lower'], row['upper'], '+')}"
 
 
 def _costs(comparison: Comparison) -> Table:
@@ -177,9 +237,16 @@ def _costs(comparison: Comparison) -> Table:
         known = [row[key] for row in comparison.costs if row["strategy"] == strategy and row[key] is not None]
         return f"{median(known):.3g}" if known else UNKNOWN
 
-    parameters = {row["strategy"]: row["parameters"] for row in comparison.jobs}
+    weights: dict[str, set[int]] = {}
+    for row in comparison.jobs:
+        weights.setdefault(row["strategy"], set()).add(int(row["parameters"]))
     rows = [
-        [name, f"{int(parameters[name]):,}", middle(name, "training_seconds"), middle(name, "inference_ms")]
+        [
+            name,
+            " to ".join(f"{one:,}" for one in sorted({min(weights[name]), max(weights[name])})),
+            middle(name, "training_seconds"),
+            middle(name, "inference_ms"),
+        ]
         for name in (row["strategy"] for row in comparison.of("auc"))
     ]
     title, n = "Costs: medians over the jobs, one thread each", counted(len(comparison.costs), "job")
