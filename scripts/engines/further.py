@@ -41,6 +41,7 @@ class Further:
         model_file: weights, or those of each member of an ensemble.
         split: split that is tested.
         seed: seed of the draws.
+        robustness: evaluate images with faults as well; one pass over the cases for each strength of each fault.
     """
 
     missing_phases: bool
@@ -60,6 +61,7 @@ class Further:
     model_file: str | Sequence[str]
     split: str
     seed: int
+    robustness: bool = False
 
     def attach(self, engine: Engine) -> None:
         """Attach the reports that follow the test on `engine`."""

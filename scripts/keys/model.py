@@ -161,6 +161,8 @@ class Evaluation(Keys):
     """the trained weights"""
     split: Split
     """split to evaluate: training, validation, calibration or test"""
+    robustness: bool
+    """try faults of the images as well (noise, blur, bias field, ringing, motion, shift): 22 passes over the cases"""
 
 
 class Single(Keys):

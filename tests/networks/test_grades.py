@@ -136,3 +136,11 @@ def test_a_training_ends_with_intervals_of_grades(
     said = table["predicted"].map(place) - table["true"].map(place)
     assert metrics["grade_error"] == pytest.approx(float(np.abs(said).mean()))
     assert len(metrics["grade_error_interval"]) == 2
+    inference = [str(output / "configs" / "inference.yaml")]  # what servers, exports and new cases use
+    again = tmp_path / "again"
+    bundle("inferring", inference, bundle_root=str(output), output_dir=str(again), dataset_dir=str(tmp_path / "data"))
+    new = pandas.read_csv(again / "predictions.csv", keep_default_na=False, index_col="case")
+    columns = ["set_90", "p_G2"]
+    expected = table.set_index("case")[columns]
+    assert new.loc[expected.index, "set_90"].tolist() == expected["set_90"].tolist()
+    assert new.loc[expected.index, "p_G2"].tolist() == pytest.approx(expected["p_G2"].tolist(), abs=1e-4)

@@ -36,6 +36,7 @@ FIGURES = {
     "decision_curve.png": "Decision curve",
     "confusion_matrix.png": "Confusion matrix",
     "missing_phases.png": "When phases are missing",
+    "robustness.png": "When images have faults",
     "phase_weights.png": "Weight of each phase",
 }
 

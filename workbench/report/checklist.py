@@ -245,7 +245,7 @@ class Facts:
     def software(self) -> Fact:
         facts = dict(record_facts(self.contents.training or self.contents.evaluation or self.metrics))
         told = [facts[key] for key in ("Versions", "Machine") if facts.get(key)]
-        told += [f"{facts['Threads']} threads"] if facts.get("Threads") else []
+        told += [counted(int(facts["Threads"]), "thread")] if facts.get("Threads") else []
         return ("; ".join(told), "environment.json; metrics.json") if told else None
 
     def characteristics(self) -> Fact:

@@ -76,6 +76,12 @@ KNOWN = (
         "and mind its number of cases.",
     ),
     Known(
+        "robustness.png",
+        "Faults of the image",
+        "How fast the AUC falls as a fault grows, from hardly visible to gross: compare with the dotted line, the "
+        "images as they are. docs/evaluation.md says what the strengths are.",
+    ),
+    Known(
         "phase_weights.png",
         "Weights of the phases",
         "Which phases the fusion listens to; a weight near zero throughout means that a phase is hardly "

@@ -40,6 +40,7 @@ from workbench.report.outlines import (
 from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
 from workbench.report.settings import show_settings
 from workbench.report.tables import data_tables, metric_tables, split_table
+from workbench.report.try_faults import try_faults
 from workbench.report.weights import WeightReport
 from workbench.report.withhold import WithholdPhases
 
@@ -168,11 +169,13 @@ def follow(test: Further, engine: Engine) -> None:
 
 
 def make(test: Further) -> None:
-    """Withhold phases, draw what was outlined, and write report.html."""
+    """Withhold phases, try faults of images, draw what was outlined, and write report.html."""
     WithholdPhases(
         test.missing_phases, test.network, test.dataloader, test.prepare_batch, test.inferer, test.device,
         test.phases, test.classes, test.output_dir, test.seed, test.split,
     ).run()  # fmt: skip
+    if test.robustness:
+        try_faults(test)
     regions = draw_outlined(test) if is_first_process() else None
     report_run(test.output_dir, test.model_file, test.dataset_dir, test.split, test.channels, test.device, regions)
 

@@ -118,14 +118,14 @@ def withheld_rows(
                 left &= possible[:, i]
             name = JOIN.join(phases[p] for p in subset)
             data = probability[left], label[left], patient[left]
-            group.append(_row(name, size, classes, seed, *data, weights[:, left]))
+            group.append(scored_row(name, size, classes, seed, *data, weights[:, left]))
         rows += [row for row, _, _ in group]
         if len(group) > 1:
             rows.append(_mean(group, seed))
     return rows
 
 
-def _row(
+def scored_row(
     name: str,
     size: int,
     classes: Sequence[str],
