@@ -120,6 +120,7 @@ NOTHING: dict[str, Any] = {
     "data": [],
     "splits": [],
     "headline_tables": [],
+    "subgroups": None,
     "outlined": None,
     "figures": [],
     "comparison": None,

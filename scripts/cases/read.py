@@ -6,15 +6,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scripts import cases  # cases.new_table is loaded only when there is a clinical table
+from scripts import (
+    cases,
+)  # cases.new_table is loaded only when there is a clinical table, cases.groups for an evaluation
 from scripts.cases.checks import check_classes, check_files, check_patients, check_split, check_unique, class_index
 from scripts.cases.clinical import Column, check_columns, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items
 from scripts.cases.folder import case_folders, read_case_folder
 from scripts.cases.masks import each_mask
 from scripts.cases.splits import LABELLED, SPLITS
+
+if TYPE_CHECKING:
+    from scripts.cases.groups import CaseValues
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Cases:
     class_counts: list[int]  # number of training cases of each class
     structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
     calibration: list[Item] = field(default_factory=list)  # cases for prediction sets, which steer nothing
+    groups: CaseValues | None = None  # what the cases have in the columns by which results are shown
 
 
 def read_cases(
@@ -41,6 +47,7 @@ def read_cases(
     clinical: Sequence[str | Mapping] = (),
     required: Sequence[str] = SPLITS,
     labels: bool = True,
+    by: Sequence[str | Mapping] = (),
 ) -> Cases:
     """Read the cases of a dataset, or raise a one-line error.
 
@@ -87,7 +94,11 @@ def read_cases(
         line = cases.new_table.lacking(evaluated, columns, str(document.file), remedy="")
         print(f"{line}\n" if line else "", end="", flush=True)
     counts = [sum(item.get("label") == index for item in splits["training"]) for index in range(len(classes))]
-    return Cases(document.name, phases, classes, columns, **splits, class_counts=counts, structures=document.structures)
+    groups = cases.groups.read_groups(document, by, listed) if by else None
+    return Cases(
+        document.name, phases, classes, columns, **splits,
+        class_counts=counts, structures=document.structures, groups=groups,
+    )  # fmt: skip
 
 
 def read_unlabelled(

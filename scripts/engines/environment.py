@@ -79,6 +79,7 @@ def write_metrics(
     calibration: Mapping[str, float] | None = None,
     positive: str | None = None,
     prediction_sets: Mapping[str, Any] | None = None,
+    subgroups: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write the rows of `classification_table` with seed, class names, versions, machine and thread count.
 
@@ -99,6 +100,7 @@ def write_metrics(
             temperature is not known.
         positive: name of the positive one of two classes; null with more.
         prediction_sets: from `set_scores`; left out where there is no evidence for any.
+        subgroups: from `compare_groups`; left out where there are none.
 
     Raises:
         ValueError: the folder cannot be written.
@@ -116,6 +118,7 @@ def write_metrics(
         "calibration": calibration,
         "intervals": {metric: interval.as_dict() for metric, interval in (intervals or {}).items()},
         **({} if prediction_sets is None else {"prediction_sets": prediction_sets}),
+        **({"subgroups": subgroups} if subgroups else {}),
         **describe_machine(device),
     }
 

@@ -23,6 +23,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from scripts.cases.groups import CaseValues
 
 FOLDER = "tensorboard"
 """Folder of the events, in a results folder."""
@@ -85,12 +86,13 @@ class EvaluationReport(CaseHandler):
                                 and called_positive, one probability per class; with a clinical table also
                                 which columns the case had and lacked; with evidence.npz, prediction sets
         metrics.json            the metrics per class and macro, with intervals, seed, versions and machine
+        subgroups.csv           the metrics of each site or other group; subgroup_gaps.csv: their largest gaps
         roc.png                 one curve per class against the rest, a single one for two classes
         confusion_matrix.png    cases, and rates per true class
 
-    and, if the workbench is there, precision_recall.png, reliability.png (observed frequency over predicted
-    probability) and decision_curve.png (net benefit of following the model). It prints the table. If no case has
-    a label it writes predictions.csv only; if some have none, the metrics are those of the others. Every file is
+    and, if the workbench is there, subgroups.png, precision_recall.png, reliability.png (observed frequency over
+    predicted probability) and decision_curve.png (net benefit of following the model). It prints the tables. If no case
+    has a label it writes predictions.csv only; if some have none, the metrics are those of the others. Every file is
     complete or untouched. Intervals resample patients where the batch has `patient`, cases otherwise.
 
     Args:
@@ -106,6 +108,7 @@ class EvaluationReport(CaseHandler):
         columns: declarations of the clinical columns that the network reads, in the order of its table.
         positive: with two classes, the name of the positive one; None means the last.
         model_file: the weights, or those of each member of an ensemble, beside which evidence.npz may lie.
+        groups: what the cases have in the columns by which metrics are shown as well; None shows none.
 
     Attributes:
         rows: rows of the last table; None before the first one and without labels.
@@ -127,6 +130,7 @@ class EvaluationReport(CaseHandler):
         columns: Sequence[Mapping[str, Any]] = (),
         positive: str | None = None,
         model_file: str | Path | Sequence[str] | None = None,
+        groups: CaseValues | None = None,
     ) -> None:
         super().__init__(output_dir, classes, name, prediction_key)
         self.columns = [str(column["name"]) for column in columns]
@@ -138,6 +142,7 @@ class EvaluationReport(CaseHandler):
         self.rows: list[dict[str, Any]] | None = None
         self.raw_logits: RawLogits | None = None
         self.model_file = model_file
+        self.groups = groups
         self.evidence: prediction_sets.Evidence | None = None
         self.members: list[tuple[nn.Module, RawLogits]] = []
 
@@ -237,7 +242,7 @@ class EvaluationReport(CaseHandler):
             members=self._members(),
             evidence=self.evidence,
             by_model=self._by_model(labelled),
-            sites=[self.items.get(p.case, {}).get("site") for p in labelled],
+            groups=[] if self.groups is None else self.groups.of([p.case for p in labelled]),
         )
         self.rows, figures = engines.labelled.write_results(
             self.output_dir, found, self.classes, self.name, self.seed, self.draws, device

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scripts import from_workbench
+from scripts.cases.groups import Grouping
 from scripts.engines.environment import write_metrics
 from scripts.figures.curves import confusion_figure, roc_figure
+from scripts.figures.subgroup_tables import gap_rows, group_rows, subgroup_tables
 from scripts.figures.table import Table, bounds_text, format_table, number
+from scripts.files.atomic import write_table
 from scripts.metrics.interval import number_patients, patient_weights, percentile_interval, wilson_interval
 from scripts.metrics.prediction_sets import LEVELS, Evidence, decision
 from scripts.metrics.rows import classification_table, confidence_intervals, threshold_row
 from scripts.metrics.scores import brier_score, expected_calibration_error, mean_log_loss
+from scripts.metrics.subgroups import Labelled, compare_groups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +41,7 @@ class LabelledPredictions:
         members: number of models whose probabilities were averaged.
         evidence: calibration cases for prediction sets, where there are any.
         by_model: [M, n, K], the probabilities that these are about.
-        sites: the site of each case, None where it is not known.
+        groups: the group of each case, by each column that is asked for.
     """
 
     probability: np.ndarray
@@ -50,7 +54,7 @@ class LabelledPredictions:
     members: int = 1
     evidence: Evidence | None = None
     by_model: np.ndarray | None = None
-    sites: Sequence[str | None] = ()
+    groups: Sequence[Grouping] = ()
 
 
 def write_results(
@@ -86,6 +90,7 @@ def write_results(
         at_threshold["chosen_by"] = threshold_source(found.members, found.threshold)
     calibration = _calibration(found, rows[-1])
     sets = set_scores(found, classes, name, draws, seed or 0)
+    subgroups = write_subgroups(output_dir, found, classes, draws, seed or 0, sets)
     write_metrics(
         output_dir / "metrics.json",
         rows,
@@ -98,16 +103,44 @@ def write_results(
         calibration,
         found.positive,
         sets,
+        subgroups,
     )
-    figures = _figures(output_dir, found, classes, name, rows, random)
+    figures = _figures(output_dir, found, classes, name, rows, random, subgroups)
     number = len(set(found.patients))
     patients = None if number == len(found.label) else number  # one case each, or no patient is named at all
     title = f"{name}: {len(found.label)} cases" + ("" if patients is None else f", {patients} patients")
     print(f"\n{format_table(rows, title, patients, at_threshold, calibration)}\n", flush=True)
-    if sets is not None:
-        table = set_table(sets, "")
+    tables = [] if sets is None else [set_table(sets, "")]
+    for table in [*tables, *subgroup_tables(subgroups, "")]:
         print("\n".join([table.title, table.text(), *table.notes[:1], ""]), flush=True)
     return rows, figures
+
+
+def write_subgroups(
+    output_dir: Path,
+    found: LabelledPredictions,
+    classes: Sequence[str],
+    draws: int,
+    seed: int,
+    sets: Mapping[str, Any] | None,
+) -> list[dict[str, Any]]:
+    """Compute the metrics of each group, and write subgroups.csv and subgroup_gaps.csv, or remove those of before.
+
+    A column that no case has gives a line in place of a table.
+    """
+    for grouping in found.groups:
+        if grouping.unknown:
+            print(f"by {grouping.by}: nothing to show, as no case has a value of it")
+    data = (found.probability, found.label, classes, found.patients, draws, seed, found.threshold)
+    positive = 1 if found.positive is None else list(classes).index(found.positive)
+    columns = [(one.by, one.group, one.order) for one in found.groups if not one.unknown]
+    subgroups = compare_groups(Labelled(*data, positive), columns)
+    for file, rows in (("subgroups.csv", group_rows(subgroups, sets)), ("subgroup_gaps.csv", gap_rows(subgroups))):
+        if rows:
+            write_table(output_dir / file, rows[0], [row.values() for row in rows])
+        else:
+            (output_dir / file).unlink(missing_ok=True)
+    return subgroups
 
 
 def threshold_source(members: int, threshold: float) -> str:
@@ -137,7 +170,7 @@ def set_scores(
 ) -> dict[str, Any] | None:
     """Return how often prediction sets hold the true class and how many classes they hold; None without evidence.
 
-    For all cases, and those of each class and site: at each level `coverage`, `size` (mean number of classes) and
+    For all cases, and those of each class and group: at each level `coverage`, `size` (mean number of classes) and
     `decided` (share of sets of one class), and under `by_class` the same of the sets per class. The 95% interval of
     the coverage is Wilson's for as many cases as there are patients; that of the size is a bootstrap over patients.
     """
@@ -149,9 +182,9 @@ def set_scores(
     if name == evidence.source:
         return told | {"groups": []}  # the sets come from these very cases
     groups = {"all": np.ones(len(label), dtype=bool)} | {f"class {one}": label == k for k, one in enumerate(classes)}
-    sites = np.array([str(site) for site in found.sites or [None] * len(label)])
-    known = sorted({str(site) for site in found.sites if site is not None})
-    groups |= {f"site {site}": sites == site for site in known if len(known) > 1}
+    for grouping in found.groups:
+        own = np.array(grouping.group, dtype=object)
+        groups |= {f"{grouping.by} {one}": own == one for one in grouping.order if len(grouping.order) > 1}
 
     sets = {
         (level, by_class): evidence.sets(found.by_model, level, by_class)
@@ -214,6 +247,7 @@ def _figures(
     name: str,
     rows: Sequence[dict[str, Any]],
     random: dict[str, Any],
+    subgroups: Sequence[Mapping[str, Any]],
 ) -> dict[str, Figure]:
     """Draw and write the figures."""
     data = (found.probability, found.label, classes, name)
@@ -229,5 +263,5 @@ def _figures(
         "confusion_matrix": confusion_figure(*data, positive=found.positive, path=output_dir / "confusion_matrix.png"),
     }
     if further := from_workbench("report.report"):
-        figures |= further.probability_figures(output_dir, found, classes, name, rows, random)
+        figures |= further.probability_figures(output_dir, found, classes, name, rows, random, subgroups)
     return figures

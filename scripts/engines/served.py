@@ -53,6 +53,7 @@ def training_cases(
     clinical: Sequence[str | Mapping] = (),
     required: Sequence[str] = SPLITS,
     labels: bool = True,
+    by: Sequence[str | Mapping] = (),
 ) -> Cases:
     """Read the cases of a dataset.json, or take those that a server provided.
 
@@ -63,7 +64,7 @@ def training_cases(
     """
     lists = served_lists(running_config())
     if lists is None:
-        return read_cases(dataset_dir, phases, classes, clinical, required, labels)
+        return read_cases(dataset_dir, phases, classes, clinical, required, labels, by)
     if not (lists["training"] and lists["validation"]):
         raise ValueError(
             "training on a server's labels needs cases to train and to validate on, found "
@@ -75,7 +76,7 @@ def training_cases(
     readers = transforms.server_labels
     read = readers.ReadLabeld(classes=classes) if labels else readers.ReadMaskd()
     find = FindPhasesd(phases=phases)
-    splits = {split: [find(read(entry)) for entry in entries] for split, entries in lists.items()}
+    splits: dict[str, Any] = {split: [find(read(entry)) for entry in entries] for split, entries in lists.items()}
     counts = [sum(item.get("label") == index for item in splits["training"]) for index in range(len(classes))]
     logger.info("%d training and %d validation cases from the server", *map(len, splits.values()))
     columns: list[Any] = [dict(column) for column in clinical if isinstance(column, Mapping)]

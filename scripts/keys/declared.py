@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 OF_CLASSES = frozenset(
     ["selection_rule", "calibrate", "missing_phases", "test_time_augmentation", "class_weights", "focal_gamma"]
-    + ["label_smoothing", "dropout", "clinical", "clinical_dropout", "phase_dropout_hides", "views", "positive"]
+    + ["label_smoothing", "dropout", "clinical", "clinical_dropout", "phase_dropout_hides", "views", "positive", "by"]
 )
 """Keys of a network that classifies, and not of one that outlines."""
 

@@ -71,6 +71,18 @@ def each_once(values: Sequence[Any]) -> bool:
     return len(set(map(str, names))) == len(names)
 
 
+def are_groupings(columns: Sequence[Any]) -> bool:
+    """a list of columns, each once: names, or {name: [ascending limits]} for bands of numbers"""
+    names = [next(iter(one), "") if isinstance(one, Mapping) else one for one in columns]
+    cut = [one for one in columns if isinstance(one, Mapping)]
+    limits = [values for one in cut for values in one.values()]
+    good = all(len(one) == 1 for one in cut) and all(values for values in limits)
+    rising = all(
+        math.isfinite(a) and a < b < math.inf for one in limits for a, b in zip(one, [*one[1:], 1e300], strict=True)
+    )
+    return good and rising and all(names) and each_once(names)
+
+
 Count = Annotated[int, Ge(1), Le(10**9)]
 Number = Annotated[int, Ge(0), Le(10**9)]
 Seed = Annotated[int, Ge(0), Le(2**32 - 1)]
@@ -88,6 +100,7 @@ Shares = Annotated[list[float], Predicate(are_shares)]
 Orientation = Annotated[str, Predicate(is_orientation)]
 Device = Annotated[str, Predicate(is_device)]
 Columns = Annotated[list[str | dict[str, Any]], Predicate(each_once)]
+Groupings = Annotated[list[str | dict[str, list[float]]], Predicate(are_groupings)]
 Component = Annotated[Any, Predicate(is_component)]
 Derived = Annotated[Any, Predicate(is_derived)]
 Split = Literal["training", "validation", "calibration", "test"]

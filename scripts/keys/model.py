@@ -14,6 +14,7 @@ from scripts.keys.kinds import (
     Derived,
     Device,
     GridSize,
+    Groupings,
     Keys,
     Name,
     NotNegative,
@@ -239,6 +240,8 @@ class Training(Model, Fitting):
     """folder of the disk cache"""
     split: Literal["test"]
     """split that is reported at the end; `run evaluating` reports others"""
+    by: Groupings
+    """columns by which results are shown: site, missing_phases, clinical ones, {age: [50, 65]} in bands; [] is none"""
     missing_phases: bool
     """after the test, withhold every choice of phases: 2^P - 1 passes over its cases for P phases, seconds"""
     cases: Component

@@ -65,7 +65,7 @@ def percentile_interval(values: np.ndarray, n_patients: int, seed: int) -> Inter
     return Interval(lower, upper, draws, used, n_patients, seed, "; ".join(notes))
 
 
-def wilson_interval(share: float, n: int) -> list[float]:
+def wilson_interval(share: float, n: float) -> list[float]:
     r"""Return Wilson's 95% score interval of a share of n independent cases, which has a width even at 0 and 1.
 
     .. math:: \frac{p + z^2/2n \pm z \sqrt{p(1 - p)/n + z^2/4n^2}}{1 + z^2/n}

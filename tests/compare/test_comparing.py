@@ -13,10 +13,9 @@ import pandas
 import pytest
 import torch
 from scripts.files.errors import message_of
-from scripts.metrics.paired import corrected_t_test, delong_test
+from scripts.metrics.paired import corrected_t_test, delong_test, holm
 from scripts.metrics.predictions import read_predictions
 from sklearn.metrics import roc_auc_score
-from workbench.compare.pairs import holm
 
 from .conftest import BASELINES, STRATEGIES
 

@@ -16,6 +16,7 @@ import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Activationsd, Compose, Identity
+from scripts.cases.groups import CaseValues
 from scripts.engines.evaluation import EvaluationReport
 from scripts.metrics.prediction_sets import evidence_of, write_evidence
 from scripts.metrics.predictions import read_predictions
@@ -249,7 +250,8 @@ def with_evidence(folder: Path, seed: int, fold: str = "") -> Path:
 def test_sets_stand_in_the_table_and_their_coverage_in_the_metrics_by_class_and_site(tmp_path: Path) -> None:
     file = with_evidence(tmp_path / "models", 1)
     data = [item | {"site": "AB"[i % 3 == 0]} for i, item in enumerate(items(24))]
-    report = EvaluationReport(tmp_path / "out", ["low", "high"], draws=50, model_file=file)
+    groups = CaseValues([{"name": "site", "kind": "category"}], {one["case"]: {"site": one["site"]} for one in data})
+    report = EvaluationReport(tmp_path / "out", ["low", "high"], draws=50, model_file=file, groups=groups)
     engine = evaluator(data, report)
     engine.run()
     evidence, found = evidence_of(file), read_predictions(tmp_path / "out" / "predictions.csv")
@@ -268,6 +270,46 @@ def test_sets_stand_in_the_table_and_their_coverage_in_the_metrics_by_class_and_
         assert at["coverage_interval"][0] < at["coverage"] <= at["coverage_interval"][1]
         assert at["size"] == pytest.approx(inside[chosen].sum(axis=1).mean())
         assert groups[name]["n"] == sum(chosen)
+    rows = {row["group"]: row for row in csv.DictReader((tmp_path / "out" / "subgroups.csv").open())}
+    for site in "AB":
+        at = groups[f"site {site}"]["levels"][1]
+        assert (int(rows[site]["n"]), float(rows[site]["coverage_90"])) == (groups[f"site {site}"]["n"], at["coverage"])
+
+
+def grouped(data: list[dict[str, Any]], **columns: list[Any]) -> CaseValues:
+    values = {item["case"]: {name: found[i] for name, found in columns.items()} for i, item in enumerate(data)}
+    return CaseValues([{"name": name, "kind": "category"} for name in columns], values)
+
+
+def test_each_group_stands_in_every_output_and_goes_with_the_next_evaluation(tmp_path: Path, capsys: Any) -> None:
+    data = [item | {"patient": item["case"]} for item in items(40)]
+    site = ["=1+1" if i < 18 else "B" if i < 39 else "alone" for i in range(40)]
+    sex = ["F" if i % 3 else None for i in range(40)]
+    report = EvaluationReport(
+        tmp_path, ["low", "high"], draws=50, groups=grouped(data, site=site, sex=sex, scanner=[None] * 40)
+    )
+    evaluator(data, report).run()
+    printed = capsys.readouterr().out
+    assert "by scanner: nothing to show, as no case has a value of it" in printed
+    assert "By site [95% interval]" in printed
+    assert printed.count("too few") >= 4
+    rows = list(csv.DictReader((tmp_path / "subgroups.csv").open()))
+    assert [(row["by"], row["group"], row["n"]) for row in rows] == [
+        *[("site", "'=1+1", "18"), ("site", "B", "21"), ("site", "alone", "1")],
+        *[("sex", "F", "26"), ("sex", "not recorded", "14")],
+    ]
+    assert (rows[2]["auc"], rows[2]["too_few"].split(";")[0]) == (
+        "",
+        "auc: 0 of 5 patients of class low, 1 of 5 patients of class high",
+    )
+    found = json.loads((tmp_path / "metrics.json").read_text())["subgroups"]
+    assert float(rows[0]["auc"]) == pytest.approx(found[0]["groups"][0]["auc"], abs=1e-6)
+    gaps = list(csv.DictReader((tmp_path / "subgroup_gaps.csv").open()))
+    assert {(row["by"], row["metric"]) for row in gaps} >= {("site", "auc"), ("sex", "auc")}
+    assert (tmp_path / "subgroups.png").read_bytes().startswith(b"\x89PNG")
+    evaluator(data, EvaluationReport(tmp_path, ["low", "high"], draws=0)).run()
+    assert sorted(p.name for p in tmp_path.iterdir()) == FILES, "groups of before are gone"
+    assert "subgroups" not in json.loads((tmp_path / "metrics.json").read_text())
 
 
 def test_a_split_does_not_prove_its_own_sets(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm, ttest_rel
 from scripts.metrics.delong import auc_covariance
-from scripts.metrics.paired import bootstrap_difference, corrected_t_test, delong_test
+from scripts.metrics.paired import bootstrap_difference, corrected_t_test, delong_test, holm
 from scripts.metrics.predictions import write_predictions
 from sklearn.metrics import roc_auc_score
-from workbench.compare.pairs import compare_all, holm
+from workbench.compare.pairs import compare_all
 
 
 def two_models(n: int = 40, seed: int = 0, ties: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

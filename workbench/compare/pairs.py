@@ -4,55 +4,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scripts.figures.table import bounds_text
-from scripts.metrics.paired import bootstrap_difference, delong_test
+from scripts.metrics.paired import add_holm, bootstrap_difference, delong_test
 from scripts.metrics.predictions import Predictions, read_predictions
 from scripts.metrics.registry import METRICS, OVERALL
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    r"""Adjust p-values so that the probability of any false rejection among all m tests stays below the level.
-
-    .. math:: \tilde p_{(i)} = \max_{j \le i} \min\left(1, (m - j + 1)\, p_{(j)}\right)
-
-    for the p-values in ascending order. It is never less powerful than Bonferroni's factor m, and valid under any
-    dependence between the tests.
-
-    Args:
-        p_values: p-values of all tests that were made, not only of the promising ones.
-
-    Raises:
-        ValueError: a p-value outside [0, 1].
-
-    Reference: Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
-        Statistics 6, 1979.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p-values must lie between 0 and 1, found {p.tolist()}")
-    order = np.argsort(p, kind="stable")
-    rising = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    adjusted = np.empty_like(rising)
-    adjusted[order] = rising
-    return adjusted.tolist()
-
-
-def add_holm(rows: Sequence[dict[str, Any]]) -> None:
-    """Set `p_holm` of each row to its corrected `p_value`, or to None if it has no p-value."""
-    tested = [row for row in rows if row["p_value"] is not None]
-    for row in rows:
-        row["p_holm"] = None
-    for row, p_value in zip(tested, holm([row["p_value"] for row in tested]), strict=True):
-        row["p_holm"] = p_value
 
 
 def compare_all(

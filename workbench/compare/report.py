@@ -13,12 +13,12 @@ from typing import Any
 from scripts.cases.splits import patients_known
 from scripts.figures.table import counted
 from scripts.files.atomic import write_table, write_text
-from scripts.metrics.paired import corrected_t_test
+from scripts.metrics.paired import add_holm, corrected_t_test
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.rows import classification_table, confidence_intervals
 from workbench.compare.auto import Choice
 from workbench.compare.jobs import Job, Place
-from workbench.compare.pairs import add_holm, compare_all
+from workbench.compare.pairs import compare_all
 from workbench.compare.pool import Pool
 from workbench.compare.strategies import AUTO
 from workbench.report.comparison import Comparison, comparison_tables

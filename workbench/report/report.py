@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from workbench.report.outlines import (
 )
 from workbench.report.probability_figures import decision_figure, precision_recall_figure, reliability_figure
 from workbench.report.settings import show_settings
+from workbench.report.subgroups import subgroup_cautions, subgroup_figure, subgroup_section
 from workbench.report.tables import data_tables, metric_tables, split_table
 from workbench.report.try_faults import try_faults
 from workbench.report.weights import WeightReport
@@ -49,9 +50,9 @@ if TYPE_CHECKING:
 
 
 def cautions_about(contents: Contents) -> list[Caution]:
-    """Return all warnings: about the scores, then the data, then the run."""
+    """Return all warnings: about the scores and groups, then the data, then the run."""
     scores = outline_cautions if contents.outlines else score_cautions
-    return [*scores(contents), *data_cautions(contents), *run_cautions(contents)]
+    return [*scores(contents), *subgroup_cautions(contents), *data_cautions(contents), *run_cautions(contents)]
 
 
 def report_run(
@@ -113,6 +114,7 @@ def report_folder(folder: str | Path, comparison: str | Path | None = None, anon
         "checklists": asked,
         "data": data,
         "splits": _split_tables(contents),
+        "subgroups": subgroup_section(contents),
         "outlined": outlined_section(contents),
         "figures": figures(contents),
         "comparison": None if comparison is None else comparison_section(comparison),
@@ -195,16 +197,21 @@ def probability_figures(
     name: str,
     rows: Sequence[dict[str, Any]],
     random: dict[str, Any],
+    subgroups: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Figure]:
-    """Draw and write the figures of the probabilities: precision and recall, reliability, decision curve.
+    """Draw and write the figures of the probabilities: precision and recall, reliability, decision curve, subgroups.
 
     Args:
         found: the predictions.
         rows: rows of the metrics.
         random: patients, draws and seed of the bands.
+        subgroups: metrics of groups, where any are asked for.
     """
     data = (found.probability, found.label, classes, name)
     changed = found.temperature is not None and found.temperature != 1
+    groups = subgroup_figure(subgroups, name, output_dir / "subgroups.png")
+    if groups is None:
+        (output_dir / "subgroups.png").unlink(missing_ok=True)
     return {
         "precision_recall": precision_recall_figure(
             *data,
@@ -221,4 +228,5 @@ def probability_figures(
         "decision_curve": decision_figure(
             *data, threshold=found.threshold, **random, positive=found.positive, path=output_dir / "decision_curve.png"
         ),
+        **({} if groups is None else {"subgroups": groups}),
     }
