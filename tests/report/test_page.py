@@ -92,7 +92,14 @@ def test_splits_are_those_of_dataset_json(page, small_phantom):
 def test_sections_are_in_their_order(page):
     titles = [heading.text for heading in page.all("h2")]
     assert re.match(r"\d+ warnings?: read before the figures", titles[0])
-    expected = ["Data", "Metrics", "Sites and subgroups", "Figures", "Reporting checklists", "How these figures came about"]
+    expected = [
+        "Data",
+        "Metrics",
+        "Sites and subgroups",
+        "Figures",
+        "Reporting checklists",
+        "How these figures came about",
+    ]
     assert titles[1:] == expected
 
 
