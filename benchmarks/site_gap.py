@@ -74,6 +74,7 @@ SETTINGS = (
     Setting("equal", (100, 40, 20)),
     Setting("equal", (25,) * 8),
     Setting("equal, AUC .95", (40, 40, 40), aucs=(0.95,)),
+    Setting("equal, 3 cases per patient", (40, 40, 40), per_patient=3),
     Setting("equal, 3 cases per patient", (20, 20, 20), per_patient=3),
     Setting("other class frequencies (.2, .5, .8)", (60, 40, 60), shares=(0.2, 0.5, 0.8)),
     Setting("scores of the last site shifted", (60, 60, 60), shift=1.0),
