@@ -106,10 +106,10 @@ def cohort(setting: Setting, run: int, draws: int) -> tuple[Labelled, list[str],
     return Labelled(*data, draws, run, 0.5), sites, list(dict.fromkeys(sites))
 
 
-def simulate(setting: Setting, runs: int, draws: int) -> list[dict[str, Any]]:
+def simulate(setting: Setting, runs: int, draws: int, first: int = 0) -> list[dict[str, Any]]:
     """Return per metric how often p is at most 0.05 and how often the interval covers the true largest gap."""
     found: dict[str, list[tuple[float, float, float]]] = {metric: [] for metric in setting.metrics}
-    for run in range(runs):
+    for run in range(first, first + runs):
         data, sites, order = cohort(setting, run, draws)
         for gap in subgroup_scores(data, "site", sites, order)["gaps"]:
             if gap["metric"] in found and gap["gap_interval"]:
@@ -151,6 +151,7 @@ def render(rows: Sequence[Mapping[str, str]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000, help="simulated cohorts per setting")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first cohort")
     parser.add_argument("--draws", type=int, default=399, help="redistributions of each")
     parser.add_argument("--output", type=Path, required=True, help="CSV with one row per setting and metric")
     parser.add_argument("--document", type=Path, help="page that gets the table, between its markers")
@@ -159,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     done = {(row["setting"], row["patients"]) for row in read_rows(given.output)}
     for setting in [] if given.check else SETTINGS:
         if (setting.name, setting.sizes) not in done:
-            for row in simulate(setting, given.runs, given.draws):
+            for row in simulate(setting, given.runs, given.draws, given.first):
                 append_row(given.output, row, FIELDS)
                 print(row, flush=True)
     part = render(read_rows(given.output))
