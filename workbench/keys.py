@@ -257,6 +257,23 @@ class Report(Keys):
     """true leaves out commands and paths of this machine, so that the page can be shared"""
 
 
+class Validation(Keys):
+    """Keys of `validate.yaml`."""
+
+    bundle_root: Path
+    """results folder of the model"""
+    dataset_dir: Path | None
+    """folder with the dataset.json of the other hospital, or the path of such a file; all cases with a class count"""
+    output_dir: Path
+    """receives report.html, validation.json, figures, and the evaluation"""
+    recalibration: Fraction | None
+    """e.g. 0.3: share of its patients on which probabilities are recalibrated, the rest is evaluated; null is none"""
+    draws: Count
+    """bootstrap resamples of the patients"""
+    seed: Seed
+    """of the recalibration's patients and of the bootstrap"""
+
+
 FILES: dict[str, type[Keys]] = {
     "explain.yaml": Explanation,
     "export.yaml": Export,
@@ -266,6 +283,7 @@ FILES: dict[str, type[Keys]] = {
     "check.yaml": Check,
     "measure.yaml": Measuring,
     "report.yaml": Report,
+    "validate.yaml": Validation,
 }
 """Configuration file -> its keys."""
 
@@ -279,6 +297,7 @@ COMMANDS = {
     "checking": ("check.yaml",),
     "measuring": ("measure.yaml",),
     "reporting": ("report.yaml",),
+    "validating": ("validate.yaml",),
 }
 """Command -> the files with its keys; later files take precedence."""
 
@@ -293,5 +312,5 @@ UNREAD = {
 }
 """Command -> keys of its files that it does not read."""
 
-TOOLS = frozenset(["preparing", "checking", "measuring", "reporting"])
+TOOLS = frozenset(["preparing", "checking", "measuring", "reporting", "validating"])
 """Commands that need no model."""

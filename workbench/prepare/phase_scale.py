@@ -64,7 +64,7 @@ def phase_scales(cases: Sequence[Case], phases: Sequence[str]) -> list[PairScale
         for phase in phases:
             if phase in several[index]["image"]:
                 with suppress(OSError, ValueError, MemoryError):
-                    seen[phase] = _voxels(several[index], phase)
+                    seen[phase] = shown_voxels(several[index], phase)
         for pair in combinations(seen, 2):
             found.setdefault(pair, []).append(_compare(*(seen[phase] for phase in pair)))
     return [_pair(*pair, figures) for pair, figures in found.items()]
@@ -96,7 +96,7 @@ def scale_text(scales: Sequence[PairScale]) -> str:
     return f"all phases share a scale; {names} do so least ({figures})"
 
 
-def _voxels(case: Case, phase: str) -> np.ndarray:
+def shown_voxels(case: Case, phase: str) -> np.ndarray:
     """Return the voxels of a phase that show something, at most a million."""
     volume = open_phase(case["image"][phase], case["case"], phase)
     step = max(1, math.prod(volume.shape) // MOST_VOXELS)

@@ -8,6 +8,7 @@ import json
 import struct
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 
 from scripts.figures.panels import NAMES
 from workbench.report.contents import Contents
@@ -187,14 +188,18 @@ def figures(contents: Contents) -> list[Figure]:
 
 def figure_of(contents: Contents, known: Known) -> Figure | None:
     """Return a figure of the folder, None where there is none."""
-    file = contents.folder / known.file
+    n = contents.cases if known.of == REPORTED else _training_cases(contents, known.of)
+    return picture_of(contents.folder / known.file, known.title, known.caption, n)
+
+
+def picture_of(file: Path, title: str, caption: str, n: str) -> Figure | None:
+    """Return a PNG as a figure of a page, None where it is missing or no PNG."""
     data = file.read_bytes() if file.is_file() else b""
     if not data.startswith(b"\x89PNG\r\n") or len(data) <= 24:
         return None
-    n = contents.cases if known.of == REPORTED else _training_cases(contents, known.of)
     width, height = struct.unpack(">II", data[16:24])  # pixels, from the first chunk of a PNG
     source = "data:image/png;base64," + base64.b64encode(data).decode()
-    return Figure(known.title, known.caption, n, _names(data), source, width, height)
+    return Figure(title, caption, n, _names(data), source, width, height)
 
 
 def _names(png: bytes) -> dict[str, str]:

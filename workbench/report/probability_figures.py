@@ -168,10 +168,10 @@ def reliability_figure(
     axes.plot([0, 1], [0, 1], label="perfectly calibrated", **DASHED)
     if uncalibrated is not None:
         before = as_probabilities(uncalibrated, classes)
-        mean, share, _, _ = _steps(before, label, steps, k)
+        mean, share, _, _ = reliability_steps(before, label, steps, k)
         line = {"color": GREY, "markersize": 4, "linewidth": 1, "label": _legend("before", before, label)}
         axes.plot(mean, share, "o--", **line)
-    mean, share, number, bounds = _steps(probability, label, steps, k)
+    mean, share, number, bounds = reliability_steps(probability, label, steps, k)
     axes.errorbar(
         mean,
         share,
@@ -199,7 +199,7 @@ def reliability_figure(
     return saved(figure, path)
 
 
-def _steps(
+def reliability_steps(
     probability: np.ndarray, label: np.ndarray, steps: int, k: int | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return mean probability [b], share [b], number of cases [steps] and Wilson bounds [2, b]; b bins have cases.
