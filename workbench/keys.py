@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le, Len, Lt, Predicate
 from scripts.keys.kinds import (
     Component,
     Count,
+    Groupings,
     Keys,
     Name,
     NotNegative,
@@ -106,6 +107,8 @@ class Comparison(Keys):
     """share of the other parts' patients that steers training; the rest fits the weights"""
     leave_one_site_out: bool
     """true: each site is a part, whatever `folds` says; needs 'site' in dataset.json"""
+    by: Groupings
+    """columns by which pooled results are shown: site, missing_phases, clinical ones, {age: [50, 65]} in bands"""
     outliners_dir: Path
     """receives them; comparisons of the same folds and cases may share it"""
     single_repeats: Number
@@ -307,7 +310,7 @@ UNREAD = {
     ),
     "choosing": frozenset(
         ["compared_with", "splits", "folds", "repeats", "leave_one_site_out", "outliners_dir", "single_repeats"]
-        + ["measures", "walls", "baseline", "draws"]
+        + ["measures", "walls", "baseline", "draws", "by"]
     ),
 }
 """Command -> keys of its files that it does not read."""

@@ -49,7 +49,7 @@ def test_every_strategy_has_the_numbers_of_the_tables(compared):
 def test_n_is_everywhere_and_the_best_is_named(compared):
     page = shown(compared)
     captions = [caption.text for caption in page.all("figcaption")]
-    assert len(captions) == 4
+    assert len(captions) == 5
     assert all("n = 40 cases, 2 folds, 1 repeat" in one for one in captions[:3])
     assert "n = 12 jobs" in captions[3]
     summary = pandas.read_csv(compared / "summary.csv").query("metric == 'auc'")

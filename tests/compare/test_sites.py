@@ -171,6 +171,15 @@ def test_every_output_names_the_sites(at_sites):
         at = [cell.strip() for cell in head.split("|")].index("concat")
         assert float(line.split("|")[at]) == pytest.approx(expected, abs=6e-4)
         assert float(shown[site][header.index("concat")]) == pytest.approx(expected, abs=6e-4)
+    groups = pandas.read_csv(folder / "subgroups.csv", dtype={"group": str})
+    assert set(groups["group"]) == set(SITES)
+    shown = {row[0]: row for row in page.table("Pooled AUC of each group by site")}
+    at = shown["site"].index("concat")
+    for row in groups.query("strategy == 'concat'").itertuples():
+        assert shown[row.group][1] == str(row.n)
+        assert shown[row.group][at].startswith("too few" if np.isnan(row.auc) else f"{row.auc:.3f} [")
+    named = [one.text for one in page.all("span") if one.attributes.get("class") == "name"]
+    assert {f"{site} ({n})" for site, n in groups.set_index("group")["n"].items()} <= set(named)
     cautions = [one.text for one in page.all("strong")]
     assert f"Each strategy was tested at 3 sites only: {', '.join(sorted(SITES))}." in cautions
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 from scripts.cases.cache import NoCache, cached_dataset, check_cache
+from scripts.cases.document import open_document
+from scripts.cases.groups import read_groups
 from scripts.cases.read import read_cases
 from scripts.engines.run import start
 from scripts.engines.running import bundle_folder, running_config
@@ -62,6 +64,7 @@ def compare(
     validation_fraction: float,
     splits: Sequence[str],
     leave_one_site_out: bool,
+    by: Sequence[str | Mapping],
     outliners_dir: str | Path,
     single_repeats: int,
     measures: Sequence[str] | None,
@@ -99,6 +102,7 @@ def compare(
     )
     pool = read_pool(dataset_dir, phases, classes, clinical, splits)
     pool = replace(pool, positive=parser.get_parsed_content("positive_class"))
+    pool = replace(pool, groups=read_groups(open_document(dataset_dir), by, pool.items))
     sites = pool.values("site") if leave_one_site_out else None
     numbers = (folds, repeats, validation_fraction, seed)
     parts = make_folds(pool.values("label"), pool.values("patient"), *numbers, sites)

@@ -13,6 +13,7 @@ import numpy as np
 from scripts.cases.checks import check_files, check_unique, class_index
 from scripts.cases.clinical import Column, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item
+from scripts.cases.groups import CaseValues
 from scripts.cases.splits import LABELLED, SPLITS
 from scripts.files.atomic import write_text
 from scripts.files.plain_text import listing
@@ -38,6 +39,7 @@ class Pool:
     items: list[Item]  # the cases, with absolute paths and the label as a name
     positive: str | None = field(default=None, repr=False)
     structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
+    groups: CaseValues | None = field(default=None, repr=False)  # by which results are shown; no part of the record
 
     def values(self, key: str) -> list[Any]:
         """Return the value of `key` for each case."""

@@ -10,12 +10,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 from scripts.cases.splits import patients_known
+from scripts.figures.subgroup_tables import group_rows
 from scripts.figures.table import counted
 from scripts.files.atomic import write_table, write_text
 from scripts.metrics.paired import add_holm, corrected_t_test
 from scripts.metrics.predictions import read_predictions
 from scripts.metrics.rows import classification_table, confidence_intervals
+from scripts.metrics.subgroups import Labelled, compare_groups
 from workbench.compare.auto import Choice
 from workbench.compare.jobs import Job, Place
 from workbench.compare.pairs import compare_all
@@ -194,6 +197,7 @@ def write_report(
         costs=[{key: row[key] for key in keys} | row["costs"] for row in rows],
         choices=[row for choice in choices for row in choice.rows()],
         auto=auto_beside(rows, summary, choices),
+        subgroups=grouped_rows(pool, files, draws, seed),
     )
     write_csv(folder / "comparison.csv", found.jobs)
     write_csv(folder / "costs.csv", found.costs)
@@ -203,6 +207,10 @@ def write_report(
     if found.choices:
         write_csv(folder / "choices.csv", found.choices)
         write_csv(folder / "auto.csv", found.auto)
+    if found.subgroups:
+        write_csv(folder / "subgroups.csv", found.subgroups)
+    else:
+        (folder / "subgroups.csv").unlink(missing_ok=True)
     tables = comparison_tables(found)
     parts = [f"# Comparison: {pool.name}", about(pool, found), *(table.markdown() for table in tables)]
     write_text(folder / "comparison.md", "\n\n".join(parts) + "\n")
@@ -210,6 +218,26 @@ def write_report(
     for table in tables:
         if found.choices and AUTO in table.title:
             print(f"\n{table.title}\n{table.text(left=None)}")
+
+
+def grouped_rows(pool: Pool, files: Mapping[str, Path], draws: int, seed: int) -> list[Row]:
+    """Return the pooled metrics of each strategy in each group, with the p-value of the largest gap in AUC.
+
+    p_holm is corrected over the columns and metrics of its strategy.
+    """
+    if pool.groups is None:
+        return []
+    found: list[Row] = []
+    for strategy, file in files.items():
+        pooled = read_predictions(file)
+        label = np.array([label for label in pooled.labels or [] if label is not None])
+        positive = 1 if pool.positive is None else pool.classes.index(pool.positive)
+        data = (pooled.probabilities, label, pooled.classes, pooled.patients or pooled.cases, draws, seed)
+        columns = [(one.by, one.group, one.order) for one in pool.groups.of(pooled.cases) if not one.unknown]
+        for scores in compare_groups(Labelled(*data, positive=positive), columns):
+            p = next((gap["p_holm"] for gap in scores["gaps"] if gap["metric"] == "auc"), None)
+            found += [{"strategy": strategy, **row, "auc_gap_p_holm": p} for row in group_rows([scores])]
+    return found
 
 
 def _flat(row: Row) -> Row:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from scripts.figures.subgroup_tables import RULE, TOO_FEW
 from scripts.figures.table import UNKNOWN, Table, bounds_text, counted, number
 from scripts.files.csv_text import read_rows
 from scripts.metrics.paired import p_text
@@ -18,6 +19,8 @@ NAMES = (
     "first",
     "second",
     "site",
+    "by",
+    "group",
     "candidate",
     "contender",
 )  # Columns that hold names, even if these look like numbers
@@ -29,7 +32,7 @@ class Comparison:
     """The tables of a comparison.
 
     Attributes:
-        jobs, summary, pairs, costs, choices, auto: rows of comparison.csv and of the files of these names.
+        jobs, summary, pairs, costs, choices, auto, subgroups: rows of comparison.csv and of the files of these names.
     """
 
     folder: Path  # where they lie
@@ -39,6 +42,7 @@ class Comparison:
     costs: list[Row]
     choices: list[Row] = field(default_factory=list)  # with the contender `auto`: one per fold, seed and candidate
     auto: list[Row] = field(default_factory=list)
+    subgroups: list[Row] = field(default_factory=list)  # one per strategy and group of cases
 
     @property
     def folds(self) -> int:
@@ -90,7 +94,7 @@ def read_comparison(folder: str | Path) -> Comparison:
             f"{folder} must hold a finished comparison, found no {', no '.join(missing)}; run the same "
             "`comparing` command again until it ends, or give another folder"
         )
-    optional = {name: folder / f"{name}.csv" for name in ("pairs", "choices", "auto")}
+    optional = {name: folder / f"{name}.csv" for name in ("pairs", "choices", "auto", "subgroups")}
     return Comparison(
         folder,
         jobs=_rows(folder / "comparison.csv"),
@@ -123,8 +127,14 @@ def _told(row: Row) -> str:
 
 
 def comparison_tables(comparison: Comparison) -> list[Table]:
-    """Return the tables of the strategies, the sites left out, the pairs, and the costs."""
-    tables = [_strategies(comparison), *_auto(comparison), *_sites(comparison), *_pairs(comparison)]
+    """Return the tables of the strategies, the sites left out, other groups, the pairs, and the costs."""
+    tables = [
+        _strategies(comparison),
+        *_auto(comparison),
+        *_sites(comparison),
+        *_groups(comparison),
+        *_pairs(comparison),
+    ]
     return [*tables, _costs(comparison)]
 
 
@@ -199,6 +209,32 @@ def _sites(comparison: Comparison) -> list[Table]:
         "repeats and seeds. A site that lacks a class has no AUC."
     )
     return [Table("AUC at each site", comparison.n, ["site", "cases", *strategies], rows, [note])]
+
+
+def _groups(comparison: Comparison) -> list[Table]:
+    """Return for each column a table of its groups: cases, and pooled AUC of each strategy with its interval."""
+    tables = []
+    strategies = [row["strategy"] for row in comparison.of("auc")]
+    for by in dict.fromkeys(row["by"] for row in comparison.subgroups):
+        own = [row for row in comparison.subgroups if row["by"] == by]
+        at = {(row["group"], row["strategy"]): row for row in own}
+        rows = []
+        for group in dict.fromkeys(row["group"] for row in own):
+            found = [at[group, strategy] for strategy in strategies]
+            cells = [TOO_FEW if row["auc"] in (None, "") else _pooled_auc(row) for row in found]
+            rows.append([group, str(found[0]["n"]), *cells])
+        p = [at[rows[0][0], strategy]["auc_gap_p_holm"] for strategy in strategies]
+        if len(rows) > 1 and any(value is not None for value in p):
+            rows.append(["p of the largest gap (Holm)", "", *map(p_text, p)])
+        name = str(by).replace("_", " ")
+        title = f"Pooled AUC of each group by {name} [95%]"
+        tables.append(Table(title, comparison.n, [name, "cases", *strategies], rows, [RULE]))
+    return tables
+
+
+def _pooled_auc(row: Row) -> str:
+    value, lower, upper = (float(row[key]) for key in ("auc", "auc_lower", "auc_upper"))
+    return number(value) + bounds_text(lower, upper)
 
 
 def _pairs(comparison: Comparison) -> list[Table]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.cases.positive import config_positive
+from scripts.figures.subgroup_tables import RULE, TOO_FEW
 from scripts.figures.table import bounds_text, counted, number
 from scripts.files.yaml_files import read_yaml
 from workbench.pages import NOTHING, REPORT, configurations, write_page
@@ -24,19 +25,20 @@ FEWEST_FOLDS = 5  # With fewer test parts, the tests by fold can hardly find a d
 
 @dataclass(frozen=True)
 class Line:
-    """A strategy: its name, its value as text, and value and bounds in percent of the axis."""
+    """A strategy or a site: its name, its value as text, and value and bounds in percent of the axis, if any."""
 
     name: str
     text: str
-    at: float
-    lower: float
-    upper: float
+    at: float | None
+    lower: float | None
+    upper: float | None
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Lines, ticks (position in percent, text), caption, and number of cases behind each line as text."""
+    """Title, lines, ticks (position in percent, text), caption, and number of cases behind each line as text."""
 
+    title: str
     lines: list[Line]
     ticks: list[tuple[float, str]]
     caption: str
@@ -45,28 +47,44 @@ class Forest:
 
 def forest(comparison: Comparison) -> Forest:
     """Place pooled AUC and interval of each strategy on an axis that ends at 1."""
-    rows = [row for row in comparison.of("auc") if row["pooled"] is not None]
-    bounds = [
-        [row["pooled"] if row[key] is None else row[key] for key in ("pooled_lower", "pooled_upper")] for row in rows
+    found = [
+        (row["strategy"], *(row[key] for key in ("pooled", "pooled_lower", "pooled_upper")))
+        for row in comparison.of("auc")
+        if row["pooled"] is not None
     ]
-    least = min((lower for lower, _ in bounds), default=0.5)
+    caption = "Pooled AUC with its 95% interval: the further to the right the better; the line at 0.5 is guessing."
+    return _placed("Pooled AUC of each strategy", found, caption, comparison.n)
+
+
+def site_forest(comparison: Comparison) -> list[Forest]:
+    """Place pooled AUC and interval of the first strategy at each site that was left out."""
+    first = comparison.of("auc")[0]["strategy"]
+    own = [row for row in comparison.subgroups if (row["by"], row["strategy"]) == ("site", first)]
+    if not comparison.sites or not own:
+        return []
+    found = [(f"{row['group']} ({row['n']})", *(row[key] for key in ("auc", "auc_lower", "auc_upper"))) for row in own]
+    caption = f"{first}, trained at all other sites; the number of cases stands behind each site. {RULE}"
+    return [_placed(f"Pooled AUC of {first} at each site left out", found, caption, comparison.n)]
+
+
+def _placed(title: str, found: Sequence[tuple[str, Any, Any, Any]], caption: str, n: str) -> Forest:
+    """Place values with their bounds (None where there are none) on an axis that ends at 1."""
+    rows = [(name, value, *(value if one is None else one for one in bounds)) for name, value, *bounds in found]
+    least = min((lower for _, _, lower, _ in rows if lower is not None), default=0.5)
     start = max(0.0, min(0.5, math.floor(least / STEP) * STEP))
 
     def place(value: float) -> float:
         return round(100 * (value - start) / (1 - start), 2)
 
     lines = [
-        Line(
-            row["strategy"],
-            number(row["pooled"]) + bounds_text(lower, upper),
-            *map(place, (row["pooled"], lower, upper)),
-        )
-        for row, (lower, upper) in zip(rows, bounds, strict=True)
+        Line(name, TOO_FEW, None, None, None)
+        if value is None
+        else Line(name, number(value) + bounds_text(lower, upper), *map(place, (value, lower, upper)))
+        for name, value, lower, upper in rows
     ]
     count = round((1 - start) / STEP)
     ticks = [(place(start + STEP * step), f"{start + STEP * step:.1f}") for step in range(count + 1)]
-    caption = "Pooled AUC with its 95% interval: the further to the right the better; the line at 0.5 is guessing."
-    return Forest(lines, ticks, caption, comparison.n)
+    return Forest(title, lines, ticks, caption, n)
 
 
 def report_comparison(folder: str | Path) -> Path:
@@ -104,7 +122,7 @@ def comparison_section(folder: str | Path) -> dict[str, Any]:
         "name": comparison.folder.name,
         "headline": comparison_headline(comparison),
         "cautions": list(_cautions(comparison)),
-        "forest": forest(comparison),
+        "forests": [forest(comparison), *site_forest(comparison)],
         "tables": comparison_tables(comparison),
     }
 
