@@ -50,8 +50,8 @@ def test_n_is_everywhere_and_the_best_is_named(compared):
     page = shown(compared)
     captions = [caption.text for caption in page.all("figcaption")]
     assert len(captions) == 5
-    assert all("n = 40 cases, 2 folds, 1 repeat" in one for one in captions[:3])
-    assert "n = 12 jobs" in captions[3]
+    assert all("n = 40 cases, 2 folds, 1 repeat" in one for one in captions[:4])
+    assert "n = 12 jobs" in captions[4]
     summary = pandas.read_csv(compared / "summary.csv").query("metric == 'auc'")
     best = summary.loc[summary["pooled"].idxmax(), "strategy"]
     (headline,) = [one.text for one in page.all("p") if one.attributes.get("class") == "headline"]
@@ -103,7 +103,7 @@ def test_the_report_of_a_training_shows_a_comparison(copy, bundle):
     assert "Comparison copy" not in [one.text for one in shown(job).all("h2")]
     bundle("reporting", files, bundle_root=str(job), comparison=str(copy))
     titles = [one.text for one in shown(job).all("h2")]
-    assert titles[-2:] == ["Comparison copy", "How these figures came about"]
+    assert titles[-3:] == ["Comparison copy", "Reporting checklists", "How these figures came about"]
     assert shown(job).table("Strategies") == shown(copy).table("Strategies")
     (copy / "report.html").unlink()
     bundle("reporting", files, bundle_root=str(copy))
