@@ -55,6 +55,16 @@ def test_an_ensemble_of_exported_files_is_one_of_models(exported, bundle, tmp_pa
     np.testing.assert_allclose(found["p_high"], known["p_high"], atol=1e-6)
 
 
+def test_a_second_export_gives_the_same_bytes(exported, bundle, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(exported, again)
+    for file in RUNTIMES.values():
+        (again / "models" / file).unlink()
+    export(bundle, again, rounds=0)
+    for file in RUNTIMES.values():
+        assert (again / "models" / file).read_bytes() == (exported / "models" / file).read_bytes(), file
+
+
 def test_the_table_says_how_large_how_equal_and_how_fast(exported):
     with (exported / "exports.csv").open(encoding="utf-8") as stream:
         rows = {row["runtime"]: row for row in csv.DictReader(stream)}

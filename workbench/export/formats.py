@@ -88,7 +88,8 @@ def write_torchscript(network: nn.Module, inputs: Inputs, description: Mapping[s
             scripted = torch.jit.script(network)
     except (RuntimeError, torch.jit.frontend.NotSupportedError) as error:
         raise not_exported(network, "TorchScript", error) from None
-    save_net_with_metadata(scripted, str(path), include_config_vals=False, meta_values=description)
+    with path.open("wb") as stream:  # given a path, torch would put its name, here a random one, into the file
+        save_net_with_metadata(scripted, stream, include_config_vals=False, meta_values=description)
 
 
 def write_onnx(network: nn.Module, inputs: Inputs, description: Mapping[str, Any], path: Path) -> None:
