@@ -240,8 +240,20 @@ def channels_last(network: nn.Module) -> nn.Module:
     """
     if hasattr(network, "deep_supervision"):
         return network
+    network.register_load_state_dict_pre_hook(_apart)
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     for weight in [*network.parameters(), *network.buffers()]:
         if weight.dim() in formats:
             weight.data = weight.data.to(weight.device, memory_format=formats[weight.dim()])
     return network
+
+
+def _apart(network: nn.Module, state: dict[str, Tensor], *_: Any) -> None:
+    """Copy what is the network's own memory, seen in another format; torch refuses to copy it onto itself.
+
+    A client of MONAI for federated learning hands out such weights, and is given them back.
+    """
+    own = {tensor.untyped_storage().data_ptr() for tensor in [*network.parameters(), *network.buffers()]}
+    for name, tensor in state.items():
+        if tensor.untyped_storage().data_ptr() in own:
+            state[name] = tensor.clone()

@@ -9,7 +9,7 @@ import pandas
 import pytest
 import torch
 from monai.fl.client import MonaiAlgo
-from monai.fl.utils.constants import ExtraItems, WeightType
+from monai.fl.utils.constants import ExtraItems, ModelType, WeightType
 from monai.fl.utils.exchange_object import ExchangeObject
 from workbench.prepare.phantom.dataset import make_phantom
 
@@ -27,6 +27,7 @@ def client(tmp_path, monkeypatch):
         config_evaluate_filename=["configs/train.yaml", "configs/training/federated.yaml"],
         train_kwargs={"dataset_dir": "cases", "output_dir": "out"},
         eval_kwargs={"dataset_dir": "cases", "output_dir": "out"},
+        best_model_filepath=str(tmp_path / "out" / "models" / "model.pt"),
     )
     algo.initialize({ExtraItems.CLIENT_NAME: "hospital"})
     yield algo
@@ -52,3 +53,10 @@ def test_two_rounds_train_and_give_back_what_changed(client, tmp_path):
         assert scores.metrics["auc"] == pytest.approx(last["validation_auc"])
         assert -scores.metrics["loss"] == pytest.approx(last["validation_loss"], abs=1e-5)
         assert last["learning_rate"] == pytest.approx(0.003)
+    best = client.get_weights({ExtraItems.MODEL_TYPE: ModelType.BEST_MODEL}).weights
+    own = torch.load(tmp_path / "out" / "models" / "model.pt")
+    assert all(torch.equal(best[name], value) for name, value in own.items())
+    assert not torch.equal(best["head.bias"], torch.load(ROOT / "models" / "model.pt")["head.bias"])
+    client.train(ExchangeObject(weights=best))
+    client.send_weight_diff = False
+    client.train(client.get_weights())  # its own tensors, given back

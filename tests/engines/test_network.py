@@ -116,3 +116,11 @@ def test_networks_that_outline_keep_the_layout_in_which_they_are_faster():
     for one, last in ((nn.Conv3d(2, 4, 3), True), (network, False)):
         weights = [weight for weight in place_network(one, "cpu", [8, 8, 8]).parameters() if weight.dim() == 5]
         assert all(weight.is_contiguous(memory_format=torch.channels_last_3d) for weight in weights) == last
+
+
+def test_weights_that_it_handed_out_itself_can_be_given_back():
+    """As MONAI's federated client does: reshaped, the tensors are the network's own memory in another order."""
+    network = place_network(Small(), "cpu", (5, 5, 5))
+    known = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict({name: value.reshape(value.shape) for name, value in network.state_dict().items()})
+    assert all(torch.equal(value, known[name]) for name, value in network.state_dict().items())
