@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +13,8 @@ Column = dict[str, Any]
 
 KINDS = ("number", "category")
 KEYS = ("name", "kind", "unit", "values")
+LARGEST = 1e15
+"""Bound of a number: the network computes with their squares in float32."""
 MOST_CATEGORIES = 12
 """A text column with more distinct values than this is free text, an id or a date, not a category."""
 
@@ -157,10 +157,10 @@ def _check_value(value: Any, column: Column, case: str, where: str) -> float | s
             f"case {case}: clinical value {name!r} must be a number{unit}, found {value!r:.80} in "
             f"{where}; write it without quotes, or leave it out when it is missing"
         )
-    if abs(value) > sys.float_info.max or not math.isfinite(value):
+    if not abs(value) < LARGEST:  # nor NaN
         raise ValueError(
-            f"case {case}: clinical value {name!r} must be finite, found {value!r:.80} in {where}; "
-            "leave it out when it is missing"
+            f"case {case}: clinical value {name!r} must be finite, and below {LARGEST:g}, found {value!r:.80} in "
+            f"{where}; leave it out when it is missing"
         )
     return float(value)
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from monai.transforms import MapTransform
 from scripts import transforms  # whose reader of labels is imported where a server gives some
+from scripts.cases.clinical import LARGEST, check_values
 from scripts.cases.read import Cases, read_cases
 from scripts.cases.splits import SPLITS
 from scripts.engines.running import running_config
@@ -60,7 +61,8 @@ def training_cases(
     Arguments and errors are those of `scripts.cases.read_cases`. A server's cases have no test split.
 
     Raises:
-        ValueError: the server provided no case to train on, or none to validate on.
+        ValueError: the server provided no case of a class to train on, or none to validate on, or a label has a
+            clinical value that the model does not read.
     """
     lists = served_lists(running_config())
     if lists is None:
@@ -76,10 +78,24 @@ def training_cases(
     readers = transforms.server_labels
     read = readers.ReadLabeld(classes=classes) if labels else readers.ReadMaskd()
     find = FindPhasesd(phases=phases)
-    splits: dict[str, Any] = {split: [find(read(entry)) for entry in entries] for split, entries in lists.items()}
-    counts = [sum(item.get("label") == index for item in splits["training"]) for index in range(len(classes))]
-    logger.info("%d training and %d validation cases from the server", *map(len, splits.values()))
     columns: list[Any] = [dict(column) for column in clinical if isinstance(column, Mapping)]
+
+    def case_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+        item = find(read(entry))
+        if "clinical" in item:
+            place = f"the label {entry['label']}"
+            item["clinical"] = check_values(item["clinical"], columns, columns, item["case"], place)
+        return item
+
+    splits: dict[str, Any] = {split: [case_of(entry) for entry in entries] for split, entries in lists.items()}
+    counts = [sum(item.get("label") == index for item in splits["training"]) for index in range(len(classes))]
+    if labels and not all(counts):
+        found = ", ".join(f"{count} {name}" for count, name in zip(counts, classes, strict=True))
+        raise ValueError(
+            f"training on a server's labels needs cases of every class to train on, found {found}, and "
+            f"{len(splits['validation'])} to validate on, those labelled last; label more, the served weights stay"
+        )
+    logger.info("%d training and %d validation cases from the server", *map(len, splits.values()))
     return Cases(
         "labels of the server", list(phases), list(classes), columns,
         **splits, test=[], unlabelled=[], class_counts=counts, structures=[],
@@ -149,10 +165,11 @@ def chosen_row(columns: Sequence[Mapping[str, Any]], options: Mapping[str, Any])
 
     Args:
         columns: full declarations of the columns.
-        options: column -> value; an empty text, None, or a list, from which nothing was chosen, is unknown.
+        options: column -> value; an empty text, None, or the list of all choices, from which nothing was chosen, is
+            unknown.
 
     Raises:
-        ValueError: a text that is not a number, or a category that the column does not declare.
+        ValueError: a value that is not a number, or a category that the column does not declare.
 
     >>> chosen_row([{"name": "age", "kind": "number"}], {"age": " 61.5"})
     tensor([[61.5000]])
@@ -160,7 +177,7 @@ def chosen_row(columns: Sequence[Mapping[str, Any]], options: Mapping[str, Any])
     values: dict[str, float | str] = {}
     for column in columns:
         value = options.get(column["name"])
-        if isinstance(value, list | tuple) or value is None or not str(value).strip():
+        if value is None or not str(value).strip() or value == [UNKNOWN, *column.get("values", [])]:
             continue
         values[column["name"]] = _number(column["name"], value) if column["kind"] == "number" else str(value)
     if not values:
@@ -170,11 +187,11 @@ def chosen_row(columns: Sequence[Mapping[str, Any]], options: Mapping[str, Any])
 
 def _number(name: str, value: Any) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
-    if not torch.tensor(number).isfinite():
-        raise ValueError(f"clinical value {name!r} must be a number, found {value!r}; correct it, or leave it empty")
+    if not abs(number) < LARGEST:
+        raise ValueError(f"clinical value {name!r} must be a number, found {value!r:.80}; correct it, or leave it empty")
     return number
 
 
