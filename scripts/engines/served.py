@@ -191,7 +191,7 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not abs(number) < LARGEST:
-        raise ValueError(f"clinical value {name!r} must be a number, found {value!r:.80}; correct it, or leave it empty")
+        raise ValueError(f"clinical value {name!r} must be a number, found {value!r:.80}; correct or empty it")
     return number
 
 

@@ -38,9 +38,13 @@ def test_labels_of_every_class_are_cases(read) -> None:
     assert found.class_counts == [1, 1]
 
 
-@pytest.mark.parametrize(("labels", "counted"), [(["low"] * 3, "2 low, 0 high"), (["low", "low", "high"], "2 low, 0 high")])
+@pytest.mark.parametrize(
+    ("labels", "counted"), [(["low"] * 3, "2 low, 0 high"), (["low", "low", "high"], "2 low, 0 high")]
+)
 def test_labels_of_one_class_are_refused(read, labels, counted) -> None:
-    with pytest.raises(ValueError, match=f"cases of every class to train on, found {counted}, and 1 to validate") as error:
+    with pytest.raises(
+        ValueError, match=f"cases of every class to train on, found {counted}, and 1 to validate"
+    ) as error:
         read(*labels)
     assert "\n" not in str(error.value)
 
