@@ -4,7 +4,7 @@ r"""Whole scans of the phantom without a mask: is the lesion found, and is it gr
     python -m workbench.prepare.phantom --extra 1000 --output data/phantom_extra
     python -m benchmarks.phantom_outlined --seeds 0 --output docs/figures/phantom_outlined.csv
     python -m benchmarks.phantom_outlined --seeds 0 --output docs/figures/phantom_outlined.csv \
-        --variant longer --set outline_max_epochs=80
+        --variant longer --set outline_max_epochs=120 outline_threshold=0.15 "outline_flips=['D','H']"
 
 Each seed trains `configs/regions/outlined.yaml`, and evaluates both networks on the further cases: the outliner on
 their whole scans, the classifier on what it outlines. One row per variant and seed; a row that is there is not
@@ -75,6 +75,7 @@ def measure(variant: str, seed: int, given: argparse.Namespace) -> dict[str, Any
         if not (place / "extra" / "metrics.json").is_file():
             files = [str(place / "configs" / f"{name}.yaml") for name in ("train", "evaluate")]
             settings = {"bundle_root": place, "dataset_dir": given.extra, "output_dir": place / "extra"}
+            settings["missing_phases"] = False
             run_bundle("evaluating", files, settings)
     row = {"variant": variant, "seed": seed, "settings": " ".join(given.set)}
     row |= figures(folder / "extra") | outline_figures(folder / "outliner" / WHOLE / "extra")
