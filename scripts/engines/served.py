@@ -93,7 +93,7 @@ def training_cases(
         found = ", ".join(f"{count} {name}" for count, name in zip(counts, classes, strict=True))
         raise ValueError(
             f"training on a server's labels needs cases of every class to train on, found {found}, and "
-            f"{len(splits['validation'])} to validate on, those labelled last; label more, the served weights stay"
+            f"{len(splits['validation'])} to validate on; label more, the served weights stay"
         )
     logger.info("%d training and %d validation cases from the server", *map(len, splits.values()))
     return Cases(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.error import HTTPError
 
 import nibabel
 import numpy as np
@@ -86,13 +87,18 @@ def test_its_answers_name_the_positive_class_and_how_it_was_judged(server, cases
             assert said["prediction_sets"] == evidence.described(probability, names)
 
 
+def centre_of(path: Path) -> list[float]:
+    """Return the centre, in mm, of the box around what a mask shows."""
+    mask = nibabel.load(path)
+    lesion = np.argwhere(mask.get_fdata() > 0)
+    corners = np.stack([lesion.min(0) - 0.5, lesion.max(0) + 0.5]) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+    return corners.mean(axis=0).tolist()
+
+
 def test_without_a_region_it_refuses_and_with_a_point_it_answers(server, cases, small_phantom) -> None:
     name = cases[-1]["case"]
     assert "needs 'roi', found none, nor a 'box' or 'point' in mm" in server.refusal(name)
-    mask = nibabel.load(small_phantom / cases[-1]["roi"])
-    lesion = np.argwhere(mask.get_fdata() > 0)
-    corners = np.stack([lesion.min(0) - 0.5, lesion.max(0) + 0.5]) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
-    centre = corners.mean(axis=0)
+    centre = np.array(centre_of(small_phantom / cases[-1]["roi"]))
     cube = server.scores(name, box=[(centre - 8).tolist(), (centre + 8).tolist()])
     assert server.scores(name, point=[*centre, 16.0])["high"] == pytest.approx(cube["high"], abs=1e-5)
     assert server.scores(name, point=" ".join(map(str, centre)))["high"] != pytest.approx(cube["high"], abs=1e-4)
@@ -116,22 +122,33 @@ def test_the_grade_is_a_labelled_region_with_the_same_probabilities(server, stud
     np.testing.assert_array_equal(painted.get_fdata(), value * (lesion.get_fdata() > 0))
 
 
-def test_labels_teach_it_once_and_the_next_answer_shows_it(server, cases, app, in_process) -> None:
+def test_labels_teach_it_once_and_the_next_answer_shows_it(server, cases, small_phantom, app, in_process) -> None:
     name, served = cases[0]["case"], app / "model" / CLASSIFIER
     before = server.scores(name)["high"]
-    for entry, label in zip(cases, ["low", "high"], strict=False):
-        known = {name: entry["clinical"][name] for name in ("age", "sex") if name in entry["clinical"]}
-        content = json.dumps({"label": label, "clinical": known})
-        server.form(f"/datastore/label?image={entry['case']}&tag=final", "PUT", "label", content, "label.json")
-    painted = server.ask(f"/infer/{GRADE}?image={cases[2]['case']}&output=image", "POST")  # its value is a class
-    server.form(f"/datastore/label?image={cases[2]['case']}&tag=final", "PUT", "label", painted, "label.nii.gz")
     options = json.loads(server.ask("/info/"))["trainers"][CLASSIFIER]["config"]
     options |= {"max_epochs": 1, "val_split": 0.34, "device": "cpu"}
     assert options["run_id"] == ""
-    server.ask(f"/train/{CLASSIFIER}?run_sync=true", "POST", json.dumps(options).encode())
-    trained = list((served / "results").iterdir())
+    train, weights = f"/train/{CLASSIFIER}?run_sync=true", (served / "models" / "model.pt").read_bytes()
+    graded = server.scores(cases[2]["case"])  # four labels, two of each class: one of each is always trained on
+    rest = min(graded, key=graded.__getitem__)
+    others, centre = [cases[0], cases[1], cases[3]], centre_of(small_phantom / cases[3]["roi"])
+    for labels in (["low"] * 3, ["low", "high", rest]):
+        for entry, label in zip(others, labels, strict=True):
+            known = {name: entry["clinical"][name] for name in ("age", "sex") if name in entry["clinical"]}
+            content = json.dumps({"label": label, "clinical": known, "point": centre if entry is cases[3] else None})
+            server.form(f"/datastore/label?image={entry['case']}&tag=final", "PUT", "label", content, "label.json")
+        if "high" not in labels:
+            with pytest.raises(HTTPError) as refused:
+                server.ask(train, "POST", json.dumps(options).encode())
+            assert "needs cases of every class to train on, found 2 low, 0 high" in refused.value.read().decode()
+            assert (served / "models" / "model.pt").read_bytes() == weights, "one class teaches nothing"
+            assert not [path for path in served.glob("results/*/**/*") if path.name != ".run"]
+    painted = server.ask(f"/infer/{GRADE}?image={cases[2]['case']}&output=image", "POST")  # its value is a class
+    server.form(f"/datastore/label?image={cases[2]['case']}&tag=final", "PUT", "label", painted, "label.nii.gz")
+    server.ask(train, "POST", json.dumps(options).encode())
+    trained = [folder.parent for folder in served.glob("results/*/models")]
     assert len(trained) == 1, "training ran once"
-    assert len(json.loads((trained[0] / "server_cases.json").read_text())["training"]) == 2
+    assert len(json.loads((trained[0] / "server_cases.json").read_text())["training"]) == 3
     curves = pandas.read_csv(trained[0] / "learning_curves.csv")
     assert curves["epoch"].tolist() == [1]
     assert not (served / "data").exists(), "no phantom is made on a server"
