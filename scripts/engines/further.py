@@ -83,6 +83,10 @@ class OutlineFigures:
     Attributes:
         data, phases, structures, masks, reference: as of `OutlineReport`.
         output_dir, dataset_dir, model_file, split, device: as of `Further`.
+        robustness: false; faults of images are tried on networks that classify.
+
+    Raises:
+        ValueError: robustness is true.
     """
 
     data: Sequence[Mapping[str, Any]]
@@ -95,6 +99,11 @@ class OutlineFigures:
     model_file: str | Sequence[str]
     split: str
     device: torch.device | str
+    robustness: bool = False
+
+    def __post_init__(self) -> None:
+        if self.robustness:
+            raise ValueError("--robustness true needs a network that classifies, found one that outlines; leave it out")
 
     def run(self) -> None:
         """Draw the pictures and write report.html, or log how to do so."""

@@ -58,7 +58,7 @@ def test_a_results_folder_trains_without_the_workbench(trained, quick, tmp_path)
     made = {path.name for path in again.iterdir() if path.suffix in (".png", ".csv", ".json", ".html")}
     assert made == {
         "confusion_matrix.png", "environment.json", "learning_curves.csv", "metrics.json", "predictions.csv",
-        "roc.png",
+        "roc.png", "subgroups.csv",
     }  # fmt: skip
     assert (again / "predictions.csv").read_bytes() == (trained / "predictions.csv").read_bytes()
     assert (done.stdout + done.stderr).count("further figures and report.html are made where") == 1
