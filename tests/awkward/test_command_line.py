@@ -40,6 +40,7 @@ def prepared(awkward, tmp_path, monkeypatch):
 SMALL = ["--grid_size", "[16,16,8]", "--spacing", "2,2,2", "--max_epochs", "1", "--missing_phases", "no"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["20240101"])
 def test_a_training_may_be_called_like_a_number(name, prepared, tmp_path, monkeypatch):
     data = prepared("14")

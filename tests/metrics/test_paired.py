@@ -149,6 +149,7 @@ def test_the_bootstrap_draws_both_models_together(metric: str) -> None:
         assert found.p_value < 0.05
 
 
+@pytest.mark.slow
 def test_both_tests_reject_at_their_level_where_models_are_equally_good() -> None:
     rejected = {"delong": 0, "bootstrap": 0}
     runs = 200

@@ -51,7 +51,7 @@ def grid_points(grid: np.ndarray, size: tuple[int, int, int]) -> np.ndarray:
         pytest.param(0.0, None, marks=pytest.mark.slow),
         pytest.param(2.5, None, marks=pytest.mark.slow),
         (2.5, [2]),
-        (7.0, None),
+        pytest.param(7.0, None, marks=pytest.mark.slow),
     ],
 )
 def test_what_is_kept_is_the_mask_and_what_is_near_in_every_phase(case, margin, labels) -> None:
