@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from workbench.prepare.layouts import layout_names
 
-from benchmarks import acdc_recipe, fusion_table, results, variants
+from benchmarks import acdc_outlined, acdc_recipe, fusion_table, results, set_coverage, site_gap, variants
 from benchmarks.fusion_table import HEADER, oracle_auc, render
 from tests.bad_input_page import HEAD, attacks
 
@@ -192,8 +192,15 @@ def test_the_comparisons_of_the_document_are_those_of_the_figures(name):
     results.main(["--name", name, "--check"])
 
 
-def test_the_recipe_of_the_document_is_that_of_the_figures():
-    acdc_recipe.main(["--check"])
+def test_the_recipe_and_the_outlines_of_the_document_are_those_of_the_figures():
+    for benchmark in (acdc_recipe, acdc_outlined):
+        benchmark.main(["--check"])
+
+
+@pytest.mark.parametrize("benchmark", [set_coverage, site_gap])
+def test_the_simulations_of_the_document_are_those_of_the_figures(benchmark):
+    figures = ROOT / "docs" / "figures" / f"{benchmark.__name__.rpartition('.')[2]}.csv"
+    benchmark.main([f"--output={figures}", f"--document={ROOT / 'docs' / 'results.md'}", "--check"])
 
 
 def test_the_views_of_the_document_are_those_of_the_figures():
