@@ -14,13 +14,11 @@ differs from the copied tables.
 
 from __future__ import annotations
 
-import argparse
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.marked import keep_part
-from benchmarks.results import TABLES
+from benchmarks.results import keep_tables, parser_of
 from benchmarks.seeds import run_bundle
 
 SECTIONS = ("auto beside its candidates", "What auto chose")
@@ -37,21 +35,12 @@ def section(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--name", required=True, help="name of the comparison without its ending, and of its markers")
-    parser.add_argument("--overlay", nargs="+", default=[], help="configuration files after compare.yaml")
-    parser.add_argument("--strategies", nargs="+", required=True, help="the candidates, which are compared as well")
-    parser.add_argument("--folds", type=int, default=5)
+    parser = parser_of(__doc__, needs_strategies=True)
     parser.add_argument("--inner_folds", type=int, default=5)
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="training seeds")
-    parser.add_argument("--jobs", type=int, help="trainings at a time; default: one per core")
     parser.add_argument("--dataset", help="dataset folder; default: that of the configuration")
     parser.add_argument("--max_epochs", type=int, help="default: that of the configuration")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the comparison")
-    parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
-    parser.add_argument("--document", type=Path, default=Path("docs/results.md"))
-    parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
     given = parser.parse_args(arguments)
     kept = given.figures / f"{given.name}_comparison"
     if not given.check:
@@ -62,9 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         optional = {"jobs": given.jobs, "dataset_dir": given.dataset, "max_epochs": given.max_epochs}
         settings |= {key: value for key, value in optional.items() if value is not None}
         run_bundle("comparing", ["configs/compare.yaml", *given.overlay], settings)
-        kept.mkdir(parents=True, exist_ok=True)
-        for table in (*TABLES, "choices.csv", "auto.csv"):
-            shutil.copyfile(output / table, kept / table)
+        keep_tables(output, kept, ("choices.csv", "auto.csv"))
     part = section((kept / "comparison.md").read_text(encoding="utf-8"))
     keep_part(given.document, given.name, part, given.check, "python -m benchmarks.auto")
 

@@ -33,26 +33,37 @@ def section(text: str) -> str:
     return f"{cases}\n\n{table}\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parser_of(description: str | None, needs_strategies: bool = False) -> argparse.ArgumentParser:
+    """Return the options of a benchmark that runs `comparing` and keeps its tables."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="name of the comparison, and of its markers")
     parser.add_argument("--overlay", nargs="+", default=[], help="configuration files after compare.yaml")
-    parser.add_argument("--strategies", nargs="+", help="overlays of configs/fusion, single_<phase>")
+    named = "overlays of configs/fusion, single_<phase>"
+    parser.add_argument("--strategies", nargs="+", required=needs_strategies, help=named)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--jobs", type=int, help="trainings at a time; default: one per core")
     parser.add_argument("--figures", type=Path, default=Path("docs/figures"))
     parser.add_argument("--document", type=Path, default=Path("docs/results.md"))
     parser.add_argument("--check", action="store_true", help="compare only; exit with 1 on a difference")
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def keep_tables(source: Path, kept: Path, further: Sequence[str] = ()) -> None:
+    """Copy the tables of a comparison to where they are committed."""
+    kept.mkdir(parents=True, exist_ok=True)
+    for table in (*TABLES, *further):
+        shutil.copyfile(source / table, kept / table)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser_of(__doc__).parse_args(arguments)
     kept = given.figures / f"{given.name}_comparison"
     if not given.check:
         settings = {"strategies": given.strategies, "folds": given.folds, "repeats": given.repeats}
         settings |= {"name": kept.name} | ({"jobs": given.jobs} if given.jobs else {})
         run_bundle("comparing", ["configs/compare.yaml", *given.overlay], settings)
-        kept.mkdir(parents=True, exist_ok=True)
-        for table in TABLES:
-            shutil.copyfile(Path("results") / kept.name / table, kept / table)
+        keep_tables(Path("results") / kept.name, kept)
     part = section((kept / "comparison.md").read_text(encoding="utf-8"))
     keep_part(given.document, given.name, part, given.check, "python -m benchmarks.results")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scripts.cases.clinical import Column
@@ -22,8 +22,7 @@ MOST_VALUES = 5  # A number with more distinct values is cut into bands
 YEARS = ("years", "year", "yrs", "yr", "y", "a")
 
 
-@dataclass(frozen=True)
-class Grouping:
+class Grouping(NamedTuple):
     """The group of each of n cases, by one column."""
 
     by: str  # name of the column

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts import (
-    cases,
-)  # cases.new_table is loaded only when there is a clinical table, cases.groups for an evaluation
+from scripts import cases  # new_table is loaded only where there is a clinical table, groups for an evaluation
 from scripts.cases.checks import check_classes, check_files, check_patients, check_split, check_unique, class_index
 from scripts.cases.clinical import Column, check_columns, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item, read_items

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scripts import from_workbench
 from scripts.cases.groups import Grouping
+from scripts.cases.positive import positive_index
 from scripts.engines.environment import write_metrics
 from scripts.figures.curves import confusion_figure, roc_figure
 from scripts.figures.subgroup_tables import gap_rows, group_rows, subgroup_tables
@@ -132,9 +133,8 @@ def write_subgroups(
         if grouping.unknown:
             print(f"by {grouping.by}: nothing to show, as no case has a value of it")
     data = (found.probability, found.label, classes, found.patients, draws, seed, found.threshold)
-    positive = 1 if found.positive is None else list(classes).index(found.positive)
-    columns = [(one.by, one.group, one.order) for one in found.groups if not one.unknown]
-    subgroups = compare_groups(Labelled(*data, positive), columns)
+    positive = positive_index(classes, found.positive) if len(classes) == 2 else 1
+    subgroups = compare_groups(Labelled(*data, positive), [one for one in found.groups if not one.unknown])
     for file, rows in (("subgroups.csv", group_rows(subgroups, sets)), ("subgroup_gaps.csv", gap_rows(subgroups))):
         if rows:
             write_table(output_dir / file, rows[0], [row.values() for row in rows])

@@ -211,7 +211,7 @@ def _critical(groups: int) -> float:
 def compare_groups(
     found: Labelled, groupings: Sequence[tuple[str, Sequence[str], Sequence[str]]]
 ) -> list[dict[str, Any]]:
-    """Return `subgroup_scores` of each column (by, group, order), with Holm's correction over all its tests."""
+    """Return `subgroup_scores` of each column (`scripts.cases.groups.Grouping`), Holm-corrected over all tests."""
     scores = [subgroup_scores(found, *grouping) for grouping in groupings]
     add_holm([gap for one in scores for gap in one["gaps"]])
     return scores

@@ -12,7 +12,7 @@ from monai.transforms import MapTransform
 from scripts.cases.masks import ROI, mask_name, masks_of, region_mask
 from scripts.files.plain_text import listing
 from scripts.files.processes import BadCases
-from scripts.volumes.grid import field_of_view, frame_axes
+from scripts.volumes.grid import box_distance, field_of_view, frame_axes
 from scripts.volumes.open import open_volume
 from scripts.volumes.volume import Volume
 
@@ -180,11 +180,10 @@ def _open_all(places: Mapping[Any, tuple[Any, str]]) -> tuple[dict[Any, Any], li
 def _gap(one: Volume, other: Volume) -> float | None:
     """Return the distance in mm between two volumes that share no space; None where they do."""
     axes = frame_axes(one.affine, one.shape)
-    low, high = field_of_view(one.affine, one.shape, axes)
-    other_low, other_high = field_of_view(other.affine, other.shape, axes)
-    if (np.maximum(low, other_low) < np.minimum(high, other_high)).all():
+    first, second = (field_of_view(volume.affine, volume.shape, axes) for volume in (one, other))
+    if (np.maximum(first[0], second[0]) < np.minimum(first[1], second[1])).all():
         return None
-    return float(np.linalg.norm(np.maximum(0, np.maximum(low - other_high, other_low - high))))
+    return box_distance(first, second)
 
 
 class StackPhasesd(PhaseTransform):

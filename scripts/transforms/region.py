@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scripts.transforms.phases import PhaseTransform, case_name, need
-from scripts.volumes.grid import bounds, box_corners, field_of_view, frame_axes
+from scripts.volumes.grid import bounds, box_corners, box_distance, field_of_view, frame_axes
 from scripts.volumes.volume import Volume
 
 POINT_SIDE = 20.0  # mm; side of the cube that a point stands for, without margin
@@ -83,8 +83,7 @@ def check_given_box(item: Mapping[Any, Any], reference: Volume) -> None:
     box = given_box(item, axes)
     if box is None:
         return
-    scan = field_of_view(reference.affine, reference.shape, axes)
-    gap = float(np.linalg.norm(np.maximum(0, np.maximum(scan[0] - box[1], box[0] - scan[1]))))
+    gap = box_distance(field_of_view(reference.affine, reference.shape, axes), box)
     if gap > 0:
         given = "box" if asked(item, "box") else "point"
         raise ValueError(

@@ -129,6 +129,15 @@ def frame_change(source: str, target: str) -> np.ndarray:
     return matrix
 
 
+def box_distance(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the distance of two boxes [2, 3] along the same axes; 0 where they share space or touch.
+
+    >>> box_distance(np.array([[0, 0, 0], [1, 1, 1]]), np.array([[4, 0, 5], [6, 1, 9]]))
+    5.0
+    """
+    return float(np.linalg.norm(np.maximum(0, np.maximum(first[0] - second[1], second[0] - first[1]))))
+
+
 def bounds(corners: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Return the smallest box around points, aligned with the frame.
 

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from workbench.compare.auto import Nested, candidates_of, told
 from workbench.compare.comparing import prepare_cases
 from workbench.compare.folds import Fold
 from workbench.compare.jobs import Job, Place, run_jobs
-from workbench.compare.pool import read_pool
+from workbench.compare.pool import configured_pool
 from workbench.compare.report import write_csv
 from workbench.compare.strategies import (
     AUTO,
@@ -66,14 +64,10 @@ def choose(
     refuse_bundle(folder, bundle)
     settings = user_settings(running_config(), own_keys(bundle))
     parser = training_parser(bundle, settings)
-    dataset_dir, phases, classes, clinical = (
-        parser.get_parsed_content(key) for key in ("dataset_dir", "phases", "classes", "clinical")
-    )
-    pool = read_pool(dataset_dir, phases, classes, clinical, ("training", "validation"))
-    pool = replace(pool, positive=parser.get_parsed_content("positive_class"))
+    dataset_dir, pool = parser.get_parsed_content("dataset_dir"), configured_pool(parser, ("training", "validation"))
     among = candidates_of(candidates, strategies, outlined=settings.get("outliner") is not None)
     check_strategies(bundle, settings | {"clinical": pool.columns, "dataset_dir": dataset_dir}, among, pool.phases)
-    record = settings | {"dataset.json": hashlib.sha256(repr(pool).encode()).hexdigest(), "seed": seed}
+    record = settings | {"dataset.json": pool.sha256, "seed": seed}
     record |= {"validation_fraction": validation_fraction, "candidates": among}
     place = Place(bundle, folder / "inner", cache, Path(cache_dir).resolve())
     splits = [item["split"] for item in pool.items]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,7 +24,7 @@ from workbench.compare.folds import Fold, make_folds
 from workbench.compare.jobs import Job, Place, jobs_at_a_time, run_job, run_jobs
 from workbench.compare.outlined_measures import measured_of
 from workbench.compare.outlining import Outlining, train_outliners
-from workbench.compare.pool import Pool, read_pool, site_counts, write_fold, write_pooled
+from workbench.compare.pool import Pool, configured_pool, site_counts, write_fold, write_pooled
 from workbench.compare.report import read_rows, write_report
 from workbench.compare.strategies import (
     AUTO,
@@ -97,11 +96,7 @@ def compare(
     refuse_bundle(folder, bundle)
     settings = user_settings(running_config(), own_keys(bundle))
     parser = training_parser(bundle, settings)
-    dataset_dir, phases, classes, clinical = (
-        parser.get_parsed_content(key) for key in ("dataset_dir", "phases", "classes", "clinical")
-    )
-    pool = read_pool(dataset_dir, phases, classes, clinical, splits)
-    pool = replace(pool, positive=parser.get_parsed_content("positive_class"))
+    dataset_dir, pool = parser.get_parsed_content("dataset_dir"), configured_pool(parser, splits)
     pool = replace(pool, groups=read_groups(open_document(dataset_dir), by, pool.items))
     sites = pool.values("site") if leave_one_site_out else None
     numbers = (folds, repeats, validation_fraction, seed)
@@ -122,7 +117,7 @@ def compare(
     alone = {name: phase for name in chosen if outlined and (phase := phase_of(name, pool.phases))}
     record = {
         **settings,
-        "dataset.json": hashlib.sha256(repr(pool).encode()).hexdigest(),  # cases, labels, files and tables
+        "dataset.json": pool.sha256,  # cases, labels, files and tables
         "folds": "one site each" if leave_one_site_out else folds,
         "validation_fraction": validation_fraction,
         "seed": seed,

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from monai.bundle import ConfigParser
 from scripts.cases.checks import check_files, check_unique, class_index
 from scripts.cases.clinical import Column, select_columns
 from scripts.cases.document import Item, check_phases, name_list, open_document, read_item
@@ -41,9 +43,27 @@ class Pool:
     structures: list[str] = field(default_factory=list)  # names of the values 1, 2, ... of the masks
     groups: CaseValues | None = field(default=None, repr=False)  # by which results are shown; no part of the record
 
+    @property
+    def sha256(self) -> str:
+        """Hash of cases, labels, files and tables."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
     def values(self, key: str) -> list[Any]:
         """Return the value of `key` for each case."""
         return [item[key] for item in self.items]
+
+
+def configured_pool(parser: ConfigParser, splits: Sequence[str]) -> Pool:
+    """Return the pool that the configuration of a training names, with its positive class.
+
+    Raises:
+        ValueError: as for `read_pool`.
+    """
+    dataset_dir, phases, classes, clinical = (
+        parser.get_parsed_content(key) for key in ("dataset_dir", "phases", "classes", "clinical")
+    )
+    pool = read_pool(dataset_dir, phases, classes, clinical, splits)
+    return replace(pool, positive=parser.get_parsed_content("positive_class"))
 
 
 def read_pool(

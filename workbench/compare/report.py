@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from scripts.cases.positive import positive_index
 from scripts.cases.splits import patients_known
 from scripts.figures.subgroup_tables import group_rows
 from scripts.figures.table import counted
@@ -231,10 +232,10 @@ def grouped_rows(pool: Pool, files: Mapping[str, Path], draws: int, seed: int) -
     for strategy, file in files.items():
         pooled = read_predictions(file)
         label = np.array([label for label in pooled.labels or [] if label is not None])
-        positive = 1 if pool.positive is None else pool.classes.index(pool.positive)
+        positive = positive_index(pool.classes, pool.positive) if len(pool.classes) == 2 else 1
         data = (pooled.probabilities, label, pooled.classes, pooled.patients or pooled.cases, draws, seed)
-        columns = [(one.by, one.group, one.order) for one in pool.groups.of(pooled.cases) if not one.unknown]
-        for scores in compare_groups(Labelled(*data, positive=positive), columns):
+        known = [one for one in pool.groups.of(pooled.cases) if not one.unknown]
+        for scores in compare_groups(Labelled(*data, positive=positive), known):
             p = next((gap["p_holm"] for gap in scores["gaps"] if gap["metric"] == "auc"), None)
             found += [{"strategy": strategy, **row, "auc_gap_p_holm": p} for row in group_rows([scores])]
     return found
